@@ -1,0 +1,45 @@
+"""The errors a person can meet, each with its exit code.
+
+An error says what is wrong, where (config key, file, row), what was found and how to mend it, in a few lines.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class MlnnError(Exception):
+    """Base of every error that mlnn raises on purpose."""
+
+    exit_code = 2
+
+
+class RequirementNotMetError(MlnnError):
+    """A comparison was asked to hold (`require=`) and does not."""
+
+    exit_code = 1
+
+
+class ConfigError(MlnnError):
+    """Bad usage: an unknown key or choice, a refused target, a batch larger than the data."""
+
+    exit_code = 2
+
+
+class DataError(MlnnError):
+    """Bad data: NaN, labels outside the target space, one class only, an empty table, a missing column."""
+
+    exit_code = 3
+
+
+class RunFolderError(MlnnError):
+    """A run folder is missing, damaged, not empty, or cannot be written."""
+
+    exit_code = 5
+
+
+def unknown(what: str, name: str, choices: Iterable[str]) -> str:
+    """Sentence for an unknown name: the nearest valid one, then the choices in full."""
+    names = sorted(choices)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return f"unknown {what} '{name}'.{hint} Choices: {', '.join(names) or 'none'}"

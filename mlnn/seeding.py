@@ -1,0 +1,19 @@
+"""Randomness split by purpose: one seed, and for each purpose a stream of its own.
+
+Changing how often one purpose draws (say, dropout) then leaves the others (row order, initial weights) as they were.
+"""
+
+import hashlib
+
+import torch
+
+
+def derive(seed: int, *purpose: str | int) -> int:
+    """A 63-bit seed for a purpose, e.g. `derive(0, "dropout", step)`. Every seed counts, 0 included."""
+    text = "/".join([str(int(seed)), *map(str, purpose)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(seed: int, *purpose: str | int) -> torch.Generator:
+    """A CPU generator for a purpose (`data`, `rows`, `weights`, `dropout`, `null`)."""
+    return torch.Generator().manual_seed(derive(seed, *purpose))
