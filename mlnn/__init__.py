@@ -1,0 +1,26 @@
+"""mlnn: is minimising this loss maximum likelihood — on paper, in floating point, and along training?"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlnn.comparison import Comparison, compare
+    from mlnn.data import Dataset
+    from mlnn.training import LaneRecipe
+
+__version__ = "0.1.0"
+__all__ = ["Comparison", "Dataset", "LaneRecipe", "compare"]
+_HOMES = {
+    "compare": "mlnn.comparison",
+    "Comparison": "mlnn.comparison",
+    "Dataset": "mlnn.data",
+    "LaneRecipe": "mlnn.training",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load the public names on first use: `import mlnn` alone stays quick, and parts import no more than they need."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'mlnn' has no attribute '{name}'")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,112 @@
+"""What a comparison has seen so far: running maxima and firsts, so that memory does not grow with the number of steps."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mlnn.agreement.gaps import CommonGap
+from mlnn.agreement.probe import LOST, SHRINK
+from mlnn.training import Stop
+
+FLOOR = 1e-14
+"""A float64 gap up to this is rounding (measured on equal pairs: 1e-16 to 6e-15)."""
+SAME_FACTOR = 1e-12
+
+
+@dataclass
+class Judged:
+    """One quantity (gradient or value at common weights) in float32 and float64 over the steps inside the domain."""
+
+    steps: int = 0
+    largest: dict[str, float] = field(default_factory=dict)
+    real: float = 0.0
+    first_real: tuple[int, float] | None = None
+    log_shrink: float = 0.0
+    shrinks: int = 0
+
+    def see(self, step: int, gaps: dict[str, float]) -> None:
+        """Take in the gaps of one step by dtype; a float64 gap that float32 rounding cannot explain is real."""
+        self.steps += 1
+        for name, gap in gaps.items():
+            self.largest[name] = max(self.largest.get(name, 0.0), math.inf if math.isnan(gap) else gap)
+        coarse, fine = gaps["float32"], gaps["float64"]
+        if coarse > 0 and fine > 0 and math.isfinite(coarse) and math.isfinite(fine):
+            self.log_shrink += math.log(coarse / fine)
+            self.shrinks += 1
+        if not fine <= allowed(coarse):
+            fine = math.inf if math.isnan(fine) else fine
+            self.real = max(self.real, fine)
+            self.first_real = self.first_real or (step, fine)
+
+    @property
+    def shrink(self) -> float | None:
+        """Geometric mean over the steps of float32 gap ÷ float64 gap; None where nothing differed."""
+        return math.exp(self.log_shrink / self.shrinks) if self.shrinks else None
+
+
+def allowed(coarse: float) -> float:
+    """The float64 gap that a float32 gap explains as rounding. A float32 gap counts up to 1e-3, NaN counts as none."""
+    return max(FLOOR, min(coarse if coarse == coarse else 0.0, 1e-3) / SHRINK)
+
+
+@dataclass
+class Evidence:
+    """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size."""
+
+    own: str
+    steps: int = 0
+    bitwise: bool = True
+    control: str | None = None
+    first_difference: dict[str, object] | None = None
+    stops: dict[str, Stop] = field(default_factory=dict)
+    one_sided: tuple[int, str, str] | None = None
+    gradient: Judged = field(default_factory=Judged)
+    value: Judged = field(default_factory=Judged)
+    factors: dict[int, float] = field(default_factory=dict)
+    lost: tuple[int, float] | None = None
+    rows: int = 0
+    rows_outside: int = 0
+    raw_low: float = math.inf
+    raw_high: float = -math.inf
+
+    def see_rows(self, output: Tensor, inside: Tensor) -> None:
+        """Count the rows of the left lane, and those outside the domain of the working dtype."""
+        self.rows += len(inside)
+        self.rows_outside += int((~inside).sum())
+        self.raw_low = min(self.raw_low, float(output.min()))
+        self.raw_high = max(self.raw_high, float(output.max()))
+
+    def see_common(self, step: int, rows: int, gaps: dict[str, CommonGap], inside: bool, shifted: bool) -> None:
+        """Take in right-at-left's-weights of one step; only steps whose rows all lie inside the domain are judged."""
+        for name, gap in gaps.items():
+            left, right = gap.finite
+            if left != right and self.one_sided is None:
+                self.one_sided = (step, name, "right" if left else "left")
+        if not inside or not all(all(gap.finite) for gap in gaps.values()):
+            return
+        exact = gaps["float64"]
+        if not math.isfinite(exact.factor):  # a left gradient of exactly zero: nothing to compare with
+            return
+        near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(gaps["float32"].gradient))
+        factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
+        slopes = {name: gap.residual(factor) for name, gap in gaps.items()}
+        self.gradient.see(step, slopes)
+        if not shifted:
+            self.value.see(step, {name: _value_gap(gap, factor) for name, gap in gaps.items()})
+        if self.own != "float64":
+            finer = "float64" if self.own == "float32" else "float32"
+            own, reference = slopes[self.own] / _eps(self.own), slopes[finer] / _eps(finer)
+            if slopes[self.own] > LOST and own > 1e3 * max(reference, 1.0) and self.lost is None:
+                self.lost = (step, slopes[self.own])
+
+
+def _value_gap(gap: CommonGap, factor: float) -> float:
+    scale = abs(factor * gap.left)
+    difference = abs(gap.right - factor * gap.left)
+    return difference / scale if scale else (0.0 if difference == 0 else math.inf)
+
+
+def _eps(name: str) -> float:
+    return float(torch.finfo(getattr(torch, name)).eps)

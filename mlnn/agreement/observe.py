@@ -1,0 +1,157 @@
+"""One row of the trace per step: every gap that DESIGN's words name, measured while the lanes stand still."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mlnn.agreement.evidence import Evidence
+from mlnn.agreement.gaps import NAN, CommonGap, common_gap, flat, relative, same_bits, ulps, weight_gap
+from mlnn.agreement.probe import Probe
+from mlnn.objectives import LINKS
+from mlnn.training import Batch, Lane, Lockstep, dtype_name
+
+Row = dict[str, float]
+
+
+class Observer:
+    """Watches a lockstep: `before_update` sees gradients at common weights, `after_update` sees weights and predictions.
+
+    Together they give the trace row of a step; what the verdict needs is kept in `evidence`.
+    """
+
+    def __init__(self, lockstep: Lockstep, probe: Probe, probe_batch: Tensor) -> None:
+        self.lockstep, self.probe, self.probe_batch = lockstep, probe, probe_batch
+        self.own = dtype_name(lockstep.recipe.dtype)
+        self.evidence = Evidence(self.own)
+        self.lanes = lockstep.lanes
+        self.nulls = [name for name in self.lanes if name.startswith("null_")]
+        self.twins = [name.removeprefix("left_") for name in self.lanes if name.startswith("left_")]
+        self.starts = {name: flat(lane.weights) for name, lane in self.lanes.items() if name.startswith("left")}
+
+    def before_update(self, batch: Batch) -> Row:
+        """Losses, gradients at common weights and free-running, saturation, non-finite counts."""
+        left, right, control = (self.lanes[name] for name in ("left", "right", "control"))
+        row: Row = {"step": batch.step}
+        row |= {f"loss_{name}": lane.loss if _running(lane, batch) else NAN for name, lane in self.lanes.items()}
+        row["abs_loss_gap"] = abs(row["loss_right"] - row["loss_left"])
+        common = {
+            name: common_gap(self.lockstep.leader(name), follower)
+            for name, follower in self.lockstep.followers.items()
+            if _running(self.lockstep.leader(name), batch)
+        }
+        for name in self.lockstep.followers:
+            column = "gradient_gap" if name == self.own else f"gradient_gap_{name}"
+            row[column] = common[name].gradient if name in common else NAN
+        both = left.stopped is None and right.stopped is None
+        slopes = flat(left.gradients), flat(right.gradients)
+        row["gradient_gap_free"] = relative(slopes[1] - slopes[0], slopes[0]) if both else NAN
+        row["saturated_fraction"] = _saturated(left)
+        for lane in (left, right):
+            row[f"non_finite_{lane.name}"] = _non_finite(lane)
+        self._collect(batch, common, left, right, control)
+        return row
+
+    def after_update(self) -> Row:
+        """Weight gaps of right, the null twins and the precision twins; prediction gap on the probe batch."""
+        left, right = self.lanes["left"], self.lanes["right"]
+        start = self.starts["left"]
+        going = left.stopped is None
+        row: Row = {"weight_gap": NAN, "weight_gap_ulps": NAN, "prediction_gap": NAN}
+        if going and right.stopped is None:
+            row["weight_gap"] = weight_gap(left, right, start)
+            row["weight_gap_ulps"] = ulps(left.weights, right.weights)
+            row["prediction_gap"] = float((left.predict(self.probe_batch) - right.predict(self.probe_batch)).abs().max())
+        for name in self.twins:
+            pair = self.lanes[f"left_{name}"], self.lanes[f"right_{name}"]
+            alive = all(lane.stopped is None for lane in pair)
+            row[f"weight_gap_{name}"] = weight_gap(*pair, self.starts[f"left_{name}"]) if alive else NAN
+        band = []
+        for name in self.nulls:
+            alive = going and self.lanes[name].stopped is None
+            band.append(weight_gap(left, self.lanes[name], start) if alive else NAN)
+            row[f"weight_gap_{name}"] = band[-1]
+        known = [gap for gap in band if gap == gap]
+        row["null_low"], row["null_high"] = (min(known), max(known)) if known else (NAN, NAN)
+        self._collect_weights(left, right)
+        return row
+
+    def _collect(self, batch: Batch, common: dict[str, CommonGap], left: Lane, right: Lane, control: Lane) -> None:
+        evidence = self.evidence
+        evidence.steps += 1
+        for name, lane in self.lanes.items():
+            if lane.stopped is not None:
+                evidence.stops.setdefault(name, lane.stopped)
+        if evidence.control is None and not _alike(left, control):
+            evidence.control = f"control differs from left in loss or gradient at step {batch.step}"
+        if not _alike(left, right):
+            evidence.bitwise = False
+            if evidence.first_difference is None:
+                evidence.first_difference = self._where(batch, left, right)
+        if not _running(left, batch):
+            return
+        inside = self.probe.inside(left.output, left.target)
+        evidence.see_rows(left.output, inside)
+        fully = bool(inside.all())
+        for name in common:
+            leader = self.lockstep.leader(name)
+            fully = fully and bool(self.probe.inside(leader.output, leader.target, double=name == "float64").all())
+        if {"float32", "float64"} <= common.keys():
+            evidence.see_common(batch.step, len(batch.rows), common, fully, any(self.probe.shift.values()))
+
+    def _collect_weights(self, left: Lane, right: Lane) -> None:
+        evidence, control = self.evidence, self.lanes["control"]
+        if evidence.control is None and left.stopped is None and not same_bits(left.weights, control.weights):
+            evidence.control = f"control's weights differ from left's after step {evidence.steps - 1}"
+        if evidence.bitwise and left.stopped is None and not same_bits(left.weights, right.weights):
+            evidence.bitwise = False
+            evidence.first_difference = {"step": evidence.steps - 1, "parameter": _first(left, left.weights, right.weights)}
+
+    def _where(self, batch: Batch, left: Lane, right: Lane) -> dict[str, object]:
+        """Step, parameter, row, raw output and label of the first bits that differ."""
+        found: dict[str, object] = {"step": batch.step, "parameter": _first(left, left.gradients, right.gradients) or "loss"}
+        slopes = []
+        for lane in (left, right):
+            output = left.output.clone().requires_grad_()
+            value = lane.recipe.objective(output, left.target)
+            slopes.append(torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output))
+        apart = (slopes[0] != slopes[1]).reshape(len(left.output), -1).any(1)
+        size = (slopes[0] - slopes[1]).abs().reshape(len(left.output), -1).amax(1).nan_to_num(math.inf)
+        if bool(apart.any()):
+            place = int(torch.where(apart, size, -1.0).argmax())
+            found |= {
+                "row": int(batch.rows[place]),
+                "output": left.output[place].tolist(),
+                "target": left.target[place].item(),
+            }
+        return found
+
+
+def _running(lane: Lane, batch: Batch) -> bool:
+    return lane.stopped is None or lane.stopped.step == batch.step
+
+
+def _alike(left: Lane, other: Lane) -> bool:
+    if left.stopped is not None:
+        return other.stopped == left.stopped
+    return left.loss == other.loss and same_bits(left.gradients, other.gradients)
+
+
+def _first(lane: Lane, first: list[Tensor], second: list[Tensor]) -> str | None:
+    pairs = zip(lane.names, first, second, strict=True)
+    return next((name for name, a, b in pairs if not torch.equal(a, b)), None)
+
+
+def _saturated(lane: Lane) -> float:
+    """Fraction of rows whose probability has rounded to 0 or 1; 0 for target spaces without probabilities."""
+    kind = lane.recipe.objective.targets.kind
+    if kind not in ("binary", "unit", "classes"):
+        return 0.0
+    p = LINKS[kind](lane.output)
+    full = (p == 1) | (p == 0) if p.ndim == 1 else (p == 1).any(1)
+    return float(full.double().mean())
+
+
+def _non_finite(lane: Lane) -> float:
+    """How many entries of the loss and the gradient are not finite."""
+    return float(not math.isfinite(lane.loss)) + sum(float((~torch.isfinite(g)).sum()) for g in lane.gradients)

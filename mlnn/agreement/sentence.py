@@ -1,0 +1,87 @@
+"""The verdict in one plain sentence that a colleague would understand."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlnn.agreement.evidence import Evidence
+from mlnn.agreement.probe import Probe
+
+if TYPE_CHECKING:
+    from mlnn.agreement.verdict import Verdict
+
+
+def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None, cause: str | None) -> str:
+    """Relation, size, where and why, in words."""
+    body = {
+        "bitwise": "Left and right gave the same bits throughout.",
+        "equal": "Left and right are the same objective: what differs is rounding, down to float64.",
+        "indistinguishable": f"Left and right differ by {_size(probe, evidence)}, less than {_dtype(probe)} can resolve.",
+        "shifted": f"Right is left plus {_shift(verdict)}, which depends on the target only: training is the same.",
+        "scaled": f"Right is {verdict.scale:.6g} times left: same optimum, other step size.",
+        "different": f"Left and right are different objectives: {_different(verdict, probe, evidence)}.",
+        "broken": f"Broken: {reason}.",
+        "undecided": f"Undecided: {reason}.",
+    }[verdict.relation]
+    tail = [body]
+    if verdict.domain != "all":
+        low, high = verdict.domain
+        tail.append(f"This holds for raw outputs in [{float(low):.4g}, {float(high):.4g}]{_left(verdict)}.")
+    if probe.nearer and verdict.domain != "all":
+        tail.append(f"Beyond it {probe.nearer} is the more accurate side.")
+    if cause:
+        tail.append(cause)
+    if verdict.resolution is not None and verdict.relation not in ("broken", "different"):
+        tail.append(f"A fault of {verdict.resolution:.1e} would have been caught.")
+    return " ".join(tail)
+
+
+def _dtype(probe: Probe) -> str:
+    return str(probe.dtype).removeprefix("torch.")
+
+
+def _left(verdict: Verdict) -> str:
+    if verdict.left_domain is None:
+        return ""
+    return ", and every training row stayed inside" if verdict.left_domain == 0 else f"; {verdict.left_domain:.2%} of training rows left it"
+
+
+def _size(probe: Probe, evidence: Evidence | None) -> str:
+    sizes = [probe.value.size, probe.gradient.size]
+    if evidence:
+        sizes += [evidence.gradient.real, evidence.value.real]
+    return f"{max(sizes):.2g} (relative)"
+
+
+def _shift(verdict: Verdict) -> str:
+    if isinstance(verdict.shift, dict):
+        shown = list(verdict.shift.items())[:3]
+        return "a constant per target (" + ", ".join(f"{value:.6g} at target {target:g}" for target, value in shown) + ")"
+    return f"{verdict.shift:.6g}"
+
+
+def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str:
+    if evidence and evidence.lost:
+        step, gap = evidence.lost
+        return f"{_dtype(probe)} loses the gradient ({gap:.2g} off at step {step}) though the higher precision agrees"
+    clauses = []
+    for what, relation, part, judged in (
+        ("gradients", verdict.gradient_relation, probe.gradient, evidence.gradient if evidence else None),
+        ("values", verdict.value_relation, probe.value, evidence.value if evidence else None),
+    ):
+        if relation != "different":
+            clauses.append(f"{what} agree")
+        elif part.relation == "different":
+            clauses.append(f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {part.target:g}")
+        elif judged and judged.first_real:
+            step, size = judged.first_real
+            clauses.append(f"{what} at common weights differ by {size:.2g} at step {step}")
+        else:
+            clauses.append(f"{what} differ")
+    return ", ".join(clauses)
+
+
+def _at(output: float | list[float] | None) -> str:
+    if isinstance(output, list):
+        return "(" + ", ".join(f"{entry:.3g}" for entry in output) + ")"
+    return f"{output:.4g}"

@@ -1,0 +1,172 @@
+"""From probe and evidence to a relation and one plain sentence."""
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+from mlnn.agreement.evidence import Evidence, Judged
+from mlnn.agreement.probe import ALL, Part, Probe
+from mlnn.agreement.relations import ORDER, check_require, weakest
+from mlnn.agreement.sentence import sentence
+
+SIGHT = 0.01
+"""A comparison whose checks could not have caught a fault of this relative size is undecided."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gaps say, with the resolution at which it was said.
+
+    `relation`: the weaker of `value_relation` and `gradient_relation`. `domain`: "all" or the interval of raw outputs on
+    which it holds; `left_domain`: fraction of training rows outside it (None without training). right = `scale`·left +
+    `shift` (a number, or one per target). `resolution`: smallest planted fault, relative, that these checks caught.
+    `first_difference`: step, parameter, row, raw output and target where bits first differ. `shrink`: float32 ÷ float64
+    gradient gap at common weights.
+    """
+
+    relation: str
+    value_relation: str
+    gradient_relation: str
+    sentence: str
+    domain: str | tuple[float, float] = "all"
+    left_domain: float | None = None
+    scale: float = 1.0
+    shift: float | dict[float, float] = 0.0
+    resolution: float | None = None
+    resolutions: dict[str, float | None] = field(default_factory=dict)
+    first_difference: dict[str, object] | None = None
+    control: str = "not run"
+    shrink: float | None = None
+    evidence: dict[str, object] = field(default_factory=dict)
+
+    def meets(self, require: str, domain: tuple[float, float] | None = None) -> bool:
+        """Whether the relation is at least as strong as `require`, on all raw outputs, or inside the allowed `domain`,
+        or with every training row seen inside the verdict's own domain."""
+        check_require(require)
+        if ORDER.index(self.relation) > ORDER.index(require):
+            return False
+        if self.domain == "all" or self.left_domain == 0:
+            return True
+        return domain is not None and self.domain[0] <= domain[0] and domain[1] <= self.domain[1]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data for `verdict.json`."""
+        return dataclasses.asdict(self)
+
+
+def decide(
+    probe: Probe,
+    evidence: Evidence | None = None,
+    resolutions: dict[str, float | None] | None = None,
+    cause: str | None = None,
+) -> Verdict:
+    """The verdict on a probe, and on a training run where there was one. The weaker of the two counts."""
+    resolutions = resolutions or {}
+    caught = [size for size in resolutions.values() if size is not None]
+    resolution = max(caught) if caught and len(caught) == len(resolutions) else None
+    value, gradient, reason = _sides(probe, evidence)
+    relation = weakest(value, gradient)
+    blind = resolutions and (resolution is None or resolution > SIGHT)
+    if relation in ORDER[:5] and blind:
+        relation, reason = "undecided", f"a planted fault of {SIGHT:.0%} would not have been caught"
+    scale = _scale(probe, evidence)
+    interval = probe.interval
+    holds = relation in ORDER[:5]
+    facts = _facts(probe, evidence)
+    verdict = Verdict(
+        relation, value, gradient, "",
+        domain="all" if interval == ALL or not holds else interval,
+        left_domain=evidence.rows_outside / evidence.rows if evidence and evidence.rows else None,
+        scale=scale, shift=_shift(probe), resolution=resolution, resolutions=resolutions,
+        first_difference=evidence.first_difference if evidence else None,
+        control="not run" if evidence is None else evidence.control or "bitwise",
+        shrink=evidence.gradient.shrink if evidence else None, evidence=facts,
+    )  # fmt: skip
+    return dataclasses.replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
+
+
+def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | None]:
+    """Relation of values and of gradients, and the reason where they could not be told or broke."""
+    value, gradient = probe.value.relation, probe.gradient.relation
+    if probe.unsteady:
+        return "undecided", "undecided", probe.unsteady
+    if evidence is None:
+        return value, gradient, None
+    if evidence.control:
+        return "undecided", "undecided", evidence.control + ": the machine or the code is at fault, not the objectives"
+    broken = _broken(evidence)
+    if broken:
+        return "broken", "broken", broken
+    if evidence.bitwise and value == gradient == "bitwise":
+        return "bitwise", "bitwise", None
+    if not evidence.gradient.steps:
+        why = "the rows left the domain of agreement at every step" if evidence.rows_outside else "no step could be compared"
+        return ("undecided", "undecided", why) if value != "different" else (value, gradient, None)
+    trained = [_trained(judged, evidence, part) for judged, part in ((evidence.value, value), (evidence.gradient, gradient))]
+    return weakest(value, trained[0]), weakest(gradient, trained[1]), None
+
+
+def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
+    """The relation that the training steps allow for values or gradients."""
+    if not judged.steps:
+        return probed
+    eps = 2.0**-52 if evidence.own == "float64" else {"float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}[evidence.own]
+    if evidence.lost is not None:
+        return "different"
+    if judged.real > 16 * eps or (judged.real and evidence.own == "float64"):
+        return "different"
+    if any(abs(factor - 1) > 16 * eps for factor in evidence.factors.values()):
+        return "scaled"
+    if judged.real or any(factor != 1 for factor in evidence.factors.values()):
+        return "indistinguishable"
+    return "bitwise" if evidence.bitwise else "equal"
+
+
+def _broken(evidence: Evidence) -> str | None:
+    """The sentence for a side that went non-finite where the other did not; None otherwise."""
+    left, right = evidence.stops.get("left"), evidence.stops.get("right")
+    if (left is None) != (right is None):
+        stop, side, other = (right, "right", "left") if right else (left, "left", "right")
+        assert stop is not None
+        place = "" if stop.row is None else f", first in row {stop.row} (raw output {stop.output!r}, target {stop.target!r})"
+        return f"{side}'s {stop.what} is not finite from step {stop.step} on{place}, while {other} trains on"
+    if evidence.one_sided and (left is None or evidence.one_sided[0] < left.step):
+        step, dtype, side = evidence.one_sided
+        return f"at the same weights, {side} is not finite at step {step} in {dtype} where the other side is"
+    return None
+
+
+def _scale(probe: Probe, evidence: Evidence | None) -> float:
+    if evidence and evidence.factors:
+        return next(iter(evidence.factors.values()))
+    return probe.factor
+
+
+def _shift(probe: Probe) -> float | dict[float, float]:
+    sizes = list(probe.shift.values())
+    return sizes[0] if max(sizes) - min(sizes) <= 1e-12 * max(map(abs, sizes)) else probe.shift
+
+
+def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
+    facts: dict[str, object] = {"probe_value": _part(probe.value), "probe_gradient": _part(probe.gradient), "nearer": probe.nearer}
+    if probe.notes:
+        facts["notes"] = probe.notes
+    if evidence is None:
+        return facts
+    return facts | {
+        "steps": evidence.steps,
+        "steps_judged": evidence.gradient.steps,
+        "rows": evidence.rows,
+        "rows_outside": evidence.rows_outside,
+        "raw_outputs": [evidence.raw_low, evidence.raw_high],
+        "gradient_gap": evidence.gradient.largest,
+        "value_gap": evidence.value.largest,
+        "real_gradient_gap": evidence.gradient.real,
+        "real_value_gap": evidence.value.real,
+        "factors": {str(rows): factor for rows, factor in evidence.factors.items()},
+        "stops": {name: dataclasses.asdict(stop) for name, stop in evidence.stops.items()},
+    }
+
+
+def _part(part: Part) -> dict[str, object]:
+    return {k: v for k, v in dataclasses.asdict(part).items() if v is not None and v != math.inf}

@@ -1,0 +1,21 @@
+"""Data sets: every function here returns a checked `Dataset`; `from_arrays` makes one from your own arrays."""
+
+from mlnn.data.arrays import from_arrays
+from mlnn.data.bundled import breast_cancer, breast_cancer_mean, digits_3_vs_8, digits_parity, iris_pair, spector
+from mlnn.data.dataset import Dataset
+from mlnn.data.synthetic import synthetic, two_moons
+from mlnn.data.table import table
+
+__all__ = [
+    "Dataset",
+    "breast_cancer",
+    "breast_cancer_mean",
+    "digits_3_vs_8",
+    "digits_parity",
+    "from_arrays",
+    "iris_pair",
+    "spector",
+    "synthetic",
+    "table",
+    "two_moons",
+]

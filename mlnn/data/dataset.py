@@ -1,0 +1,99 @@
+"""What a data set is: checked inputs, targets, their space, and a held-out split."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mlnn.errors import DataError
+from mlnn.targets import TargetSpace
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Inputs `x` (n, *shape) float64 and targets `y` (n,), checked at the door.
+
+    `held_out` rows are kept from training and serve for prediction gaps. `standardised` records the mean and scale that
+    were taken off each feature (None: the inputs are as they came). Raises DataError for NaN or infinity (with row and
+    column), labels outside the target space, no rows, rows that do not line up, or a single class.
+    """
+
+    name: str
+    x: Tensor
+    y: Tensor
+    targets: TargetSpace
+    x_held_out: Tensor
+    y_held_out: Tensor
+    features: tuple[str, ...] = ()
+    standardised: dict[str, list[float]] | None = None
+    notes: dict[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check(self.name, self.x, self.y, self.targets, self.features)
+        if len(self.x_held_out):
+            _check_values(f"{self.name} (held-out)", self.x_held_out, self.features)
+            self.targets.check(self.y_held_out, f"{self.name} (held-out): target")
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one row of `x`."""
+        return tuple(self.x.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def fingerprint(self) -> str:
+        """SHA-256 (16 hex digits) of everything a run can see of the data: same fingerprint, same data."""
+        digest = hashlib.sha256(str(self.targets).encode())
+        for part in (self.x, self.y, self.x_held_out, self.y_held_out):
+            digest.update(repr(tuple(part.shape)).encode())
+            digest.update(part.contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, object]:
+        """What a run folder records of the data (never the data itself)."""
+        return {
+            "name": self.name,
+            "rows": len(self.x),
+            "held_out": len(self.x_held_out),
+            "input_shape": list(self.input_shape),
+            "targets": str(self.targets),
+            "features": list(self.features),
+            "standardised": self.standardised,
+            "fingerprint": self.fingerprint(),
+            **self.notes,
+        }
+
+
+def check(name: str, x: Tensor, y: Tensor, targets: TargetSpace, features: tuple[str, ...] = ()) -> None:
+    """Raise DataError unless `x` (n, *shape) and `y` (n,) line up, are finite, fit the space and hold two classes."""
+    if x.ndim < 2:
+        raise DataError(f"{name}: x must be (rows, features …), found shape {tuple(x.shape)}")
+    if y.ndim != 1 or len(y) != len(x):
+        raise DataError(f"{name}: y must be ({len(x)},) to match x {tuple(x.shape)}, found shape {tuple(y.shape)}")
+    if features and tuple(x.shape[1:]) != (len(features),):
+        raise DataError(f"{name}: {len(features)} feature names for rows of shape {tuple(x.shape[1:])}")
+    if x.numel() == 0:
+        raise DataError(f"{name}: no rows or no features, x has shape {tuple(x.shape)}")
+    _check_values(name, x, features)
+    targets.check(y, f"{name}: target")
+    if targets.kind in ("binary", "classes"):
+        found = y.unique()
+        if len(found) < 2:
+            raise DataError(
+                f"{name}: all {len(y)} training targets are {found[0].item():g}; two classes or more are needed"
+            )
+
+
+def _check_values(name: str, x: Tensor, features: tuple[str, ...]) -> None:
+    bad = ~torch.isfinite(x)
+    if not bool(bad.any()):
+        return
+    where = bad.nonzero()[0].tolist()
+    row, column = where[0], where[1:]
+    label = f"'{features[column[0]]}'" if len(column) == 1 and features else ",".join(map(str, column))
+    value = x[tuple(where)].item()
+    raise DataError(
+        f"{name}: row {row}, column {label} is {value} ({int(bad.sum())} such values); remove or fill them first"
+    )

@@ -1,0 +1,71 @@
+"""What an objective is to the rest of mlnn: any callable, given a name, and reduced in one place."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlnn.errors import ConfigError, unknown
+from mlnn.targets import TargetSpace
+
+LINKS: dict[str, Callable[[Tensor], Tensor]] = {
+    "binary": torch.sigmoid,
+    "unit": torch.sigmoid,
+    "classes": lambda output: torch.softmax(output, dim=-1),
+    "real": lambda output: output,
+    "counts": torch.exp,
+    "positive": torch.exp,
+}
+"""From raw output to the mean of the target, per kind of target space: what `outputs="probabilities"` applies."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A callable (output, target) → (n,) or scalar, with what is needed to call it.
+
+    `outputs`: "raw", or "probabilities" for a callable that takes σ(z), softmax(z), … (then the link of the target space
+    is applied first).
+    """
+
+    name: str
+    function: Callable[[Tensor, Tensor], Tensor]
+    outputs: str = "raw"
+    targets: TargetSpace = TargetSpace("binary")
+
+    @classmethod
+    def of(cls, given: Any, targets: TargetSpace, outputs: str = "raw", name: str | None = None) -> "Objective":
+        """Wrap a function, an `nn.Module` loss, or a likelihood (anything with `.nll`); raises ConfigError otherwise."""
+        if isinstance(given, cls):
+            return given
+        if outputs not in ("raw", "probabilities"):
+            raise ConfigError("outputs: " + unknown("kind of outputs", outputs, ("raw", "probabilities")))
+        if isinstance(given, type):
+            raise ConfigError(f"objective: {given.__name__} is a class; give an instance, {given.__name__}()")
+        function = getattr(given, "nll", given)
+        if not callable(function):
+            raise ConfigError(f"objective: {given!r} is neither callable nor a likelihood with .nll(output, target)")
+        inner = getattr(given, "func", given)  # a functools.partial carries its function
+        own = getattr(inner, "__name__", None) or type(inner).__name__
+        return cls(name or own, function, outputs, targets)
+
+    def rows(self, output: Tensor, target: Tensor) -> Tensor:
+        """The callable's own answer, (n,) or scalar; raises ConfigError for any other shape."""
+        linked = LINKS[self.targets.kind](output) if self.outputs == "probabilities" else output
+        value = self.function(linked, target)
+        if not isinstance(value, Tensor):
+            raise ConfigError(f"objective '{self.name}' returned {type(value).__name__}, not a tensor")
+        if value.ndim and value.shape != output.shape[:1]:
+            raise ConfigError(
+                f"objective '{self.name}' returned shape {tuple(value.shape)} for output {tuple(output.shape)} and target"
+                f" {tuple(target.shape)}; one value per row ({len(output)},) or a scalar is expected (did it broadcast?)"
+            )
+        return value
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """The objective of a batch, a scalar: the mean over rows. The only place where rows are reduced."""
+        value = self.rows(output, target)
+        return value.mean() if value.ndim else value
+
+

@@ -1,0 +1,130 @@
+"""The look of every interactive picture: one empty figure, one line, one band, one log axis for gaps."""
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import ArrayLike, NDArray
+
+from mlnn.report.logaxis import ZERO_NOTE, LogAxis
+from mlnn.report.thin import thin
+from mlnn.report.words import BADGE, FAINT, INK, LEFT, NULL, RIGHT, number
+
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# Right lies dashed on a wide, pale left: where they coincide both are seen.
+PAIR: dict[str, dict[str, Any]] = {
+    "left": {"colour": LEFT, "width": 4.5, "opacity": 0.55},
+    "right": {"colour": RIGHT, "width": 2, "dash": "7px,6px"},
+}
+AXIS = {"gridcolor": "#ECEFF2", "linecolor": FAINT, "zeroline": False, "ticks": "outside", "tickcolor": FAINT}
+_BREAK = BADGE["broken"][1]
+
+
+def blank(y: str, x: str = "step", height: int = 340) -> go.Figure:
+    """An empty figure with axis titles `x` and `y`, the legend above the plot."""
+    layout = go.Layout(
+        template=go.layout.Template(),
+        height=height,
+        margin={"l": 72, "r": 24, "t": 48, "b": 52},
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="white",
+        plot_bgcolor="white",
+        hovermode="closest",
+        legend={"orientation": "h", "x": 0, "y": 1.03, "yanchor": "bottom", "font": {"size": 12.5}},
+        xaxis={**AXIS, "title": {"text": x, "standoff": 8, "font": {"size": 13}}, "showgrid": False},
+        yaxis={**AXIS, "title": {"text": y, "standoff": 10, "font": {"size": 13}}},
+    )
+    return go.Figure(layout=layout)
+
+
+def listed(values: ArrayLike) -> list[float | None]:
+    """Plain numbers for the page, six digits, None for what is not finite: a break in the line."""
+    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
+
+
+def line(
+    figure: go.Figure, x: NDArray, y: NDArray, name: str, colour: str, axis: LogAxis | None = None, **look: Any
+) -> None:
+    """Add the curve (x, y), both (n,), thinned; with `axis` it is a gap, and hovering still says the true number.
+
+    `look`: width, dash, opacity, hidden (only in the legend until clicked), faint (no legend entry of its own).
+    """
+    x, y = thin(np.asarray(x), np.asarray(y, dtype=float))
+    faint = look.get("faint", False)
+    figure.add_scatter(
+        x=listed(x),
+        y=listed(axis.place(y) if axis else y),
+        name=escape(name),
+        mode="lines" if len(y) > 1 else "markers",
+        line={"color": colour, "width": look.get("width", 2), "dash": look.get("dash", "solid")},
+        opacity=look.get("opacity", 0.3 if faint else 1),
+        visible="legendonly" if look.get("hidden") else True,
+        showlegend=not faint,
+        hoverinfo="skip" if faint else None,
+        text=None if faint else [number(v) for v in y],
+        hovertemplate=None if faint else "step %{x}: %{text}",
+    )
+
+
+def band(figure: go.Figure, x: NDArray, low: NDArray, high: NDArray, axis: LogAxis) -> None:
+    """Fill between `low` and `high`, all (n,), where both are known: the null band."""
+    known = np.isfinite(low) & np.isfinite(high)
+    if not known.any():
+        return
+    upper, lower = thin(x[known], high[known]), thin(x[known], low[known])
+    edge = {"color": NULL, "width": 0.6}
+    common = {"mode": "lines", "line": edge, "hoverinfo": "skip", "legendgroup": "band"}
+    figure.add_scatter(x=listed(upper[0]), y=listed(axis.place(upper[1])), showlegend=False, **common)
+    figure.add_scatter(
+        x=listed(lower[0]),
+        y=listed(axis.place(lower[1])),
+        name="null band",
+        fill="tonexty",
+        fillcolor="rgba(138, 148, 160, 0.28)",
+        **common,
+    )
+
+
+def gap_axis(figure: go.Figure, axis: LogAxis, which: str = "y") -> None:
+    """Make one axis the log axis of gaps: decades, and a floor marked `0` when some gap is exactly zero."""
+    places, labels = axis.ticks()
+    spec = {
+        "type": "log",
+        "range": [axis.low - 0.25, axis.high + (0.15 if which == "y" else 0.4)],
+        "tickmode": "array",
+        "tickvals": places,
+        "ticktext": labels,
+        "showgrid": True,
+    }
+    figure.update_layout({f"{which}axis": spec})
+    if axis.zeros:
+        floor = {"color": NULL, "width": 1, "dash": "dot"}
+        (figure.add_hline if which == "y" else figure.add_vline)(10.0**axis.low, line=floor)
+        place = {"x": 1, "y": axis.low, "xref": "paper", "xanchor": "right", "yanchor": "bottom"}
+        if which == "x":
+            place = {"y": 0, "x": axis.low, "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
+        figure.add_annotation(
+            text=ZERO_NOTE, showarrow=False, font={"size": 11, "color": NULL}, bgcolor="rgba(255,255,255,0.8)", **place
+        )
+
+
+def mark_breaks(figure: go.Figure, found: Mapping[str, int], steps: NDArray) -> None:
+    """A labelled upright line at each step of `found` (side → step), where that side stops being finite."""
+    by_step: dict[int, list[str]] = {}
+    for side, step in found.items():
+        by_step.setdefault(step, []).append(side)
+    for i, (step, sides) in enumerate(by_step.items()):
+        early = step - steps[0] < (steps[-1] - steps[0]) / 2
+        figure.add_vline(
+            step,
+            line={"color": _BREAK, "width": 1.4, "dash": "dash"},
+            annotation={
+                "text": f"{' and '.join(sides)} not finite from step {number(step)}",
+                "font": {"size": 12, "color": _BREAK},
+                "bgcolor": "rgba(255,255,255,0.85)",
+                "yshift": -20 * i,  # two labels, one below the other
+            },
+            annotation_position="top right" if early else "top left",
+        )

@@ -1,0 +1,106 @@
+"""From composed settings (plain data) to the things they describe. Knows nothing of how they were composed."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from mlnn.comparison import Comparison, compare
+from mlnn.data import Dataset
+from mlnn.errors import ConfigError
+from mlnn.objectives import Objective
+from mlnn.targets import TargetSpace
+from mlnn.training import LaneRecipe, Recipe, parse_device, parse_dtype
+from mlnn.trust import instantiate
+
+Settings = Mapping[str, Any]
+LANE_KEYS = ("outputs", "accumulate", "compile", "autocast", "optimizer")
+
+
+def pin_threads(settings: Settings) -> None:
+    """Fix torch's thread count: it changes bits in some architectures."""
+    if settings["threads"] < 1:
+        raise ConfigError(f"threads: {settings['threads']}; at least 1 is needed")
+    torch.set_num_threads(settings["threads"])
+
+
+def dataset(settings: Settings) -> Dataset:
+    """The data set of `data`."""
+    made = instantiate(settings["data"], settings["trust"], "data")
+    if not isinstance(made, Dataset):
+        raise ConfigError(f"data: {settings['data']['_target_']} made a {type(made).__name__}, not a Dataset")
+    return made
+
+
+def model_factory(settings: Settings, data: Dataset) -> Callable[[], nn.Module]:
+    """A factory () → module for the shapes of `data`; the module is drawn when it is called, after seeding."""
+    node = dict(settings["model"]) | {"_partial_": True}
+    return partial(instantiate(node, settings["trust"], "model"), data.input_shape, data.targets.outputs)
+
+
+def optimizer_factory(settings: Settings, overlay: Mapping[str, Any] | None = None) -> Callable[..., torch.optim.Optimizer]:
+    """A factory (params) → optimiser; `overlay` replaces single arguments (a lane's own)."""
+    own = {key: value for key, value in (overlay or {}).items() if value is not None}
+    node = dict(settings["optimizer"]) | own | {"_partial_": True}
+    return instantiate(node, settings["trust"], "optimizer")
+
+
+def objective(node: Mapping[str, Any], settings: Settings, targets: TargetSpace, where: str, outputs: str) -> Objective:
+    """The objective of a config node, named as in `settings["names"]`."""
+    made = instantiate(node, settings["trust"], where)
+    return Objective.of(made, targets, outputs, settings["names"].get(where))
+
+
+def lane(side: str, settings: Settings, targets: TargetSpace) -> LaneRecipe:
+    """The recipe of the left or right lane."""
+    node = settings[side]
+    inner = {key: value for key, value in node.items() if key not in LANE_KEYS}
+    if "_target_" not in inner:
+        raise ConfigError(f"{side}: no objective; choose one with pair=… or objective@{side}=…")
+    return LaneRecipe(
+        objective(inner, settings, targets, side, node["outputs"]),
+        optimizer_factory(settings, node["optimizer"]),
+        node["accumulate"],
+        node["compile"],
+        None if node["autocast"] is None else parse_dtype(node["autocast"]),
+    )
+
+
+def recipe(settings: Settings) -> Recipe:
+    """What all lanes share."""
+    data = dataset(settings)
+    return Recipe(
+        data,
+        model_factory(settings, data),
+        settings["steps"],
+        settings["batch_size"],
+        parse_dtype(settings["dtype"]),
+        parse_device(settings["device"]),
+        settings["seed"],
+    )
+
+
+def run_comparison(settings: Settings, progress: Callable[[int, int], None] | None = None) -> Comparison:
+    """`mlnn.compare` as the settings describe it."""
+    pin_threads(settings)
+    shared = recipe(settings)
+    left, right = (lane(side, settings, shared.dataset.targets) for side in ("left", "right"))
+    names = {"model": settings["names"].get("model"), "data": settings["names"].get("data")}
+    return compare(
+        shared.model, left, right, shared.dataset, optimizer=left.optimizer, steps=shared.steps,
+        batch_size=shared.batch_size, dtype=shared.dtype, seed=shared.seed, null_twins=settings["null_twins"],
+        device=shared.device, progress=progress, about={key: name for key, name in names.items() if name},
+    )  # fmt: skip
+
+
+def interval(settings: Settings) -> tuple[float, float] | None:
+    """The `domain` setting as a pair."""
+    found = settings["domain"]
+    if found is None:
+        return None
+    numbers = isinstance(found, Sequence) and len(found) == 2 and all(isinstance(end, int | float) for end in found)
+    if not numbers or found[0] >= found[1]:
+        raise ConfigError(f"domain: {found!r}; two raw outputs are needed, e.g. [-15, 15]")
+    return float(found[0]), float(found[1])

@@ -1,0 +1,170 @@
+"""One training run inside a comparison: an ordinary PyTorch loop, cut in two so that others can look in between."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mlnn.errors import ConfigError
+from mlnn.seeding import derive, generator
+from mlnn.training.batches import Batch
+from mlnn.training.recipe import LaneRecipe, Recipe
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a lane went non-finite: the step, and the data row, raw output and target where it can be told."""
+
+    step: int
+    what: str
+    row: int | None = None
+    output: object = None
+    target: object = None
+
+
+def initial_model(recipe: Recipe) -> nn.Module:
+    """The model with its first weights, drawn by the `weights` stream of the seed, in the run's own dtype."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(recipe.seed, "weights"))
+        model = recipe.model()
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"model: the factory returned {type(model).__name__}, not an nn.Module")
+    if not any(p.requires_grad for p in model.parameters()):
+        raise ConfigError(f"model: {type(model).__name__} has no trainable parameters")
+    return model.to(recipe.device, recipe.dtype)
+
+
+def nudged(model: nn.Module, seed: int, name: str) -> nn.Module:
+    """A copy of the model with every weight moved by one ulp, up or down at random."""
+    twin = copy.deepcopy(model)
+    draws = generator(seed, "null", name)
+    with torch.no_grad():
+        for weight in twin.parameters():
+            up = torch.rand(weight.shape, generator=draws) < 0.5
+            direction = torch.where(up, torch.inf, -torch.inf).to(weight)
+            weight.copy_(torch.nextafter(weight, direction))
+    return twin
+
+
+class Lane:
+    """A module, its optimiser and its recipe. `evaluate` puts the gradient of a batch in place, `update` takes the step.
+
+    After `evaluate`: `loss` (float), `output` (n,) or (n, m) detached, `gradients` (one per weight; zeros where unused).
+    A lane whose loss or gradient is not finite sets `stopped` and stays where it is.
+    """
+
+    def __init__(self, name: str, recipe: LaneRecipe, model: nn.Module, dtype: torch.dtype) -> None:
+        self.name, self.recipe, self.dtype = name, recipe, dtype
+        self.module = copy.deepcopy(model).to(dtype)
+        self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
+        self.weights = [p for p in self.module.parameters() if p.requires_grad]
+        self.optimizer = recipe.optimizer(self.weights)
+        self.stopped: Stop | None = None
+        self.loss = float("nan")
+        self.output = self.target = torch.empty(0)
+        self._run = torch.compile(self.module) if recipe.compile else self.module
+        self._batch: Batch | None = None
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The gradient of the last evaluated batch, one tensor per weight."""
+        return [torch.zeros_like(w) if w.grad is None else w.grad for w in self.weights]
+
+    def evaluate(self, batch: Batch) -> None:
+        """Loss and gradient of a batch at the present weights."""
+        self._batch = batch
+        self.loss = float(self._backward(batch))
+        if self.stopped is None:
+            self.stopped = self._find_stop(batch)
+
+    def update(self) -> None:
+        """One optimiser step from the gradient in place. L-BFGS evaluates the same batch again as often as it likes."""
+        batch, pending = self._batch, True
+        assert batch is not None, "evaluate before update"
+
+        def closure() -> float:
+            nonlocal pending
+            if pending:
+                pending = False
+                return self.loss
+            return float(self._backward(batch))
+
+        self.optimizer.step(closure)
+
+    def follow(self, other: "Lane") -> None:
+        """Take over another lane's weights and buffers, rounded to this lane's dtype."""
+        with torch.no_grad():
+            for mine, theirs in zip(self._state(), other._state(), strict=True):
+                mine.copy_(theirs)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Tensor:
+        """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics)."""
+        self.module.eval()
+        output = squeeze(self.module(x.to(self.dtype)))
+        self.module.train()
+        return output
+
+    def _state(self) -> Sequence[Tensor]:
+        return [*self.module.parameters(), *self.module.buffers()]
+
+    def _backward(self, batch: Batch) -> float:
+        self.optimizer.zero_grad(set_to_none=True)
+        seed_dropout(batch.dropout_seed, self.weights[0].device)
+        x, y = batch.at(self.dtype)
+        if self.recipe.accumulate == 1:
+            self.output, loss = self._forward(x, y)
+            loss.backward()
+            value = loss.item()
+        else:
+            value, outputs = 0.0, []
+            for part_x, part_y in zip(x.chunk(self.recipe.accumulate), y.chunk(self.recipe.accumulate), strict=True):
+                output, loss = self._forward(part_x.contiguous(), part_y.contiguous())
+                loss = loss * (len(part_y) / len(y))
+                loss.backward()
+                value += loss.item()
+                outputs.append(output)
+            self.output = torch.cat(outputs)
+        self.target = y
+        return value
+
+    def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
+            output = squeeze(self._run(x))
+        outputs = self.recipe.objective.targets.outputs
+        if len(output) != len(y) or (outputs > 1) != (output.ndim > 1):
+            wanted = f"({len(y)}, {outputs})" if outputs > 1 else f"({len(y)},) or ({len(y)}, 1)"
+            raise ConfigError(
+                f"model: raw output of shape {tuple(output.shape)} for {len(y)} rows and targets"
+                f" '{self.recipe.objective.targets}'; {wanted} is needed"
+            )
+        return output.detach(), self.recipe.objective(output, y)
+
+    def _find_stop(self, batch: Batch) -> Stop | None:
+        gradients_finite = all(bool(torch.isfinite(g).all()) for g in self.gradients)
+        if self.loss == self.loss and abs(self.loss) != float("inf") and gradients_finite:
+            return None
+        what = "gradient" if self.loss == self.loss and abs(self.loss) != float("inf") else "loss"
+        for place in range(len(self.output)):
+            output = self.output[place : place + 1].clone().requires_grad_()
+            target = self.target[place : place + 1]
+            value = self.recipe.objective(output, target)
+            (slope,) = torch.autograd.grad(value, output)
+            if not (torch.isfinite(value) and torch.isfinite(slope).all()):
+                row = int(batch.rows[place])
+                return Stop(batch.step, what, row, self.output[place].tolist(), target[0].item())
+        return Stop(batch.step, what)
+
+
+def seed_dropout(seed: int, device: torch.device) -> None:
+    """Reset the stream that dropout draws from. `torch.manual_seed` would also queue a call per absent accelerator."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def squeeze(output: Tensor) -> Tensor:
+    """A single-output model's (n, 1) becomes (n,), here and nowhere else."""
+    return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output

@@ -1,0 +1,106 @@
+"""All lanes of a comparison, advanced together: same weights at the start, same batches, same dropout masks."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from mlnn.seeding import generator
+from mlnn.training.batches import Batch, batches
+from mlnn.training.lane import Lane, initial_model, nudged
+from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
+
+TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
+    torch.float64: (torch.float32,),
+    torch.float32: (torch.float64,),
+    torch.bfloat16: (torch.float32, torch.float64),
+    torch.float16: (torch.float32, torch.float64),
+}
+"""Precisions in which the pair is trained once more, so that float32 and float64 are always among them."""
+
+
+@dataclass
+class Lockstep:
+    """The lanes by name, the null twins' row orders, and the followers: right's recipe at left's weights, per dtype."""
+
+    recipe: Recipe
+    lanes: dict[str, Lane]
+    followers: dict[str, Lane]
+    permuted: dict[str, torch.Generator] = field(default_factory=dict)
+
+    def evaluate(self, batch: Batch) -> None:
+        """Put every lane's gradient of the batch in place; followers first take over the weights of the left they follow."""
+        for dtype, follower in self.followers.items():
+            leader = self.leader(dtype)
+            if leader.stopped is None:
+                follower.stopped = None
+                follower.follow(leader)
+                follower.evaluate(batch)
+        for name, lane in self.lanes.items():
+            if lane.stopped is None:
+                lane.evaluate(self._own_rows(name, batch))
+
+    def update(self) -> None:
+        """One optimiser step of every lane that is still finite."""
+        for lane in self.lanes.values():
+            if lane.stopped is None:
+                lane.update()
+
+    def leader(self, dtype: str) -> Lane:
+        """The left lane of a precision."""
+        return self.lanes["left" if dtype == dtype_name(self.recipe.dtype) else f"left_{dtype}"]
+
+    @property
+    def over(self) -> bool:
+        """Whether neither side goes on, so that there is nothing left to compare."""
+        return all(self.lanes[side].stopped is not None for side in ("left", "right"))
+
+    def _own_rows(self, name: str, batch: Batch) -> Batch:
+        if name not in self.permuted:
+            return batch
+        return batch.permuted(torch.randperm(len(batch.rows), generator=self.permuted[name]))
+
+
+def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int = 3) -> Lockstep:
+    """Left, right, control, null twins and precision twins, each a module of its own with the same first weights.
+
+    Null twins alternate between permuted batch rows and weights moved by one ulp; a model that draws random numbers of
+    its own (dropout) gets the one-ulp kind only, since permuted rows would meet other masks.
+    """
+    model = initial_model(recipe)
+    own = recipe.dtype
+    lanes = {
+        "left": Lane("left", left, model, own),
+        "right": Lane("right", right, model, own),
+        "control": Lane("control", left, model, own),
+    }
+    draws_masks = _is_random(model, recipe)
+    permuted = {}
+    for number in range(1, null_twins + 1):
+        name = f"null_{number}"
+        if number % 2 and not draws_masks:
+            permuted[name] = generator(recipe.seed, "null", name)
+            lanes[name] = Lane(name, left, model, own)
+        else:
+            lanes[name] = Lane(name, left, nudged(model, recipe.seed, name), own)
+    followers = {}
+    for dtype in (own, *TWINS[own]):
+        label = dtype_name(dtype)
+        if dtype != own:
+            lanes[f"left_{label}"] = Lane(f"left_{label}", left, model, dtype)
+            lanes[f"right_{label}"] = Lane(f"right_{label}", right, model, dtype)
+        followers[label] = Lane(f"right_at_left_{label}", right, model, dtype)
+    return Lockstep(recipe, lanes, followers, permuted)
+
+
+def _is_random(model: nn.Module, recipe: Recipe) -> bool:
+    batch = next(iter(batches(recipe)))
+    x, _ = batch.at(recipe.dtype)
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        first = model(x)
+        torch.manual_seed(2)
+        second = model(x)
+    model.load_state_dict(state)  # batch norm counted these two passes
+    return not torch.equal(first, second)

@@ -1,0 +1,86 @@
+"""What is trained: what all lanes share (`Recipe`), and what one lane is (`LaneRecipe`)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from mlnn.data import Dataset
+from mlnn.errors import ConfigError, unknown
+from mlnn.objectives import Objective
+
+DTYPES: dict[str, torch.dtype] = {
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float32": torch.float32,
+    "float64": torch.float64,
+}
+ModelFactory = Callable[[], nn.Module]
+OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """`torch.float32` → "float32"."""
+    return str(dtype).removeprefix("torch.")
+
+
+def parse_dtype(dtype: "str | torch.dtype") -> torch.dtype:
+    """A floating dtype mlnn trains in; raises ConfigError for any other."""
+    name = dtype if isinstance(dtype, str) else dtype_name(dtype)
+    if name not in DTYPES:
+        raise ConfigError("dtype: " + unknown("dtype", str(name), DTYPES))
+    return DTYPES[name]
+
+
+def parse_device(device: "str | torch.device") -> torch.device:
+    """A device that is there; raises ConfigError otherwise."""
+    try:
+        parsed = torch.device(device)
+        torch.empty(0, device=parsed)
+    except (RuntimeError, AssertionError) as problem:
+        first = str(problem).splitlines()[0][:120]
+        raise ConfigError(f"device: '{device}' is not available here ({first}); 'cpu' always is") from None
+    return parsed
+
+
+@dataclass(frozen=True)
+class LaneRecipe:
+    """What one lane is; left and right usually differ in the objective only.
+
+    `accumulate`: micro-batches per step, each weighted by its share of the rows. `compile`: run through `torch.compile`.
+    `autocast`: run the forward pass under `torch.autocast` in this dtype.
+    """
+
+    objective: Objective
+    optimizer: OptimizerFactory
+    accumulate: int = 1
+    compile: bool = False
+    autocast: torch.dtype | None = None
+
+    def __post_init__(self) -> None:
+        if self.accumulate < 1:
+            raise ConfigError(f"accumulate: {self.accumulate} micro-batches; at least 1 is needed")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every lane of a run shares. `batch_size` None: the full batch, in the data's own order."""
+
+    dataset: Dataset
+    model: ModelFactory
+    steps: int
+    batch_size: int | None
+    dtype: torch.dtype = torch.float32
+    device: torch.device = torch.device("cpu")
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        rows = len(self.dataset)
+        if self.steps < 1:
+            raise ConfigError(f"steps: {self.steps}; at least 1 is needed")
+        if self.batch_size is not None and not 1 <= self.batch_size <= rows:
+            raise ConfigError(
+                f"batch_size: {self.batch_size} with {rows} training rows in '{self.dataset.name}';"
+                f" choose 1 to {rows}, or null for the full batch"
+            )

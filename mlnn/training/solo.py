@@ -1,0 +1,42 @@
+"""One lane alone: an ordinary training run, step by step."""
+
+import math
+from collections.abc import Callable
+
+import torch
+
+from mlnn.training.batches import batches
+from mlnn.training.lane import Lane, initial_model
+from mlnn.training.recipe import LaneRecipe, Recipe
+
+
+def train(
+    recipe: Recipe,
+    lane_recipe: LaneRecipe,
+    record: Callable[[dict[str, float]], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> Lane:
+    """Train one lane; `record` gets a row per step: step, loss, held_out_loss, gradient_norm (nats per row for an NLL).
+
+    A lane that goes non-finite stops where it is, with that step as its last row; the lane returned says where.
+    """
+    data = recipe.dataset
+    held_x = data.x_held_out.to(recipe.dtype).to(recipe.device)
+    held_y = data.y_held_out if data.y.dtype == torch.int64 else data.y_held_out.to(recipe.dtype)
+    held_y = held_y.to(recipe.device)
+    with torch.random.fork_rng(devices=[]):
+        lane = Lane("lane", lane_recipe, initial_model(recipe), recipe.dtype)
+        for batch in batches(recipe):
+            held = math.nan
+            if len(held_x):
+                with torch.no_grad():
+                    held = float(lane_recipe.objective(lane.predict(held_x), held_y))
+            lane.evaluate(batch)
+            norm = math.sqrt(sum(float(g.double().square().sum()) for g in lane.gradients))
+            record({"step": batch.step, "loss": lane.loss, "held_out_loss": held, "gradient_norm": norm})
+            if progress:
+                progress(batch.step + 1, recipe.steps)
+            if lane.stopped:
+                break
+            lane.update()
+    return lane
