@@ -7,7 +7,7 @@ def compare(settings: dict) -> None:
     from mlnn.agreement.relations import check_require
     from mlnn.comparison import unmet
     from mlnn.errors import RequirementNotMetError
-    from mlnn.report.console import verdict_panel, paths, progress, show
+    from mlnn.report.console import paths, progress, show, verdict_panel
     from mlnn.settings import interval, run_comparison
 
     require, domain = settings["require"], interval(settings)

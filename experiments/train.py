@@ -19,8 +19,14 @@ def train(settings: dict) -> None:
     targets = recipe.dataset.targets
     objective = build.objective(settings["objective"], settings, targets, "objective", settings["outputs"])
     names = settings["names"]
-    about = {"objective": objective.name, "model": names["model"], "data": names["data"], "optimizer": names["optimizer"]}
-    about |= {key: settings[key] for key in ("steps", "batch_size", "dtype", "seed")}
+    about = {
+        "objective": objective.name,
+        "model": names["model"],
+        "data": names["data"],
+        "optimizer": names["optimizer"],
+    }
+    about |= {key: settings[key] for key in ("steps", "dtype", "seed")}
+    about["batch_size"] = recipe.batch_size or len(recipe.dataset)
 
     with new_run(settings["out"], "train", settings["overwrite"]) as run:
         with progress("training") as advance, closing(TraceWriter(run.path("trace.csv"))) as trace:

@@ -6,6 +6,7 @@ Heavy imports wait until a task starts, so that `--help` is quick.
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,43 +31,53 @@ def config_dir() -> Path:
 
 
 def main(task: Task, name: str) -> None:
-    """Compose `configs/<name>.yaml` with the command line, run `task(settings)`, and exit with DESIGN's code."""
+    """Compose `configs/<name>.yaml` with the command line, run `task(settings)`, and exit.
+
+    Exit codes: 0 done; 1 `require=` not met; 2 bad usage or config; 3 bad data; 5 run folder trouble; 70 a bug in mlnn
+    (with its traceback); 130 interrupted. MLNN_TRACEBACK=1 shows the traceback of any error.
+    """
     sys.exit(run(task, name))
 
 
 def run(task: Task, name: str) -> int:
-    """Like `main`, returning the exit code."""
-    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, and the sentence below is ours
+    """Like `main`, returning the exit code. In a multirun a job that fails leaves the others alone; the worst code counts."""
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, and the sentence is ours
+    failures: list[int] = []
 
     def job(config: DictConfig) -> None:
-        task(settings(config, name))
+        try:
+            task(settings(config, name))
+        except MlnnError as problem:
+            state = HydraConfig.get()
+            prefix = f"job {state.job.num}: " if state.mode == RunMode.MULTIRUN else ""
+            failures.append(_say(prefix + str(problem), problem.exit_code))
 
     try:
         hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)()
-    except MlnnError as problem:
-        return _say(str(problem), problem.exit_code)
     except (HydraException, OmegaConfBaseException) as problem:
         return _say(_explain(problem, name), ConfigError.exit_code)
     except KeyboardInterrupt:
         return _say("interrupted; nothing was written", 130)
-    return 0
+    except Exception:  # not one of ours: a bug, and whoever mends it needs the traceback
+        traceback.print_exc()
+        return 70
+    return max(failures, default=0)
 
 
 def settings(config: DictConfig, name: str) -> dict[str, Any]:
     """The composed config as plain data, checked against the shipped one: unknown keys, wrong types, `trust` in a file."""
     from mlnn.trust import check_targets
 
-    raw = OmegaConf.to_container(config, resolve=False)
-    _check_interpolations(raw, "")
-    plain = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(plain, dict)
+    _check_interpolations(OmegaConf.to_container(config, resolve=False), "")
+    plain: Any = OmegaConf.to_container(config, resolve=True)
     shipped = _compose(name, [])
     _check_keys(plain, shipped, "")
     state = HydraConfig.get()
     said = [text for text in state.overrides.task if re.match(r"\+*trust=", text)]
     if plain.get("trust") and not said:
         raise ConfigError("trust: is set in a config file; it counts on the command line only: trust=[my_zoo]")
-    check_targets(plain, plain.get("trust", ()))
+    for key, node in plain.items():
+        check_targets(node, plain.get("trust", ()), key)
     plain["names"] = _names(state.runtime.choices)
     plain["config"] = OmegaConf.to_yaml(config, resolve=False)
     plain["out"] = _own_folder(plain.get("out"), state)
@@ -79,7 +90,9 @@ def ladder(settings: Mapping[str, Any], name: str = "growth") -> list[tuple[str,
     if not isinstance(rungs, dict) or not all(isinstance(item, list) for item in rungs.values()):
         raise ConfigError("ladder: give names with lists of overrides, e.g. {shallow: [model=mlp, model.depth=1]}")
     if not seeds or not all(isinstance(seed, int) for seed in seeds) or not rungs:
-        raise ConfigError(f"seeds: {seeds!r} with {len(rungs)} rungs; at least one whole number and one rung are needed")
+        raise ConfigError(
+            f"seeds: {seeds!r} with {len(rungs)} rungs; at least one whole number and one rung are needed"
+        )
     return [(rung, _cell(settings, name, rung, list(map(str, rungs[rung])), seed)) for rung in rungs for seed in seeds]
 
 
@@ -91,14 +104,18 @@ def _cell(settings: Mapping[str, Any], name: str, rung: str, overrides: list[str
     except (HydraException, OmegaConfBaseException) as problem:
         raise ConfigError(f"ladder.{rung}: {_explain(problem, name)}") from None
     choices = config.hydra.runtime.choices
-    plain: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+    plain: Any = OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
+    )
     plain["names"] = _names(choices)
     return {key: value for key, value in plain.items() if key not in ("ladder", "seeds")} | {"trust": settings["trust"]}
 
 
 def _names(choices: Mapping[str, Any]) -> dict[str, str]:
     """What was chosen from each group, by the key it fills: model, data, optimizer, left, right, objective."""
-    return {key.rpartition("@")[2]: choice for key, choice in choices.items() if choice and not key.startswith("hydra/")}
+    return {
+        key.rpartition("@")[2]: choice for key, choice in choices.items() if choice and not key.startswith("hydra/")
+    }
 
 
 def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
@@ -122,7 +139,9 @@ def _check_interpolations(node: Any, where: str) -> None:
         for index, value in enumerate(node):
             _check_interpolations(value, f"{where}[{index}]")
     elif isinstance(node, str) and re.search(r"\$\{[^}]*:", node):
-        raise ConfigError(f"{where}: '{node}' calls a resolver; only references to other keys, such as ${{seed}}, are read")
+        raise ConfigError(
+            f"{where}: '{node}' calls a resolver; only references to other keys, such as ${{seed}}, are read"
+        )
 
 
 def _check_keys(given: dict[str, Any], shipped: dict[str, Any], where: str) -> None:
@@ -151,7 +170,14 @@ def _check_value(path: str, value: Any, standard: Any) -> None:
     if isinstance(standard, float):
         kinds = (float, int)
     if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(standard, bool)):
-        word = {int: "a whole number", float: "a number", str: "a word", bool: "true or false", list: "a list", dict: "a group"}
+        word = {
+            int: "a whole number",
+            float: "a number",
+            str: "a word",
+            bool: "true or false",
+            list: "a list",
+            dict: "a group",
+        }
         raise ConfigError(f"{path}: {value!r} is not {word[type(standard)]}")
 
 
@@ -191,8 +217,6 @@ def _known(name: str) -> list[str]:
 
 def _say(message: str, code: int) -> int:
     if os.environ.get("MLNN_TRACEBACK"):
-        import traceback
-
         traceback.print_exc()
     print(f"error: {message}" if code != 130 else message, file=sys.stderr)
     return code

@@ -137,7 +137,9 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
     folder = tempfile.TemporaryDirectory(prefix="mlnn-")
     path = Path(folder.name) / "trace.csv"
     probed = probe(left.objective, right.objective, recipe.dataset.targets, recipe.dtype)
-    with torch.random.fork_rng(devices=[]):  # lanes reseed the global stream at every step; the caller's stays as it was
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # lanes reseed the global stream at every step; the caller's stays as it was
         lockstep = make_lockstep(recipe, left, right, null_twins)
         observer = Observer(lockstep, probed, _probe_batch(recipe))
         trace = TraceWriter(path)
@@ -208,5 +210,3 @@ def probe_curves(probed: Probe) -> dict[str, Any]:
             row[f"gradient_{side}"] = at.gradient[near, column, 0].tolist()
         rows.append(row)
     return {"output": grid.strength[near].tolist(), "targets": rows, "dtype": dtype_name(probed.dtype)}
-
-

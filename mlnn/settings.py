@@ -40,7 +40,9 @@ def model_factory(settings: Settings, data: Dataset) -> Callable[[], nn.Module]:
     return partial(instantiate(node, settings["trust"], "model"), data.input_shape, data.targets.outputs)
 
 
-def optimizer_factory(settings: Settings, overlay: Mapping[str, Any] | None = None) -> Callable[..., torch.optim.Optimizer]:
+def optimizer_factory(
+    settings: Settings, overlay: Mapping[str, Any] | None = None
+) -> Callable[..., torch.optim.Optimizer]:
     """A factory (params) → optimiser; `overlay` replaces single arguments (a lane's own)."""
     own = {key: value for key, value in (overlay or {}).items() if value is not None}
     node = dict(settings["optimizer"]) | own | {"_partial_": True}

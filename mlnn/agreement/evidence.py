@@ -13,6 +13,9 @@ from mlnn.training import Stop
 FLOOR = 1e-14
 """A float64 gap up to this is rounding (measured on equal pairs: 1e-16 to 6e-15)."""
 SAME_FACTOR = 1e-12
+SMALL = 1e-3
+"""Gaps are relative to the batch's own gradient (or loss), but to no less than this share of the largest so far: on a
+batch that is fitted almost perfectly the gradient vanishes, and rounding would look large against it."""
 
 
 @dataclass
@@ -25,20 +28,30 @@ class Judged:
     first_real: tuple[int, float] | None = None
     log_shrink: float = 0.0
     shrinks: int = 0
+    scale: float = 0.0
+    coarse: float = 0.0
 
-    def see(self, step: int, gaps: dict[str, float]) -> None:
-        """Take in the gaps of one step by dtype; a float64 gap that float32 rounding cannot explain is real."""
+    def see(self, step: int, differences: dict[str, float], size: float) -> dict[str, float]:
+        """Take in the differences of one step by dtype, and the size of left's gradient (or loss) they are measured against.
+
+        A float64 gap that float32 rounding cannot explain is real. Returns the relative gaps.
+        """
         self.steps += 1
+        self.scale = max(self.scale, size)
+        scale = max(size, SMALL * self.scale)
+        gaps = {name: difference / scale if scale else math.inf for name, difference in differences.items()}
         for name, gap in gaps.items():
             self.largest[name] = max(self.largest.get(name, 0.0), math.inf if math.isnan(gap) else gap)
         coarse, fine = gaps["float32"], gaps["float64"]
         if coarse > 0 and fine > 0 and math.isfinite(coarse) and math.isfinite(fine):
             self.log_shrink += math.log(coarse / fine)
             self.shrinks += 1
-        if not fine <= allowed(coarse):
+        self.coarse = max(self.coarse, coarse)  # the largest so far: on a single step float32 can be exact by luck
+        if not fine <= allowed(self.coarse):
             fine = math.inf if math.isnan(fine) else fine
             self.real = max(self.real, fine)
             self.first_real = self.first_real or (step, fine)
+        return gaps
 
     @property
     def shrink(self) -> float | None:
@@ -58,6 +71,7 @@ class Evidence:
     own: str
     steps: int = 0
     bitwise: bool = True
+    moved: bool = False
     control: str | None = None
     first_difference: dict[str, object] | None = None
     stops: dict[str, Stop] = field(default_factory=dict)
@@ -91,21 +105,16 @@ class Evidence:
             return
         near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(gaps["float32"].gradient))
         factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
-        slopes = {name: gap.residual(factor) for name, gap in gaps.items()}
-        self.gradient.see(step, slopes)
+        size = factor * float(exact.left_gradient.norm())
+        slopes = self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size)
         if not shifted:
-            self.value.see(step, {name: _value_gap(gap, factor) for name, gap in gaps.items()})
+            values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
+            self.value.see(step, values, abs(factor * exact.left))
         if self.own != "float64":
             finer = "float64" if self.own == "float32" else "float32"
             own, reference = slopes[self.own] / _eps(self.own), slopes[finer] / _eps(finer)
             if slopes[self.own] > LOST and own > 1e3 * max(reference, 1.0) and self.lost is None:
                 self.lost = (step, slopes[self.own])
-
-
-def _value_gap(gap: CommonGap, factor: float) -> float:
-    scale = abs(factor * gap.left)
-    difference = abs(gap.right - factor * gap.left)
-    return difference / scale if scale else (0.0 if difference == 0 else math.inf)
 
 
 def _eps(name: str) -> float:

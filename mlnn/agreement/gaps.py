@@ -63,9 +63,8 @@ class CommonGap:
         )
 
     def residual(self, factor: float) -> float:
-        """‖g_right − factor·g_left‖ / ‖factor·g_left‖."""
-        scaled = factor * self.left_gradient
-        return relative(self.right_gradient - scaled, scaled)
+        """‖g_right − factor·g_left‖, in the units of the gradient."""
+        return float((self.right_gradient - factor * self.left_gradient).norm())
 
 
 def common_gap(leader: Lane, follower: Lane) -> CommonGap:

@@ -89,7 +89,9 @@ def curves(objective: Objective, grid: Grid, dtype: torch.dtype) -> Curves:
             except ConfigError:
                 raise
             except Exception as problem:
-                refused = refused or f"{type(problem).__name__}: {str(problem).splitlines()[0][:100] if str(problem) else ''}"
+                refused = (
+                    refused or f"{type(problem).__name__}: {str(problem).splitlines()[0][:100] if str(problem) else ''}"
+                )
     value, gradient = value.to(torch.float64), gradient.to(torch.float64)
     return Curves(value.reshape(count, kinds), gradient.reshape(count, kinds, -1), refused)
 

@@ -1,6 +1,7 @@
 """One row of the trace per step: every gap that DESIGN's words name, measured while the lanes stand still."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -61,7 +62,9 @@ class Observer:
         if going and right.stopped is None:
             row["weight_gap"] = weight_gap(left, right, start)
             row["weight_gap_ulps"] = ulps(left.weights, right.weights)
-            row["prediction_gap"] = float((left.predict(self.probe_batch) - right.predict(self.probe_batch)).abs().max())
+            row["prediction_gap"] = float(
+                (left.predict(self.probe_batch) - right.predict(self.probe_batch)).abs().max()
+            )
         for name in self.twins:
             pair = self.lanes[f"left_{name}"], self.lanes[f"right_{name}"]
             alive = all(lane.stopped is None for lane in pair)
@@ -101,15 +104,22 @@ class Observer:
 
     def _collect_weights(self, left: Lane, right: Lane) -> None:
         evidence, control = self.evidence, self.lanes["control"]
+        evidence.moved = evidence.moved or not torch.equal(flat(left.weights), self.starts["left"])
         if evidence.control is None and left.stopped is None and not same_bits(left.weights, control.weights):
             evidence.control = f"control's weights differ from left's after step {evidence.steps - 1}"
         if evidence.bitwise and left.stopped is None and not same_bits(left.weights, right.weights):
             evidence.bitwise = False
-            evidence.first_difference = {"step": evidence.steps - 1, "parameter": _first(left, left.weights, right.weights)}
+            evidence.first_difference = {
+                "step": evidence.steps - 1,
+                "parameter": _first(left, left.weights, right.weights),
+            }
 
     def _where(self, batch: Batch, left: Lane, right: Lane) -> dict[str, object]:
         """Step, parameter, row, raw output and label of the first bits that differ."""
-        found: dict[str, object] = {"step": batch.step, "parameter": _first(left, left.gradients, right.gradients) or "loss"}
+        found: dict[str, object] = {
+            "step": batch.step,
+            "parameter": _first(left, left.gradients, right.gradients) or "loss",
+        }
         slopes = []
         for lane in (left, right):
             output = left.output.clone().requires_grad_()
@@ -137,7 +147,7 @@ def _alike(left: Lane, other: Lane) -> bool:
     return left.loss == other.loss and same_bits(left.gradients, other.gradients)
 
 
-def _first(lane: Lane, first: list[Tensor], second: list[Tensor]) -> str | None:
+def _first(lane: Lane, first: Sequence[Tensor], second: Sequence[Tensor]) -> str | None:
     pairs = zip(lane.names, first, second, strict=True)
     return next((name for name, a, b in pairs if not torch.equal(a, b)), None)
 

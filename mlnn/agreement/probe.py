@@ -205,8 +205,8 @@ def _refiner(
 
     def agrees(output: Tensor, column: int) -> bool:
         point = Grid(grid.strength[:1], output[None], grid.target)
-        pair = ({d: curves(side, point, d) for d in precisions} for side in (left, right))
-        return bool(_agreement(*pair, factor, shift, dtype)[0, column])
+        one, two = ({d: curves(side, point, d) for d in precisions} for side in (left, right))
+        return bool(_agreement(one, two, factor, shift, dtype)[0, column])
 
     return agrees
 
@@ -300,7 +300,9 @@ def _nearer(
     truth = left[double].gradient[agree]
     scale = truth.abs().max().clamp_min(1e-300) if len(truth) else torch.tensor(1.0)
     errors = [
-        float(((curve[dtype].gradient[agree] / by - truth) / scale).abs().nan_to_num(math.inf).max()) if len(truth) else 0.0
+        float(((curve[dtype].gradient[agree] / by - truth) / scale).abs().nan_to_num(math.inf).max())
+        if len(truth)
+        else 0.0
         for curve, by in ((left, 1.0), (right, factor))
     ]
     if max(errors) <= ULPS * torch.finfo(dtype).eps or errors[0] == errors[1]:

@@ -24,9 +24,9 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
         "undecided": f"Undecided: {reason}.",
     }[verdict.relation]
     tail = [body]
-    if verdict.domain != "all":
+    if not isinstance(verdict.domain, str):
         low, high = verdict.domain
-        tail.append(f"This holds for raw outputs in [{float(low):.4g}, {float(high):.4g}]{_left(verdict)}.")
+        tail.append(f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{_left(verdict)}.")
     if probe.nearer and verdict.domain != "all":
         tail.append(f"Beyond it {probe.nearer} is the more accurate side.")
     if cause:
@@ -43,7 +43,11 @@ def _dtype(probe: Probe) -> str:
 def _left(verdict: Verdict) -> str:
     if verdict.left_domain is None:
         return ""
-    return ", and every training row stayed inside" if verdict.left_domain == 0 else f"; {verdict.left_domain:.2%} of training rows left it"
+    return (
+        ", and every training row stayed inside"
+        if verdict.left_domain == 0
+        else f"; {verdict.left_domain:.2%} of training rows left it"
+    )
 
 
 def _size(probe: Probe, evidence: Evidence | None) -> str:
@@ -56,7 +60,9 @@ def _size(probe: Probe, evidence: Evidence | None) -> str:
 def _shift(verdict: Verdict) -> str:
     if isinstance(verdict.shift, dict):
         shown = list(verdict.shift.items())[:3]
-        return "a constant per target (" + ", ".join(f"{value:.6g} at target {target:g}" for target, value in shown) + ")"
+        return (
+            "a constant per target (" + ", ".join(f"{value:.6g} at target {target:g}" for target, value in shown) + ")"
+        )
     return f"{verdict.shift:.6g}"
 
 

@@ -45,7 +45,7 @@ class Verdict:
         check_require(require)
         if ORDER.index(self.relation) > ORDER.index(require):
             return False
-        if self.domain == "all" or self.left_domain == 0:
+        if isinstance(self.domain, str) or self.left_domain == 0:
             return True
         return domain is not None and self.domain[0] <= domain[0] and domain[1] <= self.domain[1]
 
@@ -97,12 +97,20 @@ def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | Non
     broken = _broken(evidence)
     if broken:
         return "broken", "broken", broken
+    if not evidence.moved:
+        return "undecided", "undecided", "left's weights never moved, so nothing was trained"
     if evidence.bitwise and value == gradient == "bitwise":
         return "bitwise", "bitwise", None
     if not evidence.gradient.steps:
-        why = "the rows left the domain of agreement at every step" if evidence.rows_outside else "no step could be compared"
+        why = (
+            "the rows left the domain of agreement at every step"
+            if evidence.rows_outside
+            else "no step could be compared"
+        )
         return ("undecided", "undecided", why) if value != "different" else (value, gradient, None)
-    trained = [_trained(judged, evidence, part) for judged, part in ((evidence.value, value), (evidence.gradient, gradient))]
+    trained = [
+        _trained(judged, evidence, part) for judged, part in ((evidence.value, value), (evidence.gradient, gradient))
+    ]
     return weakest(value, trained[0]), weakest(gradient, trained[1]), None
 
 
@@ -110,7 +118,11 @@ def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
     """The relation that the training steps allow for values or gradients."""
     if not judged.steps:
         return probed
-    eps = 2.0**-52 if evidence.own == "float64" else {"float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}[evidence.own]
+    eps = (
+        2.0**-52
+        if evidence.own == "float64"
+        else {"float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}[evidence.own]
+    )
     if evidence.lost is not None:
         return "different"
     if judged.real > 16 * eps or (judged.real and evidence.own == "float64"):
@@ -128,7 +140,11 @@ def _broken(evidence: Evidence) -> str | None:
     if (left is None) != (right is None):
         stop, side, other = (right, "right", "left") if right else (left, "left", "right")
         assert stop is not None
-        place = "" if stop.row is None else f", first in row {stop.row} (raw output {stop.output!r}, target {stop.target!r})"
+        place = (
+            ""
+            if stop.row is None
+            else f", first in row {stop.row} (raw output {stop.output!r}, target {stop.target!r})"
+        )
         return f"{side}'s {stop.what} is not finite from step {stop.step} on{place}, while {other} trains on"
     if evidence.one_sided and (left is None or evidence.one_sided[0] < left.step):
         step, dtype, side = evidence.one_sided
@@ -148,7 +164,11 @@ def _shift(probe: Probe) -> float | dict[float, float]:
 
 
 def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
-    facts: dict[str, object] = {"probe_value": _part(probe.value), "probe_gradient": _part(probe.gradient), "nearer": probe.nearer}
+    facts: dict[str, object] = {
+        "probe_value": _part(probe.value),
+        "probe_gradient": _part(probe.gradient),
+        "nearer": probe.nearer,
+    }
     if probe.notes:
         facts["notes"] = probe.notes
     if evidence is None:

@@ -67,5 +67,3 @@ class Objective:
         """The objective of a batch, a scalar: the mean over rows. The only place where rows are reduced."""
         value = self.rows(output, target)
         return value.mean() if value.ndim else value
-
-

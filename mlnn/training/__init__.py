@@ -3,8 +3,8 @@
 from mlnn.training.batches import Batch, batches
 from mlnn.training.lane import Lane, Stop, initial_model, nudged
 from mlnn.training.lockstep import Lockstep, make_lockstep
-from mlnn.training.solo import train
 from mlnn.training.recipe import DTYPES, LaneRecipe, Recipe, dtype_name, parse_device, parse_dtype
+from mlnn.training.solo import train
 
 __all__ = [
     "DTYPES",

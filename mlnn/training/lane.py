@@ -1,16 +1,16 @@
 """One training run inside a comparison: an ordinary PyTorch loop, cut in two so that others can look in between."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mlnn.errors import ConfigError
+from mlnn.errors import ConfigError, MlnnError
 from mlnn.seeding import derive, generator
 from mlnn.training.batches import Batch
-from mlnn.training.recipe import LaneRecipe, Recipe
+from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,8 @@ class Lane:
         return [*self.module.parameters(), *self.module.buffers()]
 
     def _backward(self, batch: Batch) -> float:
-        self.optimizer.zero_grad(set_to_none=True)
+        for weight in self.weights:
+            weight.grad = None
         seed_dropout(batch.dropout_seed, self.weights[0].device)
         x, y = batch.at(self.dtype)
         if self.recipe.accumulate == 1:
@@ -132,7 +133,7 @@ class Lane:
 
     def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
-            output = squeeze(self._run(x))
+            output = squeeze(_guard("model", self._run, x))
         outputs = self.recipe.objective.targets.outputs
         if len(output) != len(y) or (outputs > 1) != (output.ndim > 1):
             wanted = f"({len(y)}, {outputs})" if outputs > 1 else f"({len(y)},) or ({len(y)}, 1)"
@@ -140,7 +141,13 @@ class Lane:
                 f"model: raw output of shape {tuple(output.shape)} for {len(y)} rows and targets"
                 f" '{self.recipe.objective.targets}'; {wanted} is needed"
             )
-        return output.detach(), self.recipe.objective(output, y)
+        loss = _guard(f"objective '{self.recipe.objective.name}'", self.recipe.objective, output, y)
+        if not loss.requires_grad:
+            raise ConfigError(
+                f"objective '{self.recipe.objective.name}': its value does not depend on the raw output (a constant, or"
+                " detached), so there is no gradient to train with"
+            )
+        return output.detach(), loss
 
     def _find_stop(self, batch: Batch) -> Stop | None:
         gradients_finite = all(bool(torch.isfinite(g).all()) for g in self.gradients)
@@ -156,6 +163,18 @@ class Lane:
                 row = int(batch.rows[place])
                 return Stop(batch.step, what, row, self.output[place].tolist(), target[0].item())
         return Stop(batch.step, what)
+
+
+def _guard(what: str, call: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+    """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
+    try:
+        return call(*arguments)
+    except MlnnError:
+        raise
+    except Exception as problem:
+        shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in arguments)
+        first = next(iter(str(problem).splitlines()), "")
+        raise ConfigError(f"{what} raised {type(problem).__name__} on {shapes}: {first}") from problem
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:

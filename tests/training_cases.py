@@ -1,0 +1,43 @@
+"""A small data set, small models and optimisers on which lanes are trained in the tests."""
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+from objective_cases import binary
+from torch import nn
+
+from mlnn.data import Dataset, from_arrays
+from mlnn.objectives import bernoulli_nll_log1p
+from mlnn.training import LaneRecipe, Recipe
+
+_draws = torch.Generator().manual_seed(0)
+X = torch.randn(96, 4, generator=_draws, dtype=torch.float64)
+SLOPE = torch.randn(4, generator=_draws, dtype=torch.float64)
+Y = (torch.rand(96, generator=_draws, dtype=torch.float64) < torch.sigmoid(X @ SLOPE)).double()
+SGD = partial(torch.optim.SGD, lr=0.1)
+ADAM = partial(torch.optim.Adam, lr=1e-2)
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+
+
+def with_dropout() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.ReLU(), nn.Linear(8, 1))
+
+
+def with_batch_norm() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 1))
+
+
+def data(rows: int = 96) -> Dataset:
+    return from_arrays(X[:rows], Y[:rows])
+
+
+def recipe(rows: int = 96, model: Callable[[], nn.Module] = network, steps: int = 6, **options: object) -> Recipe:
+    return Recipe(data(rows), model, steps, options.pop("batch_size", 32), **options)
+
+
+def lane_recipe(function: object = bernoulli_nll_log1p, optimizer: object = SGD, **options: object) -> LaneRecipe:
+    return LaneRecipe(binary(function), optimizer, **options)
