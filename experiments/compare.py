@@ -8,10 +8,12 @@ def compare(settings: dict) -> None:
     from mlnn.comparison import unmet
     from mlnn.errors import RequirementNotMetError
     from mlnn.report.console import paths, progress, show, verdict_panel
+    from mlnn.runs import check_free
     from mlnn.settings import interval, run_comparison
 
     require, domain = settings["require"], interval(settings)
     check_require(require)
+    check_free(settings["out"], settings["overwrite"])
     with progress("training all lanes") as advance:
         result = run_comparison(settings, advance)
     folder = result.save(settings["out"], config=settings["config"], overwrite=settings["overwrite"])

@@ -15,7 +15,7 @@ def overlay(settings: dict) -> None:
 
     if not settings["runs"]:
         raise ConfigError("runs: none given; name one or more run folders: curves.py runs/train/… runs/train/…")
-    found = curves([read_run(folder) for folder in settings["runs"]])
+    found = curves([read_run(str(folder)) for folder in settings["runs"]])
     drawn = [{"name": c.name, "trace": {"step": c.step, "loss": c.loss}, "about": c.ground} for c in found]
     apart, notes = differences(found)
     page = Path(settings["page"] or "curves.html")
@@ -31,7 +31,7 @@ def overlay(settings: dict) -> None:
 
 
 if __name__ == "__main__":
-    folders = [word for word in sys.argv[1:] if not word.startswith("-") and "=" not in word]
+    folders = [word for word in sys.argv[1:] if not word.startswith("-") and ("=" not in word or Path(word).is_dir())]
     rest = [word for word in sys.argv[1:] if word not in folders]
     quoted = ",".join("'" + folder.replace("'", r"\'") + "'" for folder in folders)
     sys.argv[1:] = [*rest, f"runs=[{quoted}]"] if folders else rest

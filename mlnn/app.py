@@ -7,21 +7,23 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mlnn.errors import ConfigError, MlnnError, unknown
+from mlnn.schema import check_keys, check_references
 
 Task = Callable[[dict[str, Any]], None]
-NULLABLE = frozenset({"batch_size", "device"})
 
 
 def config_dir() -> Path:
@@ -43,41 +45,42 @@ def run(task: Task, name: str) -> int:
     """Like `main`, returning the exit code. In a multirun a job that fails leaves the others alone; the worst code counts."""
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra then raises, and the sentence is ours
     failures: list[int] = []
+    begun: list[str] = []
 
     def job(config: DictConfig) -> None:
+        state = HydraConfig.get()
+        prefix = f"job {state.job.num}: " if state.mode == RunMode.MULTIRUN else ""
+        begun.append(prefix)
         try:
             task(settings(config, name))
         except MlnnError as problem:
-            state = HydraConfig.get()
-            prefix = f"job {state.job.num}: " if state.mode == RunMode.MULTIRUN else ""
-            failures.append(_say(prefix + str(problem), problem.exit_code))
+            failures.append(_say(f"{prefix}{problem}", problem.exit_code))
+        except (HydraException, OmegaConfBaseException) as problem:
+            failures.append(_say(prefix + _explain(problem, name), ConfigError.exit_code))
 
     try:
-        hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)()
-    except (HydraException, OmegaConfBaseException) as problem:
-        return _say(_explain(problem, name), ConfigError.exit_code)
+        with patch.object(ConfigLoaderImpl, "load_configuration", _guarded(ConfigLoaderImpl.load_configuration)):
+            hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)(job)()
+    except (MlnnError, HydraException, OmegaConfBaseException) as problem:
+        return _say(_explain(problem, name), getattr(problem, "exit_code", ConfigError.exit_code))
     except KeyboardInterrupt:
-        return _say("interrupted; nothing was written", 130)
-    except Exception:  # not one of ours: a bug, and whoever mends it needs the traceback
-        traceback.print_exc()
+        return _say("interrupted; the run in progress was not written", 130)
+    except Exception as problem:
+        if isinstance(problem, ValueError) and not begun:  # Hydra's own, of a command line such as data=null
+            return _say(f"{problem}; --help lists the groups and their choices", ConfigError.exit_code)
+        traceback.print_exc()  # not one of ours: a bug, and whoever mends it needs the traceback
         return 70
     return max(failures, default=0)
 
 
 def settings(config: DictConfig, name: str) -> dict[str, Any]:
     """The composed config as plain data, checked against the shipped one: unknown keys, wrong types, `trust` in a file."""
-    from mlnn.trust import check_targets
-
-    _check_interpolations(OmegaConf.to_container(config, resolve=False), "")
-    plain: Any = OmegaConf.to_container(config, resolve=True)
-    shipped = _compose(name, [])
-    _check_keys(plain, shipped, "")
+    plain = _checked(config, name)
     state = HydraConfig.get()
     said = [text for text in state.overrides.task if re.match(r"\+*trust=", text)]
     if plain.get("trust") and not said:
         raise ConfigError("trust: is set in a config file; it counts on the command line only: trust=[my_zoo]")
-    for key, node in plain.items():
-        check_targets(node, plain.get("trust", ()), key)
+    _check_targets(plain, plain.get("trust", ()))
     plain["names"] = _names(state.runtime.choices)
     plain["config"] = OmegaConf.to_yaml(config, resolve=False)
     plain["out"] = _own_folder(plain.get("out"), state)
@@ -103,12 +106,43 @@ def _cell(settings: Mapping[str, Any], name: str, rung: str, overrides: list[str
         config = hydra.compose(name, [*mine, *overrides, f"seed={seed}"], return_hydra_config=True)
     except (HydraException, OmegaConfBaseException) as problem:
         raise ConfigError(f"ladder.{rung}: {_explain(problem, name)}") from None
-    choices = config.hydra.runtime.choices
-    plain: Any = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), resolve=True
-    )
-    plain["names"] = _names(choices)
-    return {key: value for key, value in plain.items() if key not in ("ladder", "seeds")} | {"trust": settings["trust"]}
+    try:
+        plain = _checked(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), name)
+        plain["trust"] = settings["trust"]
+        _check_targets(plain, plain["trust"])
+    except (ConfigError, OmegaConfBaseException) as problem:
+        raise ConfigError(f"ladder.{rung}: {problem}") from None
+    plain["names"] = _names(config.hydra.runtime.choices)
+    return {key: value for key, value in plain.items() if key not in ("ladder", "seeds")}
+
+
+def _checked(config: DictConfig, name: str) -> dict[str, Any]:
+    check_references(OmegaConf.to_container(config, resolve=False))
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    check_keys(plain, _compose(name, []))
+    return plain
+
+
+def _check_targets(plain: Mapping[str, Any], trusted: Sequence[str]) -> None:
+    from mlnn.trust import check_targets
+
+    for key, node in plain.items():
+        check_targets(node, trusted, key)
+
+
+def _guarded(load: Callable[..., DictConfig]) -> Callable[..., DictConfig]:
+    """Hydra acts on callbacks, logging and variables before a job begins; a received config must not name any."""
+
+    def loaded(*args: Any, **kwargs: Any) -> DictConfig:
+        config = load(*args, **kwargs)
+        named = {f"hydra.{key}": config.hydra[key] or {} for key in ("job_logging", "hydra_logging")}
+        said = [key for key, node in named.items() if set(node) - {"version", "root", "disable_existing_loggers"}]
+        said += [key for key in ("hydra.callbacks", "hydra.job.env_set") if OmegaConf.select(config, key)]
+        if said:
+            raise ConfigError(f"{said[0]}: is set, and could run any code; mlnn does not use it, so take it out")
+        return config
+
+    return loaded
 
 
 def _names(choices: Mapping[str, Any]) -> dict[str, str]:
@@ -124,61 +158,11 @@ def _compose(name: str, overrides: list[str]) -> dict[str, Any]:
 
 
 def _own_folder(out: str | None, state: Any) -> str | None:
-    """In a multirun every job gets a folder of its own under `out`."""
+    """In a multirun every job gets a folder of its own under `out`, named by what the sweep changes."""
     if out is None or state.mode != RunMode.MULTIRUN:
         return out
-    return str(Path(out) / f"{state.job.num}_{state.job.override_dirname.replace('/', '-')[:80]}".rstrip("_"))
-
-
-def _check_interpolations(node: Any, where: str) -> None:
-    """Refuse `${oc.env:…}` and other resolvers: in a received config they would expand secrets into the stored one."""
-    if isinstance(node, dict):
-        for key, value in node.items():
-            _check_interpolations(value, f"{where}.{key}".lstrip("."))
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            _check_interpolations(value, f"{where}[{index}]")
-    elif isinstance(node, str) and re.search(r"\$\{[^}]*:", node):
-        raise ConfigError(
-            f"{where}: '{node}' calls a resolver; only references to other keys, such as ${{seed}}, are read"
-        )
-
-
-def _check_keys(given: dict[str, Any], shipped: dict[str, Any], where: str) -> None:
-    """Every key must be one that the shipped config has, with a value of its type; a `_target_` node checks itself later."""
-    for key, value in given.items():
-        path = f"{where}.{key}".lstrip(".")
-        lane = where in ("left", "right")
-        if key not in shipped:
-            if lane or where.endswith("optimizer"):  # the objective's or optimiser's own arguments
-                continue
-            raise ConfigError(f"{path}: {unknown('key', str(key), shipped)}")
-        standard = shipped[key]
-        if path == "ladder" or (isinstance(standard, dict) and "_target_" in standard and not lane and where == ""):
-            if path in ("left", "right"):
-                _check_keys(value, standard, path)
-            continue
-        _check_value(path, value, standard)
-        if isinstance(standard, dict):
-            _check_keys(value, standard, path)
-
-
-def _check_value(path: str, value: Any, standard: Any) -> None:
-    if standard is None or (value is None and path in NULLABLE) or (path.endswith("_target_") or "._" in path):
-        return
-    kinds: tuple[type, ...] = (type(standard),)
-    if isinstance(standard, float):
-        kinds = (float, int)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(standard, bool)):
-        word = {
-            int: "a whole number",
-            float: "a number",
-            str: "a word",
-            bool: "true or false",
-            list: "a list",
-            dict: "a group",
-        }
-        raise ConfigError(f"{path}: {value!r} is not {word[type(standard)]}")
+    swept = ",".join(text for text in state.overrides.task if text not in sys.argv)
+    return str(Path(out) / re.sub(r"[^\w.,=@+-]", "-", f"{state.job.num}_{swept}"[:80]).rstrip("_"))
 
 
 def _explain(problem: Exception, name: str) -> str:
@@ -187,10 +171,12 @@ def _explain(problem: Exception, name: str) -> str:
     if isinstance(problem, MissingConfigException) and problem.options:
         group, _, choice = (problem.missing_cfg_file or "").rpartition("/")
         return f"{group}: " + unknown(group, choice, (option for option in problem.options))
-    missing = re.search(r"Could not override '([^']+)'", text)
+    missing = re.search(r"(?:In '([^']+)': )?Could not override '([^']+)'", text)
     if missing:
-        key = missing[1].split("@")[0] if "No match in the defaults list" in text else missing[1]
-        return unknown("key", key, _known(name)).split(" Choices:")[0].rstrip(".") + "; --help lists all of them"
+        file = f"{missing[1]}: " if missing[1] and missing[1] != name else ""
+        return f"{file}{unknown('key', missing[2], _known(name)).split(' Choices:')[0].rstrip('.')}; --help lists all"
+    if isinstance(problem, OverrideParseException):
+        return f"{problem.override}: cannot be read ({text.splitlines()[0]}); quote it: 'key=\"a=b\"', 'key=[a,b]'"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:3]) or type(problem).__name__
 
@@ -202,8 +188,10 @@ def _known(name: str) -> list[str]:
 
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        composed: Any = OmegaConf.to_container(compose(name), resolve=False)
-    names: list[str] = [path.name for path in config_dir().iterdir() if path.is_dir()]
+        config = compose(name, return_hydra_config=True)
+    names = [key for key in config.hydra.runtime.choices if not key.startswith("hydra/")]
+    composed: Any = OmegaConf.to_container(config, resolve=False)
+    del composed["hydra"]
 
     def walk(node: Any, where: str) -> None:
         for key, value in node.items():

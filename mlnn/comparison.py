@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +18,8 @@ from torch import Tensor
 
 from mlnn.agreement.observe import Observer
 from mlnn.agreement.probe import Probe, probe
-from mlnn.agreement.relations import check_require
+from mlnn.agreement.relations import ORDER, check_require
+from mlnn.agreement.resolution import Planter
 from mlnn.agreement.verdict import Verdict, decide
 from mlnn.data import Dataset, from_arrays
 from mlnn.environment import environment
@@ -42,7 +45,6 @@ class Comparison:
     probe: Probe
     trace_path: Path
     environment: dict[str, Any] = field(default_factory=environment)
-    _folder: tempfile.TemporaryDirectory[str] | None = None  # keeps the streamed trace until the comparison is gone
 
     @cached_property
     def trace(self) -> dict[str, np.ndarray]:
@@ -130,32 +132,35 @@ def compare(
 def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
     """The message for a `require` that is not met."""
     asked = f"required '{require}'" + (f" on {list(domain)}" if domain else "")
-    return f"{asked}, found '{verdict.relation}': {verdict.sentence}"
+    only = "" if ORDER.index(verdict.relation) > ORDER.index(require) else " but not on all raw outputs"
+    return f"{asked}, found '{verdict.relation}'{only}: {verdict.sentence}"
 
 
 def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, progress: Progress | None) -> Comparison:
-    folder = tempfile.TemporaryDirectory(prefix="mlnn-")
-    path = Path(folder.name) / "trace.csv"
     probed = probe(left.objective, right.objective, recipe.dataset.targets, recipe.dtype)
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # lanes reseed the global stream at every step; the caller's stays as it was
-        lockstep = make_lockstep(recipe, left, right, null_twins)
-        observer = Observer(lockstep, probed, _probe_batch(recipe))
-        trace = TraceWriter(path)
-        for batch in batches(recipe):
-            lockstep.evaluate(batch)
-            row = observer.before_update(batch)
-            lockstep.update()
-            trace.append(row | observer.after_update())
-            if progress:
-                progress(batch.step + 1, recipe.steps)
-            if lockstep.over:
-                break
-        trace.close()
-    verdict = decide(probed, observer.evidence)
-    return Comparison(verdict, _about(recipe, left, right, lockstep), _lanes(lockstep), recipe.dataset.to_dict(),
-                      probed, path, _folder=folder)  # fmt: skip
+    with ExitStack() as stack:  # a run that raises leaves no folder behind
+        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlnn-"))) / "trace.csv"
+        # Lanes reseed the global stream at every step; the caller's stays as it was.
+        with torch.random.fork_rng(devices=[]), closing(TraceWriter(path)) as trace:
+            lockstep = make_lockstep(recipe, left, right, null_twins)
+            observer = Observer(lockstep, probed, _probe_batch(recipe))
+            planter, looks = Planter(), {0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}
+            for batch in batches(recipe):
+                lockstep.evaluate(batch)
+                row = observer.before_update(batch)
+                if batch.step in looks and not observer.evidence.gradient.real:
+                    planter.look(lockstep, batch, observer.evidence)
+                lockstep.update()
+                trace.append(row | observer.after_update())
+                if progress:
+                    progress(batch.step + 1, recipe.steps)
+                if lockstep.over:
+                    break
+        verdict = decide(probed, observer.evidence, planter.caught)
+        comparison = Comparison(verdict, _about(recipe, left, right, lockstep), _lanes(lockstep),
+                                recipe.dataset.to_dict(), probed, path)  # fmt: skip
+        weakref.finalize(comparison, stack.pop_all().close)  # the streamed trace lives as long as the comparison
+    return comparison
 
 
 def _probe_batch(recipe: Recipe) -> Tensor:

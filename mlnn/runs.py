@@ -80,6 +80,12 @@ def new_run(path: Path | str | None, kind: str, overwrite: bool = False) -> Iter
         raise
 
 
+def check_free(path: Path | str | None, overwrite: bool = False) -> None:
+    """Raise RunFolderError where `new_run` would: asked before training, an answer costs nothing."""
+    if path is not None:
+        _check_target(Path(os.path.abspath(path)), overwrite)
+
+
 class TraceWriter:
     """Streams rows of numbers to a CSV file: the header comes from the first row, floats leave at full precision."""
 

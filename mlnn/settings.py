@@ -13,10 +13,10 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, parse_device, parse_dtype
-from mlnn.trust import instantiate
+from mlnn.trust import instantiate, resolve
 
 Settings = Mapping[str, Any]
-LANE_KEYS = ("outputs", "accumulate", "compile", "autocast", "optimizer")
+LANE_KEYS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "model", "mapping")
 
 
 def pin_threads(settings: Settings) -> None:
@@ -34,10 +34,10 @@ def dataset(settings: Settings) -> Dataset:
     return made
 
 
-def model_factory(settings: Settings, data: Dataset) -> Callable[[], nn.Module]:
+def model_factory(holder: Settings, data: Dataset, settings: Settings, where: str = "model") -> Callable[[], nn.Module]:
     """A factory () → module for the shapes of `data`; the module is drawn when it is called, after seeding."""
-    node = dict(settings["model"]) | {"_partial_": True}
-    return partial(instantiate(node, settings["trust"], "model"), data.input_shape, data.targets.outputs)
+    node = dict(holder["model"]) | {"_partial_": True}
+    return partial(instantiate(node, settings["trust"], where), data.input_shape, data.targets.outputs)
 
 
 def optimizer_factory(
@@ -55,18 +55,20 @@ def objective(node: Mapping[str, Any], settings: Settings, targets: TargetSpace,
     return Objective.of(made, targets, outputs, settings["names"].get(where))
 
 
-def lane(side: str, settings: Settings, targets: TargetSpace) -> LaneRecipe:
+def lane(side: str, settings: Settings, data: Dataset) -> LaneRecipe:
     """The recipe of the left or right lane."""
     node = settings[side]
     inner = {key: value for key, value in node.items() if key not in LANE_KEYS}
     if "_target_" not in inner:
         raise ConfigError(f"{side}: no objective; choose one with pair=… or objective@{side}=…")
     return LaneRecipe(
-        objective(inner, settings, targets, side, node["outputs"]),
+        objective(inner, settings, data.targets, side, node["outputs"]),
         optimizer_factory(settings, node["optimizer"]),
         node["accumulate"],
         node["compile"],
         None if node["autocast"] is None else parse_dtype(node["autocast"]),
+        model_factory(node, data, settings, f"{side}.model") if node["model"] else None,
+        resolve(node["mapping"], settings["trust"], f"{side}.mapping") if node["mapping"] else None,
     )
 
 
@@ -75,7 +77,7 @@ def recipe(settings: Settings) -> Recipe:
     data = dataset(settings)
     return Recipe(
         data,
-        model_factory(settings, data),
+        model_factory(settings, data, settings),
         settings["steps"],
         settings["batch_size"],
         parse_dtype(settings["dtype"]),
@@ -88,7 +90,7 @@ def run_comparison(settings: Settings, progress: Callable[[int, int], None] | No
     """`mlnn.compare` as the settings describe it."""
     pin_threads(settings)
     shared = recipe(settings)
-    left, right = (lane(side, settings, shared.dataset.targets) for side in ("left", "right"))
+    left, right = (lane(side, settings, shared.dataset) for side in ("left", "right"))
     names = {"model": settings["names"].get("model"), "data": settings["names"].get("data")}
     return compare(
         shared.model, left, right, shared.dataset, optimizer=left.optimizer, steps=shared.steps,

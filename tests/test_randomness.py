@@ -74,7 +74,11 @@ def test_a_batch_is_a_fresh_contiguous_copy_rounded_to_the_dtype_of_the_run() ->
 def test_every_seed_counts_and_each_repeats_itself(model: object) -> None:
     def run(seed: int) -> tuple[list[list[int]], list[Tensor], list[Tensor]]:
         shared = recipe(seed=seed, model=model, steps=3)
-        return order(shared), list(initial_model(shared).parameters()), train(shared, lane_recipe(), lambda _: None).weights
+        return (
+            order(shared),
+            list(initial_model(shared).parameters()),
+            train(shared, lane_recipe(), lambda _: None).weights,
+        )
 
     zero, again, one = run(0), run(0), run(1)
     assert zero[0] == again[0] != one[0]

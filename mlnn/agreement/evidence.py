@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from mlnn.agreement.gaps import CommonGap
-from mlnn.agreement.probe import LOST, SHRINK
 from mlnn.training import Stop
 
+SHRINK = 1e6
+"""Rounding shrinks by about 2^29 = 5.4e8 from float32 to float64, a real difference by 1; the line between them."""
 FLOOR = 1e-14
 """A float64 gap up to this is rounding (measured on equal pairs: 1e-16 to 6e-15)."""
 SAME_FACTOR = 1e-12
@@ -28,13 +29,14 @@ class Judged:
     first_real: tuple[int, float] | None = None
     log_shrink: float = 0.0
     shrinks: int = 0
+    log_excess: dict[str, float] = field(default_factory=dict)
     scale: float = 0.0
     coarse: float = 0.0
 
-    def see(self, step: int, differences: dict[str, float], size: float) -> dict[str, float]:
+    def see(self, step: int, differences: dict[str, float], size: float) -> None:
         """Take in the differences of one step by dtype, and the size of left's gradient (or loss) they are measured against.
 
-        A float64 gap that float32 rounding cannot explain is real. Returns the relative gaps.
+        A float64 gap that float32 rounding cannot explain is real.
         """
         self.steps += 1
         self.scale = max(self.scale, size)
@@ -46,12 +48,21 @@ class Judged:
         if coarse > 0 and fine > 0 and math.isfinite(coarse) and math.isfinite(fine):
             self.log_shrink += math.log(coarse / fine)
             self.shrinks += 1
+        for name, gap in gaps.items():
+            if math.isfinite(gap) and gap > 0:
+                self._see_excess(name, gap / _eps(name), fine / _eps("float64"))
         self.coarse = max(self.coarse, coarse)  # the largest so far: on a single step float32 can be exact by luck
         if not fine <= allowed(self.coarse):
             fine = math.inf if math.isnan(fine) else fine
             self.real = max(self.real, fine)
             self.first_real = self.first_real or (step, fine)
-        return gaps
+
+    def _see_excess(self, name: str, ulps: float, fine: float) -> None:
+        self.log_excess[name] = self.log_excess.get(name, 0.0) + math.log(ulps / max(fine, 1.0))
+
+    def excess(self, name: str) -> float:
+        """How many times more ulps a dtype is off than float64, geometric mean over the steps; about 1 for rounding."""
+        return math.exp(self.log_excess.get(name, 0.0) / self.steps) if self.steps else 0.0
 
     @property
     def shrink(self) -> float | None:
@@ -78,8 +89,8 @@ class Evidence:
     one_sided: tuple[int, str, str] | None = None
     gradient: Judged = field(default_factory=Judged)
     value: Judged = field(default_factory=Judged)
+    update: Judged = field(default_factory=Judged)
     factors: dict[int, float] = field(default_factory=dict)
-    lost: tuple[int, float] | None = None
     rows: int = 0
     rows_outside: int = 0
     raw_low: float = math.inf
@@ -106,15 +117,10 @@ class Evidence:
         near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(gaps["float32"].gradient))
         factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
         size = factor * float(exact.left_gradient.norm())
-        slopes = self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size)
+        self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size)
         if not shifted:
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
             self.value.see(step, values, abs(factor * exact.left))
-        if self.own != "float64":
-            finer = "float64" if self.own == "float32" else "float32"
-            own, reference = slopes[self.own] / _eps(self.own), slopes[finer] / _eps(finer)
-            if slopes[self.own] > LOST and own > 1e3 * max(reference, 1.0) and self.lost is None:
-                self.lost = (step, slopes[self.own])
 
 
 def _eps(name: str) -> float:

@@ -69,7 +69,7 @@ class CommonGap:
 
 def common_gap(leader: Lane, follower: Lane) -> CommonGap:
     """Compare the gradients in place of a left lane and of right's recipe at the same weights."""
-    left, right = flat(leader.gradients), flat(follower.gradients)
+    left, right = flat(follower.translate(leader, leader.gradients)), flat(follower.gradients)
     square = float(left @ left)
     factor = float(left @ right) / square if square else NAN
     return CommonGap(leader.loss, follower.loss, relative(right - left, left), factor, left, right)
@@ -80,5 +80,5 @@ def weight_gap(first: Lane, second: Lane, start: Tensor) -> float:
 
     Dividing by the norm of the weights instead would let an untrained network pass.
     """
-    a = flat(first.weights)
-    return relative(flat(second.weights) - a, a - start)
+    a = flat(second.translate(first, first.weights))
+    return relative(flat(second.weights) - a, flat(first.weights) - start)

@@ -1,9 +1,10 @@
 """Where the probe looks: raw outputs × targets, extremes included, and an objective's value and gradient there."""
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
@@ -67,33 +68,53 @@ class Curves:
 
 
 def curves(objective: Objective, grid: Grid, dtype: torch.dtype) -> Curves:
-    """Value and gradient of the objective at every point, each point a batch of one row (vectorised where it is per row)."""
+    """Value and gradient of the objective at every point of the grid, each as a batch of one row would give it."""
     count, kinds = len(grid.output), len(grid.target)
     output = grid.output.repeat_interleave(kinds, 0).to(dtype)
     target = _as(grid.target.repeat(count), dtype)
-    refused = None
+    value = torch.full((len(output),), torch.nan, dtype=torch.float64)
+    gradient = torch.full(output.shape, torch.nan, dtype=torch.float64)
+    refusals: list[str] = []
+    _fill(_unreduced(objective), output, target, (value, gradient), 0, len(output), refusals)
+    return Curves(value.reshape(count, kinds), gradient.reshape(count, kinds, -1), next(iter(refusals), None))
+
+
+def _unreduced(objective: Objective) -> Objective:
+    """A framework-style loss module answers per row once its own reduction is switched off; others stay as they are."""
+    module = objective.function
+    if isinstance(module, nn.Module) and getattr(module, "reduction", None) in ("mean", "sum"):
+        module = copy.copy(module)
+        module.reduction = "none"  # type: ignore[assignment]
+        return replace(objective, function=module)
+    return objective
+
+
+def _fill(
+    objective: Objective,
+    output: Tensor,
+    target: Tensor,
+    into: tuple[Tensor, Tensor],
+    low: int,
+    high: int,
+    refusals: list[str],
+) -> None:
+    """Fill rows low … high−1: at once where the objective answers per row, else by halves down to single rows."""
+    alone = high - low == 1
     try:
-        value, gradient = _batch(objective, output, target)
-        if value.ndim == 0:
-            raise ValueError("reduced: row by row")
+        value, gradient = _batch(objective, output[low:high], target[low:high], reduce=alone)
+        if alone or value.ndim:
+            into[0][low:high], into[1][low:high] = value.to(torch.float64), gradient.to(torch.float64)
+            return
+        step = 1  # reduced to a number: every row has to be asked on its own
     except ConfigError:
         raise
-    except Exception:  # a user's objective may refuse with any exception: then each row is asked on its own
-        value = torch.full((len(output),), torch.nan, dtype=dtype)
-        gradient = torch.full_like(output, torch.nan)
-        for row in range(len(output)):
-            try:
-                value[row], gradient[row : row + 1] = _batch(
-                    objective, output[row : row + 1], target[row : row + 1], reduce=True
-                )
-            except ConfigError:
-                raise
-            except Exception as problem:
-                refused = (
-                    refused or f"{type(problem).__name__}: {str(problem).splitlines()[0][:100] if str(problem) else ''}"
-                )
-    value, gradient = value.to(torch.float64), gradient.to(torch.float64)
-    return Curves(value.reshape(count, kinds), gradient.reshape(count, kinds, -1), refused)
+    except Exception as problem:  # an objective may refuse an output or a target with any exception
+        if alone:
+            refusals.append(f"{type(problem).__name__}: {next(iter(str(problem).splitlines()), '')[:100]}")
+            return
+        step = (high - low + 1) // 2
+    for start in range(low, high, step):
+        _fill(objective, output, target, into, start, min(start + step, high), refusals)
 
 
 def one_batch(objective: Objective, output: Tensor, target: Tensor, dtype: torch.dtype) -> tuple[float, Tensor]:

@@ -28,10 +28,13 @@ class Observer:
         self.lanes = lockstep.lanes
         self.nulls = [name for name in self.lanes if name.startswith("null_")]
         self.twins = [name.removeprefix("left_") for name in self.lanes if name.startswith("left_")]
+        self.before: dict[str, Tensor] = {}
         self.starts = {name: flat(lane.weights) for name, lane in self.lanes.items() if name.startswith("left")}
 
     def before_update(self, batch: Batch) -> Row:
         """Losses, gradients at common weights and free-running, saturation, non-finite counts."""
+        if self.lockstep.optimizers_differ:
+            self.before = {name: flat(self.lockstep.leader(name).weights) for name in self.lockstep.followers}
         left, right, control = (self.lanes[name] for name in ("left", "right", "control"))
         row: Row = {"step": batch.step}
         row |= {f"loss_{name}": lane.loss if _running(lane, batch) else NAN for name, lane in self.lanes.items()}
@@ -45,7 +48,7 @@ class Observer:
             column = "gradient_gap" if name == self.own else f"gradient_gap_{name}"
             row[column] = common[name].gradient if name in common else NAN
         both = left.stopped is None and right.stopped is None
-        slopes = flat(left.gradients), flat(right.gradients)
+        slopes = flat(right.translate(left, left.gradients)), flat(right.gradients)
         row["gradient_gap_free"] = relative(slopes[1] - slopes[0], slopes[0]) if both else NAN
         row["saturated_fraction"] = _saturated(left)
         for lane in (left, right):
@@ -55,13 +58,14 @@ class Observer:
 
     def after_update(self) -> Row:
         """Weight gaps of right, the null twins and the precision twins; prediction gap on the probe batch."""
+        self._collect_steps()
         left, right = self.lanes["left"], self.lanes["right"]
         start = self.starts["left"]
         going = left.stopped is None
         row: Row = {"weight_gap": NAN, "weight_gap_ulps": NAN, "prediction_gap": NAN}
         if going and right.stopped is None:
             row["weight_gap"] = weight_gap(left, right, start)
-            row["weight_gap_ulps"] = ulps(left.weights, right.weights)
+            row["weight_gap_ulps"] = ulps(right.translate(left, left.weights), right.weights)
             row["prediction_gap"] = float(
                 (left.predict(self.probe_batch) - right.predict(self.probe_batch)).abs().max()
             )
@@ -85,9 +89,9 @@ class Observer:
         for name, lane in self.lanes.items():
             if lane.stopped is not None:
                 evidence.stops.setdefault(name, lane.stopped)
-        if evidence.control is None and not _alike(left, control):
+        if evidence.control is None and not _alike(left, control, left.gradients):
             evidence.control = f"control differs from left in loss or gradient at step {batch.step}"
-        if not _alike(left, right):
+        if not _alike(left, right, right.translate(left, left.gradients)):
             evidence.bitwise = False
             if evidence.first_difference is None:
                 evidence.first_difference = self._where(batch, left, right)
@@ -107,18 +111,27 @@ class Observer:
         evidence.moved = evidence.moved or not torch.equal(flat(left.weights), self.starts["left"])
         if evidence.control is None and left.stopped is None and not same_bits(left.weights, control.weights):
             evidence.control = f"control's weights differ from left's after step {evidence.steps - 1}"
-        if evidence.bitwise and left.stopped is None and not same_bits(left.weights, right.weights):
+        theirs = right.translate(left, left.weights)
+        if evidence.bitwise and left.stopped is None and not same_bits(theirs, right.weights):
             evidence.bitwise = False
-            evidence.first_difference = {
-                "step": evidence.steps - 1,
-                "parameter": _first(left, left.weights, right.weights),
-            }
+            evidence.first_difference = {"step": evidence.steps - 1, "parameter": _first(right, theirs, right.weights)}
+
+    def _collect_steps(self) -> None:
+        """Where the optimisers differ: the two steps from the same weights, gradient and state, per dtype."""
+        moved, step = {}, self.evidence.steps - 1
+        for name, follower in self.lockstep.followers.items() if self.lockstep.optimizers_differ else ():
+            leader = self.lockstep.leader(name)
+            if leader.stopped is None and follower.stepped == step:
+                own, other = flat(leader.weights), flat(follower.weights)
+                moved[name] = (float((other - own).norm()), float((own - self.before[name]).norm()))
+        if {"float32", "float64"} <= moved.keys():
+            self.evidence.update.see(step, {name: gap for name, (gap, _) in moved.items()}, moved["float64"][1])
 
     def _where(self, batch: Batch, left: Lane, right: Lane) -> dict[str, object]:
         """Step, parameter, row, raw output and label of the first bits that differ."""
         found: dict[str, object] = {
             "step": batch.step,
-            "parameter": _first(left, left.gradients, right.gradients) or "loss",
+            "parameter": _first(right, right.translate(left, left.gradients), right.gradients) or "loss",
         }
         slopes = []
         for lane in (left, right):
@@ -141,10 +154,10 @@ def _running(lane: Lane, batch: Batch) -> bool:
     return lane.stopped is None or lane.stopped.step == batch.step
 
 
-def _alike(left: Lane, other: Lane) -> bool:
+def _alike(left: Lane, other: Lane, gradients: Sequence[Tensor]) -> bool:
     if left.stopped is not None:
         return other.stopped == left.stopped
-    return left.loss == other.loss and same_bits(left.gradients, other.gradients)
+    return left.loss == other.loss and same_bits(gradients, other.gradients)
 
 
 def _first(lane: Lane, first: Sequence[Tensor], second: Sequence[Tensor]) -> str | None:

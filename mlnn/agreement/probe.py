@@ -12,16 +12,20 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mlnn.agreement.grid import Curves, Grid, curves, make_grid
+from mlnn.agreement.batch import Whole, whole
+from mlnn.agreement.evidence import SHRINK
+from mlnn.agreement.grid import Curves, Grid, curves, make_grid, one_batch
+from mlnn.agreement.reduction import drawn_batch
 from mlnn.objectives import Objective
 from mlnn.targets import TargetSpace
 
 ULPS = 16.0
 """Differences up to this many unit roundoffs are rounding: equal pairs were measured within 4, the smallest fault at 45."""
-SHRINK = 1e6
-"""Rounding shrinks by about 2^29 = 5.4e8 from float32 to float64, a real difference by 1; the line between them."""
 LOST = 0.05
 """A precision whose answer is off by more than this has lost the point: no rounding any more, whatever it shrinks to."""
+EXPLAINED = 300.0
+"""Counted in each precision's own ulps, rounding is about the same in both; a working precision this many times worse than
+float64 computes something else (a fast approximation, a lower precision inside)."""
 Interval = tuple[float, float]
 ALL: Interval = (-math.inf, math.inf)
 
@@ -56,6 +60,8 @@ class Probe:
     nearer: str | None = None
     notes: list[str] = field(default_factory=list)
     unsteady: str | None = None
+    whole: Whole | None = None
+    flat_outside: str | None = None
 
     @property
     def interval(self) -> Interval:
@@ -90,15 +96,15 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     precisions = dict.fromkeys((dtype, torch.float32, torch.float64))
     left_at = {d: curves(left, grid, d) for d in precisions}
     right_at = {d: curves(right, grid, d) for d in precisions}
-    unsteady = _unsteady(left, left_at[dtype], grid, dtype) or _unsteady(right, right_at[dtype], grid, dtype)
+    unsteady = _unsteady(left, targets) or _unsteady(right, targets)
     one, two = left_at[torch.float64], right_at[torch.float64]
     factor = _factor(grid, one, two)
     shift = _shift(grid, one, two, factor)
     agree = {d: _agreement(left_at, right_at, factor, shift, d) for d in (dtype, torch.float64)}
     domain = {d: _domains(grid, agree[d], _refiner(left, right, grid, factor, shift, d)) for d in agree}
-    within = _within(grid, domain[dtype])
+    within, wide = _within(grid, domain[dtype]), _wide(domain[dtype])
     value, gradient = (
-        _part(which, grid, left_at, right_at, factor, shift, within, dtype) for which in ("value", "gradient")
+        _part(which, grid, left_at, right_at, factor, shift, within, wide, dtype) for which in ("value", "gradient")
     )
     notes = [
         f"{side} refuses some outputs or targets ({refused})"
@@ -106,16 +112,36 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         if refused
     ]
     return Probe(
-        grid, dtype, left_at[dtype], right_at[dtype], value, gradient, factor, shift, domain[dtype],
-        domain[torch.float64], targets.kind in ("binary",), _nearer(left_at, right_at, factor, shift, dtype), notes, unsteady,
-    )  # fmt: skip
+        grid,
+        dtype,
+        left_at[dtype],
+        right_at[dtype],
+        value,
+        gradient,
+        factor,
+        shift,
+        domain[dtype],
+        domain[torch.float64],
+        per_target=targets.kind == "binary",
+        nearer=_nearer(left_at, right_at, factor, shift, dtype),
+        notes=notes,
+        unsteady=unsteady,
+        whole=None if unsteady else whole(left, right, targets, any(shift.values())),
+        flat_outside=_flat_outside(grid, left_at[dtype], right_at[dtype], domain[dtype]),
+    )
 
 
-def _unsteady(objective: Objective, before: Curves, grid: Grid, dtype: torch.dtype) -> str | None:
+def _unsteady(objective: Objective, targets: TargetSpace) -> str | None:
     """A sentence for an objective that answers the same call twice differently (state, randomness); None otherwise."""
-    again = curves(objective, grid, dtype)
-    same = torch.equal(before.value.nan_to_num(), again.value.nan_to_num())
-    return None if same else f"'{objective.name}' answered the same call twice differently (state or randomness)"
+    output, target = drawn_batch(targets, 37)
+    try:
+        answers = [one_batch(objective, output, target, torch.float64) for _ in range(3)]
+    except Exception:  # a refusal, which the curves report
+        return None
+    first = answers[0]
+    if all(repr(value) == repr(first[0]) and torch.equal(slope, first[1]) for value, slope in answers[1:]):
+        return None
+    return f"'{objective.name}' answered the same call twice differently (state or randomness)"
 
 
 def _factor(grid: Grid, left: Curves, right: Curves) -> float:
@@ -177,24 +203,25 @@ def _rounding(fine: Tensor, coarse: Tensor) -> Tensor:
     return tiny | shrunk | (~(coarse <= LOST) & (fine <= LOST))
 
 
+def _explained(fine: Tensor, coarse: Tensor, low: torch.dtype) -> Tensor:
+    """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts."""
+    ulps, around = coarse / torch.finfo(low).eps, fine.nan_to_num(0.0) / torch.finfo(torch.float64).eps
+    around = torch.nn.functional.max_pool1d(around.T[None], 3, 1, 1)[0].T if len(around) > 2 else around
+    return (ulps <= ULPS) | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & (coarse / fine >= SHRINK))
+
+
 def _agreement(
     left: dict[torch.dtype, Curves], right: dict[torch.dtype, Curves], factor: float, shift: dict[float, float], dtype: torch.dtype
 ) -> Tensor:  # fmt: skip
     """Mask (G, Y) of the points on which the two agree in a dtype, but for rounding, in value and gradient."""
     low = torch.float32 if dtype == torch.float64 else dtype
-    mask = None
-    for fine, coarse in zip(
+    pairs = zip(
         _differences(left[torch.float64], right[torch.float64], factor, shift),
         _differences(left[low], right[low], factor, shift),
         strict=True,
-    ):
-        if dtype == torch.float64:
-            agree = _rounding(fine, coarse)
-        else:
-            agree = (coarse <= ULPS * torch.finfo(low).eps) | ((coarse / fine >= SHRINK) & (coarse <= LOST))
-        mask = agree if mask is None else mask & agree
-    assert mask is not None
-    return mask
+    )
+    value, slope = (_rounding(f, c) if dtype == torch.float64 else _explained(f, c, low) for f, c in pairs)
+    return value & slope
 
 
 def _refiner(
@@ -204,9 +231,10 @@ def _refiner(
     precisions = {dtype, torch.float64, torch.float32 if dtype == torch.float64 else dtype}
 
     def agrees(output: Tensor, column: int) -> bool:
-        point = Grid(grid.strength[:1], output[None], grid.target)
-        one, two = ({d: curves(side, point, d) for d in precisions} for side in (left, right))
-        return bool(_agreement(one, two, factor, shift, dtype)[0, column])
+        around = torch.stack([output * (1 - 1e-3), output, output * (1 + 1e-3)])
+        points = Grid(grid.strength[:3], around, grid.target)
+        one, two = ({d: curves(side, points, d) for d in precisions} for side in (left, right))
+        return bool(_agreement(one, two, factor, shift, dtype)[1, column])
 
     return agrees
 
@@ -261,7 +289,7 @@ def _wide(domain: dict[float, Interval]) -> bool:
 
 def _part(
     which: str, grid: Grid, left: dict[torch.dtype, Curves], right: dict[torch.dtype, Curves], factor: float,
-    shift: dict[float, float], within: Tensor, dtype: torch.dtype,
+    shift: dict[float, float], within: Tensor, wide: bool, dtype: torch.dtype,
 ) -> Part:  # fmt: skip
     """Judge values or gradients inside the domain: bitwise, equal, indistinguishable, scaled or shifted, different."""
     pick = 0 if which == "value" else 1
@@ -278,6 +306,10 @@ def _part(
     eps = torch.finfo(dtype).eps
     if size > ULPS * eps or (size > 0 and dtype == double):
         return Part("different", size, *place)
+    rough = torch.where(within & ~_explained(fine, coarse, low), coarse.nan_to_num(math.inf, math.inf), 0.0)
+    if low == dtype and not wide and bool(rough.any()):  # float64 agrees, but the working precision does not
+        row, column = divmod(int(rough.argmax()), rough.shape[1])
+        return Part("different", float(rough.max()), grid.output[row].tolist(), float(grid.target[column]))
     offset = abs(factor - 1)
     moved = max(map(abs, shift.values())) if pick == 0 else 0.0
     if offset > ULPS * eps:
@@ -308,6 +340,16 @@ def _nearer(
     if max(errors) <= ULPS * torch.finfo(dtype).eps or errors[0] == errors[1]:
         return None
     return "left" if errors[0] < errors[1] else "right"
+
+
+def _flat_outside(grid: Grid, left: Curves, right: Curves, domain: dict[float, Interval]) -> str | None:
+    """The side whose gradient is 0 for every target just where the domain ends, if it is only one."""
+    low, high = _meet(domain)
+    beyond = (grid.strength < low) | (grid.strength > high)
+    if not bool(beyond.any()) or grid.output.ndim > 1:
+        return None
+    dead = [bool((side.gradient[beyond].abs().amax((1, 2)) == 0).all()) for side in (left, right)]
+    return ("left" if dead[0] else "right") if dead[0] != dead[1] else None
 
 
 def _meet(domain: dict[float, Interval]) -> Interval:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlnn.agreement.evidence import Evidence
-from mlnn.agreement.probe import Probe
+from mlnn.agreement.probe import EXPLAINED, Probe
 
 if TYPE_CHECKING:
     from mlnn.agreement.verdict import Verdict
@@ -19,7 +19,7 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
         "indistinguishable": f"Left and right differ by {_size(probe, evidence)}, less than {_dtype(probe)} can resolve.",
         "shifted": f"Right is left plus {_shift(verdict)}, which depends on the target only: training is the same.",
         "scaled": f"Right is {verdict.scale:.6g} times left: same optimum, other step size.",
-        "different": f"Left and right are different objectives: {_different(verdict, probe, evidence)}.",
+        "different": f"Left and right train differently: {reason or _different(verdict, probe, evidence)}.",
         "broken": f"Broken: {reason}.",
         "undecided": f"Undecided: {reason}.",
     }[verdict.relation]
@@ -67,9 +67,10 @@ def _shift(verdict: Verdict) -> str:
 
 
 def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str:
-    if evidence and evidence.lost:
-        step, gap = evidence.lost
-        return f"{_dtype(probe)} loses the gradient ({gap:.2g} off at step {step}) though the higher precision agrees"
+    dtype = _dtype(probe)
+    if evidence and not evidence.gradient.real and dtype != "float64" and evidence.gradient.excess(dtype) > EXPLAINED:
+        gap = evidence.gradient.largest[dtype]
+        return f"float64 agrees, but in {dtype} gradients differ by up to {gap:.2g}, more than its rounding explains"
     clauses = []
     for what, relation, part, judged in (
         ("gradients", verdict.gradient_relation, probe.gradient, evidence.gradient if evidence else None),
@@ -82,8 +83,10 @@ def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str
         elif judged and judged.first_real:
             step, size = judged.first_real
             clauses.append(f"{what} at common weights differ by {size:.2g} at step {step}")
+        elif probe.whole and (size := getattr(probe.whole, what.removesuffix("s"))):
+            clauses.append(f"{what} of whole batches differ by {size:.2g}")
         else:
-            clauses.append(f"{what} differ")
+            clauses.append(f"{what} of whole batches differ")
     return ", ".join(clauses)
 
 

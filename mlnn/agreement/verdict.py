@@ -2,10 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+import torch
+
+from mlnn.agreement.cause import likely_cause
 from mlnn.agreement.evidence import Evidence, Judged
-from mlnn.agreement.probe import ALL, Part, Probe
+from mlnn.agreement.probe import ALL, EXPLAINED, ULPS, Part, Probe
 from mlnn.agreement.relations import ORDER, check_require, weakest
 from mlnn.agreement.sentence import sentence
 
@@ -58,9 +62,11 @@ def decide(
     probe: Probe,
     evidence: Evidence | None = None,
     resolutions: dict[str, float | None] | None = None,
-    cause: str | None = None,
 ) -> Verdict:
-    """The verdict on a probe, and on a training run where there was one. The weaker of the two counts."""
+    """The verdict on a probe, and on a training run where there was one. The weaker of the two counts.
+
+    `resolutions`: per kind of planted fault, the smallest size caught, None where none was.
+    """
     resolutions = resolutions or {}
     caught = [size for size in resolutions.values() if size is not None]
     resolution = max(caught) if caught and len(caught) == len(resolutions) else None
@@ -82,14 +88,18 @@ def decide(
         control="not run" if evidence is None else evidence.control or "bitwise",
         shrink=evidence.gradient.shrink if evidence else None, evidence=facts,
     )  # fmt: skip
+    causes = relation not in ("bitwise", "broken", "undecided")
+    cause = (
+        likely_cause(probe, evidence.factors if evidence and evidence.factors else _factors(probe)) if causes else None
+    )
     return dataclasses.replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
 
 
 def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | None]:
     """Relation of values and of gradients, and the reason where they could not be told or broke."""
-    value, gradient = probe.value.relation, probe.gradient.relation
     if probe.unsteady:
         return "undecided", "undecided", probe.unsteady
+    value, gradient = (weakest(part.relation, _on_batches(probe, part)) for part in (probe.value, probe.gradient))
     if evidence is None:
         return value, gradient, None
     if evidence.control:
@@ -108,30 +118,49 @@ def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | Non
             else "no step could be compared"
         )
         return ("undecided", "undecided", why) if value != "different" else (value, gradient, None)
+    update = evidence.update
+    if update.steps and (update.real or (evidence.own != "float64" and update.excess(evidence.own) > EXPLAINED)):
+        step, size = update.first_real or (0, update.largest[evidence.own])
+        why = f"from the same weights, gradient and state the optimizers take steps that differ by {size:.2g} at step {step}"
+        return value, "different", why
     trained = [
         _trained(judged, evidence, part) for judged, part in ((evidence.value, value), (evidence.gradient, gradient))
     ]
     return weakest(value, trained[0]), weakest(gradient, trained[1]), None
 
 
+def _on_batches(probe: Probe, part: Part) -> str:
+    """The relation that whole random batches allow."""
+    seen = probe.whole
+    if seen is None or seen.left is None or seen.right is None:
+        return "bitwise"
+    if seen.left.couples != seen.right.couples:
+        return "different"
+    eps = float(torch.finfo(probe.dtype).eps)
+    real = seen.value if part is probe.value else seen.gradient
+    return _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64) or "bitwise"
+
+
 def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
     """The relation that the training steps allow for values or gradients."""
     if not judged.steps:
         return probed
-    eps = (
-        2.0**-52
-        if evidence.own == "float64"
-        else {"float32": 2.0**-23, "bfloat16": 2.0**-7, "float16": 2.0**-10}[evidence.own]
+    own = evidence.own
+    if own != "float64" and judged.excess(own) > EXPLAINED:
+        return "different"
+    eps = float(torch.finfo(getattr(torch, own)).eps)
+    return _judge(judged.real, evidence.factors.values(), eps, own == "float64") or (
+        "bitwise" if evidence.bitwise else "equal"
     )
-    if evidence.lost is not None:
+
+
+def _judge(real: float, factors: Iterable[float], eps: float, double: bool) -> str | None:
+    """Different, scaled or indistinguishable; None where nothing but rounding was seen."""
+    if real > ULPS * eps or (real and double):
         return "different"
-    if judged.real > 16 * eps or (judged.real and evidence.own == "float64"):
-        return "different"
-    if any(abs(factor - 1) > 16 * eps for factor in evidence.factors.values()):
+    if any(abs(factor - 1) > ULPS * eps for factor in factors):
         return "scaled"
-    if judged.real or any(factor != 1 for factor in evidence.factors.values()):
-        return "indistinguishable"
-    return "bitwise" if evidence.bitwise else "equal"
+    return "indistinguishable" if real or any(factor != 1 for factor in factors) else None
 
 
 def _broken(evidence: Evidence) -> str | None:
@@ -155,7 +184,11 @@ def _broken(evidence: Evidence) -> str | None:
 def _scale(probe: Probe, evidence: Evidence | None) -> float:
     if evidence and evidence.factors:
         return next(iter(evidence.factors.values()))
-    return probe.factor
+    return next(iter(_factors(probe).values()), probe.factor)
+
+
+def _factors(probe: Probe) -> dict[int, float]:
+    return probe.whole.factors if probe.whole else {}
 
 
 def _shift(probe: Probe) -> float | dict[float, float]:
@@ -169,6 +202,9 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
         "probe_gradient": _part(probe.gradient),
         "nearer": probe.nearer,
     }
+    if probe.whole and probe.whole.known:
+        facts["reductions"] = [kind.kind for kind in (probe.whole.left, probe.whole.right) if kind]
+        facts["batch_factors"] = {str(rows): factor for rows, factor in probe.whole.factors.items()}
     if probe.notes:
         facts["notes"] = probe.notes
     if evidence is None:

@@ -1,7 +1,7 @@
 """What an objective is to the rest of mlnn: any callable, given a name, and reduced in one place."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -32,7 +32,7 @@ class Objective:
     name: str
     function: Callable[[Tensor, Tensor], Tensor]
     outputs: str = "raw"
-    targets: TargetSpace = TargetSpace("binary")
+    targets: TargetSpace = field(default_factory=lambda: TargetSpace("binary"))
 
     @classmethod
     def of(cls, given: Any, targets: TargetSpace, outputs: str = "raw", name: str | None = None) -> "Objective":

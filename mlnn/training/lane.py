@@ -36,6 +36,25 @@ def initial_model(recipe: Recipe) -> nn.Module:
     return model.to(recipe.device, recipe.dtype)
 
 
+def mapped_model(recipe: LaneRecipe, model: nn.Module) -> nn.Module:
+    """The lane's own implementation of the model with the given model's weights; the model itself where it has none.
+
+    Raises ConfigError where the mapped weights do not fit.
+    """
+    if recipe.model is None:
+        return model
+    with torch.random.fork_rng(devices=[]):
+        own = recipe.model()
+    weight = next(model.parameters())
+    state = model.state_dict()
+    try:
+        own.to(weight.device, weight.dtype).load_state_dict(recipe.mapping(state) if recipe.mapping else state)
+    except (RuntimeError, KeyError) as problem:
+        first = " ".join(str(problem).split())[:300]
+        raise ConfigError(f"mapping: left's weights do not fit {type(own).__name__}: {first}") from problem
+    return own
+
+
 def nudged(model: nn.Module, seed: int, name: str) -> nn.Module:
     """A copy of the model with every weight moved by one ulp, up or down at random."""
     twin = copy.deepcopy(model)
@@ -62,6 +81,7 @@ class Lane:
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = recipe.optimizer(self.weights)
         self.stopped: Stop | None = None
+        self.stepped: int | None = None  # the last step taken on a leader's behalf
         self.loss = float("nan")
         self.output = self.target = torch.empty(0)
         self._run = torch.compile(self.module) if recipe.compile else self.module
@@ -93,11 +113,31 @@ class Lane:
 
         self.optimizer.step(closure)
 
-    def follow(self, other: "Lane") -> None:
+    def follow(self, leader: "Lane") -> None:
         """Take over another lane's weights and buffers, rounded to this lane's dtype."""
+        if self.recipe.mapping is not None:
+            self.module.load_state_dict(self.recipe.mapping(leader.module.state_dict()))
+            return
         with torch.no_grad():
-            for mine, theirs in zip(self._state(), other._state(), strict=True):
+            for mine, theirs in zip(self._state(), leader._state(), strict=True):
                 mine.copy_(theirs)
+
+    def translate(self, leader: "Lane", tensors: Sequence[Tensor]) -> list[Tensor]:
+        """A leader's tensors, one per weight of its own, as tensors per weight of this lane (see `LaneRecipe.mapping`)."""
+        if self.recipe.mapping is None:
+            return list(tensors)
+        named = leader.module.state_dict() | dict(zip(leader.names, tensors, strict=True))
+        mapped = self.recipe.mapping({name: tensor.detach() for name, tensor in named.items()})
+        return [mapped[name] for name in self.names]
+
+    def take_step_of(self, leader: "Lane") -> None:
+        """Put a leader's gradient and optimiser state in place, so that `update` shows what this optimiser makes of them."""
+        self._batch, self.loss = leader._batch, leader.loss
+        self.stepped = self._batch.step if self._batch else None
+        for mine, theirs, gradient in zip(self.weights, leader.weights, leader.gradients, strict=True):
+            mine.grad = gradient.clone()
+            state = leader.optimizer.state.get(theirs, {})
+            self.optimizer.state[mine] = {k: v.clone() if isinstance(v, Tensor) else v for k, v in state.items()}
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
@@ -133,7 +173,7 @@ class Lane:
 
     def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
-            output = squeeze(_guard("model", self._run, x))
+            output = squeeze(guard("model", self._run, x)).to(self.dtype)
         outputs = self.recipe.objective.targets.outputs
         if len(output) != len(y) or (outputs > 1) != (output.ndim > 1):
             wanted = f"({len(y)}, {outputs})" if outputs > 1 else f"({len(y)},) or ({len(y)}, 1)"
@@ -141,7 +181,7 @@ class Lane:
                 f"model: raw output of shape {tuple(output.shape)} for {len(y)} rows and targets"
                 f" '{self.recipe.objective.targets}'; {wanted} is needed"
             )
-        loss = _guard(f"objective '{self.recipe.objective.name}'", self.recipe.objective, output, y)
+        loss = guard(f"objective '{self.recipe.objective.name}'", self.recipe.objective, output, y)
         if not loss.requires_grad:
             raise ConfigError(
                 f"objective '{self.recipe.objective.name}': its value does not depend on the raw output (a constant, or"
@@ -165,7 +205,7 @@ class Lane:
         return Stop(batch.step, what)
 
 
-def _guard(what: str, call: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+def guard(what: str, call: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
     """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
     try:
         return call(*arguments)

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import nn
 
+from mlnn.errors import ConfigError
 from mlnn.seeding import generator
 from mlnn.training.batches import Batch, batches
-from mlnn.training.lane import Lane, initial_model, nudged
+from mlnn.training.lane import Lane, guard, initial_model, mapped_model, nudged
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 
 TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
@@ -41,10 +42,32 @@ class Lockstep:
                 lane.evaluate(self._own_rows(name, batch))
 
     def update(self) -> None:
-        """One optimiser step of every lane that is still finite."""
+        """One optimiser step of every lane that is still finite.
+
+        Where the optimisers differ, each follower takes its own step from left's gradient and optimiser state, so that
+        the two steps can be compared in `followers`.
+        """
+        if self.optimizers_differ:
+            for dtype, follower in self.followers.items():
+                leader = self.leader(dtype)
+                if leader.stopped is None and self._comparable(leader, follower):
+                    follower.follow(leader)
+                    follower.take_step_of(leader)
+                    follower.update()
         for lane in self.lanes.values():
             if lane.stopped is None:
                 lane.update()
+
+    @property
+    def optimizers_differ(self) -> bool:
+        """Whether right's optimiser, or one of its settings, is not left's."""
+        left, right = self.lanes["left"].optimizer, self.lanes["right"].optimizer
+        return type(left) is not type(right) or left.defaults != right.defaults
+
+    @staticmethod
+    def _comparable(leader: Lane, follower: Lane) -> bool:
+        """Another optimiser class cannot read left's state; there only the first step, without state, is compared."""
+        return type(leader.optimizer) is type(follower.optimizer) or not leader.optimizer.state
 
     def leader(self, dtype: str) -> Lane:
         """The left lane of a precision."""
@@ -69,9 +92,10 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
     """
     model = initial_model(recipe)
     own = recipe.dtype
+    theirs = mapped_model(right, model)
     lanes = {
         "left": Lane("left", left, model, own),
-        "right": Lane("right", right, model, own),
+        "right": Lane("right", right, theirs, own),
         "control": Lane("control", left, model, own),
     }
     draws_masks = _is_random(model, recipe)
@@ -88,9 +112,12 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
         label = dtype_name(dtype)
         if dtype != own:
             lanes[f"left_{label}"] = Lane(f"left_{label}", left, model, dtype)
-            lanes[f"right_{label}"] = Lane(f"right_{label}", right, model, dtype)
-        followers[label] = Lane(f"right_at_left_{label}", right, model, dtype)
-    return Lockstep(recipe, lanes, followers, permuted)
+            lanes[f"right_{label}"] = Lane(f"right_{label}", right, theirs, dtype)
+        followers[label] = Lane(f"right_at_left_{label}", right, theirs, dtype)
+    lockstep = Lockstep(recipe, lanes, followers, permuted)
+    if right.mapping is not None and lockstep.optimizers_differ:
+        raise ConfigError("mapping: with another model on the right, both sides need the same optimizer settings")
+    return lockstep
 
 
 def _is_random(model: nn.Module, recipe: Recipe) -> bool:
@@ -99,7 +126,7 @@ def _is_random(model: nn.Module, recipe: Recipe) -> bool:
     state = {name: value.clone() for name, value in model.state_dict().items()}
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        first = model(x)
+        first = guard("model", model, x)
         torch.manual_seed(2)
         second = model(x)
     model.load_state_dict(state)  # batch norm counted these two passes

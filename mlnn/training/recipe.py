@@ -1,10 +1,10 @@
 """What is trained: what all lanes share (`Recipe`), and what one lane is (`LaneRecipe`)."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, unknown
@@ -17,6 +17,7 @@ DTYPES: dict[str, torch.dtype] = {
     "float64": torch.float64,
 }
 ModelFactory = Callable[[], nn.Module]
+Mapping = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
 
@@ -49,7 +50,9 @@ class LaneRecipe:
     """What one lane is; left and right usually differ in the objective only.
 
     `accumulate`: micro-batches per step, each weighted by its share of the rows. `compile`: run through `torch.compile`.
-    `autocast`: run the forward pass under `torch.autocast` in this dtype.
+    `autocast`: run the forward pass under `torch.autocast` in this dtype. `model`: another implementation of the model,
+    whose state dict is `mapping(left's state dict)`; `mapping` may rename, reshape, permute and join entries, each used
+    once, and is applied to gradients too. None: the same names and shapes.
     """
 
     objective: Objective
@@ -57,6 +60,8 @@ class LaneRecipe:
     accumulate: int = 1
     compile: bool = False
     autocast: torch.dtype | None = None
+    model: ModelFactory | None = None
+    mapping: Mapping | None = None
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
@@ -72,7 +77,7 @@ class Recipe:
     steps: int
     batch_size: int | None
     dtype: torch.dtype = torch.float32
-    device: torch.device = torch.device("cpu")
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
 
     def __post_init__(self) -> None:

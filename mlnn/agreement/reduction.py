@@ -1,0 +1,80 @@
+"""How an objective turns a batch into a number: per row, mean, sum, or something that couples the rows."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlnn.agreement.grid import one_batch
+from mlnn.objectives import Objective
+from mlnn.seeding import generator
+from mlnn.targets import TargetSpace
+
+ROWS = (7, 37)
+CLOSE = 1e-9
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "broadcast" (an n × n mean) or "coupled" (none of these)."""
+
+    kind: str
+
+    @property
+    def couples(self) -> bool:
+        """Whether a row's part depends on the other rows."""
+        return self.kind in ("broadcast", "coupled")
+
+
+def drawn_batch(targets: TargetSpace, rows: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
+    """A fixed random batch: raw outputs N(0, scale²), (n,) or (n, K) float64, and targets of the space."""
+    draws = generator(rows, "probe", str(targets))
+    shape = (rows, targets.outputs) if targets.outputs > 1 else (rows,)
+    output = scale * torch.randn(shape, generator=draws, dtype=torch.float64)
+    uniform = torch.rand(rows, generator=draws, dtype=torch.float64)
+    target = {
+        "binary": (uniform < 0.5).double(),
+        "classes": (uniform * targets.outputs).long(),
+        "real": 3 * uniform - 1,
+        "counts": (6 * uniform).floor(),
+        "positive": 0.1 + 3 * uniform,
+        "unit": uniform,
+    }[targets.kind]
+    return output, target
+
+
+def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
+    """Find the reduction from two random batches in float64; None where the objective refuses them."""
+    kinds = set()
+    for rows in ROWS:
+        output, target = drawn_batch(targets, rows)
+        try:
+            given = objective.rows(output, target)
+            if given.ndim:
+                kinds.add("per row" if _mean_of_rows(objective, output, target, given) else "coupled")
+                continue
+            kinds.add(_kind(objective, output, target, float(given)))
+        except Exception:  # whatever the objective raises, it has refused the batch; the probe reports refusals
+            return None
+    return Reduction(kinds.pop() if len(kinds) == 1 else "coupled")
+
+
+def _mean_of_rows(objective: Objective, output: Tensor, target: Tensor, given: Tensor) -> bool:
+    singles = _singles(objective, output, target)
+    return bool(torch.allclose(given.detach().to(torch.float64), singles, rtol=CLOSE, atol=CLOSE))
+
+
+def _kind(objective: Objective, output: Tensor, target: Tensor, given: float) -> str:
+    singles = _singles(objective, output, target)
+    for kind, value in (("mean", float(singles.mean())), ("sum", float(singles.sum()))):
+        if abs(given - value) <= CLOSE * max(1.0, abs(value)):
+            return kind
+    count = len(output)
+    pairs = [float(_singles(objective, output, target[i : i + 1].expand_as(target)).mean()) for i in range(count)]
+    every = sum(pairs) / count
+    return "broadcast" if abs(given - every) <= CLOSE * max(1.0, abs(every)) else "coupled"
+
+
+def _singles(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
+    rows = [one_batch(objective, output[i : i + 1], target[i : i + 1], torch.float64)[0] for i in range(len(output))]
+    return torch.tensor(rows, dtype=torch.float64)

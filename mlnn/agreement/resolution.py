@@ -1,0 +1,102 @@
+"""What a check would have caught: faults of falling size, planted into right at left's weights, judged like the real thing.
+
+A PASS without this is worth nothing: a check that sees nothing passes everything.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from mlnn.agreement.evidence import Evidence, allowed
+from mlnn.agreement.gaps import common_gap
+from mlnn.objectives import Objective
+from mlnn.training import Batch, Lane, Lockstep
+
+EXPONENTS = tuple(range(-13, 0))
+Plant = Callable[[Objective, Tensor, Tensor, float], Tensor]
+
+
+def _scale(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+    return (1 + size) * objective(output, target)
+
+
+def _smoothing(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+    """A share of every row's target is another row's: label smoothing, for any target space."""
+    return (1 - size) * objective(output, target) + size * objective(output, target.roll(1))
+
+
+def _clip(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+    """A share of every output's part beyond the batch's median size is lost."""
+    bound = output.detach().abs().median()
+    return objective((1 - size) * output + size * output.clamp(-bound, bound), target)
+
+
+def _dropped_row(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+    """A share of the first row's weight is lost; at size 1 the row is dropped."""
+    return (1 - size) * objective(output, target) + size * objective(output[1:], target[1:])
+
+
+PLANTS: dict[str, Plant] = {
+    "scale": _scale,
+    "label smoothing": _smoothing,
+    "clip": _clip,
+    "dropped row": _dropped_row,
+}
+
+
+def planted(objective: Objective, kind: str, size: float) -> Objective:
+    """The objective with a fault of a relative size."""
+    plant = PLANTS[kind]
+    return Objective(
+        f"{objective.name} with {kind} {size:g}", lambda o, t: plant(objective, o, t, size), "raw", objective.targets
+    )
+
+
+class Planter:
+    """Keeps, per kind of fault, the smallest size caught so far, at the batches that `look` is shown."""
+
+    def __init__(self) -> None:
+        self.caught: dict[str, float | None] = dict.fromkeys(PLANTS)
+
+    def look(self, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> None:
+        """Plant into right at left's present weights; call it while left's own gradient of the batch is in place."""
+        if len(batch.rows) < 3 or not evidence.gradient.steps:
+            return
+        for kind in PLANTS:
+            best = self.caught[kind]
+            low, high = 0, len(EXPONENTS) if best is None else EXPONENTS.index(round(math.log10(best)))
+            while low < high:  # bisect: a larger fault is seen whenever a smaller one is
+                middle = (low + high) // 2
+                if self._sees(kind, 10.0 ** EXPONENTS[middle], lockstep, batch, evidence):
+                    high = middle
+                else:
+                    low = middle + 1
+            if low < len(EXPONENTS):
+                self.caught[kind] = 10.0 ** EXPONENTS[low]
+
+    @staticmethod
+    def _sees(kind: str, size: float, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> bool:
+        factor = evidence.factors.get(len(batch.rows), 1.0)
+        follower = lockstep.followers["float64"]
+        leader = lockstep.leader("float64")
+        if leader.stopped is not None:
+            return False
+        gap = common_gap(leader, _with(follower, leader, kind, size, batch))
+        scale = max(factor * float(gap.left_gradient.norm()), 1e-3 * evidence.gradient.scale)
+        return bool(gap.residual(factor) / scale > allowed(evidence.gradient.coarse)) if scale else False
+
+
+def _with(follower: Lane, leader: Lane, kind: str, size: float, batch: Batch) -> Lane:
+    own = follower.recipe
+    follower.recipe = replace(own, objective=planted(own.objective, kind, size))
+    try:
+        follower.follow(leader)
+        with torch.enable_grad():
+            follower.evaluate(batch)
+    finally:
+        follower.recipe = own
+        follower.stopped = None
+    return follower

@@ -1,0 +1,66 @@
+"""Do composed settings say only what the shipped config lets them say? Keys, types, references; plain data throughout."""
+
+import re
+from typing import Any
+
+from mlnn.errors import ConfigError, unknown
+
+REFERENCE = re.compile(r"\$\{[\w.@\[\]-]+\}")
+LANES = ("left", "right")
+NULLABLE = frozenset({"batch_size"})
+# What a key that ships as null holds once it is set.
+UNSET = {"autocast": "", "foreach": True, "fused": True, "jobs": 1, "mapping": "", "out": "", "page": "", "require": ""}
+
+
+def check_references(node: Any, where: str = "") -> None:
+    """Refuse `${oc.env:…}` and other resolvers: in a received config they would expand secrets into the stored one."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            check_references(value, f"{where}.{key}".lstrip("."))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            check_references(value, f"{where}[{index}]")
+    elif isinstance(node, str) and "${" in REFERENCE.sub("", node):
+        raise ConfigError(
+            f"{where}: '{node}' calls a resolver; only references to other keys, such as ${{seed}}, are read"
+        )
+
+
+def check_keys(given: dict[str, Any], shipped: dict[str, Any], where: str = "") -> None:
+    """Raise ConfigError unless every key is one that the shipped config has, with a value of its type.
+
+    A node with a `_target_` is left to `mlnn.trust`, which knows the arguments of what it builds.
+    """
+    lost = next((key for key in shipped if not where and key not in given), None)
+    if lost is not None:
+        raise ConfigError(f"{lost}: was taken out, and is needed")
+    for key, value in given.items():
+        path = f"{where}.{key}".lstrip(".")
+        if key not in shipped:
+            if where in LANES or where.endswith("optimizer"):  # the objective's or optimiser's own arguments
+                continue
+            raise ConfigError(f"{path}: {unknown('key', str(key), shipped)}")
+        standard = shipped[key]
+        _check_value(path, value, standard)
+        if isinstance(standard, dict) and (path in LANES or not (path == "ladder" or "_target_" in standard)):
+            check_keys(value, standard, path)
+
+
+def _check_value(path: str, value: Any, standard: Any) -> None:
+    if standard is None and value is not None:
+        standard = UNSET.get(path.rpartition(".")[2])
+    if standard is None or (value is None and path in NULLABLE) or "._" in path:
+        return
+    kinds: tuple[type, ...] = (type(standard),)
+    if isinstance(standard, float):
+        kinds = (float, int)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(standard, bool)):
+        word = {
+            int: "a whole number",
+            float: "a number",
+            str: "a word",
+            bool: "true or false",
+            list: "a list",
+            dict: "a group",
+        }
+        raise ConfigError(f"{path}: {value!r} is not {word[type(standard)]}")
