@@ -66,8 +66,8 @@ def run(task: Task, name: str) -> int:
     except KeyboardInterrupt:
         return _say("interrupted; the run in progress was not written", 130)
     except Exception as problem:
-        if isinstance(problem, ValueError) and not begun:  # Hydra's own, of a command line such as data=null
-            return _say(f"{problem}; --help lists the groups and their choices", ConfigError.exit_code)
+        if not begun:  # Hydra could not compose: YAML that cannot be read, data=null
+            return _say(_explain(problem, name), ConfigError.exit_code)
         traceback.print_exc()  # not one of ours: a bug, and whoever mends it needs the traceback
         return 70
     return max(failures, default=0)
@@ -87,16 +87,29 @@ def settings(config: DictConfig, name: str) -> dict[str, Any]:
     return plain
 
 
-def ladder(settings: Mapping[str, Any], name: str = "growth") -> list[tuple[str, dict[str, Any]]]:
+def ladder(settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """(rung name, settings) for every rung of `ladder` and every seed: this run's command line, then the rung's overrides."""
-    rungs, seeds = settings["ladder"], settings["seeds"]
-    if not isinstance(rungs, dict) or not all(isinstance(item, list) for item in rungs.values()):
+    rungs = settings["ladder"]
+    if not rungs or not all(isinstance(item, list) for item in rungs.values()):
         raise ConfigError("ladder: give names with lists of overrides, e.g. {shallow: [model=mlp, model.depth=1]}")
-    if not seeds or not all(isinstance(seed, int) for seed in seeds) or not rungs:
-        raise ConfigError(
-            f"seeds: {seeds!r} with {len(rungs)} rungs; at least one whole number and one rung are needed"
-        )
-    return [(rung, _cell(settings, name, rung, list(map(str, rungs[rung])), seed)) for rung in rungs for seed in seeds]
+    seeds = _seeds(settings)
+    return [
+        (rung, _cell(settings, "growth", rung, list(map(str, rungs[rung])), seed)) for rung in rungs for seed in seeds
+    ]
+
+
+def seeded(settings: Mapping[str, Any], name: str) -> list[tuple[str, dict[str, Any]]]:
+    """(model name, settings) of this very run, once for every seed of `seeds`."""
+    model = settings["names"]["model"]
+    return [(model, _cell(settings, name, model, [], seed)) for seed in _seeds(settings)]
+
+
+def _seeds(settings: Mapping[str, Any]) -> list[int]:
+    seeds = settings["seeds"]
+    whole = isinstance(seeds, list) and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds: {seeds!r}; give different whole numbers, e.g. [0, 1, 2]")
+    return seeds
 
 
 def _cell(settings: Mapping[str, Any], name: str, rung: str, overrides: list[str], seed: int) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class Comparison:
     data: dict[str, object]
     probe: Probe
     trace_path: Path
+    planted: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=environment)
 
     @cached_property
@@ -80,7 +81,11 @@ class Comparison:
 
     def page(self) -> str:
         """The page as HTML."""
-        return comparison_page(self.verdict.to_dict() | {"probe": probe_curves(self.probe)}, self.trace, self.about)
+        return comparison_page(
+            self.verdict.to_dict() | {"probe": probe_curves(self.probe), "planted": self.planted},
+            self.trace,
+            self.about,
+        )
 
 
 def compare(
@@ -158,7 +163,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
                     break
         verdict = decide(probed, observer.evidence, planter.caught)
         comparison = Comparison(verdict, _about(recipe, left, right, lockstep), _lanes(lockstep),
-                                recipe.dataset.to_dict(), probed, path)  # fmt: skip
+                                recipe.dataset.to_dict(), probed, path, planter.ladder)  # fmt: skip
         weakref.finalize(comparison, stack.pop_all().close)  # the streamed trace lives as long as the comparison
     return comparison
 

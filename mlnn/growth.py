@@ -9,6 +9,7 @@ from typing import Any
 import joblib
 import numpy as np
 
+from mlnn.agreement.seeds import Seeds, summarise
 from mlnn.comparison import Comparison
 from mlnn.settings import Settings, run_comparison
 
@@ -24,7 +25,7 @@ def growth(
 ) -> list[dict[str, Any]]:
     """Run every cell (rung name, settings), `jobs` at once (None: one per core), each into `folder`/<rung>-seed<n>.
 
-    Returns, in the order of the cells, {"model", "seed", "row", "verdict", "trace", "about"}.
+    Returns, in the order of the cells, {"model", "seed", "row", "verdict", "meets", "trace", "about"}.
     """
     calls = (joblib.delayed(_cell)(name, settings, folder) for name, settings in cells)
     done: dict[tuple[str, int], dict[str, Any]] = {}
@@ -51,6 +52,7 @@ def _cell(name: str, settings: Settings, folder: Path) -> dict[str, Any]:
         "seed": settings["seed"],
         "row": _row(name, depth, comparison),
         "verdict": comparison.verdict.to_dict(),
+        "meets": comparison.verdict.meets,
         "trace": comparison.trace,
         "about": about,
     }
@@ -93,3 +95,15 @@ def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
         table.writeheader()
         for row in rows:
             table.writerow({k: repr(v) if isinstance(v, float) else "" if v is None else v for k, v in row.items()})
+
+
+def over_seeds(cells: Sequence[Mapping[str, Any]], margin: float) -> Seeds:
+    """Several seeds of one comparison as one result; the final loss of a seed is the mean over its last tenth of steps."""
+    rows = [cell["row"] for cell in cells]
+    gaps = {name: [row[name] for row in rows] for name in ("max_abs_loss_gap", "gradient_gap", "weight_gap")}
+    ends = [[_end(cell["trace"][f"loss_{side}"]) for cell in cells] for side in ("left", "right")]
+    return summarise([row["relation"] for row in rows], gaps, ends[0], ends[1], margin)
+
+
+def _end(losses: np.ndarray) -> float:
+    return float(losses[-max(1, len(losses) // 10) :].mean())

@@ -61,7 +61,7 @@ def new_run(path: Path | str | None, kind: str, overwrite: bool = False) -> Iter
     holds something (with `overwrite`, if that is not an mlnn run), is a file, or cannot be written.
     """
     final = Path(os.path.abspath(path if path is not None else _unused(kind)))
-    _check_target(final, overwrite)
+    check_free(final, overwrite)
     made = [parent for parent in final.parents if not os.path.exists(parent)]
     partial = _beside(final, "partial")
     try:
@@ -70,7 +70,7 @@ def new_run(path: Path | str | None, kind: str, overwrite: bool = False) -> Iter
         _seal(run)
         if path is None and final.exists():  # another process has taken this second's name since
             run.final = Path(os.path.abspath(_unused(kind)))
-        _check_target(run.final, overwrite)
+        check_free(run.final, overwrite)
         _move_in(run, overwrite)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -78,12 +78,6 @@ def new_run(path: Path | str | None, kind: str, overwrite: bool = False) -> Iter
             with suppress(OSError):  # somebody else's by now, if it is not empty
                 parent.rmdir()
         raise
-
-
-def check_free(path: Path | str | None, overwrite: bool = False) -> None:
-    """Raise RunFolderError where `new_run` would: asked before training, an answer costs nothing."""
-    if path is not None:
-        _check_target(Path(os.path.abspath(path)), overwrite)
 
 
 class TraceWriter:
@@ -181,7 +175,8 @@ def _beside(final: Path, role: str) -> Path:
     return next(p for p in paths if not os.path.lexists(p))
 
 
-def _check_target(final: Path, overwrite: bool) -> None:
+def check_free(final: Path, overwrite: bool) -> None:
+    """Raise RunFolderError where no run may go; asked before training as well, when the answer costs nothing."""
     if not os.path.lexists(final) or (final.is_dir() and not _disk("read", final, os.listdir, final)):
         return
     if not final.is_dir():

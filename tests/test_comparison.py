@@ -1,5 +1,6 @@
 """What a comparison says of a pair: every relation by a small run, and every yardstick made to fail."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -151,6 +152,22 @@ def test_a_left_that_does_not_train_leaves_nothing_decided() -> None:
     still = lane_recipe(log1p, lambda weights: torch.optim.SGD(weights, lr=0.0))
     found = verdict(still, lane_recipe(log1p))
     assert found.relation == "undecided"
+
+
+def changed_optimizer(factory: Callable[..., torch.optim.Optimizer], **changed: float) -> Verdict:
+    return verdict(lane_recipe(log1p, factory), lane_recipe(log1p, functools.partial(factory, **changed)))
+
+
+@pytest.mark.parametrize("changed", [{"lr": 0.0}, {"lr": 0.011}, {"weight_decay": 1e-2}])
+@every_optimizer
+def test_a_right_whose_optimizer_takes_other_steps_is_different(optimizer: str, changed: dict[str, float]) -> None:
+    assert changed_optimizer(OPTIMIZERS[optimizer], **changed).relation == "different"
+    assert changed_optimizer(OPTIMIZERS[optimizer]).relation == "bitwise"
+
+
+@pytest.mark.xfail(strict=True, reason="one step from left's state cannot show a memory that left does not keep")
+def test_a_right_with_momentum_is_different() -> None:
+    assert changed_optimizer(SGD, momentum=0.5).relation == "different"
 
 
 @pytest.mark.parametrize("factor", [math.nan, math.inf])

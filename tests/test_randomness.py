@@ -1,5 +1,7 @@
 """Which rows each step sees, and what the seed decides: nothing outside a run moves it, and it moves nothing outside."""
 
+from itertools import chain
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -16,7 +18,7 @@ def order(shared: Recipe) -> list[list[int]]:
 
 
 def epochs(rows: list[list[int]], per_epoch: int) -> list[list[int]]:
-    return [sum(rows[start : start + per_epoch], []) for start in range(0, len(rows), per_epoch)]
+    return [list(chain(*rows[start : start + per_epoch])) for start in range(0, len(rows), per_epoch)]
 
 
 def check_epochs(rows: list[list[int]], per_epoch: int, count: int) -> None:

@@ -245,7 +245,7 @@ def test_one_lane_alone_records_every_step_and_stops_where_it_breaks() -> None:
             r"model raised RuntimeError on \(32, 4\)",
         ),
         (
-            lambda: advance(recipe(), lane_recipe(), lane_recipe(lambda z, y: y)),
+            lambda: advance(recipe(), lane_recipe(), lane_recipe(lambda _, y: y)),
             r"'<lambda>': its value does not depend",
         ),
     ],

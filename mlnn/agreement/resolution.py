@@ -10,7 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mlnn.agreement.evidence import Evidence, allowed
+from mlnn.agreement.evidence import SMALL, Evidence, allowed
 from mlnn.agreement.gaps import common_gap
 from mlnn.objectives import Objective
 from mlnn.training import Batch, Lane, Lockstep
@@ -56,37 +56,46 @@ def planted(objective: Objective, kind: str, size: float) -> Objective:
 
 
 class Planter:
-    """Keeps, per kind of fault, the smallest size caught so far, at the batches that `look` is shown."""
+    """Keeps, per kind of fault, the smallest size caught so far, at the batches that `look` is shown.
+
+    `ladder`: per kind, (size, relative gradient gap in float64, gap allowed as rounding) at the first look, for the page.
+    """
 
     def __init__(self) -> None:
         self.caught: dict[str, float | None] = dict.fromkeys(PLANTS)
+        self.ladder: dict[str, list[tuple[float, float, float]]] = {}
 
     def look(self, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> None:
         """Plant into right at left's present weights; call it while left's own gradient of the batch is in place."""
-        if len(batch.rows) < 3 or not evidence.gradient.steps:
+        if len(batch.rows) < 3 or not evidence.gradient.steps or lockstep.leader("float64").stopped is not None:
             return
+        if not self.ladder:
+            floor = allowed(evidence.gradient.coarse)
+            for kind in PLANTS:
+                sizes = [10.0**exponent for exponent in EXPONENTS]
+                self.ladder[kind] = [(size, _gap(kind, size, lockstep, batch, evidence), floor) for size in sizes]
         for kind in PLANTS:
             best = self.caught[kind]
             low, high = 0, len(EXPONENTS) if best is None else EXPONENTS.index(round(math.log10(best)))
             while low < high:  # bisect: a larger fault is seen whenever a smaller one is
                 middle = (low + high) // 2
-                if self._sees(kind, 10.0 ** EXPONENTS[middle], lockstep, batch, evidence):
+                gap = _gap(kind, 10.0 ** EXPONENTS[middle], lockstep, batch, evidence)
+                if gap > allowed(evidence.gradient.coarse):
                     high = middle
                 else:
                     low = middle + 1
             if low < len(EXPONENTS):
                 self.caught[kind] = 10.0 ** EXPONENTS[low]
 
-    @staticmethod
-    def _sees(kind: str, size: float, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> bool:
-        factor = evidence.factors.get(len(batch.rows), 1.0)
-        follower = lockstep.followers["float64"]
-        leader = lockstep.leader("float64")
-        if leader.stopped is not None:
-            return False
-        gap = common_gap(leader, _with(follower, leader, kind, size, batch))
-        scale = max(factor * float(gap.left_gradient.norm()), 1e-3 * evidence.gradient.scale)
-        return bool(gap.residual(factor) / scale > allowed(evidence.gradient.coarse)) if scale else False
+
+def _gap(kind: str, size: float, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> float:
+    """The relative float64 gradient gap that the fault makes, measured as the evidence measures it; 0 where it cannot be."""
+    factor = evidence.factors.get(len(batch.rows), 1.0)
+    leader = lockstep.leader("float64")
+    gap = common_gap(leader, _with(lockstep.followers["float64"], leader, kind, size, batch))
+    scale = max(factor * float(gap.left_gradient.norm()), SMALL * evidence.gradient.scale)
+    residual = gap.residual(factor)
+    return residual / scale if scale and math.isfinite(residual) else 0.0
 
 
 def _with(follower: Lane, leader: Lane, kind: str, size: float, batch: Batch) -> Lane:

@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 from mlnn.report import figures
 from mlnn.report.evidence import table, trace_notes, verdict_lines, yardsticks
 from mlnn.report.ladder import ladder_figure
+from mlnn.report.planted import planted_figure
 from mlnn.report.probe import probe_figure
 from mlnn.report.rungs import Row, rungs, summary
 from mlnn.report.series import Trace
@@ -30,6 +31,10 @@ _GRADIENT = (
 )
 _SIZE = "How far the two losses, and the predictions on a fixed batch, are apart."
 _PROBE = "Fixed raw outputs and targets, extremes included, before any training. Shaded: the domain of agreement."
+_PLANTED = (
+    "Faults of falling size, planted into right at left's weights. Filled: caught. Grey: what would pass as rounding. "
+    "The verdict can be no finer than where the points sink into the grey."
+)
 _LADDER = "One point per seed, the architectures in the order of the ladder. Grey: the null band over the seeds."
 
 
@@ -60,11 +65,12 @@ def _render(template: str, traces: Sequence[Trace], **values: Any) -> str:
 def comparison_page(verdict: Mapping[str, Any], trace: Trace, about: Mapping[str, Any]) -> str:
     """The page of one comparison: the verdict in words, then the evidence. `trace` columns are (steps,) arrays."""
     pictures = [
-        *picture("Loss of both objectives", _LOSS, figures.loss_figure(trace, about)),
-        *picture("Weight gap", _GAP, figures.gap_figure(trace, about)),
-        *picture("Gradient gap at common weights", _GRADIENT, figures.gradient_figure(trace)),
-        *picture("Loss gap and prediction gap", _SIZE, figures.size_figure(trace)),
         *picture("Probe", _PROBE, probe_figure(verdict.get("probe"), verdict.get("domain"), about)),
+        *picture("Gradient gap at common weights", _GRADIENT, figures.gradient_figure(trace)),
+        *picture("Weight gap", _GAP, figures.gap_figure(trace, about)),
+        *picture("Resolution", _PLANTED, planted_figure(verdict.get("planted"))),
+        *picture("Loss of both objectives", _LOSS, figures.loss_figure(trace, about)),
+        *picture("Loss gap and prediction gap", _SIZE, figures.size_figure(trace)),
     ]
     return _render(
         "comparison.html",
@@ -82,11 +88,13 @@ def comparison_page(verdict: Mapping[str, Any], trace: Trace, about: Mapping[str
     )
 
 
-def growth_page(rows: Sequence[Row], cells: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
+def growth_page(
+    rows: Sequence[Row], cells: Sequence[Mapping[str, Any]], about: Mapping[str, Any], lead: str | None = None
+) -> str:
     """The page of a ladder of architectures: summary, picture, table, then each architecture to open.
 
     `rows` as `growth_table` takes them; `cells`: {"model", "seed", "verdict", "trace", "about"}, the first seed of a
-    model is drawn in full, the others as faint lines.
+    model is drawn in full, the others as faint lines. `lead`: the opening sentence, instead of one over the ladder.
     """
     ladder = rungs(rows)
     by_model: dict[str, list[Mapping[str, Any]]] = {}
@@ -96,7 +104,7 @@ def growth_page(rows: Sequence[Row], cells: Sequence[Mapping[str, Any]], about: 
         "growth.html",
         [cell["trace"] for cell in cells],
         title=title(about),
-        summary=summary(ladder),
+        summary=lead or summary(ladder),
         facts=facts({key: value for key, value in about.items() if key not in ("model", "parameters")}),
         pictures=picture("Weight gap along the ladder", _LADDER, ladder_figure(rows, about)),
         rungs=ladder,

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ def initial_model(recipe: Recipe) -> nn.Module:
     """The model with its first weights, drawn by the `weights` stream of the seed, in the run's own dtype."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(recipe.seed, "weights"))
-        model = recipe.model()
+        model = guard("model", recipe.model)
     if not isinstance(model, nn.Module):
         raise ConfigError(f"model: the factory returned {type(model).__name__}, not an nn.Module")
     if not any(p.requires_grad for p in model.parameters()):
@@ -44,7 +45,7 @@ def mapped_model(recipe: LaneRecipe, model: nn.Module) -> nn.Module:
     if recipe.model is None:
         return model
     with torch.random.fork_rng(devices=[]):
-        own = recipe.model()
+        own = guard("model", recipe.model)
     weight = next(model.parameters())
     state = model.state_dict()
     try:
@@ -79,7 +80,7 @@ class Lane:
         self.module = copy.deepcopy(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = recipe.optimizer(self.weights)
+        self.optimizer = guard("optimizer", recipe.optimizer, self.weights)
         self.stopped: Stop | None = None
         self.stepped: int | None = None  # the last step taken on a leader's behalf
         self.loss = float("nan")
@@ -205,16 +206,18 @@ class Lane:
         return Stop(batch.step, what)
 
 
-def guard(what: str, call: Callable[..., Tensor], *arguments: Tensor) -> Tensor:
+def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
     try:
         return call(*arguments)
     except MlnnError:
         raise
     except Exception as problem:
-        shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in arguments)
+        shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in arguments if isinstance(a, Tensor))
         first = next(iter(str(problem).splitlines()), "")
-        raise ConfigError(f"{what} raised {type(problem).__name__} on {shapes}: {first}") from problem
+        raise ConfigError(
+            f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first}"
+        ) from problem
 
 
 def seed_dropout(seed: int, device: torch.device) -> None:

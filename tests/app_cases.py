@@ -1,0 +1,71 @@
+"""Running a command as a user would, in this process: the script itself, its command line, its exit code and words."""
+
+import contextlib
+import io
+import os
+import runpy
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / "configs"
+COMMANDS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
+SMALL = ("steps=3", "data=spector", "batch_size=16", "model=logistic")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def command(name: str, *words: str) -> Result:
+    """Run experiments/<name>.py with `words` in the current folder."""
+    script, out, err = ROOT / "experiments" / f"{name}.py", io.StringIO(), io.StringIO()
+    code: object = None
+    with (
+        patch.object(sys, "argv", [str(script), *words]),
+        patch.dict(os.environ),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            runpy.run_path(str(script), run_name="__main__")
+        except SystemExit as end:
+            code = end.code
+    assert isinstance(code, int), f"{name} ended without an exit code"
+    return Result(code, out.getvalue(), err.getvalue())
+
+
+def listing(folder: Path) -> list[str]:
+    """Everything below a folder, hidden files too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def assert_short(message: str) -> None:
+    """An error is a few lines that begin with `error:` (or say that the run was interrupted), never a traceback."""
+    lines = message.splitlines()
+    assert lines
+    assert message.startswith(("error: ", "interrupted; "))
+    assert len(lines) <= 5
+    assert max(map(len, lines)) <= 400
+    assert "Traceback" not in message
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    """Write files, path → text, below a folder."""
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def names(paths: Sequence[Path]) -> list[str]:
+    """File names without their endings."""
+    return sorted(path.stem for path in paths)
