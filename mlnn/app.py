@@ -75,7 +75,7 @@ def run(task: Task, name: str) -> int:
 
 def settings(config: DictConfig, name: str) -> dict[str, Any]:
     """The composed config as plain data, checked against the shipped one: unknown keys, wrong types, `trust` in a file."""
-    plain = _checked(config, name)
+    plain = _checked(config, _compose(name, []))
     state = HydraConfig.get()
     said = [text for text in state.overrides.task if re.match(r"\+*trust=", text)]
     if plain.get("trust") and not said:
@@ -94,14 +94,16 @@ def ladder(settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         raise ConfigError("ladder: give names with lists of overrides, e.g. {shallow: [model=mlp, model.depth=1]}")
     seeds = _seeds(settings)
     return [
-        (rung, _cell(settings, "growth", rung, list(map(str, rungs[rung])), seed)) for rung in rungs for seed in seeds
+        (rung, cell)
+        for rung in rungs
+        for cell in _cells(settings, "growth", f"ladder.{rung}", list(map(str, rungs[rung])), seeds)
     ]
 
 
 def seeded(settings: Mapping[str, Any], name: str) -> list[tuple[str, dict[str, Any]]]:
     """(model name, settings) of this very run, once for every seed of `seeds`."""
     model = settings["names"]["model"]
-    return [(model, _cell(settings, name, model, [], seed)) for seed in _seeds(settings)]
+    return [(model, cell) for cell in _cells(settings, name, "seeds", [], _seeds(settings))]
 
 
 def _seeds(settings: Mapping[str, Any]) -> list[int]:
@@ -112,27 +114,31 @@ def _seeds(settings: Mapping[str, Any]) -> list[int]:
     return seeds
 
 
-def _cell(settings: Mapping[str, Any], name: str, rung: str, overrides: list[str], seed: int) -> dict[str, Any]:
-    set_here = {text.split("=")[0].lstrip("+~") for text in [*overrides, "seed=0", "ladder=0", "seeds=0"]}
+def _cells(
+    settings: Mapping[str, Any], name: str, where: str, overrides: list[str], seeds: list[int]
+) -> list[dict[str, Any]]:
+    """This run's settings with `overrides` over them, composed once and then read with each of the seeds."""
+    set_here = {text.split("=")[0].lstrip("+~") for text in [*overrides, "ladder=0", "seeds=0"]}
     mine = [text for text in HydraConfig.get().overrides.task if text.split("=")[0].lstrip("+~") not in set_here]
     try:
-        config = hydra.compose(name, [*mine, *overrides, f"seed={seed}"], return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as problem:
-        raise ConfigError(f"ladder.{rung}: {_explain(problem, name)}") from None
-    try:
-        plain = _checked(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), name)
-        plain["trust"] = settings["trust"]
-        _check_targets(plain, plain["trust"])
-    except (ConfigError, OmegaConfBaseException) as problem:
-        raise ConfigError(f"ladder.{rung}: {problem}") from None
-    plain["names"] = _names(config.hydra.runtime.choices)
-    return {key: value for key, value in plain.items() if key not in ("ladder", "seeds")}
+        config = hydra.compose(name, [*mine, *overrides], return_hydra_config=True)
+        extra = {"trust": settings["trust"], "names": _names(config.hydra.runtime.choices)}
+        config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        shipped, cells = _compose(name, []), []
+        for seed in seeds:
+            config.seed = seed
+            plain = _checked(config, shipped)
+            _check_targets(plain, settings["trust"])
+            cells.append({key: value for key, value in plain.items() if key not in ("ladder", "seeds")} | extra)
+    except (ConfigError, HydraException, OmegaConfBaseException) as problem:
+        raise ConfigError(f"{where}: {_explain(problem, name)}") from None
+    return cells
 
 
-def _checked(config: DictConfig, name: str) -> dict[str, Any]:
+def _checked(config: DictConfig, shipped: dict[str, Any]) -> dict[str, Any]:
     check_references(OmegaConf.to_container(config, resolve=False))
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    check_keys(plain, _compose(name, []))
+    check_keys(plain, shipped)
     return plain
 
 

@@ -1,43 +1,15 @@
-"""Lanes in lockstep: same weights, batches and masks for all; what a control, a twin and a follower are; who stops where."""
-
-import math
+"""Lanes in lockstep: same weights, batches and masks for all; what control, twins and followers are."""
 
 import pytest
 import torch
-from objective_cases import Function
 from torch import Tensor, nn
-from training_cases import ADAM, SGD, X, Y, lane_recipe, network, recipe, with_batch_norm, with_dropout
+from training_cases import ADAM, SGD, X, Y, advance, lane_recipe, network, recipe, with_batch_norm, with_dropout
 
 from mlnn.agreement.gaps import flat, same_bits
-from mlnn.errors import ConfigError
-from mlnn.objectives import bce, bernoulli_nll_log1p, bernoulli_nll_naive
-from mlnn.training import (
-    Lane,
-    LaneRecipe,
-    Lockstep,
-    Recipe,
-    Stop,
-    batches,
-    initial_model,
-    make_lockstep,
-    parse_device,
-    parse_dtype,
-    train,
-)
+from mlnn.objectives import bce, bernoulli_nll_log1p
+from mlnn.training import batches, make_lockstep
 
 log1p = bernoulli_nll_log1p
-
-
-def advance(shared: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int = 3) -> Lockstep:
-    lockstep = make_lockstep(shared, left, right, null_twins)
-    for batch in batches(shared):
-        lockstep.evaluate(batch)
-        lockstep.update()
-    return lockstep
-
-
-def gap(first: Lane, second: Lane) -> float:
-    return float((flat(first.weights) - flat(second.weights)).abs().max())
 
 
 @pytest.mark.parametrize("model", [network, with_dropout, with_batch_norm])
@@ -126,133 +98,6 @@ def test_every_precision_has_a_left_a_right_and_a_follower(dtype: torch.dtype, e
     assert set(lockstep.followers) == expected
     starts = {name: flat(lockstep.leader(name).weights) for name in expected}
     assert all(torch.equal(start, starts["float64"]) for start in starts.values())  # rounded to the run's dtype first
-
-
-def poisoned(bad: float, what: str) -> Function:
-    """The NLL, but for rows whose raw output is `bad` at most: NaN in the value, or in the gradient only."""
-
-    def nll(z: Tensor, y: Tensor) -> Tensor:
-        value = log1p(z, y)
-        if what == "loss":
-            return torch.where(z <= bad, math.nan, value)
-        return value + 0 * torch.where(z <= bad, z - z.detach(), 1.0).abs().sqrt()
-
-    return nll
-
-
-def flat_start() -> nn.Module:
-    """A logistic regression from zero: all raw outputs begin at 0 and spread from there."""
-    model = nn.Linear(4, 1)
-    for weight in model.parameters():
-        nn.init.zeros_(weight)
-    return model
-
-
-@pytest.mark.parametrize("what", ["loss", "gradient"])
-def test_a_lane_that_goes_non_finite_stops_and_the_others_go_on(what: str) -> None:
-    shared = recipe(steps=8, batch_size=None, model=flat_start)
-    alone = Lane("alone", lane_recipe(), initial_model(shared), torch.float32)
-    lows = []
-    for batch in batches(shared):
-        alone.evaluate(batch)
-        lows.append(float(alone.output.min()))
-        alone.update()
-    assert lows == sorted(lows, reverse=True)
-    bad = (lows[4] + lows[5]) / 2  # first reached at step 5
-    lockstep = advance(shared, lane_recipe(), lane_recipe(poisoned(bad, what)))
-    left, right = lockstep.lanes["left"], lockstep.lanes["right"]
-    stop = right.stopped
-    assert isinstance(stop, Stop)
-    assert (stop.step, stop.what, stop.output) == (5, what, pytest.approx(lows[5], rel=1e-6))
-    row = int(right.output.argmin())
-    assert (stop.row, stop.target) == (row, Y[row].item())
-    assert left.stopped is None
-    assert same_bits(left.weights, alone.weights)
-    assert all(torch.isfinite(weight).all() for weight in right.weights)
-    assert not lockstep.over
-    assert not same_bits(left.weights, right.weights)
-
-
-def test_lockstep_is_over_when_both_sides_have_stopped() -> None:
-    lockstep = advance(recipe(), *[lane_recipe(poisoned(math.inf, "loss"))] * 2)
-    assert lockstep.over
-    assert {lane.stopped.step for lane in lockstep.lanes.values() if lane.stopped} == {0}
-
-
-def test_lbfgs_runs_on_the_full_batch_and_reaches_the_optimum_that_sgd_walks_to() -> None:
-    def lbfgs(weights: object) -> torch.optim.Optimizer:
-        return torch.optim.LBFGS(weights, line_search_fn="strong_wolfe")
-
-    shared = recipe(steps=5, batch_size=None, model=lambda: nn.Linear(4, 1), dtype=torch.float64)
-    lanes = advance(shared, lane_recipe(log1p, lbfgs), lane_recipe(bce, lbfgs)).lanes
-    assert same_bits(lanes["left"].weights, lanes["control"].weights)
-    assert flat(lanes["left"].gradients).abs().max() < 1e-5
-    assert gap(lanes["left"], lanes["right"]) < 1e-6
-    assert flat(advance(shared, lane_recipe(), lane_recipe()).lanes["left"].gradients).abs().max() > 1e-3
-
-
-@pytest.mark.parametrize(("accumulate", "batch_size"), [(4, 32), (4, 30), (5, 32), (64, 32)])
-def test_accumulated_gradients_are_those_of_the_whole_batch(accumulate: int, batch_size: int) -> None:
-    shared = recipe(dtype=torch.float64, batch_size=batch_size)
-    whole, parts = (
-        Lane(str(n), lane_recipe(accumulate=n), initial_model(shared), torch.float64) for n in (1, accumulate)
-    )
-    batch = next(batches(shared))
-    for lane in (whole, parts):
-        lane.evaluate(batch)
-    assert parts.loss == pytest.approx(whole.loss, rel=1e-14, abs=0)
-    difference = (flat(parts.gradients) - flat(whole.gradients)).norm() / flat(whole.gradients).norm()
-    assert difference < 1e-14
-    assert torch.equal(parts.output, whole.output) or (parts.output - whole.output).abs().max() < 1e-14
-    summed = Lane(
-        "sum", lane_recipe(lambda z, y: log1p(z, y).sum(), accumulate=accumulate), initial_model(shared), torch.float64
-    )
-    summed.evaluate(batch)
-    assert summed.loss < 0.5 * float(log1p(whole.output, whole.target).sum())  # a sum is not what accumulation expects
-
-
-def test_one_lane_alone_records_every_step_and_stops_where_it_breaks() -> None:
-    rows: list[dict[str, float]] = []
-    lane = train(recipe(steps=20), lane_recipe(), rows.append)
-    assert [row["step"] for row in rows] == list(range(20))
-    assert sum(row["loss"] for row in rows[-3:]) < sum(row["loss"] for row in rows[:3])
-    assert all(row["gradient_norm"] > 0 for row in rows)
-    assert lane.stopped is None
-    rows.clear()
-    lane = train(recipe(steps=20), lane_recipe(bernoulli_nll_naive, lambda w: torch.optim.SGD(w, lr=1e3)), rows.append)
-    assert lane.stopped is not None
-    assert rows[-1]["step"] == lane.stopped.step < 19
-
-
-@pytest.mark.parametrize(
-    ("call", "message"),
-    [
-        (lambda: recipe(steps=0), r"steps: 0; at least 1"),
-        (lambda: recipe(batch_size=97), r"batch_size: 97 with 96 training rows in 'data'; choose 1 to 96"),
-        (lambda: recipe(batch_size=0), r"batch_size: 0"),
-        (lambda: lane_recipe(accumulate=0), r"accumulate: 0 micro-batches"),
-        (lambda: parse_dtype("float23"), r"dtype: unknown dtype 'float23'.*Did you mean 'float32'"),
-        (lambda: parse_dtype(torch.int64), r"dtype: unknown dtype 'int64'"),
-        (lambda: parse_device("meat"), r"device: 'meat' is not available here"),
-        (lambda: initial_model(recipe(model=lambda: 3)), r"model: the factory returned int"),
-        (lambda: initial_model(recipe(model=nn.ReLU)), r"model: ReLU has no trainable parameters"),
-        (
-            lambda: advance(recipe(model=lambda: nn.Linear(4, 2)), lane_recipe(), lane_recipe()),
-            r"shape \(32, 2\) for 32 rows",
-        ),
-        (
-            lambda: advance(recipe(model=lambda: nn.Linear(5, 1)), lane_recipe(), lane_recipe()),
-            r"model raised RuntimeError on \(32, 4\)",
-        ),
-        (
-            lambda: advance(recipe(), lane_recipe(), lane_recipe(lambda _, y: y)),
-            r"'<lambda>': its value does not depend",
-        ),
-    ],
-)
-def test_what_cannot_be_trained_is_refused(call: object, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        call()
 
 
 def test_the_data_are_in_order() -> None:

@@ -7,9 +7,11 @@ import torch
 from objective_cases import binary
 from torch import nn
 
+import mlnn
+from mlnn.agreement.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.objectives import bernoulli_nll_log1p
-from mlnn.training import LaneRecipe, Recipe
+from mlnn.training import LaneRecipe, Lockstep, Recipe, batches, make_lockstep
 
 _draws = torch.Generator().manual_seed(0)
 X = torch.randn(96, 4, generator=_draws, dtype=torch.float64)
@@ -41,3 +43,25 @@ def recipe(rows: int = 96, model: Callable[[], nn.Module] = network, steps: int 
 
 def lane_recipe(function: object = bernoulli_nll_log1p, optimizer: object = SGD, **options: object) -> LaneRecipe:
     return LaneRecipe(binary(function), optimizer, **options)
+
+
+OPTIMIZERS = {"SGD": SGD, "Adam": ADAM}
+
+
+def compare(left: object, right: object, data: object = (X, Y), **options: object) -> mlnn.Comparison:
+    standard = {"model": network, "optimizer": SGD, "steps": 8, "batch_size": 32, "null_twins": 1}
+    given = standard | options
+    return mlnn.compare(given.pop("model"), left, right, data, **given)
+
+
+def verdict(left: object, right: object, data: object = (X, Y), **options: object) -> Verdict:
+    return compare(left, right, data, **options).verdict
+
+
+def advance(shared: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int = 3) -> Lockstep:
+    """Train all lanes of a lockstep to the end."""
+    lockstep = make_lockstep(shared, left, right, null_twins)
+    for batch in batches(shared):
+        lockstep.evaluate(batch)
+        lockstep.update()
+    return lockstep

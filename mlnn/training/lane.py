@@ -143,9 +143,11 @@ class Lane:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:
         """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics)."""
+        modes = [(part, part.training) for part in self.module.modules()]  # a frozen part is to stay frozen
         self.module.eval()
         output = squeeze(self.module(x.to(self.dtype)))
-        self.module.train()
+        for part, training in modes:
+            part.training = training
         return output
 
     def _state(self) -> Sequence[Tensor]:
