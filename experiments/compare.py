@@ -1,5 +1,7 @@
 """Do two objectives train the same network? Many lanes in lockstep, a verdict, a run folder."""
 
+from pathlib import Path
+
 from mlnn import app
 
 
@@ -8,10 +10,13 @@ def compare(settings: dict) -> None:
     from mlnn.comparison import unmet
     from mlnn.errors import RequirementNotMetError
     from mlnn.report.console import paths, progress, show, verdict_panel
+    from mlnn.runs import check_free
     from mlnn.settings import interval, run_comparison
 
     require, domain = settings["require"], interval(settings)
     check_require(require)
+    if settings["out"] is not None:
+        check_free(Path(settings["out"]), settings["overwrite"])
     if settings["seeds"] is not None:
         many_seeds(settings)
         return

@@ -55,7 +55,7 @@ def test_help_is_quick_and_lists_what_can_be_chosen() -> None:
 
 
 def test_every_command_has_a_config_with_help() -> None:
-    assert COMMANDS == sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base")
+    assert sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base") == COMMANDS
     for name in COMMANDS:
         says = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))["hydra"]["help"]
         assert says["app_name"] == name
@@ -136,13 +136,12 @@ def test_a_requirement_that_is_not_met_ends_with_1_and_the_run_is_kept() -> None
         ("compare", "mlnn.settings.compare"),
         ("train", "mlnn.training.train"),
         ("growth", "mlnn.growth.growth"),
-        ("curves", "mlnn.curves.curves"),
+        ("curves", "mlnn.runs.read_run"),
     ],
 )
 def test_an_interrupted_command_leaves_nothing(name: str, where: str, tmp_path: Path) -> None:
-    words = {"curves": ("runs=[]",)}.get(name, (*SMALL, "out=deep/here"))
-    if name == "curves":
-        where, words = "mlnn.runs.read_run", ("runs=[a]",)
+    words = ("runs=[a]",) if name == "curves" else (*SMALL, "out=deep/here")
+    words += ("ladder=precision", "seeds=[0]") if name == "growth" else ()
     with patch(where, side_effect=KeyboardInterrupt):
         done = command(name, *words)
     assert done.code == 130

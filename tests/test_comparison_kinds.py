@@ -21,6 +21,7 @@ from training_cases import (
     with_dropout,
 )
 
+from mlnn.agreement.gaps import relative, same_bits, ulps
 from mlnn.agreement.verdict import Verdict
 from mlnn.errors import ConfigError
 from mlnn.objectives import bce, bernoulli_nll_log1p
@@ -120,6 +121,27 @@ def changed_optimizer(factory: Callable[..., torch.optim.Optimizer], **changed: 
 def test_a_right_whose_optimizer_takes_other_steps_is_different(optimizer: str, changed: dict[str, float]) -> None:
     assert changed_optimizer(OPTIMIZERS[optimizer], **changed).relation == "different"
     assert changed_optimizer(OPTIMIZERS[optimizer]).relation == "bitwise"
+
+
+def test_the_weight_gap_of_an_untrained_right_is_the_whole_distance_travelled() -> None:
+    still = functools.partial(SGD, lr=0.0)
+    trace = compare(lane_recipe(log1p), lane_recipe(log1p, still)).trace
+    for name in ("weight_gap", "weight_gap_float64"):
+        assert trace[name].tolist() == pytest.approx([1.0] * 8, rel=1e-12, abs=0)
+    assert compare(log1p, log1p).trace["weight_gap"].max() == 0
+
+
+def test_gaps_of_known_size() -> None:
+    one = torch.tensor([1.0, -3.0, 0.5])
+    up = torch.nextafter(one, torch.full_like(one, math.inf))
+    assert ulps([one], [up]) == 1
+    assert ulps([one], [torch.nextafter(up, torch.full_like(one, math.inf))]) == 2
+    assert ulps([one], [one]) == 0
+    assert relative(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 10.0])) == 0.5
+    assert relative(torch.zeros(2), torch.zeros(2)) == 0
+    assert relative(torch.ones(2), torch.zeros(2)) == math.inf
+    assert math.isnan(relative(torch.tensor([math.nan]), torch.ones(1)))
+    assert not same_bits([torch.tensor([math.nan])], [torch.tensor([math.nan])])
 
 
 @pytest.mark.xfail(strict=True, reason="one step from left's state cannot show a memory that left does not keep")

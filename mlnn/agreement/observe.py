@@ -81,14 +81,18 @@ class Observer:
         known = [gap for gap in band if gap == gap]
         row["null_low"], row["null_high"] = (min(known), max(known)) if known else (NAN, NAN)
         self._collect_weights(left, right)
+        self._collect_stops()
         return row
+
+    def _collect_stops(self) -> None:
+        for name, lane in self.lanes.items():
+            if lane.stopped is not None:
+                self.evidence.stops.setdefault(name, lane.stopped)
 
     def _collect(self, batch: Batch, common: dict[str, CommonGap], left: Lane, right: Lane, control: Lane) -> None:
         evidence = self.evidence
         evidence.steps += 1
-        for name, lane in self.lanes.items():
-            if lane.stopped is not None:
-                evidence.stops.setdefault(name, lane.stopped)
+        self._collect_stops()
         if evidence.control is None and not _alike(left, control, left.gradients):
             evidence.control = f"control differs from left in loss or gradient at step {batch.step}"
         if not _alike(left, right, right.translate(left, left.gradients)):

@@ -29,9 +29,12 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
         tail.append(f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{_left(verdict)}.")
     if probe.nearer and verdict.domain != "all":
         tail.append(f"Beyond it {probe.nearer} is the more accurate side.")
+    if evidence and {"left", "right"} <= evidence.stops.keys() and verdict.relation != "broken":
+        stop = evidence.stops["left"]
+        tail.append(f"Both sides stopped being finite: left's {stop.what} at step {stop.step}.")
     if cause:
         tail.append(cause)
-    if verdict.resolution is not None and verdict.relation not in ("broken", "different"):
+    if verdict.resolution is not None and verdict.relation not in ("broken", "different", "undecided"):
         tail.append(f"A fault of {verdict.resolution:.1e} would have been caught.")
     return " ".join(tail)
 

@@ -113,6 +113,8 @@ class Lane:
             return float(self._backward(batch))
 
         self.optimizer.step(closure)
+        if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
+            self.stopped = Stop(batch.step, "weights")
 
     def follow(self, leader: "Lane") -> None:
         """Take over another lane's weights and buffers, rounded to this lane's dtype."""

@@ -1,0 +1,204 @@
+"""The house itself: imports run one way, files stay small, the README's map is true."""
+
+import ast
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from app_cases import CONFIGS, ROOT
+
+import mlnn
+
+PACKAGE = ROOT / "mlnn"
+BASE = {"errors", "seeding", "targets"}
+PARTS = BASE | {"data", "models", "objectives"}
+# What each file or folder of mlnn may import from the rest of it.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "seeding": set(),
+    "environment": set(),
+    "targets": {"errors"},
+    "schema": {"errors"},
+    "trust": {"errors"},
+    "runs": {"errors"},
+    "data": BASE,
+    "models": BASE,
+    "objectives": BASE,
+    "training": PARTS,
+    "agreement": PARTS | {"training"},
+    "report": {"errors"},
+    "audit": BASE | {"objectives"},
+    "estimation": PARTS,
+    "curves": {"errors", "runs"},
+    "comparison": PARTS | {"training", "agreement", "report", "runs", "environment"},
+    "testing": PARTS | {"training", "agreement", "comparison"},
+    "faults": PARTS | {"training"},
+    "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs"},
+    "settings": PARTS | {"training", "comparison", "trust"},
+    "growth": BASE | {"agreement", "comparison", "settings", "runs"},
+    "app": {"errors", "schema", "trust"},
+}
+LINES, FUNCTION_LINES = 300, 60
+
+
+def modules(tree: ast.AST) -> Iterator[str]:
+    """Every module a source names in an import, wherever in the file it stands; `from a import b` may mean a.b."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def forbidden(unit: str, source: str) -> list[str]:
+    """What a source of `unit` imports against the table."""
+    units = {name.split(".")[1] for name in modules(ast.parse(source)) if name.startswith("mlnn.")}
+    return sorted(units - MAY_IMPORT[unit] - {unit})
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def unit_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_imports_run_one_way() -> None:
+    units = {unit_of(path) for path in sources()} - {"__init__"}
+    assert units <= MAY_IMPORT.keys(), f"say in MAY_IMPORT what these may import: {sorted(units - MAY_IMPORT.keys())}"
+    against = {
+        str(path.relative_to(ROOT)): found
+        for path in sources()
+        if unit_of(path) != "__init__" and (found := forbidden(unit_of(path), path.read_text(encoding="utf-8")))
+    }
+    assert against == {}
+
+
+def test_the_table_itself_has_no_circle() -> None:
+    left = {unit: set(needs) for unit, needs in MAY_IMPORT.items()}
+    while left:
+        free = {unit for unit, needs in left.items() if not needs & left.keys()}
+        assert free, f"these import one another: {sorted(left)}"
+        left = {unit: needs for unit, needs in left.items() if unit not in free}
+
+
+@pytest.mark.parametrize(
+    ("unit", "source", "found"),
+    [
+        ("training", "from mlnn.agreement.probe import probe", ["agreement"]),
+        ("report", "def page():\n    import mlnn.training", ["training"]),
+        ("runs", "from mlnn import targets", ["targets"]),
+        ("errors", "if True:\n    from mlnn.seeding import derive", ["seeding"]),
+        ("agreement", "from mlnn.training import Lane\nfrom mlnn import comparison, errors", ["comparison"]),
+        ("data", "from mlnn.data.prepare import prepare\nfrom mlnn.errors import DataError", []),
+    ],
+)
+def test_an_import_against_the_table_is_found(unit: str, source: str, found: list[str]) -> None:
+    assert forbidden(unit, source) == found
+
+
+def importers(name: str) -> set[str]:
+    """The files of mlnn that import a package."""
+    return {
+        str(path.relative_to(PACKAGE))
+        for path in sources()
+        if any(found.split(".")[0] == name for found in modules(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+
+
+def test_only_app_imports_hydra_and_nothing_imports_experiments() -> None:
+    assert importers("hydra") == {"app.py"}
+    assert importers("omegaconf") == {"app.py"}
+    assert importers("experiments") == importers("tests") == set()
+    assert "runs.py" in importers("hashlib"), "the search itself finds what is there"
+
+
+def test_experiments_stay_thin() -> None:
+    for path in (ROOT / "experiments").glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert len(text.splitlines()) < 120, path.name
+        assert not any(name.split(".")[0] in ("hydra", "omegaconf", "experiments") for name in modules(ast.parse(text)))
+
+
+def test_importing_mlnn_is_light() -> None:
+    code = "import sys, mlnn, mlnn.app; print([n for n in ('torch', 'numpy', 'plotly') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_public_names_are_where_they_are_said_to_be() -> None:
+    assert set(mlnn.__all__) == set(mlnn._HOMES)
+    assert sorted(mlnn.__all__) == mlnn.__all__
+    for name in mlnn.__all__:
+        assert getattr(mlnn, name).__module__.startswith(mlnn._HOMES[name])
+    with pytest.raises(AttributeError, match="no attribute 'comprae'"):
+        mlnn.comprae  # noqa: B018
+
+
+def too_long(source: str) -> list[str]:
+    """Functions above the limit, and the file itself."""
+    found = [
+        f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno is not None
+        and node.end_lineno - node.lineno + 1 > FUNCTION_LINES
+    ]
+    lines = len(source.splitlines())
+    return found + [f"the file: {lines} lines"] * (lines > LINES)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_files_and_functions_stay_small(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert too_long(text) == []
+    assert not text or ast.get_docstring(ast.parse(text)), "a file says in its first line what it is for"
+
+
+def test_what_is_too_long_is_found() -> None:
+    body = "    pass\n" * FUNCTION_LINES
+    assert too_long(f"def f():\n{body}") == [f"f: {FUNCTION_LINES + 1} lines"]
+    assert too_long("x = 1\n" * (LINES + 1)) == [f"the file: {LINES + 1} lines"]
+
+
+def file_map(text: str) -> dict[str, str]:
+    """path → phrase, of the fenced block of a README that names mlnn/app.py."""
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+        lines = [line.split(maxsplit=1) for line in block.splitlines() if line.strip()]
+        found = {words[0].rstrip("/"): words[1] for words in lines if len(words) == 2}
+        if "mlnn/app.py" in found:
+            return found
+    return {}
+
+
+def missing_from(found: dict[str, str]) -> tuple[list[str], list[str]]:
+    """(paths on the map that do not exist, paths that exist and are not on the map)."""
+    there = {f"mlnn/{path.name}" for path in PACKAGE.glob("*.py") if path.name != "__init__.py"}
+    there |= {f"mlnn/{path.parent.name}" for path in PACKAGE.glob("*/__init__.py")}
+    there |= {f"experiments/{path.name}" for path in (ROOT / "experiments").glob("*.py")}
+    there |= {f"configs/{path.name}" for path in CONFIGS.iterdir() if path.is_dir()}
+    return sorted(p for p in found if not (ROOT / p).exists()), sorted(there - found.keys())
+
+
+def test_the_map_in_the_readme_is_true() -> None:
+    found = file_map((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert found, "README.md needs a fenced map of the files, each line `path  phrase`, with mlnn/app.py among them"
+    gone, unnamed = missing_from(found)
+    assert gone == [], "the map in README.md names what does not exist"
+    assert unnamed == [], "the map in README.md leaves these out"
+
+
+def test_a_map_that_is_not_true_is_found() -> None:
+    text = "words\n```\npip install\n```\n```text\nmlnn/app.py  the command line\nmlnn/gone.py  gone\n```\n"
+    found = file_map(text)
+    assert found == {"mlnn/app.py": "the command line", "mlnn/gone.py": "gone"}
+    gone, unnamed = missing_from(found)
+    assert gone == ["mlnn/gone.py"]
+    assert {"mlnn/runs.py", "mlnn/data", "experiments/train.py", "configs/model"} <= set(unnamed)
+    assert "mlnn/app.py" not in unnamed
+    assert file_map("no map here") == {}

@@ -1,0 +1,119 @@
+"""What composed settings may say: keys, types and references, apart from how they were composed."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from mlnn.errors import ConfigError
+from mlnn.schema import check_keys, check_references
+
+SHIPPED: dict[str, Any] = {
+    "seed": 0,
+    "margin": 0.05,
+    "device": "cpu",
+    "overwrite": False,
+    "batch_size": 64,
+    "out": None,
+    "require": None,
+    "domain": None,
+    "jobs": None,
+    "trust": [],
+    "ladder": {"one": ["model=mlp"]},
+    "model": {"_target_": "mlnn.models.MLP", "_partial_": True, "depth": 2},
+    "left": {
+        "_target_": "mlnn.objectives.bce",
+        "compile": False,
+        "autocast": None,
+        "optimizer": {"foreach": None},
+        "mapping": None,
+    },
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The shipped settings with one value changed."""
+    given = copy.deepcopy(SHIPPED)
+    *above, last = path.split(".")
+    node = given
+    for key in above:
+        node = node[key]
+    node[last] = value
+    return given
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("seed", 3),
+        ("margin", 1),
+        ("batch_size", None),
+        ("out", "here"),
+        ("jobs", 2),
+        ("domain", [-1, 1]),
+        ("trust", ["my_zoo"]),
+        ("ladder", {"two": ["model=conv"]}),
+        ("model", {"_target_": "my_zoo.Net", "size": "any"}),
+        ("left.autocast", "bfloat16"),
+        ("left.epsilon", 1e-7),
+        ("left.optimizer.foreach", False),
+        ("left.optimizer.lr", 0.1),
+        ("left.mapping", "my_zoo.to_fused"),
+    ],
+)
+def test_what_may_be_said(path: str, value: Any) -> None:
+    check_keys(changed(path, value), SHIPPED)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("sede", 1, r"sede: unknown key 'sede'\. Did you mean 'seed'"),
+        ("seed", None, "seed: None is not a whole number"),
+        ("seed", True, "seed: True is not a whole number"),
+        ("seed", 1.0, r"seed: 1\.0 is not a whole number"),
+        ("margin", "wide", "margin: 'wide' is not a number"),
+        ("margin", True, "margin: True is not a number"),
+        ("device", None, "device: None is not a word"),
+        ("overwrite", "maybe", "overwrite: 'maybe' is not true or false"),
+        ("overwrite", 1, "overwrite: 1 is not true or false"),
+        ("batch_size", 16.0, r"batch_size: 16\.0 is not a whole number"),
+        ("out", 3, "out: 3 is not a word"),
+        ("require", ["equal"], "require: .* is not a word"),
+        ("jobs", "two", "jobs: 'two' is not a whole number"),
+        ("trust", "os", "trust: 'os' is not a list"),
+        ("ladder", ["one"], "ladder: .* is not a group"),
+        ("model", None, "model: None is not a group"),
+        ("left", None, "left: None is not a group"),
+        ("left.compile", 3, "left.compile: 3 is not true or false"),
+        ("left.autocast", 16, "left.autocast: 16 is not a word"),
+        ("left.optimizer", 0.1, r"left.optimizer: 0\.1 is not a group"),
+        ("left.optimizer.foreach", "yes", "left.optimizer.foreach: 'yes' is not true or false"),
+        ("left.mapping", 3, "left.mapping: 3 is not a word"),
+    ],
+)
+def test_what_may_not_be_said(path: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        check_keys(changed(path, value), SHIPPED)
+
+
+@pytest.mark.parametrize("key", SHIPPED)
+def test_no_key_may_be_taken_out(key: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{key}: was taken out"):
+        check_keys({name: value for name, value in SHIPPED.items() if name != key}, SHIPPED)
+
+
+@pytest.mark.parametrize(
+    "text", ["${seed}", "${left.compile}", "${trust[0]}", "a ${seed} b ${out}", "plain: text", "$x"]
+)
+def test_references_to_other_keys_are_read(text: str) -> None:
+    check_references({"a": [{"b": text}]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["${oc.env:HOME}", "a ${now:%Y} b", "${${a}:HOME}", "${oc.${a}:HOME}", "${seed} ${oc.env:HOME}", "${a.${b}}"],
+)
+def test_resolvers_are_refused_where_they_stand(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"^a\[0\]\.b: "):
+        check_references({"a": [{"b": text}]})
