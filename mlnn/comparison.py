@@ -153,7 +153,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
             for batch in batches(recipe):
                 lockstep.evaluate(batch)
                 row = observer.before_update(batch)
-                if batch.step in looks and not observer.evidence.gradient.real:
+                if batch.step in looks:
                     planter.look(lockstep, batch, observer.evidence)
                 lockstep.update()
                 trace.append(row | observer.after_update())

@@ -1,8 +1,9 @@
 """Run folders: the only file that reads or writes one. A folder at its final path is complete, or it is not there.
 
-A run folder holds config.yaml, trace.csv, verdict.json, environment.json, data.json, about.json (what was run, in
-words), report.html, any extra files, and checksums.json (sha256 of each), written last. A killed process can leave a `.<name>.partial-<pid>-<n>` folder beside it
-(safe to delete) or, if it died between the two renames of an overwrite, the old run as `.<name>.old-<pid>-<n>`.
+A run folder holds config.yaml, trace.csv, verdict.json, environment.json, data.json, about.json (what was run), report.html,
+any extra files, and checksums.json (sha256 of each), written last. A killed process can leave a
+`.<name>.partial-<pid>-<n>` folder beside it (safe to delete) or, if it died between the two renames of an overwrite, the
+old run as `.<name>.old-<pid>-<n>`.
 """
 
 import hashlib

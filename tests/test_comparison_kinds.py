@@ -144,6 +144,5 @@ def test_gaps_of_known_size() -> None:
     assert not same_bits([torch.tensor([math.nan])], [torch.tensor([math.nan])])
 
 
-@pytest.mark.xfail(strict=True, reason="one step from left's state cannot show a memory that left does not keep")
 def test_a_right_with_momentum_is_different() -> None:
     assert changed_optimizer(SGD, momentum=0.5).relation == "different"

@@ -13,10 +13,10 @@ from mlnn.runs import Run, TraceWriter, new_run, read_run
 GROUND: dict[str, Any] = {"seed": 0, "batch_size": 16, "fingerprint": "abcdef0123456789", "name": "spector"}
 
 
-def stored(name: str, columns: dict[str, list[float]], **ground: Any) -> Run:
+def stored(folder: str, columns: dict[str, list[float]], **ground: Any) -> Run:
     """A run folder with these loss curves; `ground` is what differs from `GROUND`."""
     said = GROUND | ground
-    with new_run(name, "train") as run:
+    with new_run(folder, "train") as run:
         trace = TraceWriter(run.path("trace.csv"))
         for step, values in enumerate(zip(*columns.values(), strict=True)):
             trace.append({"step": step} | dict(zip(columns, values, strict=True)))
@@ -25,7 +25,7 @@ def stored(name: str, columns: dict[str, list[float]], **ground: Any) -> Run:
         run.write_json("environment.json", {})
         run.write_json("data.json", {"fingerprint": said["fingerprint"], "name": said["name"]})
         run.write_json("about.json", {"seed": said["seed"], "batch_size": said["batch_size"], "left": "bce"})
-    return read_run(name)
+    return read_run(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -81,7 +81,8 @@ CASES = {
     "log2": Case(log1p, base_two, same("scaled"), same("scaled")),
     "+ 1e-3": Case(log1p, scaled(1.0, 1e-3), ("shifted", "shifted", "indistinguishable"), same("bitwise")),
     "+ y": Case(log1p, lambda z, y: log1p(z, y) + y, same("shifted"), same("bitwise")),
-    "label smoothing 1e-6": Case(log1p, smoothed(1e-6), REAL, REAL),
+    "label smoothing 1e-6": Case(log1p, smoothed(1e-6), FAULT, FAULT),
+    "label smoothing 1e-8": Case(log1p, smoothed(1e-8), REAL, REAL),
     "label smoothing 1e-3": Case(log1p, smoothed(1e-3), FAULT, FAULT),
     "temperature 1.001": Case(log1p, lambda z, y: log1p(1.001 * z, y), FAULT, FAULT),
     "temperature 1.5": Case(log1p, lambda z, y: log1p(1.5 * z, y), same("different"), same("different")),
@@ -90,7 +91,7 @@ CASES = {
     "straight-through": Case(log1p, straight_through, same("different"), same("different")),
     "the other sign": Case(log1p, scaled(-1.0), same("different"), same("different")),
     "NaN": Case(log1p, lambda z, y: log1p(z, y) * math.nan, same("different"), same("different")),
-    "NaN on both sides": Case(*[lambda z, y: log1p(z, y) * math.nan] * 2, same("different"), same("different")),
+    "NaN on both sides": Case(*[lambda z, y: log1p(z, y) * math.nan] * 2, same("undecided"), same("undecided")),
 }  # fmt: skip
 
 
@@ -182,7 +183,10 @@ def test_a_refusal_narrows_the_domain_and_is_noted() -> None:
 def test_the_more_accurate_side_is_named() -> None:
     assert run(bce, log1p).nearer == "right"
     assert run(log1p, bce).nearer == "left"
-    assert run(log1p, Bernoulli()).nearer is None
+    # log1p loses the small gradient of confident right rows (17 % off at z = 15, 0 from 17), and so does the framework.
+    assert run(log1p, Bernoulli()).nearer == "right"
+    assert run(Bernoulli(), bce_with_logits).nearer == "left"
+    assert run(log1p, bce_with_logits).nearer is None
     assert run(bce, log1p, f64).nearer is None
 
 

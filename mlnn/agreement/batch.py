@@ -32,7 +32,7 @@ class Whole:
         return self.left is not None and self.right is not None
 
 
-def whole(left: Objective, right: Objective, targets: TargetSpace, shifted: bool) -> Whole:
+def whole_batches(left: Objective, right: Objective, targets: TargetSpace, shifted: bool) -> Whole:
     """Compare two objectives on batches of 7 and 37 rows, raw outputs of scale 1 and 4, in float32 and float64."""
     kinds = reduction(left, targets), reduction(right, targets)
     gradient, value = Judged(), Judged()

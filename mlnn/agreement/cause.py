@@ -42,8 +42,8 @@ def _of_factor(factors: dict[int, float]) -> str | None:
         (1 / math.log(2), "right takes its logarithm to base 2"),
         (math.log(2), "left takes its logarithm to base 2"),
         (1 / math.log(10), "right takes its logarithm to base 10"),
-        (2.0, "left has a ½ that right has not"),
-        (0.5, "right has a ½ that left has not"),
+        (2.0, "a factor of 2, perhaps a ½ that only left has"),
+        (0.5, "a factor of ½ that only right has"),
     ):
         if math.isclose(factor, value, rel_tol=CLOSE):
             return f"Likely cause: {cause}."

@@ -90,17 +90,20 @@ class Planter:
 
 def _gap(kind: str, size: float, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> float:
     """The relative float64 gradient gap that the fault makes, measured as the evidence measures it; 0 where it cannot be."""
+    leader, follower = lockstep.leader("float64"), lockstep.followers["float64"]
+    sound = follower.recipe.objective
     factor = evidence.factors.get(len(batch.rows), 1.0)
-    leader = lockstep.leader("float64")
-    gap = common_gap(leader, _with(lockstep.followers["float64"], leader, kind, size, batch))
+    if evidence.gradient.real:  # right is at fault already: plant into left, or every size would seem to be caught
+        sound, factor = leader.recipe.objective, 1.0
+    gap = common_gap(leader, _with(follower, leader, sound, kind, size, batch))
     scale = max(factor * float(gap.left_gradient.norm()), SMALL * evidence.gradient.scale)
     residual = gap.residual(factor)
     return residual / scale if scale and math.isfinite(residual) else 0.0
 
 
-def _with(follower: Lane, leader: Lane, kind: str, size: float, batch: Batch) -> Lane:
+def _with(follower: Lane, leader: Lane, objective: Objective, kind: str, size: float, batch: Batch) -> Lane:
     own = follower.recipe
-    follower.recipe = replace(own, objective=planted(own.objective, kind, size))
+    follower.recipe = replace(own, objective=planted(objective, kind, size))
     try:
         follower.follow(leader)
         with torch.enable_grad():

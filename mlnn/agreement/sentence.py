@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlnn.agreement.differences import EXPLAINED
 from mlnn.agreement.evidence import Evidence
-from mlnn.agreement.probe import EXPLAINED, Probe
+from mlnn.agreement.probe import Probe
 
 if TYPE_CHECKING:
     from mlnn.agreement.verdict import Verdict
@@ -18,7 +19,7 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
         "equal": "Left and right are the same objective: what differs is rounding, down to float64.",
         "indistinguishable": f"Left and right differ by {_size(probe, evidence)}, less than {_dtype(probe)} can resolve.",
         "shifted": f"Right is left plus {_shift(verdict)}, which depends on the target only: training is the same.",
-        "scaled": f"Right is {verdict.scale:.6g} times left: same optimum, other step size.",
+        "scaled": f"Right is {_times(verdict.scale)} times left{_plus(verdict)}: same optimum, other step size.",
         "different": f"Left and right train differently: {reason or _different(verdict, probe, evidence)}.",
         "broken": f"Broken: {reason}.",
         "undecided": f"Undecided: {reason}.",
@@ -27,8 +28,9 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
     if not isinstance(verdict.domain, str):
         low, high = verdict.domain
         tail.append(f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{_left(verdict)}.")
-    if probe.nearer and verdict.domain != "all":
-        tail.append(f"Beyond it {probe.nearer} is the more accurate side.")
+    if probe.nearer and verdict.relation in ("equal", "indistinguishable", "shifted", "scaled"):
+        where = "Beyond it" if verdict.domain != "all" else "On extreme outputs"
+        tail.append(f"{where} {probe.nearer} is the more accurate side.")
     if evidence and {"left", "right"} <= evidence.stops.keys() and verdict.relation != "broken":
         stop = evidence.stops["left"]
         tail.append(f"Both sides stopped being finite: left's {stop.what} at step {stop.step}.")
@@ -53,6 +55,14 @@ def _left(verdict: Verdict) -> str:
     )
 
 
+def _times(factor: float) -> str:
+    return f"{factor:.6g}" if abs(factor - 1) > 1e-4 else f"(1 {factor - 1:+.3g})"
+
+
+def _plus(verdict: Verdict) -> str:
+    return f", plus {_shift(verdict)}" if verdict.shift else ""
+
+
 def _size(probe: Probe, evidence: Evidence | None) -> str:
     sizes = [probe.value.size, probe.gradient.size]
     if evidence:
@@ -74,6 +84,9 @@ def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str
     if evidence and not evidence.gradient.real and dtype != "float64" and evidence.gradient.excess(dtype) > EXPLAINED:
         gap = evidence.gradient.largest[dtype]
         return f"float64 agrees, but in {dtype} gradients differ by up to {gap:.2g}, more than its rounding explains"
+    if evidence and not evidence.gradient.real and len(set(evidence.factors.values())) > 1:
+        told = ", ".join(f"{factor:.6g} on batches of {rows} rows" for rows, factor in evidence.factors.items())
+        return f"the factor between their gradients depends on the batch: {told}"
     clauses = []
     for what, relation, part, judged in (
         ("gradients", verdict.gradient_relation, probe.gradient, evidence.gradient if evidence else None),
@@ -85,7 +98,8 @@ def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str
             clauses.append(f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {part.target:g}")
         elif judged and judged.first_real:
             step, size = judged.first_real
-            clauses.append(f"{what} at common weights differ by {size:.2g} at step {step}")
+            most = f" and by up to {judged.real:.2g}" if judged.real > 2 * size else ""
+            clauses.append(f"{what} at common weights differ by {size:.2g} at step {step}{most}")
         elif probe.whole and (size := getattr(probe.whole, what.removesuffix("s"))):
             clauses.append(f"{what} of whole batches differ by {size:.2g}")
         else:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 import torch
 
 from mlnn.agreement.cause import likely_cause
+from mlnn.agreement.differences import BELOW, EXPLAINED
+from mlnn.agreement.domain import ALL
 from mlnn.agreement.evidence import Evidence, Judged
-from mlnn.agreement.probe import ALL, EXPLAINED, ULPS, Part, Probe
+from mlnn.agreement.probe import Part, Probe
 from mlnn.agreement.relations import ORDER, check_require, weakest
 from mlnn.agreement.sentence import sentence
 
@@ -156,9 +158,9 @@ def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
 
 def _judge(real: float, factors: Iterable[float], eps: float, double: bool) -> str | None:
     """Different, scaled or indistinguishable; None where nothing but rounding was seen."""
-    if real > ULPS * eps or (real and double):
+    if real > BELOW * eps or (real and double):
         return "different"
-    if any(abs(factor - 1) > ULPS * eps for factor in factors):
+    if any(abs(factor - 1) > BELOW * eps for factor in factors):
         return "scaled"
     return "indistinguishable" if real or any(factor != 1 for factor in factors) else None
 

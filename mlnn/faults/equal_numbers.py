@@ -2,13 +2,14 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from mlnn.faults import reductions
-from mlnn.faults.pair import equal
+from mlnn.faults.pair import Pair, equal
 
 squared = partial(F.mse_loss, reduction="none")
 absolute = partial(F.l1_loss, reduction="none")
@@ -132,9 +133,9 @@ def negative_binomial_distribution(f: Tensor, y: Tensor) -> Tensor:
     return -torch.distributions.NegativeBinomial(THETA, logits=f - math.log(THETA)).log_prob(y)
 
 
-def _pairs(space: str, left: object, forms: tuple[tuple, ...]) -> tuple:
+def _pairs(space: str, left: Any, forms: tuple[tuple[Any, ...], ...]) -> tuple[Pair, ...]:
     return tuple(
-        equal(f"{space}: {name}", space, left, form, note, **(more[0] if more else {}))  # type: ignore[arg-type]
+        equal(f"{space}: {name}", space, left, form, note, **(more[0] if more else {}))
         for name, form, note, *more in forms
     )
 

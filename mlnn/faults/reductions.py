@@ -123,7 +123,7 @@ class _ClippedGradient(torch.autograd.Function):
         return output.clone()
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def, override]
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:  # type: ignore[no-untyped-def]
         return gradient * (ctx.bound / gradient.norm().clamp_min(ctx.bound)), None
 
 

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from mlnn.faults import reductions
 from mlnn.faults.equal_binary import logaddexp, softplus
-from mlnn.faults.pair import FAINT, fault
+from mlnn.faults.pair import FAINT, Function, Pair, fault
 from mlnn.objectives import bernoulli_nll_clipped, bernoulli_nll_naive
 from mlnn.objectives import bernoulli_nll_log1p as log1p
 
@@ -124,12 +125,12 @@ def balanced_mean(z: Tensor, y: Tensor) -> Tensor:
     return torch.stack([values[y == k].mean() for k in (0, 1) if counts[k]]).mean()
 
 
-def made(how: object, **settings: float) -> object:
-    return partial(how, logaddexp, **settings)  # type: ignore[arg-type]
+def made(how: Any, **settings: float) -> Function:
+    return partial(how, logaddexp, **settings)
 
 
-def _binary(name: str, right: object, note: str, **more: object) -> object:
-    return fault(f"binary: {name}", "binary", log1p, right, note, **more)  # type: ignore[arg-type]
+def _binary(name: str, right: Any, note: str, **more: Any) -> Pair:
+    return fault(f"binary: {name}", "binary", log1p, right, note, **more)
 
 
 GROSS = (
@@ -198,7 +199,8 @@ PAIRS = (
     _binary("textbook, float32", bernoulli_nll_naive, "NaN on a confident, correct row", safe=(-104.0, 16.7), dtypes=("float32",)),
     _binary("overflow, float32", exponential_overflows, "log(1 + e^z)", safe=(-INF, 88.8), dtypes=("float32",)),
     _binary("overflow, float16", exponential_overflows, "right in float32", safe=(-INF, 11.1), dtypes=("float16",)),
-    _binary("Bernoulli(probs), float32", probabilities_in_distribution, "probs clipped to [eps, 1−eps]", safe=(-15.95, 15.95),
+    # Above, the clip at 1−eps shows only where σ itself has rounded to 1: between 15.95 and 16.64 σ is as coarse as the clip.
+    _binary("Bernoulli(probs), float32", probabilities_in_distribution, "probs clipped to [eps, 1−eps]", safe=(-15.95, 16.64),
             dtypes=("float32",)),
     _binary("Bernoulli(probs), float64", probabilities_in_distribution, "the same in float64", safe=(-36.1, 36.1),
             dtypes=("float64",)),

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from mlnn.faults import reductions
 from mlnn.faults.equal_classes import lse_minus_gather, per_row
-from mlnn.faults.pair import FAINT, fault
+from mlnn.faults.pair import FAINT, Function, Pair, fault
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
 
@@ -100,12 +101,12 @@ def with_epsilon(z: Tensor, y: Tensor, size: float) -> Tensor:
     return -torch.log(torch.softmax(z, 1) + size).gather(1, y[:, None]).squeeze(1)
 
 
-def _made(how: object, **settings: float) -> object:
-    return partial(how, lse_minus_gather, **settings)  # type: ignore[arg-type]
+def _made(how: Any, **settings: float) -> Function:
+    return partial(how, lse_minus_gather, **settings)
 
 
-def _classes(name: str, right: object, note: str, **more: object) -> object:
-    return fault(f"classes: {name}", "classes(3)", per_row, right, note, **more)  # type: ignore[arg-type]
+def _classes(name: str, right: Any, note: str, **more: Any) -> Pair:
+    return fault(f"classes: {name}", "classes(3)", per_row, right, note, **more)
 
 
 PAIRS = (

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,21 +105,21 @@ def squared_counts(f: Tensor, y: Tensor) -> Tensor:
     return (torch.exp(f) - y) ** 2
 
 
-def _real(name: str, left: object, right: object, note: str, **more: object) -> Pair:
-    return fault(f"real: {name}", "real", left, right, note, **more)  # type: ignore[arg-type]
+def _real(name: str, left: Any, right: Any, note: str, **more: Any) -> Pair:
+    return fault(f"real: {name}", "real", left, right, note, **more)
 
 
-def _counts(name: str, right: object, note: str, left: object = poisson, **more: object) -> Pair:
-    return fault(f"counts: {name}", "counts", left, right, note, **more)  # type: ignore[arg-type]
+def _counts(name: str, right: Any, note: str, left: Any = poisson, **more: Any) -> Pair:
+    return fault(f"counts: {name}", "counts", left, right, note, **more)
 
 
-def _optimizer(name: str, note: str, left: dict | None = None, right: dict | None = None, **more: object) -> Pair:
+def _optimizer(name: str, note: str, left: dict | None = None, right: dict | None = None, **more: Any) -> Pair:
     """An optimiser fault: settings laid over either side's."""
     overlays = {
         "left_optimizer": None if left is None else (lambda settings: settings | left),
         "right_optimizer": None if right is None else (lambda settings: settings | right),
     }
-    return fault(f"optimizer: {name}", "real", squared, squared, note, **overlays | more)  # type: ignore[arg-type]
+    return fault(f"optimizer: {name}", "real", squared, squared, note, **overlays | more)
 
 
 REAL = (
@@ -134,8 +135,8 @@ REAL = (
     _real("variance detached", profiled, profiled_detached, "Gaussian NLL with σ² taken for a constant: gradient right"),
     _real("one-sided", squared, one_sided, "only overestimates cost"),
     _real("NaN at zero residual", absolute, root_of_square, "√(r²) has gradient 0/0 at r = 0"),
-    *(_real(f"smoothed L1 {s:g}", absolute, partial(smoothed, size=s), "√(r² + ε²) against a kink", size=s)
-      for s in (1e-1, 1e-3, 1e-5, 1e-8)),
+    *(_real(f"smoothed L1 {s:g}", absolute, partial(smoothed, size=s), "√(r² + ε²) against a kink", size=s,
+            relations=FAINT if s < 1e-6 else ("different",)) for s in (1e-1, 1e-3, 1e-5, 1e-8)),
     _real("whole targets", squared, whole_targets, "targets read as integers"),
     _real("targets through float16", squared, target_through_half, "targets stored in half precision", size=5e-4),
     _real("clamped residual", squared, residual_clamped, "outliers cut at |r| = 3"),
@@ -149,10 +150,19 @@ REAL = (
     _real("wrong value", squared, partial(reductions.wrong_value, product, factor=1.001), "logging bug", size=1e-3),
 )  # fmt: skip
 COUNTS = (
-    _counts("no log link", poisson_identity, "log_input=False on a log-mean"),
+    _counts(
+        "no log link",
+        poisson_identity,
+        "log_input=False on a log-mean: log of a negative number",
+        relations=("different", "broken"),
+    ),
     _counts("softplus link", poisson_softplus, "another inverse link under the same name"),
-    _counts("capped at 3", partial(poisson_capped, bound=3.0), "exponent clamped against overflow", safe=(-math.inf, 3.0)),
-    _counts("capped at 20", partial(poisson_capped, bound=20.0), "exponent clamped against overflow", safe=(-math.inf, 20.0)),
+    _counts(
+        "capped at 3", partial(poisson_capped, bound=3.0), "exponent clamped against overflow", safe=(-math.inf, 3.0)
+    ),
+    _counts(
+        "capped at 20", partial(poisson_capped, bound=20.0), "exponent clamped against overflow", safe=(-math.inf, 20.0)
+    ),
     _counts("target off by 1e-4", poisson_target_off, "zero counts nudged", size=1e-4),
     _counts("log epsilon 1e-6", poisson_log_epsilon, "log(μ + ε)", size=1e-6, relations=FAINT),
     _counts("exposure forgotten", exposure_forgotten, "an offset in one term only"),

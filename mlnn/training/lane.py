@@ -134,13 +134,11 @@ class Lane:
         return [mapped[name] for name in self.names]
 
     def take_step_of(self, leader: "Lane") -> None:
-        """Put a leader's gradient and optimiser state in place, so that `update` shows what this optimiser makes of them."""
+        """Put a leader's gradient in place, so that `update` shows what this lane's optimiser, with its own state, makes of it."""
         self._batch, self.loss = leader._batch, leader.loss
         self.stepped = self._batch.step if self._batch else None
-        for mine, theirs, gradient in zip(self.weights, leader.weights, leader.gradients, strict=True):
+        for mine, gradient in zip(self.weights, leader.gradients, strict=True):
             mine.grad = gradient.clone()
-            state = leader.optimizer.state.get(theirs, {})
-            self.optimizer.state[mine] = {k: v.clone() if isinstance(v, Tensor) else v for k, v in state.items()}
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:

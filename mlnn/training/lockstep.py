@@ -44,13 +44,13 @@ class Lockstep:
     def update(self) -> None:
         """One optimiser step of every lane that is still finite.
 
-        Where the optimisers differ, each follower takes its own step from left's gradient and optimiser state, so that
-        the two steps can be compared in `followers`.
+        Where the optimisers differ, each follower takes its own step from left's weights and gradients. Its optimiser has
+        seen nothing but left's gradients so far, so the two steps can be compared, whatever state the optimisers keep.
         """
         if self.optimizers_differ:
             for dtype, follower in self.followers.items():
                 leader = self.leader(dtype)
-                if leader.stopped is None and self._comparable(leader, follower):
+                if leader.stopped is None:
                     follower.follow(leader)
                     follower.take_step_of(leader)
                     follower.update()
@@ -63,11 +63,6 @@ class Lockstep:
         """Whether right's optimiser, or one of its settings, is not left's."""
         left, right = self.lanes["left"].optimizer, self.lanes["right"].optimizer
         return type(left) is not type(right) or left.defaults != right.defaults
-
-    @staticmethod
-    def _comparable(leader: Lane, follower: Lane) -> bool:
-        """Another optimiser class cannot read left's state; there only the first step, without state, is compared."""
-        return type(leader.optimizer) is type(follower.optimizer) or not leader.optimizer.state
 
     def leader(self, dtype: str) -> Lane:
         """The left lane of a precision."""

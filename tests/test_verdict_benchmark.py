@@ -1,0 +1,208 @@
+"""The catalogues of known pairs, the judge that can say "wrong", and a sample of the benchmark itself."""
+
+import csv
+import dataclasses
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from mlnn import benchmark
+from mlnn.agreement.verdict import Verdict
+from mlnn.benchmark import Cell, cells, judge, run_cell, run_cells, select, write_rows
+from mlnn.errors import ConfigError
+from mlnn.faults import EQUAL, PAIRS, UNEQUAL, reductions
+from mlnn.faults.equal_binary import logaddexp
+from mlnn.objectives import Objective
+from mlnn.report.benchmark import confusion, listings, markdown, smallest, wrong
+from mlnn.seeding import generator
+from mlnn.targets import TargetSpace
+
+BY_NAME = {pair.name: pair for pair in PAIRS}
+every_pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+
+
+def verdict(relation: str, domain: object = "all", resolution: float | None = 1e-12) -> Verdict:
+    return Verdict(relation, relation, relation, "", domain=domain, resolution=resolution)  # type: ignore[arg-type]
+
+
+def small_row(name: str, **changes: object) -> dict:
+    """The row of a short run of a pair, with some of what is known of the pair changed."""
+    pair = dataclasses.replace(BY_NAME[name], **changes)
+    return run_cell(Cell(pair, "node", "sgd", "float32", 6))
+
+
+def test_the_catalogues_are_large_enough_and_names_are_unique() -> None:
+    assert len(EQUAL) >= 40
+    assert len(UNEQUAL) >= 60
+    assert len(BY_NAME) == len(PAIRS)
+    assert {TargetSpace.parse(pair.targets).kind for pair in PAIRS} >= {"binary", "classes", "real", "counts", "unit"}
+
+
+def test_every_pair_says_where_it_is_met_and_what_is_expected() -> None:
+    for pair in PAIRS:
+        assert len(pair.note) > 3, pair.name
+        assert pair.relations, pair.name
+        assert set(pair.relations) <= {
+            "bitwise", "equal", "indistinguishable", "shifted", "scaled", "different", "broken", "undecided",
+        }, pair.name  # fmt: skip
+        assert (pair.kind == "unequal") == (pair in UNEQUAL)
+        assert pair.kind == "equal" or not set(pair.relations) & {"bitwise", "equal"}, pair.name
+        assert pair.size is None or 0 < pair.size <= 0.1, pair.name
+
+
+@every_pair
+def test_both_sides_answer_on_a_small_batch(pair) -> None:
+    space = TargetSpace.parse(pair.targets)
+    draws = generator(0, "benchmark test")
+    shape = (11, space.outputs) if space.outputs > 1 else (11,)
+    output = 0.2 + torch.rand(shape, generator=draws, dtype=torch.float64)
+    target = benchmark.make_data(space).y[:11]
+    for function, kind in zip((pair.left, pair.right), pair.outputs, strict=True):
+        free = output.clone().requires_grad_()
+        value = Objective.of(function, space, kind)(free, target)
+        (slope,) = torch.autograd.grad(value, free)
+        assert torch.isfinite(value)
+        assert torch.isfinite(slope).all()
+        assert slope.abs().max() > 0
+
+
+@pytest.mark.parametrize(
+    "cell", cells(PAIRS[::12], ["tanh2"], ["sgd"], full=False), ids=lambda c: f"{c.pair.name} {c.dtype}"
+)
+def test_a_sample_of_the_benchmark(cell) -> None:
+    row = run_cell(cell)
+    assert row["outcome"] in ("agreed", "caught", "below resolution"), row["sentence"]
+
+
+def test_a_faulty_pair_declared_equal_is_a_false_alarm() -> None:
+    row = small_row("binary: label smoothing 0.01", kind="equal", relations=("equal",))
+    assert row["outcome"] == "false alarm"
+    assert row["relation"] == "different"
+
+
+def test_an_equal_pair_declared_faulty_is_a_miss() -> None:
+    row = small_row("binary: logaddexp", kind="unequal", relations=("different",))
+    assert row["outcome"] == "missed"
+    assert row["resolution"] < 1e-6
+
+
+def test_the_judge_on_equal_pairs() -> None:
+    pair = BY_NAME["binary: logaddexp"]
+    assert judge(pair, verdict("equal")) == "agreed"
+    for relation in ("indistinguishable", "shifted", "scaled", "different", "broken", "undecided"):
+        assert judge(pair, verdict(relation)) == "false alarm"
+    assert judge(pair, verdict("equal", (-30.0, 30.0))) == "false alarm"
+    assert judge(BY_NAME["binary: BCELoss"], verdict("equal", (-27.0, 16.0))) == "agreed"
+    assert judge(BY_NAME["binary: plus 1e-3"], verdict("equal")) == "false alarm"
+
+
+def test_the_judge_on_unequal_pairs() -> None:
+    pair = BY_NAME["binary: label smoothing 0.0001"]
+    assert judge(pair, verdict("different")) == "caught"
+    assert judge(pair, verdict("shifted")) == "misnamed"
+    assert judge(pair, verdict("undecided")) == "misnamed"
+    assert judge(pair, verdict("equal")) == "missed"
+    assert judge(pair, verdict("equal", (-3.0, 3.0))) == "missed"
+    assert judge(pair, verdict("equal", resolution=1e-3)) == "below resolution"
+    assert judge(BY_NAME["binary: broadcast (n, 1) × (n,)"], verdict("equal", resolution=1e-3)) == "missed"
+
+
+def test_a_domain_tells_of_a_fault_only_if_it_leaves_it_out() -> None:
+    clip = BY_NAME["binary: clip 1e-07"]
+    assert judge(clip, verdict("equal", (-16.1, 16.1))) == "caught"
+    assert judge(clip, verdict("equal", (-16.1, 20.0))) == "missed"
+    assert judge(clip, verdict("equal", (-math.inf, 16.1))) == "missed"
+    assert judge(clip, verdict("equal")) == "missed"
+
+
+@pytest.mark.parametrize("name", benchmark.TOLERANCES)
+def test_tolerances_pass_equal_curves_and_no_nan(name) -> None:
+    says, curve = benchmark.TOLERANCES[name], np.linspace(1.0, 0.5, 32)
+    assert says(curve, curve.copy(), torch.float32)
+    assert not says(curve, curve * 1.5, torch.float32)
+    broken = np.full(32, np.nan)
+    assert not says(curve, broken, torch.float32)
+    assert not says(broken, broken, torch.float32)
+
+
+def test_a_stateful_loss_starts_afresh_in_every_run() -> None:
+    before = BY_NAME["binary: later factor"].right.seen
+    small_row("binary: later factor")
+    assert BY_NAME["binary: later factor"].right.seen == before
+
+
+def test_every_pair_meets_every_architecture_optimizer_and_dtype_in_the_half_design() -> None:
+    half, full = cells(PAIRS, full=False), cells(PAIRS)
+    assert len(half) < 0.6 * len(full)
+    for pair in PAIRS:
+        own = [cell for cell in half if cell.pair is pair]
+        if pair.once:
+            assert len(own) == 1
+            continue
+        assert {cell.architecture for cell in own} == set(benchmark.ARCHITECTURES)
+        assert {cell.optimizer for cell in own} == set(pair.optimizers)
+        assert {cell.dtype for cell in own} == set(pair.dtypes)
+
+
+def test_selection_and_its_errors() -> None:
+    assert {pair.kind for pair in select(["equal"])} == {"equal"}
+    assert all("smoothing" in pair.name for pair in select(parts=["smoothing"]))
+    with pytest.raises(ConfigError, match=r"kinds: unknown kind 'equall'. Did you mean 'equal'"):
+        select(["equall"])
+    with pytest.raises(ConfigError, match="pairs: no pair"):
+        select(parts=["no such thing"])
+    with pytest.raises(ConfigError, match="every: 0"):
+        select(every=0)
+    with pytest.raises(ConfigError, match=r"architectures: unknown architecture 'nod'. Did you mean 'node'"):
+        cells(PAIRS, ["nod"])
+    with pytest.raises(ConfigError, match="optimizers: unknown optimizer 'sdg'"):
+        cells(PAIRS, optimizers=["sdg"])
+
+
+def test_rows_come_back_in_order_and_are_written(tmp_path) -> None:
+    todo = cells(select(parts=["label smoothing 0.01", "binary: logaddexp"]), ["node"], ["sgd"], ["float64"], steps=4)
+    seen = []
+    rows = run_cells(todo, 1, lambda done, total: seen.append((done, total)))
+    assert [row["pair"] for row in rows] == [cell.pair.name for cell in todo]
+    assert seen[-1] == (len(todo), len(todo))
+    write_rows(rows, tmp_path / "benchmark.csv")
+    with open(tmp_path / "benchmark.csv", encoding="utf-8") as file:
+        assert [row["pair"] for row in csv.DictReader(file)] == [row["pair"] for row in rows]
+
+
+ROW = {"pair": "binary: a 0.1", "kind": "unequal", "same_training": False, "dtype": "float32", "size": 0.1,
+       "relation": "different", "outcome": "caught", "resolution": 1e-9, "sentence": "Left | right.",
+       "first_loss": True, "tight_curve": False, "loose_curve": True}  # fmt: skip
+
+
+def test_the_tables_count_what_was_wrong() -> None:
+    rows = [
+        ROW,
+        ROW | {"pair": "binary: a 0.01", "size": 0.01, "outcome": "missed", "relation": "equal"},
+        ROW | {"pair": "b", "size": None, "kind": "equal", "same_training": True, "outcome": "false alarm"},
+        ROW | {"pair": "c", "size": None, "kind": "equal", "outcome": "agreed", "relation": "scaled"},
+    ]
+    mlnn, first, tight, _ = confusion(rows).lines
+    assert mlnn[1:] == ("1", "1", "1", "0", "0", "1")
+    assert first[1:] == ("1", "0", "0", "0", "0", "2")
+    assert tight[1:] == ("0", "1", "2", "0", "0", "0")
+    assert [line[:2] for line in wrong(rows).lines] == [("false alarm", "b"), ("missed", "binary: a 0.01")]
+    assert smallest(rows).lines == [("binary: a", "float32", "1.0e-01", "1.0e-02")]
+    page = markdown(rows, listings(rows))
+    assert "4 runs of 4 pairs" in page
+    assert "Left \\| right." in page
+
+
+def test_a_reduction_that_is_right_equals_the_mean_and_a_wrong_one_does_not() -> None:
+    z, y = torch.linspace(-2, 2, 13, dtype=torch.float64), (torch.arange(13) % 3 == 0).double()
+    mean = logaddexp(z, y).mean()
+    right = ("mean", "reversed_rows", "sum_over_length", "einsum_mean", "chunked_sums", "double_sum", "running_mean")
+    wrong_ones = ("summed", "mean_of_means", "first_dropped", "first_doubled", "odd_row_dropped", "stale_targets",
+                  "bfloat_mean", "whole_normaliser", "worst_half")  # fmt: skip
+    for name in right:
+        assert torch.isclose(partial(getattr(reductions, name), logaddexp)(z, y), mean, rtol=1e-14), name
+    for name in wrong_ones:
+        assert not torch.isclose(partial(getattr(reductions, name), logaddexp)(z, y).mean(), mean, rtol=1e-6), name
