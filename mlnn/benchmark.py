@@ -181,12 +181,13 @@ def first_loss(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:
 
 def tight_curve(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:  # noqa: ARG001
     """All losses within rtol 1e-5 and atol 1e-8 (the defaults of `allclose`)."""
-    return bool(np.allclose(right, left, rtol=1e-5, atol=1e-8))
+    return bool(np.isfinite(left).all() and np.allclose(right, left, rtol=1e-5, atol=1e-8))
 
 
 def loose_curve(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:  # noqa: ARG001
     """Losses within 5 %, at all but 1 % of the steps."""
-    return bool(np.mean(~(np.abs(right - left) <= 0.05 * np.abs(left))) <= 0.01)
+    near = np.isfinite(left) & np.isclose(right, left, rtol=0.05, atol=0)
+    return bool(np.mean(~near) <= 0.01)
 
 
 TOLERANCES = {"first_loss": first_loss, "tight_curve": tight_curve, "loose_curve": loose_curve}

@@ -140,7 +140,12 @@ def read_run(path: Path | str) -> Run:
     path = Path(path)
     if not path.is_dir():
         raise RunFolderError(f"{path}: no run folder here")
-    for name, digest in _read_json(path / CHECKSUMS).items():
+    digests = _read_json(path / CHECKSUMS)
+    if "trace.csv" not in digests:
+        raise RunFolderError(
+            f"{path}: holds no single run; those of a growth lie in its cells/, those of seeds= in its seeds/"
+        )
+    for name, digest in digests.items():
         if _sha256(path / name) != digest:
             raise RunFolderError(f"{path}: {name} has changed since the run was written")
     return Run(

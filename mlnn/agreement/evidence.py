@@ -77,7 +77,9 @@ def allowed(coarse: float) -> float:
 
 @dataclass
 class Evidence:
-    """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size."""
+    """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
+    that stopped where the other objective is not finite either.
+    """
 
     own: str
     steps: int = 0
@@ -86,6 +88,7 @@ class Evidence:
     control: str | None = None
     first_difference: dict[str, object] | None = None
     stops: dict[str, Stop] = field(default_factory=dict)
+    diverged: set[str] = field(default_factory=set)
     one_sided: tuple[int, str, str] | None = None
     gradient: Judged = field(default_factory=Judged)
     value: Judged = field(default_factory=Judged)

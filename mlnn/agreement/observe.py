@@ -86,8 +86,21 @@ class Observer:
 
     def _collect_stops(self) -> None:
         for name, lane in self.lanes.items():
-            if lane.stopped is not None:
-                self.evidence.stops.setdefault(name, lane.stopped)
+            if lane.stopped is None or name in self.evidence.stops:
+                continue
+            self.evidence.stops[name] = lane.stopped
+            other = {"left": "right", "right": "left"}.get(name)
+            if other is not None and self._would_stop(self.lanes[other], lane):
+                self.evidence.diverged.add(name)
+
+    def _would_stop(self, other: Lane, stopped: Lane) -> bool:
+        """Whether the other side, too, is not finite where a lane stopped: then training diverged, no objective is at fault."""
+        if stopped.stopped is not None and stopped.stopped.what == "weights":
+            return not self.lockstep.optimizers_differ
+        output = stopped.output.clone().requires_grad_()
+        value = other.recipe.objective(output, stopped.target)
+        slope = torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output)
+        return not (bool(torch.isfinite(value)) and bool(torch.isfinite(slope).all()))
 
     def _collect(self, batch: Batch, common: dict[str, CommonGap], left: Lane, right: Lane, control: Lane) -> None:
         evidence = self.evidence

@@ -31,9 +31,14 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
     if probe.nearer and verdict.relation in ("equal", "indistinguishable", "shifted", "scaled"):
         where = "Beyond it" if verdict.domain != "all" else "On extreme outputs"
         tail.append(f"{where} {probe.nearer} is the more accurate side.")
-    if evidence and {"left", "right"} <= evidence.stops.keys() and verdict.relation != "broken":
-        stop = evidence.stops["left"]
-        tail.append(f"Both sides stopped being finite: left's {stop.what} at step {stop.step}.")
+    stopped = [
+        side for side in ("left", "right") if evidence and side in evidence.stops and verdict.relation != "broken"
+    ]
+    if evidence and stopped:
+        told = " and ".join(
+            f"{side}'s {evidence.stops[side].what} from step {evidence.stops[side].step} on" for side in stopped
+        )
+        tail.append(f"Training diverged: not finite were {told}.")
     if cause:
         tail.append(cause)
     if verdict.resolution is not None and verdict.relation not in ("broken", "different", "undecided"):

@@ -168,7 +168,7 @@ def _judge(real: float, factors: Iterable[float], eps: float, double: bool) -> s
 def _broken(evidence: Evidence) -> str | None:
     """The sentence for a side that went non-finite where the other did not; None otherwise."""
     left, right = evidence.stops.get("left"), evidence.stops.get("right")
-    if (left is None) != (right is None):
+    if (left is None) != (right is None) and not evidence.diverged:
         stop, side, other = (right, "right", "left") if right else (left, "left", "right")
         assert stop is not None
         place = (

@@ -38,8 +38,8 @@ def parse_device(device: "str | torch.device") -> torch.device:
     """A device that is there; raises ConfigError otherwise."""
     try:
         parsed = torch.device(device)
-        torch.empty(0, device=parsed)
-    except (RuntimeError, AssertionError) as problem:
+        torch.zeros(1, device=parsed).item()  # `meta` is a device that holds no numbers
+    except (RuntimeError, AssertionError, NotImplementedError) as problem:
         first = str(problem).splitlines()[0][:120]
         raise ConfigError(f"device: '{device}' is not available here ({first}); 'cpu' always is") from None
     return parsed
