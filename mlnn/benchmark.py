@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-import numpy as np
 import torch
 
 from mlnn.agreement.verdict import Verdict
-from mlnn.comparison import compare
+from mlnn.comparison import Comparison, compare
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, unknown
 from mlnn.faults import PAIRS, Pair
+from mlnn.faults.tolerances import TOLERANCES
 from mlnn.models import MLP, Logistic
 from mlnn.objectives import Objective
 from mlnn.seeding import generator
@@ -122,26 +122,41 @@ def _numbered(number: int, place: int, *rest: Any) -> tuple[int, dict[str, Any]]
 
 
 def run_cell(cell: Cell) -> dict[str, Any]:
-    """Train the pair, judge the verdict, and ask the tolerances: one row of benchmark.csv."""
+    """Train the pair, judge the verdict, and ask the tolerances: one row of benchmark.csv.
+
+    A comparison that raises is a row with the outcome `raised`: one bad run must not cost the others.
+    """
     pair, begun = cell.pair, time.perf_counter()
-    data = make_data(TargetSpace.parse(pair.targets))
+    row = {
+        "pair": pair.name, "kind": pair.kind, "same_training": pair.same_training, "targets": pair.targets,
+        "architecture": cell.architecture, "optimizer": cell.optimizer, "dtype": cell.dtype, "size": pair.size,
+        "expected": " ".join(pair.relations), "relation": None, "outcome": "raised", "domain": None, "left_domain": None,
+        "resolution": None, **dict.fromkeys(TOLERANCES), "sentence": "", "note": pair.note,
+    }  # fmt: skip
+    try:
+        comparison = _compare(cell)
+    except Exception as problem:
+        row["sentence"] = f"{type(problem).__name__}: {problem}"
+    else:
+        verdict = comparison.verdict
+        losses = comparison.trace["loss_left"], comparison.trace["loss_right"]
+        row |= {
+            "relation": verdict.relation, "outcome": judge(pair, verdict), "sentence": verdict.sentence,
+            "domain": None if isinstance(verdict.domain, str) else list(verdict.domain),
+            "left_domain": verdict.left_domain, "resolution": verdict.resolution,
+            **{name: says(*losses, getattr(torch, cell.dtype)) for name, says in TOLERANCES.items()},
+        }  # fmt: skip
+    return row | {"seconds": time.perf_counter() - begun}
+
+
+def _compare(cell: Cell) -> Comparison:
+    data = make_data(TargetSpace.parse(cell.pair.targets))
     left, right = (_lane(cell, side, data.targets) for side in ("left", "right"))
     model = partial(ARCHITECTURES[cell.architecture], data.input_shape, data.targets.outputs)
-    comparison = compare(
+    return compare(
         model, left, right, data, optimizer=left.optimizer, steps=cell.steps, batch_size=BATCH, dtype=cell.dtype,
         seed=cell.seed, null_twins=0,
     )  # fmt: skip
-    verdict = comparison.verdict
-    losses = comparison.trace["loss_left"], comparison.trace["loss_right"]
-    return {
-        "pair": pair.name, "kind": pair.kind, "same_training": pair.same_training, "targets": pair.targets,
-        "architecture": cell.architecture, "optimizer": cell.optimizer, "dtype": cell.dtype, "size": pair.size,
-        "expected": " ".join(pair.relations), "relation": verdict.relation, "outcome": judge(pair, verdict),
-        "domain": None if isinstance(verdict.domain, str) else list(verdict.domain), "left_domain": verdict.left_domain,
-        "resolution": verdict.resolution, "gradient_gap": _most(comparison.trace["gradient_gap"]),
-        **{name: says(*losses, getattr(torch, cell.dtype)) for name, says in TOLERANCES.items()},
-        "seconds": time.perf_counter() - begun, "sentence": verdict.sentence, "note": pair.note,
-    }  # fmt: skip
 
 
 def judge(pair: Pair, verdict: Verdict) -> str:
@@ -167,31 +182,6 @@ def _told_by_domain(pair: Pair, verdict: Verdict) -> bool:
         return False
     (low, high), (safe_low, safe_high) = verdict.domain, pair.safe
     return low >= safe_low - EDGE * abs(safe_low) and high <= safe_high + EDGE * abs(safe_high)
-
-
-def first_loss(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:
-    """What `torch.testing.assert_close` says, with its defaults for the dtype, of the first loss."""
-    pair = (torch.tensor(losses[0], dtype=torch.float64).to(dtype) for losses in (right, left))
-    try:
-        torch.testing.assert_close(*pair)
-    except AssertionError:
-        return False
-    return True
-
-
-def tight_curve(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:  # noqa: ARG001
-    """All losses within rtol 1e-5 and atol 1e-8 (the defaults of `allclose`)."""
-    return bool(np.isfinite(left).all() and np.allclose(right, left, rtol=1e-5, atol=1e-8))
-
-
-def loose_curve(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:  # noqa: ARG001
-    """Losses within 5 %, at all but 1 % of the steps."""
-    near = np.isfinite(left) & np.isclose(right, left, rtol=0.05, atol=0)
-    return bool(np.mean(~near) <= 0.01)
-
-
-TOLERANCES = {"first_loss": first_loss, "tight_curve": tight_curve, "loose_curve": loose_curve}
-"""Each: (left losses, right losses, dtype) → True where it would have passed the pair as the same."""
 
 
 def make_data(space: TargetSpace) -> Dataset:
@@ -220,11 +210,6 @@ def _lane(cell: Cell, side: str, targets: TargetSpace) -> LaneRecipe:
     change = pair.right_optimizer if right else pair.left_optimizer
     optimizer = partial(kind, **(change(settings) if change else settings))
     return LaneRecipe(objective, optimizer, pair.accumulate if right else 1, pair.compile and right)
-
-
-def _most(values: np.ndarray) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.max()) if len(known) else float("nan")
 
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

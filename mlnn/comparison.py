@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlnn.agreement.grid import DIRECTIONS
 from mlnn.agreement.observe import Observer
 from mlnn.agreement.probe import Probe, probe
 from mlnn.agreement.relations import ORDER, check_require
@@ -207,11 +208,11 @@ def _lanes(lockstep: Lockstep) -> dict[str, dict[str, Any]]:
 
 
 def probe_curves(probed: Probe) -> dict[str, Any]:
-    """The probe's curves as plain lists, for the page: single outputs only, inside [−40, 40]."""
+    """The probe's curves inside [−40, 40] as plain lists, for the page; with K outputs, along the first direction only."""
     grid = probed.grid
-    if grid.output.ndim > 1:
-        return {}
     near = grid.strength.abs() <= 40
+    if grid.output.ndim > 1:
+        near &= torch.arange(len(grid.strength)) % DIRECTIONS == 0
     rows = []
     for column, target in enumerate(grid.target.tolist()):
         row: dict[str, Any] = {"target": target}

@@ -15,6 +15,7 @@ from mlnn.benchmark import Cell, cells, judge, run_cell, run_cells, select, writ
 from mlnn.errors import ConfigError
 from mlnn.faults import EQUAL, PAIRS, UNEQUAL, reductions
 from mlnn.faults.equal_binary import logaddexp
+from mlnn.faults.tolerances import TOLERANCES
 from mlnn.objectives import Objective
 from mlnn.report.benchmark import confusion, listings, markdown, smallest, wrong
 from mlnn.seeding import generator
@@ -89,6 +90,17 @@ def test_an_equal_pair_declared_faulty_is_a_miss() -> None:
     assert row["resolution"] < 1e-6
 
 
+def test_a_comparison_that_raises_costs_only_its_own_row() -> None:
+    def refuses(*_: torch.Tensor) -> torch.Tensor:
+        raise ValueError("no thanks")
+
+    row = small_row("binary: logaddexp", right=refuses)
+    assert row["outcome"] == "raised"
+    assert "no thanks" in row["sentence"]
+    assert confusion([row, row]).lines[0][-1] == "2"
+    assert len(wrong([row, row]).lines) == 1
+
+
 def test_the_judge_on_equal_pairs() -> None:
     pair = BY_NAME["binary: logaddexp"]
     assert judge(pair, verdict("equal")) == "agreed"
@@ -118,9 +130,9 @@ def test_a_domain_tells_of_a_fault_only_if_it_leaves_it_out() -> None:
     assert judge(clip, verdict("equal")) == "missed"
 
 
-@pytest.mark.parametrize("name", benchmark.TOLERANCES)
+@pytest.mark.parametrize("name", TOLERANCES)
 def test_tolerances_pass_equal_curves_and_no_nan(name) -> None:
-    says, curve = benchmark.TOLERANCES[name], np.linspace(1.0, 0.5, 32)
+    says, curve = TOLERANCES[name], np.linspace(1.0, 0.5, 32)
     assert says(curve, curve.copy(), torch.float32)
     assert not says(curve, curve * 1.5, torch.float32)
     for value in (np.nan, np.inf):
@@ -188,9 +200,9 @@ def test_the_tables_count_what_was_wrong() -> None:
         ROW | {"pair": "c", "size": None, "kind": "equal", "outcome": "agreed", "relation": "scaled"},
     ]
     mlnn, first, tight, _ = confusion(rows).lines
-    assert mlnn[1:] == ("1", "1", "1", "0", "0", "1")
-    assert first[1:] == ("1", "0", "0", "0", "0", "2")
-    assert tight[1:] == ("0", "1", "2", "0", "0", "0")
+    assert mlnn[1:] == ("1", "1", "1", "0", "0", "1", "0")
+    assert first[1:] == ("1", "0", "0", "0", "0", "2", "0")
+    assert tight[1:] == ("0", "1", "2", "0", "0", "0", "0")
     assert [line[:2] for line in wrong(rows).lines] == [("false alarm", "b"), ("missed", "binary: a 0.01")]
     assert smallest(rows).lines == [("binary: a", "float32", "1.0e-01", "1.0e-02")]
     page = markdown(rows, listings(rows))

@@ -1,5 +1,6 @@
 """Both objectives on whole random batches: what single rows cannot show (reductions, broadcasting, coupling)."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -32,8 +33,13 @@ class Whole:
         return self.left is not None and self.right is not None
 
 
-def whole_batches(left: Objective, right: Objective, targets: TargetSpace, shifted: bool) -> Whole:
-    """Compare two objectives on batches of 7 and 37 rows, raw outputs of scale 1 and 4, in float32 and float64."""
+def whole_batches(
+    left: Objective, right: Objective, targets: TargetSpace, shifted: bool, reach: float = math.inf
+) -> Whole:
+    """Compare two objectives on batches of 7 and 37 rows, raw outputs of scale 1 and 4, in float32 and float64.
+
+    Raw outputs are held within ±`reach`, where the two agree row by row: what differs here is then the batch's doing.
+    """
     kinds = reduction(left, targets), reduction(right, targets)
     gradient, value = Judged(), Judged()
     factors: dict[int, float] = {}
@@ -42,6 +48,7 @@ def whole_batches(left: Objective, right: Objective, targets: TargetSpace, shift
     for rows in ROWS:
         for scale in SCALES:
             output, target = drawn_batch(targets, rows, scale)
+            output = output.clamp(-reach, reach)
             at = {
                 name: [one_batch(side, output, target, getattr(torch, name)) for side in (left, right)]
                 for name in ("float32", "float64")

@@ -18,6 +18,8 @@ MAGNITUDES = (1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0,
               200.0, 500.0, 705.0, 750.0, 1000.0)  # fmt: skip
 STRENGTHS = (*[-m for m in reversed(MAGNITUDES)], 0.0, *MAGNITUDES)
 MODERATE = 4.0
+DIRECTIONS = 3
+"""With K outputs: one corner of the space, and two directions drawn at random."""
 TARGETS = {
     "binary": (0.0, 1.0),
     "unit": (0.0, 0.1, 0.3, 0.5, 0.9, 0.999, 1.0),
@@ -47,10 +49,10 @@ def make_grid(targets: TargetSpace) -> Grid:
     if targets.kind != "classes":
         return Grid(strength, strength, torch.tensor(TARGETS[targets.kind], dtype=torch.float64))
     count = targets.outputs
-    drawn = torch.randn(2, count, generator=generator(0, "probe"), dtype=torch.float64)
+    drawn = torch.randn(DIRECTIONS - 1, count, generator=generator(0, "probe"), dtype=torch.float64)
     directions = torch.cat([torch.eye(count, dtype=torch.float64)[:1], drawn / drawn.abs().amax(1, keepdim=True)])
     output = (strength[:, None, None] * directions).reshape(-1, count)
-    return Grid(strength.repeat_interleave(3), output, torch.arange(count)[: min(count, 4)])
+    return Grid(strength.repeat_interleave(DIRECTIONS), output, torch.arange(count)[: min(count, 4)])
 
 
 @dataclass(frozen=True)

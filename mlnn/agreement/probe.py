@@ -97,9 +97,15 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.kind == "binary",
         nearer=_nearer(both, dtype), unsteady=unsteady,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if unsteady else whole_batches(left, right, targets, any(shifts.values())),
+        whole=None if unsteady else whole_batches(left, right, targets, any(shifts.values()), _reach(domain)),
         flat_outside=flat_outside(both, domain[dtype], dtype),
     )  # fmt: skip
+
+
+def _reach(domain: dict[torch.dtype, dict[float, Interval]]) -> float:
+    """How far raw outputs may go, in both directions and every precision, with the two agreeing; anywhere without a domain."""
+    ends = [end for d in domain.values() if is_wide(d) for end in meet(d)]
+    return 0.9 * min(map(abs, ends)) if ends else math.inf
 
 
 def _unsteady(objective: Objective, targets: TargetSpace) -> str | None:

@@ -11,6 +11,8 @@ Settings = dict[str, Any]
 
 SAME = ("bitwise", "equal")
 FAINT = ("indistinguishable", "different")
+BY_BATCH = ("scaled", "different")
+"""A factor that depends on the number of rows: one factor in full batches, none that holds for the short last one."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mlnn.faults import reductions
 from mlnn.faults.equal_binary import logaddexp, softplus
-from mlnn.faults.pair import FAINT, Function, Pair, fault
+from mlnn.faults.pair import BY_BATCH, FAINT, Function, Pair, fault
 from mlnn.objectives import bernoulli_nll_clipped, bernoulli_nll_naive
 from mlnn.objectives import bernoulli_nll_log1p as log1p
 
@@ -135,7 +135,7 @@ def _binary(name: str, right: Any, note: str, **more: Any) -> Pair:
 
 GROSS = (
     ("broadcast (n, 1) × (n,)", broadcast, "head without squeeze; 0.5 % in the loss, 98 % in the gradient"),
-    ("sum for mean", made(reductions.summed), "reduction='sum' in a port", ("scaled",)),
+    ("sum for mean", made(reductions.summed), "reduction='sum' in a port: the factor is the batch's own", BY_BATCH),
     ("mean of micro-batch means", made(reductions.mean_of_means), "gradient accumulation divided by the number of chunks"),
     ("double sigmoid", double_sigmoid, "model ends in a sigmoid, loss takes logits"),
     ("no logarithm", no_logarithm, "nll_loss fed probabilities"),

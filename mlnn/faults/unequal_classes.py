@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mlnn.faults import reductions
 from mlnn.faults.equal_classes import lse_minus_gather, per_row
-from mlnn.faults.pair import FAINT, Function, Pair, fault
+from mlnn.faults.pair import BY_BATCH, FAINT, Function, Pair, fault
 
 WEIGHTS = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
 
@@ -138,6 +138,6 @@ PAIRS = (
                relations=FAINT) for s in (1e-3, 1e-5)),
     _classes("mean of micro-batch means", _made(reductions.mean_of_means), "accumulation divided by the number of chunks"),
     _classes("last odd row dropped", _made(reductions.odd_row_dropped), "rows packed in pairs"),
-    _classes("sum for mean", _made(reductions.summed), "reduction='sum' in a port", relations=("scaled",)),
+    _classes("sum for mean", _made(reductions.summed), "reduction='sum' in a port", relations=BY_BATCH),
     _classes("bits for nats", _made(reductions.times, factor=1 / math.log(2)), "log2", relations=("scaled",)),
 )  # fmt: skip

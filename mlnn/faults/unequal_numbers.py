@@ -20,7 +20,7 @@ from mlnn.faults.equal_numbers import (
     product,
     squared,
 )
-from mlnn.faults.pair import FAINT, Pair, fault
+from mlnn.faults.pair import BY_BATCH, FAINT, Pair, fault
 
 
 def broadcast(f: Tensor, y: Tensor) -> Tensor:
@@ -140,10 +140,10 @@ REAL = (
     _real("whole targets", squared, whole_targets, "targets read as integers"),
     _real("targets through float16", squared, target_through_half, "targets stored in half precision", size=5e-4),
     _real("clamped residual", squared, residual_clamped, "outliers cut at |r| = 3"),
-    _real("n − 1", squared, unbiased, "unbiased variance for the mean", relations=("scaled", "different")),
+    _real("n − 1", squared, unbiased, "unbiased variance for the mean", relations=BY_BATCH),
     _real("residual detached", squared, residual_detached, "half of a product detached: gradient halved"),
     _real("stale targets", squared, partial(reductions.stale_targets, product), "a loader one row behind"),
-    _real("sum for mean", squared, partial(reductions.summed, product), "reduction='sum'", relations=("scaled",)),
+    _real("sum for mean", squared, partial(reductions.summed, product), "reduction='sum'", relations=BY_BATCH),
     _real("bfloat16 mean", squared, partial(reductions.bfloat_mean, product), "reduction under autocast", size=4e-3),
     _real("output penalty 1e-6", squared, partial(reductions.output_penalty, product, weight=1e-6),
           "activity regulariser", size=1e-6, relations=FAINT),

@@ -16,6 +16,7 @@ JUDGES = {
     "tight_curve": "loss curve, rtol 1e-5, atol 1e-8",
     "loose_curve": "loss curve, 5 %, 1 % of steps free",
 }
+OUTCOMES = ("agreed", "false alarm", "caught", "misnamed", "below resolution", "missed", "raised")
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -40,15 +41,14 @@ def confusion(rows: Rows) -> Listing:
         told = [
             outcome(row, judge) for row in rows if judge == "mlnn" or row["kind"] == "unequal" or row["same_training"]
         ]
-        kinds = ("agreed", "false alarm", "caught", "misnamed", "below resolution", "missed")
-        lines.append((words, *(str(told.count(kind)) for kind in kinds)))
-    header = ("judge", "equal: agreed", "false alarm", "unequal: caught", "misnamed", "below resolution", "missed")
+        lines.append((words, *(str(told.count(kind)) for kind in OUTCOMES)))
+    header = ("judge", *OUTCOMES)
     return Listing("Equal and unequal pairs, by judge", header, lines)
 
 
 def outcome(row: Mapping[str, Any], judge: str) -> str:
     """What a judge made of a run: mlnn's own outcome, or a tolerance's pass or fail in the same words."""
-    if judge == "mlnn":
+    if judge == "mlnn" or row["outcome"] == "raised":
         return str(row["outcome"])
     if row["kind"] == "equal":
         return "agreed" if row[judge] else "false alarm"
@@ -56,11 +56,11 @@ def outcome(row: Mapping[str, Any], judge: str) -> str:
 
 
 def wrong(rows: Rows) -> Listing:
-    """Every false alarm, miss and misnamed fault of mlnn, with its sentence; runs of one pair and relation together."""
+    """Every false alarm, miss, misnamed fault and failure of mlnn, with its sentence; runs of one pair and relation together."""
     groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
     for row in rows:
-        if row["outcome"] in ("false alarm", "missed", "misnamed"):
-            groups.setdefault((row["outcome"], row["pair"], row["relation"]), []).append(row)
+        if row["outcome"] in ("false alarm", "missed", "misnamed", "raised"):
+            groups.setdefault((row["outcome"], row["pair"], row["relation"] or "–"), []).append(row)
     lines = [
         (told, pair, relation, str(len(found)), " ".join(sorted({row["dtype"] for row in found})), found[0]["sentence"])
         for (told, pair, relation), found in sorted(groups.items())

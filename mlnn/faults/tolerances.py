@@ -1,0 +1,29 @@
+"""Three fixed tolerances in common use: what each would have said of a pair, from the losses of the same run."""
+
+import numpy as np
+import torch
+
+
+def first_loss(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:
+    """What `torch.testing.assert_close` says, with its defaults for the dtype, of the first loss."""
+    pair = (torch.tensor(losses[0], dtype=torch.float64).to(dtype) for losses in (right, left))
+    try:
+        torch.testing.assert_close(*pair)
+    except AssertionError:
+        return False
+    return True
+
+
+def tight_curve(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:  # noqa: ARG001
+    """All losses within rtol 1e-5 and atol 1e-8 (the defaults of `allclose`)."""
+    return bool(np.isfinite(left).all() and np.allclose(right, left, rtol=1e-5, atol=1e-8))
+
+
+def loose_curve(left: np.ndarray, right: np.ndarray, dtype: torch.dtype) -> bool:  # noqa: ARG001
+    """Losses within 5 %, at all but 1 % of the steps."""
+    near = np.isfinite(left) & np.isclose(right, left, rtol=0.05, atol=0)
+    return bool(np.mean(~near) <= 0.01)
+
+
+TOLERANCES = {"first_loss": first_loss, "tight_curve": tight_curve, "loose_curve": loose_curve}
+"""Each: (left losses, right losses, dtype) → True where it would have passed the pair as the same."""

@@ -1,0 +1,61 @@
+"""Resolution: planted faults of falling size are caught down to a size, and a check that sees nothing decides nothing."""
+
+import torch
+from objective_cases import binary
+from torch import Tensor
+from training_cases import ADAM, compare, verdict
+
+from mlnn.agreement.resolution import PLANTS, planted
+from mlnn.objectives import bce_with_logits, bernoulli_nll_log1p
+
+Z = torch.linspace(-3, 3, 12, dtype=torch.float64)
+Y = (torch.arange(12) % 2).double()
+
+
+def test_a_plant_of_size_zero_changes_nothing_and_of_size_one_does_what_it_says() -> None:
+    sound = binary(bernoulli_nll_log1p)
+    for kind in PLANTS:
+        assert torch.equal(planted(sound, kind, 0.0)(Z, Y), sound(Z, Y))
+    assert torch.equal(planted(sound, "scale", 1.0)(Z, Y), 2 * sound(Z, Y))
+    assert torch.equal(planted(sound, "dropped row", 1.0)(Z, Y), sound(Z[1:], Y[1:]))
+    assert torch.equal(planted(sound, "label smoothing", 1.0)(Z, Y), sound(Z, Y.roll(1)))
+    bound = float(Z.abs().median())
+    assert torch.equal(planted(sound, "clip", 1.0)(Z, Y), sound(Z.clamp(-bound, bound), Y))
+
+
+def test_every_kind_of_fault_is_caught_far_below_float32_rounding() -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16):
+        found = verdict(bce_with_logits, bernoulli_nll_log1p, optimizer=ADAM, dtype=dtype)
+        assert set(found.resolutions) == set(PLANTS)
+        assert found.resolution == max(size for size in found.resolutions.values() if size is not None)
+        assert found.resolution <= 1e-9
+
+
+def test_the_stated_resolution_is_kept_a_fault_ten_times_larger_is_caught() -> None:
+    stated = verdict(bce_with_logits, bernoulli_nll_log1p).resolutions
+    for kind, size in stated.items():
+        assert size is not None
+        fault = planted(binary(bernoulli_nll_log1p), kind, 10 * size)
+        assert verdict(bce_with_logits, fault.function).relation not in ("bitwise", "equal"), kind
+
+
+def test_a_check_whose_float32_yardstick_is_coarse_says_so() -> None:
+    """A right whose float32 gradient is off by 1e-3 lets float64 differences up to 1e-9 pass; the resolution shows it."""
+
+    def rough(z: Tensor, y: Tensor) -> Tensor:
+        value = bce_with_logits(z, y)
+        return value * (1 + 1e-3 * torch.tanh(z)) if z.dtype == torch.float32 else value
+
+    found = verdict(bce_with_logits, rough)
+    assert found.relation == "different"
+    assert found.resolution is not None
+    assert found.resolution >= 1e-11
+
+
+def test_the_ladder_for_the_page_has_every_size_and_what_was_allowed() -> None:
+    ladder = compare(bce_with_logits, bernoulli_nll_log1p).planted
+    assert set(ladder) == set(PLANTS)
+    for points in ladder.values():
+        sizes = [size for size, _, _ in points]
+        assert sizes == sorted(sizes)
+        assert points[-1][1] > points[-1][2] >= 1e-14  # the largest is far above what counts as rounding
