@@ -54,9 +54,35 @@ class Both:
     def agreement(self, dtype: torch.dtype) -> Tensor:
         """Mask (G, Y) of the points on which the two agree in a dtype, but for rounding, in value and gradient."""
         low = lower(dtype)
-        pairs = zip(self.differences(DOUBLE), self.differences(low), strict=True)
-        value, slope = (rounding(f, c) if dtype == DOUBLE else explained(f, c, low) for f, c in pairs)
+        pairs = list(zip(self.differences(DOUBLE), self.differences(low), strict=True))
+        if dtype == DOUBLE:
+            value, slope = (self.rounding(f, c) for f, c in pairs)
+        else:
+            value, slope = (self.explained(f, c, low) for f, c in pairs)
         return value & slope
+
+    def rounding(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        """Mask of float64 differences that are rounding: tiny, or shrunk from the lower precision as rounding does.
+
+        Where the lower precision has lost the point it cannot serve as the yardstick; there float64 must not be lost too.
+        """
+        tiny = fine <= self._ulps * torch.finfo(DOUBLE).eps
+        shrunk = (coarse / fine >= SHRINK) & (coarse <= LOST)
+        return tiny | shrunk | (~(coarse <= LOST) & (fine <= LOST))
+
+    def explained(self, fine: Tensor, coarse: Tensor, low: torch.dtype) -> Tensor:
+        """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts."""
+        ulps, around = coarse / torch.finfo(low).eps, fine.nan_to_num(0.0) / torch.finfo(DOUBLE).eps
+        if len(around) > 2:
+            around = torch.nn.functional.max_pool1d(around.T[None], 3, 1, 1)[0].T
+        few = (ulps <= ULPS) | ((ulps <= self._ulps) & (coarse <= LOST))
+        return few | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & (coarse / fine >= SHRINK))
+
+    @property
+    def _ulps(self) -> Tensor:
+        """(G, 1) unit roundoffs that count as tiny: more at large raw outputs z, whose own last place is |z| of them."""
+        size = self.grid.output.abs()
+        return ULPS + (size if size.ndim == 1 else size.amax(1))[:, None]
 
 
 def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
@@ -64,24 +90,6 @@ def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dt
     at = [{dtype: curves(side, grid, dtype) for dtype in dtypes} for side in (left, right)]
     factor = _factor(grid, at[0][DOUBLE], at[1][DOUBLE])
     return Both(grid, at[0], at[1], factor, _shift(grid, at[0][DOUBLE], at[1][DOUBLE], factor))
-
-
-def rounding(fine: Tensor, coarse: Tensor) -> Tensor:
-    """Mask of float64 differences that are rounding: tiny, or shrunk from the lower precision as rounding does.
-
-    Where the lower precision has lost the point it cannot serve as the yardstick; there float64 must not be lost too.
-    """
-    tiny = fine <= ULPS * torch.finfo(DOUBLE).eps
-    shrunk = (coarse / fine >= SHRINK) & (coarse <= LOST)
-    return tiny | shrunk | (~(coarse <= LOST) & (fine <= LOST))
-
-
-def explained(fine: Tensor, coarse: Tensor, low: torch.dtype) -> Tensor:
-    """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts."""
-    ulps, around = coarse / torch.finfo(low).eps, fine.nan_to_num(0.0) / torch.finfo(DOUBLE).eps
-    if len(around) > 2:
-        around = torch.nn.functional.max_pool1d(around.T[None], 3, 1, 1)[0].T
-    return (ulps <= ULPS) | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & (coarse / fine >= SHRINK))
 
 
 def _factor(grid: Grid, left: Curves, right: Curves) -> float:

@@ -13,6 +13,8 @@ from mlnn.objectives import LINKS
 from mlnn.training import Batch, Lane, Lockstep, dtype_name
 
 Row = dict[str, float]
+OVERFLOWING = 1e-6
+"""A loss or gradient above this share of the largest number is on its way to overflow."""
 
 
 class Observer:
@@ -100,7 +102,8 @@ class Observer:
         output = stopped.output.clone().requires_grad_()
         value = other.recipe.objective(output, stopped.target)
         slope = torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output)
-        return not (bool(torch.isfinite(value)) and bool(torch.isfinite(slope).all()))
+        reach = OVERFLOWING * torch.finfo(value.dtype).max  # a factor may let one side overflow a step before the other
+        return not (float(value.detach().abs()) < reach and float(slope.abs().max()) < reach)
 
     def _collect(self, batch: Batch, common: dict[str, CommonGap], left: Lane, right: Lane, control: Lane) -> None:
         evidence = self.evidence
@@ -173,7 +176,7 @@ def _running(lane: Lane, batch: Batch) -> bool:
 
 def _alike(left: Lane, other: Lane, gradients: Sequence[Tensor]) -> bool:
     if left.stopped is not None:
-        return other.stopped == left.stopped
+        return repr(other.stopped) == repr(left.stopped)  # by words: NaN, stopped at the same NaN, is the same stop
     return left.loss == other.loss and same_bits(gradients, other.gradients)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mlnn.agreement.batch import Whole, whole_batches
-from mlnn.agreement.differences import BELOW, DOUBLE, ULPS, Both, explained, lower, rounding, see_both
+from mlnn.agreement.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
 from mlnn.agreement.domain import ALL, Interval, find_domain, flat_outside, is_wide, judged_rows, meet
 from mlnn.agreement.grid import Curves, Grid, make_grid, one_batch
 from mlnn.agreement.reduction import drawn_batch
@@ -131,11 +131,11 @@ def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dt
     judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
     if not bool(judged.any()):
         return Part("undecided")
-    real = _where_largest(both.grid, torch.where(judged & ~rounding(fine, coarse), fine, 0.0))
+    real = _where_largest(both.grid, torch.where(judged & ~both.rounding(fine, coarse), fine, 0.0))
     if real.size > BELOW * eps or (real.size and dtype == DOUBLE):
         return real
     if low == dtype and not is_wide(domain):  # float64 agrees; does the working precision?
-        rough = _where_largest(both.grid, torch.where(judged & ~explained(fine, coarse, low), coarse, 0.0))
+        rough = _where_largest(both.grid, torch.where(judged & ~both.explained(fine, coarse, low), coarse, 0.0))
         if rough.size:
             return rough
     offset, moved = abs(both.factor - 1), float(torch.as_tensor(both.shift).abs().max()) if pick == 0 else 0.0
