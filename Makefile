@@ -23,7 +23,7 @@ run: $(STAMP)
 
 test: $(STAMP)
 	@echo "running the tests"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check
