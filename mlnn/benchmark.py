@@ -32,7 +32,7 @@ ROWS, FEATURES, BATCH = 77, 5, 16  # four full batches and one of 13 rows to an 
 ARCHITECTURES: dict[str, Callable[..., torch.nn.Module]] = {
     "node": Logistic,
     "tanh2": partial(MLP, depth=2, width=8, activation="tanh"),
-    "relu4": partial(MLP, depth=4, width=8, activation="relu", norm="layer", residual=True),
+    "relu4": partial(MLP, depth=4, width=8, activation="relu", norm="layer"),
 }
 OPTIMIZERS: dict[str, tuple[Callable[..., torch.optim.Optimizer], dict[str, Any]]] = {
     "sgd": (torch.optim.SGD, {"lr": 0.1}),

@@ -90,6 +90,13 @@ def test_an_equal_pair_declared_faulty_is_a_miss() -> None:
     assert row["resolution"] < 1e-6
 
 
+@pytest.mark.parametrize("architecture", benchmark.ARCHITECTURES)
+def test_training_does_not_diverge_on_squared_error(architecture) -> None:
+    """A diverging run says nothing of the pair; half the squared error must then train on as well."""
+    row = run_cell(Cell(BY_NAME["real: Gaussian NLL"], architecture, "sgd", "float32"))
+    assert row["relation"] == "scaled", row["sentence"]
+
+
 def test_a_comparison_that_raises_costs_only_its_own_row() -> None:
     def refuses(*_: torch.Tensor) -> torch.Tensor:
         raise ValueError("no thanks")

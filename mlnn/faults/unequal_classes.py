@@ -131,7 +131,7 @@ PAIRS = (
     _classes("partition detached", partition_detached, "partition function taken for a constant"),
     _classes("focal γ=0.1", focal, "focal loss with a small γ", size=0.1),
     _classes("temperature 1.001", temperature, "calibration left in", size=1e-3),
-    _classes("clip 1e-7", clipped, "probabilities clipped, as some frameworks do", safe=(-16.2, 16.2)),
+    _classes("clip 1e-7", clipped, "probabilities clipped, as some frameworks do", safe=(-8.1, 8.1)),
     *(_classes(f"epsilon in log {s:g}", partial(with_epsilon, size=s), "log(p + ε)", size=s, relations=FAINT)
       for s in (1e-4, 1e-10)),
     *(_classes(f"label smoothing {s:g}", partial(F.cross_entropy, label_smoothing=s), "a regulariser left on", size=s,

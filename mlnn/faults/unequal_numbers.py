@@ -167,8 +167,10 @@ COUNTS = (
     _counts("log epsilon 1e-6", poisson_log_epsilon, "log(μ + ε)", size=1e-6, relations=FAINT),
     _counts("exposure forgotten", exposure_forgotten, "an offset in one term only"),
     _counts("squared error on the mean", squared_counts, "least squares for counts"),
-    _counts("θ 2.6", partial(binomial_other, theta=2.6), "another dispersion", negative_binomial),
-    _counts("θ 2.5001", partial(binomial_other, theta=2.5001), "a rounded dispersion", negative_binomial, size=4e-5),
+    _counts("dispersion 2.6", partial(binomial_other, theta=2.6), "another dispersion", negative_binomial),
+    _counts(
+        "dispersion 2.5001", partial(binomial_other, theta=2.5001), "a rounded dispersion", negative_binomial, size=4e-5
+    ),
     _counts("negative binomial for Poisson", negative_binomial, "overdispersion switched on"),
     _counts("mean of micro-batch means", partial(reductions.mean_of_means, poisson_hand), "accumulation by chunks"),
 )

@@ -84,14 +84,14 @@ def smallest(rows: Rows) -> Listing:
 
 
 def resolutions(rows: Rows) -> Listing:
-    """Per dtype, the resolution that the verdicts stated: median and worst over the runs that had one."""
+    """Per dtype, the resolution that the verdicts on equal pairs stated: median and worst over the runs that had one."""
     lines = []
-    for dtype in sorted({row["dtype"] for row in rows}):
-        own = [row for row in rows if row["dtype"] == dtype]
+    for dtype in sorted({row["dtype"] for row in rows if row["kind"] == "equal"}):
+        own = [row for row in rows if row["dtype"] == dtype and row["kind"] == "equal"]
         stated = [row["resolution"] for row in own if row["resolution"] is not None]
         both = (f"{median(stated):.1e}", f"{max(stated):.1e}") if stated else ("–", "–")
         lines.append((dtype, str(len(own)), str(len(stated)), *both))
-    return Listing("Resolution stated", ("dtype", "runs", "with one", "median", "worst"), lines)
+    return Listing("Resolution stated for equal pairs", ("dtype", "runs", "with one", "median", "worst"), lines)
 
 
 def _family(name: str) -> str:
