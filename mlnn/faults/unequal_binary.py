@@ -116,6 +116,12 @@ def logs_clamped(z: Tensor, y: Tensor) -> Tensor:
     return -(y * torch.log(p).clamp_min(-100) + (1 - y) * torch.log(1 - p).clamp_min(-100))
 
 
+def far_branch_wrong(z: Tensor, y: Tensor, form: Function) -> Tensor:
+    """4 % too large beyond 17, where the textbook form has lost float32 but not float64."""
+    value = form(z, y)
+    return torch.where(z > 17, 1.04 * value, value)
+
+
 def exponential_overflows(z: Tensor, y: Tensor) -> Tensor:
     return torch.log(1 + torch.exp(z)) - y * z
 
@@ -190,6 +196,8 @@ PAIRS = (
     _binary("quick exponential", quick_exponential, "fast-math kernel, float32 only", size=1e-3, dtypes=("float32",)),
     _binary("softplus in float64", softplus, "F.softplus is z above 20: 2e-9 off", size=2e-9, safe=(-INF, 20.0),
             dtypes=("float64",)),
+    *(_binary(f"far branch, {name}", partial(far_branch_wrong, form=form), "asymptotic branch with a wrong coefficient",
+              safe=(-INF, 17.0), dtypes=("float64",)) for name, form in (("stable", log1p), ("textbook", bernoulli_nll_naive))),
     _binary("relu at exactly 0", relu_form, "slope 0, not ½, at z = 0: zero-initialised heads", safe=(0.0, 0.0)),
     _binary("where's other branch, float32", other_branch_overflows, "inf · 0 = NaN in the gradient", safe=(-88.8, 88.8),
             dtypes=("float32",)),
