@@ -39,7 +39,7 @@ def train(settings: dict) -> None:
         run.write_json("about.json", about | {"stopped": vars(lane.stopped) if lane.stopped else None})
         run.write_text("report.html", train_page(curve, about))
 
-    show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} nats per row after {len(curve['loss'])} steps")
+    show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(about["likelihood"]))
     if lane.stopped:
         where = "" if lane.stopped.row is None else f" in row {lane.stopped.row} (raw output {lane.stopped.output!r})"

@@ -47,7 +47,9 @@ class AsymmetricLaplace:
     def nll(self, output: Tensor, target: Real) -> Tensor:
         """max(τ(y−f), (τ−1)(y−f)) − log τ(1−τ), nats per row; (n,), (n,) to (n,)."""
         residual = target - output
-        return torch.maximum(self.tau * residual, (self.tau - 1) * residual) - math.log(self.tau * (1 - self.tau))
+        # |r| times the slope of its side: at the kink the gradient is then 0, as that of a sum of two relus.
+        slope = 0.5 + (self.tau - 0.5) * residual.detach().sign()
+        return residual.abs() * slope - math.log(self.tau * (1 - self.tau))
 
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = f + (1−2τ)/τ(1−τ): the raw output is the quantile, not the mean; (n,) to (n,)."""
@@ -73,8 +75,8 @@ class FlatToppedLaplace:
 
     def nll(self, output: Tensor, target: Real) -> Tensor:
         """max(|y−f|−ε, 0) + log(2+2ε), nats per row; (n,), (n,) to (n,)."""
-        beyond = (target - output).abs() - self.epsilon
-        return beyond.clamp(min=0) + math.log(2 + 2 * self.epsilon)
+        # `relu` and not `clamp`, which would pass the gradient 1 at the kink itself.
+        return torch.relu((target - output).abs() - self.epsilon) + math.log(2 + 2 * self.epsilon)
 
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = f; (n,) to (n,)."""

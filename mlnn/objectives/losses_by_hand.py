@@ -19,7 +19,7 @@ def pinball(output: Tensor, target: Real, tau: float = 0.5) -> Tensor:
     """
     fraction("tau", tau)
     residual = target - output
-    return tau * residual.clamp(min=0) + (1 - tau) * (-residual).clamp(min=0)
+    return tau * torch.relu(residual) + (1 - tau) * torch.relu(-residual)
 
 
 def log_cosh(output: Tensor, target: Real) -> Tensor:
@@ -30,7 +30,8 @@ def log_cosh(output: Tensor, target: Real) -> Tensor:
 
 def epsilon_insensitive(output: Tensor, target: Real, epsilon: float = 0.1) -> Tensor:
     """max(|f−y|−ε, 0), support-vector regression; (n,), (n,) to (n,). Flat-topped Laplace, s = 1, c = log(2+2ε)."""
-    return torch.relu((output - target).abs() - positive("epsilon", epsilon))
+    size = (output - target).abs()
+    return torch.where(size > positive("epsilon", epsilon), size - epsilon, torch.zeros_like(size))
 
 
 def cosine(output: Tensor, target: Real) -> Tensor:

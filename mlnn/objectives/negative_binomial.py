@@ -19,11 +19,12 @@ class NegativeBinomial:
         self.theta = positive("theta", theta)
 
     def nll(self, output: Tensor, target: Counts) -> Tensor:
-        """(y+θ) log(1 + e^f/θ) − y (f − log θ) − log[Γ(y+θ)/(Γ(θ) y!)], nats per row; (n,), (n,) to (n,). No overflow."""
+        """θ log(1 + μ/θ) + y log(1 + θ/μ) − log[Γ(y+θ)/(Γ(θ) y!)], nats per row; (n,), (n,) to (n,). No overflow."""
         odds = output - math.log(self.theta)  # log(μ/θ)
-        log_one_plus = torch.maximum(odds, torch.zeros_like(odds)) + torch.log1p(torch.exp(-odds.abs()))
+        near = torch.log1p(torch.exp(-odds.abs()))
+        up, down = (near + torch.maximum(side, torch.zeros_like(side)) for side in (odds, -odds))
         ways = torch.lgamma(target + self.theta) - math.lgamma(self.theta) - torch.lgamma(target + 1)
-        return (target + self.theta) * log_one_plus - target * odds - ways
+        return self.theta * up + target * down - ways
 
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = e^f; (n,) to (n,)."""

@@ -1,9 +1,21 @@
 """The Bernoulli likelihood with the probit link."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from mlnn.objectives.signature import Binary
+
+
+def log_ndtr(z: Tensor) -> Tensor:
+    """log Φ(z) with a gradient that lasts; (n,) to (n,).
+
+    `torch.special.log_ndtr` takes its gradient as e^(−z²/2 − log Φ(z)), which cancels: 4 % off at z = −1000 in float32.
+    """
+    left, right = -z.clamp(max=0) / math.sqrt(2), z.clamp(min=0) / math.sqrt(2)
+    below = torch.log(0.5 * torch.special.erfcx(left)) - left**2
+    return torch.where(z < 0, below, torch.log1p(-0.5 * torch.erfc(right)))
 
 
 class BernoulliProbit:
@@ -13,9 +25,8 @@ class BernoulliProbit:
     """
 
     def nll(self, output: Tensor, target: Binary) -> Tensor:
-        """−y log Φ(z) − (1−y) log Φ(−z), nats per row; (n,), (n,) to (n,). Stable for |z| up to about 1e150 in float64."""
-        log_p, log_q = torch.special.log_ndtr(output), torch.special.log_ndtr(-output)
-        return -(target * log_p + (1 - target) * log_q)
+        """−y log Φ(z) − (1−y) log Φ(−z), nats per row; (n,), (n,) to (n,). No overflow below |z| = 1e19."""
+        return -(target * log_ndtr(output) + (1 - target) * log_ndtr(-output))
 
     def mean(self, output: Tensor) -> Tensor:
         """E[y | z] = Φ(z); (n,) to (n,)."""
