@@ -12,7 +12,7 @@ from scipy.integrate import quad
 from torch import Tensor
 
 from mlnn import objectives as o
-from mlnn.errors import ConfigError
+from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import PARTNERS, Objective, likelihood_of
 from mlnn.targets import TargetSpace
 
@@ -174,3 +174,12 @@ def test_every_pair_names_a_relation_that_is_tested() -> None:
         likelihood = likelihood_of(build(right))
         assert (left, type(likelihood)) in tested, path.name
         assert path.stem == "bernoulli" or ("NLL = " in text and "Data that fit: " in text), path.name
+
+
+def test_an_objective_that_is_not_there_is_answered_with_the_nearest_few() -> None:
+    names = [path.stem for path in (CONFIGS / "objective").glob("*.yaml")]
+    message = unknown("objective", "poison", names)
+    assert "Did you mean 'poisson'?" in message
+    assert f"({len(names)} in all)" in message
+    assert len(message) < 300
+    assert "Choices: a, b" in unknown("objective", "x", ["b", "a"])

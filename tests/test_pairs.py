@@ -44,13 +44,10 @@ def test_a_pair_gives_the_relation_it_states(pair: str) -> None:
     found = read_run("here")
     assert found.verdict is not None
     assert found.verdict["relation"] in relations, found.verdict["sentence"]
-    for side in ("left", "right"):
-        own = [word.replace(f"{side}.", "objective.") for word in shared if word.startswith(f"{side}.")]
-        rest = [word for word in shared if not word.startswith(("left.", "right."))]
-        name = found.verdict["about"][side]
-        done = command("train", f"objective={name}", *rest, *own, f"out={side}")
-        assert (done.code, done.err) == (0, "")
-        assert read_run(side).about["likelihood"]["rows"] > 0
+    own = [word.replace("left.", "objective.") for word in shared if not word.startswith("right.")]
+    done = command("train", f"objective={found.verdict['about']['left']}", *own, "out=left")
+    assert (done.code, done.err) == (0, "")
+    assert read_run("left").about["likelihood"]["rows"] > 0
 
 
 def test_a_pair_whose_arguments_differ_is_found_out() -> None:
@@ -59,10 +56,10 @@ def test_a_pair_whose_arguments_differ_is_found_out() -> None:
     assert read_run("here").verdict["relation"] == "different"
 
 
-@pytest.mark.parametrize("pair", ["categorical", "normal_learned_variance", "poisson"])
-def test_pairs_of_other_target_spaces_grow(pair: str) -> None:
-    write(Path(), {"conf/ladder/two.yaml": "one: [model.depth=1]\ntwo: [model.depth=2]\n"})
+@pytest.mark.parametrize("pair", ["categorical", "normal_learned_variance"])
+def test_pairs_with_several_outputs_grow(pair: str) -> None:
+    write(Path(), {"conf/ladder/two.yaml": "two: [model.depth=2]\n"})
     words = (*PAIRS[pair][0], "steps=3", "batch_size=16", "null_twins=0", "seeds=[0]", "jobs=1", "out=here")
     done = command("growth", "--config-dir", "conf", f"pair={pair}", "ladder=two", *words)
     assert (done.code, done.err) == (0, "")
-    assert len(Path("here/growth.csv").read_text(encoding="utf-8").splitlines()) == 3
+    assert len(Path("here/growth.csv").read_text(encoding="utf-8").splitlines()) == 2

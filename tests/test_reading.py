@@ -11,9 +11,13 @@ from app_cases import assert_short, command
 from objective_cases import batch
 from torch import Tensor, nn
 
+import mlnn
 from mlnn import objectives as o
+from mlnn.data import from_arrays
+from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Reading, read_likelihood
 from mlnn.targets import TargetSpace
+from mlnn.testing import assert_same_objective
 
 f64 = torch.float64
 LINE = nn.Linear(1, 1)
@@ -86,6 +90,13 @@ def test_a_caveat_is_there_where_it_belongs(word: str, module: nn.Module, z: lis
     assert "presume the maximum" in plain.caveats[0]
 
 
+def test_nan_stays_nan_and_is_said() -> None:
+    found = read(o.Bernoulli(), "binary", torch.tensor([math.nan, 0.0]), torch.tensor([0.0, 1.0]))
+    assert math.isnan(found.geometric_mean)
+    assert math.isnan(found.log_likelihood)
+    assert "some rows have no finite likelihood" in found.caveats
+
+
 def test_a_loss_without_a_likelihood_is_not_read() -> None:
     z, y = batch(TargetSpace("binary"), f64)
     assert read_likelihood(Objective.of(o.hinge, TargetSpace("binary")), LINE, z, y) is None
@@ -114,6 +125,16 @@ def test_training_reports_the_likelihood_of_all_its_rows() -> None:
     assert found["parameters"] == 4
     assert set(found) == {field.name for field in dataclasses.fields(Reading)}
     assert about(*words, "objective=hinge") is None
+
+
+def test_the_pytest_gate_builds_a_model_with_the_outputs_that_are_read() -> None:
+    found = assert_same_objective(o.gaussian_nll, o.NormalLearnedVariance(), "real", "shifted", domain=(-13, 13))
+    assert found.relation == "shifted"
+    with pytest.raises(ConfigError, match="left reads 2 raw outputs per row and right 1"):
+        mlnn.compare(
+            lambda: nn.Linear(1, 2), o.gaussian_nll, o.mse, from_arrays(Y, Y, "real"),
+            optimizer=torch.optim.SGD, steps=1, batch_size=2,
+        )  # fmt: skip
 
 
 def test_data_of_another_target_space_end_with_2() -> None:

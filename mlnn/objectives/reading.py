@@ -60,7 +60,7 @@ def score(name: str, nll: Tensor, least: Tensor, parameters: int) -> Reading:
         rows=rows,
         log_likelihood=total,
         per_row=total / rows,
-        geometric_mean=math.exp(total / rows) if total / rows < 709 else math.inf,
+        geometric_mean=math.inf if total / rows > 709 else math.exp(total / rows),
         deviance=2 * (saturated - total) if math.isfinite(saturated) else None,
         parameters=parameters,
         aic=2 * parameters - 2 * total,
