@@ -8,16 +8,16 @@ from mlnn import app
 def train(settings: dict) -> None:
     from mlnn import settings as build
     from mlnn.environment import environment
-    from mlnn.report.console import paths, progress, show
+    from mlnn.report.console import likelihood_table, paths, progress, show
     from mlnn.report.page import train_page
     from mlnn.runs import TraceWriter, new_run, read_trace
-    from mlnn.training import LaneRecipe
+    from mlnn.training import LaneRecipe, lane_likelihood
     from mlnn.training import train as train_lane
 
     build.pin_threads(settings)
-    recipe = build.recipe(settings)
-    targets = recipe.dataset.targets
-    objective = build.objective(settings["objective"], settings, targets, "objective", settings["outputs"])
+    data = build.dataset(settings)
+    objective = build.objective(settings["objective"], settings, data.targets, "objective", settings["outputs"])
+    recipe = build.recipe(settings, data, objective.targets.outputs)
     names = settings["names"]
     about = {
         "objective": objective.name,
@@ -31,14 +31,16 @@ def train(settings: dict) -> None:
     with new_run(settings["out"], "train", settings["overwrite"]) as run:
         with progress("training") as advance, closing(TraceWriter(run.path("trace.csv"))) as trace:
             lane = train_lane(recipe, LaneRecipe(objective, build.optimizer_factory(settings)), trace.append, advance)
-        curve = read_trace(run.path("trace.csv"))
+        curve, reading = read_trace(run.path("trace.csv")), lane_likelihood(recipe, lane)
+        about |= {"likelihood": reading.to_dict() if reading else None}
         run.write_text("config.yaml", settings["config"])
         run.write_json("environment.json", environment())
         run.write_json("data.json", recipe.dataset.to_dict())
         run.write_json("about.json", about | {"stopped": vars(lane.stopped) if lane.stopped else None})
         run.write_text("report.html", train_page(curve, about))
 
-    show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} nats per row after {len(curve['loss'])} steps")
+    show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
+    show(likelihood_table(about["likelihood"]))
     if lane.stopped:
         where = "" if lane.stopped.row is None else f" in row {lane.stopped.row} (raw output {lane.stopped.output!r})"
         show(f"stopped: {lane.stopped.what} not finite at step {lane.stopped.step}{where}")

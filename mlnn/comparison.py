@@ -143,7 +143,13 @@ def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) ->
 
 
 def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, progress: Progress | None) -> Comparison:
-    probed = probe(left.objective, right.objective, recipe.dataset.targets, recipe.dtype)
+    targets = left.objective.targets
+    if right.objective.targets.outputs != targets.outputs:
+        raise ConfigError(
+            f"left reads {targets.outputs} raw outputs per row and right {right.objective.targets.outputs};"
+            " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
+        )
+    probed = probe(left.objective, right.objective, targets, recipe.dtype)
     with ExitStack() as stack:  # a run that raises leaves no folder behind
         path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlnn-"))) / "trace.csv"
         # Lanes reseed the global stream at every step; the caller's stays as it was.

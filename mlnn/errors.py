@@ -37,9 +37,14 @@ class RunFolderError(MlnnError):
     exit_code = 5
 
 
+MOST_CHOICES = 24  # listed in full; of a longer list the nearest few
+
+
 def unknown(what: str, name: str, choices: Iterable[str]) -> str:
-    """Sentence for an unknown name: the nearest valid one, then the choices in full."""
+    """Sentence for an unknown name: the nearest valid one, then the choices, of a long list the nearest few."""
     names = sorted(choices)
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
+    if len(names) > MOST_CHOICES:
+        names = [*sorted(difflib.get_close_matches(name, names, n=8, cutoff=0)), f"… ({len(names)} in all)"]
     return f"unknown {what} '{name}'.{hint} Choices: {', '.join(names) or 'none'}"

@@ -34,10 +34,12 @@ def dataset(settings: Settings) -> Dataset:
     return made
 
 
-def model_factory(holder: Settings, data: Dataset, settings: Settings, where: str = "model") -> Callable[[], nn.Module]:
-    """A factory () → module for the shapes of `data`; the module is drawn when it is called, after seeding."""
+def model_factory(
+    holder: Settings, data: Dataset, outputs: int, settings: Settings, where: str = "model"
+) -> Callable[[], nn.Module]:
+    """A factory () → module from rows of `data` to raw outputs; the module is drawn when it is called, after seeding."""
     node = dict(holder["model"]) | {"_partial_": True}
-    return partial(instantiate(node, settings["trust"], where), data.input_shape, data.targets.outputs)
+    return partial(instantiate(node, settings["trust"], where), data.input_shape, outputs)
 
 
 def optimizer_factory(
@@ -61,23 +63,23 @@ def lane(side: str, settings: Settings, data: Dataset) -> LaneRecipe:
     inner = {key: value for key, value in node.items() if key not in LANE_KEYS}
     if "_target_" not in inner:
         raise ConfigError(f"{side}: no objective; choose one with pair=… or objective@{side}=…")
+    own = objective(inner, settings, data.targets, side, node["outputs"])
     return LaneRecipe(
-        objective(inner, settings, data.targets, side, node["outputs"]),
+        own,
         optimizer_factory(settings, node["optimizer"]),
         node["accumulate"],
         node["compile"],
         None if node["autocast"] is None else parse_dtype(node["autocast"]),
-        model_factory(node, data, settings, f"{side}.model") if node["model"] else None,
+        model_factory(node, data, own.targets.outputs, settings, f"{side}.model") if node["model"] else None,
         resolve(node["mapping"], settings["trust"], f"{side}.mapping") if node["mapping"] else None,
     )
 
 
-def recipe(settings: Settings) -> Recipe:
-    """What all lanes share."""
-    data = dataset(settings)
+def recipe(settings: Settings, data: Dataset, outputs: int) -> Recipe:
+    """What all lanes share; `outputs`: raw outputs per row that the objective reads."""
     return Recipe(
         data,
-        model_factory(settings, data, settings),
+        model_factory(settings, data, outputs, settings),
         settings["steps"],
         settings["batch_size"],
         parse_dtype(settings["dtype"]),
@@ -89,8 +91,9 @@ def recipe(settings: Settings) -> Recipe:
 def run_comparison(settings: Settings, progress: Callable[[int, int], None] | None = None) -> Comparison:
     """`mlnn.compare` as the settings describe it."""
     pin_threads(settings)
-    shared = recipe(settings)
-    left, right = (lane(side, settings, shared.dataset) for side in ("left", "right"))
+    data = dataset(settings)
+    left, right = (lane(side, settings, data) for side in ("left", "right"))
+    shared = recipe(settings, data, left.objective.targets.outputs)
     names = {"model": settings["names"].get("model"), "data": settings["names"].get("data")}
     return compare(
         shared.model, left, right, shared.dataset, optimizer=left.optimizer, steps=shared.steps,

@@ -13,10 +13,14 @@ KINDS = ("binary", "classes", "real", "counts", "positive", "unit")
 
 @dataclass(frozen=True)
 class TargetSpace:
-    """A target space: `binary` {0, 1}, `classes(K)` {0 … K−1}, `real`, `counts` {0, 1, …}, `positive` (0, ∞), `unit` [0, 1]."""
+    """A target space: `binary` {0, 1}, `classes(K)` {0 … K−1}, `real`, `counts` {0, 1, …}, `positive` (0, ∞), `unit` [0, 1].
+
+    `raw`: raw outputs per row where an objective reads more than the space itself needs (a mean and a variance).
+    """
 
     kind: str
     classes: int | None = None
+    raw: int | None = None
 
     @classmethod
     def parse(cls, text: "str | TargetSpace") -> "TargetSpace":
@@ -37,7 +41,7 @@ class TargetSpace:
     @property
     def outputs(self) -> int:
         """Raw outputs per row that a model needs for this space."""
-        return self.classes or 1
+        return self.raw or self.classes or 1
 
     def cast(self, y: Tensor) -> Tensor:
         """Targets as they are stored: int64 for classes, float64 otherwise."""

@@ -47,13 +47,14 @@ def assert_same_objective(
     """
     check_require(require)
     space = TargetSpace.parse(targets)
+    reads = Objective.of(left, space, outputs if isinstance(outputs, str) else outputs[0]).targets.outputs
     x = torch.randn(ROWS, FEATURES, generator=generator(seed, "data"), dtype=torch.float64)
     _, y = drawn_batch(space, ROWS)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other, and change bits
     try:
         found = compare(
-            partial(_network, space.outputs), left, right, from_arrays(x, y, space),
+            partial(_network, reads), left, right, from_arrays(x, y, space),
             optimizer=partial(torch.optim.SGD, lr=0.1), steps=STEPS, batch_size=BATCH, dtype=dtype, seed=seed,
             outputs=outputs, null_twins=0,
         ).verdict  # fmt: skip

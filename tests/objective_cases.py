@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlnn.objectives import Objective, bernoulli_nll_log1p
+from mlnn.objectives.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.trust import instantiate
 
@@ -18,9 +19,33 @@ BINARY = TargetSpace("binary")
 Function = Callable[[Tensor, Tensor], Tensor]
 
 
-def build(config: str) -> Objective:
-    """What the app does: instantiate the YAML and wrap it."""
-    return Objective.of(instantiate(OmegaConf.to_container(OmegaConf.load(CONFIGS[config]))), BINARY)
+def build(config: str, targets: TargetSpace | None = None) -> Objective:
+    """What the app does: instantiate the YAML and wrap it, for the target space that its signature puts first."""
+    made = instantiate(OmegaConf.to_container(OmegaConf.load(CONFIGS[config])))
+    return Objective.of(made, targets or space_of(made))
+
+
+def space_of(made: object) -> TargetSpace:
+    kinds = spaces(getattr(made, "nll", made))
+    assert kinds, f"{made} does not say which targets it takes"
+    return TargetSpace(kinds[0], 4 if kinds[0] == "classes" else None)
+
+
+def batch(targets: TargetSpace, dtype: torch.dtype, rows: int = 37, scale: float = 2.0) -> tuple[Tensor, Tensor]:
+    """Raw outputs N(0, scale²), (n,) or (n, m), and targets of a space, none of them on a boundary of it."""
+    draws = torch.Generator().manual_seed(0)
+    shape = (rows, targets.outputs) if targets.outputs > 1 else (rows,)
+    z = scale * torch.randn(shape, generator=draws, dtype=torch.float64)
+    u = 0.02 + 0.96 * torch.rand(rows, generator=draws, dtype=torch.float64)
+    y = {
+        "binary": (u < 0.5).double(),
+        "classes": (u * (targets.classes or 0)).long(),
+        "real": 6 * u - 3,
+        "counts": (9 * u).floor(),
+        "positive": 5 * u,
+        "unit": u,
+    }[targets.kind]
+    return z.to(dtype), y if y.dtype == torch.int64 else y.to(dtype)
 
 
 def binary(function: object, **options: str) -> Objective:

@@ -15,13 +15,30 @@ CONFIGS = sorted((Path(__file__).parent.parent / "configs" / "data").glob("*.yam
 ROWS = {  # rows in all, shape of one row
     "breast_cancer": (569, (30,)),
     "breast_cancer_mean": (569, (10,)),
+    "cpunish": (17, (6,)),
+    "diabetes": (442, (10,)),
+    "digits": (1797, (1, 8, 8)),
     "digits_3_vs_8": (357, (1, 8, 8)),
     "digits_parity": (1797, (1, 8, 8)),
+    "iris": (150, (4,)),
     "iris_pair": (100, (4,)),
+    "longley": (16, (6,)),
+    "randhie": (20190, (9,)),
     "spector": (32, (3,)),
     "synthetic": (512, (4,)),
     "two_moons": (512, (2,)),
+    "wine": (178, (13,)),
 }
+WHOLE = ("cpunish", "longley", "spector")  # small or classical: by default no row is held out
+SPACES = {
+    "cpunish": "counts",
+    "diabetes": "real",
+    "digits": "classes(10)",
+    "iris": "classes(3)",
+    "longley": "real",
+    "randhie": "counts",
+    "wine": "classes(3)",
+}  # the others are binary
 
 
 def load(name, **changes):
@@ -43,26 +60,28 @@ def test_every_config_is_tested():
 def test_config_loads(name):
     data = load(name)
     rows, shape = ROWS[name]
-    held = 0 if name == "spector" else round(rows * 0.2)
+    held = 0 if name in WHOLE else round(rows * 0.2)
     assert isinstance(data, Dataset)
-    assert data.x.dtype == data.y.dtype == data.x_held_out.dtype == data.y_held_out.dtype == torch.float64
+    assert data.x.dtype == data.x_held_out.dtype == torch.float64
+    assert data.y.dtype == data.y_held_out.dtype == (torch.int64 if data.targets.kind == "classes" else torch.float64)
     assert tuple(data.x.shape) == (rows - held, *shape)
     assert data.input_shape == shape
     assert tuple(data.y.shape) == (rows - held,)
     assert tuple(data.x_held_out.shape) == (held, *shape)
     assert tuple(data.y_held_out.shape) == (held,)
-    assert str(data.targets) == "binary"
+    assert str(data.targets) == SPACES.get(name, "binary")
     assert not data.features or len(data.features) == shape[0]
     assert data.to_dict()["held_out"] == held
     assert load(name).fingerprint() == data.fingerprint()
-    # Another seed holds other rows out, or draws others; Spector keeps all of them and so does not change.
-    assert (load(name, seed=1).fingerprint() == data.fingerprint()) == (name == "spector")
+    # Another seed holds other rows out, or draws others; where all are kept nothing changes.
+    assert (load(name, seed=1).fingerprint() == data.fingerprint()) == (name in WHOLE)
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_held_out_rows_are_the_rest(name):
-    whole = load(name, standardize=False, held_out=0.0)
-    split = load(name, standardize=False, held_out=0.25)
+    own_units = {"standardize": False} | ({"standardize_target": False} if name == "diabetes" else {})
+    whole = load(name, **own_units, held_out=0.0)
+    split = load(name, **own_units, held_out=0.25)
     assert len(split.x_held_out) == round(0.25 * len(whole))
     parts = [(whole.x, whole.y), (split.x, split.y), (split.x_held_out, split.y_held_out)]
     original, train, held = (torch.cat([x.flatten(1), y[:, None]], 1).tolist() for x, y in parts)
@@ -97,6 +116,32 @@ def test_values_of_known_data_sets():
     assert load("breast_cancer", held_out=0.0).y.sum() == 357
     assert load("iris_pair", held_out=0.0).y.sum() == 50
     assert load("two_moons", held_out=0.0).y.sum() == 256
+
+
+def test_values_of_known_classes_numbers_and_counts():
+    assert load("digits", held_out=0.0).y.bincount().tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert load("iris", held_out=0.0).y.bincount().tolist() == [50, 50, 50]
+    assert load("wine", held_out=0.0).y.bincount().tolist() == [59, 71, 48]
+    longley = load("longley")
+    assert longley.features == ("GNPDEFL", "GNP", "UNEMP", "ARMED", "POP", "YEAR")
+    assert longley.x[0].tolist() == [83.0, 234289.0, 2356.0, 1590.0, 107608.0, 1947.0]
+    assert longley.y[0] == 60323
+    assert load("cpunish").y.sum() == 74
+    visits = load("randhie", held_out=0.0).y
+    assert (visits.sum(), visits.max(), (visits == 0).sum()) == (57752, 77, 6308)
+
+
+@pytest.mark.parametrize("name", ["diabetes", "longley"])
+def test_a_standardised_target_can_be_put_back(name):
+    raw = load(name, standardize_target=False, held_out=0.25)
+    data = load(name, standardize_target=True, held_out=0.25)
+    mean, scale = data.notes["target_mean"], data.notes["target_scale"]
+    torch.testing.assert_close(data.y * scale + mean, raw.y)
+    torch.testing.assert_close(data.y_held_out * scale + mean, raw.y_held_out)
+    assert abs(float(data.y.mean())) < 1e-12
+    assert float(data.y.std(correction=0)) == pytest.approx(1)
+    assert abs(float(data.y_held_out.mean())) > 1e-3, "held-out rows took no part"
+    assert "target_mean" not in raw.notes
 
 
 def test_split_depends_on_the_seed_only():

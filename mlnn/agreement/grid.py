@@ -46,13 +46,15 @@ class Grid:
 def make_grid(targets: TargetSpace) -> Grid:
     """Single output: z itself. K outputs: strength × direction, for one corner and two drawn directions of largest entry 1."""
     strength = torch.tensor(STRENGTHS, dtype=torch.float64)
-    if targets.kind != "classes":
-        return Grid(strength, strength, torch.tensor(TARGETS[targets.kind], dtype=torch.float64))
+    numbers = torch.tensor(TARGETS.get(targets.kind, ()), dtype=torch.float64)
     count = targets.outputs
+    if count == 1:
+        return Grid(strength, strength, numbers)
     drawn = torch.randn(DIRECTIONS - 1, count, generator=generator(0, "probe"), dtype=torch.float64)
     directions = torch.cat([torch.eye(count, dtype=torch.float64)[:1], drawn / drawn.abs().amax(1, keepdim=True)])
     output = (strength[:, None, None] * directions).reshape(-1, count)
-    return Grid(strength.repeat_interleave(DIRECTIONS), output, torch.arange(count)[: min(count, 4)])
+    target = torch.arange(count)[:4] if targets.kind == "classes" else numbers
+    return Grid(strength.repeat_interleave(DIRECTIONS), output, target)
 
 
 @dataclass(frozen=True)

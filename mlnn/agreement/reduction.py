@@ -34,7 +34,7 @@ def drawn_batch(targets: TargetSpace, rows: int, scale: float = 1.0) -> tuple[Te
     uniform = torch.rand(rows, generator=draws, dtype=torch.float64)
     target = {
         "binary": (uniform < 0.5).double(),
-        "classes": (uniform * targets.outputs).long(),
+        "classes": (uniform * (targets.classes or 1)).long(),
         "real": 3 * uniform - 1,
         "counts": (6 * uniform).floor(),
         "positive": 0.1 + 3 * uniform,

@@ -2,6 +2,7 @@
 
 from mlnn.data.arrays import from_arrays
 from mlnn.data.bundled import breast_cancer, breast_cancer_mean, digits_3_vs_8, digits_parity, iris_pair, spector
+from mlnn.data.bundled_numbers import cpunish, diabetes, digits, iris, longley, randhie, wine
 from mlnn.data.dataset import Dataset
 from mlnn.data.synthetic import synthetic, two_moons
 from mlnn.data.table import table
@@ -10,12 +11,19 @@ __all__ = [
     "Dataset",
     "breast_cancer",
     "breast_cancer_mean",
+    "cpunish",
+    "diabetes",
+    "digits",
     "digits_3_vs_8",
     "digits_parity",
     "from_arrays",
+    "iris",
     "iris_pair",
+    "longley",
+    "randhie",
     "spector",
     "synthetic",
     "table",
     "two_moons",
+    "wine",
 ]

@@ -6,16 +6,117 @@ from mlnn.objectives.bernoulli import (
     bernoulli_nll_log1p,
     bernoulli_nll_naive,
 )
-from mlnn.objectives.losses import bce, bce_with_logits
+from mlnn.objectives.beta import Beta
+from mlnn.objectives.categorical import Categorical
+from mlnn.objectives.gamma import Gamma
+from mlnn.objectives.huber import HuberDensity, HyperbolicSecant
+from mlnn.objectives.laplace import AsymmetricLaplace, FlatToppedLaplace, Laplace
+from mlnn.objectives.losses import (
+    bce,
+    bce_with_logits,
+    cross_entropy,
+    gaussian_nll,
+    huber,
+    kl_divergence,
+    l1,
+    mse,
+    nll_loss,
+    poisson_nll,
+    smooth_l1,
+    soft_margin,
+)
+from mlnn.objectives.losses_by_hand import (
+    cosine,
+    epsilon_insensitive,
+    gamma_loss,
+    log_cosh,
+    negative_binomial_loss,
+    pinball,
+)
+from mlnn.objectives.losses_without_likelihood import (
+    brier,
+    exponential,
+    focal,
+    hinge,
+    label_smoothing,
+    mae_on_sigmoid,
+    multi_margin,
+    squared_hinge,
+    weighted_bce,
+    weighted_cross_entropy,
+)
+from mlnn.objectives.negative_binomial import NegativeBinomial
+from mlnn.objectives.normal import Normal, NormalLearnedVariance
 from mlnn.objectives.objective import LINKS, Objective
+from mlnn.objectives.partners import PARTNERS, Likelihood, likelihood_of
+from mlnn.objectives.poisson import Poisson
+from mlnn.objectives.probit import BernoulliProbit
+from mlnn.objectives.reading import Reading, read_likelihood
+from mlnn.objectives.signature import Binary, Classes, Counts, HardBinary, Positive, Real, TwoOutputs, Unit
+from mlnn.objectives.student_t import StudentT
+from mlnn.objectives.von_mises import VonMises
 
 __all__ = [
     "LINKS",
+    "PARTNERS",
+    "AsymmetricLaplace",
     "Bernoulli",
+    "BernoulliProbit",
+    "Beta",
+    "Binary",
+    "Categorical",
+    "Classes",
+    "Counts",
+    "FlatToppedLaplace",
+    "Gamma",
+    "HardBinary",
+    "HuberDensity",
+    "HyperbolicSecant",
+    "Laplace",
+    "Likelihood",
+    "NegativeBinomial",
+    "Normal",
+    "NormalLearnedVariance",
     "Objective",
+    "Poisson",
+    "Positive",
+    "Reading",
+    "Real",
+    "StudentT",
+    "TwoOutputs",
+    "Unit",
+    "VonMises",
     "bce",
     "bce_with_logits",
     "bernoulli_nll_clipped",
     "bernoulli_nll_log1p",
     "bernoulli_nll_naive",
+    "brier",
+    "cosine",
+    "cross_entropy",
+    "epsilon_insensitive",
+    "exponential",
+    "focal",
+    "gamma_loss",
+    "gaussian_nll",
+    "hinge",
+    "huber",
+    "kl_divergence",
+    "l1",
+    "label_smoothing",
+    "likelihood_of",
+    "log_cosh",
+    "mae_on_sigmoid",
+    "mse",
+    "multi_margin",
+    "negative_binomial_loss",
+    "nll_loss",
+    "pinball",
+    "poisson_nll",
+    "read_likelihood",
+    "smooth_l1",
+    "soft_margin",
+    "squared_hinge",
+    "weighted_bce",
+    "weighted_cross_entropy",
 ]

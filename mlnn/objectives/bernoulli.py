@@ -8,6 +8,8 @@ paper; which one is written decides whether training survives.
 import torch
 from torch import Tensor
 
+from mlnn.objectives.signature import Binary
+
 
 def log_sigmoid(z: Tensor) -> Tensor:
     """log σ(z) = min(z, 0) − log(1 + e^(−|z|)), without overflow; (n,) to (n,)."""
@@ -17,7 +19,7 @@ def log_sigmoid(z: Tensor) -> Tensor:
 class Bernoulli:
     """Bernoulli likelihood with the logit link; nothing is dropped: exp(−nll) is the probability of the target."""
 
-    def nll(self, output: Tensor, target: Tensor) -> Tensor:
+    def nll(self, output: Tensor, target: Binary) -> Tensor:
         """−log P(y | z) = −y log σ(z) − (1−y) log σ(−z), nats per row; (n,), (n,) to (n,)."""
         return -(target * log_sigmoid(output) + (1 - target) * log_sigmoid(-output))
 
@@ -29,7 +31,11 @@ class Bernoulli:
         """One draw of y per row, in the dtype of the output; (n,) to (n,)."""
         return torch.bernoulli(self.mean(output), generator=generator)
 
-    def likelihood(self, output: Tensor, target: Tensor) -> Tensor:
+    def least(self, target: Tensor) -> Tensor:
+        """The smallest nll that any z reaches, the entropy −y log y − (1−y) log(1−y), 0 for hard targets; (n,) to (n,)."""
+        return -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
+
+    def likelihood(self, output: Tensor, target: Binary) -> Tensor:
         """The likelihood of a data set, ∏ p^y (1−p)^(1−y): the product itself, a scalar.
 
         Underflows to 0 for more than about a thousand rows in float64; that is why its logarithm is used.
@@ -38,7 +44,7 @@ class Bernoulli:
         return torch.prod(p**target * (1 - p) ** (1 - target))
 
 
-def bernoulli_nll_log1p(output: Tensor, target: Tensor) -> Tensor:
+def bernoulli_nll_log1p(output: Tensor, target: Binary) -> Tensor:
     """max(z, 0) − y z + log1p(e^(−|z|)), nats per row; (n,), (n,) to (n,). Stable for every z.
 
     `maximum` and not `clamp`: at z = 0 exactly, `clamp` passes the gradient 1 where the two sides' mean, ½, is right.
@@ -46,7 +52,7 @@ def bernoulli_nll_log1p(output: Tensor, target: Tensor) -> Tensor:
     return torch.maximum(output, torch.zeros_like(output)) - target * output + torch.log1p(torch.exp(-output.abs()))
 
 
-def bernoulli_nll_naive(output: Tensor, target: Tensor) -> Tensor:
+def bernoulli_nll_naive(output: Tensor, target: Binary) -> Tensor:
     """−[y log p + (1−y) log(1−p)] with p = σ(z), as the textbook writes it, nats per row; (n,), (n,) to (n,).
 
     NaN as soon as p rounds to y: a correct and confident row ends the training. Kept to show just that.
@@ -55,7 +61,7 @@ def bernoulli_nll_naive(output: Tensor, target: Tensor) -> Tensor:
     return -(target * torch.log(p) + (1 - target) * torch.log(1 - p))
 
 
-def bernoulli_nll_clipped(output: Tensor, target: Tensor, epsilon: float = 1e-7) -> Tensor:
+def bernoulli_nll_clipped(output: Tensor, target: Binary, epsilon: float = 1e-7) -> Tensor:
     """The textbook formula with p held in [epsilon, 1−epsilon], nats per row; (n,), (n,) to (n,).
 
     Never NaN in float32, but its gradient is 0 outside |z| < log(1/epsilon) (16.1 for 1e-7): a confidently wrong row

@@ -1,13 +1,14 @@
 """What an objective is to the rest of mlnn: any callable, given a name, and reduced in one place."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError, unknown
+from mlnn.objectives.signature import raw_outputs, spaces
 from mlnn.targets import TargetSpace
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -26,7 +27,7 @@ class Objective:
     """A callable (output, target) → (n,) or scalar, with what is needed to call it.
 
     `outputs`: "raw", or "probabilities" for a callable that takes σ(z), softmax(z), … (then the link of the target space
-    is applied first).
+    is applied first). `targets`: the target space, with the raw outputs per row that the callable's signature asks for.
     """
 
     name: str
@@ -36,7 +37,10 @@ class Objective:
 
     @classmethod
     def of(cls, given: Any, targets: TargetSpace, outputs: str = "raw", name: str | None = None) -> "Objective":
-        """Wrap a function, an `nn.Module` loss, or a likelihood (anything with `.nll`); raises ConfigError otherwise."""
+        """Wrap a function, an `nn.Module` loss, or a likelihood (anything with `.nll`).
+
+        Raises ConfigError for anything else, and for targets that the callable's signature does not take.
+        """
         if isinstance(given, cls):
             return given
         if outputs not in ("raw", "probabilities"):
@@ -48,7 +52,13 @@ class Objective:
             raise ConfigError(f"objective: {given!r} is neither callable nor a likelihood with .nll(output, target)")
         inner = getattr(given, "func", given)  # a functools.partial carries its function
         own = getattr(inner, "__name__", None) or type(inner).__name__
-        return cls(name or own, function, outputs, targets)
+        takes = spaces(function)
+        if takes is not None and targets.kind not in takes:
+            raise ConfigError(
+                f"objective '{name or own}': takes {' or '.join(takes)} targets, but the data's are '{targets}';"
+                " choose other data or another objective"
+            )
+        return cls(name or own, function, outputs, replace(targets, raw=raw_outputs(function)))
 
     def rows(self, output: Tensor, target: Tensor) -> Tensor:
         """The callable's own answer, (n,) or scalar; raises ConfigError for any other shape."""

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from mlnn.report.evidence import verdict_lines
 from mlnn.report.rungs import rungs
-from mlnn.report.words import badge, facts, number, title
+from mlnn.report.words import badge, facts, likelihood_facts, number, title
 
 
 def show(renderable: RenderableType) -> None:
@@ -55,6 +55,16 @@ def verdict_panel(verdict: Mapping[str, Any], about: Mapping[str, Any]) -> Rende
     if run.plain:
         parts += [Text(), run]
     return Panel(Group(*parts), title=Text(title(about)), title_align="left", border_style=colour, padding=(1, 2))
+
+
+def likelihood_table(reading: Mapping[str, Any] | None) -> Table:
+    """What a trained model's likelihood is, one line per number and caveat; `reading` as `likelihood_facts` takes it."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column()
+    for word, value in likelihood_facts(reading):
+        lines.add_row(Text(word), Text(value))
+    return lines
 
 
 def growth_table(rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -17,7 +17,7 @@ from mlnn.report.probe import probe_figure
 from mlnn.report.rungs import Row, rungs, summary
 from mlnn.report.series import Trace
 from mlnn.report.thin import MOST
-from mlnn.report.words import badge, facts, number, plain, severity, title
+from mlnn.report.words import badge, facts, likelihood_facts, number, plain, severity, title
 
 Picture = dict[str, Any]
 
@@ -154,7 +154,7 @@ def curves_page(
 
 
 def train_page(trace: Trace, about: Mapping[str, Any]) -> str:
-    """The page of one lane on its own: its loss curve, column `loss` (steps,)."""
+    """The page of one lane on its own: its loss curve, column `loss` (steps,), and its likelihood where `about` has it."""
     run = {"name": about.get("objective", "loss"), "trace": trace}
     caption = "A loss in nats per row that is a likelihood's is −log(likelihood) ÷ rows."
     return _render(
@@ -162,5 +162,6 @@ def train_page(trace: Trace, about: Mapping[str, Any]) -> str:
         [trace],
         title=f"Training {about.get('model', 'a model')}",
         facts=facts(about),
+        likelihood=likelihood_facts(about["likelihood"]) if "likelihood" in about else [],
         pictures=picture("Loss", caption, figures.overlay_figure([run])),
     )

@@ -90,3 +90,18 @@ def facts(about: Mapping[str, Any]) -> list[tuple[str, str]]:
         if value is not None:
             found.append((key.replace("_", " "), plain(value)))
     return found
+
+
+def likelihood_facts(reading: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """A likelihood reading (`Reading.to_dict`), as (word, value) pairs; says so where no likelihood is known."""
+    if reading is None:
+        return [("likelihood", "none is known for this objective: exp(−loss) is not read as one")]
+    words = {
+        "likelihood": reading["likelihood"],
+        "log-likelihood": f"{number(reading['log_likelihood'], 7)} nats over {number(reading['rows'])} training rows",
+        "log-likelihood per row": f"{number(reading['per_row'], 7)} nats",
+        "likelihood per row": f"{number(reading['geometric_mean'], 7)} (geometric mean)",
+        "deviance": number(reading["deviance"], 7),
+        "AIC, BIC": f"{number(reading['aic'], 7)}, {number(reading['bic'], 7)} with {number(reading['parameters'])} parameters",
+    }
+    return [*words.items(), *(("caveat", caveat) for caveat in reading["caveats"])]

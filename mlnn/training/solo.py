@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import torch
 
+from mlnn.objectives import Reading, read_likelihood
 from mlnn.training.batches import batches
 from mlnn.training.lane import Lane, initial_model
 from mlnn.training.recipe import LaneRecipe, Recipe
@@ -40,3 +41,10 @@ def train(
                 break
             lane.update()
     return lane
+
+
+def lane_likelihood(recipe: Recipe, lane: Lane) -> Reading | None:
+    """A trained lane's likelihood over all training rows, in evaluation mode; None where the objective has none known."""
+    x, y = recipe.dataset.x.to(recipe.dtype).to(recipe.device), recipe.dataset.y.to(recipe.device)
+    y = y if y.dtype == torch.int64 else y.to(recipe.dtype)
+    return read_likelihood(lane.recipe.objective, lane.module, lane.predict(x), y)

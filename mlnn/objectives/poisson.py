@@ -1,0 +1,29 @@
+"""The Poisson likelihood."""
+
+import torch
+from torch import Tensor
+
+from mlnn.objectives.signature import Counts
+
+
+class Poisson:
+    """P(y | f) = μ^y e^(−μ) / y!, μ = e^f; y in {0, 1, …}. Raw output f: the log of the mean (log link).
+
+    Nothing is dropped: log y! is kept, so that exp(−nll) is the probability of the count. Source: Poisson (1837).
+    """
+
+    def nll(self, output: Tensor, target: Counts) -> Tensor:
+        """e^f − y f + log y!, nats per row; (n,), (n,) to (n,). Overflows with e^f: f > 88 in float32, 709 in float64."""
+        return torch.exp(output) - target * output + torch.lgamma(target + 1)
+
+    def mean(self, output: Tensor) -> Tensor:
+        """E[y | f] = e^f; (n,) to (n,)."""
+        return torch.exp(output)
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One count per row, in the dtype of the output; (n,) to (n,)."""
+        return torch.poisson(self.mean(output), generator=generator)
+
+    def least(self, target: Tensor) -> Tensor:
+        """The smallest nll that any f reaches or comes near, y − y log y + log y!, 0 for y = 0; (n,) to (n,)."""
+        return target - torch.xlogy(target, target) + torch.lgamma(target + 1)

@@ -1,0 +1,92 @@
+"""exp(−loss) read as a likelihood: what a trained model's raw outputs say of the data, with no constant dropped."""
+
+import inspect
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from mlnn.objectives.objective import Objective
+from mlnn.objectives.partners import Likelihood, likelihood_of
+
+MIXED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The likelihood of `rows` training rows. `per_row`: mean log-likelihood in nats; `geometric_mean`: exp(per_row), the
+    likelihood per row. `deviance`: 2·(saturated − own log-likelihood), None where no saturated model exists. `aic`, `bic`
+    count every trainable weight as a parameter; `caveats` say why they, or the rest, may not mean what they seem to.
+    """
+
+    likelihood: str
+    rows: int
+    log_likelihood: float
+    per_row: float
+    geometric_mean: float
+    deviance: float | None
+    parameters: int
+    aic: float
+    bic: float
+    caveats: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data."""
+        return asdict(self) | {"caveats": list(self.caveats)}
+
+
+def read_likelihood(objective: Objective, module: nn.Module, output: Tensor, target: Tensor) -> Reading | None:
+    """Read an objective as the likelihood it is, or that its loss is known to be; None where no likelihood is known.
+
+    output: raw outputs of `module` in evaluation mode; target: as the objective takes it. Sums are made in float64.
+    """
+    likelihood = likelihood_of(objective)
+    if likelihood is None:
+        return None
+    target = target if target.dtype == torch.int64 else target.double()
+    nll = likelihood.nll(output.detach().double(), target)
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    found = score(_name(likelihood), nll, likelihood.least(target), sum(weight.numel() for weight in weights))
+    return replace(found, caveats=tuple(_caveats(found, objective, module, nll)))
+
+
+def score(name: str, nll: Tensor, least: Tensor, parameters: int) -> Reading:
+    """The numbers of a reading from nll (n,) and the saturated model's nll (n,), both nats per row, nothing dropped."""
+    rows, total, saturated = len(nll), -float(nll.double().sum()), -float(least.double().sum())
+    return Reading(
+        likelihood=name,
+        rows=rows,
+        log_likelihood=total,
+        per_row=total / rows,
+        geometric_mean=math.inf if total / rows > 709 else math.exp(total / rows),
+        deviance=2 * (saturated - total) if math.isfinite(saturated) else None,
+        parameters=parameters,
+        aic=2 * parameters - 2 * total,
+        bic=math.log(rows) * parameters - 2 * total,
+    )
+
+
+def _name(likelihood: Likelihood) -> str:
+    """The class and the numbers it is made with: `Normal(sigma=1)`."""
+    keys = inspect.signature(type(likelihood)).parameters
+    numbers = ", ".join(f"{key}={getattr(likelihood, key):g}" for key in keys)
+    return f"{type(likelihood).__name__}({numbers})" if numbers else type(likelihood).__name__
+
+
+def _caveats(found: Reading, objective: Objective, module: nn.Module, nll: Tensor) -> Iterator[str]:
+    if not bool(torch.isfinite(nll).all()):
+        yield "some rows have no finite likelihood"
+    if found.parameters >= found.rows:
+        yield f"{found.parameters} parameters for {found.rows} rows: AIC and BIC are not meaningful"
+    if sum(weight.ndim > 1 for weight in module.parameters()) > 1:
+        yield "hidden layers make the model non-regular (its weights are not identified): AIC and BIC are a guide at best"
+    if objective.targets.kind in ("binary", "classes") and bool((nll < math.log(2)).all()):
+        yield "every target has a probability above ½: the rows are separated, and no finite maximum need exist"
+    if found.deviance is None:
+        yield "the likelihood is unbounded, so there is no saturated model and no maximum for AIC and BIC"
+    layers = sorted({type(part).__name__ for part in module.modules() if isinstance(part, MIXED)})
+    if layers:
+        yield f"{', '.join(layers)}: in training the loss was not this likelihood, which is taken in evaluation mode"
+    yield "AIC and BIC presume the maximum; training may have stopped before it, and fixed dispersions are not counted"
