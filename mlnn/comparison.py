@@ -161,6 +161,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
                 lockstep.evaluate(batch)
                 row = observer.before_update(batch)
                 if batch.step in looks:
+                    observer.see_predictions()
                     planter.look(lockstep, batch, observer.evidence)
                 lockstep.update()
                 trace.append(row | observer.after_update())

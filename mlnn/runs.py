@@ -183,6 +183,9 @@ def _beside(final: Path, role: str) -> Path:
 def check_free(final: Path, overwrite: bool) -> None:
     """Raise RunFolderError where no run may go; asked before training as well, when the answer costs nothing."""
     if not os.path.lexists(final) or (final.is_dir() and not _disk("read", final, os.listdir, final)):
+        parent = next(p for p in final.parents if p.exists())
+        if parent.is_dir() and not os.access(parent, os.W_OK):
+            raise RunFolderError(f"{final}: cannot write: {parent} may not be written to")
         return
     if not final.is_dir():
         raise RunFolderError(f"{final}: is a file; a run needs a folder of its own")

@@ -93,4 +93,6 @@ def _message(verdict: Verdict, require: str, domain: tuple[float, float] | None)
     if not isinstance(verdict.domain, str):
         low, high = verdict.domain
         lines.append(f"If raw outputs stay inside, allow it: domain=({low:.4g}, {high:.4g}).")
+    if verdict.relation == "indistinguishable":
+        lines.append("If so small a difference is meant to pass: require='indistinguishable'.")
     return "\n".join(lines)

@@ -16,7 +16,8 @@ SCALES = (1.0, 4.0)
 
 @dataclass(frozen=True)
 class Whole:
-    """`factors`: g_right = c·g_left per number of rows; `gradient`, `value`: largest real difference beyond that factor.
+    """`factors`: g_right = c·g_left per number of rows; `gradient`, `value`: largest real difference beyond that factor; `rough`:
+    largest difference in the working dtype that rounding does not explain.
 
     The reductions are None where an objective refused the batches; nothing is then known of whole batches.
     """
@@ -26,6 +27,7 @@ class Whole:
     factors: dict[int, float]
     gradient: float
     value: float
+    rough: float = 0.0
 
     @property
     def known(self) -> bool:
@@ -34,9 +36,14 @@ class Whole:
 
 
 def whole_batches(
-    left: Objective, right: Objective, targets: TargetSpace, shifted: bool, reach: float = math.inf
+    left: Objective,
+    right: Objective,
+    targets: TargetSpace,
+    shifted: bool,
+    reach: float = math.inf,
+    own: str = "float32",
 ) -> Whole:
-    """Compare two objectives on batches of 7 and 37 rows, raw outputs of scale 1 and 4, in float32 and float64.
+    """Compare two objectives on batches of 7 and 37 rows, raw outputs of scale 1 and 4, in float32, float64 and the working dtype.
 
     Raw outputs are held within ±`reach`, where the two agree row by row: what differs here is then the batch's doing.
     """
@@ -51,7 +58,7 @@ def whole_batches(
             output = output.clamp(-reach, reach)
             at = {
                 name: [one_batch(side, output, target, getattr(torch, name)) for side in (left, right)]
-                for name in ("float32", "float64")
+                for name in dict.fromkeys(("float32", "float64", own))
             }
             (_, a), (_, b) = at["float64"]
             square = float((a * a).sum())
@@ -65,4 +72,7 @@ def whole_batches(
             if not shifted:
                 values = {name: abs(pair[1][0] - factor * pair[0][0]) for name, pair in at.items()}
                 value.see(rows, values, abs(factor * at["float64"][0][0]))
-    return Whole(*kinds, factors, gradient.real, value.real)
+    rough = max(
+        (gap for judged in (gradient, value) if (found := judged.unexplained(own)) for _, gap in [found]), default=0.0
+    )
+    return Whole(*kinds, factors, gradient.real, value.real, rough)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlnn.agreement.evidence import SHRINK
+from mlnn.agreement.evidence import EXPLAINED, SHRINK
 from mlnn.agreement.grid import Curves, Grid, curves
 from mlnn.objectives import Objective
 
@@ -19,9 +19,6 @@ BELOW = 2.0
 """A real difference of fewer unit roundoffs than this is one that the working precision cannot resolve."""
 LOST = 0.05
 """A precision whose answer is off by more than this has lost the point: no rounding any more, whatever it shrinks to."""
-EXPLAINED = 300.0
-"""Counted in each precision's own ulps, rounding is about the same in both; a working precision this many times worse than
-float64 computes something else (a fast approximation, a lower precision inside)."""
 DOUBLE = torch.float64
 STEADY = 1e-12
 
@@ -64,11 +61,13 @@ class Both:
     def rounding(self, fine: Tensor, coarse: Tensor) -> Tensor:
         """Mask of float64 differences that are rounding: tiny, or shrunk from the lower precision as rounding does.
 
-        Where the lower precision has lost the point it cannot serve as the yardstick; there float64 must not be lost too.
+        Where the lower precision has lost the point it cannot serve as the yardstick. There a float64 difference may be as
+        large as the rounding of a probability near 1 makes its complement: e^|z| unit roundoffs.
         """
         tiny = fine <= self._ulps * torch.finfo(DOUBLE).eps
         shrunk = (coarse / fine >= SHRINK) & (coarse <= LOST)
-        return tiny | shrunk | (~(coarse <= LOST) & (fine <= LOST))
+        saturating = (ULPS * torch.finfo(DOUBLE).eps * torch.exp(self._ulps - ULPS)).clamp(max=LOST)
+        return tiny | shrunk | (~(coarse <= LOST) & (fine <= saturating))
 
     def explained(self, fine: Tensor, coarse: Tensor, low: torch.dtype) -> Tensor:
         """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts."""

@@ -11,6 +11,12 @@ from mlnn.training import Stop
 
 SHRINK = 1e6
 """Rounding shrinks by about 2^29 = 5.4e8 from float32 to float64, a real difference by 1; the line between them."""
+EXPLAINED = 300.0
+"""Counted in each precision's own ulps, rounding is about the same in both; on one step, a working precision this many times
+worse than float64 computes something else (a fast approximation, a lower precision inside)."""
+EXPLAINED_ON_AVERAGE = 20.0
+"""The same for the geometric mean over steps, which is steadier: between 0.2 and 3 on equal pairs."""
+FEW_ULPS = 16.0
 FLOOR = 1e-14
 """A float64 gap up to this is rounding (measured on equal pairs: 1e-16 to 6e-15)."""
 SAME_FACTOR = 1e-12
@@ -30,6 +36,8 @@ class Judged:
     log_shrink: float = 0.0
     shrinks: int = 0
     log_excess: dict[str, float] = field(default_factory=dict)
+    rough: dict[str, tuple[int, float]] = field(default_factory=dict)
+    most_ulps: float = FEW_ULPS
     scale: float = 0.0
     coarse: float = 0.0
 
@@ -48,9 +56,12 @@ class Judged:
         if coarse > 0 and fine > 0 and math.isfinite(coarse) and math.isfinite(fine):
             self.log_shrink += math.log(coarse / fine)
             self.shrinks += 1
+        self.most_ulps = max(self.most_ulps, fine / _eps("float64"))
         for name, gap in gaps.items():
             if math.isfinite(gap) and gap > 0:
                 self._see_excess(name, gap / _eps(name), fine / _eps("float64"))
+            if not gap / _eps(name) <= EXPLAINED * self.most_ulps:
+                self.rough.setdefault(name, (step, gap))
         self.coarse = max(self.coarse, coarse)  # the largest so far: on a single step float32 can be exact by luck
         if not fine <= allowed(self.coarse):
             fine = math.inf if math.isnan(fine) else fine
@@ -63,6 +74,14 @@ class Judged:
     def excess(self, name: str) -> float:
         """How many times more ulps a dtype is off than float64, geometric mean over the steps; about 1 for rounding."""
         return math.exp(self.log_excess.get(name, 0.0) / self.steps) if self.steps else 0.0
+
+    def unexplained(self, name: str) -> tuple[int, float] | None:
+        """(step, gap) where a dtype is further off than its rounding explains, on one step or on average; None if nowhere."""
+        if name == "float64":
+            return None
+        if name in self.rough:
+            return self.rough[name]
+        return (0, self.largest[name]) if self.excess(name) > EXPLAINED_ON_AVERAGE else None
 
     @property
     def shrink(self) -> float | None:
@@ -93,6 +112,7 @@ class Evidence:
     gradient: Judged = field(default_factory=Judged)
     value: Judged = field(default_factory=Judged)
     update: Judged = field(default_factory=Judged)
+    prediction: Judged = field(default_factory=Judged)
     factors: dict[int, float] = field(default_factory=dict)
     rows: int = 0
     rows_outside: int = 0

@@ -16,7 +16,9 @@ from mlnn.targets import TargetSpace
 MAGNITUDES = (1e-4, 0.01, 0.1, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 6.5, 8.0, 9.0, 10.0, 11.5,
               13.0, 15.0, 16.0, 17.0, 20.0, 22.0, 25.0, 27.0, 28.0, 32.0, 36.0, 37.0, 45.0, 60.0, 88.0, 90.0, 105.0,
               200.0, 500.0, 705.0, 750.0, 1000.0)  # fmt: skip
-STRENGTHS = (*[-m for m in reversed(MAGNITUDES)], 0.0, *MAGNITUDES)
+OFF = 1.00123
+"""Moves the grid off round numbers: at a kink (|r| at 0, a hinge at 1) any subgradient is right, and none is compared."""
+STRENGTHS = tuple(OFF * m for m in (*[-m for m in reversed(MAGNITUDES)], *MAGNITUDES))
 MODERATE = 4.0
 DIRECTIONS = 3
 """With K outputs: one corner of the space, and two directions drawn at random."""

@@ -35,7 +35,7 @@ class Observer:
 
     def before_update(self, batch: Batch) -> Row:
         """Losses, gradients at common weights and free-running, saturation, non-finite counts."""
-        if self.lockstep.optimizers_differ:
+        if self.lockstep.compares_steps(batch.step):
             self.before = {name: flat(self.lockstep.leader(name).weights) for name in self.lockstep.followers}
         left, right, control = (self.lanes[name] for name in ("left", "right", "control"))
         row: Row = {"step": batch.step}
@@ -85,6 +85,17 @@ class Observer:
         self._collect_weights(left, right)
         self._collect_stops()
         return row
+
+    def see_predictions(self) -> None:
+        """Predictions of both sides at left's weights in evaluation mode: buffers and modes that training does not show."""
+        apart, size = {}, 0.0
+        for name, follower in self.lockstep.followers.items():
+            leader = self.lockstep.leader(name)
+            if leader.stopped is not None or follower.stopped is not None:
+                return
+            one, two = flat([leader.predict(self.probe_batch)]), flat([follower.predict(self.probe_batch)])
+            apart[name], size = float((two - one).norm()), float(one.norm())
+        self.evidence.prediction.see(self.lockstep.step, apart, size)
 
     def _collect_stops(self) -> None:
         for name, lane in self.lanes.items():
@@ -139,11 +150,12 @@ class Observer:
     def _collect_steps(self) -> None:
         """Where the optimisers differ: the two steps from the same weights, gradient and state, per dtype."""
         moved, step = {}, self.evidence.steps - 1
-        for name, follower in self.lockstep.followers.items() if self.lockstep.optimizers_differ else ():
+        for name, follower in self.lockstep.followers.items() if self.lockstep.compares_steps(step) else ():
             leader = self.lockstep.leader(name)
             if leader.stopped is None and follower.stepped == step:
-                own, other = flat(leader.weights), flat(follower.weights)
-                moved[name] = (float((other - own).norm()), float((own - self.before[name]).norm()))
+                own, other = flat(follower.translate(leader, leader.weights)), flat(follower.weights)
+                travelled = float((flat(leader.weights) - self.before[name]).norm())
+                moved[name] = (float((other - own).norm()), travelled)
         if {"float32", "float64"} <= moved.keys():
             self.evidence.update.see(step, {name: gap for name, (gap, _) in moved.items()}, moved["float64"][1])
 

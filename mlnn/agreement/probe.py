@@ -90,6 +90,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
     unsteady = _unsteady(left, targets) or _unsteady(right, targets)
     shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
+    own = str(dtype).removeprefix("torch.")
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
@@ -97,7 +98,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.kind == "binary",
         nearer=_nearer(both, dtype), unsteady=unsteady,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if unsteady else whole_batches(left, right, targets, any(shifts.values()), _reach(domain)),
+        whole=None if unsteady else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
         flat_outside=flat_outside(both, domain[dtype], dtype),
     )  # fmt: skip
 

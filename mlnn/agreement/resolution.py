@@ -16,6 +16,8 @@ from mlnn.objectives import Objective
 from mlnn.training import Batch, Lane, Lockstep
 
 EXPONENTS = tuple(range(-13, 0))
+ACTS_AT = 0.5
+"""A fault of this size that changes no bit cannot be planted here, so nothing is asked of it."""
 Plant = Callable[[Objective, Tensor, Tensor, float], Tensor]
 
 
@@ -62,20 +64,22 @@ class Planter:
     """
 
     def __init__(self) -> None:
-        self.caught: dict[str, float | None] = dict.fromkeys(PLANTS)
+        self.caught: dict[str, float | None] = {}
         self.ladder: dict[str, list[tuple[float, float, float]]] = {}
 
     def look(self, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> None:
         """Plant into right at left's present weights; call it while left's own gradient of the batch is in place."""
-        if len(batch.rows) < 3 or not evidence.gradient.steps or lockstep.leader("float64").stopped is not None:
+        if not evidence.gradient.steps or lockstep.leader("float64").stopped is not None:
             return
+        for kind in PLANTS:  # on one row a smoothing, a dropped row or a clip at the median changes nothing
+            if kind not in self.caught and _gap(kind, ACTS_AT, lockstep, batch, evidence) > 0:
+                self.caught[kind] = None
         if not self.ladder:
             floor = allowed(evidence.gradient.coarse)
-            for kind in PLANTS:
+            for kind in self.caught:
                 sizes = [10.0**exponent for exponent in EXPONENTS]
                 self.ladder[kind] = [(size, _gap(kind, size, lockstep, batch, evidence), floor) for size in sizes]
-        for kind in PLANTS:
-            best = self.caught[kind]
+        for kind, best in list(self.caught.items()):
             low, high = 0, len(EXPONENTS) if best is None else EXPONENTS.index(round(math.log10(best)))
             while low < high:  # bisect: a larger fault is seen whenever a smaller one is
                 middle = (low + high) // 2

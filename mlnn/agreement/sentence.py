@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlnn.agreement.differences import EXPLAINED
 from mlnn.agreement.evidence import Evidence
 from mlnn.agreement.probe import Probe
 
@@ -39,6 +38,10 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
             f"{side}'s {evidence.stops[side].what} from step {evidence.stops[side].step} on" for side in stopped
         )
         tail.append(f"Training diverged: not finite were {told}.")
+    if evidence and 0 < evidence.gradient.steps < evidence.steps and verdict.relation not in ("broken", "undecided"):
+        tail.append(
+            f"Judged on {evidence.gradient.steps} of {evidence.steps} steps; on the others rows left the domain."
+        )
     if cause:
         tail.append(cause)
     if verdict.resolution is not None and verdict.relation not in ("broken", "different", "undecided"):
@@ -86,8 +89,8 @@ def _shift(verdict: Verdict) -> str:
 
 def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str:
     dtype = _dtype(probe)
-    if evidence and not evidence.gradient.real and dtype != "float64" and evidence.gradient.excess(dtype) > EXPLAINED:
-        gap = evidence.gradient.largest[dtype]
+    if evidence and not evidence.gradient.real and (odd := evidence.gradient.unexplained(dtype)):
+        gap = max(odd[1], evidence.gradient.largest[dtype])
         return f"float64 agrees, but in {dtype} gradients differ by up to {gap:.2g}, more than its rounding explains"
     if evidence and not evidence.gradient.real and len(set(evidence.factors.values())) > 1:
         told = ", ".join(f"{factor:.6g} on batches of {rows} rows" for rows, factor in evidence.factors.items())
@@ -105,6 +108,10 @@ def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str
             step, size = judged.first_real
             most = f" and by up to {judged.real:.2g}" if judged.real > 2 * size else ""
             clauses.append(f"{what} at common weights differ by {size:.2g} at step {step}{most}")
+        elif probe.whole and probe.whole.rough:
+            clauses.append(
+                f"{what} of whole batches differ in {dtype} by {probe.whole.rough:.2g}, more than its rounding explains"
+            )
         elif probe.whole and (size := getattr(probe.whole, what.removesuffix("s"))):
             clauses.append(f"{what} of whole batches differ by {size:.2g}")
         else:

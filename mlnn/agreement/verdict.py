@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 import torch
 
 from mlnn.agreement.cause import likely_cause
-from mlnn.agreement.differences import BELOW, EXPLAINED
+from mlnn.agreement.differences import BELOW
 from mlnn.agreement.domain import ALL
-from mlnn.agreement.evidence import Evidence, Judged
+from mlnn.agreement.evidence import SAME_FACTOR, Evidence, Judged, allowed
 from mlnn.agreement.probe import Part, Probe
 from mlnn.agreement.relations import ORDER, check_require, weakest
 from mlnn.agreement.sentence import sentence
+from mlnn.errors import ConfigError
 
+FEWEST = 0.1
+"""Share of the steps that must have been comparable: a run that left the domain or diverged at once decides nothing."""
 SIGHT = 0.01
 """A comparison whose checks could not have caught a fault of this relative size is undecided."""
 
@@ -51,9 +54,16 @@ class Verdict:
         check_require(require)
         if ORDER.index(self.relation) > ORDER.index(require):
             return False
-        if isinstance(self.domain, str) or self.left_domain == 0:
+        if domain is not None and not domain[0] < domain[1]:
+            raise ConfigError(f"domain: {domain!r}; the lower raw output comes first, e.g. (-15, 15)")
+        if self.domain == "all" or self.left_domain == 0:
             return True
-        return domain is not None and self.domain[0] <= domain[0] and domain[1] <= self.domain[1]
+        return (
+            domain is not None
+            and not isinstance(self.domain, str)
+            and self.domain[0] <= domain[0]
+            and domain[1] <= self.domain[1]
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for `verdict.json`."""
@@ -83,7 +93,7 @@ def decide(
     facts = _facts(probe, evidence)
     verdict = Verdict(
         relation, value, gradient, "",
-        domain="all" if interval == ALL or not holds else interval,
+        domain=_domain(interval, holds),
         left_domain=evidence.rows_outside / evidence.rows if evidence and evidence.rows else None,
         scale=scale, shift=_shift(probe), resolution=resolution, resolutions=resolutions,
         first_difference=evidence.first_difference if evidence else None,
@@ -95,6 +105,12 @@ def decide(
         likely_cause(probe, evidence.factors if evidence and evidence.factors else _factors(probe)) if causes else None
     )
     return dataclasses.replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
+
+
+def _domain(interval: tuple[float, float], holds: bool) -> str | tuple[float, float]:
+    if not holds and not (interval[0] <= -1 and interval[1] >= 1):
+        return "none"
+    return "all" if interval == ALL else interval
 
 
 def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | None]:
@@ -113,18 +129,24 @@ def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | Non
         return "undecided", "undecided", "left's weights never moved, so nothing was trained"
     if evidence.bitwise and value == gradient == "bitwise":
         return "bitwise", "bitwise", None
-    if not evidence.gradient.steps:
+    if evidence.gradient.steps < FEWEST * evidence.steps:
         why = (
-            "the rows left the domain of agreement at every step"
+            f"only {evidence.gradient.steps} of {evidence.steps} steps could be compared: on the others rows left the domain"
             if evidence.rows_outside
-            else "no step could be compared"
+            else f"only {evidence.gradient.steps} of {evidence.steps} steps could be compared"
         )
         return ("undecided", "undecided", why) if value != "different" else (value, gradient, None)
     update = evidence.update
-    if update.steps and (update.real or (evidence.own != "float64" and update.excess(evidence.own) > EXPLAINED)):
-        step, size = update.first_real or (0, update.largest[evidence.own])
+    odd = update.first_real or update.unexplained(evidence.own)
+    if odd:
+        step, size = odd
         why = f"from the same weights, gradient and state the optimizers take steps that differ by {size:.2g} at step {step}"
         return value, "different", why
+    odd = evidence.prediction.first_real or evidence.prediction.unexplained(evidence.own)
+    if odd:
+        step, size = odd
+        why = f"in evaluation mode, predictions from the same weights differ by {size:.2g} at step {step} (buffers, or modes)"
+        return "different", gradient, why
     trained = [
         _trained(judged, evidence, part) for judged, part in ((evidence.value, value), (evidence.gradient, gradient))
     ]
@@ -136,7 +158,7 @@ def _on_batches(probe: Probe, part: Part) -> str:
     seen = probe.whole
     if seen is None or seen.left is None or seen.right is None:
         return "bitwise"
-    if seen.left.couples != seen.right.couples:
+    if seen.left.couples != seen.right.couples or seen.rough:
         return "different"
     eps = float(torch.finfo(probe.dtype).eps)
     real = seen.value if part is probe.value else seen.gradient
@@ -148,12 +170,19 @@ def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
     if not judged.steps:
         return probed
     own = evidence.own
-    if own != "float64" and judged.excess(own) > EXPLAINED:
+    if judged.unexplained(own) or not steady(evidence):
         return "different"
     eps = float(torch.finfo(getattr(torch, own)).eps)
     return _judge(judged.real, evidence.factors.values(), eps, own == "float64") or (
         "bitwise" if evidence.bitwise else "equal"
     )
+
+
+def steady(evidence: Evidence) -> bool:
+    """Whether right's factor is the same for every batch size: if not, rows of short batches weigh more or less."""
+    factors = evidence.factors.values()
+    slack = 10 * max(SAME_FACTOR, allowed(evidence.gradient.coarse))
+    return not factors or max(factors) - min(factors) <= slack * max(factors)
 
 
 def _judge(real: float, factors: Iterable[float], eps: float, double: bool) -> str | None:

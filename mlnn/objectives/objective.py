@@ -1,11 +1,12 @@
 """What an objective is to the rest of mlnn: any callable, given a name, and reduced in one place."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives.signature import raw_outputs, spaces
@@ -47,6 +48,10 @@ class Objective:
             raise ConfigError("outputs: " + unknown("kind of outputs", outputs, ("raw", "probabilities")))
         if isinstance(given, type):
             raise ConfigError(f"objective: {given.__name__} is a class; give an instance, {given.__name__}()")
+        if isinstance(given, nn.Module) and any(weight.requires_grad for weight in given.parameters()):
+            raise ConfigError(
+                f"objective {type(given).__name__} has weights of its own, which no lane would train; freeze them"
+            )
         function = getattr(given, "nll", given)
         if not callable(function):
             raise ConfigError(f"objective: {given!r} is neither callable nor a likelihood with .nll(output, target)")
@@ -63,7 +68,7 @@ class Objective:
     def rows(self, output: Tensor, target: Tensor) -> Tensor:
         """The callable's own answer, (n,) or scalar; raises ConfigError for any other shape."""
         linked = LINKS[self.targets.kind](output) if self.outputs == "probabilities" else output
-        value = self.function(linked, target)
+        value = _at_dtype(self.function, output.dtype)(linked, target)
         if not isinstance(value, Tensor):
             raise ConfigError(f"objective '{self.name}' returned {type(value).__name__}, not a tensor")
         if value.ndim and value.shape != output.shape[:1]:
@@ -74,6 +79,20 @@ class Objective:
         return value
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """The objective of a batch, a scalar: the mean over rows. The only place where rows are reduced."""
+        """The objective of a batch, a scalar: the mean over rows. The only place where rows are reduced.
+
+        NaN where a raw output is not finite: a training that has diverged has no loss, and some losses raise instead.
+        """
+        if not bool(torch.isfinite(output).all()):
+            return (output * torch.nan).sum()
         value = self.rows(output, target)
         return value.mean() if value.ndim else value
+
+
+def _at_dtype(function: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
+    """A loss module with buffers (class weights) in the dtype of the raw output; anything else as it is."""
+    if not isinstance(function, nn.Module):
+        return function
+    if all(part.dtype == dtype for part in [*function.buffers(), *function.parameters()] if part.is_floating_point()):
+        return function
+    return copy.deepcopy(function).to(dtype)

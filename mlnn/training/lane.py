@@ -34,7 +34,7 @@ def initial_model(recipe: Recipe) -> nn.Module:
         raise ConfigError(f"model: the factory returned {type(model).__name__}, not an nn.Module")
     if not any(p.requires_grad for p in model.parameters()):
         raise ConfigError(f"model: {type(model).__name__} has no trainable parameters")
-    return model.to(recipe.device, recipe.dtype)
+    return copy.deepcopy(model).to(recipe.device, recipe.dtype)  # a factory may hand out the caller's own network
 
 
 def mapped_model(recipe: LaneRecipe, model: nn.Module) -> nn.Module:
@@ -137,8 +137,10 @@ class Lane:
         """Put a leader's gradient in place, so that `update` shows what this lane's optimiser, with its own state, makes of it."""
         self._batch, self.loss = leader._batch, leader.loss
         self.stepped = self._batch.step if self._batch else None
-        for mine, gradient in zip(self.weights, leader.gradients, strict=True):
-            mine.grad = gradient.clone()
+        unused = [weight.grad is None for weight in leader.weights] if self.recipe.mapping is None else []
+        gradients = self.translate(leader, leader.gradients)
+        for place, (mine, gradient) in enumerate(zip(self.weights, gradients, strict=True)):
+            mine.grad = None if unused and unused[place] else gradient.clone()
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Tensor:

@@ -11,6 +11,8 @@ from mlnn.training.batches import Batch, batches
 from mlnn.training.lane import Lane, guard, initial_model, mapped_model, nudged
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 
+STEPS_COMPARED = 32
+"""Steps in which the two optimisers' steps are compared even where their settings look alike (groups and hooks do not show)."""
 TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
     torch.float64: (torch.float32,),
     torch.float32: (torch.float64,),
@@ -28,9 +30,11 @@ class Lockstep:
     lanes: dict[str, Lane]
     followers: dict[str, Lane]
     permuted: dict[str, torch.Generator] = field(default_factory=dict)
+    _step: int = 0
 
     def evaluate(self, batch: Batch) -> None:
         """Put every lane's gradient of the batch in place; followers first take over the weights of the left they follow."""
+        self._step = batch.step
         for dtype, follower in self.followers.items():
             leader = self.leader(dtype)
             if leader.stopped is None:
@@ -44,10 +48,11 @@ class Lockstep:
     def update(self) -> None:
         """One optimiser step of every lane that is still finite.
 
-        Where the optimisers differ, each follower takes its own step from left's weights and gradients. Its optimiser has
-        seen nothing but left's gradients so far, so the two steps can be compared, whatever state the optimisers keep.
+        In the first steps, and throughout where the optimisers' settings differ, each follower takes its own step from
+        left's weights and gradients. Its optimiser has seen nothing but left's gradients so far, so the two steps can be
+        compared, whatever state the optimisers keep.
         """
-        if self.optimizers_differ:
+        if self.compares_steps(self.step):
             for dtype, follower in self.followers.items():
                 leader = self.leader(dtype)
                 if leader.stopped is None:
@@ -57,6 +62,16 @@ class Lockstep:
         for lane in self.lanes.values():
             if lane.stopped is None:
                 lane.update()
+
+    @property
+    def step(self) -> int:
+        """The step last evaluated."""
+        return self._step
+
+    def compares_steps(self, step: int) -> bool:
+        """Whether followers take a step of their own. L-BFGS evaluates its objective again, so it is compared only if asked."""
+        searches = any(isinstance(self.lanes[side].optimizer, torch.optim.LBFGS) for side in ("left", "right"))
+        return self.optimizers_differ or (step < STEPS_COMPARED and not searches)
 
     @property
     def optimizers_differ(self) -> bool:
@@ -109,10 +124,23 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
             lanes[f"left_{label}"] = Lane(f"left_{label}", left, model, dtype)
             lanes[f"right_{label}"] = Lane(f"right_{label}", right, theirs, dtype)
         followers[label] = Lane(f"right_at_left_{label}", right, theirs, dtype)
+    _check_weights(lanes["left"], lanes["right"])
     lockstep = Lockstep(recipe, lanes, followers, permuted)
     if right.mapping is not None and lockstep.optimizers_differ:
         raise ConfigError("mapping: with another model on the right, both sides need the same optimizer settings")
     return lockstep
+
+
+def _check_weights(left: Lane, right: Lane) -> None:
+    """Both sides must train the same weights; raises ConfigError where right has frozen, dropped or reshaped some."""
+    theirs = [tuple(weight.shape) for weight in right.translate(left, left.weights)]
+    mine = [tuple(weight.shape) for weight in right.weights]
+    counts = [sum(weight.numel() for weight in lane.weights) for lane in (left, right)]
+    if theirs != mine or counts[0] != counts[1]:
+        raise ConfigError(
+            f"model: left trains {counts[0]} weights in {len(left.weights)} tensors, right {counts[1]} in {len(mine)};"
+            " give a mapping, and freeze the same weights on both sides"
+        )
 
 
 def _is_random(model: nn.Module, recipe: Recipe) -> bool:
