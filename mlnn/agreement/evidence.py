@@ -101,6 +101,7 @@ class Evidence:
     """
 
     own: str
+    planned: int = 0
     steps: int = 0
     bitwise: bool = True
     moved: bool = False

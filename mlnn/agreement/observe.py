@@ -26,7 +26,7 @@ class Observer:
     def __init__(self, lockstep: Lockstep, probe: Probe, probe_batch: Tensor) -> None:
         self.lockstep, self.probe, self.probe_batch = lockstep, probe, probe_batch
         self.own = dtype_name(lockstep.recipe.dtype)
-        self.evidence = Evidence(self.own)
+        self.evidence = Evidence(self.own, lockstep.recipe.steps)
         self.lanes = lockstep.lanes
         self.nulls = [name for name in self.lanes if name.startswith("null_")]
         self.twins = [name.removeprefix("left_") for name in self.lanes if name.startswith("left_")]

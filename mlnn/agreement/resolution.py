@@ -10,14 +10,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mlnn.agreement.evidence import SMALL, Evidence, allowed
+from mlnn.agreement.evidence import FLOOR, SMALL, Evidence, allowed
 from mlnn.agreement.gaps import common_gap
 from mlnn.objectives import Objective
 from mlnn.training import Batch, Lane, Lockstep
 
 EXPONENTS = tuple(range(-13, 0))
 ACTS_AT = 0.5
-"""A fault of this size that changes no bit cannot be planted here, so nothing is asked of it."""
+"""A fault of this size that moves the gradient by no more than rounding cannot be planted here: nothing is asked of it."""
 Plant = Callable[[Objective, Tensor, Tensor, float], Tensor]
 
 
@@ -72,7 +72,7 @@ class Planter:
         if not evidence.gradient.steps or lockstep.leader("float64").stopped is not None:
             return
         for kind in PLANTS:  # on one row a smoothing, a dropped row or a clip at the median changes nothing
-            if kind not in self.caught and _gap(kind, ACTS_AT, lockstep, batch, evidence) > 0:
+            if kind not in self.caught and _gap(kind, ACTS_AT, lockstep, batch, evidence) > FLOOR:
                 self.caught[kind] = None
         if not self.ladder:
             floor = allowed(evidence.gradient.coarse)

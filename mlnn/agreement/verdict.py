@@ -127,13 +127,12 @@ def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | Non
         return "broken", "broken", broken
     if not evidence.moved:
         return "undecided", "undecided", "left's weights never moved, so nothing was trained"
-    if evidence.bitwise and value == gradient == "bitwise":
-        return "bitwise", "bitwise", None
-    if evidence.gradient.steps < FEWEST * evidence.steps:
+    planned = max(evidence.planned, evidence.steps)
+    if evidence.gradient.steps < FEWEST * planned:
         why = (
-            f"only {evidence.gradient.steps} of {evidence.steps} steps could be compared: on the others rows left the domain"
+            f"only {evidence.gradient.steps} of {planned} steps could be compared: on the others rows left the domain"
             if evidence.rows_outside
-            else f"only {evidence.gradient.steps} of {evidence.steps} steps could be compared"
+            else f"only {evidence.gradient.steps} of {planned} steps could be compared"
         )
         return ("undecided", "undecided", why) if value != "different" else (value, gradient, None)
     update = evidence.update
@@ -147,6 +146,8 @@ def _sides(probe: Probe, evidence: Evidence | None) -> tuple[str, str, str | Non
         step, size = odd
         why = f"in evaluation mode, predictions from the same weights differ by {size:.2g} at step {step} (buffers, or modes)"
         return "different", gradient, why
+    if evidence.bitwise and value == gradient == "bitwise":
+        return "bitwise", "bitwise", None
     trained = [
         _trained(judged, evidence, part) for judged, part in ((evidence.value, value), (evidence.gradient, gradient))
     ]
