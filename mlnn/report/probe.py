@@ -97,8 +97,8 @@ def _axes(figure: go.Figure, cell: int, place: tuple[int, int, int], span: list[
 
 
 def _shade(figure: go.Figure, domain: Any, reach: float, cells: int) -> None:
-    """Shade where the objectives agree: everywhere for `all`, an interval, or nowhere."""
-    if domain is None:
+    """Shade where the objectives agree: everywhere for `all`, an interval, or nowhere for `none`."""
+    if domain is None or domain == "none":
         return
     low, high = (-reach, reach) if isinstance(domain, str) else map(float, domain)
     for cell in range(cells):
