@@ -14,6 +14,7 @@ from mlnn.agreement.batch import Whole, whole_batches
 from mlnn.agreement.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
 from mlnn.agreement.domain import ALL, Interval, find_domain, flat_outside, is_wide, judged_rows, meet
 from mlnn.agreement.grid import Curves, Grid, make_grid, one_batch
+from mlnn.agreement.kinks import worst_on_kinks
 from mlnn.agreement.reduction import drawn_batch
 from mlnn.objectives import Objective
 from mlnn.targets import TargetSpace
@@ -90,11 +91,16 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
     unsteady = _unsteady(left, targets) or _unsteady(right, targets)
     shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
+    slope = _part("gradient", both, domain[dtype], dtype)
+    kink = (
+        worst_on_kinks(left, right, targets, both.factor) if slope.relation not in ("different", "undecided") else None
+    )
+    slope = Part("different", *kink) if kink else slope
     own = str(dtype).removeprefix("torch.")
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
-        _part("value", both, domain[dtype], dtype), _part("gradient", both, domain[dtype], dtype),
+        _part("value", both, domain[dtype], dtype), slope,
         both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.kind == "binary",
         nearer=_nearer(both, dtype), unsteady=unsteady,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],

@@ -1,0 +1,42 @@
+"""On the kinks, which the grid avoids: raw output 0, and a residual of exactly 0.
+
+Where left's own gradient jumps, any finite subgradient is as right as another. Where it does not jump, right has to give it:
+networks that start at zero weights, or fit a target exactly, stand on just these points.
+"""
+
+import math
+
+import torch
+
+from mlnn.agreement.grid import TARGETS, Grid, curves
+from mlnn.objectives import Objective
+from mlnn.targets import TargetSpace
+
+NEAR = 1e-6
+JUMP = 1e-3
+Point = tuple[float, float, float]
+
+
+def worst_on_kinks(left: Objective, right: Objective, targets: TargetSpace, factor: float) -> Point | None:
+    """(size, raw output, target) of the largest gradient difference there, in float64, relative to the largest gradient at
+    that output; infinite where only one side is finite. None for several outputs per row, or where the two agree.
+    """
+    if targets.outputs > 1:
+        return None
+    target = torch.tensor(TARGETS[targets.kind], dtype=torch.float64)
+    places = [0.0, *TARGETS[targets.kind]] if targets.kind == "real" else [0.0]
+    worst: Point | None = None
+    for place in places:
+        output = torch.tensor([place - NEAR, place, place + NEAR], dtype=torch.float64)
+        points = Grid(output, output, target)
+        one, two = (curves(side, points, torch.float64) for side in (left, right))
+        slopes, other = factor * one.gradient[..., 0], two.gradient[..., 0]
+        scale = float(slopes.nan_to_num(0.0, 0.0, 0.0).abs().max()) or 1.0
+        for column, label in enumerate(target.tolist()):
+            a, b = float(slopes[1, column]), float(other[1, column])
+            smooth = abs(float(slopes[2, column] - slopes[0, column])) <= JUMP * scale
+            size = abs(a - b) / scale if math.isfinite(a) and math.isfinite(b) else math.inf
+            counts = math.isfinite(a) != math.isfinite(b) or (smooth and JUMP < size < math.inf)
+            if counts and (worst is None or size > worst[0]):
+                worst = (size, place, label)
+    return worst
