@@ -24,7 +24,7 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
         "undecided": f"Undecided: {reason}.",
     }[verdict.relation]
     tail = [body]
-    if not isinstance(verdict.domain, str):
+    if not isinstance(verdict.domain, str) and verdict.relation not in ("broken", "different", "undecided"):
         low, high = verdict.domain
         tail.append(f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{_left(verdict)}.")
     if probe.nearer and verdict.relation in ("equal", "indistinguishable", "shifted", "scaled"):
@@ -40,7 +40,7 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
         tail.append(f"Training diverged: not finite were {told}.")
     if evidence and 0 < evidence.gradient.steps < evidence.steps and verdict.relation not in ("broken", "undecided"):
         tail.append(
-            f"Judged on {evidence.gradient.steps} of {evidence.steps} steps; on the others rows left the domain."
+            f"Judged on {evidence.gradient.steps} of {evidence.steps} steps; on the others a row lay outside in some precision."
         )
     if cause:
         tail.append(cause)
