@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 
 .PHONY: help run test check clean
 help:
-	@echo "make run    set up, then train BCELoss against the Bernoulli NLL up a ladder of architectures (about 90 s)"
+	@echo "make run    set up, then train BCELoss against the Bernoulli NLL up a ladder of architectures (about 70 s)"
 	@echo "make test   set up, then run the tests (under 4 minutes)"
 	@echo "make check  lint, format, types"
 	@echo "make clean  remove the environment and caches"

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlnn.agreement.batch import Whole, whole_batches
 from mlnn.agreement.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
-from mlnn.agreement.domain import ALL, Interval, find_domain, flat_outside, is_wide, judged_rows, meet
+from mlnn.agreement.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
 from mlnn.agreement.grid import Curves, Grid, make_grid, one_batch
 from mlnn.agreement.kinks import worst_on_kinks
 from mlnn.agreement.reduction import drawn_batch
@@ -59,11 +59,6 @@ class Probe:
     def interval(self) -> Interval:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
-
-    @property
-    def everywhere(self) -> bool:
-        """Whether no output was found at which they part."""
-        return self.interval == ALL
 
     def inside(self, output: Tensor, target: Tensor, double: bool = False) -> Tensor:
         """Mask (n,) of the rows inside the domain: by the row's own target where targets are few, else by the interval.
