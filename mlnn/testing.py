@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from mlnn.agreement.reduction import drawn_batch
 from mlnn.agreement.relations import check_require
 from mlnn.agreement.verdict import Verdict
 from mlnn.comparison import compare, unmet
 from mlnn.data import from_arrays
 from mlnn.errors import ConfigError, MlnnError
 from mlnn.objectives import Objective
+from mlnn.objectives.reduction import drawn_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 from mlnn.training import parse_dtype

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 
 from mlnn.agreement.evidence import Judged, allowed
-from mlnn.agreement.grid import one_batch
-from mlnn.agreement.reduction import ROWS, Reduction, drawn_batch, reduction
 from mlnn.objectives import Objective
+from mlnn.objectives.reduction import ROWS, Reduction, drawn_batch, reduction
+from mlnn.objectives.rowwise import one_batch
 from mlnn.targets import TargetSpace
 
 SCALES = (1.0, 4.0)

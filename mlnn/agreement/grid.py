@@ -1,13 +1,12 @@
 """Where the probe looks: raw outputs × targets, extremes included, and an objective's value and gradient there."""
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
+from mlnn.objectives.rowwise import as_dtype, row_by_row
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
@@ -77,66 +76,6 @@ def curves(objective: Objective, grid: Grid, dtype: torch.dtype) -> Curves:
     """Value and gradient of the objective at every point of the grid, each as a batch of one row would give it."""
     count, kinds = len(grid.output), len(grid.target)
     output = grid.output.repeat_interleave(kinds, 0).to(dtype)
-    target = _as(grid.target.repeat(count), dtype)
-    value = torch.full((len(output),), torch.nan, dtype=torch.float64)
-    gradient = torch.full(output.shape, torch.nan, dtype=torch.float64)
-    refusals: list[str] = []
-    _fill(_unreduced(objective), output, target, (value, gradient), 0, len(output), refusals)
-    return Curves(value.reshape(count, kinds), gradient.reshape(count, kinds, -1), next(iter(refusals), None))
-
-
-def _unreduced(objective: Objective) -> Objective:
-    """A framework-style loss module answers per row once its own reduction is switched off; others stay as they are."""
-    module = objective.function
-    if isinstance(module, nn.Module) and getattr(module, "reduction", None) in ("mean", "sum"):
-        module = copy.copy(module)
-        module.reduction = "none"  # type: ignore[assignment]
-        return replace(objective, function=module)
-    return objective
-
-
-def _fill(
-    objective: Objective,
-    output: Tensor,
-    target: Tensor,
-    into: tuple[Tensor, Tensor],
-    low: int,
-    high: int,
-    refusals: list[str],
-) -> None:
-    """Fill rows low … high−1: at once where the objective answers per row, else by halves down to single rows."""
-    alone = high - low == 1
-    try:
-        value, gradient = _batch(objective, output[low:high], target[low:high], reduce=alone)
-        if alone or value.ndim:
-            into[0][low:high], into[1][low:high] = value.to(torch.float64), gradient.to(torch.float64)
-            return
-        step = 1  # reduced to a number: every row has to be asked on its own
-    except ConfigError:
-        raise
-    except Exception as problem:  # an objective may refuse an output or a target with any exception
-        if alone:
-            refusals.append(f"{type(problem).__name__}: {next(iter(str(problem).splitlines()), '')[:100]}")
-            return
-        step = (high - low + 1) // 2
-    for start in range(low, high, step):
-        _fill(objective, output, target, into, start, min(start + step, high), refusals)
-
-
-def one_batch(objective: Objective, output: Tensor, target: Tensor, dtype: torch.dtype) -> tuple[float, Tensor]:
-    """Reduced value and gradient (as output, float64) of one batch in a dtype."""
-    value, gradient = _batch(objective, output.to(dtype), _as(target, dtype), reduce=True)
-    return float(value), gradient.to(torch.float64)
-
-
-def _as(target: Tensor, dtype: torch.dtype) -> Tensor:
-    return target if target.dtype == torch.int64 else target.to(dtype)
-
-
-def _batch(objective: Objective, output: Tensor, target: Tensor, reduce: bool = False) -> tuple[Tensor, Tensor]:
-    output = output.clone().requires_grad_()
-    value = objective(output, target) if reduce else objective.rows(output, target)
-    if not value.requires_grad:  # an output that the objective ignores has gradient 0
-        return value.detach(), torch.zeros_like(output)
-    (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
-    return value.detach(), torch.zeros_like(output) if gradient is None else gradient
+    target = as_dtype(grid.target.repeat(count), dtype)
+    value, gradient, refused = row_by_row(objective, output, target)
+    return Curves(value.reshape(count, kinds), gradient.reshape(count, kinds, -1), refused)

@@ -13,10 +13,11 @@ from torch import Tensor
 from mlnn.agreement.batch import Whole, whole_batches
 from mlnn.agreement.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
 from mlnn.agreement.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
-from mlnn.agreement.grid import Curves, Grid, make_grid, one_batch
+from mlnn.agreement.grid import Curves, Grid, make_grid
 from mlnn.agreement.kinks import worst_on_kinks
-from mlnn.agreement.reduction import drawn_batch
 from mlnn.objectives import Objective
+from mlnn.objectives.reduction import drawn_batch
+from mlnn.objectives.rowwise import one_batch
 from mlnn.targets import TargetSpace
 
 

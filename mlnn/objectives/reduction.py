@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlnn.agreement.grid import one_batch
-from mlnn.objectives import Objective
+from mlnn.objectives.objective import Objective
+from mlnn.objectives.rowwise import one_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
