@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from mlnn.agreement.evidence import EXPLAINED, SHRINK
-from mlnn.agreement.grid import Curves, Grid, curves
 from mlnn.objectives import Objective
+from mlnn.objectives.grid import Curves, Grid, curves
 
 ULPS = 16.0
 """Differences up to this many unit roundoffs are rounding: equal pairs were measured within 4, the smallest fault at 45."""

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from mlnn.agreement.differences import DOUBLE, Both, lower
-from mlnn.agreement.grid import Grid, curves
 from mlnn.objectives import Objective
+from mlnn.objectives.grid import Grid, curves
 
 Interval = tuple[float, float]
 ALL: Interval = (-math.inf, math.inf)

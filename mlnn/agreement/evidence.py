@@ -97,7 +97,8 @@ def allowed(coarse: float) -> float:
 @dataclass
 class Evidence:
     """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
-    that stopped where the other objective is not finite either.
+    that stopped where the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where
+    the priors differ.
     """
 
     own: str
@@ -119,6 +120,7 @@ class Evidence:
     rows_outside: int = 0
     raw_low: float = math.inf
     raw_high: float = -math.inf
+    decay: str | None = None
 
     def see_rows(self, output: Tensor, inside: Tensor) -> None:
         """Count the rows of the left lane, and those outside the domain of the working dtype."""

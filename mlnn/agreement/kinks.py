@@ -8,8 +8,8 @@ import math
 
 import torch
 
-from mlnn.agreement.grid import TARGETS, Grid, curves
 from mlnn.objectives import Objective
+from mlnn.objectives.grid import TARGETS, Grid, curves
 from mlnn.targets import TargetSpace
 
 NEAR = 1e-6

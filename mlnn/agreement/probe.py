@@ -13,11 +13,10 @@ from torch import Tensor
 from mlnn.agreement.batch import Whole, whole_batches
 from mlnn.agreement.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
 from mlnn.agreement.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
-from mlnn.agreement.grid import Curves, Grid, make_grid
 from mlnn.agreement.kinks import worst_on_kinks
 from mlnn.objectives import Objective
-from mlnn.objectives.reduction import drawn_batch
-from mlnn.objectives.rowwise import one_batch
+from mlnn.objectives.grid import Curves, Grid, make_grid
+from mlnn.objectives.reduction import unsteady
 from mlnn.targets import TargetSpace
 
 
@@ -85,7 +84,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     """
     both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
     domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
-    unsteady = _unsteady(left, targets) or _unsteady(right, targets)
+    moody = unsteady(left, targets) or unsteady(right, targets)
     shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
     slope = _part("gradient", both, domain[dtype], dtype)
     kink = (
@@ -98,9 +97,9 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         both.grid, dtype, both.left[dtype], both.right[dtype],
         _part("value", both, domain[dtype], dtype), slope,
         both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.kind == "binary",
-        nearer=_nearer(both, dtype), unsteady=unsteady,
+        nearer=_nearer(both, dtype), unsteady=moody,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if unsteady else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
+        whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
         flat_outside=flat_outside(both, domain[dtype], dtype),
     )  # fmt: skip
 
@@ -109,20 +108,6 @@ def _reach(domain: dict[torch.dtype, dict[float, Interval]]) -> float:
     """How far raw outputs may go, in both directions and every precision, with the two agreeing; anywhere without a domain."""
     ends = [end for d in domain.values() if is_wide(d) for end in meet(d)]
     return 0.9 * min(map(abs, ends)) if ends else math.inf
-
-
-def _unsteady(objective: Objective, targets: TargetSpace) -> str | None:
-    """A sentence for an objective that answers the same call twice differently (state, randomness); None otherwise."""
-    output, target = drawn_batch(targets, 37)
-    try:
-        answers = [one_batch(objective, output, target, DOUBLE) for _ in range(3)]
-    except Exception:  # a refusal, which the curves report
-        return None
-    value, slope = answers[0]
-    # The same NaN twice is no news here: that the side is not finite is told elsewhere.
-    if all(repr(v) == repr(value) and torch.allclose(g, slope, 0, 0, equal_nan=True) for v, g in answers[1:]):
-        return None
-    return f"'{objective.name}' answered the same call twice differently (state or randomness)"
 
 
 def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> Part:

@@ -59,6 +59,20 @@ def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
     return Reduction(kinds.pop() if len(kinds) == 1 else "coupled")
 
 
+def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
+    """A sentence for an objective that answers the same call twice differently (state, randomness); None otherwise."""
+    output, target = drawn_batch(targets, 37)
+    try:
+        answers = [one_batch(objective, output, target, torch.float64) for _ in range(3)]
+    except Exception:  # a refusal, which the curves report
+        return None
+    value, slope = answers[0]
+    # The same NaN twice is no news here: that the side is not finite is told elsewhere.
+    if all(repr(v) == repr(value) and torch.allclose(g, slope, 0, 0, equal_nan=True) for v, g in answers[1:]):
+        return None
+    return f"'{objective.name}' answered the same call twice differently (state or randomness)"
+
+
 def _mean_of_rows(objective: Objective, output: Tensor, target: Tensor, given: Tensor) -> bool:
     singles = _singles(objective, output, target)
     return bool(torch.allclose(given.detach().to(torch.float64), singles, rtol=CLOSE, atol=CLOSE))

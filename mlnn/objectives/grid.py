@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlnn.objectives import Objective
+from mlnn.objectives.objective import Objective
 from mlnn.objectives.rowwise import as_dtype, row_by_row
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
