@@ -3,13 +3,16 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlnn.audit import Certificate, audit
     from mlnn.comparison import Comparison, compare
     from mlnn.data import Dataset
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
-__all__ = ["Comparison", "Dataset", "LaneRecipe", "compare"]
+__all__ = ["Certificate", "Comparison", "Dataset", "LaneRecipe", "audit", "compare"]
 _HOMES = {
+    "audit": "mlnn.audit",
+    "Certificate": "mlnn.audit",
     "compare": "mlnn.comparison",
     "Comparison": "mlnn.comparison",
     "Dataset": "mlnn.data",

@@ -1,0 +1,75 @@
+"""The certificate: what an audit found, in one object."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+Interval = tuple[float, float]
+KINDS = (
+    "likelihood",
+    "scaled likelihood",
+    "likelihood family",
+    "proper",
+    "calibrated",
+    "no link",
+    "unnormalisable",
+    "batch-coupled",
+    "undecided",
+)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Is exp(−loss) a likelihood? loss = τ·NLL + c(y), with exp(−loss/τ)·h(y) summing to 1 over the targets.
+
+    `kind`: one of KINDS. `family`: the distribution, where it has a name. `scale`: τ. `link`: from the raw output f to the
+    probability, or to what the loss makes the output of (a mean, a quantile). `base_measure`: h(y) for some targets, the
+    normaliser included; h(y) = exp(c(y)/τ). `measure`: h in words. `domain`: "all", an interval of raw outputs, or "none":
+    where the working dtype still holds it; `domains` the same per dtype. `residual`: how far the identity that decides is
+    from holding (relative; rounding where it holds). `witness`: on a no, outputs and targets with the numbers that
+    disagree. `curves`: numbers behind the figure. `unreachable`: share of moderate outputs that imply no probability.
+    """
+
+    kind: str
+    name: str
+    targets: str
+    family: str | None = None
+    scale: float | None = None
+    link: str | None = None
+    base_measure: dict[float, float] | None = None
+    measure: str | None = None
+    domain: str | Interval = "none"
+    domains: dict[str, str | Interval] = field(default_factory=dict)
+    residual: float | None = None
+    unreachable: float = 0.0
+    witness: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    sentence: str = ""
+    curves: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_likelihood(self) -> bool:
+        """Whether minimising the loss is maximum likelihood, on paper, up to a factor and constants of the target."""
+        return self.kind in ("likelihood", "scaled likelihood", "likelihood family")
+
+    @property
+    def constants(self) -> dict[float, float] | None:
+        """c(y) in nats for the targets of `base_measure`: loss = τ·NLL + c(y)."""
+        if self.base_measure is None or self.scale is None:
+            return None
+        return {y: self.scale * math.log(h) for y, h in self.base_measure.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, ready for JSON: intervals as lists, infinities as text, targets as text."""
+        return plain({name: getattr(self, name) for name in self.__dataclass_fields__} | {"constants": self.constants})
+
+
+def plain(value: Any) -> Any:
+    """Dicts with text keys, lists, and numbers; a number that is not finite as text: "inf", "-inf", "nan"."""
+    if isinstance(value, dict):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

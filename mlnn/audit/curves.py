@@ -1,0 +1,68 @@
+"""The numbers behind the figure: Z against the output, and the probability or density that the loss implies."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlnn.audit.ask import Loss
+from mlnn.audit.finding import Finding
+from mlnn.audit.finite import implied
+from mlnn.audit.integrals import partition
+from mlnn.audit.sound import shown_targets
+
+SEEN = (-1.0, 0.0, 1.0)
+"""Raw outputs for which the implied density is drawn."""
+SPANS = {"real": (-5.0, 5.0), "positive": (0.02, 6.0), "unit": (0.01, 0.99)}
+
+
+def curves(loss: Loss, finding: Finding) -> dict[str, Any]:
+    """Binary and classes: output, z, implied, declared. Others: output, z, and densities over `target` at some outputs.
+
+    z: Σ or ∫ exp(−loss) over the targets; z_held: the same with temperature and base measure put in, 1 for a likelihood.
+    """
+    if loss.space.kind in ("binary", "classes"):
+        return _finite(loss, finding)
+    return _numeric(loss, finding)
+
+
+def _finite(loss: Loss, finding: Finding) -> dict[str, Any]:
+    line = torch.linspace(-6, 6, 121, dtype=torch.float64) + 0.00123
+    output = _first(line, loss.space.outputs)
+    at = implied(loss, output)
+    which = 1 if output.ndim == 1 else 0
+    declared = torch.sigmoid(line) if output.ndim == 1 else torch.softmax(output, 1)[:, 0]
+    found: dict[str, Any] = {
+        "output": line.tolist(), "z": torch.exp(-at.value).sum(1).tolist(), "about": which,
+        "implied": at.p[:, which].tolist(), "declared": declared.tolist(),
+    }  # fmt: skip
+    if finding.base is not None and finding.scale is not None:
+        held = torch.exp(-at.value / finding.scale) * finding.base(shown_targets(loss.space))
+        found["z_held"] = held.sum(1).tolist()
+    return found
+
+
+def _numeric(loss: Loss, finding: Finding) -> dict[str, Any]:
+    line = torch.linspace(-2, 2, 9, dtype=torch.float64) + 0.00123
+    endless = finding.turns or finding.kind == "unnormalisable"
+    z, error = (line, math.inf) if endless else partition(loss, _first(line, loss.space.outputs))
+    settled = error <= 1e-6 * float(z.abs().max())
+    counts = loss.space.kind == "counts"
+    target = torch.arange(16, dtype=torch.float64) if counts else torch.linspace(*SPANS[loss.space.kind], 181).double()
+    value = loss.values(_first(torch.tensor(SEEN, dtype=torch.float64), loss.space.outputs), target)
+    tau = finding.scale or 1.0
+    weight = finding.base(target) if finding.base else torch.ones_like(target)
+    return {
+        "output": line.tolist(), "z": z.tolist() if settled else None, "target": target.tolist(),
+        "densities": {str(f): row for f, row in zip(SEEN, (torch.exp(-value / tau) * weight).tolist(), strict=True)},
+    }  # fmt: skip
+
+
+def _first(line: Tensor, outputs: int) -> Tensor:
+    """The line itself, or as the first of several outputs, the others 0."""
+    if outputs == 1:
+        return line
+    output = torch.zeros(len(line), outputs, dtype=torch.float64)
+    output[:, 0] = line
+    return output

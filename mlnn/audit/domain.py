@@ -1,0 +1,94 @@
+"""The interval of raw outputs on which a loss, as computed in a dtype, still is what it is on paper."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mlnn.audit.ask import Loss, crossed
+from mlnn.audit.certificate import Interval
+from mlnn.audit.finding import Finding
+from mlnn.audit.finite import null_probabilities
+from mlnn.audit.sound import shown_targets, slope_error
+from mlnn.objectives import Objective
+from mlnn.objectives.grid import make_grid
+
+KEPT = 0.05
+"""Value and gradient must be right to 5 %. Beyond the ends they are not slightly but wholly wrong: a clip, a dead gradient,
+an overflow; so the ends hardly move with this number."""
+HALVINGS = 12
+
+
+def find_domains(loss: Loss, finding: Finding, dtypes: tuple[torch.dtype, ...]) -> dict[str, str | Interval]:
+    """Per dtype "all" or the interval around 0, of the raw output or (several outputs) of its largest entry."""
+    return {str(dtype).removeprefix("torch."): _domain(loss, finding, dtype) for dtype in dtypes}
+
+
+def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> str | Interval:
+    grid = make_grid(loss.space)
+    good = _holds(loss, finding, grid.output, dtype)
+    ends = [_end(loss, finding, dtype, side, grid.strength, grid.output, good) for side in (-1.0, 1.0)]
+    if grid.output.ndim > 1:
+        radius = min(-ends[0], ends[1])
+        ends = [-radius, radius]
+    return "all" if all(map(math.isinf, ends)) else (ends[0], ends[1])
+
+
+def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mask (P,): whether value and gradient at outputs (P,) or (P, m) are right for every target."""
+    target = shown_targets(loss.space)
+    shape = (len(output), len(target))
+    flat = crossed(output, target)
+    if finding.reference is not None:
+        truth = Loss(Objective.of(finding.reference, loss.space), loss.space).both(*flat)
+        return _near(loss.both(*flat, dtype), truth, shape)
+    value, slope = loss.both(*flat)
+    good = (slope_error(loss, *flat, slope) <= KEPT).reshape(shape).all(1) & _near(
+        (value, slope), (value, slope), shape
+    )
+    if loss.space.kind in ("binary", "classes"):
+        good &= _adds_up(value.reshape(shape), slope.reshape(*shape, -1), finding, target)
+    return good if dtype == torch.float64 else good & _near(loss.both(*flat, dtype), (value, slope), shape)
+
+
+def _near(found: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], shape: tuple[int, int]) -> Tensor:
+    """Mask (P,): values and gradients finite, and near the true ones; a gradient measured by the largest at its output."""
+    value, slope = (true.reshape(*shape, -1) for true in truth)
+    off_value, off_slope = ((is_ - true).reshape(*shape, -1).abs() for is_, true in zip(found, truth, strict=True))
+    right = (off_value <= KEPT * value.abs().clamp_min(1.0)).all(-1).all(-1)
+    size = slope.abs().amax((1, 2))
+    return right & (off_slope.amax((1, 2)) <= KEPT * size) & torch.isfinite(size)
+
+
+def _adds_up(value: Tensor, slope: Tensor, finding: Finding, target: Tensor) -> Tensor:
+    """Whether the probabilities in the values add to one and are those in the gradients; (P, K), (P, K, m) to (P,)."""
+    assert finding.base is not None
+    assert finding.scale is not None
+    told = torch.exp(-value / finding.scale) * finding.base(target)
+    good = (told.sum(1) - 1).abs() <= KEPT
+    if slope.shape[1] == 2:
+        return good & ((null_probabilities(slope) - told).abs() <= KEPT).all(1)
+    # With many classes nearly certain outputs leave no unique null vector in float64; that Σ p G = 0 can still be seen.
+    size = slope.abs().amax((1, 2))
+    return good & (size > 0) & ((told[..., None] * slope).sum(1).abs().amax(1) <= KEPT * size)
+
+
+def _end(
+    loss: Loss, finding: Finding, dtype: torch.dtype, side: float, strength: Tensor, output: Tensor, good: Tensor
+) -> float:
+    """How far from 0 towards `side` it holds: infinitely far, or up to a point between two of the grid."""
+    here = side * strength > 0
+    bad = strength.abs()[here & ~good]
+    if not len(bad):
+        return side * math.inf
+    first = float(bad.min())
+    fine = strength.abs()[here & (strength.abs() < first)]
+    if not len(fine):
+        return 0.0
+    low, high = float(fine.max()), first
+    direction = output[int((here & ~good & (strength.abs() == first)).nonzero()[0, 0])] / first
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        kept = bool(_holds(loss, finding, (direction * middle)[None], dtype)[0])
+        low, high = (middle, high) if kept else (low, middle)
+    return side * low

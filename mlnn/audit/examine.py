@@ -1,0 +1,85 @@
+"""Is exp(−loss) a likelihood? `mlnn.audit`."""
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from mlnn.audit.ask import Loss
+from mlnn.audit.certificate import Certificate
+from mlnn.audit.curves import curves
+from mlnn.audit.domain import find_domains
+from mlnn.audit.finding import Finding
+from mlnn.audit.finite import examine_finite
+from mlnn.audit.notes import notes
+from mlnn.audit.numeric import examine_numeric
+from mlnn.audit.sentence import sentence
+from mlnn.audit.sound import cannot_be_read, check_answers, couples_rows, first_answers, shown_targets
+from mlnn.objectives import Objective
+from mlnn.objectives.reduction import unsteady
+from mlnn.objectives.rowwise import unreduced
+from mlnn.targets import TargetSpace
+
+
+def audit(
+    loss: Any,
+    targets: str | TargetSpace = "binary",
+    *,
+    outputs: str = "raw",
+    dtype: torch.dtype = torch.float32,
+    name: str | None = None,
+) -> Certificate:
+    """Whether exp(−loss) is a likelihood of the targets, of which kind, and where in floating point.
+
+    loss: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar, differentiable
+    in the output. targets: "binary", "classes(K)", "real", "counts", "positive" or "unit". outputs: "raw" or "probabilities".
+    dtype: the precision that `domain` is about. Takes about 0.1 s. What cannot be decided comes back as "undecided".
+    Raises ConfigError for what is no loss, an unknown target space, or a loss that refuses every target of it.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a loss asked for single rows, or far out, may warn of what is no news here
+        return _audit(loss, TargetSpace.parse(targets), outputs, dtype, name)
+
+
+def _audit(loss: Any, space: TargetSpace, outputs: str, dtype: torch.dtype, name: str | None) -> Certificate:
+    objective = Objective.of(loss, space, outputs, name)
+    space = objective.targets
+    check_answers(objective, space)
+    whole = unreduced(objective)  # a framework module's own mean is not what is audited
+    asked = Loss(objective, space)
+    before = first_answers(asked)
+    finding = _examine(asked, whole, space)
+    if not torch.equal(first_answers(asked).nan_to_num(), before.nan_to_num()):
+        finding = Finding(
+            "undecided", said="it no longer gives the answers that it gave at first (state or randomness)"
+        )
+    return _certify(asked, objective, finding, dtype)
+
+
+def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
+    moody = unsteady(whole, space)
+    if moody:
+        return Finding("undecided", said=moody)
+    if couples_rows(whole, space):
+        return Finding("batch-coupled")
+    unreadable = cannot_be_read(asked)
+    if unreadable:
+        return Finding("undecided", said=unreadable)
+    return examine_finite(asked) if space.kind in ("binary", "classes") else examine_numeric(asked)
+
+
+def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.dtype) -> Certificate:
+    """The finding with its floating-point domain, its figure and its words."""
+    likely = finding.base is not None
+    domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
+    own = str(dtype).removeprefix("torch.")
+    target = shown_targets(asked.space) if asked.space.kind != "counts" else torch.arange(11, dtype=torch.float64)
+    base = dict(zip(target.tolist(), finding.base(target).tolist(), strict=True)) if finding.base else None
+    found = Certificate(
+        finding.kind, objective.name, str(replace(asked.space, raw=None)), finding.family, finding.scale, finding.link,
+        base, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
+        finding.witness, notes(asked, objective, finding),
+        curves={} if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
+    )  # fmt: skip
+    return replace(found, sentence=sentence(found, finding.said))

@@ -1,0 +1,47 @@
+"""What else a reader of the certificate should know."""
+
+import torch
+
+from mlnn.audit.ask import Loss
+from mlnn.audit.finding import Finding
+from mlnn.audit.sound import couples_rows
+from mlnn.objectives import Objective
+
+HINGE = (
+    "This is the hinge of the support-vector classifier. exp(−2·max(1−u, 0)) is a mixture of normals in the margin u (Polson &"
+    " Scott 2011), a pseudo-likelihood: useful for a Bayesian SVM, but not normalised over the two targets."
+)
+SVR = (
+    "This is the loss of support-vector regression: an exact −log density, uniform within ε and exponential beyond. The"
+    " classifier's hinge is not one."
+)
+UNIT = "With the continuous-Bernoulli normaliser added it would be a density on (0, 1)."
+SHARED = "Its own mean divides by something that the rows of a batch share (class weights); what is audited is its value per row."
+
+
+def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]:
+    """Sentences for losses that have a name and a story, and for a reduction that is more than a mean."""
+    told = []
+    if loss.space.kind == "binary" and finding.kind == "no link" and _is_hinge(loss):
+        told.append(HINGE)
+    if finding.family == "flat-topped Laplace":
+        told.append(SVR)
+    if loss.space.kind == "unit" and finding.kind == "proper" and finding.link == "σ(f)":
+        told.append(UNIT)
+    if finding.kind != "undecided" and finding.kind != "batch-coupled" and couples_rows(objective, loss.space):
+        told.append(SHARED)
+    if finding.family in ("gamma, shape 1",) and finding.kind == "likelihood":
+        told.append("The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k.")
+    return tuple(told)
+
+
+def _is_hinge(loss: Loss) -> bool:
+    """Whether it is s·max(1 − u, 0) with some s > 0."""
+    margin = torch.linspace(-3, 3, 25, dtype=torch.float64)
+    for target in (0.0, 1.0):
+        value = loss.value(margin if target else -margin, torch.full_like(margin, target))
+        hinge = torch.relu(1 - margin)
+        size = float(value.max() / hinge.max())
+        if size <= 0 or not torch.allclose(value, size * hinge, rtol=1e-9, atol=1e-12):
+            return False
+    return True

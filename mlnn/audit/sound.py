@@ -1,0 +1,117 @@
+"""Can this loss be audited at all? What must hold before any question of probability is asked."""
+
+import torch
+from torch import Tensor
+
+from mlnn.audit.ask import Loss, crossed
+from mlnn.errors import ConfigError
+from mlnn.objectives import Objective
+from mlnn.objectives.grid import TARGETS
+from mlnn.objectives.reduction import drawn_batch, reduction
+from mlnn.objectives.rowwise import row_by_row
+from mlnn.seeding import generator
+from mlnn.targets import TargetSpace
+
+STEP = 1e-5
+SLACK = 1e-6
+"""A central difference of step 1e-5 is right to about 1e-10 where the loss is smooth."""
+
+
+def shown_targets(space: TargetSpace) -> Tensor:
+    """Targets at which a loss is looked at: all of a finite space, else a few, none on the boundary of the space."""
+    if space.kind == "classes":
+        return torch.arange(space.classes or 0)
+    inner = [y for y in TARGETS[space.kind] if space.kind != "unit" or 0 < y < 1]
+    return torch.tensor(inner, dtype=torch.float64)
+
+
+def moderate_outputs(space: TargetSpace, count: int = 41) -> Tensor:
+    """Outputs that any ordinary training visits, (count,) spread over ±4 or (count, m) drawn from N(0, 1.5²)."""
+    if space.outputs == 1:
+        return torch.linspace(-4, 4, count, dtype=torch.float64) + 0.00321  # off the round numbers, where kinks are
+    return 1.5 * torch.randn(count, space.outputs, generator=generator(0, "audit"), dtype=torch.float64)
+
+
+def check_answers(objective: Objective, space: TargetSpace) -> None:
+    """Raise ConfigError for a loss that refuses every target of the space, with what it says."""
+    output, target = drawn_batch(space, 7)
+    value, _, said = row_by_row(objective, output, target)
+    if said is None or not bool(torch.isnan(value).all()):
+        return
+    given = "int64" if space.kind == "classes" else "float64"
+    hint = "" if space.kind == "classes" else "; a loss of integer labels takes targets='classes(K)'"
+    hint += "" if objective.outputs != "raw" else ", one of probabilities outputs='probabilities'"
+    raise ConfigError(
+        f"loss '{objective.name}' refuses every target of '{space}' (outputs {tuple(output.shape)}, targets"
+        f" {tuple(target.shape)} {given}): {said}{hint}"
+    )
+
+
+def first_answers(loss: Loss) -> Tensor:
+    """Values (F, Y) at the moderate outputs: asked first and last, they must be the same bits."""
+    return loss.cross(moderate_outputs(loss.space), shown_targets(loss.space))[0]
+
+
+def couples_rows(objective: Objective, space: TargetSpace) -> bool:
+    """Whether a row's part of the loss depends on the other rows of the batch."""
+    found = reduction(objective, space)
+    return found is not None and found.couples
+
+
+def cannot_be_read(loss: Loss) -> str | None:
+    """Why no certificate can be given (NaN, a target or output ignored, a wrong gradient); None if it can."""
+    outputs, targets = moderate_outputs(loss.space), shown_targets(loss.space)
+    value, slope = loss.cross(outputs, targets)
+    if not bool(torch.isfinite(value).all()):
+        row, column = (~torch.isfinite(value)).nonzero()[0].tolist()
+        told = f"refused ({loss.refusal})" if loss.refusal else str(float(value[row, column]))
+        return (
+            f"the loss is {told} at output {_say(outputs[row])} and target {float(targets[column]):g}; an ordinary training"
+            " visits such outputs (is it meant for outputs='probabilities'?)"
+        )
+    if not bool(torch.isfinite(slope).all()):
+        row, column = (~torch.isfinite(slope)).any(-1).nonzero()[0].tolist()
+        where = f"output {_say(outputs[row])} and target {float(targets[column]):g}"
+        return f"the gradient is not finite at {where}, where the loss is"
+    if bool((value == value[:1]).all()):
+        return "the loss ignores the output: there is nothing to learn from it"
+    if bool((value == value[:, :1]).all()):
+        return "the loss ignores its target: the same for every y, it is no statement about y"
+    if not bool(slope.any()):
+        return "no gradient reaches the output although the loss varies with it: it is not differentiable (argmax, detach?)"
+    return _wrong_gradient(loss, outputs, targets)
+
+
+def slope_error(loss: Loss, output: Tensor, target: Tensor, slope: Tensor) -> Tensor:
+    """|autograd − central difference| (n,) along a fixed direction, relative to the larger of 1 and the slope."""
+    many = output.ndim > 1
+    ahead = torch.ones_like(output)
+    if many:
+        ahead = torch.randn(output.shape[1], generator=generator(1, "audit"), dtype=torch.float64).expand_as(output)
+    step = STEP * (output.abs().amax(1, keepdim=True) if many else output.abs()).clamp_min(1.0)
+    found = loss.value(output + step * ahead, target) - loss.value(output - step * ahead, target)
+    found = found / (2 * step.squeeze(-1) if many else 2 * step)
+    claimed = (slope * ahead).sum(1) if many else slope
+    return (found - claimed).abs() / claimed.abs().clamp_min(1.0)
+
+
+def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
+    """A sentence where autograd and differences of the value disagree, at a place and still a little beside it."""
+    wrong = torch.ones(len(outputs) * len(targets), dtype=torch.bool)
+    for beside in (0.0, 0.01):  # a kink between the two ends of a difference is no fault, and is not there twice
+        output, target = crossed(outputs + beside, targets)
+        _, slope = loss.both(output, target)
+        slope = slope.reshape(output.shape)
+        wrong &= ~(slope_error(loss, output, target, slope) <= SLACK)
+    if not bool(wrong.any()):
+        return None
+    row = int(wrong.nonzero()[0, 0])
+    output, target = crossed(outputs, targets)
+    return (
+        f"the gradient that training follows is not the derivative of the loss (output {_say(output[row])}, target"
+        f" {float(target[row]):g}): what is minimised is not what is written"
+    )
+
+
+def _say(output: Tensor) -> str:
+    return "(" + ", ".join(f"{part:.4g}" for part in output.tolist()) + ")" if output.ndim else f"{float(output):.4g}"
