@@ -24,6 +24,10 @@ from mlnn.errors import ConfigError, MlnnError, unknown
 from mlnn.schema import check_keys, check_references
 
 Task = Callable[[dict[str, Any]], None]
+OF_MANY = ("ladder", "catalogue", "seeds")
+"""Keys that make one command many runs; a single one of them has none."""
+SAID_ALOUD = ("trust", "loss")
+"""Keys that import code, and so count on the command line only."""
 
 
 def config_dir() -> Path:
@@ -77,9 +81,11 @@ def settings(config: DictConfig, name: str) -> dict[str, Any]:
     """The composed config as plain data, checked against the shipped one: unknown keys, wrong types, `trust` in a file."""
     plain = _checked(config, _compose(name, []))
     state = HydraConfig.get()
-    said = [text for text in state.overrides.task if re.match(r"\+*trust=", text)]
-    if plain.get("trust") and not said:
-        raise ConfigError("trust: is set in a config file; it counts on the command line only: trust=[my_zoo]")
+    said = {text.split("=")[0].lstrip("+") for text in state.overrides.task}
+    for key in SAID_ALOUD:
+        if plain.get(key) and key not in said:
+            example = "trust=[my_zoo]" if key == "trust" else "loss=my_module:my_loss"
+            raise ConfigError(f"{key}: is set in a config file; it counts on the command line only: {example}")
     _check_targets(plain, plain.get("trust", ()))
     plain["names"] = _names(state.runtime.choices)
     plain["config"] = OmegaConf.to_yaml(config, resolve=False)
@@ -89,14 +95,24 @@ def settings(config: DictConfig, name: str) -> dict[str, Any]:
 
 def ladder(settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """(rung name, settings) for every rung of `ladder` and every seed: this run's command line, then the rung's overrides."""
-    rungs = settings["ladder"]
+    return _rungs(settings, "growth", "ladder", "{shallow: [model=mlp, model.depth=1]}", _seeds(settings))
+
+
+def catalogue(settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """(name, settings) for every entry of `catalogue`, as `ladder` does for rungs."""
+    return _rungs(settings, "audit", "catalogue", "{on_labels: [objective=mse, targets=binary]}", [settings["seed"]])
+
+
+def _rungs(
+    settings: Mapping[str, Any], name: str, key: str, example: str, seeds: list[int]
+) -> list[tuple[str, dict[str, Any]]]:
+    rungs = settings[key]
     if not rungs or not all(isinstance(item, list) for item in rungs.values()):
-        raise ConfigError("ladder: give names with lists of overrides, e.g. {shallow: [model=mlp, model.depth=1]}")
-    seeds = _seeds(settings)
+        raise ConfigError(f"{key}: give names with lists of overrides, e.g. {example}")
     return [
         (rung, cell)
         for rung in rungs
-        for cell in _cells(settings, "growth", f"ladder.{rung}", list(map(str, rungs[rung])), seeds)
+        for cell in _cells(settings, name, f"{key}.{rung}", list(map(str, rungs[rung])), seeds)
     ]
 
 
@@ -118,7 +134,7 @@ def _cells(
     settings: Mapping[str, Any], name: str, where: str, overrides: list[str], seeds: list[int]
 ) -> list[dict[str, Any]]:
     """This run's settings with `overrides` over them, composed once and then read with each of the seeds."""
-    set_here = {text.split("=")[0].lstrip("+~") for text in [*overrides, "ladder=0", "seeds=0"]}
+    set_here = {text.split("=")[0].lstrip("+~") for text in [*overrides, *(f"{key}=0" for key in OF_MANY)]}
     mine = [text for text in HydraConfig.get().overrides.task if text.split("=")[0].lstrip("+~") not in set_here]
     try:
         config = hydra.compose(name, [*mine, *overrides], return_hydra_config=True)
@@ -129,7 +145,7 @@ def _cells(
             config.seed = seed
             plain = _checked(config, shipped)
             _check_targets(plain, settings["trust"])
-            cells.append({key: value for key, value in plain.items() if key not in ("ladder", "seeds")} | extra)
+            cells.append({key: value for key, value in plain.items() if key not in OF_MANY} | extra)
     except (ConfigError, HydraException, OmegaConfBaseException) as problem:
         raise ConfigError(f"{where}: {_explain(problem, name)}") from None
     return cells

@@ -9,7 +9,8 @@ REFERENCE = re.compile(r"\$\{[\w.@\[\]-]+\}")
 LANES = ("left", "right")
 NULLABLE = frozenset({"batch_size"})
 # What a key that ships as null holds once it is set.
-UNSET = {"autocast": "", "foreach": True, "fused": True, "jobs": 1, "mapping": "", "out": "", "page": "", "require": ""}
+UNSET = {"autocast": "", "foreach": True, "fused": True, "jobs": 1, "loss": "", "mapping": "", "out": "", "page": "",
+         "require": "", "targets": ""}  # fmt: skip
 
 
 def check_references(node: Any, where: str = "") -> None:
@@ -42,7 +43,9 @@ def check_keys(given: dict[str, Any], shipped: dict[str, Any], where: str = "") 
             raise ConfigError(f"{path}: {unknown('key', str(key), shipped)}")
         standard = shipped[key]
         _check_value(path, value, standard)
-        if isinstance(standard, dict) and (path in LANES or not (path == "ladder" or "_target_" in standard)):
+        if isinstance(standard, dict) and (
+            path in LANES or not (path in ("ladder", "catalogue") or "_target_" in standard)
+        ):
             check_keys(value, standard, path)
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from mlnn.audit.certificate import KINDS, Certificate
+from mlnn.audit.certificate import KINDS, Certificate, check_kind, unmet
 from mlnn.audit.examine import audit
 from mlnn.targets import TargetSpace
 
-__all__ = ["KINDS", "Certificate", "audit"]
+__all__ = ["KINDS", "Certificate", "audit", "check_kind", "unmet"]
 
 
 class _Called(ModuleType):

@@ -1,8 +1,11 @@
 """The certificate: what an audit found, in one object."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from mlnn.errors import ConfigError, unknown
 
 Interval = tuple[float, float]
 KINDS = (
@@ -62,6 +65,23 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON: intervals as lists, infinities as text, targets as text."""
         return plain({name: getattr(self, name) for name in self.__dataclass_fields__} | {"constants": self.constants})
+
+
+def check_kind(require: str | None) -> None:
+    """Raise ConfigError unless `require` is None or one of KINDS."""
+    if require is not None and require not in KINDS:
+        raise ConfigError("require: " + unknown("kind", require, KINDS))
+
+
+def unmet(found: Sequence[Certificate], require: str | None) -> str | None:
+    """A sentence for the certificates that are not of the required kind; "likelihood" takes scaled ones and families too."""
+    if require is None:
+        return None
+    missed = [one for one in found if one.kind != require and not (require == "likelihood" and one.is_likelihood)]
+    if not missed:
+        return None
+    names = ", ".join(f"{one.name} ({one.kind})" for one in missed[:8]) + (" …" if len(missed) > 8 else "")
+    return f"required '{require}', not met by {names}: {missed[0].sentence}"
 
 
 def plain(value: Any) -> Any:

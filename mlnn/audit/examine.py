@@ -15,7 +15,7 @@ from mlnn.audit.finite import examine_finite
 from mlnn.audit.notes import notes
 from mlnn.audit.numeric import examine_numeric
 from mlnn.audit.sentence import sentence
-from mlnn.audit.sound import cannot_be_read, check_answers, couples_rows, first_answers, shown_targets
+from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, couples_rows, first_answers, shown_targets
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
@@ -37,7 +37,7 @@ def audit(
     dtype: the precision that `domain` is about. Takes about 0.1 s. What cannot be decided comes back as "undecided".
     Raises ConfigError for what is no loss, an unknown target space, or a loss that refuses every target of it.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")  # a loss asked for single rows, or far out, may warn of what is no news here
         return _audit(loss, TargetSpace.parse(targets), outputs, dtype, name)
 
@@ -61,7 +61,7 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
     moody = unsteady(whole, space)
     if moody:
         return Finding("undecided", said=moody)
-    if couples_rows(whole, space):
+    if answers_a_batch(whole, space) and couples_rows(whole, space):
         return Finding("batch-coupled")
     unreadable = cannot_be_read(asked)
     if unreadable:

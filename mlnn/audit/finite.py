@@ -24,6 +24,8 @@ ROUNDING = 1e-10
 REAL = 1e-7
 """Between the two it is not decided."""
 FLAT = 1e-9
+PLAIN = 1e-4
+"""Probabilities smaller than this have lost digits by the time they are read off two gradients."""
 APART = 1e-3
 
 
@@ -81,8 +83,8 @@ def examine_finite(loss: Loss) -> Finding:
     if _is_flat(at, beside):
         return _no_link(at, unreachable, "the probability it implies does not move with the output")
     if not _is_minimum(at, beside):
-        return Finding("no link", said="where its expected gradient vanishes it is largest, not smallest",
-                       unreachable=unreachable, residual=_fit(at)[2])  # fmt: skip
+        said = "where its expected gradient vanishes it is largest, not smallest"
+        return Finding("no link", said=said, unreachable=unreachable)
     tau, shift, residual = _fit(at)
     link = _link(at)
     likely = unreachable == 0 and tau > 0
@@ -136,7 +138,7 @@ def _no_link(at: Implied, unreachable: float, said: str) -> Finding:
 
 def _fit(at: Implied) -> tuple[float, Tensor, float]:
     """τ, c (K,) and the largest misfit of loss = −τ log p + c, relative to the spread of the loss."""
-    seen = at.interior
+    seen = at.valid & (at.p > PLAIN).all(1)
     if not bool(seen.any()):
         return float("nan"), torch.zeros(at.value.shape[1], dtype=torch.float64), 1.0
     surprise, value = -at.p[seen].log(), at.value[seen]

@@ -52,6 +52,14 @@ def first_answers(loss: Loss) -> Tensor:
     return loss.cross(moderate_outputs(loss.space), shown_targets(loss.space))[0]
 
 
+def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
+    """Whether an ordinary batch has a finite loss, so that what its rows add can be asked."""
+    try:
+        return bool(torch.isfinite(objective.rows(*drawn_batch(space, 7))).all())
+    except Exception:  # whatever it raises, it has refused the batch
+        return False
+
+
 def couples_rows(objective: Objective, space: TargetSpace) -> bool:
     """Whether a row's part of the loss depends on the other rows of the batch."""
     found = reduction(objective, space)

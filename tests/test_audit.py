@@ -1,0 +1,243 @@
+"""The audit says of every loss what it is, with its constants, and cannot be talked into a likelihood."""
+
+import copy
+import json
+import math
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from audit_cases import CATALOGUE, OUTSIDE, Case
+from objective_cases import CONFIGS, build
+from torch.nn import functional as F
+
+import mlnn
+from mlnn.audit import KINDS, Certificate
+from mlnn.errors import ConfigError
+
+EVERY = CATALOGUE | {name: case for name, (_, _, case) in OUTSIDE.items()}
+NOT = ("proper", "calibrated", "no link", "unnormalisable")
+
+
+@cache
+def catalogued(name: str) -> Certificate:
+    made = build(name)
+    return mlnn.audit(made.function, made.targets, name=name)
+
+
+@cache
+def outside(name: str) -> Certificate:
+    loss, targets, _ = OUTSIDE[name]
+    return mlnn.audit(loss, targets, name=name)
+
+
+def assert_case(found: Certificate, case: Case) -> None:
+    assert found.kind == case.kind, found.sentence
+    assert found.link == case.link
+    if case.h is None:
+        assert found.base_measure is None
+        assert (found.scale, found.domain, found.is_likelihood) == (None, "none", False)
+        return
+    assert found.is_likelihood
+    assert found.scale == pytest.approx(case.scale, rel=1e-9)
+    assert found.base_measure
+    for y, h in found.base_measure.items():
+        assert h == pytest.approx(case.h(y), rel=1e-6), y
+    assert found.constants == pytest.approx({y: found.scale * math.log(h) for y, h in found.base_measure.items()})
+
+
+def test_the_cases_are_the_catalogue() -> None:
+    assert set(CATALOGUE) == set(CONFIGS)
+    assert {case.kind for case in [*CATALOGUE.values(), *(case for *_, case in OUTSIDE.values())]} == set(KINDS) - {
+        "undecided"
+    }
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_every_objective_of_the_catalogue_is_told_right(name: str) -> None:
+    assert_case(catalogued(name), CATALOGUE[name])
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_every_loss_from_outside_is_told_right(name: str) -> None:
+    assert_case(outside(name), OUTSIDE[name][2])
+
+
+def test_likelihoods_and_the_nearest_that_is_none_are_eight_orders_apart() -> None:
+    found = [*map(catalogued, CATALOGUE), *map(outside, OUTSIDE)]
+    held = [one.residual for one in found if one.is_likelihood]
+    failed = [one.residual for one in found if one.kind in NOT]
+    assert len(held) > 35
+    assert len(failed) > 15
+    assert max(r for r in held if r is not None) * 1e8 < min(r for r in failed if r is not None)
+
+
+@pytest.mark.parametrize(
+    "name", [*(n for n, c in CATALOGUE.items() if c.kind in NOT), *(n for n, c in OUTSIDE.items() if c[2].kind in NOT)]
+)
+def test_a_no_has_a_witness_that_can_be_checked_by_hand(name: str) -> None:
+    found = catalogued(name) if name in CATALOGUE else outside(name)
+    if name in ("BCE maximised", "perceptron"):  # no output has a probability between 0 and 1 that is a minimum
+        return
+    witness = found.witness
+    assert witness, found
+    assert witness["says"]
+    loss, targets = (build(name).function, build(name).targets) if name in CATALOGUE else OUTSIDE[name][:2]
+    if "temperature" in witness:
+        low, high = sorted(witness["temperature"])
+        assert high - low > 1e-3 * abs(high)
+    elif "ranges" in witness:
+        assert all(later > first + 0.5 for first, later in zip(witness["z"], witness["z"][1:], strict=False))
+    elif "excess" in witness:
+        assert all(bad > good for bad, good in zip(*witness["loss"], strict=True))
+    elif "loss" in witness:
+        assert abs(witness["loss"][0] - witness["loss"][1]) > 0.1
+    else:
+        assert witness["lives"] != witness["space"]
+    if isinstance(loss, torch.nn.Module):  # as a row's value, whatever its own mean divides by
+        loss = copy.deepcopy(loss).double()
+        loss.reduction = "none"
+    if "loss" in witness and "target" in witness:
+        kind = torch.int64 if str(targets).startswith("classes") else torch.float64
+        for output, value in zip(witness["outputs"], witness["loss"], strict=True):
+            asked = loss(torch.tensor([output], dtype=torch.float64), torch.tensor([witness["target"]], dtype=kind))  # type: ignore[operator]
+            assert float(asked.sum()) == pytest.approx(value, rel=1e-12)
+
+
+def test_hinge_no_temperature_and_no_base_measure_can_do_it() -> None:
+    found = catalogued("hinge")
+    assert found.witness
+    assert found.witness["probability"] == pytest.approx(0.5, abs=1e-12)
+    assert "No temperature and no base measure" in found.sentence
+    assert any("pseudo-likelihood" in note and "Polson" in note for note in found.notes)
+    # FACTS: Z(0) = 2/e, Z(1) = 1 + e^−2
+    z = dict(zip(found.curves["output"], found.curves["z"], strict=True))
+    assert z[min(z, key=abs)] == pytest.approx(2 / math.e, abs=1e-6)
+    assert z[min(z, key=lambda f: abs(f - 1))] == pytest.approx(1 + math.exp(-2), abs=2e-3)
+
+
+def test_support_vector_regression_is_a_likelihood() -> None:
+    found = catalogued("epsilon_insensitive")
+    assert found.family == "flat-topped Laplace"
+    assert any("classifier's hinge is not" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("tau", [1e-3, 0.1, 3.7, 250.0])
+def test_a_temperature_is_recovered(tau: float) -> None:
+    found = mlnn.audit(lambda f, y: tau * F.binary_cross_entropy_with_logits(f, y, reduction="none"))
+    assert (found.kind, found.scale) == ("scaled likelihood", pytest.approx(tau, rel=1e-9))
+
+
+@pytest.mark.parametrize(("delta", "kind"), [(1e-12, "likelihood"), (1e-9, "undecided"), (1e-3, "calibrated")])
+def test_between_rounding_and_a_real_difference_it_is_not_decided(delta: float, kind: str) -> None:
+    found = mlnn.audit(
+        lambda f, y: F.binary_cross_entropy_with_logits(f, y, reduction="none") + delta * torch.cos(f) * y
+    )
+    assert found.kind == kind, found.sentence
+
+
+def test_the_domain_is_where_floating_point_still_holds_it() -> None:
+    found = catalogued("bce")
+    low, high = found.domain
+    assert low == pytest.approx(-27.63, abs=0.1)  # the gradient dies
+    assert high == pytest.approx(16.64, abs=0.01)  # σ rounds to 1
+    assert found.domains["float64"][1] == pytest.approx(27.63, abs=0.1)
+    assert catalogued("bce_with_logits").domain == "all"
+    assert catalogued("bernoulli_nll_naive").domains["float64"][1] == pytest.approx(36.74, abs=0.01)
+    assert catalogued("bernoulli_nll_clipped").domain[0] == pytest.approx(-16.12, abs=0.02)
+    assert catalogued("poisson").domain == (-math.inf, pytest.approx(88.72, abs=0.01))
+    assert catalogued("gaussian_nll").domain == pytest.approx((-13.8155, 13.8155), abs=1e-2)
+    assert catalogued("hinge").domain == "none"
+
+
+def test_the_domain_is_that_of_the_dtype_asked_for() -> None:
+    found = mlnn.audit(torch.nn.BCELoss(), outputs="probabilities", dtype=torch.float16)
+    assert set(found.domains) == {"float16", "float64"}
+    assert 8 < found.domain[1] < 8.33  # σ rounds to 1 at 8.32
+
+
+def test_probabilities_go_through_the_link() -> None:
+    assert mlnn.audit(torch.nn.BCELoss(), outputs="probabilities").kind == "likelihood"
+    raw = mlnn.audit(torch.nn.BCELoss())
+    assert raw.kind == "undecided"
+    assert "outputs='probabilities'" in raw.sentence
+
+
+def test_the_same_formula_changes_its_verdict_with_the_targets() -> None:
+    kinds = {targets: mlnn.audit(torch.nn.MSELoss(), targets).kind for targets in ("real", "binary", "counts")}
+    assert kinds == {"real": "likelihood family", "binary": "proper", "counts": "proper"}
+
+
+def test_a_weighted_mean_is_named_though_the_row_is_audited() -> None:
+    assert any("share" in note for note in outside("CrossEntropyLoss with class weights").notes)
+
+
+class Counting:
+    """The Bernoulli NLL, a little larger at each call after the `free` first ones."""
+
+    def __init__(self, free: int) -> None:
+        self.calls, self.free = 0, free
+
+    def __call__(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        self.calls += 1
+        return F.binary_cross_entropy_with_logits(f, y, reduction="none") * (1 + 1e-3 * (self.calls > self.free))
+
+
+UNREADABLE = {
+    "NaN": (lambda f, y: torch.log(f) * y, "is nan"),
+    "ignores its target": (lambda f, y: f**2 + 0 * y, "ignores its target"),
+    "ignores the output": (lambda f, y: y + 0 * f, "ignores the output"),
+    "not differentiable": (lambda f, y: ((f > 0) == (y > 0)).double(), "not differentiable"),
+    "detached": (lambda f, y: F.binary_cross_entropy_with_logits(f.detach(), y, reduction="none"), "not differentiable"),
+    "detached weight": (lambda f, y: (torch.sigmoid(f) - y).abs().detach() * F.binary_cross_entropy_with_logits(
+        f, y, reduction="none"), "not the derivative"),
+    "random": (lambda f, y: F.binary_cross_entropy_with_logits(f, y, reduction="none") * torch.rand(()), "randomness"),
+    "state at once": (Counting(2), "state"),
+    "state later": (Counting(20), "at first"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_what_cannot_be_read_is_undecided_and_says_why(name: str) -> None:
+    loss, why = UNREADABLE[name]
+    found = mlnn.audit(loss)
+    assert found.kind == "undecided", found.sentence
+    assert why in found.sentence
+    assert (found.scale, found.base_measure, found.domain, found.curves) == (None, None, "none", {})
+
+
+@pytest.mark.parametrize(
+    ("loss", "targets", "why"),
+    [
+        (lambda f, y: F.one_hot(y, 2).sum(1) * f, "binary", "targets='classes(K)'"),
+        (torch.nn.CrossEntropyLoss, "classes(3)", "is a class"),
+        (3, "binary", "neither callable"),
+        (torch.nn.MSELoss(), "reals", "unknown target space"),
+        (torch.nn.CrossEntropyLoss(), "classes", "classes(K)"),
+        (lambda f, y: (f[:, None] - y) ** 2, "real", "broadcast"),
+        (lambda *_: 1.0, "binary", "not a tensor"),
+    ],
+)
+def test_bad_usage_is_a_short_error(loss: object, targets: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=r".") as caught:
+        mlnn.audit(loss, targets)
+    assert why in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["bce", "hinge", "mse", "poisson_nll", "cosine"])
+def test_a_certificate_is_plain_data(name: str, tmp_path: Path) -> None:
+    told = catalogued(name).to_dict()
+    (tmp_path / "c.json").write_text(json.dumps(told, allow_nan=False))
+    assert json.loads((tmp_path / "c.json").read_text()) == told
+    assert (told["kind"], told["sentence"]) == (catalogued(name).kind, catalogued(name).sentence)
+
+
+def test_an_audit_leaves_the_random_state_and_the_modes_alone() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    mlnn.audit(torch.nn.BCEWithLogitsLoss())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.is_grad_enabled()
+    with torch.no_grad():
+        assert mlnn.audit(torch.nn.BCEWithLogitsLoss()).kind == "likelihood"
