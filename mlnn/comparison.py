@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlnn.agreement.grid import DIRECTIONS
 from mlnn.agreement.observe import Observer
 from mlnn.agreement.probe import Probe, probe
 from mlnn.agreement.relations import ORDER, check_require
@@ -26,6 +25,7 @@ from mlnn.data import Dataset, from_arrays
 from mlnn.environment import environment
 from mlnn.errors import ConfigError, RequirementNotMetError
 from mlnn.objectives import Objective
+from mlnn.objectives.grid import DIRECTIONS
 from mlnn.report.page import comparison_page
 from mlnn.runs import TraceWriter, new_run, read_trace
 from mlnn.targets import TargetSpace

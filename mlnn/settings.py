@@ -11,12 +11,13 @@ from mlnn.comparison import Comparison, compare
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
+from mlnn.objectives.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, parse_device, parse_dtype
 from mlnn.trust import instantiate, resolve
 
 Settings = Mapping[str, Any]
-LANE_KEYS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "model", "mapping")
+LANE_KEYS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "model", "mapping", "prior")
 
 
 def pin_threads(settings: Settings) -> None:
@@ -57,6 +58,30 @@ def objective(node: Mapping[str, Any], settings: Settings, targets: TargetSpace,
     return Objective.of(made, targets, outputs, settings["names"].get(where))
 
 
+def audited(settings: Settings, name: str | None = None) -> tuple[Any, str, str]:
+    """What an audit is given: the loss itself, its target space, its name. The loss is `loss` if that is set, else `objective`."""
+    if settings["loss"] is not None:
+        made, own = _loss(settings["loss"]), settings["loss"]
+    else:
+        made = instantiate(settings["objective"], settings["trust"], "objective")
+        own = settings["names"]["objective"]
+    takes = spaces(getattr(made, "nll", made)) or ("binary",)
+    kind = f"classes({settings['classes']})" if takes[0] == "classes" else takes[0]
+    return made, settings["targets"] or kind, name or own
+
+
+def _loss(text: str) -> Any:
+    """The function or loss module that `module:name` names, imported from the current folder or the environment."""
+    module, colon, name = text.partition(":")
+    if not colon or not module or not name:
+        raise ConfigError(f"loss: '{text}' is not of the form my_module:my_loss")
+    found = resolve(f"{module}.{name}", (module.split(".")[0],), "loss")
+    try:
+        return found() if isinstance(found, type) else found
+    except Exception as problem:
+        raise ConfigError(f"loss: {name}() raised {type(problem).__name__}: {problem}") from problem
+
+
 def lane(side: str, settings: Settings, data: Dataset) -> LaneRecipe:
     """The recipe of the left or right lane."""
     node = settings[side]
@@ -72,6 +97,7 @@ def lane(side: str, settings: Settings, data: Dataset) -> LaneRecipe:
         None if node["autocast"] is None else parse_dtype(node["autocast"]),
         model_factory(node, data, own.targets.outputs, settings, f"{side}.model") if node["model"] else None,
         resolve(node["mapping"], settings["trust"], f"{side}.mapping") if node["mapping"] else None,
+        node.get("prior", 0.0),  # a ladder of architectures has none
     )
 
 

@@ -26,8 +26,8 @@ class Observer:
     def __init__(self, lockstep: Lockstep, probe: Probe, probe_batch: Tensor) -> None:
         self.lockstep, self.probe, self.probe_batch = lockstep, probe, probe_batch
         self.own = dtype_name(lockstep.recipe.dtype)
-        self.evidence = Evidence(self.own, lockstep.recipe.steps)
         self.lanes = lockstep.lanes
+        self.evidence = Evidence(self.own, lockstep.recipe.steps, decay=_decay(self.lanes["left"], self.lanes["right"]))
         self.nulls = [name for name in self.lanes if name.startswith("null_")]
         self.twins = [name.removeprefix("left_") for name in self.lanes if name.startswith("left_")]
         self.before: dict[str, Tensor] = {}
@@ -195,6 +195,18 @@ def _alike(left: Lane, other: Lane, gradients: Sequence[Tensor]) -> bool:
 def _first(lane: Lane, first: Sequence[Tensor], second: Sequence[Tensor]) -> str | None:
     pairs = zip(lane.names, first, second, strict=True)
     return next((name for name, a, b in pairs if not torch.equal(a, b)), None)
+
+
+def _decay(left: Lane, right: Lane) -> str | None:
+    """What pulls each side's weights towards 0, in words; None where both have the same prior, or none."""
+    if left.recipe.prior == right.recipe.prior:
+        return None
+    told = []
+    for lane in (left, right):
+        pulls = {"weight_decay": lane.optimizer.defaults.get("weight_decay", 0), "prior": lane.recipe.prior}
+        words = [type(lane.optimizer).__name__, *(f"{name} {size:.12g}" for name, size in pulls.items() if size)]
+        told.append(f"{lane.name} ({', '.join(words)})")
+    return " and ".join(told)
 
 
 def _saturated(lane: Lane) -> float:

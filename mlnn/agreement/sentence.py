@@ -42,11 +42,21 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
         tail.append(
             f"Judged on {evidence.gradient.steps} of {evidence.steps} steps; on the others a row lay outside in some precision."
         )
+    if evidence and evidence.decay and evidence.update.steps and verdict.relation not in ("broken", "undecided"):
+        tail.append(_decay(evidence))
     if cause:
         tail.append(cause)
     if verdict.resolution is not None and verdict.relation not in ("broken", "different", "undecided"):
         tail.append(f"A fault of {verdict.resolution:.1e} would have been caught.")
     return " ".join(tail)
+
+
+def _decay(evidence: Evidence) -> str:
+    """Whether one side's weight decay is the other's Gaussian prior, by the steps taken from the same weights."""
+    apart = evidence.update.first_real or evidence.update.unexplained(evidence.own)
+    if apart:
+        return f"Weight decay: {evidence.decay} do not take the same steps, so they are not the same prior."
+    return f"Weight decay: {evidence.decay} take the same steps: the decay is that Gaussian prior, so the fit is MAP."
 
 
 def _dtype(probe: Probe) -> str:

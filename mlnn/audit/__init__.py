@@ -8,9 +8,21 @@ import torch
 
 from mlnn.audit.certificate import KINDS, Certificate, check_kind, unmet
 from mlnn.audit.examine import audit
+from mlnn.audit.model import ModelAudit, audit_model
+from mlnn.audit.prior import PriorAudit, prior_of
 from mlnn.targets import TargetSpace
 
-__all__ = ["KINDS", "Certificate", "audit", "check_kind", "unmet"]
+__all__ = [
+    "KINDS",
+    "Certificate",
+    "ModelAudit",
+    "PriorAudit",
+    "audit",
+    "audit_model",
+    "check_kind",
+    "prior_of",
+    "unmet",
+]
 
 
 class _Called(ModuleType):

@@ -72,7 +72,8 @@ class Lane:
     """A module, its optimiser and its recipe. `evaluate` puts the gradient of a batch in place, `update` takes the step.
 
     After `evaluate`: `loss` (float), `output` (n,) or (n, m) detached, `gradients` (one per weight; zeros where unused).
-    A lane whose loss or gradient is not finite sets `stopped` and stays where it is.
+    A lane whose loss or gradient is not finite sets `stopped` and stays where it is. Both are the objective's alone; a
+    prior on the weights joins in `update`, so that objectives are compared without it and steps with it.
     """
 
     def __init__(self, name: str, recipe: LaneRecipe, model: nn.Module, dtype: torch.dtype) -> None:
@@ -104,13 +105,14 @@ class Lane:
         """One optimiser step from the gradient in place. L-BFGS evaluates the same batch again as often as it likes."""
         batch, pending = self._batch, True
         assert batch is not None, "evaluate before update"
+        value = self.loss + self._add_prior()
 
         def closure() -> float:
             nonlocal pending
             if pending:
                 pending = False
-                return self.loss
-            return float(self._backward(batch))
+                return value
+            return float(self._backward(batch)) + self._add_prior()
 
         self.optimizer.step(closure)
         if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
@@ -175,6 +177,15 @@ class Lane:
             self.output = torch.cat(outputs)
         self.target = y
         return value
+
+    def _add_prior(self) -> float:
+        """½·prior·|w|² at the present weights; its gradient is added to the one in place."""
+        if not self.recipe.prior:
+            return 0.0
+        with torch.enable_grad():
+            penalty = 0.5 * self.recipe.prior * torch.stack([weight.square().sum() for weight in self.weights]).sum()
+            penalty.backward()
+        return penalty.item()
 
     def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):

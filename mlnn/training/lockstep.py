@@ -75,9 +75,11 @@ class Lockstep:
 
     @property
     def optimizers_differ(self) -> bool:
-        """Whether right's optimiser, or one of its settings, is not left's."""
-        left, right = self.lanes["left"].optimizer, self.lanes["right"].optimizer
-        return type(left) is not type(right) or left.defaults != right.defaults
+        """Whether right's optimiser, one of its settings, or the prior on the weights, is not left's."""
+        left, right = self.lanes["left"], self.lanes["right"]
+        if left.recipe.prior != right.recipe.prior:
+            return True
+        return type(left.optimizer) is not type(right.optimizer) or left.optimizer.defaults != right.optimizer.defaults
 
     def leader(self, dtype: str) -> Lane:
         """The left lane of a precision."""
@@ -127,7 +129,9 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
     _check_weights(lanes["left"], lanes["right"])
     lockstep = Lockstep(recipe, lanes, followers, permuted)
     if right.mapping is not None and lockstep.optimizers_differ:
-        raise ConfigError("mapping: with another model on the right, both sides need the same optimizer settings")
+        raise ConfigError(
+            "mapping: with another model on the right, both sides need the same optimizer settings and prior"
+        )
     return lockstep
 
 

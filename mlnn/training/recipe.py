@@ -1,5 +1,6 @@
 """What is trained: what all lanes share (`Recipe`), and what one lane is (`LaneRecipe`)."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -52,7 +53,8 @@ class LaneRecipe:
     `accumulate`: micro-batches per step, each weighted by its share of the rows. `compile`: run through `torch.compile`.
     `autocast`: run the forward pass under `torch.autocast` in this dtype. `model`: another implementation of the model,
     whose state dict is `mapping(left's state dict)`; `mapping` may rename, reshape, permute and join entries, each used
-    once, and is applied to gradients too. None: the same names and shapes.
+    once, and is applied to gradients too. None: the same names and shapes. `prior` λ: a Gaussian prior on the trained
+    weights, ½λ|w|² added to the loss that is stepped on; with a mean over n rows its variance is 1/(nλ).
     """
 
     objective: Objective
@@ -62,10 +64,13 @@ class LaneRecipe:
     autocast: torch.dtype | None = None
     model: ModelFactory | None = None
     mapping: Mapping | None = None
+    prior: float = 0.0
 
     def __post_init__(self) -> None:
         if self.accumulate < 1:
             raise ConfigError(f"accumulate: {self.accumulate} micro-batches; at least 1 is needed")
+        if not 0 <= self.prior < math.inf:
+            raise ConfigError(f"prior: {self.prior}; a finite number, at least 0, is needed: it adds ½·prior·|w|²")
 
 
 @dataclass(frozen=True)
