@@ -6,16 +6,19 @@ if TYPE_CHECKING:
     from mlnn.audit import Certificate, audit
     from mlnn.comparison import Comparison, compare
     from mlnn.data import Dataset
+    from mlnn.estimation import Estimate, estimate
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
-__all__ = ["Certificate", "Comparison", "Dataset", "LaneRecipe", "audit", "compare"]
+__all__ = ["Certificate", "Comparison", "Dataset", "Estimate", "LaneRecipe", "audit", "compare", "estimate"]
 _HOMES = {
     "audit": "mlnn.audit",
     "Certificate": "mlnn.audit",
     "compare": "mlnn.comparison",
     "Comparison": "mlnn.comparison",
     "Dataset": "mlnn.data",
+    "estimate": "mlnn.estimation",
+    "Estimate": "mlnn.estimation",
     "LaneRecipe": "mlnn.training",
 }
 

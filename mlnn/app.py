@@ -93,9 +93,9 @@ def settings(config: DictConfig, name: str) -> dict[str, Any]:
     return plain
 
 
-def ladder(settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """(rung name, settings) for every rung of `ladder` and every seed: this run's command line, then the rung's overrides."""
-    return _rungs(settings, "growth", "ladder", "{shallow: [model=mlp, model.depth=1]}", _seeds(settings))
+def ladder(settings: Mapping[str, Any], name: str = "growth") -> list[tuple[str, dict[str, Any]]]:
+    """(rung name, settings) for every rung of `ladder` and every seed: this command line, then the rung's overrides."""
+    return _rungs(settings, name, "ladder", "{shallow: [model=mlp, model.depth=1]}", _seeds(settings))
 
 
 def catalogue(settings: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:

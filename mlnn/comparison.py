@@ -24,7 +24,8 @@ from mlnn.agreement.verdict import Verdict, decide
 from mlnn.data import Dataset, from_arrays
 from mlnn.environment import environment
 from mlnn.errors import ConfigError, RequirementNotMetError
-from mlnn.objectives import Objective
+from mlnn.estimation import classical_twin
+from mlnn.objectives import Objective, likelihood_of
 from mlnn.objectives.grid import DIRECTIONS
 from mlnn.report.page import comparison_page
 from mlnn.runs import TraceWriter, new_run, read_trace
@@ -170,7 +171,8 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
                 if lockstep.over:
                     break
         verdict = decide(probed, observer.evidence, planter.caught)
-        comparison = Comparison(verdict, _about(recipe, left, right, lockstep), _lanes(lockstep),
+        about = _about(recipe, left, right, lockstep) | {"mle": _to_the_mle(recipe, lockstep)}
+        comparison = Comparison(verdict, about, _lanes(lockstep),
                                 recipe.dataset.to_dict(), probed, path, planter.ladder)  # fmt: skip
         weakref.finalize(comparison, stack.pop_all().close)  # the streamed trace lives as long as the comparison
     return comparison
@@ -198,6 +200,18 @@ def _about(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Lockst
         "seed": recipe.seed,
         "parameters": sum(weight.numel() for weight in lane.weights),
     }
+
+
+def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, Any]:
+    """How far either side's weights are from the classical estimate, for models that have one."""
+    found = {}
+    for side in ("left", "right"):
+        lane = lockstep.lanes[side]
+        likelihood = likelihood_of(lane.recipe.objective)
+        twin = classical_twin(lane.module, likelihood, recipe.dataset) if likelihood and not lane.stopped else None
+        if twin is not None:
+            found[side] = twin.to_dict(twin.distance(lane.module))
+    return found
 
 
 def _lanes(lockstep: Lockstep) -> dict[str, dict[str, Any]]:

@@ -33,11 +33,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "audit": BASE | {"objectives"},
     "estimation": PARTS,
     "curves": {"errors", "runs"},
-    "comparison": PARTS | {"training", "agreement", "report", "runs", "environment"},
+    "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},
     "testing": PARTS | {"training", "agreement", "comparison"},
     "faults": PARTS | {"training"},
     "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs"},
     "settings": PARTS | {"training", "comparison", "trust"},
+    "estimator": PARTS | {"training", "estimation", "settings"},
     "growth": BASE | {"agreement", "comparison", "settings", "runs"},
     "app": {"errors", "schema", "trust"},
 }

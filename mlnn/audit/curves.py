@@ -1,6 +1,5 @@
 """The numbers behind the figure: Z against the output, and the probability or density that the loss implies."""
 
-import math
 from typing import Any
 
 import torch
@@ -45,18 +44,26 @@ def _finite(loss: Loss, finding: Finding) -> dict[str, Any]:
 
 def _numeric(loss: Loss, finding: Finding) -> dict[str, Any]:
     line = torch.linspace(-2, 2, 9, dtype=torch.float64) + 0.00123
+    output = _first(line, loss.space.outputs)
     endless = finding.turns or finding.kind == "unnormalisable"
-    z, error = (line, math.inf) if endless else partition(loss, _first(line, loss.space.outputs))
-    settled = error <= 1e-6 * float(z.abs().max())
+    found: dict[str, Any] = {"output": line.tolist(), "z": None if endless else _settled(*partition(loss, output))}
+    if finding.base is not None and finding.scale is not None and not endless:
+        found["z_held"] = _settled(*partition(loss, output, finding.scale, finding.base))
     counts = loss.space.kind == "counts"
     target = torch.arange(16, dtype=torch.float64) if counts else torch.linspace(*SPANS[loss.space.kind], 181).double()
     value = loss.values(_first(torch.tensor(SEEN, dtype=torch.float64), loss.space.outputs), target)
     tau = finding.scale or 1.0
     weight = finding.base(target) if finding.base else torch.ones_like(target)
-    return {
-        "output": line.tolist(), "z": z.tolist() if settled else None, "target": target.tolist(),
+    return found | {
+        "target": target.tolist(),
         "densities": {str(f): row for f, row in zip(SEEN, (torch.exp(-value / tau) * weight).tolist(), strict=True)},
     }  # fmt: skip
+
+
+def _settled(z: Tensor, error: float) -> list[float] | None:
+    """Z as a list; None where a sum or integral has not settled to six digits."""
+    whole = bool(torch.isfinite(z).all()) and error <= 1e-6 * float(z.abs().max())
+    return z.tolist() if whole else None
 
 
 def _first(line: Tensor, outputs: int) -> Tensor:

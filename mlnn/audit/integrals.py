@@ -13,6 +13,7 @@ from mlnn.audit.ask import Loss
 MOST_COUNTS = 8192
 HIGHEST_LOGIT = 20.0
 """Targets in (0, 1) are integrated over their logit: beyond 20 float64 has too few digits left for 1−y."""
+Base = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def integral(
     return value, error if settled and bool(torch.isfinite(value).all()) else float("inf")
 
 
-def partition(loss: Loss, output: Tensor, tau: float = 1.0) -> tuple[Tensor, float]:
-    """Z (F,) at outputs (F,) or (F, m) with h = 1, and the error of the worst; infinite where it does not settle."""
+def partition(loss: Loss, output: Tensor, tau: float = 1.0, base: Base | None = None) -> tuple[Tensor, float]:
+    """Z (F,) at outputs (F,) or (F, m) with h = `base` or 1, and the error of the worst; infinite where it does not settle."""
     if loss.space.kind == "counts":
-        return _sum(loss, output, tau)
+        return _sum(loss, output, tau, base)
     along = COORDINATES[loss.space.kind]
     middle, width = _bulk(loss, output, along)
 
@@ -70,7 +71,8 @@ def partition(loss: Loss, output: Tensor, tau: float = 1.0) -> tuple[Tensor, flo
         v = middle + width * points[:, None]  # (P, F): every output in units of its own bulk
         y = along.target(v).T.reshape(-1)
         value = loss.value(output.repeat_interleave(len(points), 0), y).reshape(len(output), -1).T
-        return -value / tau + along.log_slope(v) + width.log()
+        weight = 0.0 if base is None else base(y).log().reshape(len(output), -1).T
+        return weight - value / tau + along.log_slope(v) + width.log()
 
     low, high = (float(((end - middle) / width).max() if end < 0 else ((end - middle) / width).min())
                  for end in (along.low, along.high))  # fmt: skip
@@ -99,12 +101,13 @@ def _bulk(loss: Loss, output: Tensor, along: Coordinate) -> tuple[Tensor, Tensor
     return v[height.argmax(1)], inside.clamp(0.1, 10.0)
 
 
-def _sum(loss: Loss, output: Tensor, tau: float) -> tuple[Tensor, float]:
+def _sum(loss: Loss, output: Tensor, tau: float, base: Base | None) -> tuple[Tensor, float]:
     """Sums over 0 … N, N doubled until nothing more comes in."""
     count, before = 256, None
     while count <= MOST_COUNTS:
         target = torch.arange(count, dtype=torch.float64)
-        now = torch.exp(-loss.values(output, target) / tau).sum(1)
+        weight = 1.0 if base is None else base(target)
+        now = (weight * torch.exp(-loss.values(output, target) / tau)).nan_to_num().sum(1)
         if before is not None and bool(((now - before).abs() <= 1e-14 * now).all()):
             return now, 1e-14
         count, before = 2 * count, now

@@ -17,6 +17,7 @@ from mlnn.report.probe import probe_figure
 from mlnn.report.rungs import Row, rungs, summary
 from mlnn.report.series import Trace
 from mlnn.report.thin import MOST
+from mlnn.report.twin import Rows, coefficients, course_figure, distances, norm_figure
 from mlnn.report.words import badge, facts, likelihood_facts, number, plain, severity, title
 
 Picture = dict[str, Any]
@@ -35,6 +36,8 @@ _PLANTED = (
     "Faults of falling size, planted into right at left's weights. Filled: caught. Grey: what would pass as rounding. "
     "The verdict can be no finer than where the points sink into the grey."
 )
+_DIGITS = "How many digits of the classical estimate the network's coefficients have, as training goes on."
+_NORM = "There is no maximum to reach. A straight line here is growth like the logarithm of the steps, without end."
 _LADDER = "One point per seed, the architectures in the order of the ladder. Grey: the null band over the seeds."
 
 
@@ -57,7 +60,7 @@ def picture(heading: str, caption: str, figure: go.Figure | None) -> list[Pictur
     return [{"heading": heading, "caption": caption, "json": text, "height": figure.layout.height}]
 
 
-def _render(template: str, traces: Sequence[Trace], **values: Any) -> str:
+def render(template: str, traces: Sequence[Trace], **values: Any) -> str:
     thinned = any(len(trace["step"]) > MOST for trace in traces)
     return _environment().get_template(template).render(thinned=thinned, **values)
 
@@ -72,7 +75,7 @@ def comparison_page(verdict: Mapping[str, Any], trace: Trace, about: Mapping[str
         *picture("Loss of both objectives", _LOSS, figures.loss_figure(trace, about)),
         *picture("Loss gap and prediction gap", _SIZE, figures.size_figure(trace)),
     ]
-    return _render(
+    return render(
         "comparison.html",
         [trace],
         title=title(about),
@@ -81,7 +84,7 @@ def comparison_page(verdict: Mapping[str, Any], trace: Trace, about: Mapping[str
         facts=facts(about),
         cards=yardsticks(verdict, trace),
         lines=verdict_lines(verdict),
-        notes=trace_notes(trace),
+        notes=[*trace_notes(trace), *distances(about.get("mle"))],
         pictures=pictures,
         evidence=table(verdict.get("evidence")),
         resolutions=table(verdict.get("resolutions")),
@@ -100,7 +103,7 @@ def growth_page(
     by_model: dict[str, list[Mapping[str, Any]]] = {}
     for cell in cells:
         by_model.setdefault(str(cell["model"]), []).append(cell)
-    return _render(
+    return render(
         "growth.html",
         [cell["trace"] for cell in cells],
         title=title(about),
@@ -140,7 +143,7 @@ def curves_page(
     `runs`: {"name", "trace", "about"}, the trace with `step` and `loss` (or `loss_left`, `loss_right`); `differences`:
     {"name", "trace"}, the trace with `step` and `abs_loss_gap`; `notes`: sentences shown above the pictures.
     """
-    return _render(
+    return render(
         "curves.html",
         [one["trace"] for one in [*runs, *differences]],
         title=f"{len(runs)} stored run{'s' if len(runs) != 1 else ''}",
@@ -153,15 +156,24 @@ def curves_page(
     )
 
 
-def train_page(trace: Trace, about: Mapping[str, Any]) -> str:
-    """The page of one lane on its own: its loss curve, column `loss` (steps,), and its likelihood where `about` has it."""
+def train_page(trace: Trace, about: Mapping[str, Any], course: Rows = ()) -> str:
+    """The page of one lane on its own: its loss curve, column `loss` (steps,), and what `about` has of its likelihood.
+
+    `course`: its distance to the classical estimate, a dict per step that was looked at.
+    """
     run = {"name": about.get("objective", "loss"), "trace": trace}
     caption = "A loss in nats per row that is a likelihood's is −log(likelihood) ÷ rows."
-    return _render(
+    return render(
         "train.html",
         [trace],
         title=f"Training {about.get('model', 'a model')}",
         facts=facts(about),
         likelihood=likelihood_facts(about["likelihood"]) if "likelihood" in about else [],
-        pictures=picture("Loss", caption, figures.overlay_figure([run])),
+        mle=about.get("mle"),
+        coefficients=coefficients(about.get("mle")),
+        pictures=[
+            *picture("Loss", caption, figures.overlay_figure([run])),
+            *picture("Digits of the maximum-likelihood estimate", _DIGITS, course_figure({"": course})),
+            *picture("Norm of the weights", _NORM, norm_figure({"": course})),
+        ],
     )

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 
 import torch
+from torch import nn
 
 from mlnn.objectives import Reading, read_likelihood
 from mlnn.training.batches import batches
@@ -16,9 +17,11 @@ def train(
     lane_recipe: LaneRecipe,
     record: Callable[[dict[str, float]], None],
     progress: Callable[[int, int], None] | None = None,
+    watch: Callable[[int, nn.Module], bool | None] | None = None,
 ) -> Lane:
     """Train one lane; `record` gets a row per step: step, loss, held_out_loss, gradient_norm (nats per row for an NLL).
 
+    `watch` sees the module with the number of updates done, from 0 on, must leave it as it is, and ends the training with True.
     A lane that goes non-finite stops where it is, with that step as its last row; the lane returned says where.
     """
     data = recipe.dataset
@@ -27,6 +30,8 @@ def train(
     held_y = held_y.to(recipe.device)
     with torch.random.fork_rng(devices=[]):
         lane = Lane("lane", lane_recipe, initial_model(recipe), recipe.dtype)
+        if watch:
+            watch(0, lane.module)
         for batch in batches(recipe):
             held = math.nan
             if len(held_x):
@@ -40,6 +45,8 @@ def train(
             if lane.stopped:
                 break
             lane.update()
+            if watch and watch(batch.step + 1, lane.module):
+                break
     return lane
 
 

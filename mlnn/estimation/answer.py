@@ -1,0 +1,164 @@
+"""From a maximum, or the lack of one, to an `Estimate`: dispersion, deviance, what AIC counts."""
+
+import math
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from mlnn.errors import DataError
+from mlnn.estimation.ancillary import linear
+from mlnn.estimation.catalogue import Family
+from mlnn.estimation.design import Design
+from mlnn.estimation.inference import Information, unshifted
+from mlnn.estimation.newton import Fit
+from mlnn.estimation.result import Estimate
+from mlnn.estimation.separation import Separation
+from mlnn.objectives import Gamma, Normal
+
+COUNTED = (
+    "theta",
+    "precision",
+)  # in AIC and BIC, as statsmodels' discrete and beta models do; σ, shape and scale are not
+
+
+def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str, convention: str) -> Estimate:
+    """The answer at a smooth maximum, with standard errors."""
+    kind, dispersion = _dispersion(family, design, fit.beta, convention)
+    information = Information(family, design, fit.beta, fit.point, dispersion / family.dispersion)
+    bse = np.sqrt(np.diag(information.covariance(cov))).reshape(family.outputs, -1).T
+    return _estimate(
+        family,
+        design,
+        unshifted(design, fit.beta),
+        llf=-fit.point.value,
+        llnull=llnull,
+        bse=bse,
+        cov=cov,
+        dispersion=dispersion,
+        dispersion_kind=kind,
+        iterations=fit.iterations,
+        gradient_norm=fit.push,
+        information=information,
+    )
+
+
+def of_kinks(
+    family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, iterations: int
+) -> Estimate:
+    """The answer of a linear programme, `beta` (p, 1) of the shifted columns: no standard errors."""
+    return _estimate(
+        family,
+        design,
+        unshifted(design, beta),
+        llf=llf,
+        llnull=llnull,
+        bse=np.full(tuple(beta.shape), np.nan),
+        cov=cov,
+        iterations=iterations,
+        gradient_norm=0.0,
+        notes=(
+            "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
+            " which they need, is not part of the model; resample rows instead",
+            "a linear programme's maximum need not be the only one",
+        ),
+    )
+
+
+def of_separation(
+    family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, found: Separation
+) -> Estimate:
+    """The answer where there is no maximum, `beta` (p, m) with ±inf and NaN."""
+    assert found.direction is not None
+    return _estimate(
+        family,
+        design,
+        beta,
+        llf=llf,
+        llnull=llnull,
+        bse=None,
+        cov=cov,
+        iterations=0,
+        gradient_norm=0.0,
+        converged=False,
+        separation=found.kind,
+        direction=found.direction.numpy(),
+        notes=(f"{found.kind} separation: no finite maximum, so no standard errors; see summary()",),
+    )
+
+
+def log_likelihood(family: Family, design: Design, beta: Tensor) -> float:
+    """Σ log p of a likelihood with one raw output, at coefficients (p, 1) of the shifted columns."""
+    value = family.likelihood.nll(linear(design, beta)[:, 0], design.y)
+    return -float(design.weigh(slice(0, len(value)), value).sum())
+
+
+def _estimate(
+    family: Family,
+    design: Design,
+    beta: Tensor,
+    *,
+    llf: float,
+    bse: np.ndarray | None,
+    notes: tuple[str, ...] = (),
+    **rest: Any,
+) -> Estimate:
+    """The numbers that every kind of answer has; those in `rest` are the Estimate's own."""
+    p, m = beta.shape
+    params, extra = beta.numpy(), family.free in COUNTED
+    fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
+    return Estimate(
+        likelihood=family.name,
+        params=params[:, 0] if m == 1 else params,
+        names=design.names,
+        outputs=family.labels,
+        bse=bse[:, 0] if bse is not None and m == 1 else bse,
+        llf=llf,
+        df_model=(p - design.intercept) * m,
+        df_resid=design.nobs - p * m,
+        nobs=design.nobs,
+        parameters=p * m + extra,
+        deviance=_deviance(family, design, llf),
+        ancillary=family.numbers,
+        intercept=design.intercept,
+        notes=(*notes, *_notes(family, design, extra)),
+        **fixed | {"converged": True} | rest,
+    )
+
+
+def _notes(family: Family, design: Design, counted: bool) -> list[str]:
+    notes = []
+    if family.free:
+        how = "count it" if counted else "do not count it"
+        notes.append(f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does")
+    elif family.numbers:
+        notes.append("kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items()))
+    if family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any()):
+        notes.append(
+            "llf is that of the single trials; a binomial table adds Σ log C(n, k), which has no coefficient in it"
+        )
+    return notes
+
+
+def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -> tuple[str, float]:
+    """(name of the convention, φ in the standard errors)."""
+    likelihood = family.likelihood
+    if family.free is None or not isinstance(likelihood, Normal | Gamma):
+        return "given", family.dispersion
+    if convention == "ml":
+        return "ml: RSS/n" if isinstance(likelihood, Normal) else "ml: 1/shape", family.dispersion
+    left = design.nobs - design.width
+    if left <= 0:
+        raise DataError(
+            f"data: {design.nobs:g} rows leave no degree of freedom for the dispersion; take dispersion='ml'"
+        )
+    if isinstance(likelihood, Normal):
+        return "unbiased: RSS/(n−p)", family.dispersion * design.nobs / left
+    mean = likelihood.mean(linear(design, beta)[:, 0])
+    pearson = design.weigh(slice(0, len(mean)), ((design.y - mean) / mean) ** 2).sum()
+    return "unbiased: Pearson X²/(n−p)", float(pearson) / left
+
+
+def _deviance(family: Family, design: Design, llf: float) -> float | None:
+    least = design.weigh(slice(0, len(design.y)), family.likelihood.least(design.y)).sum()
+    return 2 * family.dispersion * (-float(least) - llf) if math.isfinite(float(least)) else None

@@ -1,0 +1,96 @@
+"""`mlnn.estimate`: the classical maximum-likelihood estimate of a (generalised) linear model."""
+
+from typing import Any
+
+from torch import Tensor
+
+from mlnn.errors import ConfigError, DataError, unknown
+from mlnn.estimation import answer, linear_programme
+from mlnn.estimation.ancillary import linear, maximise
+from mlnn.estimation.catalogue import KINKED, Family, family_of
+from mlnn.estimation.design import Design, design_of
+from mlnn.estimation.existence import CAN_SEPARATE, certain, refuse_one_class, separation_of, supremum
+from mlnn.estimation.inference import COVARIANCES
+from mlnn.estimation.newton import NotConvergedError
+from mlnn.estimation.result import Estimate
+from mlnn.estimation.start import start
+
+DISPERSIONS = ("unbiased", "ml")
+
+
+def estimate(
+    likelihood: Any,
+    data: Any,
+    *,
+    intercept: bool = True,
+    weights: Any = None,
+    dispersion: str = "unbiased",
+    cov: str = "expected",
+    max_iter: int = 100,
+) -> Estimate:
+    """The coefficients of a linear raw output that make the data most probable, in float64.
+
+    likelihood: one of the catalogue, its numbers kept (`NegativeBinomial(theta=2)`), or its name ("bernoulli", "poisson",
+    …): then sigma, shape, theta, precision or scale is estimated too and kept apart in `Estimate.ancillary`. data: a
+    Dataset (training rows) or (x, y), arrays, tensors or pandas; x (n, …) is flattened, never copied. Classes: class 0 is
+    the baseline. weights (n,): how many rows a row stands for; with them a Bernoulli y may be a share, a binomial.
+    dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
+    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
+
+    Raises ConfigError (unknown name or choice), DataError (NaN, targets outside the space, one class, dependent columns,
+    fewer rows than coefficients, no finite ancillary number) and NotConvergedError. Separated rows are no error: the
+    Estimate says so.
+    """
+    if dispersion not in DISPERSIONS:
+        raise ConfigError("dispersion: " + unknown("dispersion", dispersion, DISPERSIONS))
+    if cov not in COVARIANCES:
+        raise ConfigError("cov: " + unknown("covariance", cov, COVARIANCES))
+    if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
+        raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
+    design, family = design_of(data, family_of(likelihood), intercept, weights)
+    if isinstance(family.likelihood, KINKED):
+        fitted, beta, iterations = _programme(family, design)
+        llf = answer.log_likelihood(fitted, design, beta)
+        return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
+    return _smooth(family, design, cov, dispersion, max_iter)
+
+
+def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
+    refuse_one_class(family, design)
+    failure: NotConvergedError | None = None
+    try:
+        fitted, fit = maximise(family, design, start(family, design), max_iter)
+    except NotConvergedError as error:
+        if family.space.kind not in CAN_SEPARATE:
+            raise
+        failure = error
+    if failure or not certain(fitted, design, fit):
+        found = separation_of(family, design)
+        if found.kind != "none":
+            reached = failure.reached if failure else -fit.point.value
+            limit, beta, llf = supremum(family, design, found, reached, max_iter)
+            return answer.of_separation(limit, design, beta, llf, _null(family, design), cov, found)
+        if failure:
+            raise failure
+    return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+
+
+def _null(family: Family, design: Design) -> float:
+    """The maximum log-likelihood of the constant alone, with its own ancillary number."""
+    alone = design.without_features()
+    if isinstance(family.likelihood, KINKED):
+        fitted, beta, _ = _programme(family, alone)
+        return answer.log_likelihood(fitted, alone, beta)
+    return -maximise(family, alone, start(family, alone), 100)[1].point.value
+
+
+def _programme(family: Family, design: Design) -> tuple[Family, Tensor, int]:
+    """(family with its scale, coefficients (p, 1) of the shifted columns, iterations) of a likelihood with kinks."""
+    beta, iterations = linear_programme.solve(family, design)
+    if family.free is None:
+        return family, beta, iterations
+    size = (design.y - linear(design, beta)[:, 0]).abs()
+    scale = float(design.weigh(slice(0, len(size)), size).sum()) / design.nobs
+    if scale <= 1e-14 * float(design.y.abs().max()):
+        raise DataError("laplace: every row is met exactly, so the scale goes to 0; fix it: Laplace(scale=…)")
+    return family.at(scale), beta, iterations

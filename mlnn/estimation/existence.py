@@ -1,0 +1,118 @@
+"""Does the maximum exist? A certificate from Newton's own numbers, else a linear programme; and what is left if it does not."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from mlnn.errors import DataError
+from mlnn.estimation import curvature
+from mlnn.estimation.ancillary import maximise
+from mlnn.estimation.catalogue import Family
+from mlnn.estimation.design import Design
+from mlnn.estimation.newton import Fit
+from mlnn.estimation.separation import Separation, find_separation, overlap_is_certain
+from mlnn.estimation.sharing import share
+from mlnn.estimation.start import start
+from mlnn.targets import TargetSpace
+
+CAN_SEPARATE = ("binary", "classes", "counts")
+
+
+def certain(family: Family, design: Design, fit: Fit) -> bool:
+    """Whether a fit proves that the maximum is finite.
+
+    Along a direction Δ that separates, −g·Δ = Σ w |g_i| |x_i·Δ| over the rows that can run away, at least
+    q √w_least ‖XΔ‖₂ with q the least push |g_i| among them; and |g·Δ| ≤ λ √(ΔᵀHΔ) ≤ λ √h ‖XΔ‖₂, h the largest of their
+    curvatures, as XᵀWX ≤ h XᵀX. So λ √h < q √w_least leaves no Δ. For classes q is the least probability of a wrong class
+    and h = ¼: a variance is at most a quarter of the range squared, and the range at most the sum of a row's margins.
+    """
+    if family.space.kind not in CAN_SEPARATE:
+        return True
+    parts = share(design, lambda part: _least_push(family, part, fit))
+    push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
+    if push == math.inf:  # every row pins its own linear predictor
+        return True
+    least = 1.0 if design.weights is None else float(design.weights[design.weights > 0].min())
+    return overlap_is_certain(fit.push * math.sqrt(bend), push * min(1.0, math.sqrt(least)))
+
+
+def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]:
+    """(q, h) of `certain`, over the rows that count and can run away; (inf, 0) if there are none."""
+    push, bend = math.inf, 0.0
+    for rows, x in design.chunks():
+        eta, y = x @ fit.point.beta, design.y[rows]
+        free = _can_run(family, y)
+        if design.weights is not None:
+            free &= design.weights[rows] > 0
+        if not bool(free.any()):
+            continue
+        if family.space.classes:
+            p = family.likelihood.mean(curvature.raw(family.likelihood, eta))[free]
+            wrong = torch.where(torch.arange(p.shape[1]) == y[free, None], torch.inf, p)
+            push, bend = min(push, float(wrong.min())), 0.25
+        else:
+            _, slope, curve = curvature.rows(family.likelihood, eta[free], y[free], fit.point.kind)
+            push, bend = min(push, float(slope.abs().min())), max(bend, float(curve.max()))
+    return push, bend
+
+
+def separation_of(family: Family, design: Design) -> Separation:
+    """What the linear programme says of the rows that count."""
+    kind = family.space.kind
+    shares = kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any())
+    space = TargetSpace("unit") if shares else family.space  # a share strictly inside (0, 1) pins its row
+    if design.weights is None:
+        return find_separation(design.x, design.y, space, design.intercept)
+    counted = design.weights > 0
+    found = find_separation(design.x[counted], design.y[counted], space, design.intercept)
+    overlap = torch.zeros(len(design.y), dtype=torch.bool)
+    overlap[counted] = found.overlap
+    return Separation(found.kind, found.direction, found.infinite, overlap)
+
+
+def supremum(
+    family: Family, design: Design, found: Separation, reached: float, max_iter: int
+) -> tuple[Family, Tensor, float]:
+    """(family, coefficients (p, m), log-likelihood) that separated rows tend to: ±∞, a number, or NaN if undetermined.
+
+    The rows that keep a finite linear predictor fix the coefficients whose unit vector lies in their row space; the rest
+    of the likelihood tends to 1. With classes a row may keep some of its margins only: no coefficient against class 0 is
+    then called finite, and the log-likelihood is the one `reached`, whose distance from the supremum halves at every step.
+    """
+    assert found.infinite is not None
+    runs = found.infinite[:, 1:] if family.space.classes else found.infinite[:, None]
+    beta = runs.double() * torch.inf  # 0 · ∞ is NaN
+    if found.kind == "complete":
+        return family, beta, 0.0
+    if family.space.classes:
+        return family, beta, reached
+    keep = found.overlap
+    x = design.x[keep].double()
+    x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], dim=1) if design.intercept else x
+    length = x.norm(dim=0).clamp(min=1e-300)
+    _, values, basis = torch.linalg.svd(x / length, full_matrices=False)
+    basis = basis[values > 1e-12 * values[0]]
+    weights = None if design.weights is None else design.weights[keep]
+    names = tuple(f"direction {k}" for k in range(len(basis)))
+    part = Design(x / length @ basis.T, design.y[keep], weights, False, torch.zeros(len(basis)), names)
+    family, fit = maximise(family, part, start(family, part), max_iter)
+    inside = (basis.T @ basis - torch.eye(len(length), dtype=torch.float64)).norm(dim=1) < 1e-9
+    known = inside & (runs[:, 0] == 0)
+    beta[known] = (basis.T @ fit.beta)[known] / length[known, None]
+    return family, beta, -fit.point.value
+
+
+def refuse_one_class(family: Family, design: Design) -> None:
+    """Raise DataError where even the constant alone has no finite maximum because only one value counts."""
+    if design.weights is not None and family.space.kind in ("binary", "classes"):
+        values = design.y[design.weights > 0].unique()
+        if len(values) < (family.space.classes or 2) and not bool(((values > 0) & (values < 1)).any()):
+            raise DataError(f"y: the rows with a weight above 0 hold {values.tolist()} only; every class is needed")
+
+
+def _can_run(family: Family, y: Tensor) -> Tensor:
+    """Rows (n,) whose likelihood grows for ever along some direction: hard labels, zero counts."""
+    if family.space.kind == "counts":
+        return y == 0
+    return (y == 0) | (y == 1) if family.space.kind == "binary" else torch.ones(len(y), dtype=torch.bool)

@@ -1,0 +1,163 @@
+"""The estimate that settings describe, and which optimiser reaches it, to how many digits, in how many passes."""
+
+import csv
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlnn import settings as build
+from mlnn.data import Dataset
+from mlnn.errors import ConfigError
+from mlnn.estimation import Course, Estimate, ModelFit, check_estimate, estimate
+from mlnn.estimation.catalogue import LIKELIHOODS, family_of
+from mlnn.models import Logistic, SigmoidNode
+from mlnn.objectives import Objective, likelihood_of
+from mlnn.training import LaneRecipe, Recipe, train
+
+DIGITS = (2, 4, 6, 8)
+COLUMNS = ("name", "seed", "passes", "digits_least", "digits_median", "standard_errors", "lr", "gradient_in_errors",
+           *(f"passes_to_{digits}" for digits in DIGITS))  # fmt: skip
+Settings = Mapping[str, Any]
+
+
+# The likelihood of a generalised linear model, by the targets, where none is named.
+USUAL = {
+    "binary": "bernoulli",
+    "classes": "categorical",
+    "real": "normal",
+    "counts": "poisson",
+    "positive": "gamma",
+    "unit": "beta",
+}
+
+
+def estimated(
+    settings: Settings, progress: Callable[[int, int], None]
+) -> tuple[Estimate | ModelFit, dict[str, Any], Dataset]:
+    """(the estimate, what there is to tell of it, the data) of `experiments/estimate.py`.
+
+    With `model` a small network is estimated through its Hessian; without, the linear model, and then a network of the same
+    form is trained beside it for `steps` by `optimizer`.
+    """
+    build.pin_threads(settings)
+    own = {key: settings[key] for key in ("held_out", "standardize") if key in settings["data"]}
+    data = build.dataset({**settings, "data": settings["data"] | own})
+    likelihood = settings["likelihood"] or USUAL[data.targets.kind]
+    if settings["model"] is not None:
+        found: Estimate | ModelFit = estimate(
+            likelihood,
+            data,
+            model=_factory(settings, data, likelihood),
+            starts=settings["starts"],
+            seed=settings["seed"],
+        )
+        return found, found.to_dict() | {"sentences": [found.sentence], "course": []}, data
+    linear = estimate(
+        likelihood, data, intercept=settings["intercept"], dispersion=settings["dispersion"], cov=settings["cov"]
+    )
+    check = check_estimate(linear) if linear.separation == "none" else None
+    beside = _beside(settings, data, linear, progress) if settings["steps"] else None
+    sentences = [check.sentence] if check else []
+    sentences += [f"Trained beside it, {beside['words']}: {beside['found']['sentence']}"] if beside else []
+    told = linear.to_dict() | {
+        "data": data.name,
+        "information": vars(check) | {"eigenvalues": check.eigenvalues.tolist()} if check else None,
+        "conf_int": linear.conf_int().tolist() if linear.bse is not None else None,
+        "pvalues": linear.pvalues.tolist() if linear.bse is not None else None,
+        "beside": beside,
+        "course": beside["course"] if beside else [],
+        "sentences": sentences,
+    }
+    return linear, told, data
+
+
+def _factory(settings: Settings, data: Dataset, likelihood: str) -> Callable[[], torch.nn.Module]:
+    family = family_of(likelihood)
+    outputs = data.targets.outputs if data.targets.kind == "classes" else family.outputs
+    return build.model_factory(settings, data, outputs, settings)
+
+
+def _beside(
+    settings: Settings, data: Dataset, linear: Estimate, progress: Callable[[int, int], None]
+) -> dict[str, Any] | None:
+    """A network of the same form trained for `steps`, full batch, in float64, on the likelihood at its estimated numbers."""
+    likelihood = LIKELIHOODS[linear.likelihood](**linear.ancillary)
+    objective = Objective.of(likelihood, data.targets, name=linear.likelihood)
+    form = Logistic if linear.intercept else SigmoidNode
+    model = partial(form, data.input_shape, objective.targets.outputs)
+    recipe = Recipe(data, model, settings["steps"], None, torch.float64, seed=settings["seed"])
+    course = Course(likelihood, data, settings["steps"])
+    lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
+    lane = train(recipe, lane_recipe, lambda _row: None, progress, course.watch)
+    found = course.found(lane.module)
+    words = f"{settings['steps']} steps of {settings['names'].get('optimizer', 'the optimiser')} in float64"
+    return {"found": found, "course": course.rows, "words": words} if found else None
+
+
+class Counted:
+    """An objective's function that counts the rows it is asked for: a line search asks more than once a step."""
+
+    def __init__(self, objective: Objective) -> None:
+        self.function, self.rows = objective.function, 0
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        self.rows += len(output)
+        return self.function(output, target)
+
+
+def race(name: str, settings: Settings, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+    """Train one model with one optimiser for `passes` over the data; {"name", "course", "found", "row"}.
+
+    course: `Distance.summary` with `step` and `passes`, at steps that thin out like a logarithm. Raises ConfigError where
+    the objective has no likelihood or the model no classical twin.
+    """
+    build.pin_threads(settings)
+    data = build.dataset(settings)
+    objective = build.objective(settings["objective"], settings, data.targets, "objective", settings["outputs"])
+    likelihood, rows = likelihood_of(objective), len(data)
+    if likelihood is None:
+        raise ConfigError(f"objective: no likelihood is known for '{objective.name}', so there is no estimate to reach")
+    if not settings["passes"] > 0:
+        raise ConfigError(f"passes: {settings['passes']}; more than 0 are needed")
+    steps = max(1, round(settings["passes"] * rows / (settings["batch_size"] or rows)))
+    recipe = build.recipe({**settings, "steps": steps}, data, objective.targets.outputs)
+    counted, course = Counted(objective), Course(likelihood, data, steps)
+
+    def watch(done: int, module: torch.nn.Module) -> bool:
+        over = counted.rows >= settings["passes"] * rows
+        before = len(course.rows)
+        course.watch(done, module)
+        if over:
+            course.look(done, module)
+        for row in course.rows[before:]:
+            row["passes"] = counted.rows / rows
+        return over
+
+    lane_recipe = LaneRecipe(dataclasses.replace(objective, function=counted), build.optimizer_factory(settings))
+    lane = train(recipe, lane_recipe, lambda _row: None, progress, watch)
+    found = course.found(lane.module)
+    if found is None:
+        raise ConfigError(f"model: '{settings['names']['model']}' has no classical twin, its output is not affine in x")
+    return {"name": name, "course": course.rows, "found": found, "row": _row(name, settings["seed"], course.rows)}
+
+
+def _row(name: str, seed: int, course: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """One line of the table: where it ended, and the first pass at which the worst coefficient had 2, 4, 6, 8 digits."""
+    row: dict[str, Any] = {"name": name, "seed": seed} | {key: course[-1][key] for key in COLUMNS[2:8]}
+    for digits in DIGITS:
+        held = [at["passes"] for at in course if at["digits_least"] >= digits]
+        row[f"passes_to_{digits}"] = held[0] if held else None
+    return row
+
+
+def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """CSV, one line per optimiser and seed, full precision; empty where digits were never reached."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,207 @@
+"""Estimation: what is refused, what must not depend on how data are given, and what an Estimate prints."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from estimation_cases import COUNTS, X, Y, literature, progression, with_constant
+
+import mlnn
+from mlnn import data
+from mlnn.errors import ConfigError, DataError, MlnnError
+from mlnn.estimation.catalogue import family_of
+from mlnn.estimation.design import Design, design_of
+from mlnn.objectives import Bernoulli, Laplace, Normal
+
+
+def test_dependent_columns_are_named() -> None:
+    for extra, name in ((X[:, 0] + X[:, 1], "x3"), (np.full(200, 3.7), "x3"), (1e6 + X[:, 0], "x3")):
+        for likelihood in ("bernoulli", "laplace"):
+            with pytest.raises(DataError, match=rf"1 of 5 columns depend on the others.*: {name};"):
+                mlnn.estimate(likelihood, (np.column_stack([X, extra]), Y))
+    close = np.column_stack([X, X[:, 0] + 1e-6 * X[:, 1] ** 2])
+    assert mlnn.estimate("normal", (close, Y)).converged, "near is not dependent"
+
+
+def test_dummies_for_every_level_need_the_constant_gone() -> None:
+    x, y = np.eye(3)[np.arange(30) % 3], np.arange(30) % 7
+    with pytest.raises(DataError, match=r"1 of 4 columns depend.*x2"):
+        mlnn.estimate("poisson", (x, y))
+    found = mlnn.estimate("poisson", (x, y), intercept=False)
+    np.testing.assert_allclose(np.exp(found.params), [y[k::3].mean() for k in range(3)], rtol=1e-12)
+
+
+AS_GIVEN: dict[str, Callable[[], tuple[Any, Any]]] = {
+    "lists": lambda: (X.tolist(), Y.tolist()),
+    "tensors": lambda: (torch.from_numpy(X), torch.from_numpy(Y)[:, None]),
+    "frame": lambda: (pd.DataFrame(X), pd.Series(Y)),
+    "columns first": lambda: (np.asfortranarray(X), Y.astype(bool)),
+    "reversed": lambda: (X[::-1], Y[::-1]),
+    "read-only": lambda: (np.broadcast_to(X, X.shape), Y),
+    "big-endian": lambda: (X.astype(">f8"), Y.astype(">i4")),
+    "images": lambda: (X.reshape(200, 1, 3), Y),
+    "dataset": lambda: (data.from_arrays(X, Y), None),
+}
+
+
+@pytest.mark.parametrize("given", AS_GIVEN)
+def test_the_answer_does_not_depend_on_the_container(given: str) -> None:
+    x, y = AS_GIVEN[given]()
+    found = mlnn.estimate("bernoulli", x if y is None else (x, y))
+    np.testing.assert_allclose(found.params, mlnn.estimate("bernoulli", (X, Y)).params, rtol=1e-12)
+
+
+def test_names_come_from_the_columns() -> None:
+    found = mlnn.estimate("bernoulli", (pd.DataFrame(X, columns=["age", "bmi", "bp"]), Y))
+    assert found.names == ("age", "bmi", "bp", "const")
+    assert mlnn.estimate("bernoulli", (X, Y), intercept=False).names == ("x0", "x1", "x2")
+
+
+def test_weights_stand_for_rows() -> None:
+    weights = np.arange(200) % 4
+    found = mlnn.estimate("bernoulli", (X, Y), weights=weights)
+    repeated = mlnn.estimate("bernoulli", (np.repeat(X, weights, axis=0), np.repeat(Y, weights)))
+    for name in ("params", "bse", "llf", "llnull", "nobs", "df_resid", "aic", "bic", "deviance"):
+        np.testing.assert_allclose(getattr(found, name), getattr(repeated, name), rtol=1e-10)
+    np.testing.assert_allclose(found.cov_params("robust"), repeated.cov_params("robust"), rtol=1e-9)
+
+
+def test_two_classes_are_binary() -> None:
+    classes, binary = mlnn.estimate("categorical", (X, Y)), mlnn.estimate("bernoulli", (X, Y))
+    np.testing.assert_allclose(classes.params, binary.params, rtol=1e-12)
+    assert classes.params.shape == (4,)
+
+
+def test_dispersion_has_two_conventions_and_the_likelihood_one() -> None:
+    x, y = progression()
+    unbiased, ml = (mlnn.estimate("normal", (x, y), dispersion=kind) for kind in ("unbiased", "ml"))
+    n, p = len(y), 11
+    assert ml.dispersion * n == pytest.approx(unbiased.dispersion * (n - p), rel=1e-12)
+    assert ml.dispersion == pytest.approx(unbiased.deviance / n, rel=1e-12)  # type: ignore[operator]
+    assert (unbiased.llf, unbiased.ancillary) == (ml.llf, ml.ancillary)
+    assert ml.ancillary["sigma"] ** 2 == pytest.approx(ml.dispersion, rel=1e-12)
+    assert (unbiased.use_t, ml.use_t) == (True, False)
+    assert (unbiased.dispersion_kind, ml.dispersion_kind) == ("unbiased: RSS/(n−p)", "ml: RSS/n")
+    given = mlnn.estimate(Normal(sigma=50.0), (x, y))
+    assert (given.dispersion, given.dispersion_kind) == (2500.0, "given")
+    ratio = given.bse / ml.bse  # type: ignore[operator]
+    np.testing.assert_allclose(ratio, 50 / ml.ancillary["sigma"], rtol=1e-10)
+
+
+def test_aic_says_what_it_counts() -> None:
+    x, y = progression()
+    normal, beta = mlnn.estimate("normal", (x, y)), mlnn.estimate("beta", (x, (y - 20) / 400))
+    assert (normal.parameters, beta.parameters) == (11, 12)
+    assert "do not count it" in normal.notes[0]
+    assert "BIC count it" in beta.notes[0]
+    assert "kept as given or by default: df=4" in mlnn.estimate("student_t", (x, (y - 150) / 50)).notes[0]
+
+
+REFUSED: dict[str, tuple[Callable[[], Any], type[MlnnError], str]] = {
+    "unknown name": (lambda: mlnn.estimate("bernuli", (X, Y)), ConfigError, "Did you mean 'bernoulli'"),
+    "a class": (lambda: mlnn.estimate(Bernoulli, (X, Y)), ConfigError, "give an instance, Bernoulli()"),
+    "a loss": (lambda: mlnn.estimate(torch.nn.MSELoss(), (X, Y)), ConfigError, "not one of the catalogue"),
+    "no target": (lambda: mlnn.estimate("normal", X), ConfigError, "a pair"),
+    "nothing to estimate": (
+        lambda: mlnn.estimate("normal", (X[:, :0], Y), intercept=False),
+        ConfigError,
+        "nothing to estimate",
+    ),
+    "dispersion": (lambda: mlnn.estimate("normal", (X, Y), dispersion="reml"), ConfigError, "unknown dispersion"),
+    "covariance": (lambda: mlnn.estimate("normal", (X, Y), cov="HC3"), ConfigError, "unknown covariance"),
+    "iterations": (lambda: mlnn.estimate("normal", (X, Y), max_iter=0), ConfigError, "whole number above 0"),
+    "NaN": (lambda: mlnn.estimate("bernoulli", (planted(np.nan), Y)), DataError, "row 150, column 'x1' is nan"),
+    "infinity": (lambda: mlnn.estimate("laplace", (planted(np.inf), Y)), DataError, "row 150, column 'x1' is inf"),
+    "NaN target": (lambda: mlnn.estimate("normal", (X, Y * np.nan)), DataError, "row 0 holds nan"),
+    "labels": (lambda: mlnn.estimate("bernoulli", (X, 2 * Y - 1)), DataError, "holds -1.0"),
+    "share, unweighted": (lambda: mlnn.estimate("bernoulli", (X, Y / 2)), DataError, "holds 0.5"),
+    "negative counts": (lambda: mlnn.estimate("poisson", (X, COUNTS - 1)), DataError, "'counts'"),
+    "zero in gamma": (lambda: mlnn.estimate("gamma", (X, COUNTS)), DataError, "'positive'"),
+    "zero in beta": (lambda: mlnn.estimate("beta", (X, Y)), DataError, "no finite value at 0 or 1"),
+    "one class": (lambda: mlnn.estimate("bernoulli", (X, 0 * Y)), DataError, "two classes"),
+    "one class weighted": (lambda: mlnn.estimate("bernoulli", (X, Y), weights=Y), DataError, "every class"),
+    "a class without rows": (lambda: mlnn.estimate("categorical", (X, 2 * Y)), DataError, "no row of class 1"),
+    "no counts": (lambda: mlnn.estimate("poisson", (X, 0 * Y)), DataError, "all counts are 0"),
+    "few rows": (lambda: mlnn.estimate("bernoulli", (X[:3], [0, 1, 0])), DataError, "3 rows for 4 coefficients"),
+    "no degree of freedom": (lambda: mlnn.estimate("normal", (X[:4], COUNTS[1:5] ** 2)), DataError, "met exactly"),
+    "rows": (lambda: mlnn.estimate("normal", (X, Y[:9])), DataError, "do not match"),
+    "no rows": (lambda: mlnn.estimate("normal", (X[:0], Y[:0])), DataError, "do not match"),
+    "text": (lambda: mlnn.estimate("normal", ([["a"]] * 5, Y[:5])), DataError, "must hold numbers"),
+    "ragged": (lambda: mlnn.estimate("normal", ([[1], [1, 2]], Y[:2])), DataError, "not a rectangular array"),
+    "huge": (lambda: mlnn.estimate("bernoulli", (X * 1e200, Y)), DataError, "too large"),
+    "tiny": (lambda: mlnn.estimate("bernoulli", (X * 1e-200, Y)), DataError, "too small"),
+    "weights' shape": (lambda: mlnn.estimate("normal", (X, Y), weights=[1.0]), DataError, "one per row"),
+    "a negative weight": (lambda: mlnn.estimate("normal", (X, Y), weights=Y - 1), DataError, "holds -1.0"),
+    "no weight": (lambda: mlnn.estimate("normal", (X, Y), weights=0 * Y), DataError, "all are 0"),
+    "every row met": (lambda: mlnn.estimate("normal", (X, X @ [1, 2, 3])), DataError, "met exactly"),
+    "every row met, Laplace": (lambda: mlnn.estimate("laplace", (X, X @ [1, 2, 3])), DataError, "met exactly"),
+    "every row met, gamma": (lambda: mlnn.estimate("gamma", (X, np.exp(X[:, 0]))), DataError, "runs to infinity"),
+    "underdispersed": (lambda: mlnn.estimate("negative_binomial", (X, 3 + Y)), DataError, "use 'poisson'"),
+}
+
+
+def planted(value: float) -> np.ndarray:
+    x = X.copy()
+    x[150, 1] = value
+    return x
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_refused_with_a_sentence(case: str) -> None:
+    call, kind, sentence = REFUSED[case]
+    with pytest.raises(kind) as caught:
+        call()
+    assert sentence in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_data_are_viewed_and_not_copied() -> None:
+    x = np.asfortranarray(X)
+    design, _ = design_of((x, Y), family_of("bernoulli"), True, None)
+    assert design.x.data_ptr() == x.__array_interface__["data"][0]
+    assert isinstance(design, Design)
+    before = x.copy()
+    mlnn.estimate("bernoulli", (x, Y))
+    assert np.array_equal(x, before)
+
+
+def test_the_summary_prints_like_a_package_and_the_dict_is_plain() -> None:
+    found = mlnn.estimate("bernoulli", literature("spector"))
+    lines = found.summary().splitlines()
+    assert any(line.split() == ["GPA", "2.8261", "1.2629", "2.238", "0.025", "0.351", "5.301"] for line in lines)
+    assert max(map(len, lines)) <= 84
+    plain = found.to_dict()
+    assert plain["params"] == found.params.tolist()
+    assert "information" not in plain
+    classes = mlnn.estimate("categorical", literature("anes96")).summary()
+    assert classes.count("std err") == 6
+
+
+def test_kinks_have_no_standard_errors_and_say_so() -> None:
+    found = mlnn.estimate("laplace", progression())
+    assert found.bse is not None
+    assert np.isnan(found.bse).all()
+    assert "no curvature" in found.notes[0]
+    with pytest.raises(ConfigError, match="no curvature"):
+        found.cov_params()
+    residual = progression()[1] - with_constant(progression()[0]) @ found.params
+    assert found.ancillary["scale"] == pytest.approx(np.abs(residual).mean(), rel=1e-12)
+    given = mlnn.estimate(Laplace(scale=3.0), progression())
+    np.testing.assert_allclose(given.params, found.params, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda found: found.wald_test("GAP"), "Did you mean 'GPA'"),
+        (lambda found: found.wald_test([]), "at least one"),
+        (lambda found: found.conf_int(95), "strictly between 0 and 1"),
+        (lambda found: found.cov_params("HC1"), "unknown covariance 'HC1'"),
+    ],
+)
+def test_bad_questions_to_an_estimate_are_refused(call: Callable[[Any], Any], sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        call(mlnn.estimate("bernoulli", literature("spector")))

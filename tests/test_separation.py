@@ -1,0 +1,274 @@
+"""Does the MLE exist? Against data whose answer is known, is built in, or follows from another argument."""
+
+import numpy as np
+import pytest
+import sklearn.datasets
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from mlnn.errors import DataError
+from mlnn.estimation.separation import Separation, find_separation, overlap_is_certain
+from mlnn.targets import TargetSpace
+
+BINARY, COUNTS = TargetSpace("binary"), TargetSpace("counts")
+
+
+def find(x: object, y: object, space: TargetSpace = BINARY, intercept: bool = True) -> Separation:
+    return find_separation(torch.tensor(np.array(x, float)), torch.tensor(np.array(y)), space, intercept)
+
+
+def assert_separates(found: Separation, x: np.ndarray, y: np.ndarray) -> None:
+    """The direction of binary rows gains on every row outside the overlap and moves none in it."""
+    assert found.direction is not None
+    z = np.c_[x, np.ones(len(x))][:, : len(found.direction)]
+    direction = found.direction.numpy()
+    margin, rounding = (2 * y - 1) * (z @ direction), 1e-13 * (np.abs(z) @ np.abs(direction)).max()
+    kept = found.overlap.numpy()
+    assert (margin[~kept] > 0).all()
+    assert np.abs(margin[kept]).max(initial=0) <= rounding
+    assert found.direction.abs().max() == 1
+    assert (found.kind == "quasi") == kept.any()
+    assert not kept.all()
+
+
+def bundled(name: str) -> tuple[np.ndarray, np.ndarray]:
+    return getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
+
+
+@pytest.mark.parametrize(("name", "classes"), [("wine", 3), ("digits", 10), ("iris", 3)])
+def test_bundled_classes_are_separable_as_published(name: str, classes: int) -> None:
+    x, y = bundled(name)
+    found = find(x, y, TargetSpace("classes", classes))
+    assert found.kind == ("quasi" if name == "iris" else "complete")
+    assert found.direction is not None
+    assert found.direction.shape == (x.shape[1] + 1, classes)
+    score = np.c_[x, np.ones(len(x))] @ found.direction.numpy()
+    lead = score[np.arange(len(y)), y] - np.where(np.eye(classes, dtype=bool)[y], -np.inf, score).max(1)
+    assert (lead[~found.overlap.numpy()] > 0).all()
+    # setosa stands apart, the other two overlap
+    assert found.overlap.tolist() == ([False] * 50 + [True] * 100 if name == "iris" else [False] * len(y))
+
+
+def test_breast_cancer_is_separable_in_all_its_features_only() -> None:
+    x, y = bundled("breast_cancer")
+    found = find(x, y)
+    assert found.kind == "complete"
+    assert_separates(found, x, y)
+    assert find(x[:, :10], y).kind == "none"
+    assert find((x - x.mean(0)) / x.std(0), y, intercept=False).kind == "none"
+
+
+def test_iris_classes_1_and_2_and_spector_overlap() -> None:
+    import statsmodels.api as sm
+
+    x, y = bundled("iris")
+    assert find(x[y > 0], y[y > 0] - 1).kind == "none"
+    spector = sm.datasets.spector.load_pandas()
+    for intercept in (True, False):
+        found = find(spector.exog, spector.endog, intercept=intercept)
+        assert (found.kind, found.direction, found.infinite) == ("none", None, None)
+        assert found.overlap.all()
+
+
+def test_two_points_are_separated_and_only_the_slope_is_known_to_run_away() -> None:
+    for intercept, infinite in ((False, [1]), (True, [1, 0])):
+        found = find([[-1.0], [1.0]], [0, 1], intercept=intercept)
+        assert found.kind == "complete"
+        assert found.infinite is not None
+        assert found.infinite.tolist() == infinite
+    assert find([[-1.0], [1.0], [0.0], [0.0]], [0, 1, 0, 1]).overlap.tolist() == [False, False, True, True]
+
+
+def test_a_dummy_that_is_1_only_where_y_is_1_runs_away_alone() -> None:
+    rng = np.random.default_rng(0)
+    x = np.c_[rng.normal(size=60), np.arange(60) < 12]
+    y = np.where(x[:, 1] > 0, 1, np.arange(60) % 2)
+    for scale in ([1, 1], [1e-7, 1e9]):
+        found = find(x * scale, y)
+        assert found.infinite is not None
+        assert (found.kind, found.infinite.tolist()) == ("quasi", [0, 1, 0])
+        assert found.overlap.tolist() == (x[:, 1] == 0).tolist()
+        assert_separates(found, x * scale, y)
+    found = find(x, 1 - y)  # the other way round
+    assert found.infinite is not None
+    assert found.infinite.tolist() == [0, -1, 0]
+    y[3] = 0  # one row against it, and nothing runs away
+    assert find(x, y).kind == "none"
+
+
+def test_coefficients_that_are_not_told_apart_have_no_sign() -> None:
+    dummy = np.arange(20) < 5
+    y = np.where(dummy, 1, np.arange(20) % 2)
+    found = find(np.c_[dummy, dummy, np.arange(20) % 3], y)
+    assert found.infinite is not None
+    assert (found.kind, found.infinite.tolist()) == ("quasi", [0, 0, 0, 0])
+
+
+def test_a_null_direction_of_x_is_no_separation() -> None:
+    x, y = np.arange(12.0)[:, None], np.arange(12) % 2
+    for columns in (np.c_[x, 2 * x], np.c_[x, np.ones(12)], np.c_[x, np.zeros(12)], np.c_[x, x * 1e8 + 1]):
+        assert find(columns, y).kind == "none"
+        assert find(columns, (x[:, 0] > 4).astype(int)).kind == "complete"
+    assert find(np.zeros((12, 1)), y, intercept=False).kind == "none"
+    # Less their means, these columns are proportional up to the digits that taking the means off costs.
+    x = np.array([[1.0003029398680033e07, 10000.352474208110], [1.0002608791892746e07, 10000.403757526690]])
+    assert find(np.r_[x, [[1.0002398488499101e07, 10000.429399185979]]], [5, 1, 0], COUNTS).kind == "none"
+
+
+def test_one_class_runs_away_with_an_intercept_and_not_around_the_origin() -> None:
+    x = [[-1.0], [0.5], [1.0]]
+    found = find(x, [1, 1, 1])
+    assert found.infinite is not None
+    assert (found.kind, found.infinite.tolist()) == ("complete", [0, 1])
+    assert find(x, [1, 1, 1], intercept=False).kind == "none"
+    assert find(x, [2, 2, 2], TargetSpace("classes", 3)).kind == "complete"
+    missing = find([[0.0], [0.0], [1.0], [1.0]], [0, 1, 0, 1], TargetSpace("classes", 3))
+    assert missing.infinite is not None
+    assert missing.kind == "quasi"
+    assert missing.infinite[1].tolist() == [0, 0, -1]
+    assert missing.overlap.all(), "every row still has a finite margin, to the class that is there"
+
+
+def test_poisson_with_a_group_of_zeros_is_quasi_separated() -> None:
+    group = np.repeat([0, 1, 2], 4)
+    x, y = np.c_[group == 1, group == 2], np.array([3, 0, 2, 1, 0, 0, 0, 0, 5, 0, 2, 2])
+    found = find(x, y, COUNTS)
+    assert found.infinite is not None
+    assert (found.kind, found.infinite.tolist()) == ("quasi", [-1, 0, 0])
+    assert found.overlap.tolist() == (group != 1).tolist()
+    y[4] = 1
+    assert find(x, y, COUNTS).kind == "none"
+    assert find(x, 0 * y, COUNTS).kind == "complete"
+
+
+@pytest.mark.parametrize("kind", ["real", "positive", "unit"])
+def test_rows_that_are_best_at_a_finite_output_are_never_separated(kind: str) -> None:
+    found = find([[-1.0], [1.0]], [0.25, 0.75], TargetSpace(kind))
+    assert (found.kind, found.overlap.tolist()) == ("none", [True, True])
+    assert find([[-1.0], [1.0]], [0.0, 1.0], TargetSpace("unit")).kind == "complete"
+
+
+def test_a_gap_is_found_at_any_place_and_scale_and_a_touch_is_not_a_gap() -> None:
+    x = np.r_[np.linspace(0, 1, 20), np.linspace(1, 2, 20)]
+    y = np.repeat([0, 1], 20)
+    for place, scale in ((0, 1), (1e6, 1), (0, 1e-9), (-3, 1e12)):
+        for gap, kind in ((1e-6, "complete"), (0, "quasi"), (-1e-6, "none")):
+            moved = (np.where(y == 1, x + gap, x) + place) * scale
+            assert find(moved[:, None], y).kind == kind, (place, scale, gap)
+
+
+def test_an_overlap_by_rounding_is_refused_and_never_called_separation() -> None:
+    x, y = np.r_[np.linspace(0, 1, 20), np.linspace(1, 2, 20)], np.repeat([0, 1], 20)
+    for overlap in (1e-6, 1e-7, 1e-8):
+        assert find((x - overlap * y)[:, None], y).kind == "none"
+    for overlap in (1e-11, 1e-12):
+        with pytest.raises(DataError, match="too near to tell"):
+            find((x - overlap * y)[:, None], y)
+
+
+def test_repeated_rows_change_nothing() -> None:
+    x = np.c_[np.arange(15) % 4, np.arange(15) > 10].astype(float)
+    y = np.where(x[:, 1] > 0, 1, np.arange(15) % 2)
+    once, often = find(x, y), find(np.tile(x, (7, 1)), np.tile(y, 7))
+    assert once.kind == often.kind == "quasi"
+    assert often.overlap.tolist() == once.overlap.tolist() * 7
+
+
+tables = st.integers(3, 25).flatmap(
+    lambda n: st.tuples(
+        st.lists(st.tuples(*[st.integers(-3, 3)] * 3), min_size=n, max_size=n),
+        st.lists(st.integers(0, 1), min_size=n, max_size=n),
+        st.tuples(*[st.sampled_from([1e-6, 0.3, 1.0, 1e7])] * 3),
+        st.sampled_from([0.0, 1.0, -1000.0]),
+    )
+)
+Table = tuple[list[tuple[int, int, int]], list[int], tuple[float, float, float], float]
+
+
+@settings(deadline=None, max_examples=200)
+@given(tables)
+def test_rows_that_are_there_with_both_labels_are_never_called_separable(table: Table) -> None:
+    rows, _, scale, place = table
+    x = (np.array(rows) + place) * scale
+    for space, labels in ((BINARY, (0, 1)), (COUNTS, (0, 2)), (TargetSpace("classes", 3), (0, 1, 2))):
+        y = np.repeat(labels, len(x))
+        assert find(np.tile(x, (len(labels), 1)), y, space).kind == "none"
+
+
+@settings(deadline=None, max_examples=200)
+@given(tables, st.tuples(*[st.integers(-3, 3)] * 4).filter(any))
+def test_rows_labelled_by_a_plane_are_always_called_separable(table: Table, plane: tuple[int, ...]) -> None:
+    rows, tied, scale, place = table
+    side = np.c_[np.array(rows), np.ones(len(rows))] @ np.array(plane)
+    y = np.where(side == 0, tied, side > 0)
+    x = (np.array(rows) + place) * scale
+    found = find(x, y)
+    if (side == 0).all():
+        return  # the plane holds every row and says nothing
+    assert found.kind != "none"
+    assert found.kind == "complete" or not (side != 0).all()
+    assert_separates(found, x, y)
+
+
+def test_random_overlapping_rows_agree_with_a_fit_by_another_program() -> None:
+    import statsmodels.api as sm
+
+    rng, seen = np.random.default_rng(2), 0
+    for _ in range(100):
+        x = rng.normal(size=(30, 3))
+        y = (rng.random(30) < 1 / (1 + np.exp(-1.5 * x[:, 0]))).astype(int)
+        fit = sm.GLM(y, sm.add_constant(x), family=sm.families.Binomial()).fit(maxiter=25)
+        p = fit.mu
+        score = np.abs(sm.add_constant(x).T @ (y - p)).max()
+        if (
+            score < 1e-8 and np.minimum(p, 1 - p).min() > 1e-4
+        ):  # a gradient of zero at moderate probabilities: a finite MLE
+            seen += 1
+            assert find(x, y).kind == "none"
+    assert seen >= 80
+
+
+def scaled_gradient(x: np.ndarray, y: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    p = 1 / (1 + np.exp(-(x @ b)))
+    g = x.T @ (p - y)
+    return float(np.sqrt(g @ np.linalg.solve(x.T @ x, g))), float(np.where(y == 1, 1 - p, p).min())
+
+
+def test_a_small_gradient_proves_overlap_and_no_separated_rows_can_have_one() -> None:
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(200, 3))
+    y = (rng.random(200) < 1 / (1 + np.exp(-x[:, 0]))).astype(int)
+    b = np.zeros(3)
+    assert not overlap_is_certain(*scaled_gradient(x, y, b)), "far from the maximum nothing is proved"
+    for _ in range(20):
+        p = 1 / (1 + np.exp(-(x @ b)))
+        b -= np.linalg.solve((x.T * (p * (1 - p))) @ x, x.T @ (p - y))
+    assert overlap_is_certain(*scaled_gradient(x, y, b))
+    y = (x[:, 0] > 0).astype(int)
+    for length in np.linspace(0, 40, 200):
+        for b in (np.array([length, 0, 0]), rng.normal(size=3) * length):
+            gradient, wrong = scaled_gradient(x, y, b)
+            assert gradient >= wrong * (1 - 1e-9), "the bound itself"
+            assert not overlap_is_certain(gradient, wrong)
+
+
+def test_no_proof_is_taken_from_numbers_that_are_rounding_or_nan() -> None:
+    assert overlap_is_certain(1e-9, 1e-3)
+    for numbers in ((1e-12, 1e-9), (float("nan"), 0.1), (0.0, float("nan")), (0.06, 0.1), (0.0, 0.0)):
+        assert not overlap_is_certain(*numbers)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (torch.ones(3), torch.ones(3), r"x must be \(n, d\)"),
+        (torch.ones(3, 1), torch.ones(3, 1), r"y \(n,\)"),
+        (torch.ones(3, 1), torch.tensor([0.0, 1.0, 2.0]), "row 2 holds 2.0"),
+        (torch.tensor([[1.0], [float("nan")]]), torch.tensor([0.0, 1.0]), "NaN or infinity"),
+    ],
+)
+def test_data_that_do_not_fit_are_refused(x: Tensor, y: Tensor, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        find_separation(x, y, BINARY, True)
