@@ -48,9 +48,9 @@ CATALOGUE: dict[str, Case] = {
         ("normal", "laplace", "asymmetric_laplace", "huber_density", "hyperbolic_secant", "flat_topped_laplace", "student_t"),
         likelihood("f")),
     "von_mises": likelihood("f"),
-    "normal_learned_variance": likelihood(None),
-    "gaussian_nll": likelihood(None, lambda _: 1 / SQRT_2PI),
-    "beta": likelihood(None),
+    "normal_learned_variance": likelihood("f₁, variance exp(f₂)"),
+    "gaussian_nll": likelihood("f₁, variance exp(f₂)", lambda _: 1 / SQRT_2PI),
+    "beta": likelihood("σ(f)"),
     **dict.fromkeys(("gamma", "gamma_loss", "poisson", "negative_binomial", "negative_binomial_loss"), likelihood("exp(f)")),
     "poisson_nll": likelihood("exp(f)", lambda y: 1 / math.gamma(y + 1)),
     "mse": family("f", SQRT_PI),
@@ -95,6 +95,20 @@ def stirling(y: float) -> float:
 
 def cauchy(power: float) -> Loss:
     return lambda f, y: power * torch.log1p((f - y) ** 2)
+
+
+def bce(f: Tensor, y: Tensor) -> Tensor:
+    return F.softplus(f) - y * f
+
+
+def ce(f: Tensor, y: Tensor) -> Tensor:
+    return F.cross_entropy(f, y, reduction="none")
+
+
+def double_nb(f: Tensor, y: Tensor) -> Tensor:
+    size = torch.exp(f)
+    ways = torch.lgamma(y + size) - torch.lgamma(size) - torch.lgamma(y + 1)
+    return 2 * ((size + y) * math.log(2) - ways)
 
 
 def nb(theta: float, factor: float = 1.0) -> Loss:
@@ -156,4 +170,32 @@ OUTSIDE: dict[str, tuple[object, str, Case]] = {
     "MSE + variance of the outputs": (lambda f, y: F.mse_loss(f, y) + 0.1 * f.var(), "real", Case("batch-coupled")),
     "weighted mean": (lambda f, y: F.cross_entropy(f, y, weight=torch.tensor([1.0, 2.0, 3.0], dtype=f.dtype)), "classes(3)",
                       Case("batch-coupled")),
+    # Found by trying to break it: temperatures, offsets, many classes, clips, refusals of floating point.
+    "softmax of f/0.07": (lambda f, y: ce(f / 0.07, y), "classes(10)", likelihood("softmax(14.2857·f)")),
+    "BCE of f − 18": (lambda f, y: bce(f - 18, y), "binary", likelihood("σ(f − 18)")),
+    "BCE of f/0.01": (lambda f, y: bce(f / 0.01, y), "binary", likelihood("σ(100·f)")),
+    "BCE of σ clipped at 0.05": (lambda f, y: F.binary_cross_entropy(torch.sigmoid(f).clamp(0.05, 0.95), y, reduction="none"),
+                                 "binary", likelihood("σ(f)")),
+    "ordinal, one output": (lambda f, y: ce(f[:, [0, 1, 1]], y), "classes(3)", likelihood(None)),
+    "BCE, doubled beyond 3": (lambda f, y: bce(f, y) * torch.where(f.abs() < 3, 1.0, 2.0), "binary", likelihood("σ(f)")),
+    "BCE − 1000 y": (lambda f, y: bce(f, y) - 1000 * y, "binary", likelihood("σ(f)", lambda y: math.exp(-1000 * y))),
+    "soft margin that writes into its target": (
+        lambda f, y: F.soft_margin_loss(f, y.mul_(2).sub_(1), reduction="none"), "binary", likelihood("σ(f)")),
+    "½ MSE less 800": (lambda f, y: 0.5 * (y - f) ** 2 - 800, "real",
+                       Case("likelihood family", "f", 1.0, lambda _: math.exp(-800) / SQRT_2PI)),
+    "L1 / 1e6": (lambda f, y: (f - y).abs() / 1e6, "real", family("f", 2e6)),
+    "½ MSE of a clamped output": (lambda f, y: 0.5 * (y - f.clamp(-5, 5)) ** 2, "real", family("f", SQRT_2PI)),
+    "gamma of a clamped output": (lambda f, y: f.clamp(max=3.0) + y * torch.exp(-f), "positive", likelihood("exp(f)")),
+    "Poisson of a clamped output": (lambda f, y: torch.exp(f.clamp(max=3.0)) - y * f, "counts",
+                                    likelihood("exp(f)", lambda y: 1 / math.gamma(y + 1))),
+    "normal, exp link": (lambda f, y: torch.exp(2 * f) / 2 - y * torch.exp(f), "real", Case(
+        "likelihood family", "exp(f)", 1.0, lambda y: math.exp(-y * y / 2) / SQRT_2PI)),
+    "logit-normal": (lambda f, y: 0.5 * (torch.logit(y) - f) ** 2, "unit", Case(
+        "likelihood family", "σ(f)", 1.0, lambda y: 1 / (y * (1 - y) * SQRT_2PI))),
+    "2 × negative binomial of size e^f": (double_nb, "counts", Case("scaled likelihood", None, 2.0, lambda _: 1.0)),
+    "squared error of exp(−f) on counts": (lambda f, y: (y - torch.exp(-f)) ** 2, "counts", Case("proper", "exp(−f)")),
+    "BCE with a ledge": (lambda f, y: bce(f, y) - 2 * (bce(f.clamp(1.8, 2.2), y) - bce(torch.full_like(f, 1.8), y)), "binary",
+                         Case("no link")),
+    "hardest 64": (lambda f, y: bce(f, y).topk(min(64, len(f))).values.mean(), "binary", Case("batch-coupled")),
+    "sum over at least 64": (lambda f, y: bce(f, y).sum() / max(len(f), 64), "binary", Case("batch-coupled")),
 }  # fmt: skip

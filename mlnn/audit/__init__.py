@@ -34,7 +34,7 @@ class _Called(ModuleType):
         targets: str | TargetSpace = "binary",
         *,
         outputs: str = "raw",
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | str = torch.float32,
         name: str | None = None,
     ) -> Certificate:
         return audit(loss, targets, outputs=outputs, dtype=dtype, name=name)

@@ -4,36 +4,58 @@ import torch
 from torch import Tensor
 
 from mlnn.objectives import Objective
+from mlnn.objectives.reduction import drawn_batch
 from mlnn.objectives.rowwise import row_by_row, unreduced
 from mlnn.targets import TargetSpace
+
+MOST_ALONE = 6000
+"""Rows that may be asked one by one, about half a second; integrals would need ten times as many."""
+
+
+class TooSlowError(Exception):
+    """The loss answers whole batches only and cannot be vectorised: too many single rows would have to be asked."""
 
 
 class Loss:
     """A loss that can be asked anywhere. Outputs (n,) or (n, m), targets (n,); everything float64, one value per row.
 
-    A refusal or NaN of single rows comes back as NaN.
+    A refusal or NaN of single rows comes back as NaN. `answers_in`: the dtype of its answer to a float64 batch.
     """
 
     def __init__(self, objective: Objective, space: TargetSpace) -> None:
         self.objective, self.space = unreduced(objective), space
         self.refusal: str | None = None  # what it said when it last refused a row
+        self.alone = 0
+        self.first = self.first_answer()
+        self.answers_in = None if self.first is None else self.first.dtype
+        self.reduces = self.first is not None and self.first.ndim == 0
+        self.maps = self.reduces
 
     def both(self, output: Tensor, target: Tensor, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
         """Value (n,) and gradient (as output), computed in `dtype`."""
-        value, gradient, self.refusal = row_by_row(self.objective, output.to(dtype), self._cast(target, dtype))
+        output, target = output.to(dtype), self._cast(target, dtype)
+        if self.maps:
+            try:
+                gradient, value = torch.func.vmap(torch.func.grad_and_value(self._row))(output, target)
+                return value.to(torch.float64), gradient.to(torch.float64)
+            except Exception:  # .item(), a branch on values, a refusal: asked row by row
+                self.maps = False
+        self._count(output)
+        value, gradient, self.refusal = row_by_row(self.objective, output, target)
         return value, gradient
 
     def value(self, output: Tensor, target: Tensor) -> Tensor:
-        """Value (n,) alone: in one call where the loss answers per row or can be vectorised, else row by row."""
+        """Value (n,) alone."""
         target = self._cast(target, torch.float64)
         with torch.no_grad():
-            for ask in (self.objective.rows, self._mapped):
-                try:
-                    value = ask(output, target)
-                except Exception:  # a refusal of one row is a refusal of the call; asked row by row, it is one NaN
-                    continue
-                if value.ndim:
-                    return value.to(torch.float64)
+            try:
+                if self.maps:
+                    return torch.func.vmap(self._row)(output, target).to(torch.float64)
+                if not self.reduces:
+                    return self.objective.rows(output, target.clone()).to(torch.float64)
+            except Exception:  # one row's refusal is that of the call; asked row by row it is one NaN
+                pass
+        self._count(output)
         return row_by_row(self.objective, output, target)[0]
 
     def cross(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -45,8 +67,22 @@ class Loss:
         """Value (F, Y) of every output with every target."""
         return self.value(*crossed(output, target)).reshape(len(output), len(target))
 
-    def _mapped(self, output: Tensor, target: Tensor) -> Tensor:
-        return torch.func.vmap(lambda f, y: self.objective.rows(f[None], y[None]))(output, target)
+    def _row(self, output: Tensor, target: Tensor) -> Tensor:
+        return self.objective.rows(output[None], target[None]).sum()
+
+    def first_answer(self) -> Tensor | None:
+        """To one fixed batch; None where it is refused. Asked first and last, it must be the same bits."""
+        try:
+            return self.objective.rows(*drawn_batch(self.space, 7)).detach().clone()
+        except Exception:  # told elsewhere
+            return None
+
+    def _count(self, output: Tensor) -> None:
+        """Rows asked one by one are counted, and too many are refused."""
+        if self.reduces:
+            self.alone += len(output)
+            if self.alone > MOST_ALONE:
+                raise TooSlowError
 
     def _cast(self, target: Tensor, dtype: torch.dtype) -> Tensor:
         return target.to(torch.int64 if self.space.kind == "classes" else dtype)

@@ -27,7 +27,8 @@ class Certificate:
 
     `kind`: one of KINDS. `family`: the distribution, where it has a name. `scale`: τ. `link`: from the raw output f to the
     probability, or to what the loss makes the output of (a mean, a quantile). `base_measure`: h(y) for some targets, the
-    normaliser included; h(y) = exp(c(y)/τ). `measure`: h in words. `domain`: "all", an interval of raw outputs, or "none":
+    normaliser included; `constants`: c(y) = τ log h(y), nats. `measure`: h in words.
+    `domain`: "all", an interval of raw outputs, or "none":
     where the working dtype still holds it; `domains` the same per dtype. `residual`: how far the identity that decides is
     from holding (relative; rounding where it holds). `witness`: on a no, outputs and targets with the numbers that
     disagree. `curves`: numbers behind the figure. `unreachable`: share of moderate outputs that imply no probability.
@@ -40,6 +41,7 @@ class Certificate:
     scale: float | None = None
     link: str | None = None
     base_measure: dict[float, float] | None = None
+    constants: dict[float, float] | None = None
     measure: str | None = None
     domain: str | Interval = "none"
     domains: dict[str, str | Interval] = field(default_factory=dict)
@@ -55,16 +57,9 @@ class Certificate:
         """Whether minimising the loss is maximum likelihood, on paper, up to a factor and constants of the target."""
         return self.kind in ("likelihood", "scaled likelihood", "likelihood family")
 
-    @property
-    def constants(self) -> dict[float, float] | None:
-        """c(y) in nats for the targets of `base_measure`: loss = τ·NLL + c(y)."""
-        if self.base_measure is None or self.scale is None:
-            return None
-        return {y: self.scale * math.log(h) for y, h in self.base_measure.items()}
-
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON: intervals as lists, infinities as text, targets as text."""
-        return plain({name: getattr(self, name) for name in self.__dataclass_fields__} | {"constants": self.constants})
+        return plain({name: getattr(self, name) for name in self.__dataclass_fields__})
 
 
 def check_kind(require: str | None) -> None:

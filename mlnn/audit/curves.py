@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mlnn.audit.ask import Loss
 from mlnn.audit.finding import Finding
-from mlnn.audit.finite import implied
+from mlnn.audit.implied import implied
 from mlnn.audit.integrals import partition
 from mlnn.audit.sound import shown_targets
 
@@ -29,15 +29,18 @@ def curves(loss: Loss, finding: Finding) -> dict[str, Any]:
 def _finite(loss: Loss, finding: Finding) -> dict[str, Any]:
     line = torch.linspace(-6, 6, 121, dtype=torch.float64) + 0.00123
     output = _first(line, loss.space.outputs)
-    at = implied(loss, output)
+    value, held, p = loss.values(output, shown_targets(loss.space)), None, None
+    if finding.log_base is not None and finding.scale is not None:
+        p = held = torch.exp(finding.log_base(shown_targets(loss.space)) - value / finding.scale)
+    else:
+        p = implied(loss, output).p
     which = 1 if output.ndim == 1 else 0
     declared = torch.sigmoid(line) if output.ndim == 1 else torch.softmax(output, 1)[:, 0]
     found: dict[str, Any] = {
-        "output": line.tolist(), "z": torch.exp(-at.value).sum(1).tolist(), "about": which,
-        "implied": at.p[:, which].tolist(), "declared": declared.tolist(),
+        "output": line.tolist(), "z": torch.exp(-value).sum(1).tolist(), "about": which,
+        "implied": p[:, which].tolist(), "declared": declared.tolist(),
     }  # fmt: skip
-    if finding.base is not None and finding.scale is not None:
-        held = torch.exp(-at.value / finding.scale) * finding.base(shown_targets(loss.space))
+    if held is not None:
         found["z_held"] = held.sum(1).tolist()
     return found
 
@@ -47,16 +50,16 @@ def _numeric(loss: Loss, finding: Finding) -> dict[str, Any]:
     output = _first(line, loss.space.outputs)
     endless = finding.turns or finding.kind == "unnormalisable"
     found: dict[str, Any] = {"output": line.tolist(), "z": None if endless else _settled(*partition(loss, output))}
-    if finding.base is not None and finding.scale is not None and not endless:
-        found["z_held"] = _settled(*partition(loss, output, finding.scale, finding.base))
+    if finding.log_base is not None and finding.scale is not None and not endless:
+        found["z_held"] = _settled(*partition(loss, output, finding.scale, finding.log_base))
     counts = loss.space.kind == "counts"
     target = torch.arange(16, dtype=torch.float64) if counts else torch.linspace(*SPANS[loss.space.kind], 181).double()
     value = loss.values(_first(torch.tensor(SEEN, dtype=torch.float64), loss.space.outputs), target)
     tau = finding.scale or 1.0
-    weight = finding.base(target) if finding.base else torch.ones_like(target)
+    weight = finding.log_base(target) if finding.log_base else torch.zeros_like(target)
     return found | {
         "target": target.tolist(),
-        "densities": {str(f): row for f, row in zip(SEEN, (torch.exp(-value / tau) * weight).tolist(), strict=True)},
+        "densities": {str(f): row for f, row in zip(SEEN, torch.exp(weight - value / tau).tolist(), strict=True)},
     }  # fmt: skip
 
 

@@ -1,12 +1,13 @@
 """Is exp(−loss) a likelihood? `mlnn.audit`."""
 
+import math
 import warnings
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from mlnn.audit.ask import Loss
+from mlnn.audit.ask import Loss, TooSlowError
 from mlnn.audit.certificate import Certificate
 from mlnn.audit.curves import curves
 from mlnn.audit.domain import find_domains
@@ -15,7 +16,8 @@ from mlnn.audit.finite import examine_finite
 from mlnn.audit.notes import notes
 from mlnn.audit.numeric import examine_numeric
 from mlnn.audit.sentence import sentence
-from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, couples_rows, first_answers, shown_targets
+from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets
+from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
@@ -27,7 +29,7 @@ def audit(
     targets: str | TargetSpace = "binary",
     *,
     outputs: str = "raw",
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | str = torch.float32,
     name: str | None = None,
 ) -> Certificate:
     """Whether exp(−loss) is a likelihood of the targets, of which kind, and where in floating point.
@@ -37,9 +39,18 @@ def audit(
     dtype: the precision that `domain` is about. Takes about 0.1 s. What cannot be decided comes back as "undecided".
     Raises ConfigError for what is no loss, an unknown target space, or a loss that refuses every target of it.
     """
-    with warnings.catch_warnings(), torch.enable_grad():
+    precision = _floating(dtype)
+    with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
         warnings.simplefilter("ignore")  # a loss asked for single rows, or far out, may warn of what is no news here
-        return _audit(loss, TargetSpace.parse(targets), outputs, dtype, name)
+        return _audit(loss, TargetSpace.parse(targets), outputs, precision, name)
+
+
+def _floating(dtype: torch.dtype | str) -> torch.dtype:
+    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
+    if not isinstance(found, torch.dtype) or not found.is_floating_point:
+        choices = ("float64", "float32", "bfloat16", "float16")
+        raise ConfigError("dtype: " + unknown("floating dtype", str(dtype).removeprefix("torch."), choices))
+    return found
 
 
 def _audit(loss: Any, space: TargetSpace, outputs: str, dtype: torch.dtype, name: str | None) -> Certificate:
@@ -48,21 +59,26 @@ def _audit(loss: Any, space: TargetSpace, outputs: str, dtype: torch.dtype, name
     check_answers(objective, space)
     whole = unreduced(objective)  # a framework module's own mean is not what is audited
     asked = Loss(objective, space)
-    before = first_answers(asked)
-    finding = _examine(asked, whole, space)
-    if not torch.equal(first_answers(asked).nan_to_num(), before.nan_to_num()):
-        finding = Finding(
-            "undecided", said="it no longer gives the answers that it gave at first (state or randomness)"
-        )
-    return _certify(asked, objective, finding, dtype)
+    try:
+        finding, last = _examine(asked, whole, space), asked.first_answer()
+        if repr(last) != repr(asked.first):
+            finding = Finding(
+                "undecided", said="it no longer gives the answer that it gave at first (state or randomness)"
+            )
+        return _certify(asked, objective, finding, dtype)
+    except TooSlowError:
+        said = "it answers whole batches only and cannot be vectorised (.item(), a branch on values?): give one value per row"
+        return _certify(asked, objective, Finding("undecided", said=said), dtype)
 
 
 def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
     moody = unsteady(whole, space)
     if moody:
         return Finding("undecided", said=moody)
-    if answers_a_batch(whole, space) and couples_rows(whole, space):
-        return Finding("batch-coupled")
+    if asked.answers_in == torch.float64 and answers_a_batch(whole, space):
+        witness = coupling(whole, space)
+        if witness:
+            return Finding("batch-coupled", witness=witness)
     unreadable = cannot_be_read(asked)
     if unreadable:
         return Finding("undecided", said=unreadable)
@@ -71,15 +87,17 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
 
 def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.dtype) -> Certificate:
     """The finding with its floating-point domain, its figure and its words."""
-    likely = finding.base is not None
+    likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
     target = shown_targets(asked.space) if asked.space.kind != "counts" else torch.arange(11, dtype=torch.float64)
-    base = dict(zip(target.tolist(), finding.base(target).tolist(), strict=True)) if finding.base else None
+    log_h = dict(zip(target.tolist(), finding.log_base(target).tolist(), strict=True)) if finding.log_base else None
+    base = {y: math.exp(min(h, 709.0)) for y, h in log_h.items()} if log_h else None
+    constants = {y: (finding.scale or 1.0) * h for y, h in log_h.items()} if log_h else None
     found = Certificate(
         finding.kind, objective.name, str(replace(asked.space, raw=None)), finding.family, finding.scale, finding.link,
-        base, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
+        base, constants, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
         finding.witness, notes(asked, objective, finding),
         curves={} if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
     )  # fmt: skip
-    return replace(found, sentence=sentence(found, finding.said))
+    return replace(found, sentence=sentence(found, finding.said, finding.free_below))

@@ -7,13 +7,13 @@ family whose support is the target space; a variance function belongs to one fam
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from mlnn.audit.ask import Loss
-from mlnn.audit.finding import Finding
+from mlnn.audit.finding import Finding, Reference, by_formula
 from mlnn.audit.links import mean_link
 from mlnn.objectives.gamma import Gamma
 from mlnn.objectives.negative_binomial import NegativeBinomial
@@ -21,10 +21,10 @@ from mlnn.objectives.poisson import Poisson
 
 OUTPUTS = torch.linspace(-2.1, 1.9, 17, dtype=torch.float64) + 0.00321
 TARGETS = {
-    "real": (-3.1, -0.7, 0.4, 2.2, 5.3),
-    "counts": (0.0, 1.0, 2.0, 4.0, 9.0),
-    "positive": (0.2, 0.9, 1.7, 3.3, 8.1),
-    "unit": (0.07, 0.3, 0.5, 0.8, 0.93),
+    "real": (-41.3, -13.7, -3.1, -0.7, 0.4, 2.2, 5.3, 16.1, 37.9),
+    "counts": (*map(float, range(61)), 97.0, 150.0, 251.0, 1000.0),
+    "positive": (1e-3, 0.02, 0.2, 0.9, 1.7, 3.3, 8.1, 21.0, 60.0, 300.0, 5000.0),
+    "unit": (0.001, 0.07, 0.3, 0.5, 0.8, 0.93, 0.999),
 }
 AFFINE = 1e-10
 STEP = 1e-3
@@ -45,7 +45,13 @@ def exponential_form(loss: Loss) -> Exponential | None:
     if loss.space.outputs > 1:
         return None
     mean, slope = _mean(loss, OUTPUTS)
-    if mean is None or slope is None or not bool((slope > 0).all()):
+    if mean is None or slope is None or not (bool((slope > 0).all()) or bool((slope < 0).all())):
+        return None
+    moves = mean.diff()
+    if not (bool((moves > 0).all()) or bool((moves < 0).all())):
+        return None
+    low, high = {"real": (-math.inf, math.inf), "unit": (0.0, 1.0)}.get(loss.space.kind, (0.0, math.inf))
+    if loss.space.kind != "real" and not bool(((mean > low) & (mean < high)).any()):
         return None
     # Central differences of two widths, combined so that the error is of order STEP⁴ (Richardson).
     turns = []
@@ -54,18 +60,25 @@ def exponential_form(loss: Loss) -> Exponential | None:
         if ahead is None or behind is None:
             return None
         turns.append((ahead - behind) / (2 * step))
-    return Exponential(mean, (4 * turns[0] - turns[1]) / 3 / slope, mean_link(OUTPUTS, mean))
+    variance = (4 * turns[0] - turns[1]) / 3 / slope
+    if not bool((variance > 0).all()):  # its expectation is largest at the mean
+        return None
+    return Exponential(mean, variance, mean_link(OUTPUTS, mean))
 
 
 @dataclass(frozen=True)
 class Family:
-    """A natural exponential family: `nll(log mean, y)` where it lives on the target space, else None and where it lives."""
+    """A natural exponential family: `nll(mean, y)` where it lives on the target space, else None; `lives`: where it does.
+
+    `of_log`: the nll of the log of the mean, which does not under- or overflow.
+    """
 
     name: str
     lives: str
     nll: Callable[[Tensor, Tensor], Tensor] | None = None
     tau: float = 1.0
     free: bool = False
+    of_log: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 def named_family(form: Exponential, kind: str) -> Family | None:
@@ -78,7 +91,7 @@ def named_family(form: Exponential, kind: str) -> Family | None:
         return None
     if abs(power - 3) <= FITS:
         return Family(
-            "inverse Gaussian", "(0, ∞)", _inverse_gaussian(1 / factor) if kind == "positive" else None, 1.0, True
+            "inverse Gaussian", "(0, ∞)", _inverse_gaussian(tidy(1 / factor)) if kind == "positive" else None, 1.0, True
         )
     if 1 < power < 2:
         return Family(f"Tweedie, power {power:.6g}", "0 and (0, ∞), 0 with a mass of its own")
@@ -88,65 +101,96 @@ def named_family(form: Exponential, kind: str) -> Family | None:
 def _quadratic_family(kind: str, a: float, b: float, c: float) -> Family | None:
     """The six families whose variance is a + bμ + cμ² (Morris 1982), and their shifts."""
     a, b, c = (0.0 if abs(part) <= FITS * max(abs(a), abs(b), abs(c)) else part for part in (a, b, c))
-    roots = b * b - 4 * a * c
+    roots, tau = b * b - 4 * a * c, tidy(1 / b) if b else 1.0
     if c == 0:
         if b == 0:
-            return Family("normal", "the whole line", free=True)
+            return Family("normal", "the whole line", _normal(a) if kind == "real" and a > 0 else None, free=True)
         lives = f"multiples of {b:.6g}" if a == 0 else f"multiples of {b:.6g} less {a / b:.6g}"
-        tau = 1.0 if abs(b - 1) <= FITS else 1 / b
-        return Family("Poisson", lives, Poisson().nll if (kind, a) == ("counts", 0.0) and b > 0 else None, tau)
+        return _named("Poisson", lives, Poisson().nll if (kind, a) == ("counts", 0.0) and b > 0 else None, tau)
     if c < 0:
         return Family("binomial", "finitely many points")
     if a == b == 0:
-        return Family(
-            f"gamma, shape {1 / c:.7g}", "(0, ∞)", Gamma(1 / c).nll if kind == "positive" else None, 1.0, True
-        )
+        shape = tidy(1 / c)
+        gamma = _named(f"gamma, shape {shape:.7g}", "(0, ∞)", Gamma(shape).nll if kind == "positive" else None)
+        return replace(gamma, free=True)
     if abs(roots) <= FITS * b * b:
         return Family("shifted gamma", f"beyond {-b / (2 * c):.6g}")
     if roots < 0:
         return None  # the generalised hyperbolic secant, whose base measure is not computed here
     counts = kind == "counts" and a == 0 and b > 0
-    tau = 1.0 if abs(b - 1) <= FITS else 1 / b
-    nll = NegativeBinomial(b / c).nll if counts else None
-    return Family(f"negative binomial, θ = {b / c:.7g}", f"multiples of {b:.6g}", nll, tau)
+    theta = tidy(b / c)
+    nll = NegativeBinomial(theta).nll if counts else None
+    return _named(f"negative binomial, θ = {theta:.7g}", f"multiples of {b:.6g}", nll, tau)
+
+
+def _named(name: str, lives: str, of_log: Callable[[Tensor, Tensor], Tensor] | None, tau: float = 1.0) -> Family:
+    """A family by its nll of the log mean; without one it lives elsewhere than on the target space."""
+    if of_log is None:
+        return Family(name, lives, None, tau)
+    return Family(name, lives, lambda mean, y: of_log(mean.log(), y), tau, of_log=of_log)
+
+
+def tidy(value: float) -> float:
+    """A number read off differences to nine digits or so: the eight-digit one if it is that near, to be checked by values."""
+    short = float(f"{value:.8g}")
+    return short if abs(value - short) <= 1e-8 * abs(value) else value
+
+
+def _normal(variance: float) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda mean, y: (y - mean) ** 2 / (2 * variance) + 0.5 * math.log(2 * math.pi * variance)
 
 
 def _inverse_gaussian(shape: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """nll(log mean, y) of the inverse Gaussian, √(λ/2πy³) exp(−λ(y−μ)²/2μ²y)."""
+    """nll(mean, y) of the inverse Gaussian, √(λ/2πy³) exp(−λ(y−μ)²/2μ²y)."""
 
-    def nll(log_mean: Tensor, y: Tensor) -> Tensor:
-        mean = log_mean.exp()
+    def nll(mean: Tensor, y: Tensor) -> Tensor:
         return shape * (y - mean) ** 2 / (2 * mean**2 * y) + 0.5 * (math.log(2 * math.pi / shape) + 3 * y.log())
 
     return nll
 
 
-def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Finding:
-    """The finding for a family that lives on the target space, its values checked against the loss."""
-    nll = family.nll
+def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Finding | None:
+    """The finding for a family that lives on the target space; None where the loss's values are not the family's.
+
+    loss/τ − NLL must not depend on the output, for every target looked at: what is left is log h.
+    """
+    nll, tau, middle = family.nll, family.tau, len(OUTPUTS) // 2
     assert nll is not None
 
-    def base(target: Tensor) -> Tensor:
-        at = OUTPUTS[8].expand_as(target)
-        return torch.exp(loss.value(at, target) / family.tau - nll(form.mean[8].log().expand_as(target), target))
+    def log_base(target: Tensor) -> Tensor:
+        at, mean = OUTPUTS[middle].expand_as(target), form.mean[middle].expand_as(target)
+        return loss.value(at, target) / tau - nll(mean, target)
 
     target = torch.tensor(TARGETS[loss.space.kind], dtype=torch.float64)
-    held = loss.values(OUTPUTS, target) / family.tau - base(target).log()
-    truth = torch.stack([nll(mean.log().expand_as(target), target) for mean in form.mean])
-    residual = float(((held - truth).abs() / truth.abs().clamp_min(1.0)).max())
+    held = loss.values(OUTPUTS, target) / tau
+    truth = torch.stack([nll(mean.expand_as(target), target) for mean in form.mean])
+    size = torch.maximum(held.abs(), truth.abs()).clamp_min(1.0)
+    residual = float(((held - log_base(target) - truth).abs() / size).max())
     if not residual <= FITS:
-        said = f"its variance function is that of the {family.name}, its values are not"
-        return Finding("undecided", residual=residual, said=said)
-    even = bool((base(target) - 1).abs().max() <= FITS)
-    kind = "likelihood family" if family.free and not even else "likelihood" if family.tau == 1 else "scaled likelihood"
-    measure = _measure(base, loss.space.kind, even)
-    return Finding(kind, family.name, family.tau, form.link, base, measure, residual)
+        return None
+    log_h = log_base(target[target < 20])
+    even = bool(log_h.abs().max() <= FITS)
+    kind = "likelihood family" if family.free and not even else "likelihood" if tau == 1 else "scaled likelihood"
+    return Finding(kind, family.name, tau, form.link, log_base, _measure(log_h, target[target < 20], even), residual,
+                   reference=_reference(family, form.link, log_base))  # fmt: skip
+
+
+def _reference(family: Family, link: str | None, log_base: Callable[[Tensor], Tensor]) -> Reference | None:
+    """τ·(NLL + log h) by the family's formula, for the plain links."""
+    nll, of_log = family.nll, family.of_log
+    assert nll is not None
+    if link == "exp(f)" and of_log is not None:
+        return by_formula(lambda f, y: family.tau * (of_log(f, y) + log_base(y)))
+    mean = {"f": lambda f: f, "exp(f)": torch.exp, "σ(f)": torch.sigmoid}.get(link or "")
+    return by_formula(lambda f, y: family.tau * (nll(mean(f), y) + log_base(y))) if mean else None
 
 
 def _mean(loss: Loss, outputs: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """μ (F,) and η′ (F,) from gradients affine in the target; None, None where they are not."""
     target = torch.tensor(TARGETS[loss.space.kind], dtype=torch.float64)
     gradient = loss.cross(outputs, target)[1].squeeze(-1)
+    if not bool(torch.isfinite(gradient).all()):
+        return None, None
     design = torch.stack([torch.ones_like(target), target], 1)
     level, slope = torch.linalg.lstsq(design, gradient.T).solution
     off = (gradient - level[:, None] - slope[:, None] * target).abs().max()
@@ -173,11 +217,9 @@ def _power(mean: Tensor, variance: Tensor) -> tuple[float, float, float]:
     return power, math.exp(level), float((variance.log() - power * mean.log() - level).abs().max())
 
 
-def _measure(base: Callable[[Tensor], Tensor], kind: str, even: bool) -> str:
+def _measure(log_h: Tensor, target: Tensor, even: bool) -> str:
+    """h in words."""
     if even:
         return "1"
-    if kind == "counts":
-        y = torch.arange(8, dtype=torch.float64)
-        h = base(y)
-        return "1/y!" if bool((h * torch.exp(torch.lgamma(y + 1)) - 1).abs().max() <= FITS) else "a function of y"
-    return "a function of y"
+    factorials = float((log_h + torch.lgamma(target + 1)).abs().max())
+    return "1/y!" if factorials <= FITS and bool((target == target.round()).all()) else "a function of y"

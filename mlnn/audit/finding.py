@@ -1,25 +1,30 @@
 """What the mathematics says of a loss on a target space, before words and floating point come in."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
+
+Reference = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """The part of a certificate that holds on paper; names as in `Certificate`. `base`: h at targets (n,), to (n,).
+    """The part of a certificate that holds on paper; names as in `Certificate`. `log_base`: log h at targets (n,), to (n,).
 
-    `reference`: the loss as it is on paper, by a stable formula, where there is one: (output, target) to (n,).
-    `turns`: the target is an angle, and the integral is over one turn.
+    `reference`: value and gradient of the loss as it is on paper, where they are known: (output, target) to (n,) and output.
+    `turns`: the target is an angle, and the integral is over one turn. `free_below`: the τ below which a family's
+    exp(−loss/τ) is still integrable.
     """
 
     kind: str
     family: str | None = None
     scale: float | None = None
     link: str | None = None
-    base: Callable[[Tensor], Tensor] | None = None
+    log_base: Callable[[Tensor], Tensor] | None = None
     measure: str | None = None
     residual: float | None = None
     unreachable: float = 0.0
@@ -27,4 +32,16 @@ class Finding:
     notes: tuple[str, ...] = ()
     said: str = ""
     turns: bool = False
-    reference: Callable[[Tensor, Tensor], Tensor] | None = None
+    free_below: float = math.inf
+    reference: Reference | None = None
+
+
+def by_formula(formula: Callable[[Tensor, Tensor], Tensor]) -> Reference:
+    """The reference of a formula that autograd can follow."""
+
+    def reference(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        output = output.clone().requires_grad_()
+        value = formula(output, target)
+        return value.detach(), torch.autograd.grad(value.sum(), output)[0]
+
+    return reference

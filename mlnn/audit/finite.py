@@ -1,144 +1,122 @@
-"""Finite targets: which probabilities make the expected gradient vanish, and is the loss their −log?
+"""Finite targets: is the loss −log of the probabilities that make its expected gradient vanish?
 
-At output f let G_k = ∂loss(f, k)/∂f. If the loss is minimised at f when the targets have probabilities p, then Σ p_k G_k = 0:
+At output f let G_k = ∂loss(f, k)/∂f. If the loss is least at f when the targets have probabilities p, then Σ p_k G_k = 0:
 p(f) is read off the gradients, whatever the temperature and the base measure. The loss is then τ times an NLL if and
 only if loss(f, k) = −τ log p_k(f) + c_k for one τ > 0 and one c_k per target.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from mlnn.audit.ask import Loss
-from mlnn.audit.finding import Finding
+from mlnn.audit.finding import Finding, Reference, by_formula
+from mlnn.audit.implied import FLAT, Implied, direction, implied, telling_outputs
 from mlnn.audit.links import log_odds, probability_link, softmax_link
-from mlnn.audit.sound import moderate_outputs, shown_targets
-from mlnn.audit.witness import flat_witness, temperature_witness
+from mlnn.audit.sound import moderate_outputs
+from mlnn.audit.witness import flat_witness, risk_witness, sums_witness, temperature_witness
 from mlnn.objectives.bernoulli import Bernoulli
 from mlnn.objectives.categorical import Categorical
 
-ROUNDING = 1e-10
-"""Residuals of true NLLs stay below 1e-13, those of the losses known not to be one above 1e-2."""
-REAL = 1e-7
-"""Between the two it is not decided."""
-FLAT = 1e-9
-PLAIN = 1e-4
-"""Probabilities smaller than this have lost digits by the time they are read off two gradients."""
+ROUNDING, REAL = 1e-10, 1e-7
+"""Residuals of true NLLs stay below 1e-13, those of the losses known not to be one above 1e-2; between, it is not decided."""
 APART = 1e-3
-
-
-@dataclass(frozen=True)
-class Implied:
-    """At outputs (F,) or (F, m): `p` (F, K) that the gradients imply, NaN where none or many; `valid`: a probability."""
-
-    output: Tensor
-    value: Tensor
-    gradient: Tensor
-    p: Tensor
-
-    @property
-    def defined(self) -> Tensor:
-        return torch.isfinite(self.p).all(1)
-
-    @property
-    def valid(self) -> Tensor:
-        return self.defined & (self.p > -FLAT).all(1) & (self.p < 1 + FLAT).all(1)
-
-    @property
-    def interior(self) -> Tensor:
-        return self.valid & (self.p > FLAT).all(1)
-
-
-def implied(loss: Loss, output: Tensor) -> Implied:
-    """The probabilities that the gradients at these outputs imply."""
-    value, gradient = loss.cross(output, shown_targets(loss.space))
-    return Implied(output, value, gradient, null_probabilities(gradient))
-
-
-def null_probabilities(gradient: Tensor) -> Tensor:
-    """p (F, K) with Σ_k p_k G_k = 0 and Σ p_k = 1 for gradients (F, K, m); NaN where there is none, or more than one."""
-    if gradient.shape[1:] == (2, 1):  # in closed form, so that small probabilities keep their digits
-        zero, one = gradient[:, 0, 0], gradient[:, 1, 0]
-        apart = zero - one
-        defined = apart.abs() > 1e-14 * (zero.abs() + one.abs())
-        return torch.where(defined[:, None], torch.stack([-one, zero], 1) / apart[:, None], torch.nan)
-    count, classes, outputs = gradient.shape
-    padded = torch.cat([gradient.mT, torch.zeros(count, max(0, classes - outputs), classes, dtype=torch.float64)], 1)
-    _, sizes, right = torch.linalg.svd(padded)
-    null = right[:, -1]
-    unique = (sizes[:, classes - 1] <= 1e-10 * sizes[:, 0]) & (sizes[:, classes - 2] > 1e-10 * sizes[:, 0])
-    total = null.sum(1, keepdim=True)
-    return torch.where((unique & (total.squeeze(1).abs() > 1e-10))[:, None], null / total, torch.nan)
+FEW = 8
 
 
 def examine_finite(loss: Loss) -> Finding:
     """What a loss is on binary targets or classes."""
-    at = implied(loss, moderate_outputs(loss.space, 61))
-    beside = implied(loss, at.output + APART * _direction(at.output))
-    unreachable = 1 - float(at.valid.double().mean())
+    at = implied(loss, telling_outputs(loss))
+    total = at.constant
+    if total is not None:
+        return _likelihood(loss, replace(at, told=torch.exp(-at.value - total)), 1.0,
+                           torch.full(at.value.shape[1:], -total, dtype=torch.float64), 0.0)  # fmt: skip
+    usual = implied(loss, moderate_outputs(loss.space, 61 if loss.space.outputs <= 20 else 15))
+    unreachable = float((usual.defined & ~usual.valid).double().mean())
+    found = _with_link(loss, at)
+    return replace(found, unreachable=unreachable) if found.log_base is None and found.kind != "undecided" else found
+
+
+def _with_link(loss: Loss, at: Implied) -> Finding:
+    step = APART * at.output.abs().max() / 2
+    beside = implied(loss, at.output + step * direction(at.output))
+    if float(at.defined.double().mean()) < 0.25:
+        return Finding("undecided", said="at most of the outputs looked at no one set of probabilities makes its expected"
+                       " gradient vanish, so they cannot be read off it")  # fmt: skip
+    risk = risk_witness(at)
+    if risk:
+        said = "where its expected gradient vanishes its expectation is not smallest"
+        return Finding("no link", said=said, witness=risk)
     if not bool(at.interior.any()):
-        return _no_link(at, unreachable, "it implies no probability strictly between 0 and 1 at any output")
+        return _no_link(at, "it implies no probability strictly between 0 and 1 at any output")
     if _is_flat(at, beside):
-        return _no_link(at, unreachable, "the probability it implies does not move with the output")
-    if not _is_minimum(at, beside):
-        said = "where its expected gradient vanishes it is largest, not smallest"
-        return Finding("no link", said=said, unreachable=unreachable)
+        return _no_link(at, "the probability it implies does not move with the output")
+    if int(at.plain.sum()) < FEW:
+        return Finding(
+            "undecided", said="too few of the outputs looked at imply probabilities that float64 can tell from 0 and 1"
+        )
     tau, shift, residual = _fit(at)
-    link = _link(at)
-    likely = unreachable == 0 and tau > 0
-    if likely and residual <= ROUNDING:
-        return _likelihood(loss, at, tau, shift, residual, link)
-    if likely and residual < REAL:
+    if tau > 0 and residual <= ROUNDING:
+        sums = torch.exp(-(at.value - shift) / tau).sum(1)
+        if float((sums - 1).abs().max()) <= ROUNDING * 10:
+            return _likelihood(loss, at, tau, shift, residual)
+        return Finding("undecided", residual=residual, said="it is −log of its probabilities at some outputs only")
+    if tau > 0 and residual < REAL:
         return Finding("undecided", residual=residual, said=f"it is within {residual:.1g} of an NLL: more than"
                        " rounding, less than any loss known not to be one")  # fmt: skip
-    said = "" if unreachable == 0 else f"{unreachable:.0%} of the outputs looked at imply no probability at all"
-    found = Finding(
-        "proper" if link else "calibrated", link=link, residual=residual, unreachable=unreachable, said=said
-    )
-    return replace(found, witness=temperature_witness(at, beside, APART))
+    link, witness = _link(at), temperature_witness(at, beside)
+    if witness is None:
+        return Finding(
+            "undecided", residual=residual, said="no two outputs were found that ask for different temperatures"
+        )
+    return Finding("proper" if link else "calibrated", link=link, residual=residual, witness=witness)
 
 
-def _likelihood(loss: Loss, at: Implied, tau: float, shift: Tensor, residual: float, link: str | None) -> Finding:
+def _likelihood(loss: Loss, at: Implied, tau: float, shift: Tensor, residual: float) -> Finding:
     itself = abs(tau - 1) <= 1e-9
     tau = 1.0 if itself else tau
-
-    def base(target: Tensor) -> Tensor:
-        return torch.exp(shift[target.long()] / tau)
-
+    link = _link(at)
+    if float(shift.abs().max()) <= 1e-9:
+        measure = "1"
+    else:
+        even = float((shift - shift[0]).abs().max()) <= 1e-9
+        measure = f"{float(torch.exp(shift[0] / tau)):.10g}" if even else "one constant per target"
     return Finding(
         "likelihood" if itself else "scaled likelihood",
         "Bernoulli" if loss.space.kind == "binary" else "categorical",
         tau,
-        link or "a link without a name",
-        base,
-        "1" if float(shift.abs().max()) <= 1e-9 else "one constant per target",
+        link,
+        lambda target: shift[target.long()] / tau,
+        measure,
         residual,
         reference=_reference(at, tau, shift, link),
     )
 
 
-def _reference(at: Implied, tau: float, shift: Tensor, link: str | None) -> Callable[[Tensor, Tensor], Tensor] | None:
+def _reference(at: Implied, tau: float, shift: Tensor, link: str | None) -> Reference | None:
     """τ·NLL + c by mlnn's own stable likelihoods, for the logit and the plain softmax link."""
-    if at.output.ndim == 1:
+    if at.output.ndim == 1 and link and link.startswith("σ"):
         line = log_odds(at.output, at.p[:, 1])
         if line is None:
             return None
         slope, level = line
-        return lambda f, y: tau * Bernoulli().nll(slope * f + level, y.double()) + shift[y.long()]
+        return by_formula(lambda f, y: tau * Bernoulli().nll(slope * f + level, y.double()) + shift[y.long()])
     if link == "softmax(f)":
-        return lambda f, y: tau * Categorical().nll(f, y) + shift[y]
+        return by_formula(lambda f, y: tau * Categorical().nll(f, y) + shift[y])
     return None
 
 
-def _no_link(at: Implied, unreachable: float, said: str) -> Finding:
-    return Finding("no link", said=said, unreachable=unreachable, residual=_fit(at)[2], witness=flat_witness(at))
+def _no_link(at: Implied, said: str) -> Finding:
+    witness = flat_witness(at) or sums_witness(at)
+    if witness is None:
+        return Finding("undecided", said=f"{said}, and no two outputs were found that show it to be no likelihood")
+    return Finding("no link", said=said, residual=_fit(at)[2], witness=witness)
 
 
 def _fit(at: Implied) -> tuple[float, Tensor, float]:
     """τ, c (K,) and the largest misfit of loss = −τ log p + c, relative to the spread of the loss."""
-    seen = at.valid & (at.p > PLAIN).all(1)
+    seen = at.plain
     if not bool(seen.any()):
         return float("nan"), torch.zeros(at.value.shape[1], dtype=torch.float64), 1.0
     surprise, value = -at.p[seen].log(), at.value[seen]
@@ -155,28 +133,13 @@ def _is_flat(at: Implied, beside: Implied) -> bool:
     """Whether the implied probability stands still wherever it lies strictly between 0 and 1."""
     seen = at.interior & beside.defined
     moved = (at.p - beside.p).abs().amax(1)[seen]
-    return bool((moved <= FLAT).double().mean() > 0.9)
-
-
-def _is_minimum(at: Implied, beside: Implied) -> bool:
-    """Whether the expected loss under p(f) rises on leaving f: its slope a little ahead points ahead."""
-    ahead = _direction(at.output)
-    turn = (at.p[..., None] * (beside.gradient - at.gradient)).sum(1)
-    rise = (turn * ahead).sum(-1) if at.output.ndim > 1 else turn.squeeze(-1) * ahead
-    return bool((rise[at.interior] > 0).double().mean() > 0.9)
-
-
-def _direction(output: Tensor) -> Tensor:
-    """One direction for all outputs: 1, or away from the diagonal, along which softmax does not move."""
-    if output.ndim == 1:
-        return torch.ones_like(output)
-    return torch.linspace(1, -0.6, output.shape[1], dtype=torch.float64).expand_as(output)
+    return not len(moved) or bool((moved <= FLAT).double().mean() > 0.9)
 
 
 def _link(at: Implied) -> str | None:
-    seen = at.valid
-    return (
-        probability_link(at.output[seen], at.p[seen, 1])
-        if at.output.ndim == 1
-        else softmax_link(at.output[seen], at.p[seen])
-    )
+    seen = at.plain
+    if int(seen.sum()) < 4:
+        return None
+    if at.output.ndim == 1:
+        return probability_link(at.output[seen], at.p[seen, 1])
+    return softmax_link(at.output[seen], at.p[seen])

@@ -1,133 +1,238 @@
-"""Does the loss depend on y − f alone (or on log y − f), up to something of y? Then it is a family of densities.
+"""Does the loss depend on y − f alone (or on log y − f, logit y − f), up to something of y? Then it is a family of densities.
 
-If ∂loss/∂f is a function of the residual v = u − f only, u = y or log y, then loss = ρ(u − f) + a(u), and with the base
-measure e^(a(u)) du the integral of exp(−loss/τ) is ∫ e^(−ρ/τ), the same for every f and finite or not for all f alike.
+Let u be the coordinate of y on the whole line. If ∂loss/∂f is a function of v = u − f only, then loss = ρ(u − f) + a(u), and
+with the base measure e^(a(u)) du the integral of exp(−loss/τ) is ∫ e^(−ρ/τ): one for every f, and finite for all or none.
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mlnn.audit.ask import Loss
 from mlnn.audit.finding import Finding
-from mlnn.audit.integrals import COORDINATES, integral, spread
+from mlnn.audit.integrals import COORDINATES, Coordinate, integral, spread
 from mlnn.audit.shapes import shape_name
 
-OUTPUTS = torch.linspace(-2.4, 2.6, 9, dtype=torch.float64)
-RESIDUALS = torch.tensor([-5.317, -2.213, -1.171, -0.587, -0.1003, 0.0517, 0.313, 0.773, 1.491, 2.917, 5.711],
-                         dtype=torch.float64)  # fmt: skip
-ROUNDING = 1e-9
-FAR = (1e4, 1e5)
+OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
+SIZES = torch.logspace(-6, 2, 25, dtype=torch.float64)  # of the residuals looked at, in units of the width
+FAR_OUT = (11.7, 23.9, 41.3)
+REACH = {"real": math.inf, "positive": 40.0, "unit": 12.0}
+SAME, ROUNDING = 1e-8, 1e-8
+TAIL = {"real": (1e3, 1e4, 1e5), "positive": (6.0, 60.0, 600.0)}
+"""Residuals, in widths (of log y, as they are), between which the growth of ρ is measured, a decade apart."""
 TURN = 2 * math.pi
 
 
+@dataclass(frozen=True)
+class Located:
+    """A loss of that form: `width` of ρ, `drift` α where a(u) = αu (None: another a), `lowest` ρ."""
+
+    loss: Loss
+    along: Coordinate
+    width: float
+    drift: float | None
+    lowest: float
+
+    def rho(self, v: Tensor) -> Tensor:
+        """ρ(v) (n,) less a constant: by moving the target, or where a(u) has another shape, the output."""
+        zero = torch.zeros_like(v)
+        if self.drift is None:
+            return self.loss.value(-v, self.along.target(zero))
+        return self.loss.value(zero, self.along.target(v)) - self.drift * v
+
+    def shift(self, u: Tensor) -> Tensor:
+        """a(u) (n,), less a constant."""
+        if self.drift is None:
+            return self.loss.value(torch.zeros_like(u), self.along.target(u)) - self.rho(u)
+        return self.drift * u
+
+
 def examine_location(loss: Loss) -> Finding | None:
-    """The finding if the loss has this form on a whole line of residuals; None if it has not, or u has ends."""
+    """The finding if the loss has this form on a whole line of residuals; None if it has not."""
     along = COORDINATES.get(loss.space.kind)
-    if loss.space.kind not in ("real", "positive") or along is None or loss.space.outputs > 1:
+    if along is None or loss.space.outputs > 1:
         return None
-    u = OUTPUTS[:, None] + RESIDUALS
-    _, slope = loss.both(OUTPUTS.repeat_interleave(len(RESIDUALS)), along.target(u).reshape(-1))
-    slope = slope.reshape(u.shape)
-    off = float((slope - slope[:1]).abs().max() / slope.abs().max())
-    if not off <= ROUNDING:
-        return None
-    density = _density(loss, along.target)
+    width = _width(loss, along)
     turns = loss.space.kind == "real" and _is_periodic(loss)
-    if not turns:
-        endless = _tails(loss, along.target)
+    v = _residuals(loss.space.kind, width, turns)
+    slope, drift = _form(loss, along, v)
+    if slope is None:
+        return None
+    found = Located(loss, along, width, drift, 0.0)
+    lowest = float(found.rho(torch.cat([v, torch.zeros(1, dtype=torch.float64)])).nan_to_num(math.inf).min())
+    found = Located(loss, along, width, drift, lowest)
+    growth = math.inf
+    if not turns and loss.space.kind != "unit":
+        growth, endless = _tails(found)
         if endless:
             return endless
-    low, high = (-math.pi, math.pi) if turns else (-math.inf, math.inf)
-    z, error = integral(density, low, high)
-    if not error <= ROUNDING * float(z.max()):
-        return Finding("undecided", said="the integral of exp(−loss) does not settle")
-    name = shape_name(-slope[0], loss.space.kind, turns, RESIDUALS)
-    return _family(loss, float(z.median()), max(spread(z), off), turns, name)
+    z, error = _integrals(found, turns)
+    if not error <= ROUNDING * float(z.max()) or not spread(z) <= ROUNDING:
+        return None
+    return _family(found, float(z.median()), spread(z), turns, growth, _shape(loss, along, width, turns))
 
 
-def _family(loss: Loss, total: float, residual: float, turns: bool, name: str | None) -> Finding:
-    """exp(−ρ) integrates to `total`; h(y) dy = e^(a(u)) du / total. `name` of the density e^(−ρ)."""
-    positive = loss.space.kind == "positive"
-
-    def base(target: Tensor) -> Tensor:
-        u = target.log() if positive else target
-        constant = loss.value(torch.zeros_like(u), target) - _rho(loss, u, positive)
-        return torch.exp(constant - (u if positive else 0.0)) / total
-
-    some = torch.tensor([0.05, 0.8, 2.3, 30.0] if positive else [-2.53, -0.4, 0.71, 10.3], dtype=torch.float64)
-    h = base(some)
-    itself = bool((h - 1).abs().max() <= 1e-8)
-    measure = "1" if itself else f"1/{total:.10g}" if spread(h) <= 1e-8 else _power(some, h)
-    measure += ", on one turn of 2π" if turns else ""
-    kind = "likelihood" if itself else "likelihood family"
-    link = "exp(f)" if positive else "f"
-    return Finding(kind, name or "an unnamed density", 1.0, link, base, measure, residual, turns=turns)
+def _residuals(kind: str, width: float, turns: bool) -> Tensor:
+    """Residuals v (R,) on both sides, from a millionth to a hundred widths, and out to where rows of data may lie."""
+    sizes = torch.cat([SIZES * width, torch.tensor(FAR_OUT, dtype=torch.float64)]) * 1.00123
+    sizes = sizes[sizes <= (3.0 if turns else REACH[kind])]
+    return torch.cat([-sizes.flip(0), sizes])
 
 
-def _power(y: Tensor, h: Tensor) -> str:
-    """h in words: a power of y, or a function of y."""
-    slope, level = torch.linalg.lstsq(torch.stack([y.log().nan_to_num(), torch.ones_like(y)], 1),
-                                      h.log()[:, None]).solution.squeeze(1).tolist()  # fmt: skip
-    if bool((y > 0).all()) and float((h.log() - slope * y.log() - level).abs().max()) <= 1e-8:
-        return f"{math.exp(level):.6g}·y^{slope:.6g}"
+def _form(loss: Loss, along: Coordinate, v: Tensor) -> tuple[Tensor | None, float | None]:
+    """ρ′(v) (R,) if gradients depend on v alone, and the drift α if a(u) = αu; None where not."""
+    u = OUTPUTS[:, None] + v
+    value, gradient = loss.both(OUTPUTS.repeat_interleave(len(v)), along.target(u).reshape(-1))
+    value, gradient = value.reshape(u.shape), gradient.reshape(u.shape)
+    known = torch.isfinite(gradient).all(0) & torch.isfinite(value).all(0)
+    if int(known.sum()) < len(v) // 2 or bool((torch.isfinite(gradient).any(0) & ~known & (v.abs() < 30)).any()):
+        return None, None
+    one = gradient[len(OUTPUTS) // 2]
+    floor = 1e-4 * gradient[:, known].abs().median().clamp_min(1e-300)
+    off = float(((gradient - one).abs() / torch.maximum(one.abs(), floor))[:, known].max())
+    if not off <= SAME:
+        return None, None
+    moved = value - value[len(OUTPUTS) // 2]  # a(u) − a(v)
+    size = value[:, known].abs().amax(0).clamp_min(1.0)
+    steepest = float(moved[-1, known].median() / OUTPUTS[-1])
+    # No drift at all, if that explains the values as well.
+    drift = next((a for a in (0.0, steepest) if _explains(moved[:, known] - a * OUTPUTS[:, None], size)), None)
+    return torch.where(known, -one, torch.nan), drift
+
+
+def _explains(left: Tensor, size: Tensor) -> bool:
+    return bool((left.abs() <= 1e-9 * size).all())
+
+
+def _shape(loss: Loss, along: Coordinate, width: float, turns: bool) -> str | None:
+    """The name of the density, from residuals seen from output 0, where they are exact however small."""
+    smallest = -9 if loss.space.kind == "real" else -5  # of log y and logit y the last digits are lost
+    sizes = torch.logspace(smallest, 2, 34, dtype=torch.float64) * width * 1.00123
+    sizes = sizes[sizes <= (3.0 if turns else REACH[loss.space.kind])]
+    v = torch.cat([-sizes.flip(0), sizes])
+    _, slope = loss.both(torch.zeros_like(v), along.target(v))
+    return shape_name(-slope, loss.space.kind, turns, v)
+
+
+def _integrals(found: Located, turns: bool) -> tuple[Tensor, float]:
+    """∫ exp(−(ρ − lowest)) dv as seen from every output (F,), from the loss itself."""
+
+    def log_density(points: Tensor) -> Tensor:
+        v = points if turns else points * found.width
+        u = (v[:, None] + OUTPUTS).reshape(-1)
+        seen = found.loss.value(OUTPUTS.repeat(len(v)), found.along.target(u)) - found.shift(u)
+        return found.lowest - seen.reshape(len(v), -1) + (0.0 if turns else math.log(found.width))
+
+    if turns:
+        return integral(log_density, -math.pi, math.pi)
+    ends = 18.0 / found.width
+    return integral(log_density, -ends, ends, 1e-10) if found.loss.space.kind == "unit" else integral(log_density)
+
+
+def _family(found: Located, total: float, residual: float, turns: bool, growth: float, name: str | None) -> Finding:
+    """exp(−ρ) integrates to total·e^(−lowest); h(y) dy = e^(a(u)) du over that."""
+    log_total = math.log(total) - found.lowest
+
+    def log_base(target: Tensor) -> Tensor:
+        u = found.along.back(target)
+        return found.shift(u) - found.along.log_slope(u) - log_total
+
+    def reference(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        u = found.along.back(target)
+        _, slope = found.loss.both(torch.zeros_like(u), found.along.target(u - output))  # a residual is a residual
+        return found.rho(u - output) + found.shift(u), slope
+
+    some = torch.tensor({"real": [-2.53, -0.4, 0.71, 10.3], "positive": [0.05, 0.8, 2.3, 30.0]}.get(
+        found.loss.space.kind, [0.1, 0.4, 0.7, 0.95]), dtype=torch.float64)  # fmt: skip
+    log_h = log_base(some)
+    itself = bool(log_h.abs().max() <= ROUNDING)
+    return Finding(
+        "likelihood" if itself else "likelihood family",
+        name or "an unnamed density",
+        1.0,
+        {"real": "f", "positive": "exp(f)", "unit": "σ(f)"}[found.loss.space.kind],
+        log_base,
+        ("1" if itself else _measure(some, log_h)) + (", on one turn of 2π" if turns else ""),
+        residual,
+        # ρ told by moving outputs would be compared with itself.
+        reference=reference if found.drift is not None else None,
+        turns=turns,
+        free_below=growth,
+    )
+
+
+def _measure(y: Tensor, log_h: Tensor) -> str:
+    """h in words: a constant, a power of y, or a function of y."""
+    if float((log_h - log_h[0]).abs().max()) <= ROUNDING:
+        return f"1/{math.exp(-float(log_h[0])):.10g}" if abs(float(log_h[0])) < 700 else f"exp({float(log_h[0]):.10g})"
+    if bool((y > 0).all()):
+        design = torch.stack([y.log(), torch.ones_like(y)], 1)
+        slope, level = torch.linalg.lstsq(design, log_h[:, None]).solution.squeeze(1).tolist()
+        if float((log_h - slope * y.log() - level).abs().max()) <= ROUNDING:
+            return f"{math.exp(level):.6g}·y^{slope:.6g}"
     return "a function of y"
 
 
-def _rho(loss: Loss, v: Tensor, positive: bool) -> Tensor:
-    """ρ(v) up to a constant: the target kept at u = 0, the output moved to −v."""
-    start = torch.ones_like(v) if positive else torch.zeros_like(v)
-    return loss.value(-v, start)
-
-
-def _density(loss: Loss, target: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    """(P,) residuals to −ρ(v) as every output sees it (P, F): loss less a(u), a(u) taken at output 0."""
-
-    positive = loss.space.kind == "positive"
-
-    def log_density(v: Tensor) -> Tensor:
-        u = (v[:, None] + OUTPUTS).reshape(-1)
-        y = target(u)
-        constant = loss.value(torch.zeros_like(u), y) - _rho(loss, u, positive)
-        seen = loss.value(OUTPUTS.repeat(len(v)), y) - constant
-        return -seen.reshape(len(v), -1)
-
-    return log_density
+def _width(loss: Loss, along: Coordinate) -> float:
+    """The smallest residual at which the loss, seen from output 0, has risen by 1; 1 where it never does."""
+    sizes = torch.logspace(-9, 9, 73, dtype=torch.float64)
+    v = torch.cat([-sizes.flip(0), sizes])
+    value = loss.value(torch.zeros_like(v), along.target(v)) - along.log_slope(v)
+    value = torch.where(torch.isfinite(value), value, math.inf)
+    risen = v[value > value.min() + 1].abs()
+    return float(risen.min()) if len(risen) and math.isfinite(float(value.min())) else 1.0
 
 
 def _is_periodic(loss: Loss) -> bool:
     """Whether a turn of 2π of the target changes nothing: the target is an angle."""
-    y = RESIDUALS
+    y = torch.tensor([-2.213, -1.171, -0.587, 0.0517, 0.313, 1.491, 2.917], dtype=torch.float64)
     here, there = (loss.both(torch.full_like(y, 0.3), y + turn) for turn in (0.0, TURN))
     return all(bool(torch.allclose(one, two, rtol=1e-10, atol=1e-12)) for one, two in zip(here, there, strict=True))
 
 
-def _tails(loss: Loss, target: Callable[[Tensor], Tensor]) -> Finding | None:
-    """A finding where e^(−ρ) has too heavy a tail: ∫ is finite only if ρ grows faster than log |v| on both sides."""
-    positive = loss.space.kind == "positive"
+def _tails(found: Located) -> tuple[float, Finding | None]:
+    """The power of the tail, |v|^−growth (inf: lighter than any), and a finding where it is too heavy to integrate."""
+    slowest, kind = math.inf, found.loss.space.kind
+    places = (found.width if kind == "real" else 1.0) * torch.tensor(TAIL[kind], dtype=torch.float64)
     for side in (-1.0, 1.0):
-        near, far = _rho(loss, side * torch.tensor(FAR, dtype=torch.float64), positive).tolist()
-        growth = (far - near) / math.log(FAR[1] / FAR[0])
-        if far == math.inf:
+        rho = found.rho(side * places)
+        near, far = ((rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
+        if float(rho[-1]) == math.inf or float(far) > 1e3:
             continue
-        if math.isnan(growth) or 1 < growth < 1.05:
-            return Finding(
-                "undecided", said=f"its tail grows as {growth:.4g}·log|y−f|: too near the border to integrate"
-            )
-        if growth <= 1:
-            return Finding("unnormalisable", "none", residual=math.inf, witness=_endless(loss, target, side),
-                           said=f"its tail grows as {max(growth, 0.0):.3g}·log|y−f|, and more than 1 is needed")  # fmt: skip
-    return None
+        growth = float(far)
+        if math.isnan(growth) or 1 + 1e-4 < growth < 1.05:
+            return growth, Finding("undecided", said=f"its tail grows as {growth:.4g}·log|y−f|: too near the border")
+        if growth <= 1 + 1e-4:
+            witness = _endless(found, side)
+            if witness is None:
+                return growth, Finding(
+                    "undecided", said="whether its integral over the target is finite cannot be told"
+                )
+            said = f"its tail grows as {max(growth, 0.0):.3g}·log|y−f|, and more than 1 is needed"
+            return growth, Finding("unnormalisable", "none", witness=witness, said=said, residual=math.inf)
+        if (
+            abs(float(near) - growth) <= 0.01 * growth
+        ):  # as steep a decade before: a power, and not on the way to steeper
+            slowest = min(slowest, growth)
+    return slowest, None
 
 
-def _endless(loss: Loss, target: Callable[[Tensor], Tensor], side: float) -> dict:
-    """The integral from 0 out to R and to 2R, 4R, …: it does not stop growing."""
-    density, ends = _density(loss, target), [100.0, 200.0, 400.0, 800.0]
-    totals = [float(integral(density, *sorted((0.0, side * end)))[0][len(OUTPUTS) // 2]) for end in ends]
+def _endless(found: Located, side: float) -> dict | None:
+    """The integral from 0 out to R and to 2R, 4R, …; None unless it keeps growing."""
+    ends = [found.width * size for size in (100.0, 200.0, 400.0, 800.0)]
+
+    def log_density(v: Tensor) -> Tensor:
+        return -found.rho(v)[:, None]
+
+    totals = [float(integral(log_density, *sorted((0.0, side * end)))[0]) for end in ends]
+    steps = [later - before for before, later in itertools.pairwise(totals)]
+    if not all(step > 0 for step in steps) or steps[-1] < 0.5 * steps[0]:
+        return None
     return {
-        "outputs": [float(OUTPUTS[len(OUTPUTS) // 2])],
+        "outputs": [0.0],
         "ranges": [side * end for end in ends],
         "z": totals,
         "says": "the integral of exp(−loss) over the target grows without end as the range is doubled",

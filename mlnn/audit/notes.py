@@ -4,7 +4,7 @@ import torch
 
 from mlnn.audit.ask import Loss
 from mlnn.audit.finding import Finding
-from mlnn.audit.sound import couples_rows
+from mlnn.audit.sound import answers_a_batch, coupling
 from mlnn.objectives import Objective
 
 HINGE = (
@@ -28,9 +28,10 @@ def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]
         told.append(SVR)
     if loss.space.kind == "unit" and finding.kind == "proper" and finding.link == "σ(f)":
         told.append(UNIT)
-    if finding.kind != "undecided" and finding.kind != "batch-coupled" and couples_rows(objective, loss.space):
+    decided = finding.kind not in ("undecided", "batch-coupled")
+    if decided and answers_a_batch(objective, loss.space) and coupling(objective, loss.space):
         told.append(SHARED)
-    if finding.family in ("gamma, shape 1",) and finding.kind == "likelihood":
+    if finding.family == "gamma, shape 1" and finding.kind == "likelihood":
         told.append("The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k.")
     return tuple(told)
 

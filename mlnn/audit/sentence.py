@@ -10,9 +10,9 @@ LIKELIHOODS = {
     " likelihood, but exp(−loss) is the likelihood to the power {scale:.6g}, and a probability is read from"
     " exp(−loss/{scale:.6g}).",
     "likelihood family": "'{name}' is −log of a likelihood{family}{link}{constant}: minimising it is maximum likelihood."
-    " Its dispersion is free: exp(−loss/τ) is a density too for every τ > 0, so the loss alone does not say how wide.",
+    " Its dispersion is free: exp(−loss/τ) is a density too for every τ {free}, so the loss alone does not say how wide.",
 }
-NO = "no temperature and no base measure make exp(−loss) a likelihood"
+NO = "no temperature and no base measure with weight on every target make exp(−loss) a likelihood"
 OTHERS = {
     "proper": "'{name}' is proper, but no likelihood: in expectation it is least at the true {what}{link}; {no}.",
     "calibrated": "'{name}' is no likelihood: {no}. {follows}",
@@ -24,12 +24,13 @@ OTHERS = {
 }
 
 
-def sentence(found: Certificate, said: str) -> str:
+def sentence(found: Certificate, said: str, free_below: float) -> str:
     """One or two sentences, for a person. `said`: what the examination adds in its own words."""
     if found.kind in LIKELIHOODS:
         text = LIKELIHOODS[found.kind].format(
             name=found.name, scale=found.scale, family=f" ({found.family})" if found.family else "",
             link=_link(found), constant=_constant(found),
+            free="> 0" if math.isinf(free_below) else f"below {free_below:.4g}",
         )  # fmt: skip
         return text + _domain(found.domains)
     numeric = not found.targets.startswith(("binary", "classes"))
@@ -39,7 +40,7 @@ def sentence(found: Certificate, said: str) -> str:
         follows=_follows(found, numeric),
     )  # fmt: skip
     if found.unreachable:
-        text += f" At {found.unreachable:.0%} of the outputs looked at, no probability makes it stand still."
+        text += f" At {found.unreachable:.0%} of the outputs looked at it would take probabilities outside [0, 1]."
     return text
 
 
@@ -47,7 +48,7 @@ def _follows(found: Certificate, numeric: bool) -> str:
     if numeric:
         shape = f" as {found.link}" if found.link else ""
         return f"Its best output follows the target{shape}, but not the target's mean."
-    return "Its output does order the probabilities, through a link of its own that is not the declared one."
+    return "A probability belongs to each output, through a link of its own that is not the declared one."
 
 
 def _link(found: Certificate) -> str:

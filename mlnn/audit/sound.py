@@ -1,5 +1,7 @@
 """Can this loss be audited at all? What must hold before any question of probability is asked."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -12,9 +14,19 @@ from mlnn.objectives.rowwise import row_by_row
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
+ROWS = 512
 STEP = 1e-5
 SLACK = 1e-6
 """A central difference of step 1e-5 is right to about 1e-10 where the loss is smooth."""
+EPS = torch.finfo(torch.float64).eps
+# Targets that must have a finite loss and a true gradient at every moderate output.
+WIDE = {
+    "binary": (0.0, 1.0),
+    "real": (-40.3, -11.2, -2.53, -0.4, 0.71, 10.3, 35.7),
+    "counts": (*map(float, range(31)), 100.0),
+    "positive": (1e-3, 0.05, 0.8, 2.3, 30.0, 211.0),
+    "unit": (0.003, 0.1, 0.31, 0.5, 0.9, 0.999),
+}
 
 
 def shown_targets(space: TargetSpace) -> Tensor:
@@ -23,6 +35,11 @@ def shown_targets(space: TargetSpace) -> Tensor:
         return torch.arange(space.classes or 0)
     inner = [y for y in TARGETS[space.kind] if space.kind != "unit" or 0 < y < 1]
     return torch.tensor(inner, dtype=torch.float64)
+
+
+def wide_targets(space: TargetSpace) -> Tensor:
+    """Targets out to where rows of ordinary data lie."""
+    return torch.arange(space.classes or 0) if space.kind == "classes" else torch.tensor(WIDE[space.kind]).double()
 
 
 def moderate_outputs(space: TargetSpace, count: int = 41) -> Tensor:
@@ -47,11 +64,6 @@ def check_answers(objective: Objective, space: TargetSpace) -> None:
     )
 
 
-def first_answers(loss: Loss) -> Tensor:
-    """Values (F, Y) at the moderate outputs: asked first and last, they must be the same bits."""
-    return loss.cross(moderate_outputs(loss.space), shown_targets(loss.space))[0]
-
-
 def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
     """Whether an ordinary batch has a finite loss, so that what its rows add can be asked."""
     try:
@@ -60,15 +72,35 @@ def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
         return False
 
 
-def couples_rows(objective: Objective, space: TargetSpace) -> bool:
-    """Whether a row's part of the loss depends on the other rows of the batch."""
+def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
+    """A witness that a row's part of the loss depends on the other rows of the batch; None where it does not.
+
+    Rows against their batch (7 and 37 rows), then two halves against the whole, where the halves must add up as rows did.
+    """
     found = reduction(objective, space)
-    return found is not None and found.couples
+    if found is None:
+        return None
+    if found.kind == "per row":
+        return None
+    output, target = drawn_batch(space, ROWS)
+    half = ROWS // 2
+    parts = [objective(output[rows], target[rows].clone()) for rows in (slice(None), slice(half), slice(half, None))]
+    whole, one, two = (float(part) for part in parts)
+    expected = one + two if found.kind == "sum" else (one + two) / 2
+    if not found.couples and abs(whole - expected) <= 1e-9 * max(1.0, abs(expected)):
+        return None
+    return {
+        "rows": ROWS, "loss": [whole, expected],
+        "says": "the loss of a batch is not the mean (nor the sum) of what its rows, or its two halves, give on their own",
+    }  # fmt: skip
 
 
 def cannot_be_read(loss: Loss) -> str | None:
     """Why no certificate can be given (NaN, a target or output ignored, a wrong gradient); None if it can."""
-    outputs, targets = moderate_outputs(loss.space), shown_targets(loss.space)
+    if loss.answers_in not in (None, torch.float64):
+        told = str(loss.answers_in).removeprefix("torch.")
+        return f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference"
+    outputs, targets = moderate_outputs(loss.space), wide_targets(loss.space)
     value, slope = loss.cross(outputs, targets)
     if not bool(torch.isfinite(value).all()):
         row, column = (~torch.isfinite(value)).nonzero()[0].tolist()
@@ -90,17 +122,19 @@ def cannot_be_read(loss: Loss) -> str | None:
     return _wrong_gradient(loss, outputs, targets)
 
 
-def slope_error(loss: Loss, output: Tensor, target: Tensor, slope: Tensor) -> Tensor:
-    """|autograd − central difference| (n,) along a fixed direction, relative to the larger of 1 and the slope."""
+def slope_error(loss: Loss, output: Tensor, target: Tensor, slope: Tensor, size: Tensor) -> Tensor:
+    """|autograd − central difference| (n,) along a fixed direction, less what rounding explains, relative to `size` (n,)."""
     many = output.ndim > 1
     ahead = torch.ones_like(output)
     if many:
         ahead = torch.randn(output.shape[1], generator=generator(1, "audit"), dtype=torch.float64).expand_as(output)
-    step = STEP * (output.abs().amax(1, keepdim=True) if many else output.abs()).clamp_min(1.0)
-    found = loss.value(output + step * ahead, target) - loss.value(output - step * ahead, target)
-    found = found / (2 * step.squeeze(-1) if many else 2 * step)
+    reach = (output.abs().amax(1) if many else output.abs()).clamp_min(1.0) * STEP
+    step = reach[:, None] if many else reach
+    there, back = loss.value(output + step * ahead, target), loss.value(output - step * ahead, target)
     claimed = (slope * ahead).sum(1) if many else slope
-    return (found - claimed).abs() / claimed.abs().clamp_min(1.0)
+    rounding = 8 * EPS * (there.abs() + back.abs()) / (2 * reach)
+    off = ((there - back) / (2 * reach) - claimed).abs() - rounding
+    return off.clamp_min(0) / torch.maximum(claimed.abs(), size)
 
 
 def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
@@ -110,7 +144,8 @@ def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
         output, target = crossed(outputs + beside, targets)
         _, slope = loss.both(output, target)
         slope = slope.reshape(output.shape)
-        wrong &= ~(slope_error(loss, output, target, slope) <= SLACK)
+        size = slope.reshape(len(output), -1).abs().amax(1)
+        wrong &= ~(slope_error(loss, output, target, slope, 1e-3 * size.max()) <= SLACK)
     if not bool(wrong.any()):
         return None
     row = int(wrong.nonzero()[0, 0])

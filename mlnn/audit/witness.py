@@ -1,16 +1,20 @@
-"""Witnesses: outputs and targets at which two numbers disagree that would have to be one if the loss were an NLL."""
+"""Witnesses: outputs and targets at which two numbers disagree that would have to be one if the loss were an NLL.
+
+All of finite targets; None wherever the numbers found agree to rounding, so that no "no" rests on nothing.
+"""
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from mlnn.audit.finite import Implied
+from mlnn.audit.implied import FLAT, Implied
+
+DIFFERENT = 1e-6
 
 
-def flat_witness(at: "Implied") -> dict[str, Any] | None:
+def flat_witness(at: Implied) -> dict[str, Any] | None:
     """Two outputs that imply one and the same probability, and give a target different losses.
 
     −τ log p + c would be one number, whatever τ and c; so no temperature and no base measure make it an NLL.
@@ -18,54 +22,79 @@ def flat_witness(at: "Implied") -> dict[str, Any] | None:
     seen = at.interior.nonzero().squeeze(1).tolist()
     best: tuple[float, int, int, int] | None = None
     for one in seen[:20]:
-        same = [two for two in seen if float((at.p[one] - at.p[two]).abs().max()) <= 1e-9]
+        same = [two for two in seen if float((at.p[one] - at.p[two]).abs().max()) <= FLAT]
         for target in range(at.value.shape[1]):
             values = at.value[same, target]
             size = float(values.max() - values.min())
             if best is None or size > best[0]:
                 best = (size, same[int(values.argmax())], same[int(values.argmin())], target)
-    if best is None or best[0] <= 1e-9:
+    if best is None or best[0] <= DIFFERENT * float(at.value.abs().max()):
         return None
     _, one, two, target = best
-    return {
-        "outputs": [at.output[one].tolist(), at.output[two].tolist()],
+    return _pair(at, one, two) | {
         "target": target,
         "probability": float(at.p[one, target]),
         "loss": [float(at.value[one, target]), float(at.value[two, target])],
-        "z": [float(torch.exp(-at.value[row]).sum()) for row in (one, two)],
         "says": "both outputs imply the same probability of the target, so −τ·log p + c would be one number at both",
     }
 
 
-def temperature_witness(at: "Implied", beside: "Implied", apart: float) -> dict[str, Any] | None:
+def temperature_witness(at: Implied, beside: Implied) -> dict[str, Any] | None:
     """Two outputs at which the loss would be an NLL only for two different temperatures.
 
     d loss_k = −τ d log p_k, so τ = −Δloss_k / Δ log p_k between an output and its neighbour: one number for an NLL.
     """
-    seen = at.interior & beside.interior
+    seen = at.plain & beside.plain
     moved = torch.log(beside.p.clamp_min(1e-300)) - torch.log(at.p.clamp_min(1e-300))
     tau = -(beside.value - at.value) / moved
-    usable = seen[:, None] & torch.isfinite(tau) & (moved.abs() > 0.1 * apart)
-    tau = torch.where(usable, tau, torch.nan)
+    usable = seen[:, None] & torch.isfinite(tau) & (moved.abs() > 1e-5)
     if not bool(usable.any()):
         return None
-    spread = _range(tau)
-    target = int(spread.argmax())
+    tau = torch.where(usable, tau, torch.nan)
+    high, low = tau.nan_to_num(-math.inf).amax(0), tau.nan_to_num(math.inf).amin(0)
+    target = int(torch.where(torch.isfinite(high - low), high - low, -1.0).argmax())
     column = tau[:, target]
     one, two = int(column.nan_to_num(math.inf).argmin()), int(column.nan_to_num(-math.inf).argmax())
-    return {
-        "outputs": [at.output[one].tolist(), at.output[two].tolist()],
+    found = [float(column[one]), float(column[two])]
+    if not abs(found[1] - found[0]) > DIFFERENT * max(map(abs, found)):
+        return None
+    return _pair(at, one, two) | {
         "target": target,
-        "temperature": [float(column[one]), float(column[two])],
+        "temperature": found,
         "probability": [float(at.p[one, target]), float(at.p[two, target])],
         "loss": [float(at.value[one, target]), float(at.value[two, target])],
-        "z": [float(torch.exp(-at.value[row]).sum()) for row in (one, two)],
         "says": "a change of the output changes the loss as −τ·log p would for these two τ; an NLL has one",
     }
 
 
-def _range(tau: Tensor) -> Tensor:
-    """Largest less smallest τ per target (K,), NaN left out; −1 where a target has none."""
-    high = tau.nan_to_num(-math.inf).amax(0)
-    low = tau.nan_to_num(math.inf).amin(0)
-    return torch.where(torch.isfinite(high) & torch.isfinite(low), high - low, -1.0)
+def risk_witness(at: Implied) -> dict[str, Any] | None:
+    """An output whose implied probabilities make another output's expected loss smaller than its own."""
+    seen = at.interior.nonzero().squeeze(1)
+    if not len(seen):
+        return None
+    risk = at.p[seen] @ at.value.T  # (S, F)
+    own = risk.gather(1, seen[:, None]).squeeze(1)
+    gain = own - risk.amin(1)
+    worst = int(gain.argmax())
+    if not float(gain[worst]) > 1e-9 * float(at.value.abs().max()):
+        return None
+    one, two = int(seen[worst]), int(risk[worst].argmin())
+    return _pair(at, one, two) | {
+        "probability": at.p[one].tolist(),
+        "expected": [float(own[worst]), float(risk[worst, two])],
+        "says": "under the probabilities that make the first output stationary, the second has the smaller expected loss",
+    }
+
+
+def sums_witness(at: Implied) -> dict[str, Any] | None:
+    """Two outputs at which exp(−loss) adds up to different numbers."""
+    z = torch.exp(-at.value).sum(1)
+    low, high = int(z.argmin()), int(z.argmax())
+    if not float(z[high] - z[low]) > DIFFERENT * float(z[high]):
+        return None
+    return _pair(at, low, high) | {"says": "exp(−loss) adds up to two different numbers over the targets"}
+
+
+def _pair(at: Implied, one: int, two: int) -> dict[str, Any]:
+    z: Tensor = torch.exp(-at.value).sum(1)
+    return {"outputs": [at.output[one].tolist(), at.output[two].tolist()], "z": [float(z[one]), float(z[two])]}

@@ -49,11 +49,13 @@ def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
     for rows in ROWS:
         output, target = drawn_batch(targets, rows)
         try:
-            given = objective.rows(output, target)
+            given = objective.rows(output, target.clone())  # some losses write into their target
             if given.ndim:
                 kinds.add("per row" if _mean_of_rows(objective, output, target, given) else "coupled")
                 continue
             kinds.add(_kind(objective, output, target, float(given)))
+            if "coupled" in kinds:  # looking for a broadcast among more rows takes their square in calls
+                break
         except Exception:  # whatever the objective raises, it has refused the batch; the probe reports refusals
             return None
     return Reduction(kinds.pop() if len(kinds) == 1 else "coupled")

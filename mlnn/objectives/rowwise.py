@@ -71,7 +71,7 @@ def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _batch(objective: Objective, output: Tensor, target: Tensor, reduce: bool = False) -> tuple[Tensor, Tensor]:
-    output = output.clone().requires_grad_()
+    output, target = output.clone().requires_grad_(), target.clone()  # some losses write into what they are given
     value = objective(output, target) if reduce else objective.rows(output, target)
     if not value.requires_grad:  # an output that the objective ignores has gradient 0
         return value.detach(), torch.zeros_like(output)

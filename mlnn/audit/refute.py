@@ -1,0 +1,101 @@
+"""That no temperature and no base measure make a loss on numbers a likelihood: proofs, and what its output follows instead."""
+
+import math
+from typing import Any
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from mlnn.audit.ask import Loss
+from mlnn.audit.families import Family
+from mlnn.audit.integrals import COORDINATES
+
+WORSE = 1e-9
+"""Of the loss itself: more than rounding."""
+
+
+def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
+    """Two outputs of which one has the larger loss for every target: its Z is smaller whatever τ and h are.
+
+    Looked at on all counts to 300 and beyond, or on a dense grid of a coordinate out to both ends, and where the excess is
+    smallest between its points. A loss on the whole line has no such outputs, as far as this is looked for.
+    """
+    kind = loss.space.kind
+    if loss.space.outputs > 1 or kind == "real":
+        return None
+    if kind == "counts":
+        places = torch.tensor([*range(301), 1e3, 1e4, 1e6, 1e9], dtype=torch.float64)
+        target = places
+    else:
+        reach = 34.0 if kind == "unit" else 60.0
+        places = torch.linspace(-reach, reach, 481, dtype=torch.float64)
+        target = COORDINATES[kind].target(places)
+    outputs = torch.linspace(-6, 6, 25, dtype=torch.float64) + 0.00321
+    value = loss.values(outputs, target)
+    excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(1e-3)).amin(-1).nan_to_num(-math.inf)
+    if not float(excess.max()) > 0:
+        return None
+    bad, good = divmod(int(excess.argmax()), len(outputs))
+    if kind != "counts" and not _holds_between(loss, outputs[bad], outputs[good], places, value[bad] - value[good]):
+        return None
+    few = [0, 1, 2] if kind == "counts" else [len(places) // 3, len(places) // 2, 2 * len(places) // 3]
+    return {
+        "outputs": [float(outputs[bad]), float(outputs[good])],
+        "targets": [float(target[k]) for k in few],
+        "loss": [[float(value[bad, k]) for k in few], [float(value[good, k]) for k in few]],
+        "excess": float(excess.max()),
+        "says": "the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1",
+    }
+
+
+def _holds_between(loss: Loss, bad: Tensor, good: Tensor, places: Tensor, excess: Tensor) -> bool:
+    """Whether the excess stays above 0 between the points, in the three cells where it is smallest."""
+    target = COORDINATES[loss.space.kind].target
+
+    def at(place: float) -> float:
+        y = target(torch.tensor([place, place], dtype=torch.float64))
+        one, two = loss.value(torch.stack([bad, good]), y).tolist()
+        return one - two
+
+    # The excess is smallest where one of the two losses is: their valleys may be narrower than a cell.
+    lowest = [int(k) for k in excess.argsort()[:3]]
+    valleys = [int(loss.values(output[None], target(places))[0].argmin()) for output in (bad, good)]
+    for k in {*lowest, *valleys}:
+        low, high = places[max(k - 1, 0)], places[min(k + 1, len(places) - 1)]
+        line = torch.linspace(float(low), float(high), 65, dtype=torch.float64)
+        y = target(line)
+        seen = loss.value(bad.expand_as(y), y) - loss.value(good.expand_as(y), y)
+        best = int(seen.argmin())
+        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, 64)]))
+        if not min(float(seen.min()), float(minimize_scalar(at, bounds=around, method="bounded").fun)) > 0:
+            return False
+    return True
+
+
+def elsewhere(loss: Loss, family: Family, outputs: Tensor, z: Tensor | None) -> dict[str, Any]:
+    """The only measure with this variance function leaves out a target of the space, or has one that is not in it."""
+    found: dict[str, Any] = {}
+    if z is not None:
+        low, high = int(z.argmin()), int(z.argmax())
+        found = {"outputs": [outputs[low].tolist(), outputs[high].tolist()], "z": [float(z[low]), float(z[high])]}
+    return found | {
+        "family": family.name, "lives": family.lives, "space": str(loss.space),
+        "says": "a variance function belongs to one family alone, and that one does not live on the target space",
+    }  # fmt: skip
+
+
+def elicits(loss: Loss) -> tuple[bool, str | None]:
+    """Whether the best output for a target moves one way with it, and the name of the map from the output to the target."""
+    if loss.space.outputs > 1:
+        return False, None
+    target = torch.tensor([0.2, 0.5, 0.7] if loss.space.kind == "unit" else [1.0, 2.0, 3.0], dtype=torch.float64)
+    line = torch.linspace(-8, 8, 1601, dtype=torch.float64)
+    best = loss.values(line, target).nan_to_num(math.inf).argmin(0)
+    inside = bool(((best > 0) & (best < len(line) - 1)).all())
+    moves = line[best].diff()
+    follows = inside and (bool((moves > 0).all()) or bool((moves < 0).all()))
+    for name, place in (("f", target), ("exp(f)", target.log()), ("σ(f)", target.logit())):
+        if follows and bool((line[best] - place).abs().max() <= 0.011):
+            return True, name
+    return follows, None

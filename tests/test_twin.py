@@ -1,0 +1,182 @@
+"""A trained network beside its classical twin: which models have one, how far they are, and when there is none to reach."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mlnn import data
+from mlnn.estimation import Course, classical_twin, estimate
+from mlnn.estimation.twin import affine_coefficients
+from mlnn.models import MLP, Logistic, SigmoidNode
+from mlnn.objectives import Bernoulli, Categorical, Laplace, Normal, Poisson
+
+
+def at_the_mle(model: nn.Linear, params: np.ndarray, intercept: bool) -> None:
+    """Put estimated coefficients (p,) into a linear layer."""
+    with torch.no_grad():
+        weights = torch.from_numpy(params)
+        model.weight.copy_(weights[:-1] if intercept else weights)
+        if intercept:
+            model.bias.copy_(weights[-1:])
+
+
+@pytest.mark.parametrize(
+    ("form", "intercept", "likelihood", "made"),
+    [
+        (Logistic, True, Bernoulli(), data.spector),
+        (SigmoidNode, False, Bernoulli(), data.spector),
+        (Logistic, True, Normal(), data.diabetes),
+        (Logistic, True, Poisson(), data.cpunish),
+    ],
+)
+def test_weights_put_at_the_mle_have_all_its_digits(
+    form: type, intercept: bool, likelihood: object, made: object
+) -> None:
+    rows = made()  # type: ignore[operator]
+    name = {Bernoulli: "bernoulli", Normal: "normal", Poisson: "poisson"}[type(likelihood)]
+    found = estimate(name, rows, intercept=intercept)
+    module = form(rows.input_shape, 1).double()
+    at_the_mle(module.head, found.params, intercept)
+    twin = classical_twin(module, likelihood, rows)  # type: ignore[arg-type]
+    assert twin
+    assert twin.exists
+    distance = twin.distance(module)
+    assert distance.digits.min() > 9
+    assert np.abs(distance.errors).max() < 1e-8
+    assert distance.lr == pytest.approx(0, abs=1e-9)
+    assert distance.lr_pvalue == pytest.approx(1, abs=1e-6)
+    assert distance.gradient < 1e-6
+    assert "no test on these data" in twin.sentence(distance)
+
+
+def test_one_standard_error_off_is_one_standard_error_off() -> None:
+    rows = data.spector()
+    found = estimate("bernoulli", rows)
+    assert found.bse is not None
+    module = Logistic(rows.input_shape, 1).double()
+    moved = found.params.copy()
+    moved[1] += found.bse[1]
+    at_the_mle(module.head, moved, True)
+    twin = classical_twin(module, Bernoulli(), rows)
+    assert twin
+    distance = twin.distance(module)
+    assert distance.errors.reshape(-1) == pytest.approx([0, 1, 0, 0], abs=1e-7)
+    assert distance.digits.reshape(-1)[1] == pytest.approx(
+        -math.log10(found.bse[1] / abs(found.params[1])) if found.bse[1] < found.params[1] else 0
+    )
+    nll = Bernoulli().nll(module(rows.x).squeeze(1), rows.y).sum()
+    assert distance.lr == pytest.approx(2 * (found.llf + float(nll.detach())), rel=1e-9)
+    assert 0 < distance.lr_pvalue < 1
+
+
+def test_a_softmax_network_is_compared_relative_to_its_first_class() -> None:
+    rows = data.synthetic("categorical", rows=300, features=2, classes=3)
+    found = estimate("categorical", rows)
+    module = Logistic(rows.input_shape, 3).double()
+    with torch.no_grad():
+        free = torch.from_numpy(found.params).T
+        module.head.weight.copy_(torch.cat([torch.zeros(1, 2), free[:, :-1]]) + torch.tensor([0.3, -0.7]))
+        module.head.bias.copy_(torch.cat([torch.zeros(1), free[:, -1]]) + 5.0)
+    twin = classical_twin(module, Categorical(), rows)
+    assert twin
+    assert twin.distance(module).digits.min() > 9
+
+
+@pytest.mark.parametrize(
+    ("made", "word"),
+    [(data.breast_cancer, "complete separation"), (data.iris, "quasi separation"), (data.digits_parity, "depend")],
+)
+def test_where_there_is_no_estimate_none_is_compared_with(made: object, word: str) -> None:
+    rows = made()  # type: ignore[operator]
+    likelihood = Categorical() if rows.targets.kind == "classes" else Bernoulli()
+    module = Logistic(rows.input_shape, rows.targets.outputs)
+    twin = classical_twin(module, likelihood, rows)
+    assert twin
+    assert not twin.exists
+    distance = twin.distance(module)
+    assert np.isnan(distance.digits).all()
+    assert math.isfinite(distance.norm)
+    assert word in twin.sentence(distance)
+    assert twin.to_dict(distance)["coefficients"] == []
+
+
+class Deep(nn.Module):
+    """Two linear layers and nothing between them: still affine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(x)
+
+
+def test_a_twin_is_found_by_what_a_model_does_not_by_its_name() -> None:
+    rows = data.spector()
+    assert classical_twin(Deep(), Bernoulli(), rows) is not None
+    assert classical_twin(MLP(rows.input_shape, 1, depth=0), Bernoulli(), rows) is not None
+    assert classical_twin(MLP(rows.input_shape, 1, depth=1), Bernoulli(), rows) is None
+    assert classical_twin(nn.Bilinear(3, 3, 1), Bernoulli(), rows) is None  # refuses the call
+
+
+def test_affine_coefficients_are_those_of_the_layer() -> None:
+    module = Logistic((2, 3), 2)
+    found = affine_coefficients(module, torch.randn(5, 2, 3), True)
+    assert found is not None
+    assert torch.equal(found[:-1].float(), module.head.weight.T)
+    assert torch.allclose(found[-1].float(), module.head.bias)
+
+
+def test_a_likelihood_with_a_kink_has_digits_and_no_standard_errors() -> None:
+    rows = data.diabetes()
+    module = Logistic(rows.input_shape, 1)
+    twin = classical_twin(module, Laplace(), rows)
+    assert twin
+    distance = twin.distance(module)
+    assert np.isfinite(distance.digits).all()
+    assert np.isnan(distance.errors).all()
+    assert distance.lr > 0
+    assert math.isnan(distance.gradient)
+    assert "standard errors" not in twin.sentence(distance)
+
+
+def test_a_likelihood_of_the_users_own_has_no_twin() -> None:
+    class Mine(Bernoulli):
+        pass
+
+    rows = data.spector()
+    assert classical_twin(Logistic(rows.input_shape, 1), Mine(), rows) is None
+
+
+def test_a_course_looks_ever_more_rarely_and_at_the_end() -> None:
+    rows = data.spector()
+    module = Logistic(rows.input_shape, 1)
+    course = Course(Bernoulli(), rows, 1000)
+    for done in range(1001):
+        course.watch(done, module)
+    steps = [row["step"] for row in course.rows]
+    assert steps[:4] == [0, 1, 2, 3]
+    assert steps[-1] == 1000
+    assert 30 < len(steps) < 70
+    assert course.found(module)
+    nothing = Course(None, rows, 10)
+    nothing.watch(0, module)
+    assert (nothing.rows, nothing.found(module)) == ([], None)
+
+
+def test_training_draws_nearer() -> None:
+    rows = data.synthetic("bernoulli", rows=200, features=3)
+    module = Logistic(rows.input_shape, 1).double()
+    course = Course(Bernoulli(), rows, 300)
+    step = partial(torch.optim.SGD, lr=1.0)(module.parameters())
+    for done in range(301):
+        course.watch(done, module)
+        step.zero_grad()
+        Bernoulli().nll(module(rows.x).squeeze(1), rows.y).mean().backward()
+        step.step()
+    assert course.rows[-1]["digits_least"] > course.rows[0]["digits_least"] + 2
+    assert course.rows[-1]["lr"] < 1e-3 < course.rows[0]["lr"]
