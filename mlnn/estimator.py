@@ -49,14 +49,10 @@ def estimated(
     data = build.dataset({**settings, "data": settings["data"] | own})
     likelihood = settings["likelihood"] or USUAL[data.targets.kind]
     if settings["model"] is not None:
-        found: Estimate | ModelFit = estimate(
-            likelihood,
-            data,
-            model=_factory(settings, data, likelihood),
-            starts=settings["starts"],
-            seed=settings["seed"],
-        )
-        return found, found.to_dict() | {"sentences": [found.sentence], "course": []}, data
+        factory = _factory(settings, data, likelihood)
+        fitted = estimate(likelihood, data, model=factory, starts=settings["starts"], seed=settings["seed"])
+        told = fitted.to_dict() | {"data": data.name, "sentences": [fitted.sentence], "course": []}
+        return fitted, told, data
     linear = estimate(
         likelihood, data, intercept=settings["intercept"], dispersion=settings["dispersion"], cov=settings["cov"]
     )

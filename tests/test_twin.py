@@ -74,7 +74,7 @@ def test_one_standard_error_off_is_one_standard_error_off() -> None:
 
 
 def test_a_softmax_network_is_compared_relative_to_its_first_class() -> None:
-    rows = data.synthetic("categorical", rows=300, features=2, classes=3)
+    rows = data.synthetic(likelihood="categorical", rows=300, features=2, classes=3)
     found = estimate("categorical", rows)
     module = Logistic(rows.input_shape, 3).double()
     with torch.no_grad():
@@ -88,7 +88,11 @@ def test_a_softmax_network_is_compared_relative_to_its_first_class() -> None:
 
 @pytest.mark.parametrize(
     ("made", "word"),
-    [(data.breast_cancer, "complete separation"), (data.iris, "quasi separation"), (data.digits_parity, "depend")],
+    [
+        (data.breast_cancer, "complete separation"),
+        (data.iris, "quasi separation"),
+        (data.digits_parity, "no unique estimate"),
+    ],
 )
 def test_where_there_is_no_estimate_none_is_compared_with(made: object, word: str) -> None:
     rows = made()  # type: ignore[operator]
@@ -169,7 +173,7 @@ def test_a_course_looks_ever_more_rarely_and_at_the_end() -> None:
 
 
 def test_training_draws_nearer() -> None:
-    rows = data.synthetic("bernoulli", rows=200, features=3)
+    rows = data.synthetic(likelihood="bernoulli", rows=200, features=3)
     module = Logistic(rows.input_shape, 1).double()
     course = Course(Bernoulli(), rows, 300)
     step = partial(torch.optim.SGD, lr=1.0)(module.parameters())

@@ -3,8 +3,9 @@
 from mlnn.estimation.estimate import estimate
 from mlnn.estimation.fitted import check_estimate
 from mlnn.estimation.information import InformationCheck, information_check
+from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.newton import NotConvergedError
-from mlnn.estimation.nonlinear import ModelFit, fit_model
+from mlnn.estimation.nonlinear import fit_model
 from mlnn.estimation.result import Estimate, Wald
 from mlnn.estimation.separation import Separation, find_separation
 from mlnn.estimation.twin import Course, Distance, Twin, classical_twin

@@ -79,12 +79,12 @@ class Design:
         return replace(self, x=self.x[:, :0], shift=self.shift[:0], features=(), intercept=True)
 
 
-def design_of(data: Any, family: Family, intercept: bool, weights: Any) -> tuple[Design, Family]:
+def design_of(data: Any, family: Family, intercept: bool, weights: Any, few: bool = False) -> tuple[Design, Family]:
     """Check `data`, a Dataset (its training rows) or a pair (x, y); the family comes back with its classes counted.
 
     x (n, …) of any number type is flattened to (n, d) and stays a view; y (n,). Raises DataError for NaN or infinity,
     a target outside the likelihood's space, one class only, shapes that do not match, or fewer rows than parameters;
-    ConfigError for data of another kind.
+    ConfigError for data of another kind. `few`: fewer rows than coefficients are no error.
     """
     features: Sequence[Any]
     if isinstance(data, Dataset):
@@ -106,7 +106,7 @@ def design_of(data: Any, family: Family, intercept: bool, weights: Any) -> tuple
     shift = _means(x, names)
     design = Design(x, y, counts, intercept, shift, names)
     needed = design.width * family.outputs
-    if len(y) < needed:
+    if len(y) < needed and not few:
         raise DataError(f"data: {len(y)} rows for {needed} coefficients; leave features out or bring more rows")
     return design, family
 

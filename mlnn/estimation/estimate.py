@@ -1,21 +1,52 @@
 """`mlnn.estimate`: the classical maximum-likelihood estimate of a (generalised) linear model."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, overload
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
+from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimation import answer, linear_programme
 from mlnn.estimation.ancillary import linear, maximise
 from mlnn.estimation.catalogue import KINKED, Family, family_of
-from mlnn.estimation.design import Design, design_of
+from mlnn.estimation.design import Design, design_of, view
 from mlnn.estimation.existence import CAN_SEPARATE, certain, refuse_one_class, separation_of, supremum
 from mlnn.estimation.inference import COVARIANCES
+from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.newton import NotConvergedError
+from mlnn.estimation.nonlinear import fit_model
 from mlnn.estimation.result import Estimate
 from mlnn.estimation.start import start
+from mlnn.seeding import derive
 
 DISPERSIONS = ("unbiased", "ml")
+
+
+@overload
+def estimate(
+    likelihood: Any,
+    data: Any,
+    *,
+    intercept: bool = True,
+    weights: Any = None,
+    dispersion: str = "unbiased",
+    cov: str = "expected",
+    max_iter: int = 100,
+) -> Estimate: ...
+
+
+@overload
+def estimate(
+    likelihood: Any,
+    data: Any,
+    *,
+    model: Callable[[], nn.Module],
+    weights: Any = None,
+    starts: int = 3,
+    seed: int = 0,
+) -> ModelFit: ...
 
 
 def estimate(
@@ -27,7 +58,10 @@ def estimate(
     dispersion: str = "unbiased",
     cov: str = "expected",
     max_iter: int = 100,
-) -> Estimate:
+    model: Callable[[], nn.Module] | None = None,
+    starts: int = 3,
+    seed: int = 0,
+) -> Estimate | ModelFit:
     """The coefficients of a linear raw output that make the data most probable, in float64.
 
     likelihood: one of the catalogue, its numbers kept (`NegativeBinomial(theta=2)`), or its name ("bernoulli", "poisson",
@@ -36,6 +70,9 @@ def estimate(
     the baseline. weights (n,): how many rows a row stands for; with them a Bernoulli y may be a share, a binomial.
     dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
     X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
+
+    model: a factory () → nn.Module of a small model, rows of x to raw outputs; it is estimated through its Hessian, from
+    `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the parameters squared).
 
     Raises ConfigError (unknown name or choice), DataError (NaN, targets outside the space, one class, dependent columns,
     fewer rows than coefficients, no finite ancillary number) and NotConvergedError. Separated rows are no error: the
@@ -47,12 +84,29 @@ def estimate(
         raise ConfigError("cov: " + unknown("covariance", cov, COVARIANCES))
     if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
         raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
+    if model is not None:
+        return _of_model(likelihood, data, model, weights, starts, seed)
     design, family = design_of(data, family_of(likelihood), intercept, weights)
     if isinstance(family.likelihood, KINKED):
         fitted, beta, iterations = _programme(family, design)
         llf = answer.log_likelihood(fitted, design, beta)
         return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
     return _smooth(family, design, cov, dispersion, max_iter)
+
+
+def _of_model(likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int) -> ModelFit:
+    design, family = design_of(data, family_of(likelihood), False, weights, few=True)
+    if isinstance(model, nn.Module) or not callable(model):
+        raise ConfigError(
+            f"model: give a factory, lambda: MyNet(…), that makes a fresh model; found {type(model).__name__}"
+        )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, "weights"))
+        module = model()
+    if not isinstance(module, nn.Module):
+        raise ConfigError(f"model: the factory made a {type(module).__name__}, not an nn.Module")
+    x = data.x if isinstance(data, Dataset) else view(data[0], "x")
+    return fit_model(family.likelihood, module.double(), x.double(), design.y, design.weights, starts, seed)
 
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:

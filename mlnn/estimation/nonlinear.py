@@ -3,7 +3,6 @@
 import copy
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad, jacrev
 
 from mlnn.errors import ConfigError, DataError
+from mlnn.estimation.model_fit import ModelFit
 from mlnn.objectives import Likelihood, Normal
 from mlnn.objectives.normal import HALF_LOG_TWO_PI
 from mlnn.seeding import generator
@@ -21,30 +21,6 @@ EXACT = 1e-14  # residuals below this share of the targets are rounding
 IDENTIFIED = 1e-10  # smallest eigenvalue over largest, below which a direction counts as flat
 STEPS = 200
 EPS = torch.finfo(torch.float64).eps
-
-
-@dataclass(frozen=True)
-class ModelFit:
-    """A maximum of the likelihood of a model with p parameters over n rows.
-
-    params (p,), with `names`; llf: log-likelihood in nats, nothing dropped (Normal: at σ̂² = RSS/n). gradient_norm: largest
-    |Σ_i s_ij| / Σ_i |s_ij|, s the rows' gradients; no units. information (p, p): observed, the Hessian of the summed nll
-    (Normal: σ̂² profiled out). eigenvalues (p,), ascending: of the information scaled to parameters in units of their own
-    curvature; `identified`: the smallest is above 1e-10 of the largest. bse (p,): from the Gauss-Newton information, which
-    is the observed one if the model is linear, and what tables of nonlinear least squares print; Normal: with `dispersion`
-    RSS/(n−p), None for other likelihoods. NaN where not identified; `sentence` says why.
-    """
-
-    params: np.ndarray
-    names: tuple[str, ...]
-    llf: float
-    gradient_norm: float
-    information: np.ndarray
-    eigenvalues: np.ndarray
-    identified: bool
-    bse: np.ndarray
-    dispersion: float | None
-    sentence: str
 
 
 def fit_model(
@@ -216,12 +192,18 @@ def _describe(problem: _Problem, theta: Tensor, gradient: float) -> ModelFit:
     unit = _unit(observed)
     eigenvalues = torch.linalg.eigvalsh(observed / unit / unit[:, None])
     identified, sentence = _identified(eigenvalues)
-    bse = torch.full_like(theta, math.nan)
+    bse, covariance = torch.full_like(theta, math.nan), None
     if identified and bool(torch.isfinite(rough).all()):
-        bse = torch.linalg.inv(rough / unit / unit[:, None]).diagonal().sqrt() / unit
+        covariance = torch.linalg.inv(rough / unit / unit[:, None]) / unit / unit[:, None]
+        bse = covariance.diagonal().sqrt()
     elif identified:
         sentence += f"; {len(theta)} parameters leave no rows for the dispersion: no standard errors"
     return ModelFit(
+        likelihood=type(problem.likelihood).__name__,
+        nobs=float(problem.weights.sum()),
+        ancillary={"sigma": math.sqrt(2 * problem.value(theta) / float(problem.weights.sum()))}
+        if problem.normal
+        else {},
         params=theta.numpy(),
         names=problem.names(),
         llf=llf,
@@ -232,6 +214,7 @@ def _describe(problem: _Problem, theta: Tensor, gradient: float) -> ModelFit:
         bse=bse.numpy(),
         dispersion=dispersion,
         sentence=sentence,
+        covariance=None if covariance is None else covariance.numpy(),
     )
 
 
