@@ -99,7 +99,7 @@ def test_the_precision_is_said_once_where_it_is_one():
 def test_a_witness_shows_the_numbers_that_disagree(found):
     loud = {name: [line.word for line in witness_lines(one["witness"]) if line.loud] for name, one in found.items()}
     assert loud["no link"] == ["loss of target 0"]
-    assert loud["proper"] == ["τ it would need of target 0"]
+    assert [word.split(" of ")[0] for word in loud["proper"]] == ["τ it would need"]
     assert loud["unnormalisable"][0].startswith("∫ exp(−loss)")
     assert loud["likelihood"] == []
     flat = {line.word: line.values for line in witness_lines(found["no link"]["witness"])}
@@ -116,8 +116,10 @@ def test_a_witness_shows_the_numbers_that_disagree(found):
          ["raw output f", "Z", "the Tweedie lives on!", "the targets are!"]),
         ({"family": "Poisson", "lives": "multiples of 0.5", "space": "counts"},
          ["the Poisson lives on!", "the targets are!"]),
-        ({"outputs": [0.0] * 40, "weights": [0.1] * 40, "output": 0.5, "z": 0.9, "needed": 1.0},
-         ["outputs weighed", "worst raw output f", "nearest Σ exp(−loss)·h(y)!", "needed!"]),
+        ({"rows": 512, "loss": [1.0, 2.0], "says": "s"},
+         ["rows", "loss of the whole batch!", "expected from its two halves!"]),
+        ({"outputs": [1.0, 2.0], "probability": [0.3, 0.7], "expected": [0.5, 0.4], "z": [1.0, 1.1]},
+         ["raw output f", "probabilities implied by the first", "expected loss!", "Z"]),
         ({"outputs": [[1.0, 2.0], [3.0, "nan"]], "target": 1, "loss": [1.0, "inf"]},
          ["raw output f", "loss of target 1!"]),
         ({"unheard of": 3, "says": "s"}, []),

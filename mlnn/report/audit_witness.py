@@ -5,8 +5,14 @@ from typing import Any, NamedTuple
 
 from mlnn.report.words import number, plain
 
-WORDS = {"probability": "implied probability", "temperature": "τ it would need", "loss": "loss", "z": "Z"}
-DECIDES = ("temperature", "loss", "z")
+WORDS = {
+    "probability": "implied probability",
+    "temperature": "τ it would need",
+    "expected": "expected loss",
+    "loss": "loss",
+    "z": "Z",
+}
+DECIDES = ("temperature", "expected", "loss", "z")
 """The first of these that a witness has is the one whose numbers disagree."""
 MOST = 4
 
@@ -25,12 +31,12 @@ def witness_lines(witness: Mapping[str, Any] | None) -> list[Line]:
         return []
     if "ranges" in witness:
         return _growing(witness)
-    if "weights" in witness:
-        return _weighed(witness)
+    if "rows" in witness:
+        return _apart(witness)
     lines = [Line("raw output f", [_output(f) for f in witness.get("outputs", [])])]
     columns = len(lines[0].values)
     decisive = next((key for key in DECIDES if key in witness and "lives" not in witness), None)
-    for key in ("temperature", "probability", "loss", "z"):
+    for key in ("temperature", "probability", "expected", "loss", "z"):
         lines += _values(key, witness, columns, key == decisive)
     if "lives" in witness:
         whose = f"the {plain(witness.get('family'))} lives on"
@@ -50,6 +56,8 @@ def _values(key: str, witness: Mapping[str, Any], columns: int, loud: bool) -> l
         return []
     if not isinstance(found, Sequence) or isinstance(found, str):
         found = [found] * columns
+    if key == "probability" and "expected" in witness:  # of every target, at the first output
+        return [Line("probabilities implied by the first", [", ".join(number(one, 4) for one in found[:MOST])])]
     if any(isinstance(one, list) for one in found):
         return [
             Line(f"{WORDS[key]} of target {plain(target)}", [number(one[i], 5) for one in found], loud)
@@ -67,13 +75,13 @@ def _growing(witness: Mapping[str, Any]) -> list[Line]:
     ]
 
 
-def _weighed(witness: Mapping[str, Any]) -> list[Line]:
-    """A weighing of many outputs that no base measure survives; the worst of them stands for all."""
+def _apart(witness: Mapping[str, Any]) -> list[Line]:
+    """A batch whose loss is not what its parts give."""
+    whole, parts = (number(one, 8) for one in witness["loss"])
     return [
-        Line("outputs weighed", [number(len(witness["outputs"]))]),
-        Line("worst raw output f", [_output(witness.get("output"))]),
-        Line("nearest Σ exp(−loss)·h(y)", [number(witness.get("z"), 5)], True),
-        Line("needed", [number(witness.get("needed"), 5)], True),
+        Line("rows", [number(witness["rows"])]),
+        Line("loss of the whole batch", [whole], True),
+        Line("expected from its two halves", [parts], True),
     ]
 
 
