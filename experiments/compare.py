@@ -10,6 +10,7 @@ def compare(settings: dict) -> None:
     from mlnn.comparison import unmet
     from mlnn.errors import RequirementNotMetError
     from mlnn.report.console import paths, progress, show, verdict_panel
+    from mlnn.report.twin import distances
     from mlnn.runs import check_free
     from mlnn.settings import interval, run_comparison
 
@@ -25,6 +26,8 @@ def compare(settings: dict) -> None:
     folder = result.save(settings["out"], config=settings["config"], overwrite=settings["overwrite"])
 
     show(verdict_panel(result.verdict.to_dict(), result.about))
+    for sentence in distances(result.about["mle"]):
+        show(sentence)
     paths({"page": folder / "report.html", "trace": folder / "trace.csv", "verdict": folder / "verdict.json"})
     if require is not None and not result.verdict.meets(require, domain):
         raise RequirementNotMetError(unmet(result.verdict, require, domain))

@@ -17,6 +17,8 @@ from mlnn.estimation import Course, Estimate, ModelFit, check_estimate, estimate
 from mlnn.estimation.catalogue import LIKELIHOODS, family_of
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Objective, likelihood_of
+from mlnn.objectives.signature import spaces
+from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, train
 
 DIGITS = (2, 4, 6, 8)
@@ -45,7 +47,7 @@ def estimated(
     form is trained beside it for `steps` by `optimizer`.
     """
     build.pin_threads(settings)
-    own = {key: settings[key] for key in ("held_out", "standardize") if key in settings["data"]}
+    own = {key: settings[key] for key in ("held_out", "standardize", "standardize_target") if key in settings["data"]}
     data = build.dataset({**settings, "data": settings["data"] | own})
     likelihood = settings["likelihood"] or USUAL[data.targets.kind]
     if settings["model"] is not None:
@@ -83,6 +85,9 @@ def _beside(
 ) -> dict[str, Any] | None:
     """A network of the same form trained for `steps`, full batch, in float64, on the likelihood at its estimated numbers."""
     likelihood = LIKELIHOODS[linear.likelihood](**linear.ancillary)
+    takes = spaces(likelihood.nll) or (data.targets.kind,)
+    if data.targets.kind not in takes:  # whole numbers told as reals, say: the estimate has found them to be counts
+        data = dataclasses.replace(data, targets=TargetSpace(takes[0]))
     objective = Objective.of(likelihood, data.targets, name=linear.likelihood)
     form = Logistic if linear.intercept else SigmoidNode
     model = partial(form, data.input_shape, objective.targets.outputs)

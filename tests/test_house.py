@@ -39,6 +39,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs"},
     "settings": PARTS | {"training", "comparison", "trust"},
     "estimator": PARTS | {"training", "estimation", "settings"},
+    "speed": {"errors", "estimation"},
     "growth": BASE | {"agreement", "comparison", "settings", "runs"},
     "app": {"errors", "schema", "trust"},
 }

@@ -127,6 +127,32 @@ def test_a_twin_is_found_by_what_a_model_does_not_by_its_name() -> None:
     assert classical_twin(nn.Bilinear(3, 3, 1), Bernoulli(), rows) is None  # refuses the call
 
 
+class Offset(nn.Module):
+    """A constant that is not called bias; `learned`: and one that training does not move."""
+
+    def __init__(self, params: np.ndarray, learned: bool) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.from_numpy(params[:-1].copy()))
+        offset = torch.from_numpy(params[-1:].copy())
+        if learned:
+            self.offset = nn.Parameter(offset)
+        else:
+            self.register_buffer("offset", offset)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x @ self.w + self.offset)[:, None]
+
+
+def test_a_constant_is_known_by_what_it_does() -> None:
+    rows = data.spector()
+    found = estimate("bernoulli", rows)
+    module = Offset(found.params, True)
+    twin = classical_twin(module, Bernoulli(), rows)
+    assert twin
+    assert twin.distance(module).digits.min() > 9
+    assert classical_twin(Offset(found.params, False), Bernoulli(), rows) is None
+
+
 def test_affine_coefficients_are_those_of_the_layer() -> None:
     module = Logistic((2, 3), 2)
     found = affine_coefficients(module, torch.randn(5, 2, 3), True)

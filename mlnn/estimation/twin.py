@@ -116,10 +116,11 @@ class Twin:
         if self.estimate is None:
             return f"There is no unique estimate to compare with: {self.why}."
         if not self.exists:
+            top = "1" if abs(self.estimate.llf) < 1e-9 else f"exp({self.estimate.llf:.6g})"
             return (
-                f"There is no maximum to reach: {self.estimate.separation} separation. The likelihood grows towards"
-                f" exp({self.estimate.llf:.6g}) as the weights grow without end, under gradient descent like the logarithm"
-                f" of the steps; now |w| = {distance.norm:.4g}."
+                f"There is no maximum to reach: {self.estimate.separation} separation. The likelihood grows towards {top} as"
+                " the weights grow without end, under gradient descent like the logarithm of the steps; now"
+                f" |w| = {distance.norm:.4g}."
             )
         farthest = np.nanmax(np.abs(distance.errors)) if np.isfinite(distance.errors).any() else math.nan
         told = f"{distance.digits.min():.1f} to {distance.digits.max():.1f} digits of the MLE"
@@ -189,9 +190,14 @@ def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset) -> 
     named = family_of(likelihood)
     by_name = isinstance(likelihood, SEPARATE) or named.name == "laplace"
     given: Any = named.name if by_name else likelihood
-    intercept = any(name.rpartition(".")[2] == "bias" for name, _ in module.named_parameters())
     rows = data.x[:64]
-    if affine_coefficients(module, rows, intercept) is None:
+    affine = affine_coefficients(module, rows, True)
+    if affine is None:
+        return None
+    intercept = _learns_a_constant(module, rows)
+    if not intercept and bool(
+        (affine[-1] != 0).any()
+    ):  # a constant that training does not move: no such model is classical
         return None
     try:
         design, family = design_of(data, family_of(given), intercept, None)
@@ -231,6 +237,16 @@ def affine_coefficients(module: nn.Module, rows: Tensor, intercept: bool) -> Ten
     if not float(off) <= AFFINE * max(1.0, float(output.abs().max())):
         return None
     return torch.cat([slope, level[None]]) if intercept else slope
+
+
+def _learns_a_constant(module: nn.Module, rows: Tensor) -> bool:
+    """Whether the raw output at x = 0 moves with the weights, whatever the weight that does it is called."""
+    twin = copy.deepcopy(module).to("cpu", torch.float64).eval()
+    weights = [weight for weight in twin.parameters() if weight.requires_grad]
+    with torch.enable_grad():
+        output = twin(torch.zeros(1, *rows.shape[1:], dtype=torch.float64)).sum()
+        slopes = torch.autograd.grad(output, weights, allow_unused=True) if output.requires_grad else []
+    return any(slope is not None and bool((slope != 0).any()) for slope in slopes)
 
 
 def _reading(p: float) -> str:

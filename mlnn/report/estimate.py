@@ -121,3 +121,18 @@ def _lead(found: Sequence[Mapping[str, Any]]) -> str:
         names = ", ".join(dict.fromkeys(one["name"] for one in least))
         text += f" Not four digits within the passes: {names}."
     return text
+
+
+def speed_table(found: Sequence[Mapping[str, Any]]) -> Table:
+    """One line per contender: median time, its ratio to mlnn's, memory beyond the data, how far its answer is from mlnn's."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("fit")
+    for name in ("seconds", "÷ mlnn", "memory ÷ data", "std errors apart"):
+        table.add_column(name, justify="right")
+    table.add_column("standard errors")
+    for one in found:
+        table.add_row(
+            Text(str(one["name"])), number(one["median"], 3), number(one["ratio"], 3), number(one["memory"], 2),
+            number(one["errors_apart"], 2), "yes" if one["standard_errors"] else "no",
+        )  # fmt: skip
+    return table
