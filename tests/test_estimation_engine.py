@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from estimation_cases import X, furthest, synthetic, with_constant
+from estimation_cases import X, furthest, progression, synthetic, with_constant
 from scipy import stats
 from torch import Tensor
 
@@ -172,3 +172,71 @@ def test_large_counts_without_a_constant_are_reached_from_zero() -> None:
     y = np.round(np.exp(x @ [1.0, 0.5, 0.5]))
     found = mlnn.estimate(Poisson(), (x, y), intercept=False)
     np.testing.assert_allclose(found.params, [1.0, 0.5, 0.5], rtol=1e-3)
+
+
+ROBUST = ("huber_density", "hyperbolic_secant", "student_t")
+
+
+@pytest.mark.parametrize("name", ROBUST)
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0, 1e4])
+def test_a_robust_density_is_fitted_to_targets_of_any_scale(name: str, scale: float) -> None:
+    y = scale * (X @ [1, -1, 0] + np.random.default_rng(4).standard_t(4, size=200))
+    held(name, X, y)
+
+
+@pytest.mark.parametrize("name", ROBUST)
+def test_a_robust_density_is_fitted_to_diabetes_in_its_own_units(name: str) -> None:
+    x, y = progression()
+    found = held(name, x, y)
+    moved = found.params * (1 + 1e-3)
+    assert not stationary(name, x, y, moved), "the condition itself can fail"
+
+
+def held(name: str, x: np.ndarray, y: np.ndarray) -> mlnn.estimation.Estimate:
+    found = mlnn.estimate(name, (x, y))
+    assert found.converged
+    assert stationary(name, x, y, found.params)
+    return found
+
+
+def stationary(name: str, x: np.ndarray, y: np.ndarray, params: np.ndarray) -> bool:
+    """Whether the rows' slopes cancel, against the sum of their sizes, column by column."""
+    eta = torch.from_numpy(with_constant(x) @ params)[:, None]
+    slope = curvature.gradient(LIKELIHOODS[name](), eta, torch.from_numpy(y)).numpy()
+    parts = with_constant(x) * slope
+    return bool((np.abs(parts.sum(axis=0)) <= 1e-8 * np.abs(parts).sum(axis=0)).all())
+
+
+@pytest.mark.parametrize("noise", [1e-10, 1e-12])
+def test_a_normal_with_hardly_any_noise_has_its_coefficients_and_sigma(noise: float) -> None:
+    errors = np.random.default_rng(2).standard_normal(200)
+    found = mlnn.estimate("normal", (X, X @ [1, 2, 3] + noise * errors))
+    np.testing.assert_allclose(found.params, [1, 2, 3, 0], rtol=0, atol=noise)
+    left = errors - with_constant(X) @ np.linalg.lstsq(with_constant(X), errors, rcond=None)[0]
+    assert found.ancillary["sigma"] == pytest.approx(noise * np.sqrt(np.mean(left**2)), rel=1e-3)
+    assert not any("rounding" in note for note in found.notes)
+
+
+def test_a_normal_far_from_0_has_its_coefficients() -> None:
+    found = mlnn.estimate("normal", (X, X @ [1, 2, 3] + 1e10))
+    np.testing.assert_allclose(found.params, [1, 2, 3, 1e10], rtol=1e-6)
+
+
+@pytest.mark.parametrize("falling", [1.0, 0.1])
+def test_exact_polynomials_have_their_coefficients(falling: float) -> None:
+    """Wampler1 and Wampler2 of NIST StRD: y = Σ c^k x^k at x = 0 … 20, with residuals certified as 0."""
+    powers, exact = np.vander(np.arange(21.0), 6, increasing=True), falling ** np.arange(6)
+    found = mlnn.estimate("normal", (powers[:, 1:], powers @ exact))
+    np.testing.assert_allclose(found.params, [*exact[1:], 1.0], rtol=1e-9)
+    assert any("met to rounding" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("mean", [25, 40])
+def test_counts_with_a_large_mean_reach_their_maximum(mean: int) -> None:
+    y = np.round(np.exp(mean + 0.3 * X[:, 0]) + np.exp(mean / 2) * X[:, 1])
+    found = mlnn.estimate("poisson", (X, y))
+    assert found.bse is not None
+    # Gauss–Newton in log y: at such means the Poisson is a normal with variance μ, and log y misses by 1/μ at most.
+    root = np.sqrt(y)[:, None]
+    reference = np.linalg.lstsq(root * with_constant(X), root[:, 0] * np.log(y), rcond=None)[0]
+    assert (np.abs(found.params - reference) < 1e-3 * found.bse + 1e-13 * mean).all()

@@ -34,6 +34,7 @@ def test_complete_separation_is_stated_and_not_tabulated() -> None:
     assert (found.separation, found.converged, found.llf, found.bse) == ("complete", False, 0.0, None)
     assert not np.isfinite(found.params).any()
     assert found.llr_pvalue is None
+    assert (found.aic, found.bic, found.deviance) == (None, None, None)
     text = found.summary()
     assert "complete separation" in text
     assert "grows like the logarithm" in text
@@ -84,9 +85,25 @@ def test_a_share_pins_its_row() -> None:
     assert mlnn.estimate("bernoulli", (x, y), weights=np.full(20, 4.0)).separation == "none"
 
 
-def test_three_classes_of_which_two_overlap_are_quasi_separated() -> None:
-    """Iris: the supremum is the maximum of versicolor against virginica."""
-    found = mlnn.estimate("categorical", data.iris(held_out=0.0))
+@pytest.mark.parametrize(
+    ("likelihood", "x", "y", "sign", "llf"),
+    [
+        ("bernoulli", [-1, 0, 1], [0, 1, 1], 1, -math.log(2)),
+        ("poisson", [1, 1, 0, 0], [0, 0, 1, 2], -1, -2 - math.log(2)),
+    ],
+)
+def test_rows_of_nothing_but_0_overlap_and_fix_no_coefficient(
+    likelihood: str, x: list[int], y: list[int], sign: int, llf: float
+) -> None:
+    found = mlnn.estimate(likelihood, (x, y), intercept=False)
+    assert (found.separation, found.params[0]) == ("quasi", sign * np.inf)
+    assert found.llf == pytest.approx(llf, rel=1e-14)
+
+
+@pytest.mark.parametrize("max_iter", [4, 12, 100])
+def test_three_classes_of_which_two_overlap_are_quasi_separated(max_iter: int) -> None:
+    """Iris: the supremum is the maximum of versicolor against virginica, however few steps the caller allows."""
+    found = mlnn.estimate("categorical", data.iris(held_out=0.0), max_iter=max_iter)
     pair = mlnn.estimate("bernoulli", data.iris_pair(held_out=0.0))
     assert found.separation == "quasi"
     assert not np.isfinite(found.params).any()

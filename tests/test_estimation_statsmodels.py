@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from estimation_cases import furthest, literature, progression, with_constant
+from estimation_cases import X, furthest, literature, progression, with_constant
 from scipy import special, stats
 from statsmodels.othermod.betareg import BetaModel
 
@@ -124,10 +124,53 @@ def test_a_binomial_is_a_bernoulli_with_weights() -> None:
     reference = sm.GLM(np.asarray(y), with_constant(x), family=sm.families.Binomial()).fit(tol=1e-15, maxiter=100)
     assert furthest(found.params, reference.params) < CLOSE
     assert furthest(found.bse, reference.bse) < CLOSE
-    ways = special.gammaln(trials + 1) - special.gammaln(successes + 1) - special.gammaln(trials - successes + 1)
-    assert found.llf + ways.sum() == pytest.approx(reference.llf, rel=CLOSE)
-    assert found.deviance == pytest.approx(reference.deviance, rel=CLOSE)
-    assert found.nobs == trials.sum()
+    for name in ("llf", "llnull", "aic", "df_resid", "df_model", "deviance", "nobs"):
+        assert getattr(found, name) == pytest.approx(getattr(reference, name), rel=CLOSE)
+    assert found.bic == pytest.approx(reference.bic_llf, rel=CLOSE)
+    assert "a binomial table" in found.notes[0]
+
+
+def test_shares_of_no_whole_number_of_trials_are_read_as_single_trials() -> None:
+    x, y = literature("star98")
+    trials, successes = np.asarray(y).sum(axis=1), np.asarray(y)[:, 0]
+    table = mlnn.estimate("bernoulli", (x, successes / trials), weights=trials)
+    single = mlnn.estimate("bernoulli", (x, successes / trials), weights=trials + 0.5)
+    assert single.nobs == pytest.approx((trials + 0.5).sum())
+    assert single.llf < 10 * table.llf, "Σ log C(n, k) is missing"
+    assert "not whole numbers" in single.notes[0]
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "bernoulli_probit"])
+def test_the_sandwich_of_a_binomial_is_that_of_its_single_trials(likelihood: str) -> None:
+    trials = np.arange(40) % 5 + 2
+    successes = np.minimum(trials - 1, np.arange(40) * 7 % 5)
+    found = mlnn.estimate(likelihood, (X[:40], successes / trials), weights=trials, cov="robust")
+    single = np.concatenate([np.arange(n) < k for k, n in zip(successes, trials, strict=True)])
+    expanded = mlnn.estimate(likelihood, (np.repeat(X[:40], trials, axis=0), single), cov="robust")
+    assert furthest(found.bse, expanded.bse) < 1e-12
+    assert furthest(found.bse, mlnn.estimate(likelihood, (X[:40], successes / trials), weights=trials).bse) > 1e-3
+
+
+def test_the_sandwich_of_a_normal_refers_to_the_normal_distribution() -> None:
+    x, y = progression()
+    found = mlnn.estimate("normal", (x, y), cov="robust")
+    reference = sm.OLS(y, with_constant(x)).fit(cov_type="HC0")
+    assert not found.use_t
+    assert furthest(found.conf_int(), reference.conf_int()) < CLOSE
+    assert furthest(found.pvalues, reference.pvalues) < 1e-7
+    assert found.wald_test("x0").distribution == "chi2"
+
+
+def test_the_deviance_of_large_counts_is_not_rounding() -> None:
+    y = np.round(np.exp(25 + 0.3 * X[:, 0]) + np.exp(12.5) * X[:, 1])
+    found = mlnn.estimate("poisson", (X[:, :1], y))
+    reference = sm.GLM(y, with_constant(X[:, :1]), family=sm.families.Poisson()).fit(tol=1e-15)
+    assert found.deviance == pytest.approx(
+        reference.deviance, rel=1e-3
+    )  # theirs has the rounding of y log(y/μ) − (y − μ)
+    saturated = mlnn.estimate("poisson", (X[:4], [1, 5, 2, 8]))
+    assert saturated.deviance is not None
+    assert 0 <= saturated.deviance < 1e-13
 
 
 def test_a_gamma_has_the_coefficients_of_a_glm_and_the_shape_of_its_likelihood() -> None:

@@ -11,7 +11,7 @@ from app_cases import assert_short, command, write
 
 import mlnn
 from mlnn import data
-from mlnn.errors import ConfigError
+from mlnn.errors import ConfigError, DataError
 from mlnn.estimation import check_estimate, estimate
 
 
@@ -134,7 +134,7 @@ def test_the_check_of_an_estimate_knows_a_wrong_model_from_a_right_one() -> None
 
 
 def test_a_check_of_many_rows_uses_the_mean_hessian(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = estimate("bernoulli", data.synthetic(likelihood="bernoulli", rows=600, features=3))
+    found = estimate("bernoulli", data.synthetic(likelihood="bernoulli", rows=3000, features=3))
     whole = check_estimate(found)
     monkeypatch.setattr("mlnn.estimation.fitted.MOST", 100)
     less = check_estimate(found)
@@ -168,3 +168,11 @@ def test_a_model_by_the_public_name() -> None:
         mlnn.estimate("bernoulli", rows, model=torch.nn.Linear(3, 1))
     with pytest.raises(ConfigError, match="made a int"):
         mlnn.estimate("bernoulli", rows, model=lambda: 3)
+
+
+@pytest.mark.parametrize(
+    ("made", "word"), [(data.digits_3_vs_8, "completely separated"), (data.digits_parity, "separated")]
+)
+def test_columns_without_a_coefficient_do_not_hide_a_separation(made: object, word: str) -> None:
+    with pytest.raises(DataError, match=word):
+        estimate("bernoulli", made())  # type: ignore[operator]

@@ -117,7 +117,7 @@ def test_a_witness_shows_the_numbers_that_disagree(found):
         ({"family": "Poisson", "lives": "multiples of 0.5", "space": "counts"},
          ["the Poisson lives on!", "the targets are!"]),
         ({"rows": 512, "loss": [1.0, 2.0], "says": "s"},
-         ["rows", "loss of the whole batch!", "expected from its two halves!"]),
+         ["rows", "loss of the whole batch!", "expected from two parts of it!"]),
         ({"outputs": [1.0, 2.0], "probability": [0.3, 0.7], "expected": [0.5, 0.4], "z": [1.0, 1.1]},
          ["raw output f", "probabilities implied by the first", "expected loss!", "Z"]),
         ({"outputs": [[1.0, 2.0], [3.0, "nan"]], "target": 1, "loss": [1.0, "inf"]},

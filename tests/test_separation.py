@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mlnn.errors import DataError
-from mlnn.estimation.separation import Separation, find_separation, overlap_is_certain
+from mlnn.estimation.class_limit import class_limit
+from mlnn.estimation.separation import (
+    WORKING,
+    Separation,
+    find_separation,
+    overlap_is_certain,
+    separation_beside_rank,
+)
 from mlnn.targets import TargetSpace
 
 BINARY, COUNTS = TargetSpace("binary"), TargetSpace("counts")
@@ -272,3 +279,102 @@ def test_no_proof_is_taken_from_numbers_that_are_rounding_or_nan() -> None:
 def test_data_that_do_not_fit_are_refused(x: Tensor, y: Tensor, words: str) -> None:
     with pytest.raises(DataError, match=words):
         find_separation(x, y, BINARY, True)
+
+
+CLASSES = TargetSpace("classes", 3)
+
+
+def test_coefficients_of_classes_that_no_direction_moves_are_determined_and_have_their_closed_form() -> None:
+    cells = np.array([[9, 10, 11], [19, 11, 0], [5, 13, 12]])  # group by class, one of them empty
+    group, y = (np.repeat(part.ravel(), cells.ravel()) for part in np.indices(cells.shape))
+    x = torch.tensor(np.c_[group == 1, group == 2], dtype=torch.float64)
+    found = find_separation(x, torch.tensor(y), CLASSES, True)
+    assert found.determined is not None
+    assert found.infinite is not None
+    assert found.determined.tolist() == [[True, True, False], [True, True, True], [True, True, True]]
+    assert found.infinite[0].tolist() == [0, 0, -1]
+    assert torch.equal(found.behind.nonzero()[:, 1].unique(), torch.tensor([2]))
+    assert found.behind[:, 2].tolist() == (group == 1).tolist()
+    limit, llf = class_limit(x, torch.tensor(y), True, found)
+    odds = np.log(cells[:, 1:].clip(1) / cells[:, :1])
+    wanted = np.c_[odds[1] - odds[0], odds[2] - odds[0], odds[0]].T
+    wanted[0, 1] = -np.inf
+    assert limit.numpy() == pytest.approx(wanted, abs=1e-10)
+    share = cells / cells.sum(1, keepdims=True)
+    assert llf == pytest.approx((cells[cells > 0] * np.log(share[cells > 0])).sum(), rel=1e-12)
+    counts, distinct = torch.tensor(cells.ravel()), torch.tensor(np.unique(np.c_[group, y], axis=0))
+    few = torch.stack([distinct[:, 0] == 1, distinct[:, 0] == 2], dim=1).double()
+    again = class_limit(
+        few, distinct[:, 1], True, find_separation(few, distinct[:, 1], CLASSES, True), counts[counts > 0]
+    )
+    assert again[0].numpy() == pytest.approx(limit.numpy(), abs=1e-9)
+    assert again[1] == pytest.approx(llf, rel=1e-12)
+
+
+def test_two_classes_and_a_binary_target_have_one_limit() -> None:
+    from mlnn.estimation import estimate
+
+    rng = np.random.default_rng(0)
+    x = np.c_[rng.normal(size=60), np.arange(60) < 12]
+    y = np.where(x[:, 1] > 0, 1, np.arange(60) % 2)
+    binary, classes = find(x, y), find(x, y, TargetSpace("classes", 2))
+    assert binary.determined is not None
+    assert classes.determined is not None
+    assert binary.determined.tolist() == classes.determined[:, 1].tolist() == [True, False, True]
+    limit, llf = class_limit(torch.tensor(x), torch.tensor(y), True, classes)
+    other = estimate("bernoulli", (x, y))
+    assert limit[:, 0].numpy() == pytest.approx(other.params, rel=1e-9)
+    assert llf == pytest.approx(other.llf, rel=1e-12)
+
+
+def test_nothing_that_moves_or_that_the_columns_do_not_tell_apart_is_called_determined() -> None:
+    x, y = bundled("iris")
+    found = find(x, y, CLASSES)
+    assert found.determined is not None
+    assert not found.determined[:, 1:].any(), "versicolor and virginica are told apart, but neither from setosa"
+    llf = class_limit(torch.tensor(x), torch.tensor(y), True, found)[1]
+    assert llf == pytest.approx(-5.9492733956794215, rel=1e-9), "the fit of the two that overlap"
+    dummy = np.arange(20) < 5
+    twice = find(np.c_[dummy, dummy, np.arange(20) % 3], np.where(dummy, 1, np.arange(20) % 2))
+    assert twice.determined is not None
+    assert twice.determined.tolist() == [False, False, True, True]
+
+
+def test_dependent_columns_do_not_hide_a_separation() -> None:
+    x, y = (torch.tensor(part) for part in bundled("digits"))
+    pair = (y == 3) | (y == 8)
+    said = separation_beside_rank(x[pair], (y[pair] == 8).long(), BINARY, True)
+    assert said is not None
+    assert "are completely separated" in said
+    said = separation_beside_rank(x, y % 2, BINARY, True)
+    assert said is not None
+    assert "quasi-completely" in said
+    column = torch.arange(12.0)[:, None]
+    assert separation_beside_rank(torch.cat([column, 2 * column], dim=1), torch.arange(12) % 2, BINARY, True) is None
+
+
+def many(seed: int) -> tuple[np.random.Generator, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(5 * WORKING, 5))
+    return rng, x, x @ np.arange(1, 6) * 0.3 + 0.2
+
+
+def test_of_many_rows_every_one_is_heard() -> None:
+    rng, x, f = many(0)
+    y = (f > 0).astype(int)
+    found = find(x, y)
+    assert found.infinite is not None
+    assert (found.kind, found.infinite.tolist()) == ("complete", [1] * 6)
+    assert_separates(found, x, y)
+    y[np.abs(f - 1.5).argmin()] = 0  # one row far inside
+    assert find(x, y).kind == "none"
+    y = (rng.random(len(x)) < 1 / (1 + np.exp(-f))).astype(int)
+    x[:, 4] = 0
+    x[[5001, 9003, 17007], 4] = [1, 2, 0.5]  # rows that no regular sample holds
+    y[[5001, 9003, 17007]] = 1
+    found = find(x, y)
+    assert found.infinite is not None
+    assert (found.kind, found.infinite.tolist()) == ("quasi", [0, 0, 0, 0, 1, 0])
+    assert (~found.overlap).nonzero()[:, 0].tolist() == [5001, 9003, 17007]
+    y[9003] = 0
+    assert find(x, y).kind == "none"

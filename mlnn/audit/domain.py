@@ -9,18 +9,29 @@ from mlnn.audit.ask import Loss, crossed
 from mlnn.audit.certificate import Interval
 from mlnn.audit.finding import Finding
 from mlnn.audit.implied import null_probabilities
+from mlnn.audit.integrals import partition
 from mlnn.audit.sound import shown_targets, slope_error
 from mlnn.objectives.grid import make_grid
 
-KEPT = 0.05
-"""Value and gradient must be right to 5 %. Beyond the ends they are not slightly but wholly wrong: a clip, a dead gradient,
-an overflow; so the ends hardly move with this number."""
+KEPT, PAPER = 0.05, 1e-3
+"""Value and gradient must be right to 5 % in a working dtype, and to a thousandth in float64, which stands for paper. Beyond
+the ends they are not slightly but wholly wrong: a clip, a dead gradient, an overflow; so the ends hardly move with these."""
+LOOKED = {"real": 60.0, "counts": 8.0, "positive": 8.0, "unit": 5.0}
+"""How far out Z itself is computed where no formula says what the loss should be; a domain does not reach farther."""
 HALVINGS = 12
 
 
 def find_domains(loss: Loss, finding: Finding, dtypes: tuple[torch.dtype, ...]) -> dict[str, str | Interval]:
     """Per dtype "all" or the interval around 0, of the raw output or (several outputs) of its largest entry."""
-    return {str(dtype).removeprefix("torch."): _domain(loss, finding, dtype) for dtype in dtypes}
+    paper = _domain(loss, finding, torch.float64)
+    found = {torch.float64: paper} | {d: _meet(paper, _domain(loss, finding, d)) for d in dtypes if d != torch.float64}
+    return {str(dtype).removeprefix("torch."): found[dtype] for dtype in dtypes}
+
+
+def _meet(one: str | Interval, two: str | Interval) -> str | Interval:
+    if isinstance(one, str) or isinstance(two, str):
+        return two if isinstance(one, str) else one
+    return max(one[0], two[0]), min(one[1], two[1])
 
 
 def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> str | Interval:
@@ -30,6 +41,9 @@ def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> str | Interval:
     if grid.output.ndim > 1:
         radius = min(-ends[0], ends[1])
         ends = [-radius, radius]
+    elif finding.reference is None and loss.space.kind in LOOKED:
+        reach = _summed(loss, finding, LOOKED[loss.space.kind])
+        ends = [max(ends[0], reach[0]), min(ends[1], reach[1])]
     return "all" if all(map(math.isinf, ends)) else (ends[0], ends[1])
 
 
@@ -41,7 +55,8 @@ def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> 
     shape = (len(output), len(target))
     flat = crossed(output, target)
     if finding.reference is not None:
-        return _near(loss.both(*flat, dtype), finding.reference(flat[0], _as_asked(flat[1], loss)), shape)
+        kept = PAPER if dtype == torch.float64 else KEPT
+        return _near(loss.both(*flat, dtype), finding.reference(flat[0], _as_asked(flat[1], loss)), shape, kept)
     value, slope = loss.both(*flat)
     size = slope.reshape(*shape, -1).abs().amax((1, 2)).repeat_interleave(len(target))
     good = (slope_error(loss, *flat, slope, 1e-3 * size) <= KEPT).reshape(shape).all(1) & _near(
@@ -56,13 +71,26 @@ def _as_asked(target: Tensor, loss: Loss) -> Tensor:
     return target if loss.space.kind == "classes" else target.double()
 
 
-def _near(found: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], shape: tuple[int, int]) -> Tensor:
+def _summed(loss: Loss, finding: Finding, reach: float) -> Interval:
+    """The outputs around 0, no farther than `reach`, at which Σ or ∫ exp(−loss/τ)·h is 1."""
+    output = torch.linspace(-reach, reach, 33, dtype=torch.float64)
+    z, error = partition(loss, output, finding.scale or 1.0, finding.log_base)
+    good = (z - 1).abs() <= PAPER if error <= PAPER else torch.zeros(33, dtype=torch.bool)
+    bad = output[~good].tolist()
+    low = max((f for f in bad if f <= 0), default=-reach - reach / 16)
+    high = min((f for f in bad if f >= 0), default=reach + reach / 16)
+    return low + reach / 16, high - reach / 16
+
+
+def _near(
+    found: tuple[Tensor, Tensor], truth: tuple[Tensor, Tensor], shape: tuple[int, int], kept: float = KEPT
+) -> Tensor:
     """Mask (P,): values and gradients finite, and near the true ones; a gradient measured by the largest at its output."""
     value, slope = (true.reshape(*shape, -1) for true in truth)
     off_value, off_slope = ((is_ - true).reshape(*shape, -1).abs() for is_, true in zip(found, truth, strict=True))
-    right = (off_value <= KEPT * value.abs().clamp_min(1.0)).all(-1).all(-1)
+    right = (off_value <= kept * value.abs().clamp_min(1.0)).all(-1).all(-1)
     size = slope.abs().amax((1, 2))
-    return right & (off_slope.amax((1, 2)) <= KEPT * size) & torch.isfinite(size)
+    return right & (off_slope.amax((1, 2)) <= kept * size) & torch.isfinite(size)
 
 
 def _adds_up(value: Tensor, slope: Tensor, finding: Finding, target: Tensor) -> Tensor:
@@ -75,7 +103,7 @@ def _adds_up(value: Tensor, slope: Tensor, finding: Finding, target: Tensor) -> 
         return good & ((null_probabilities(slope) - told).abs() <= KEPT).all(1)
     # With many classes nearly certain outputs leave no unique null vector in float64; that Σ p G = 0 can still be seen.
     size = slope.abs().amax((1, 2))
-    return good & (size > 0) & ((told[..., None] * slope).sum(1).abs().amax(1) <= KEPT * size)
+    return good & ((told[..., None] * slope).sum(1).abs().amax(1) <= KEPT * size)
 
 
 def _end(

@@ -16,7 +16,7 @@ from mlnn.audit.finite import examine_finite
 from mlnn.audit.notes import notes
 from mlnn.audit.numeric import examine_numeric
 from mlnn.audit.sentence import sentence
-from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets
+from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, computes_in_less, coupling, shown_targets
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
@@ -75,7 +75,8 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
     moody = unsteady(whole, space)
     if moody:
         return Finding("undecided", said=moody)
-    if asked.answers_in == torch.float64 and answers_a_batch(whole, space):
+    exact = asked.answers_in == torch.float64 and not computes_in_less(asked)
+    if exact and answers_a_batch(whole, space):
         witness = coupling(whole, space)
         if witness:
             return Finding("batch-coupled", witness=witness)

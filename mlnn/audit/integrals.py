@@ -109,7 +109,7 @@ def _bulk(loss: Loss, output: Tensor, along: Coordinate) -> tuple[Tensor, Tensor
 
 def _sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> tuple[Tensor, float]:
     """Sums over 0 … N, N doubled until nothing more comes in."""
-    count, before = 256, None
+    count, before = 2048, None  # a second mode far out is not to be missed
     while count <= MOST_COUNTS:
         target = torch.arange(count, dtype=torch.float64)
         weight = 0.0 if log_base is None else log_base(target)

@@ -72,6 +72,8 @@ def examine_location(loss: Loss) -> Finding | None:
     z, error = _integrals(found, turns)
     if not error <= ROUNDING * float(z.max()) or not spread(z) <= ROUNDING:
         return None
+    if loss.space.kind == "unit" and not _fades(found):
+        return None
     return _family(found, float(z.median()), spread(z), turns, growth, _shape(loss, along, width, turns))
 
 
@@ -180,7 +182,7 @@ def _width(loss: Loss, along: Coordinate) -> float:
     """The smallest residual at which the loss, seen from output 0, has risen by 1; 1 where it never does."""
     sizes = torch.logspace(-9, 9, 73, dtype=torch.float64)
     v = torch.cat([-sizes.flip(0), sizes])
-    value = loss.value(torch.zeros_like(v), along.target(v)) - along.log_slope(v)
+    value = loss.value(torch.zeros_like(v), along.target(v))
     value = torch.where(torch.isfinite(value), value, math.inf)
     risen = v[value > value.min() + 1].abs()
     return float(risen.min()) if len(risen) and math.isfinite(float(value.min())) else 1.0
@@ -205,6 +207,9 @@ def _tails(found: Located) -> tuple[float, Finding | None]:
         growth = float(far)
         if math.isnan(growth) or 1 + 1e-4 < growth < 1.05:
             return growth, Finding("undecided", said=f"its tail grows as {growth:.4g}·log|y−f|: too near the border")
+        if growth <= 1 + 1e-4 and kind == "positive":
+            said = "as a density of log y it cannot be normalised, and whether another measure helps is not known"
+            return growth, Finding("undecided", said=said)
         if growth <= 1 + 1e-4:
             witness = _endless(found, side)
             if witness is None:
@@ -218,6 +223,12 @@ def _tails(found: Located) -> tuple[float, Finding | None]:
         ):  # as steep a decade before: a power, and not on the way to steeper
             slowest = min(slowest, growth)
     return slowest, None
+
+
+def _fades(found: Located) -> bool:
+    """Whether e^(−ρ) is nothing where float64 has no more targets near 0 and 1 to put there."""
+    ends = torch.tensor([-15.0, 15.0], dtype=torch.float64)
+    return bool((found.rho(ends) - found.lowest > 32).all())
 
 
 def _endless(found: Located, side: float) -> dict | None:

@@ -48,15 +48,16 @@ def examine_numeric(loss: Loss) -> Finding:
     settled = error <= ROUNDING * float(z.abs().max())
     form = exponential_form(loss)
     family = named_family(form, loss.space.kind) if form else None
-    if settled and off <= ROUNDING:
+    lives_elsewhere = family is not None and family.nll is None
+    if settled and off <= ROUNDING and not lives_elsewhere:
         return _as_it_stands(loss, outputs, float(z.median()), off, form, family)
     if form and family and family.nll:
         found = examine_exponential(loss, form, family)
         if found:
             return found
-    if settled and off < REAL:
+    if settled and off < REAL and not lives_elsewhere:
         return Finding("undecided", residual=off, said=f"Z varies by {off:.1g}: more than rounding, less than certain")
-    if loss.space.kind == "counts":
+    if loss.space.kind == "counts" and not lives_elsewhere:
         found = _at_another_temperature(loss, outputs)
         if found:
             return found
@@ -79,7 +80,10 @@ def _as_it_stands(
         return Finding("undecided", link=link, residual=off, said="Z is one number near output 0, and not, or not for certain,"
                        " far from it, where other targets count")  # fmt: skip
     measure = "1" if itself else f"1/{total:.10g}"
-    return Finding(kind, name, 1.0, link, _constant(-math.log(total)), measure, off, reference=reference)
+    # Temperatures beyond those tried are not promised.
+    return Finding(
+        kind, name, 1.0, link, _constant(-math.log(total)), measure, off, reference=reference, free_below=2.0
+    )
 
 
 def _stands_far_out(loss: Loss, total: float) -> bool:

@@ -36,6 +36,9 @@ def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
     excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(1e-3)).amin(-1).nan_to_num(-math.inf)
     if not float(excess.max()) > 0:
         return None
+    excess = torch.where(_grows_outwards(value, kind == "counts"), excess, -math.inf)
+    if not float(excess.max()) > 0:
+        return None
     bad, good = divmod(int(excess.argmax()), len(outputs))
     if kind != "counts" and not _holds_between(loss, outputs[bad], outputs[good], places, value[bad] - value[good]):
         return None
@@ -47,6 +50,19 @@ def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
         "excess": float(excess.max()),
         "says": "the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1",
     }
+
+
+def _grows_outwards(value: Tensor, counts: bool) -> Tensor:
+    """Mask (F, F): whether the excess of one output's loss (F, Y) over another's no longer falls at the ends of the targets.
+
+    What still falls there may cross farther out than is looked.
+    """
+    apart = value[:, None] - value[None]
+    right = apart[..., -1] >= apart[..., -2] - 1e-9 * (1 + value[:, -1].abs())[:, None]
+    left = (
+        torch.ones_like(right) if counts else apart[..., 0] >= apart[..., 1] - 1e-9 * (1 + value[:, 0].abs())[:, None]
+    )
+    return right & left
 
 
 def _holds_between(loss: Loss, bad: Tensor, good: Tensor, places: Tensor, excess: Tensor) -> bool:
@@ -90,6 +106,8 @@ def elicits(loss: Loss) -> tuple[bool, str | None]:
     if loss.space.outputs > 1:
         return False, None
     target = torch.tensor([0.2, 0.5, 0.7] if loss.space.kind == "unit" else [1.0, 2.0, 3.0], dtype=torch.float64)
+    if loss.space.kind == "real":
+        target = torch.tensor([-3.0, 1.0, 4.0], dtype=torch.float64)
     line = torch.linspace(-8, 8, 1601, dtype=torch.float64)
     best = loss.values(line, target).nan_to_num(math.inf).argmin(0)
     inside = bool(((best > 0) & (best < len(line) - 1)).all())

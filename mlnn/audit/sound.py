@@ -14,7 +14,7 @@ from mlnn.objectives.rowwise import row_by_row
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
-ROWS = 512
+ROWS, FEW = 512, 37
 STEP = 1e-5
 SLACK = 1e-6
 """A central difference of step 1e-5 is right to about 1e-10 where the loss is smooth."""
@@ -64,6 +64,14 @@ def check_answers(objective: Objective, space: TargetSpace) -> None:
     )
 
 
+def computes_in_less(loss: Loss) -> bool:
+    """Whether outputs moved by less than float32 can tell leave every value as it was: float64 in, float32 inside."""
+    output, target = drawn_batch(loss.space, 37)
+    here, slope = loss.both(output, target)
+    there = loss.value((1 + 2.0**-36) * output, target)
+    return bool((here == there).all()) and bool((slope != 0).any())
+
+
 def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
     """Whether an ordinary batch has a finite loss, so that what its rows add can be asked."""
     try:
@@ -75,30 +83,38 @@ def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
 def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
     """A witness that a row's part of the loss depends on the other rows of the batch; None where it does not.
 
-    Rows against their batch (7 and 37 rows), then two halves against the whole, where the halves must add up as rows did.
+    Rows against their batch (7 and 37 rows), then two parts against the whole, where the parts must add up as rows did.
     """
     found = reduction(objective, space)
     if found is None:
         return None
-    if found.kind == "per row":
-        return None
     output, target = drawn_batch(space, ROWS)
-    half = ROWS // 2
-    parts = [objective(output[rows], target[rows].clone()) for rows in (slice(None), slice(half), slice(half, None))]
-    whole, one, two = (float(part) for part in parts)
-    expected = one + two if found.kind == "sum" else (one + two) / 2
+    cuts = (slice(None), slice(FEW), slice(FEW, None))  # a batch, and an uneven two parts of it
+    # Clones: some losses write into what they are given.
+    parts = [objective.rows(output[rows].clone(), target[rows].clone()).detach() for rows in cuts]
+    if parts[0].ndim and not found.couples:
+        off = (parts[0] - torch.cat(parts[1:])).abs()
+        row = int(off.argmax())
+        if float(off[row]) <= 1e-9 * max(1.0, float(parts[0].abs().max())):
+            return None
+        return {
+            "rows": ROWS, "loss": [float(parts[0][row]), float(torch.cat(parts[1:])[row])],
+            "says": "a row's loss is another one in a batch than in a part of that batch",
+        }  # fmt: skip
+    whole, one, two = (float(part.mean()) for part in parts)
+    expected = one + two if found.kind == "sum" else (FEW * one + (ROWS - FEW) * two) / ROWS
     if not found.couples and abs(whole - expected) <= 1e-9 * max(1.0, abs(expected)):
         return None
     return {
         "rows": ROWS, "loss": [whole, expected],
-        "says": "the loss of a batch is not the mean (nor the sum) of what its rows, or its two halves, give on their own",
+        "says": "the loss of a batch is not the mean (nor the sum) of what its rows, or two parts of it, give on their own",
     }  # fmt: skip
 
 
 def cannot_be_read(loss: Loss) -> str | None:
     """Why no certificate can be given (NaN, a target or output ignored, a wrong gradient); None if it can."""
-    if loss.answers_in not in (None, torch.float64):
-        told = str(loss.answers_in).removeprefix("torch.")
+    if loss.answers_in not in (None, torch.float64) or computes_in_less(loss):
+        told = "less than float64" if loss.answers_in == torch.float64 else str(loss.answers_in).removeprefix("torch.")
         return f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference"
     outputs, targets = moderate_outputs(loss.space), wide_targets(loss.space)
     value, slope = loss.cross(outputs, targets)
@@ -128,7 +144,7 @@ def slope_error(loss: Loss, output: Tensor, target: Tensor, slope: Tensor, size:
     ahead = torch.ones_like(output)
     if many:
         ahead = torch.randn(output.shape[1], generator=generator(1, "audit"), dtype=torch.float64).expand_as(output)
-    reach = (output.abs().amax(1) if many else output.abs()).clamp_min(1.0) * STEP
+    reach = (output.abs().amax(1) if many else output.abs()).clamp_min(0.01) * STEP
     step = reach[:, None] if many else reach
     there, back = loss.value(output + step * ahead, target), loss.value(output - step * ahead, target)
     claimed = (slope * ahead).sum(1) if many else slope

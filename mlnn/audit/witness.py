@@ -67,19 +67,24 @@ def temperature_witness(at: Implied, beside: Implied) -> dict[str, Any] | None:
     }
 
 
-def risk_witness(at: Implied) -> dict[str, Any] | None:
-    """An output whose implied probabilities make another output's expected loss smaller than its own."""
+def risk_witness(at: Implied, far: Implied) -> dict[str, Any] | None:
+    """An output whose implied probabilities make another output's expected loss smaller than its own; `far`: more of those."""
     seen = at.interior.nonzero().squeeze(1)
     if not len(seen):
         return None
-    risk = at.p[seen] @ at.value.T  # (S, F)
+    others = torch.cat([at.value, far.value])
+    risk = (at.p[seen] @ others.T).nan_to_num(math.inf)  # (S, F)
     own = risk.gather(1, seen[:, None]).squeeze(1)
     gain = own - risk.amin(1)
     worst = int(gain.argmax())
     if not float(gain[worst]) > 1e-9 * float(at.value.abs().max()):
         return None
     one, two = int(seen[worst]), int(risk[worst].argmin())
-    return _pair(at, one, two) | {
+    outputs = torch.cat([at.output, far.output])
+    z = torch.exp(-others).sum(1)
+    return {
+        "outputs": [outputs[one].tolist(), outputs[two].tolist()],
+        "z": [float(z[one]), float(z[two])],
         "probability": at.p[one].tolist(),
         "expected": [float(own[worst]), float(risk[worst, two])],
         "says": "under the probabilities that make the first output stationary, the second has the smaller expected loss",

@@ -17,6 +17,7 @@ from mlnn.errors import DataError
 from mlnn.estimation import curvature
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
+from mlnn.estimation.least_squares import EPS
 from mlnn.estimation.newton import Fit, newton
 from mlnn.estimation.sharing import share
 from mlnn.objectives import Gamma, Normal
@@ -127,12 +128,14 @@ def _runs_away(family: Family, down: bool) -> str:
 def _root_mean_square(design: Design, beta: Tensor) -> float:
     residual = design.y - linear(design, beta)[:, 0]
     rows = slice(0, len(residual))
-    square = float(design.weigh(rows, residual**2).sum())
-    if square <= (1e-14 * float(design.y.abs().max())) ** 2 * design.nobs:
+    sigma = math.sqrt(float(design.weigh(rows, residual**2).sum()) / design.nobs)
+    rounding = EPS * float(design.y.abs().max())
+    if sigma == rounding == 0:
         raise DataError(
-            "normal: every row is met exactly, so the likelihood grows without bound as σ goes to 0; fix it: Normal(sigma=…)"
+            "normal: every y is 0 and met exactly, so the likelihood grows without bound as σ goes to 0; fix it:"
+            " Normal(sigma=…)"
         )
-    return math.sqrt(square / design.nobs)
+    return max(sigma, rounding)
 
 
 def _score(family: Family, design: Design, eta: Tensor) -> float:

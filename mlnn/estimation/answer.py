@@ -4,9 +4,11 @@ import math
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mlnn.errors import DataError
+from mlnn.estimation import curvature
 from mlnn.estimation.ancillary import linear
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
@@ -14,8 +16,9 @@ from mlnn.estimation.inference import Information, unshifted
 from mlnn.estimation.newton import Fit
 from mlnn.estimation.result import Estimate
 from mlnn.estimation.separation import Separation
-from mlnn.objectives import Gamma, Normal
+from mlnn.objectives import Gamma, Normal, Poisson
 
+ROUNDING = 1e-14  # of the largest target: residuals below are what is lost in computing them
 COUNTED = (
     "theta",
     "precision",
@@ -40,6 +43,7 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         iterations=fit.iterations,
         gradient_norm=fit.push,
         information=information,
+        deviance=_deviance(family, design, fit.beta),
     )
 
 
@@ -57,6 +61,7 @@ def of_kinks(
         cov=cov,
         iterations=iterations,
         gradient_norm=0.0,
+        deviance=_deviance(family, design, beta),
         notes=(
             "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
             " which they need, is not part of the model; resample rows instead",
@@ -99,6 +104,7 @@ def _estimate(
     beta: Tensor,
     *,
     llf: float,
+    llnull: float,
     bse: np.ndarray | None,
     notes: tuple[str, ...] = (),
     **rest: Any,
@@ -106,6 +112,7 @@ def _estimate(
     """The numbers that every kind of answer has; those in `rest` are the Estimate's own."""
     p, m = beta.shape
     params, extra = beta.numpy(), family.free in COUNTED
+    ways, nobs = _ways(design), float(len(design.y)) if design.binomial else design.nobs
     fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
     return Estimate(
         likelihood=family.name,
@@ -113,17 +120,26 @@ def _estimate(
         names=design.names,
         outputs=family.labels,
         bse=bse[:, 0] if bse is not None and m == 1 else bse,
-        llf=llf,
+        llf=llf + ways,
+        llnull=llnull + ways,
         df_model=(p - design.intercept) * m,
-        df_resid=design.nobs - p * m,
-        nobs=design.nobs,
+        df_resid=nobs - p * m,
+        nobs=nobs,
         parameters=p * m + extra,
-        deviance=_deviance(family, design, llf),
         ancillary=family.numbers,
         intercept=design.intercept,
         notes=(*notes, *_notes(family, design, extra)),
-        **fixed | {"converged": True} | rest,
+        **fixed | {"converged": True, "deviance": None} | rest,
     )
+
+
+def _ways(design: Design) -> float:
+    """Σ log C(n, k) of a binomial table: the orders in which its successes can have come; 0 of other rows."""
+    if not design.binomial or design.weights is None:
+        return 0.0
+    trials, successes = design.weights, (design.weights * design.y).round()
+    parts = (torch.lgamma(count + 1) for count in (trials, successes, trials - successes))
+    return float((next(parts) - next(parts) - next(parts)).sum())
 
 
 def _notes(family: Family, design: Design, counted: bool) -> list[str]:
@@ -133,9 +149,15 @@ def _notes(family: Family, design: Design, counted: bool) -> list[str]:
         notes.append(f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does")
     elif family.numbers:
         notes.append("kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items()))
-    if family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any()):
+    sigma = family.numbers.get("sigma", math.inf) if family.free else math.inf
+    if sigma <= ROUNDING * float(design.y.abs().max()):
+        notes.append("every row is met to rounding: sigma, llf, standard errors and tests measure that rounding only")
+    if design.binomial:
+        notes.append("a binomial table: nobs counts its rows, llf has Σ log C(n, k), as a GLM's does")
+    elif family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any()):
         notes.append(
-            "llf is that of the single trials; a binomial table adds Σ log C(n, k), which has no coefficient in it"
+            "y × weights are not whole numbers: nobs is the sum of the weights and llf that of single trials, without"
+            " Σ log C(n, k)"
         )
     return notes
 
@@ -159,6 +181,22 @@ def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -
     return "unbiased: Pearson X²/(n−p)", float(pearson) / left
 
 
-def _deviance(family: Family, design: Design, llf: float) -> float | None:
-    least = design.weigh(slice(0, len(design.y)), family.likelihood.least(design.y)).sum()
-    return 2 * family.dispersion * (-float(least) - llf) if math.isfinite(float(least)) else None
+def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
+    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative."""
+    least, total = family.likelihood.least(design.y), 0.0
+    if not bool(torch.isfinite(least).all()):
+        return None
+    for rows, x in design.chunks():
+        eta, y = x @ beta, design.y[rows]
+        if isinstance(family.likelihood, Poisson):
+            above = _above(eta[:, 0], y)
+        else:
+            above = (curvature.nll(family.likelihood, eta, y) - least[rows]).clamp(min=0)
+        total += float(design.weigh(rows, above).sum())
+    return 2 * family.dispersion * total
+
+
+def _above(eta: Tensor, y: Tensor) -> Tensor:
+    """A Poisson row's nll over its least, y (e^u − 1 − u) with u = f − log y: of large counts both are rounding."""
+    u = eta - torch.log(torch.where(y > 0, y, 1.0))
+    return torch.where(y > 0, y * (torch.expm1(u) - u), torch.exp(eta))

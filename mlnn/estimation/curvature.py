@@ -50,6 +50,15 @@ INFORMATION: Mapping[type, Callable[[Any, Tensor], Tensor | float]] = {
 }
 
 
+# ρ′(r)/r of a robust density, the weight of a row with residual r in reweighted least squares. The parabola it bends lies
+# above the nll everywhere and touches it at r (Huber 1964; Lange et al. 1989), so a step on it never raises the nll.
+MAJORANT: Mapping[type, Callable[[Any, Tensor], Tensor]] = {
+    StudentT: lambda given, r: (given.df + 1) / (given.df * given.scale**2 + r**2),
+    HyperbolicSecant: lambda _given, r: torch.where(r == 0, 1.0, torch.tanh(r) / r),
+    HuberDensity: lambda given, r: given.delta / r.abs().clamp(min=given.delta),
+}
+
+
 def raw(likelihood: Any, eta: Tensor) -> Tensor:
     """What the likelihood takes as its output, from the free raw outputs (n, m): class 0 gets 0, one output is (n,)."""
     if isinstance(likelihood, Categorical):
@@ -68,12 +77,18 @@ def gradient(likelihood: Any, eta: Tensor, y: Tensor) -> Tensor:
     return torch.autograd.grad(nll(likelihood, at, y).sum(), at)[0]
 
 
-def rows(likelihood: Any, eta: Tensor, y: Tensor, kind: str) -> tuple[Tensor, Tensor, Tensor]:
-    """(nll (n,), gradient (n, m), curvature (n, m, m)) in nats, of free raw outputs (n, m) and targets (n,)."""
+def rows(likelihood: Any, eta: Tensor, y: Tensor, kind: str, damping: float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+    """(nll (n,), gradient (n, m), curvature (n, m, m)) in nats, of free raw outputs (n, m) and targets (n,).
+
+    `damping`: so many times a robust density's majorant is added to its observed curvature.
+    """
     if isinstance(likelihood, CANONICAL):
         return _canonical(likelihood, eta, y)
     if kind == "observed":
-        return _observed(likelihood, eta, y)
+        value, slope, bend = _observed(likelihood, eta, y)
+        if damping:
+            bend = bend + damping * MAJORANT[type(likelihood)](likelihood, y - eta[:, 0])[:, None, None]
+        return value, slope, bend
     return nll(likelihood, eta, y), gradient(likelihood, eta, y), expected(likelihood, eta)
 
 

@@ -18,13 +18,16 @@ from mlnn.targets import TargetSpace
 
 CHUNK = 2**18  # numbers in a chunk: small enough for the cache, large enough that a call's overhead does not count
 
+LARGEST = 1e150  # of a target: squares, added up, stay below 1e308
+
 
 @dataclass(frozen=True)
 class Design:
     """Rows `x` (n, d), a view of the caller's, targets `y` (n,), `weights` (n,) or None, and whether a constant is added.
 
     `shift` (d,) is taken off every chunk where there is a constant: the same model, with coefficients of the features as
-    they were, far better conditioned (Longley, columns of one length: 43,275 becomes 111).
+    they were, far better conditioned (Longley, columns of one length: 43,275 becomes 111). `binomial`: y holds shares of
+    successes in `weights` trials.
     """
 
     x: Tensor
@@ -33,6 +36,7 @@ class Design:
     intercept: bool
     shift: Tensor
     features: tuple[str, ...]
+    binomial: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -83,9 +87,12 @@ def design_of(data: Any, family: Family, intercept: bool, weights: Any, few: boo
     """Check `data`, a Dataset (its training rows) or a pair (x, y); the family comes back with its classes counted.
 
     x (n, …) of any number type is flattened to (n, d) and stays a view; y (n,). Raises DataError for NaN or infinity,
-    a target outside the likelihood's space, one class only, shapes that do not match, or fewer rows than parameters;
-    ConfigError for data of another kind. `few`: fewer rows than coefficients are no error.
+    a target outside the likelihood's space, one class only, shapes or pandas indexes that do not match, two columns of one
+    name, or fewer rows than parameters; ConfigError for data of another kind. Rows of weight 0 are left out before anything
+    else is asked of them. `few`: for a model, whose columns have no coefficients: their names and number do not matter.
     """
+    if not isinstance(intercept, bool | np.bool_):
+        raise ConfigError(f"intercept: must be True or False, found {intercept!r}")
     features: Sequence[Any]
     if isinstance(data, Dataset):
         x, y, features = data.x, data.y, data.features
@@ -97,14 +104,18 @@ def design_of(data: Any, family: Family, intercept: bool, weights: Any, few: boo
     if y.ndim != 1 or len(x) != len(y) or not len(y):
         raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},), n > 0")
     x = x.reshape(len(x), 1 if x.ndim == 1 else math.prod(x.shape[1:]))
+    if not isinstance(data, Dataset):
+        _aligned(data[0], data[1], weights)
     names = tuple(map(str, features)) if len(features) == x.shape[1] else tuple(f"x{j}" for j in range(x.shape[1]))
-    if not names and not intercept:
-        raise ConfigError("intercept: without a constant and without features there is nothing to estimate")
-    counts = _weights(weights, len(y))
-    family = family.over(_space(family, y, counts is not None))
+    if not few:
+        _check_names(names, bool(intercept))
+    counts, of = _weights(weights, len(y)), ""
+    if counts is not None and not bool(counts.all()):
+        x, y, counts, of = x[counts > 0], y[counts > 0], counts[counts > 0], " (rows with a weight above 0)"
+    family = family.over(_space(family, y, counts is not None, of))
     y = family.space.cast(y)
-    shift = _means(x, names)
-    design = Design(x, y, counts, intercept, shift, names)
+    shift = _means(x, names, of)
+    design = Design(x, y, counts, bool(intercept), shift, names, _binomial(family, y, counts))
     needed = design.width * family.outputs
     if len(y) < needed and not few:
         raise DataError(f"data: {len(y)} rows for {needed} coefficients; leave features out or bring more rows")
@@ -114,10 +125,12 @@ def design_of(data: Any, family: Family, intercept: bool, weights: Any, few: boo
 def view(values: Any, what: str) -> Tensor:
     """A CPU tensor over the caller's own numbers wherever torch can read them in place; DataError if not numbers."""
     if isinstance(values, Tensor):
+        if values.layout != torch.strided:
+            raise DataError(f"{what} is a sparse tensor ({values.layout}); give a dense one: {what}.to_dense()")
         tensor = values.detach().cpu()
     else:
         try:
-            array = np.asarray(values)
+            array = np.asarray(_numbers(values))
         except ValueError as error:
             raise DataError(f"{what} is not a rectangular array of numbers: {error}") from error
         if array.dtype.kind not in "biuf":
@@ -129,7 +142,47 @@ def view(values: Any, what: str) -> Tensor:
             tensor = torch.from_numpy(array)
     if tensor.is_complex() or tensor.ndim == 0:
         raise DataError(f"{what} must be rows of real numbers, found {tensor.dtype} of shape {tuple(tensor.shape)}")
-    return tensor
+    return tensor.double() if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64) else tensor
+
+
+def _numbers(values: Any) -> Any:
+    """A pandas table of numbers whose columns numpy would make objects of (bool beside float, Int64) as float64, NA as NaN."""
+    if not hasattr(values, "iloc"):
+        return values
+    kinds = {dtype.kind for dtype in (values.dtypes if values.ndim == 2 else [values.dtype])}
+    boxed = kinds <= set("biuf") and np.asarray(values).dtype == object
+    return values.to_numpy(dtype=np.float64, na_value=np.nan) if boxed else values
+
+
+def _aligned(x: Any, y: Any, weights: Any) -> None:
+    """Raise DataError for pandas rows that carry different labels: matched by position they may be another's."""
+    labelled = [(what, part) for what, part in (("x", x), ("y", y), ("weights", weights)) if hasattr(part, "iloc")]
+    for what, part in labelled[1:]:
+        if not labelled[0][1].index.equals(part.index):
+            raise DataError(
+                f"data: the indexes of {labelled[0][0]} and {what} differ; align them, or give {what}.to_numpy()"
+            )
+
+
+def _check_names(names: tuple[str, ...], intercept: bool) -> None:
+    if not names and not intercept:
+        raise ConfigError("intercept: without a constant and without features there is nothing to estimate")
+    twice = [name for k, name in enumerate(names) if name in names[:k]]
+    if twice:
+        raise DataError(f"x: two columns are named '{twice[0]}'; a name must tell which coefficient is meant")
+    if intercept and "const" in names:
+        raise DataError(
+            "x: a column is named 'const', as the constant that is added; leave it out or take intercept=False"
+        )
+
+
+def _binomial(family: Family, y: Tensor, counts: Tensor | None) -> bool:
+    """Whether the rows are a binomial table: a share strictly inside (0, 1), whole trials, whole successes up to rounding."""
+    if family.space.kind != "binary" or counts is None or not bool(((y > 0) & (y < 1)).any()):
+        return False
+    successes = y * counts
+    whole = (successes - successes.round()).abs() <= 1e-9 * counts
+    return bool((whole & (counts == counts.round())).all())
 
 
 def _weights(weights: Any, rows: int) -> Tensor | None:
@@ -147,29 +200,34 @@ def _weights(weights: Any, rows: int) -> Tensor | None:
     return counts
 
 
-def _space(family: Family, y: Tensor, weighted: bool) -> TargetSpace:
+def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
     """The space the targets are in, checked, with more than one value in it where the likelihood needs that."""
     space = family.space
     if space.kind == "classes":
-        TargetSpace("counts").check(y, "y")
+        TargetSpace("counts").check(y, "y" + of)
         space = TargetSpace("classes", max(2, int(y.max()) + 1))
         missing = [k for k, rows in enumerate(torch.bincount(y.long()).tolist()) if not rows]
         if missing or int(y.max()) == 0:
-            raise DataError(f"y: no row of class {missing[0] if missing else 1}; classes are 0 … K−1, each with rows")
+            raise DataError(
+                f"y{of}: no row of class {missing[0] if missing else 1}; classes are 0 … K−1, each with rows"
+            )
         return space
     # With weights a row may stand for several trials, and y for the share of successes: a binomial.
-    TargetSpace("unit" if space.kind == "binary" and weighted else space.kind).check(y, "y")
+    TargetSpace("unit" if space.kind == "binary" and weighted else space.kind).check(y, "y" + of)
+    row = int(y.abs().argmax()) if y.is_floating_point() else 0
+    if abs(float(y[row])) > LARGEST:
+        raise DataError(f"y{of}: row {row} is {float(y[row]):g}, too large to square and add up in float64; rescale y")
     if space.kind == "binary" and bool((y == y[0]).all()) and float(y[0]) in (0.0, 1.0):
-        raise DataError(f"y: all {len(y)} targets are {float(y[0]):g}; two classes are needed")
+        raise DataError(f"y{of}: all {len(y)} targets are {float(y[0]):g}; two classes are needed")
     if space.kind == "counts" and not bool(y.any()):
-        raise DataError("y: all counts are 0; the log of their mean is −∞, so there is no maximum")
+        raise DataError(f"y{of}: all counts are 0; the log of their mean is −∞, so there is no maximum")
     if isinstance(family.likelihood, Beta) and bool(((y == 0) | (y == 1)).any()):
         row = int(((y == 0) | (y == 1)).nonzero()[0, 0])
-        raise DataError(f"y: row {row} is {float(y[row]):g}; a beta density has no finite value at 0 or 1")
+        raise DataError(f"y{of}: row {row} is {float(y[row]):g}; a beta density has no finite value at 0 or 1")
     return space
 
 
-def _means(x: Tensor, names: tuple[str, ...]) -> Tensor:
+def _means(x: Tensor, names: tuple[str, ...], of: str) -> Tensor:
     """Mean of every column (d,); DataError for NaN or infinity, which no mean survives, naming the place."""
     total = torch.zeros(x.shape[1], dtype=torch.float64)
     size = max(256, 8 * CHUNK // max(x.shape[1], 1))
@@ -180,10 +238,10 @@ def _means(x: Tensor, names: tuple[str, ...]) -> Tensor:
             bad = (~torch.isfinite(part)).nonzero()
             if not len(bad):
                 raise DataError(
-                    f"x: column '{names[int((~torch.isfinite(total)).nonzero()[0])]}' overflows; rescale it"
+                    f"x{of}: column '{names[int((~torch.isfinite(total)).nonzero()[0])]}' overflows; rescale it"
                 )
             row, column = bad[0].tolist()
             raise DataError(
-                f"x: row {start + row}, column '{names[column]}' is {part[row, column].item()}; remove or fill it first"
+                f"x{of}: row {start + row}, column '{names[column]}' is {part[row, column].item()}; remove or fill it first"
             )
     return total / len(x)

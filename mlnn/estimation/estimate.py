@@ -1,6 +1,7 @@
 """`mlnn.estimate`: the classical maximum-likelihood estimate of a (generalised) linear model."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, overload
 
 import torch
@@ -12,12 +13,14 @@ from mlnn.estimation import answer, linear_programme
 from mlnn.estimation.ancillary import linear, maximise
 from mlnn.estimation.catalogue import KINKED, Family, family_of
 from mlnn.estimation.design import Design, design_of, view
-from mlnn.estimation.existence import CAN_SEPARATE, certain, refuse_one_class, separation_of, supremum
+from mlnn.estimation.existence import CAN_SEPARATE, certain, separation_of, supremum
 from mlnn.estimation.inference import COVARIANCES
+from mlnn.estimation.least_squares import RankError
 from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.newton import NotConvergedError
 from mlnn.estimation.nonlinear import fit_model
 from mlnn.estimation.result import Estimate
+from mlnn.estimation.separation import separation_beside_rank
 from mlnn.estimation.start import start
 from mlnn.seeding import derive
 
@@ -67,7 +70,8 @@ def estimate(
     likelihood: one of the catalogue, its numbers kept (`NegativeBinomial(theta=2)`), or its name ("bernoulli", "poisson",
     …): then sigma, shape, theta, precision or scale is estimated too and kept apart in `Estimate.ancillary`. data: a
     Dataset (training rows) or (x, y), arrays, tensors or pandas; x (n, …) is flattened, never copied. Classes: class 0 is
-    the baseline. weights (n,): how many rows a row stands for; with them a Bernoulli y may be a share, a binomial.
+    the baseline. weights (n,): how many rows a row stands for, 0: left out. With them a Bernoulli y may be a share: where
+    shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has Σ log C(n, k)).
     dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
     X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
 
@@ -79,10 +83,10 @@ def estimate(
     Estimate says so.
     """
     if dispersion not in DISPERSIONS:
-        raise ConfigError("dispersion: " + unknown("dispersion", dispersion, DISPERSIONS))
+        raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
     if cov not in COVARIANCES:
-        raise ConfigError("cov: " + unknown("covariance", cov, COVARIANCES))
-    if isinstance(max_iter, bool) or not isinstance(max_iter, int) or max_iter < 1:
+        raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
+    if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
         raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
     if model is not None:
         return _of_model(likelihood, data, model, weights, starts, seed)
@@ -105,15 +109,17 @@ def _of_model(likelihood: Any, data: Any, model: Any, weights: Any, starts: int,
         module = model()
     if not isinstance(module, nn.Module):
         raise ConfigError(f"model: the factory made a {type(module).__name__}, not an nn.Module")
-    x = data.x if isinstance(data, Dataset) else view(data[0], "x")
+    given = data.x if isinstance(data, Dataset) else view(data[0], "x")
+    x = design.x.reshape(-1, *given.shape[1:])  # as it came, less the rows of weight 0
     return fit_model(family.likelihood, module.double(), x.double(), design.y, design.weights, starts, seed)
 
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
-    refuse_one_class(family, design)
     failure: NotConvergedError | None = None
     try:
         fitted, fit = maximise(family, design, start(family, design), max_iter)
+    except RankError as error:
+        raise DataError(f"{error}{_beside_rank(family, design)}") from None
     except NotConvergedError as error:
         if family.space.kind not in CAN_SEPARATE:
             raise
@@ -121,12 +127,19 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
     if failure or not certain(fitted, design, fit):
         found = separation_of(family, design)
         if found.kind != "none":
-            reached = failure.reached if failure else -fit.point.value
-            limit, beta, llf = supremum(family, design, found, reached, max_iter)
+            limit, beta, llf = supremum(family, design, found)
             return answer.of_separation(limit, design, beta, llf, _null(family, design), cov, found)
         if failure:
             raise failure
     return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+
+
+def _beside_rank(family: Family, design: Design) -> str:
+    """What else there is to say where columns depend on each other: whether the rows are separated as well."""
+    shares = family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any())
+    if family.space.kind not in CAN_SEPARATE or shares:
+        return ""
+    return separation_beside_rank(design.x, design.y, family.space, design.intercept) or ""
 
 
 def _null(family: Family, design: Design) -> float:

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.errors import DataError
 from mlnn.estimation import curvature
 from mlnn.estimation.ancillary import maximise
 from mlnn.estimation.catalogue import Family
+from mlnn.estimation.class_limit import class_limit
 from mlnn.estimation.design import Design
 from mlnn.estimation.newton import Fit
 from mlnn.estimation.separation import Separation, find_separation, overlap_is_certain
@@ -17,6 +17,7 @@ from mlnn.estimation.start import start
 from mlnn.targets import TargetSpace
 
 CAN_SEPARATE = ("binary", "classes", "counts")
+BUDGET = 300  # iterations towards a supremum, whatever the caller allowed for the maximum
 
 
 def certain(family: Family, design: Design, fit: Fit) -> bool:
@@ -33,18 +34,16 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
     push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
     if push == math.inf:  # every row pins its own linear predictor
         return True
-    least = 1.0 if design.weights is None else float(design.weights[design.weights > 0].min())
+    least = 1.0 if design.weights is None else float(design.weights.min())
     return overlap_is_certain(fit.push * math.sqrt(bend), push * min(1.0, math.sqrt(least)))
 
 
 def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]:
-    """(q, h) of `certain`, over the rows that count and can run away; (inf, 0) if there are none."""
+    """(q, h) of `certain`, over the rows that can run away; (inf, 0) if there are none."""
     push, bend = math.inf, 0.0
     for rows, x in design.chunks():
         eta, y = x @ fit.point.beta, design.y[rows]
         free = _can_run(family, y)
-        if design.weights is not None:
-            free &= design.weights[rows] > 0
         if not bool(free.any()):
             continue
         if family.space.classes:
@@ -58,27 +57,19 @@ def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]
 
 
 def separation_of(family: Family, design: Design) -> Separation:
-    """What the linear programme says of the rows that count."""
+    """What the linear programme says of the rows."""
     kind = family.space.kind
     shares = kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any())
     space = TargetSpace("unit") if shares else family.space  # a share strictly inside (0, 1) pins its row
-    if design.weights is None:
-        return find_separation(design.x, design.y, space, design.intercept)
-    counted = design.weights > 0
-    found = find_separation(design.x[counted], design.y[counted], space, design.intercept)
-    overlap = torch.zeros(len(design.y), dtype=torch.bool)
-    overlap[counted] = found.overlap
-    return Separation(found.kind, found.direction, found.infinite, overlap)
+    y = design.y.clamp(max=1) if kind == "counts" else design.y  # a count is 0 or it pins its row, whatever its size
+    return find_separation(design.x, y, space, design.intercept)
 
 
-def supremum(
-    family: Family, design: Design, found: Separation, reached: float, max_iter: int
-) -> tuple[Family, Tensor, float]:
+def supremum(family: Family, design: Design, found: Separation) -> tuple[Family, Tensor, float]:
     """(family, coefficients (p, m), log-likelihood) that separated rows tend to: ±∞, a number, or NaN if undetermined.
 
     The rows that keep a finite linear predictor fix the coefficients whose unit vector lies in their row space; the rest
-    of the likelihood tends to 1. With classes a row may keep some of its margins only: no coefficient against class 0 is
-    then called finite, and the log-likelihood is the one `reached`, whose distance from the supremum halves at every step.
+    of the likelihood tends to 1. With classes a row may keep some of its margins only: see `class_limit`.
     """
     assert found.infinite is not None
     runs = found.infinite[:, 1:] if family.space.classes else found.infinite[:, None]
@@ -86,7 +77,7 @@ def supremum(
     if found.kind == "complete":
         return family, beta, 0.0
     if family.space.classes:
-        return family, beta, reached
+        return family, *class_limit(design.x, design.y, design.intercept, found, design.weights)
     keep = found.overlap
     x = design.x[keep].double()
     x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], dim=1) if design.intercept else x
@@ -96,19 +87,11 @@ def supremum(
     weights = None if design.weights is None else design.weights[keep]
     names = tuple(f"direction {k}" for k in range(len(basis)))
     part = Design(x / length @ basis.T, design.y[keep], weights, False, torch.zeros(len(basis)), names)
-    family, fit = maximise(family, part, start(family, part), max_iter)
+    family, fit = maximise(family, part, start(family, part), BUDGET)
     inside = (basis.T @ basis - torch.eye(len(length), dtype=torch.float64)).norm(dim=1) < 1e-9
     known = inside & (runs[:, 0] == 0)
     beta[known] = (basis.T @ fit.beta)[known] / length[known, None]
     return family, beta, -fit.point.value
-
-
-def refuse_one_class(family: Family, design: Design) -> None:
-    """Raise DataError where even the constant alone has no finite maximum because only one value counts."""
-    if design.weights is not None and family.space.kind in ("binary", "classes"):
-        values = design.y[design.weights > 0].unique()
-        if len(values) < (family.space.classes or 2) and not bool(((values > 0) & (values < 1)).any()):
-            raise DataError(f"y: the rows with a weight above 0 hold {values.tolist()} only; every class is needed")
 
 
 def _can_run(family: Family, y: Tensor) -> Tensor:

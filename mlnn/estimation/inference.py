@@ -31,12 +31,12 @@ class Information:
         """(p m, p m), output after output, the constant last in each.
 
         expected: inverse Fisher information, as in GLM tables. observed: inverse of minus the second derivative. robust:
-        observed⁻¹ Σ s sᵀ observed⁻¹ with s a row's score, no small-sample factor ("HC0": Huber 1967, White 1982). A free
-        θ or precision is bordered in, so its uncertainty counts. Raises ConfigError for another kind, NotConvergedError
-        where the information is not positive definite.
+        observed⁻¹ Σ s sᵀ observed⁻¹ with s a row's score, of shares that of each trial, no small-sample factor ("HC0":
+        Huber 1967, White 1982). A free θ or precision is bordered in, so its uncertainty counts. Raises ConfigError for
+        another kind, NotConvergedError where the information is not positive definite.
         """
         if kind not in COVARIANCES:
-            raise ConfigError("cov: " + unknown("covariance", kind, COVARIANCES))
+            raise ConfigError("cov: " + unknown("covariance", str(kind), COVARIANCES))
         inverse = self._inverse("expected" if kind == "expected" else "observed")
         if kind == "robust":
             inverse = inverse @ self._scores() @ inverse
@@ -52,7 +52,7 @@ class Information:
 
     def _inverse(self, kind: str) -> Tensor:
         """Inverse of the information of the coefficients, and of log θ where that is bordered in."""
-        exact = kind == self.point.kind or isinstance(self.family.likelihood, CANONICAL)
+        exact = (kind == self.point.kind and not self.point.damping) or isinstance(self.family.likelihood, CANONICAL)
         point = self.point if exact else evaluate(self.family, self.design, self.beta, kind)
         root = cholesky_root(point.hessian)
         if root is None:
@@ -79,13 +79,20 @@ class Information:
         size = self.beta.numel() + self.bordered
         total = torch.zeros(size, size, dtype=torch.float64)
         for rows, x in design.chunks():
-            eta, y = x @ self.beta, design.y[rows]
-            slope = curvature.gradient(family.likelihood, eta, y)
-            score = (slope[:, :, None] * x[:, None, :]).reshape(len(x), -1)
-            if self.bordered:
-                score = torch.cat([score, row_scores(family, eta, y)[:, None]], dim=1)
-            total += score.T @ design.weigh(rows, score)
+            eta = x @ self.beta
+            for y, share in _trials(family, design.y[rows]):
+                slope = curvature.gradient(family.likelihood, eta, y)
+                score = (slope[:, :, None] * x[:, None, :]).reshape(len(x), -1)
+                if self.bordered:
+                    score = torch.cat([score, row_scores(family, eta, y)[:, None]], dim=1)
+                total += score.T @ (design.weigh(rows, score) * share[:, None])
         return total
+
+
+def _trials(family: Family, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """(targets, share of the row's weight): of a row that stands for several trials, its successes and its failures."""
+    one = torch.ones(len(y), dtype=torch.float64)
+    return [(one, y), (0 * one, 1 - y)] if family.space.kind == "binary" else [(y, one)]
 
 
 def unshifted(design: Design, beta: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ EPS = torch.finfo(torch.float64).eps
 
 def cholesky_root(hessian: Tensor) -> Tensor | None:
     """Upper R with RᵀR = `hessian` (k, k); None where it is not positive definite, or too ill-conditioned for this way."""
+    if not len(hessian):
+        return hessian
     diagonal = hessian.diagonal()
     if not bool(((diagonal > 0) & torch.isfinite(diagonal)).all()):
         return None
@@ -34,12 +36,12 @@ def cholesky_root(hessian: Tensor) -> Tensor | None:
     return torch.linalg.cholesky(unit, upper=True) * scale
 
 
-def qr_root(family: Family, design: Design, beta: Tensor, kind: str) -> Tensor | None:
+def qr_root(family: Family, design: Design, beta: Tensor, kind: str, damping: float = 0.0) -> Tensor | None:
     """The same from the rows at coefficients `beta` (p, m); None where some row's observed curvature is negative."""
     may_be_negative = kind == "observed" and not isinstance(family.likelihood, CANONICAL)
 
     def weighted(rows: slice, x: Tensor) -> Tensor | None:
-        bend = design.weigh(rows, curvature.rows(family.likelihood, x @ beta, design.y[rows], kind)[2])
+        bend = design.weigh(rows, curvature.rows(family.likelihood, x @ beta, design.y[rows], kind, damping)[2])
         if beta.shape[1] == 1:
             negative = may_be_negative and bool((bend < 0).any())
             return None if negative else x * bend[:, :, 0].clamp(min=0).sqrt()
@@ -52,8 +54,29 @@ def qr_root(family: Family, design: Design, beta: Tensor, kind: str) -> Tensor |
     return _stacked_qr(design, weighted, beta.numel())
 
 
+def residual_step(design: Design, beta: Tensor) -> tuple[float, Tensor]:
+    """(length of the part of the residuals that the columns span, least-squares step (p, 1)) at coefficients (p, 1).
+
+    By QR of the rows with their residual as one more column: normal equations never enter, so the error is that of one
+    condition number and not of its square.
+    """
+
+    def beside(rows: slice, x: Tensor) -> Tensor:
+        both = torch.cat([x, design.y[rows, None] - x @ beta], dim=1)
+        return both if design.weights is None else both * design.weights[rows, None].sqrt()
+
+    root = _stacked_qr(design, beside, design.width + 1)
+    assert root is not None
+    spanned = root[:-1, -1:]
+    return float(spanned.norm()), torch.linalg.solve_triangular(root[:-1, :-1], spanned, upper=True)
+
+
+class RankError(DataError):
+    """Columns that have no coefficient of their own: they depend on others, or hold nothing."""
+
+
 def check_rank(design: Design) -> None:
-    """Raise DataError, naming them, if columns are linear combinations of those before them (the constant first).
+    """Raise RankError, naming them, if columns are linear combinations of those before them (the constant first).
 
     A column counts as dependent if what the others leave of it is below 8·eps·n of its own length, as it came.
     """
@@ -64,7 +87,7 @@ def check_rank(design: Design) -> None:
     size[: len(shift)] = torch.hypot(size[: len(shift)], shift * len(design.y) ** 0.5)  # a length before the shift
     if bool((size < 1e-150).any()):
         empty = ", ".join(name for name, length in zip(design.names, size.tolist(), strict=True) if length < 1e-150)
-        raise DataError(f"x: {empty}: nothing but 0, or numbers too small to square; leave out, or rescale")
+        raise RankError(f"x: {empty}: nothing but 0, or numbers too small to square; leave out, or rescale")
     least = 8 * EPS * max(len(design.y), design.width)
     basis: list[Tensor] = []
     dependent = []
@@ -79,7 +102,7 @@ def check_rank(design: Design) -> None:
         else:
             basis.append(rest / rest.norm())
     if dependent:
-        raise DataError(
+        raise RankError(
             f"x: {len(dependent)} of {design.width} columns depend on the others and have no coefficient of their own:"
             f" {', '.join(dependent)}; leave them out"
         )

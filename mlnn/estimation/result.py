@@ -1,7 +1,8 @@
 """What was estimated, in the vocabulary of statsmodels."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 
 import numpy as np
 from scipy import stats
@@ -29,7 +30,8 @@ class Estimate:
     determined. bse: the same shape, None if separated, NaN where no formula holds (`notes` says why). llf: nats, nothing
     dropped, at the maximum-likelihood value of every number in `ancillary`; of separated rows the supremum. llnull: the
     maximum with a constant alone; llr_pvalue: None where that model is not nested (no constant).
-    deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. dispersion: φ in the
+    deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
+    and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
     point evaluated, before the last step. aic, bic count `parameters`, as `notes` says.
     """
@@ -72,14 +74,14 @@ class Estimate:
         return float(stats.chi2.sf(self.llr, self.df_model))
 
     @property
-    def aic(self) -> float:
-        """2 parameters − 2 llf."""
-        return 2 * self.parameters - 2 * self.llf
+    def aic(self) -> float | None:
+        """2 parameters − 2 llf; None of separated rows."""
+        return None if self.separation != "none" else 2 * self.parameters - 2 * self.llf
 
     @property
-    def bic(self) -> float:
-        """log(nobs) parameters − 2 llf."""
-        return float(np.log(self.nobs)) * self.parameters - 2 * self.llf
+    def bic(self) -> float | None:
+        """log(nobs) parameters − 2 llf; None of separated rows."""
+        return None if self.separation != "none" else float(np.log(self.nobs)) * self.parameters - 2 * self.llf
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -88,8 +90,8 @@ class Estimate:
 
     @property
     def use_t(self) -> bool:
-        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion."""
-        return self.dispersion_kind.startswith("unbiased: RSS")
+        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it."""
+        return self.cov != "robust" and self.dispersion_kind.startswith("unbiased: RSS")
 
     @property
     def tvalues(self) -> np.ndarray:
@@ -113,7 +115,7 @@ class Estimate:
 
     def conf_int(self, level: float = 0.95) -> np.ndarray:
         """Wald intervals, the shape of params and 2: lower, upper."""
-        if not 0 < level < 1:
+        if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
             raise ConfigError(f"level: must lie strictly between 0 and 1, found {level!r}")
         tail = (1 + level) / 2
         half = self._bse() * (stats.t.ppf(tail, self.df_resid) if self.use_t else stats.norm.ppf(tail))
@@ -121,16 +123,8 @@ class Estimate:
 
     def wald_test(self, names: str | Sequence[str], value: float | Sequence[float] = 0.0) -> Wald:
         """Test that the named coefficients, a name of `names` (all its outputs) or of `labels`, have these values."""
-        wanted = [names] if isinstance(names, str) else list(names)
-        rows: list[int] = []
-        for name in wanted:
-            found = [k for k, label in enumerate(self.labels) if name in (label, self.names[k % len(self.names)])]
-            if not found:
-                raise ConfigError("wald_test: " + unknown("coefficient", name, (*self.names, *self.labels)))
-            rows += [row for row in found if row not in rows]
-        if not rows:
-            raise ConfigError("wald_test: name at least one coefficient")
-        away = self.params.T.reshape(-1)[rows] - np.broadcast_to(np.asarray(value, dtype=float), (len(rows),))
+        rows = self._rows(names)
+        away = self.params.T.reshape(-1)[rows] - _values(value, len(rows))
         statistic = float(away @ np.linalg.solve(self.cov_params()[np.ix_(rows, rows)], away))
         if self.use_t:
             ratio = statistic / len(rows)
@@ -151,7 +145,33 @@ class Estimate:
         """A table as a statistics package prints it; of separated rows a statement instead."""
         return table(self) if self.separation == "none" else statement(self)
 
+    def _rows(self, names: str | Sequence[str]) -> list[int]:
+        """Where the named coefficients stand in `labels`."""
+        wanted = [names] if isinstance(names, str) else list(names) if isinstance(names, Iterable) else [names]
+        rows: list[int] = []
+        for name in wanted:
+            found = [k for k, label in enumerate(self.labels) if name in (label, self.names[k % len(self.names)])]
+            if not found:
+                raise ConfigError("wald_test: " + unknown("coefficient", str(name), {*self.names, *self.labels}))
+            rows += [row for row in found if row not in rows]
+        if not rows:
+            raise ConfigError("wald_test: name at least one coefficient")
+        return rows
+
     def _bse(self) -> np.ndarray:
         if self.bse is None:
             raise ConfigError(f"there are no standard errors: {'; '.join(self.notes)}")
         return self.bse
+
+
+def _values(value: float | Sequence[float], count: int) -> np.ndarray:
+    """The hypothesised values (count,) of a Wald test."""
+    try:
+        values = np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"wald_test: value must be numbers, found {value!r}") from error
+    if values.shape not in ((), (1,), (count,)) or not np.isfinite(values).all():
+        raise ConfigError(
+            f"wald_test: value must be one finite number or {count}, one per coefficient; found {value!r}"
+        )
+    return np.broadcast_to(values, (count,))

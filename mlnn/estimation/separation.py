@@ -16,13 +16,12 @@ from scipy.special import expit
 from torch import Tensor
 
 from mlnn.errors import DataError
+from mlnn.estimation.cone import Array, Cone, cone_of, moved, null_space
 from mlnn.targets import TargetSpace
 
-Array = np.ndarray
-EPS = float(np.finfo(np.float64).eps)
-ROUNDING = 64 * EPS  # a margin is zero up to this times Σ_j |x_j δ_j|
-RANK = 1e-12  # a singular value below this share of the largest is rounding
 LP = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
+TOUCH = 1e-9  # a margin of unit length that is zero to the linear programme
+WORKING = 4000  # rows that a linear programme begins with; rows that object to its answer are added
 SIGN_WORK = 3e7  # entries, summed over the programmes for signs, beyond which signs are left open
 
 
@@ -32,45 +31,17 @@ class Separation:
 
     direction: (d,), or (d, K) with zeros for class 0; the constant last; largest entry ±1; None if none. infinite: the same
     shape, the sign with which a coefficient of the MLE runs away, 0 where it is finite or its sign is not determined.
-    overlap: (n,) bool, rows that keep a finite linear predictor (for classes(K): some finite margin).
+    determined: the same shape, bool, coefficients (of classes: against class 0) that no separating direction moves, so that
+    the rows that are left fix a finite value. overlap: (n,) bool, rows that keep a finite linear predictor (for classes(K):
+    some finite margin). behind: (n, K) bool, K = 2 but for classes, the classes that a row leaves behind for ever.
     """
 
     kind: str
     direction: Tensor | None
     infinite: Tensor | None
+    determined: Tensor | None
     overlap: Tensor
-
-
-@dataclass(frozen=True)
-class _Cone:
-    """{γ: margins γ ≥ 0}, where δ = back γ for every class but 0."""
-
-    z: Array  # (n, d), with the constant
-    pinned: Array  # (n,) bool
-    pairs: Array  # (3, m): the row of each margin, its class, the other class
-    margins: sp.csr_matrix  # (m, r (K−1)), rows of length 1, or 0 where x is 0
-    back: Array  # (d, r)
-    known: Array  # (d,) bool: coefficients that the columns of x tell apart
-    classes: int
-
-    def coefficients(self, gamma: Array) -> Array:
-        """δ (d, K), zeros for class 0."""
-        return np.c_[np.zeros(len(self.back)), self.back @ gamma.reshape(self.classes - 1, -1).T]
-
-    def check(self, gamma: Array) -> tuple[Array, bool]:
-        """On the data themselves: which margins gain (m,), and that no margin moves back and no pinned row moves.
-
-        A gain exceeds the rounding of its own sum; standing still includes slipping by the rounding of δ, in columns' units.
-        """
-        delta, size = self.coefficients(gamma), np.abs(self.z)
-        score, sums = self.z @ delta, ROUNDING * (size @ np.abs(delta))
-        row, own, other = self.pairs
-        margin, rounding = score[row, own] - score[row, other], sums[row, own] + sums[row, other]
-        unit = np.maximum(size.max(0), np.finfo(np.float64).tiny)
-        slip = ROUNDING * (size / unit).sum(1) * (unit[:, None] * np.abs(delta)).max()
-        still = np.abs(score[self.pinned]).max(1, initial=0) <= slip[self.pinned]
-        gains = (margin > rounding) & (self.margins @ gamma > 0)
-        return gains, bool((margin >= -slip[row]).all() and still.all())
+    behind: Tensor
 
 
 def overlap_is_certain(scaled_gradient: float, least_wrong_probability: float) -> bool:
@@ -102,90 +73,92 @@ def find_separation(x: Tensor, y: Tensor, space: TargetSpace, intercept: bool) -
         raise DataError("separation: x holds NaN or infinity; remove or fill such values first")
     table = np.c_[x.detach().to(torch.float64).numpy(), y.detach().to(torch.float64).numpy()]
     rows, inverse = np.unique(table, axis=0, return_inverse=True)
-    cone = _cone(rows[:, :-1], rows[:, -1], space, intercept)
+    inverse = inverse.reshape(-1)
+    cone = cone_of(rows[:, :-1], rows[:, -1], space, intercept)
     gamma, gains = _direction(cone)
+    behind = np.zeros((len(rows), cone.classes), dtype=bool)
     if gamma is None:
-        return Separation("none", None, None, torch.ones(len(x), dtype=torch.bool))
+        everywhere = torch.ones(len(x), dtype=torch.bool)
+        return Separation("none", None, None, None, everywhere, torch.from_numpy(behind[inverse]))
+    row, _own, other = cone.pairs
+    behind[row[gains], other[gains]] = True
     overlap = cone.pinned.copy()
-    overlap[cone.pairs[0, ~gains]] = True
-    delta, infinite = _signs(cone, gamma, gains)
-    kind, parts = "quasi" if overlap.any() else "complete", (delta / np.abs(delta).max(), infinite)
-    direction, signs = (torch.from_numpy(part if space.classes else part[:, 1].copy()) for part in parts)
-    return Separation(kind, direction, signs, torch.from_numpy(overlap[inverse.reshape(-1)]))
+    overlap[row[~gains]] = True
+    kind, (delta, infinite, determined) = "quasi" if overlap.any() else "complete", _signs(cone, gamma, gains)
+    parts = (delta / np.abs(delta).max(), infinite, determined)
+    told = (torch.from_numpy(part if space.classes else part[:, 1].copy()) for part in parts)
+    rest = (torch.from_numpy(part[inverse]) for part in (overlap, behind))
+    return Separation(kind, *told, *rest)
 
 
-def _cone(x: Array, y: Array, space: TargetSpace, intercept: bool) -> _Cone:
-    inside = {"binary": False, "classes": False, "counts": y > 0, "unit": (y > 0) & (y < 1)}
-    pinned = np.zeros(len(y), dtype=bool) | inside.get(space.kind, True)
-    q, back, known = _coordinates(x, intercept)
-    free = _null_space(q[pinned])
-    q, back = q @ free, _moved(back, free)
-    length = np.linalg.norm(q, axis=1, keepdims=True)
-    q = q / np.where(length > RANK, length, np.inf)
-    classes = space.classes or 2
-    row, other = (part.ravel() for part in np.indices((len(y), classes)))
-    own = y[row].astype(int)
-    pairs = np.stack([row, own, other])[:, (other != own) & ~pinned[row]]
-    z = np.c_[x, np.ones((len(x), int(intercept)))]
-    return _Cone(z, pinned, pairs, _margins(q, pairs, classes), back, known, classes)
+def separation_beside_rank(x: Tensor, y: Tensor, space: TargetSpace, intercept: bool) -> str | None:
+    """What to add where columns are refused as dependent: that without them the rows are still separated; None if not.
+
+    A direction along which no raw output changes is no separation, so dependent columns need not be taken out first.
+    """
+    try:
+        kind = find_separation(x, y, space, intercept).kind
+    except DataError:  # too near to tell: nothing is said
+        return None
+    how = {"complete": "completely", "quasi": "quasi-completely"}.get(kind)
+    return f"; without them the rows are {how} separated, and there is no finite maximum either" if how else None
 
 
-def _coordinates(x: Array, intercept: bool) -> tuple[Array, Array, Array]:
-    """Orthonormal q = [x, 1] back, where no scale is bad and no direction null, and which coefficients the columns determine."""
-    mean = x.mean(0) if intercept else np.zeros(x.shape[1])
-    z = x - mean
-    z[:, np.linalg.norm(z, axis=0) <= 8 * EPS * np.linalg.norm(x, axis=0)] = 0  # a constant less its mean is rounding
-    z = np.c_[z, np.ones(len(x))] if intercept else z
-    unit = 1 / np.where(z.any(axis=0), np.linalg.norm(z, axis=0), 1)
-    u, s, vt = np.linalg.svd(z * unit, full_matrices=False)
-    lost = 8 * EPS * (np.linalg.norm(x, axis=0) * unit[: x.shape[1]]).max(initial=0)  # digits that centring cost
-    rank = int((s > max(RANK, lost) * s.max(initial=0)).sum())
-    back, null, size = vt[:rank].T / s[:rank] * unit[:, None], _null_space(vt[:rank]) * unit[:, None], unit
-    if intercept:
-        back[-1] -= mean @ back[:-1]
-        null[-1] -= mean @ null[:-1]
-        size = np.r_[unit[:-1], unit[-1] + np.abs(mean) @ unit[:-1]]
-    return u[:, :rank], back, np.linalg.norm(null, axis=1) <= 1e-9 * size
-
-
-def _margins(q: Array, pairs: Array, classes: int) -> sp.csr_matrix:
-    """Each margin as a row of length 1: q in the block of its own class, −q in that of the other, none for class 0."""
-    (row, own, other), m, r = pairs, pairs.shape[1], q.shape[1]
-    sides = np.c_[own, other].ravel() - 1
-    at = np.flatnonzero(sides >= 0)
-    margin, block = at // 2, sides[at, None]
-    starts = np.r_[0, np.cumsum(np.bincount(margin, minlength=m))]
-    sign = np.where(at % 2, -1, 1) / np.sqrt(np.diff(starts))[margin]
-    data, columns = sign[:, None] * q[row[margin]], block * r + np.arange(r)
-    return sp.csr_matrix((data.ravel(), columns.ravel(), starts * r), shape=(m, r * (classes - 1)))
-
-
-def _direction(cone: _Cone) -> tuple[Array | None, Array]:
+def _direction(cone: Cone) -> tuple[Array | None, Array]:
     """A γ along which as many margins gain as can (None: no margin can), and which do (m,)."""
-    (m, size), nothing = cone.margins.shape, np.zeros(cone.margins.shape[0], dtype=bool)
-    gamma, none = _smooth(cone.margins) if m and size else (nothing, True)
+    margins, nothing = cone.margins, np.zeros(cone.margins.shape[0], dtype=bool)
+    gamma, none = _smooth(margins) if all(margins.shape) else (nothing, True)
     if none:
         return None, nothing
     gains, holds = cone.check(gamma)
     if holds and gains.all():
         return gamma, gains
-    slack, bounds = sp.hstack([-cone.margins, sp.identity(m)]).tocsc(), [(None, None)] * size + [(0, 1)] * m
-    method = "highs-ipm" if m > 5000 else "highs-ds"  # 40,000 margins: 4 s by inner points, 12 s by the simplex
-    cost = np.r_[np.zeros(size), -np.ones(m)]
-    found = linprog(cost, slack, np.zeros(m), bounds=bounds, method=method, options=LP)
-    runs = found.x[size:] > 0.5 if found.status == 0 else ~nothing
-    if not runs.any():
+    working = _first(margins @ gamma)
+    while True:
+        gamma, runs, free = _widest(margins[working])
+        values, near = margins @ gamma, TOUCH * np.linalg.norm(gamma)
+        # Rows left out object if they go back, or stand still though they are no combination of rows that must.
+        undecided = (values <= near) & ~working
+        objection = np.where(undecided & (values < -near), -values / max(near, TOUCH), 0)
+        if not objection.any() and free.shape[1]:
+            size = np.linalg.norm(margins @ free, axis=1)
+            objection = np.where(undecided & (size > TOUCH), size, 0)
+        if not objection.any():
+            break
+        working[np.argsort(-objection)[: min(WORKING // 2, np.count_nonzero(objection))]] = True
+    every = values > near
+    every[working] = runs
+    if not every.any():
         return None, nothing
-    if found.status == 0:
-        # Zero margins were held to 1e-9 only: the direction is laid into the null space of those that must not move.
-        free = _null_space(cone.margins[~runs].toarray())
-        gamma = free @ (free.T @ found.x[:size])
     gains, holds = cone.check(gamma)
-    if not holds or (runs & ~gains).any():
+    if not holds or (every & ~gains).any():
         raise DataError(
             "separation: rows of different targets touch to about 1e-10, too near to tell; round or drop them"
         )
-    return gamma, runs
+    return gamma, every
+
+
+def _first(values: Array) -> Array:
+    """A mask of rows to begin with: half of them the nearest to going back, half spread over all."""
+    working = np.zeros(len(values), dtype=bool)
+    working[np.argsort(values)[: WORKING // 2]] = True
+    working[:: max(1, 2 * len(values) // WORKING)] = True
+    return working if len(values) > WORKING else ~np.zeros_like(working)
+
+
+def _widest(margins: sp.csr_matrix) -> tuple[Array, Array, Array]:
+    """(γ, which of these margins gain along it, the null space of the others), by the programme of `find_separation`."""
+    m, size = margins.shape
+    slack, bounds = sp.hstack([-margins, sp.identity(m)]).tocsc(), [(None, None)] * size + [(0, 1)] * m
+    method = "highs-ipm" if m > 5000 else "highs-ds"  # 40,000 margins: 4 s by inner points, 12 s by the simplex
+    cost = np.r_[np.zeros(size), -np.ones(m)]
+    found = linprog(cost, slack, np.zeros(m), bounds=bounds, method=method, options=LP)
+    if found.status != 0:
+        raise DataError(f"separation: the linear programme failed ({found.message}); rescale or round the features")
+    runs = found.x[size:] > 0.5
+    # Zero margins were held to 1e-9 only: the direction is laid into the null space of those that must not move.
+    free = null_space(margins[~runs].toarray())
+    return free @ (free.T @ found.x[:size]) if runs.any() else np.zeros(size), runs, free
 
 
 def _smooth(margins: sp.csr_matrix) -> tuple[Array, bool]:
@@ -207,34 +180,21 @@ def _smooth(margins: sp.csr_matrix) -> tuple[Array, bool]:
     return gamma, overlap_is_certain(scaled, float(wrong.min()))
 
 
-def _null_space(rows: Array) -> Array:
-    """Orthonormal columns v with rows·v = 0; all directions if there is no row."""
-    if len(rows) > rows.shape[1]:
-        rows = np.asarray(np.linalg.qr(rows, mode="r"))  # the same null space, fewer rows
-    _, s, vt = np.linalg.svd(rows)
-    return vt[int((s > RANK * s.max(initial=0)).sum()) :].T
-
-
-def _moved(back: Array, free: Array) -> Array:
-    """back @ free, with rows that are nothing but rounding at exactly 0."""
-    moved = back @ free
-    moved[np.linalg.norm(moved, axis=1) <= 1e-9 * np.linalg.norm(back, axis=1)] = 0
-    return moved
-
-
-def _signs(cone: _Cone, gamma: Array, gains: Array) -> tuple[Array, Array]:
-    """δ (d, K) with finite coefficients at exactly 0, and the sign with which each of the others runs away, if one does."""
-    free = _null_space(cone.margins[~gains].toarray())
+def _signs(cone: Cone, gamma: Array, gains: Array) -> tuple[Array, Array, Array]:
+    """δ (d, K) with finite coefficients at exactly 0, the sign with which each other one runs away, if one does, and which
+    are determined: the cone is as wide as the null space of the margins that stand still, so what moves in one moves in both.
+    """
+    free = null_space(cone.margins[~gains].toarray())
     gaining = np.asarray(cone.margins[gains] @ free)
     delta, infinite = cone.coefficients(gamma), np.zeros((len(cone.back), cone.classes))
     heading = free.T @ gamma / np.linalg.norm(gamma)
-    moves = np.stack([_moved(cone.back, block) for block in np.split(free, cone.classes - 1)], axis=1)
+    moves = np.stack([moved(cone.back, block) for block in np.split(free, cone.classes - 1)], axis=1)
     moving = moves.any(axis=2)
     delta[:, 1:][~moving] = 0
     open_signs = np.argwhere(moving & cone.known[:, None])
     for j, k in open_signs if gaining.size * len(open_signs) <= SIGN_WORK else ():
         infinite[j, k + 1] = _sign(gaining, moves[j, k] / np.linalg.norm(moves[j, k]), heading)
-    return delta, infinite
+    return delta, infinite, np.c_[cone.known, ~moving & cone.known[:, None]]
 
 
 def _sign(gaining: Array, row: Array, heading: Array) -> int:
@@ -244,6 +204,16 @@ def _sign(gaining: Array, row: Array, heading: Array) -> int:
         if sign * float(row @ heading) > 1e-9:
             return True
         equal = {"A_eq": sign * row[None], "b_eq": [1.0], "bounds": (None, None)}
-        return bool(linprog(np.zeros(len(row)), -gaining, np.zeros(len(gaining)), **equal, options=LP).status != 2)
+        working = _first(gaining @ heading)
+        while True:
+            part = gaining[working]
+            found = linprog(np.zeros(len(row)), -part, np.zeros(len(part)), **equal, options=LP)
+            if found.status != 0:
+                return bool(found.status != 2)
+            values = gaining @ found.x
+            back = (values < -TOUCH * np.linalg.norm(found.x)) & ~working
+            if not back.any():
+                return True
+            working[np.argsort(np.where(back, values, np.inf))[: min(WORKING // 2, int(back.sum()))]] = True
 
     return int(can(1)) - int(can(-1))

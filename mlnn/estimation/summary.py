@@ -19,16 +19,21 @@ def table(found: "Estimate") -> str:
     for left, right in zip(entries[:half], [*entries[half:], ("", "")], strict=False):
         lines.append("   ".join(f"{name:<18}{value:>22}" for name, value in (left, right)).rstrip())
     letter = "t" if found.use_t else "z"
-    columns = ("coef", "std err", letter, f"P>|{letter}|", "[0.025", "0.975]")
+    columns: tuple[str, ...] = ("coef", "std err", letter, f"P>|{letter}|", "[0.025", "0.975]")
+    parts: tuple[np.ndarray, ...] = (found.params,)
+    if found.information is None:  # a likelihood with kinks: the notes say why there is nothing beside the coefficients
+        columns = columns[:1]
+    else:
+        assert found.bse is not None
+        parts += (found.bse, found.tvalues, found.pvalues, *np.moveaxis(found.conf_int(), -1, 0))
     heading = f"{'':<18}" + "".join(f"{name:>11}" for name in columns)
     shape = found.params.shape[0], -1
-    parts = (found.params, found.bse, found.tvalues, found.pvalues, *np.moveaxis(found.conf_int(), -1, 0))
     numbers = [np.asarray(part).reshape(shape) for part in parts]
     for column, output in enumerate(found.outputs):
         lines += ["=" * WIDTH, f"{output:<18}{heading[18:]}", "-" * WIDTH]
         for row, name in enumerate(found.names):
             values = [part[row, column] for part in numbers]
-            lines.append(f"{name[:17]:<18}" + "".join(map(_cell, values, (4, 4, 3, 3, 3, 3))))
+            lines.append(f"{name[:17]:<18}" + "".join(map(_cell, values, (4, 4, 3, 3, 3, 3)[: len(values)])))
     lines.append("=" * WIDTH)
     return "\n".join([*lines, *(f"- {note}" for note in found.notes)])
 
@@ -76,8 +81,9 @@ def _header(found: "Estimate") -> Iterator[tuple[str, str]]:
     if found.deviance is not None:
         yield "Deviance:", f"{found.deviance:.6g}"
     yield "Dispersion:", f"{found.dispersion:.6g}"
-    yield "AIC:", f"{found.aic:.4f}"
-    yield "BIC:", f"{found.bic:.4f}"
+    for name, criterion in (("AIC:", found.aic), ("BIC:", found.bic)):
+        if criterion is not None:
+            yield name, f"{criterion:.4f}"
     for name, value in found.ancillary.items():
         yield f"{name}:", f"{value:.6g}"
 

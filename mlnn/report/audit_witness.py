@@ -81,7 +81,7 @@ def _apart(witness: Mapping[str, Any]) -> list[Line]:
     return [
         Line("rows", [number(witness["rows"])]),
         Line("loss of the whole batch", [whole], True),
-        Line("expected from its two halves", [parts], True),
+        Line("expected from two parts of it", [parts], True),
     ]
 
 
