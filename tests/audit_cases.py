@@ -111,6 +111,12 @@ def double_nb(f: Tensor, y: Tensor) -> Tensor:
     return 2 * ((size + y) * math.log(2) - ways)
 
 
+def zero_inflated(f: Tensor, y: Tensor) -> Tensor:
+    nll = torch.exp(f) - y * f + torch.lgamma(y + 1)
+    none = -torch.log(0.3 + 0.7 * torch.exp(-torch.exp(f)))
+    return torch.where(y == 0, none, nll - math.log(0.7)) + torch.relu(f.abs() - 6)
+
+
 def nb(theta: float, factor: float = 1.0) -> Loss:
     return lambda f, y: factor * losses_by_hand.negative_binomial_loss(f, y, theta)
 
@@ -198,4 +204,10 @@ OUTSIDE: dict[str, tuple[object, str, Case]] = {
                          Case("no link")),
     "hardest 64": (lambda f, y: bce(f, y).topk(min(64, len(f))).values.mean(), "binary", Case("batch-coupled")),
     "sum over at least 64": (lambda f, y: bce(f, y).sum() / max(len(f), 64), "binary", Case("batch-coupled")),
+    "zero-inflated Poisson up to 6": (zero_inflated, "counts", likelihood("exp(f)")),
+    "MSE far from 0 on counts": (lambda f, y: (y - (100 + f)) ** 2 / 200, "counts", Case("proper", "f + 100")),
+    "MSE in the middle of fractions": (lambda f, y: (y - (0.5 + 0.02 * f)) ** 2 / 2e-4, "unit",
+                                       Case("proper", "0.02·f + 0.5")),
+    "Brier less a ramp": (lambda f, y: (y - torch.sigmoid(f)) ** 2 - 2 * torch.relu(f.abs() - 3), "binary", Case("no link")),
+    "doubled in batches beyond 64": (lambda f, y: bce(f, y) * (2 if len(f) > 64 else 1), "binary", Case("batch-coupled")),
 }  # fmt: skip

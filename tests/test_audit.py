@@ -187,6 +187,7 @@ def test_a_weighted_mean_is_named_though_the_row_is_audited() -> None:
         ("½ MSE of a clamped output", (-5, 5)),
         ("Poisson of a clamped output", (-math.inf, 3)),
         ("gamma of a clamped output", (-706.4, 3)),
+        ("zero-inflated Poisson up to 6", (-6, 6)),
     ],
 )
 def test_a_clip_ends_the_domain(name: str, ends: tuple[float, float]) -> None:

@@ -210,3 +210,23 @@ def test_training_draws_nearer() -> None:
         step.step()
     assert course.rows[-1]["digits_least"] > course.rows[0]["digits_least"] + 2
     assert course.rows[-1]["lr"] < 1e-3 < course.rows[0]["lr"]
+
+
+def test_without_a_maximum_the_norm_grows_like_the_logarithm_of_the_steps() -> None:
+    """Two points x = ±1: the gradient flow on the mean loss has w + e^w = t + 1 (w(10) = 2.177325, w(100) = 4.57…)."""
+    rows = data.from_arrays(torch.tensor([[1.0], [-1.0]]), torch.tensor([1.0, 0.0]), "binary")
+    module = SigmoidNode(rows.input_shape, 1).double()
+    torch.nn.init.zeros_(module.head.weight)
+    course = Course(Bernoulli(), rows, 10_000)
+    step = torch.optim.SGD(module.parameters(), lr=0.01)
+    for done in range(10_001):
+        course.watch(done, module)
+        step.zero_grad()
+        Bernoulli().nll(module(rows.x).squeeze(1), rows.y).mean().backward()
+        step.step()
+    assert course.twin
+    assert not course.twin.exists
+    norm = {round(row["step"] * 0.01, 2): row["norm"] for row in course.rows}
+    for time, w in ((t, w) for t, w in norm.items() if t >= 1):
+        assert w + math.exp(w) == pytest.approx(time + 1, rel=0.01)
+    assert norm[100.0] == pytest.approx(math.log(101 - norm[100.0]), abs=0.01)

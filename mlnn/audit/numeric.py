@@ -140,7 +140,8 @@ def _without_likelihood(
     if witness is None:
         said = "Z varies with the output, and neither a base measure was found nor a proof that there is none"
         return Finding("undecided", link=form.link if form else elicits(loss)[1], residual=off, said=said)
-    found = Finding("proper", residual=off, witness=witness)
+    # Where its family lives elsewhere Z may still be constant near 0, and is not what decides.
+    found = Finding("proper", residual=off if off > REAL else None, witness=witness)
     if form:
         lives = f"; the {family.name} that has its variance function lives on {family.lives}" if family else ""
         return replace(found, link=form.link, said="its output is made the mean" + lives)

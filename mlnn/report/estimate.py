@@ -18,7 +18,10 @@ _COEFFICIENTS = (
     "Each coefficient in its own standard errors: the estimate, with its 95 % interval. Away from 0 is evidence."
 )
 _COURSE = "A network of the same form, trained beside it. The digits of its worst coefficient, and of the median one."
-_NORM = "There is no maximum to reach. A straight line here is growth like the logarithm of the steps, without end."
+_NORM = (
+    "There is no maximum to reach. Under gradient descent this is a straight line: growth like the logarithm of the steps. An"
+    " optimiser that stops has met its own tolerance, not a maximum."
+)
 _RACE = "Passes count every row that the optimiser asked for, line searches included. Digits of the worst coefficient."
 _DIGITS = (2, 4, 6, 8)
 

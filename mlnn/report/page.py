@@ -37,7 +37,10 @@ _PLANTED = (
     "The verdict can be no finer than where the points sink into the grey."
 )
 _DIGITS = "How many digits of the classical estimate the network's coefficients have, as training goes on."
-_NORM = "There is no maximum to reach. A straight line here is growth like the logarithm of the steps, without end."
+_NORM = (
+    "There is no maximum to reach. Under gradient descent this is a straight line: growth like the logarithm of the steps. An"
+    " optimiser that stops has met its own tolerance, not a maximum."
+)
 _LADDER = "One point per seed, the architectures in the order of the ladder. Grey: the null band over the seeds."
 
 
