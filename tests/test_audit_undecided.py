@@ -13,12 +13,12 @@ from mlnn.errors import ConfigError
 class Counting:
     """The Bernoulli NLL, a little larger at each call after the `free` first ones."""
 
-    def __init__(self, free: int) -> None:
-        self.calls, self.free = 0, free
+    def __init__(self, free: int, by: float = 1e-3) -> None:
+        self.calls, self.free, self.by = 0, free, by
 
     def __call__(self, f: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         self.calls += 1
-        return F.binary_cross_entropy_with_logits(f, y, reduction="none") * (1 + 1e-3 * (self.calls > self.free))
+        return F.binary_cross_entropy_with_logits(f, y, reduction="none") * (1 + self.by * (self.calls > self.free))
 
 
 # Neither a likelihood nor provably none, or not in reach of what is looked at: never a certificate.
@@ -67,6 +67,7 @@ UNREADABLE = {
     "random": (lambda f, y: F.binary_cross_entropy_with_logits(f, y, reduction="none") * torch.rand(()), "randomness"),
     "state at once": (Counting(2), "state"),
     "state later": (Counting(20), "at first"),
+    "a little state, later": (Counting(20, 1e-9), "at first"),
 }  # fmt: skip
 
 

@@ -26,7 +26,7 @@ class Loss:
         self.objective, self.space = unreduced(objective), space
         self.refusal: str | None = None  # what it said when it last refused a row
         self.alone = 0
-        self.first = self.first_answer()
+        self.first = self._first_answer()
         self.answers_in = None if self.first is None else self.first.dtype
         self.reduces = self.first is not None and self.first.ndim == 0
         self.maps = self.reduces
@@ -70,8 +70,17 @@ class Loss:
     def _row(self, output: Tensor, target: Tensor) -> Tensor:
         return self.objective.rows(output[None], target[None]).sum()
 
-    def first_answer(self) -> Tensor | None:
-        """To one fixed batch; None where it is refused. Asked first and last, it must be the same bits."""
+    def has_changed(self) -> bool:
+        """Whether the batch that was asked first now gets another answer than then, in any bit."""
+        last = self._first_answer()
+        if self.first is None or last is None:
+            return self.first is not last
+        return not torch.equal(last.isnan(), self.first.isnan()) or not torch.equal(
+            last.nan_to_num(), self.first.nan_to_num()
+        )
+
+    def _first_answer(self) -> Tensor | None:
+        """To one fixed batch; None where it is refused."""
         try:
             return self.objective.rows(*drawn_batch(self.space, 7)).detach().clone()
         except Exception:  # told elsewhere

@@ -16,7 +16,7 @@ from mlnn.audit.finite import examine_finite
 from mlnn.audit.notes import notes
 from mlnn.audit.numeric import examine_numeric
 from mlnn.audit.sentence import sentence
-from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, computes_in_less, coupling, shown_targets
+from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets, too_coarse
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
@@ -60,8 +60,8 @@ def _audit(loss: Any, space: TargetSpace, outputs: str, dtype: torch.dtype, name
     whole = unreduced(objective)  # a framework module's own mean is not what is audited
     asked = Loss(objective, space)
     try:
-        finding, last = _examine(asked, whole, space), asked.first_answer()
-        if repr(last) != repr(asked.first):
+        finding = _examine(asked, whole, space)
+        if asked.has_changed():
             finding = Finding(
                 "undecided", said="it no longer gives the answer that it gave at first (state or randomness)"
             )
@@ -75,8 +75,10 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
     moody = unsteady(whole, space)
     if moody:
         return Finding("undecided", said=moody)
-    exact = asked.answers_in == torch.float64 and not computes_in_less(asked)
-    if exact and answers_a_batch(whole, space):
+    coarse = too_coarse(asked)
+    if coarse:
+        return Finding("undecided", said=coarse)
+    if answers_a_batch(whole, space):
         witness = coupling(whole, space)
         if witness:
             return Finding("batch-coupled", witness=witness)

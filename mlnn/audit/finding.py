@@ -29,7 +29,6 @@ class Finding:
     residual: float | None = None
     unreachable: float = 0.0
     witness: dict[str, Any] | None = None
-    notes: tuple[str, ...] = ()
     said: str = ""
     turns: bool = False
     free_below: float = math.inf

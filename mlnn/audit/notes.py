@@ -29,7 +29,8 @@ def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]
     if loss.space.kind == "unit" and finding.kind == "proper" and finding.link == "σ(f)":
         told.append(UNIT)
     decided = finding.kind not in ("undecided", "batch-coupled")
-    if decided and answers_a_batch(objective, loss.space) and coupling(objective, loss.space):
+    own_mean = loss.objective is not objective  # a module's reduction, which was switched off
+    if decided and own_mean and answers_a_batch(objective, loss.space) and coupling(objective, loss.space):
         told.append(SHARED)
     if finding.family == "gamma, shape 1" and finding.kind == "likelihood":
         told.append("The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k.")

@@ -64,12 +64,20 @@ def check_answers(objective: Objective, space: TargetSpace) -> None:
     )
 
 
-def computes_in_less(loss: Loss) -> bool:
-    """Whether outputs moved by less than float32 can tell leave every value as it was: float64 in, float32 inside."""
-    output, target = drawn_batch(loss.space, 37)
-    here, slope = loss.both(output, target)
-    there = loss.value((1 + 2.0**-36) * output, target)
-    return bool((here == there).all()) and bool((slope != 0).any())
+def too_coarse(loss: Loss) -> str | None:
+    """A sentence for a loss that computes in less than float64; None for one that does not.
+
+    Told by the dtype of its answer, or by outputs moved by less than float32 can tell that leave every value as it was.
+    """
+    low = loss.answers_in not in (None, torch.float64)
+    if not low:
+        output, target = drawn_batch(loss.space, 37)
+        here, slope = loss.both(output, target)
+        there = loss.value((1 + 2.0**-36) * output, target)
+        if not (bool((here == there).all()) and bool((slope != 0).any())):
+            return None
+    told = str(loss.answers_in).removeprefix("torch.") if low else "less than float64"
+    return f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference"
 
 
 def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
@@ -113,9 +121,6 @@ def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
 
 def cannot_be_read(loss: Loss) -> str | None:
     """Why no certificate can be given (NaN, a target or output ignored, a wrong gradient); None if it can."""
-    if loss.answers_in not in (None, torch.float64) or computes_in_less(loss):
-        told = "less than float64" if loss.answers_in == torch.float64 else str(loss.answers_in).removeprefix("torch.")
-        return f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference"
     outputs, targets = moderate_outputs(loss.space), wide_targets(loss.space)
     value, slope = loss.cross(outputs, targets)
     if not bool(torch.isfinite(value).all()):

@@ -13,14 +13,13 @@ from mlnn.estimation import answer, linear_programme
 from mlnn.estimation.ancillary import linear, maximise
 from mlnn.estimation.catalogue import KINKED, Family, family_of
 from mlnn.estimation.design import Design, design_of, view
-from mlnn.estimation.existence import CAN_SEPARATE, certain, separation_of, supremum
+from mlnn.estimation.existence import CAN_SEPARATE, beside_rank, certain, separation_of, supremum
 from mlnn.estimation.inference import COVARIANCES
 from mlnn.estimation.least_squares import RankError
 from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.newton import NotConvergedError
 from mlnn.estimation.nonlinear import fit_model
 from mlnn.estimation.result import Estimate
-from mlnn.estimation.separation import separation_beside_rank
 from mlnn.estimation.start import start
 from mlnn.seeding import derive
 
@@ -119,7 +118,7 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
     try:
         fitted, fit = maximise(family, design, start(family, design), max_iter)
     except RankError as error:
-        raise DataError(f"{error}{_beside_rank(family, design)}") from None
+        raise DataError(f"{error}{beside_rank(family, design)}") from None
     except NotConvergedError as error:
         if family.space.kind not in CAN_SEPARATE:
             raise
@@ -132,14 +131,6 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
         if failure:
             raise failure
     return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
-
-
-def _beside_rank(family: Family, design: Design) -> str:
-    """What else there is to say where columns depend on each other: whether the rows are separated as well."""
-    shares = family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any())
-    if family.space.kind not in CAN_SEPARATE or shares:
-        return ""
-    return separation_beside_rank(design.x, design.y, family.space, design.intercept) or ""
 
 
 def _null(family: Family, design: Design) -> float:

@@ -11,7 +11,7 @@ from mlnn.estimation.catalogue import Family
 from mlnn.estimation.class_limit import class_limit
 from mlnn.estimation.design import Design
 from mlnn.estimation.newton import Fit
-from mlnn.estimation.separation import Separation, find_separation, overlap_is_certain
+from mlnn.estimation.separation import Separation, find_separation, overlap_is_certain, separation_beside_rank
 from mlnn.estimation.sharing import share
 from mlnn.estimation.start import start
 from mlnn.targets import TargetSpace
@@ -58,11 +58,25 @@ def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]
 
 def separation_of(family: Family, design: Design) -> Separation:
     """What the linear programme says of the rows."""
+    y, space = _pinning(family, design)
+    return find_separation(design.x, y, space, design.intercept)
+
+
+def beside_rank(family: Family, design: Design) -> str:
+    """What else to say where columns depend on each other: a clause if the rows are separated as well, else nothing."""
+    if family.space.kind not in CAN_SEPARATE:
+        return ""
+    y, space = _pinning(family, design)
+    return separation_beside_rank(design.x, y, space, design.intercept) or ""
+
+
+def _pinning(family: Family, design: Design) -> tuple[Tensor, TargetSpace]:
+    """Targets and space as far as separation goes: which rows pin their linear predictor."""
     kind = family.space.kind
     shares = kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any())
     space = TargetSpace("unit") if shares else family.space  # a share strictly inside (0, 1) pins its row
-    y = design.y.clamp(max=1) if kind == "counts" else design.y  # a count is 0 or it pins its row, whatever its size
-    return find_separation(design.x, y, space, design.intercept)
+    # A count is 0 or it pins its row, whatever its size.
+    return design.y.clamp(max=1) if kind == "counts" else design.y, space
 
 
 def supremum(family: Family, design: Design, found: Separation) -> tuple[Family, Tensor, float]:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlnn.report import draw
-from mlnn.report.page import picture, render
+from mlnn.report.page import NORM, picture, render
 from mlnn.report.twin import coefficients, course_figure, norm_figure
 from mlnn.report.words import LEFT, facts, number
 
@@ -18,10 +18,6 @@ _COEFFICIENTS = (
     "Each coefficient in its own standard errors: the estimate, with its 95 % interval. Away from 0 is evidence."
 )
 _COURSE = "A network of the same form, trained beside it. The digits of its worst coefficient, and of the median one."
-_NORM = (
-    "There is no maximum to reach. Under gradient descent this is a straight line: growth like the logarithm of the steps. An"
-    " optimiser that stops has met its own tolerance, not a maximum."
-)
 _RACE = "Passes count every row that the optimiser asked for, line searches included. Digits of the worst coefficient."
 _DIGITS = (2, 4, 6, 8)
 
@@ -44,7 +40,7 @@ def estimate_page(told: Mapping[str, Any], summary: str) -> str:
         pictures=[
             *picture("Coefficients", _COEFFICIENTS, forest_figure(told) if exists else None),
             *picture("How near training comes", _COURSE, course_figure(course)),
-            *picture("Norm of the weights", _NORM, norm_figure(course)),
+            *picture("Norm of the weights", NORM, norm_figure(course)),
         ],
     )
 
@@ -87,7 +83,7 @@ def estimator_page(found: Sequence[Mapping[str, Any]], about: Mapping[str, Any])
         digits=_DIGITS,
         pictures=[
             *picture("Digits against passes", _RACE, course_figure(courses, "passes", "passes over the data")),
-            *picture("Norm of the weights", _NORM, norm_figure(courses)),
+            *picture("Norm of the weights", NORM, norm_figure(courses)),
         ],
     )
 

@@ -37,7 +37,7 @@ _PLANTED = (
     "The verdict can be no finer than where the points sink into the grey."
 )
 _DIGITS = "How many digits of the classical estimate the network's coefficients have, as training goes on."
-_NORM = (
+NORM = (
     "There is no maximum to reach. Under gradient descent this is a straight line: growth like the logarithm of the steps. An"
     " optimiser that stops has met its own tolerance, not a maximum."
 )
@@ -177,6 +177,6 @@ def train_page(trace: Trace, about: Mapping[str, Any], course: Rows = ()) -> str
         pictures=[
             *picture("Loss", caption, figures.overlay_figure([run])),
             *picture("Digits of the maximum-likelihood estimate", _DIGITS, course_figure({"": course})),
-            *picture("Norm of the weights", _NORM, norm_figure({"": course})),
+            *picture("Norm of the weights", NORM, norm_figure({"": course})),
         ],
     )
