@@ -1,43 +1,6 @@
 """Is exp(−loss) a likelihood? audit.py objective=… | loss=my_module:my_loss | experiment=catalogue"""
 
-from mlnn import app
-
-
-def audit(settings: dict) -> None:
-    from mlnn.audit import audit as certify
-    from mlnn.audit import check_kind, unmet
-    from mlnn.environment import environment
-    from mlnn.errors import RequirementNotMetError
-    from mlnn.report.audit import audit_page, audits_page
-    from mlnn.report.console import paths, progress, show
-    from mlnn.report.console_audit import audit_table, certificate_panel
-    from mlnn.runs import new_run
-    from mlnn.settings import audited, pin_threads
-    from mlnn.training import parse_dtype
-
-    check_kind(settings["require"])
-    pin_threads(settings)
-    entries = app.catalogue(settings) if settings["catalogue"] else [(None, settings)]
-    with new_run(settings["out"], "audit", settings["overwrite"]) as run:
-        found = []
-        with progress(f"{len(entries)} losses") as advance:
-            for name, entry in entries:
-                loss, targets, name = audited(entry, name)
-                dtype = parse_dtype(entry["dtype"])
-                found.append(certify(loss, targets, outputs=entry["outputs"], dtype=dtype, name=name))
-                advance(len(found), len(entries))
-        told = [certificate.to_dict() for certificate in found]
-        run.write_json("certificate.json", told[0] if settings["catalogue"] is None else told)
-        run.write_text("report.html", audit_page(told[0]) if settings["catalogue"] is None else audits_page(told))
-        run.write_text("config.yaml", settings["config"])
-        run.write_json("environment.json", environment())
-
-    show(audit_table(told) if settings["catalogue"] else certificate_panel(told[0]))
-    paths({"page": run.final / "report.html", "numbers": run.final / "certificate.json"})
-    missed = unmet(found, settings["require"])
-    if missed:
-        raise RequirementNotMetError(missed)
-
+from mlnn.cli import main
 
 if __name__ == "__main__":
-    app.main(audit, "audit")
+    main("audit")

@@ -5,9 +5,8 @@ runs three tolerances in common use say what they would have said.
 """
 
 import copy
-import csv
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from mlnn.faults import PAIRS, Pair
 from mlnn.faults.tolerances import TOLERANCES
 from mlnn.models import MLP, Logistic
 from mlnn.objectives import Objective
+from mlnn.runs import csv_text, write_file
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe
@@ -214,12 +214,4 @@ def _lane(cell: Cell, side: str, targets: TargetSpace) -> LaneRecipe:
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """benchmark.csv at full precision; a value that does not exist is left empty."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        table.writeheader()
-        table.writerows(_texts(rows))
-
-
-def _texts(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    for row in rows:
-        yield {k: repr(v) if isinstance(v, float) else "" if v is None else v for k, v in row.items()}
+    write_file(path, csv_text(list(rows[0]), rows))

@@ -31,6 +31,14 @@ class DataError(MlnnError):
     exit_code = 3
 
 
+class NoAnswerError(MlnnError):
+    """A job or a cell gave no answer, or a training or an estimate ended non-finite."""
+
+    def __init__(self, message: str, exit_code: int = 4) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
 class RunFolderError(MlnnError):
     """A run folder is missing, damaged, not empty, or cannot be written."""
 

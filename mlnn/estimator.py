@@ -1,6 +1,5 @@
 """The estimate that settings describe, and which optimiser reaches it, to how many digits, in how many passes."""
 
-import csv
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -18,6 +17,7 @@ from mlnn.estimation.catalogue import LIKELIHOODS, family_of
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.objectives.signature import spaces
+from mlnn.runs import csv_text, write_file
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, train
 
@@ -158,7 +158,4 @@ def _row(name: str, seed: int, course: Sequence[Mapping[str, float]]) -> dict[st
 
 def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """CSV, one line per optimiser and seed, full precision; empty where digits were never reached."""
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_file(path, csv_text(COLUMNS, rows))

@@ -17,7 +17,6 @@ from mlnn.training import LaneRecipe, Recipe, parse_device, parse_dtype
 from mlnn.trust import instantiate, resolve
 
 Settings = Mapping[str, Any]
-LANE_KEYS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "model", "mapping", "prior")
 
 
 def pin_threads(settings: Settings) -> None:
@@ -84,20 +83,19 @@ def _loss(text: str) -> Any:
 
 def lane(side: str, settings: Settings, data: Dataset) -> LaneRecipe:
     """The recipe of the left or right lane."""
-    node = settings[side]
-    inner = {key: value for key, value in node.items() if key not in LANE_KEYS}
-    if "_target_" not in inner:
+    if "_target_" not in settings[side]:
         raise ConfigError(f"{side}: no objective; choose one with pair=… or objective@{side}=…")
-    own = objective(inner, settings, data.targets, side, node["outputs"])
+    node, where = settings["lanes"][side], f"lanes.{side}"
+    own = objective(settings[side], settings, data.targets, side, node["outputs"])
     return LaneRecipe(
         own,
         optimizer_factory(settings, node["optimizer"]),
         node["accumulate"],
         node["compile"],
         None if node["autocast"] is None else parse_dtype(node["autocast"]),
-        model_factory(node, data, own.targets.outputs, settings, f"{side}.model") if node["model"] else None,
-        resolve(node["mapping"], settings["trust"], f"{side}.mapping") if node["mapping"] else None,
-        node.get("prior", 0.0),  # a ladder of architectures has none
+        model_factory(node, data, own.targets.outputs, settings, f"{where}.model") if node["model"] else None,
+        resolve(node["mapping"], settings["trust"], f"{where}.mapping") if node["mapping"] else None,
+        node["prior"],
     )
 
 

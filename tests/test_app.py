@@ -12,7 +12,9 @@ import pytest
 import yaml
 from app_cases import COMMANDS, CONFIGS, ROOT, SMALL, assert_short, command, listing, write
 
-from mlnn import app
+from mlnn.cli import app
+from mlnn.cli.compose import composing, ladder, settings
+from mlnn.cli.said import read
 from mlnn.runs import read_run
 
 GROUPS = sorted(path.name for path in CONFIGS.iterdir() if path.is_dir())
@@ -34,12 +36,11 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def composed(name: str, *words: str, look: Callable[[dict[str, Any]], Any] = dict) -> Any:
+def composed(name: str, *words: str, look: Callable[..., Any] = lambda plain, _said: plain) -> Any:
     """The settings that a task is given, or what `look` makes of them."""
-    found: list[Any] = []
-    with patch.object(sys, "argv", [name, *words]):
-        assert app.run(lambda settings: found.append(look(settings)), name) == 0
-    return found[0]
+    said = read(name, words)
+    with composing(said):
+        return look(settings(said), said)
 
 
 def test_help_is_quick_and_lists_what_can_be_chosen() -> None:
@@ -56,7 +57,7 @@ def test_every_command_has_a_config_with_help() -> None:
     for name in COMMANDS:
         says = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))["hydra"]["help"]
         assert says["app_name"] == name
-        assert f"{name}.py" in says["header"]
+        assert f"mlnn {name}" in says["header"]
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(CONFIGS)))
@@ -80,7 +81,7 @@ def test_every_experiment_asks_a_question_and_composes_for_the_commands_it_names
 @pytest.mark.parametrize("path", sorted((CONFIGS / "ladder").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_rung_of_every_ladder_composes(path: Path) -> None:
     rungs = yaml.safe_load(path.read_text(encoding="utf-8"))
-    cells = composed("growth", f"ladder={path.stem}", "seeds=[7]", look=app.ladder)
+    cells = composed("growth", f"ladder={path.stem}", "seeds=[7]", look=ladder)
     assert [(name, cell["seed"]) for name, cell in cells] == [(name, 7) for name in rungs]
     for name, cell in cells:
         for word in rungs[name]:
@@ -96,11 +97,11 @@ def test_every_rung_of_every_ladder_composes(path: Path) -> None:
 
 
 def test_a_choice_reaches_the_settings_with_its_name() -> None:
-    found = composed("compare", *SMALL, "objective@right=bernoulli_nll", "right.accumulate=2", "seed=0")
+    found = composed("compare", *SMALL, "objective@right=bernoulli_nll", "lanes.right.accumulate=2", "seed=0")
     assert (found["steps"], found["batch_size"], found["seed"]) == (3, 16, 0)
     assert found["data"]["seed"] == 0
     assert found["right"]["_target_"] == "mlnn.objectives.Bernoulli"
-    assert (found["left"]["accumulate"], found["right"]["accumulate"]) == (1, 2)
+    assert tuple(found["lanes"][side]["accumulate"] for side in ("left", "right")) == (1, 2)
     assert {key: found["names"][key] for key in ("model", "data", "left", "right")} == {
         "model": "logistic", "data": "spector", "left": "bce", "right": "bernoulli_nll",
     }  # fmt: skip
@@ -149,11 +150,8 @@ def test_an_interrupted_command_leaves_nothing(name: str, where: str, tmp_path: 
 
 
 def test_a_fault_of_mlnn_itself_ends_with_70_and_shows_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    def task(_: dict[str, Any]) -> None:
-        raise ZeroDivisionError("planted")
-
-    with patch.object(sys, "argv", ["train"]):
-        assert app.run(task, "train") == 70
+    with patch("mlnn.settings.dataset", side_effect=ZeroDivisionError("planted")):
+        assert app.start("train", []) == 70
     message = capsys.readouterr().err
     assert "ZeroDivisionError: planted" in message
     with pytest.raises(AssertionError):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from mlnn.cli.schema import check_keys, check_references
 from mlnn.errors import ConfigError
-from mlnn.schema import check_keys, check_references
 
 SHIPPED: dict[str, Any] = {
     "seed": 0,

@@ -1,6 +1,7 @@
 """The console: tables of verdicts, growth and stored curves, where the files are, and how far a run has come."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,10 @@ from rich.text import Text
 
 from mlnn.report.evidence import verdict_lines
 from mlnn.report.rungs import rungs
+from mlnn.report.visible import visible
 from mlnn.report.words import badge, facts, likelihood_facts, number, title
+
+MOST_SHOWN = 40
 
 
 def show(renderable: RenderableType) -> None:
@@ -30,13 +34,51 @@ def paths(files: Mapping[str, str | Path]) -> None:
         Console(soft_wrap=True, highlight=False).print(Text.assemble((f"{word:<8}", "dim"), str(path)))
 
 
+FIRST_LINE, BETWEEN_LINES = 5.0, 10.0
+"""Seconds of silence before the first line of progress into a file, and from then on between two."""
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, gone when done, for `advance(steps done, steps)`; silent where nobody watches."""
+    """A bar on standard error, gone when done, for `advance(steps done, steps)`; into a file or a log a line now and then."""
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+    if not console.is_terminal:
+        yield _lines(what)
+        return
+    with Progress(console=console, transient=True) as bar:
         task = bar.add_task(what)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(what: str) -> Callable[[int, int], None]:
+    begun = time.monotonic()
+    due = begun + FIRST_LINE
+
+    def advance(done: int, total: int) -> None:
+        nonlocal due
+        now = time.monotonic()
+        if now >= due:
+            due = now + BETWEEN_LINES
+            print(f"{what}: {done} of {total} after {now - begun:.0f} s", file=sys.stderr, flush=True)
+
+    return advance
+
+
+def plain_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Rows by column as they are, numbers short, at most 40 of them; what a row lacks is left empty."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        table.add_column(visible(name), overflow="fold")
+    for row in rows[:MOST_SHOWN]:
+        table.add_row(*(_cell(row.get(name)) for name in columns))
+    if len(rows) > MOST_SHOWN:
+        table.add_row(Text(f"… and {len(rows) - MOST_SHOWN} more"))
+    return table
+
+
+def _cell(value: Any) -> Text:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return Text("" if value is None else number(value) if is_number else visible(value, keep=""))
 
 
 def verdict_panel(verdict: Mapping[str, Any], about: Mapping[str, Any]) -> RenderableType:

@@ -48,7 +48,7 @@ def growth_png(rows: Sequence[Row], path: str | Path, about: Mapping[str, Any] |
             handles, labels, loc="upper left", bbox_to_anchor=(0.025, 1 - 0.9 / height), ncols=3, frameon=False,
             fontsize=10, handletextpad=0.4, columnspacing=1.8, borderaxespad=0, borderpad=0, labelcolor=INK,
         )  # fmt: skip
-    figure.savefig(path, dpi=150)
+    figure.savefig(path, dpi=150, format="png")
     return Path(path)
 
 

@@ -6,11 +6,26 @@ from typing import Any
 from mlnn.errors import ConfigError, unknown
 
 REFERENCE = re.compile(r"\$\{[\w.@\[\]-]+\}")
-LANES = ("left", "right")
+LANE_OPTIONS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "model", "mapping", "prior")
+"""How a side is run: said as `lanes.left.…`; what is said as `left.…` is an argument of the objective."""
 NULLABLE = frozenset({"batch_size"})
 # What a key that ships as null holds once it is set.
-UNSET = {"autocast": "", "foreach": True, "fused": True, "jobs": 1, "loss": "", "mapping": "", "out": "", "page": "",
-         "require": "", "targets": ""}  # fmt: skip
+UNSET = {
+    **dict.fromkeys(("autocast", "loss", "mapping", "out", "page", "require", "targets"), ""),
+    **dict.fromkeys(("foreach", "fused"), True),
+    "jobs": 1,
+    "job_timeout": 1.0,
+}
+
+
+def renamed(path: str) -> str | None:
+    """What to say where `path` is the old spelling of an option of a lane; None for any other key."""
+    old = re.fullmatch(rf"(?:\w+@)?(left|right)\.({'|'.join(LANE_OPTIONS)})((?:\..*)?)", path)
+    if old is None:
+        return None
+    group = path.partition("@")[0] + "@" if "@" in path else ""
+    new = f"{group}lanes.{old[1]}.{old[2]}{old[3]}"
+    return f"{path}: is now said as {new} (an argument of that name of the objective itself is added with +{path}=…)"
 
 
 def check_references(node: Any, where: str = "") -> None:
@@ -30,7 +45,7 @@ def check_references(node: Any, where: str = "") -> None:
 def check_keys(given: dict[str, Any], shipped: dict[str, Any], where: str = "") -> None:
     """Raise ConfigError unless every key is one that the shipped config has, with a value of its type.
 
-    A node with a `_target_` is left to `mlnn.trust`, which knows the arguments of what it builds.
+    A node with a `_target_`, such as a side's objective, is left to `mlnn.trust`, which knows the arguments of what it builds.
     """
     lost = next((key for key in shipped if not where and key not in given), None)
     if lost is not None:
@@ -38,14 +53,12 @@ def check_keys(given: dict[str, Any], shipped: dict[str, Any], where: str = "") 
     for key, value in given.items():
         path = f"{where}.{key}".lstrip(".")
         if key not in shipped:
-            if where in LANES or where.endswith("optimizer"):  # the objective's or optimiser's own arguments
+            if where.endswith("optimizer"):  # its own arguments, laid over the shared optimiser's
                 continue
             raise ConfigError(f"{path}: {unknown('key', str(key), shipped)}")
         standard = shipped[key]
         _check_value(path, value, standard)
-        if isinstance(standard, dict) and (
-            path in LANES or not (path in ("ladder", "catalogue") or "_target_" in standard)
-        ):
+        if isinstance(standard, dict) and not (path in ("ladder", "catalogue") or "_target_" in standard):
             check_keys(value, standard, path)
 
 

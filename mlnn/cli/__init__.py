@@ -1,0 +1,5 @@
+"""The command line: what was said, how it is composed and checked, one file a command. Hydra is imported here only."""
+
+from mlnn.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,157 @@
+"""Runs a command: from the process's arguments to an exit code, every error in a few words.
+
+Heavy imports wait until a command starts, so that `--help` is quick.
+"""
+
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from unittest.mock import patch
+
+from mlnn.errors import MlnnError
+
+COMMANDS = (
+    "train", "compare", "growth", "audit", "audit_model", "estimate", "estimator", "beyond_one_node", "curves",
+    "estimation_speed", "verdict_benchmark",
+)  # fmt: skip
+INTERRUPTED, BUG, USAGE = 130, 70, 2
+GRAVEST = (INTERRUPTED, BUG, 5, 4, 3, USAGE, 1)
+"""Of several exit codes the first of these counts."""
+Row = dict[str, Any]
+"""What a finished run contributes to the table of a sweep, by column."""
+Command = Callable[..., Row]
+
+
+def main(command: str | None = None) -> None:
+    """The console script `mlnn`, and each script in experiments/; exits.
+
+    Exit codes: 0 done; 1 `require=` not met; 2 bad usage or config; 3 bad data; 4 a job gave no answer, or a training or an
+    estimate ended non-finite; 5 run folder trouble; 70 a bug in mlnn (with its traceback); 130 interrupted.
+    MLNN_TRACEBACK=1 shows the traceback of any error.
+    """
+    arguments = sys.argv[1:]
+    called = [sys.executable, sys.argv[0]] if command else ["mlnn"]
+    if command is None:
+        command, arguments = (arguments[0] if arguments else "--help"), arguments[1:]
+        called.append(command)
+    if Path(called[0]).parent == Path(sys.prefix) / "bin":
+        called[0] = os.path.relpath(called[0]) if len(os.path.relpath(called[0])) < len(called[0]) else called[0]
+    sys.exit(start(command, arguments, called))
+
+
+def start(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> int:
+    """Run `command` with these arguments; the exit code."""
+    if command in ("--help", "-h", "help"):
+        print(_overview())
+        return 0
+    if command == "--version":
+        print(importlib.import_module("mlnn").__version__)
+        return 0
+    from mlnn.errors import ConfigError, unknown
+
+    with _ending():
+        try:
+            if command not in COMMANDS:
+                raise ConfigError(unknown("command", command, COMMANDS))
+            return _run(command, arguments, called)
+        except MlnnError as problem:
+            return say(str(problem), problem.exit_code)
+        except KeyboardInterrupt as stop:
+            return say(
+                f"interrupted; {stop}" if str(stop) else "interrupted; the run in progress was not written", INTERRUPTED
+            )
+        except Exception:
+            traceback.print_exc()  # not one of ours: a bug, and whoever mends it needs the traceback
+            return BUG
+
+
+def _run(command: str, arguments: Sequence[str], called: Sequence[str]) -> int:
+    from mlnn.cli import said as saying
+    from mlnn.cli.compose import composing, settings
+
+    said = saying.read(command, arguments, called)
+    with composing(said):
+        if said.show:
+            return _show(said.command, [*said.show, *said.words])
+        if said.many:
+            from mlnn.cli.sweep import sweep
+
+            sweep(said)
+            return 0
+        perform(command)(settings(said), said)
+    return 0
+
+
+def perform(command: str) -> Command:
+    """The function behind a command: (settings, said) → its row of a sweep's table."""
+    found: Command = importlib.import_module(f"mlnn.cli.commands.{command}").run
+    return found
+
+
+def gravest(codes: Iterable[int]) -> int:
+    """The exit code that counts of several: interrupted before a bug before run folder trouble, …; 0 where all are 0."""
+    found = set(codes)
+    return next((code for code in GRAVEST if code in found), 0)
+
+
+def say(message: str, code: int) -> int:
+    """Print an error to standard error, a few lines, nothing in it that acts on a terminal; returns its code."""
+    from mlnn.report.visible import visible
+
+    if os.environ.get("MLNN_TRACEBACK"):
+        traceback.print_exc()
+    print(visible(f"error: {message}" if code != INTERRUPTED else message), file=sys.stderr)
+    return code
+
+
+def _show(command: str, words: list[str]) -> int:
+    """One of Hydra's own pages: --help, --cfg job, --info."""
+    import hydra
+    from hydra.core.global_hydra import GlobalHydra
+
+    from mlnn.cli.compose import COMPOSING, config_dir, explain
+
+    GlobalHydra.instance().clear()
+    page = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(lambda _: None)
+    try:
+        with patch.object(sys, "argv", [command, *words]), patch.dict(os.environ, HYDRA_FULL_ERROR="1"):
+            page()
+    except COMPOSING as problem:
+        return say(explain(problem, command), USAGE)
+    return 0
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what is finished is kept, what is not leaves nothing behind."""
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread: whoever runs us there handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _overview() -> str:
+    """What `mlnn --help` prints: a line per command, taken from the first line of its file."""
+    import ast
+
+    here = Path(__file__).parent / "commands"
+    told = {name: ast.get_docstring(ast.parse((here / f"{name}.py").read_text(encoding="utf-8"))) for name in COMMANDS}
+    lines = [f"  {name:<18} {(text or '').splitlines()[0]}" for name, text in told.items()]
+    return "\n".join(["mlnn <command> [key=value] [group=choice] [-m key=a,b]", "", *lines, "",
+                      "mlnn <command> --help lists what can be set."])  # fmt: skip

@@ -1,0 +1,94 @@
+"""A command of many cells: trained where they are missing, told of together, and how to go on where something ended early."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlnn.cli.app import gravest
+from mlnn.cli.compose import Settings
+from mlnn.cli.said import Said
+from mlnn.environment import environment
+from mlnn.errors import MlnnError, NoAnswerError
+from mlnn.growth import Cell, Cells, cell_name, finished, growth
+from mlnn.runs import Study, open_study, unused
+from mlnn.runs.study import EXECUTION
+from mlnn.settings import dataset
+from mlnn.workers import Outcome
+
+TOLD = 2
+"""Failed cells that an error names; the others are in its count, and each has a log."""
+
+
+def train_cells(
+    settings: Settings, said: Said, kind: str, below: str, cells: Cells, write: Callable[[Study, Sequence[Cell]], None]
+) -> tuple[Path, list[Cell]]:
+    """(folder, finished cells) of a study of these cells; `write` tells of them, in the study's own files.
+
+    Raises NoAnswerError, with the gravest code of those that failed, after the others have ended and been written of.
+    """
+    from mlnn.report.console import progress, show
+
+    out = Path(settings["out"] or unused(kind))
+    with how_to_go_on(said, out), open_study(out, kind, _of(cells), environment(), settings["overwrite"]) as study:
+        if study.finished:
+            show(f"{study.final} is finished; nothing is left to train")
+            return study.final, finished(cells, study, below)
+        for difference in study.elsewhere(environment()):
+            show(f"note: cells trained earlier were trained in another environment: {difference}")
+        with progress(f"{len(cells)} cells") as advance:
+            failed = growth(cells, study, below, settings["jobs"], settings["job_timeout"], advance)
+        found = finished(cells, study, below)
+        if not found:
+            first = failed[0]
+            raise NoAnswerError(f"{cell_name(*cells[first.place])}: {first.failure}", first.code)
+        write(study, found)
+        study.write_text("config.yaml", settings["config"])
+        study.write_json("environment.json", environment())
+        study.write_json("data.json", dataset(settings).to_dict())
+        if failed:
+            raise _failure(failed, cells, study, below)
+        study.seal()
+    return study.final, found
+
+
+@contextmanager
+def how_to_go_on(said: Said, out: Path) -> Iterator[None]:
+    """An end that comes early, by Ctrl-C or by an error, names the command that goes on with what is kept in `out`."""
+    try:
+        yield
+    except (KeyboardInterrupt, MlnnError) as early:
+        kept = Study.kept(out)
+        if not kept or (
+            isinstance(early, MlnnError) and early.exit_code == 5 and str(early).startswith(f"{out}: holds")
+        ):
+            raise
+        words = f"to go on: {said.again(out)}"
+        if isinstance(early, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"{kept} finished are kept in {out}\n{words}") from None
+        raise NoAnswerError(f"{early}\n{words}", early.exit_code) from early
+
+
+def _failure(failed: Sequence[Outcome], cells: Cells, study: Study, below: str) -> NoAnswerError:
+    lines = [f"{len(failed)} of {len(cells)} cells failed; the others are in {study.final}"]
+    for outcome in failed[:TOLD]:
+        name = cell_name(*cells[outcome.place])
+        lines.append(f"  {name}: {str(outcome.failure).splitlines()[0][:250]} (log: {below}/{name}.log)")
+    if len(failed) > TOLD:
+        lines[-1] += f"; and {len(failed) - TOLD} more"
+    return NoAnswerError("\n".join(lines), gravest(outcome.code for outcome in failed))
+
+
+def _of(cells: Cells) -> dict[str, object]:
+    """What a study is of: each cell's settings less those that say how it is run, and the data that they mean."""
+    data: dict[str, str] = {}
+    for _, settings in cells:
+        key = str(settings["data"])
+        if key not in data:
+            data[key] = dataset(settings).fingerprint()
+    return {
+        "cells": {
+            cell_name(name, settings): {k: v for k, v in settings.items() if k not in EXECUTION}
+            for name, settings in cells
+        },
+        "data": list(data.values()),
+    }

@@ -1,0 +1,1 @@
+"""One file a command: what it runs, writes and prints."""

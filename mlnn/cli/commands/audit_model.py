@@ -1,0 +1,43 @@
+"""Is the loss of this model −log of a product over rows, and is its weight decay the prior it is said to be?"""
+
+from pathlib import Path
+from typing import Any
+
+from mlnn.cli.compose import Settings
+from mlnn.cli.said import Said
+
+
+def run(settings: Settings, _said: Said) -> None:
+    from mlnn import settings as build
+    from mlnn.audit import audit_model as certify
+    from mlnn.audit import prior_of
+    from mlnn.environment import environment
+    from mlnn.report.console import paths, show
+    from mlnn.report.model import layer_table, model_page
+    from mlnn.runs import new_run
+
+    build.pin_threads(settings)
+    data = build.dataset(settings)
+    factory = build.model_factory(settings, data, settings["outputs"], settings)
+    decays = "weight_decay" in settings["optimizer"]
+    with new_run(settings["out"], "audit_model", settings["overwrite"]) as folder:
+        model = certify(factory, data.x[: settings["rows"]], seed=settings["seed"]).to_dict()
+        prior = prior_of(build.optimizer_factory(settings), rows=len(data), seed=settings["seed"]) if decays else None
+        told = {"model": model, "prior": prior.to_dict() if prior else None, "names": settings["names"]}
+        folder.write_json("model.json", told)
+        folder.write_text("report.html", model_page(told))
+        folder.write_text("config.yaml", settings["config"])
+        folder.write_json("environment.json", environment())
+
+    show(model["sentence"])
+    show(layer_table(model["layers"]))
+    if prior:
+        show(prior.sentence)
+    paths({"page": folder.final / "report.html", "numbers": folder.final / "model.json"})
+
+
+def headline(folder: Path) -> dict[str, Any]:
+    """What a table of many says of the run in `folder`."""
+    from mlnn.runs import read_json
+
+    return {"sentence": read_json(folder / "model.json")["model"]["sentence"]}

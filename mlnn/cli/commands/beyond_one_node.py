@@ -1,0 +1,72 @@
+"""Is this network a maximum-likelihood estimate? A ladder of architectures, several seeds each, all on the same rows."""
+
+from pathlib import Path
+from typing import Any
+
+from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.said import Said
+
+
+def run(settings: Settings, said: Said) -> None:
+    import joblib
+
+    from mlnn.environment import environment
+    from mlnn.report.console import paths, progress, show
+    from mlnn.report.network import network_page, network_table
+    from mlnn.runs import new_run
+    from mlnn.settings import dataset
+
+    by_rung: dict[str, list[dict]] = {}
+    for name, cell in ladder(settings, said):
+        by_rung.setdefault(name, []).append(cell)
+    about = {key: settings["names"][key] for key in ("objective", "data", "optimizer")}
+    about |= {key: settings[key] for key in ("steps", "batch_size", "dtype")}
+    workers = min(settings["jobs"] or joblib.cpu_count(), len(by_rung))
+
+    with new_run(settings["out"], "beyond_one_node", settings["overwrite"]) as folder:
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1)
+        found = []
+        with progress(f"{len(by_rung)} architectures") as advance:
+            for report in parallel(joblib.delayed(architecture)(name, cells) for name, cells in by_rung.items()):
+                found.append(report)
+                advance(len(found), len(by_rung))
+        folder.write_json("network.json", found)
+        folder.write_text("report.html", network_page(found, about))
+        folder.write_text("config.yaml", settings["config"])
+        folder.write_json("environment.json", environment())
+        folder.write_json("data.json", dataset(settings).to_dict())
+
+    show(network_table(found))
+    paths({"page": folder.final / "report.html", "numbers": folder.final / "network.json"})
+
+
+def headline(_folder: Path) -> dict[str, Any]:
+    """What a table of many says of the run in `folder`: where it lies."""
+    return {}
+
+
+def architecture(name: str, cells: list[dict]) -> dict:
+    """Train one architecture from every seed, on the rows of the first, and say what its likelihood is."""
+    from mlnn import settings as build
+    from mlnn.errors import ConfigError, DataError
+    from mlnn.estimation.network import network_report
+    from mlnn.objectives import likelihood_of
+    from mlnn.training import LaneRecipe, train
+
+    build.pin_threads(cells[0])
+    data, modules = build.dataset(cells[0]), []
+    for cell in cells:
+        objective = build.objective(cell["objective"], cell, data.targets, "objective", cell["outputs"])
+        likelihood = likelihood_of(objective)
+        if likelihood is None:
+            raise ConfigError(
+                f"objective '{objective.name}': no likelihood is known for it; audit.py tells if it has one"
+            )
+        recipe = build.recipe(cell, data, objective.targets.outputs)
+        lane = train(recipe, LaneRecipe(objective, build.optimizer_factory(cell)), lambda _: None)
+        if lane.stopped:
+            raise DataError(f"{name}, seed {cell['seed']}: {lane.stopped.what} not finite at step {lane.stopped.step}")
+        modules.append(lane.module)
+    found = network_report(modules, likelihood, data).to_dict()
+    seeds = [{"seed": cell["seed"]} | one for cell, one in zip(cells, found["seeds"], strict=True)]
+    return {"model": name} | found | {"seeds": seeds}

@@ -1,0 +1,82 @@
+"""Do two objectives train the same network? Many lanes in lockstep, a verdict, a run folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlnn.cli.compose import Settings, seeded
+from mlnn.cli.said import Said
+
+if TYPE_CHECKING:
+    from mlnn.growth import Cell
+    from mlnn.runs import Study
+
+
+def run(settings: Settings, said: Said) -> None:
+    from mlnn.agreement.relations import check_require
+    from mlnn.comparison import unmet
+    from mlnn.errors import RequirementNotMetError
+    from mlnn.report.console import paths, progress, show, verdict_panel
+    from mlnn.report.twin import distances
+    from mlnn.runs import check_free
+    from mlnn.settings import interval, run_comparison
+
+    require, domain = settings["require"], interval(settings)
+    check_require(require)
+    if settings["seeds"] is not None:
+        many_seeds(settings, said)
+        return
+    if settings["out"] is not None:
+        check_free(Path(settings["out"]), settings["overwrite"])
+    with progress("training all lanes") as advance:
+        result = run_comparison(settings, advance)
+    folder = result.save(settings["out"], config=settings["config"], overwrite=settings["overwrite"])
+
+    verdict = result.verdict
+    show(verdict_panel(verdict.to_dict(), result.about))
+    for sentence in distances(result.about["mle"]):
+        show(sentence)
+    paths({"page": folder / "report.html", "trace": folder / "trace.csv", "verdict": folder / "verdict.json"})
+    if require is not None and not verdict.meets(require, domain):
+        raise RequirementNotMetError(unmet(verdict, require, domain))
+
+
+def headline(folder: Path) -> dict[str, Any]:
+    """What a table of many comparisons says of the one in `folder`."""
+    from mlnn.growth import row_of
+    from mlnn.runs import read_json, read_run
+
+    verdict = read_json(folder / "verdict.json")
+    if "gaps" in verdict:  # many seeds
+        return {"relation": verdict["relation"]} | {name: found[0] for name, found in verdict["gaps"].items()}
+    row = row_of("", 0, read_run(folder))
+    kept = ("relation", "max_abs_loss_gap", "gradient_gap", "weight_gap", "float64_weight_gap")
+    return {key: row[key] for key in kept} | {"resolution": verdict["resolution"], "steps": row["steps"]}
+
+
+def many_seeds(settings: Settings, said: Said) -> None:
+    """Every seed a comparison of its own; together one result."""
+    from mlnn.cli.cells import train_cells
+    from mlnn.errors import RequirementNotMetError
+    from mlnn.growth import over_seeds, write_rows
+    from mlnn.report.console import growth_table, paths, show
+    from mlnn.report.page import growth_page
+    from mlnn.settings import interval
+
+    def write(study: "Study", cells: Sequence["Cell"]) -> None:
+        rows, result = [cell.row for cell in cells], over_seeds(cells, settings["margin"])
+        about = cells[0].about | {"seed": ", ".join(str(cell.seed) for cell in cells)}
+        write_rows(rows, study.path("seeds.csv"))
+        study.write_json("verdict.json", result.to_dict())
+        study.write_text("report.html", growth_page(rows, [vars(cell) for cell in cells], about, result.sentence))
+
+    folder, cells = train_cells(settings, said, "compare", "seeds", seeded(settings, said), write)
+    result = over_seeds(cells, settings["margin"])
+    show(growth_table([cell.row for cell in cells]))
+    show(result.sentence)
+    paths({"page": folder / "report.html", "numbers": folder / "seeds.csv", "verdict": folder / "verdict.json"})
+    require, domain = settings["require"], interval(settings)
+    unmet = [cell for cell in cells if require and not cell.meets(require, domain)]
+    if unmet:
+        seeds = ", ".join(str(cell.seed) for cell in unmet)
+        raise RequirementNotMetError(f"required '{require}', not met by seed {seeds}: {unmet[0].verdict['sentence']}")

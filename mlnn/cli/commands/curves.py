@@ -1,0 +1,27 @@
+"""How do the loss curves of stored runs compare? curves.py RUN RUN … [page=FILE]"""
+
+from pathlib import Path
+
+from mlnn.cli.compose import Settings
+from mlnn.cli.said import Said
+
+
+def run(settings: Settings, _said: Said) -> None:
+    from mlnn.curves import curves, differences
+    from mlnn.errors import ConfigError
+    from mlnn.report.console import curves_table, paths, show
+    from mlnn.report.page import curves_page
+    from mlnn.runs import read_run, write_file
+
+    if not settings["runs"]:
+        raise ConfigError("runs: none given; name one or more run folders: curves.py runs/train/… runs/train/…")
+    found = curves([read_run(str(folder)) for folder in settings["runs"]])
+    drawn = [{"name": c.name, "trace": {"step": c.step, "loss": c.loss}, "about": c.ground} for c in found]
+    apart, notes = differences(found)
+    page = Path(settings["page"] or "curves.html")
+    write_file(page, curves_page(drawn, apart, notes))
+
+    show(curves_table(drawn, apart))
+    for sentence in notes:
+        show(sentence)
+    paths({"page": page})

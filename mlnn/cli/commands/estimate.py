@@ -1,0 +1,43 @@
+"""The classical maximum-likelihood estimate of a (generalised) linear model, or the reason why there is none."""
+
+from pathlib import Path
+from typing import Any
+
+from mlnn.cli.compose import Settings
+from mlnn.cli.said import Said
+
+
+def run(settings: Settings, _said: Said) -> None:
+    from mlnn.environment import environment
+    from mlnn.errors import ConfigError, RequirementNotMetError
+    from mlnn.estimator import estimated
+    from mlnn.report.console import paths, progress, show
+    from mlnn.report.estimate import estimate_page
+    from mlnn.runs import new_run
+
+    if settings["require"] not in (None, "mle"):
+        raise ConfigError(f"require: {settings['require']!r}; mle is what can be required")
+    with new_run(settings["out"], "estimate", settings["overwrite"]) as folder:
+        with progress("estimating") as advance:
+            found, told, data = estimated(settings, advance)
+        folder.write_text("summary.txt", found.summary() + "\n")
+        folder.write_json("estimate.json", told)
+        folder.write_text("report.html", estimate_page(told, found.summary()))
+        folder.write_text("config.yaml", settings["config"])
+        folder.write_json("environment.json", environment())
+        folder.write_json("data.json", data.to_dict())
+
+    print(found.summary())
+    for sentence in told["sentences"]:
+        show(sentence)
+    paths({"page": folder.final / "report.html", "numbers": folder.final / "estimate.json"})
+    if settings["require"] and found.separation != "none":
+        raise RequirementNotMetError(f"required a finite estimate, found {found.separation} separation")
+
+
+def headline(folder: Path) -> dict[str, Any]:
+    """What a table of many says of the run in `folder`."""
+    from mlnn.runs import read_json
+
+    found = read_json(folder / "estimate.json")
+    return {key: found[key] for key in ("likelihood", "llf", "separation") if key in found}

@@ -1,0 +1,38 @@
+"""Which optimiser reaches the maximum-likelihood estimate, to how many digits, in how many passes over the data?"""
+
+from pathlib import Path
+from typing import Any
+
+from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.said import Said
+
+
+def run(settings: Settings, said: Said) -> None:
+    from mlnn.environment import environment
+    from mlnn.estimator import race, write_rows
+    from mlnn.report.console import paths, progress, show
+    from mlnn.report.estimate import estimator_page, race_table
+    from mlnn.runs import new_run
+
+    cells = ladder(settings, said)
+    with new_run(settings["out"], "estimator", settings["overwrite"]) as folder:
+        found = []
+        with progress(f"{len(cells)} trainings") as advance:
+            for place, (name, cell) in enumerate(cells):
+                found.append(race(name, cell, lambda done, of, at=place: advance(at * of + done, len(cells) * of)))
+        names = settings["names"]
+        about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings["dtype"]}
+        write_rows([one["row"] for one in found], folder.path("estimator.csv"))
+        folder.write_json("estimator.json", found)
+        folder.write_text("report.html", estimator_page(found, about))
+        folder.write_text("config.yaml", settings["config"])
+        folder.write_json("environment.json", environment())
+
+    show(race_table([one["row"] for one in found]))
+    show(found[0]["found"]["sentence"] if not found[0]["found"]["coefficients"] else "")
+    paths({"page": folder.final / "report.html", "numbers": folder.final / "estimator.csv"})
+
+
+def headline(_folder: Path) -> dict[str, Any]:
+    """What a table of many says of the run in `folder`: where it lies."""
+    return {}

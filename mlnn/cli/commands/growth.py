@@ -1,0 +1,43 @@
+"""How do two equal objectives drift apart as the architecture grows? A ladder of models, several seeds each."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.said import Said
+
+if TYPE_CHECKING:
+    from mlnn.growth import Cell
+    from mlnn.runs import Study
+
+
+def run(settings: Settings, said: Said) -> None:
+    from mlnn.cli.cells import train_cells
+    from mlnn.growth import write_rows
+    from mlnn.report.console import growth_table, paths, show
+    from mlnn.report.page import growth_page
+    from mlnn.report.still import growth_png
+
+    names = settings["names"]
+    about = {key: names[key] for key in ("left", "right", "data", "optimizer")}
+    about |= {key: settings[key] for key in ("steps", "batch_size", "dtype")}
+
+    def write(study: "Study", cells: Sequence["Cell"]) -> None:
+        rows = [cell.row for cell in cells]
+        write_rows(rows, study.path("growth.csv"))
+        growth_png(rows, study.path("growth.png"), about)
+        study.write_text("report.html", growth_page(rows, [vars(cell) for cell in cells], about))
+
+    folder, cells = train_cells(settings, said, "growth", "cells", ladder(settings, said), write)
+    show(growth_table([cell.row for cell in cells]))
+    paths({"page": folder / "report.html", "figure": folder / "growth.png", "numbers": folder / "growth.csv"})
+
+
+def headline(folder: Path) -> dict[str, Any]:
+    """What a table of many growths says of the one in `folder`: how many cells, and the weakest relation."""
+    from mlnn.agreement.relations import weakest
+    from mlnn.runs import read_table
+
+    rows = read_table(folder / "growth.csv")
+    return {"cells": len(rows), "relation": weakest(*(row["relation"] for row in rows))}

@@ -1,0 +1,210 @@
+"""From the words of a command line to checked settings: Hydra composes, nothing of it acts.
+
+Only Hydra's compose API is used, so that no folder is made, no logger set up and no callback run on a config's behalf.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.utils import setup_globals
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mlnn.cli import received
+from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, MOST_JOBS, Said
+from mlnn.cli.schema import LANE_OPTIONS, check_keys, check_references, renamed
+from mlnn.errors import ConfigError, unknown
+
+Settings = dict[str, Any]
+OF_MANY = ("ladder", "catalogue", "seeds")
+"""Keys that make one command many runs; a single one of them has none."""
+COMPOSING = (HydraException, OmegaConfBaseException)
+"""What Hydra raises where it cannot compose."""
+
+
+def config_dir() -> Path:
+    """The shipped configs: beside the package in a checkout, inside it once installed."""
+    here = Path(__file__).resolve().parents[1]
+    return next(path for path in (here / "configs", here.parent / "configs") if path.is_dir())
+
+
+@contextmanager
+def composing(said: Said) -> Iterator[None]:
+    """Hydra, ready to compose from the shipped configs and from the folder of the user's own."""
+    received.look_in(said.config_dir, said.limit("most_config_bytes", MOST_CONFIG_BYTES))
+    GlobalHydra.instance().clear()
+    setup_globals()
+    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3", job_name=said.command):
+        yield
+
+
+def settings(said: Said) -> Settings:
+    """The composed config as plain data, checked against the shipped one; raises ConfigError."""
+    _check_choices(said)
+    try:
+        config, names = _compose(said.command, said.task_words)
+        plain = _checked(config, said)
+    except COMPOSING as problem:
+        raise ConfigError(explain(problem, said.command)) from None
+    plain["names"] = names
+    plain["config"] = OmegaConf.to_yaml(config, resolve=False)
+    for key in said.paths and ("runs",):
+        plain[key] = [*plain[key], *said.paths]
+    return plain
+
+
+def ladder(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+    """(rung name, settings) for every rung of `ladder` and every seed: this command line, then the rung's overrides."""
+    return _rungs(plain, said, "ladder", "{shallow: [model=mlp, model.depth=1]}", _seeds(plain))
+
+
+def catalogue(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+    """(name, settings) for every entry of `catalogue`, as `ladder` does for rungs."""
+    return _rungs(plain, said, "catalogue", "{on_labels: [objective=mse, targets=binary]}", [plain["seed"]])
+
+
+def seeded(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+    """(model name, settings) of this very run, once for every seed of `seeds`."""
+    model = plain["names"]["model"]
+    received.check_name(str(model), "model")
+    return [(model, cell) for cell in _cells(said, "seeds", [], _seeds(plain))]
+
+
+def _rungs(
+    plain: Mapping[str, Any], said: Said, key: str, example: str, seeds: list[int]
+) -> list[tuple[str, Settings]]:
+    rungs = plain[key]
+    if not rungs or not all(isinstance(item, list) for item in rungs.values()):
+        raise ConfigError(f"{key}: give names with lists of overrides, e.g. {example}")
+    most = said.limit("most_jobs", MOST_JOBS)
+    if len(rungs) * len(seeds) > most:
+        raise ConfigError(f"{key}: {len(rungs) * len(seeds)} runs, more than {most}; most_jobs=… allows more")
+    received.check_rungs(rungs, key)
+    return [
+        (rung, cell) for rung in rungs for cell in _cells(said, f"{key}.{rung}", list(map(str, rungs[rung])), seeds)
+    ]
+
+
+def _seeds(plain: Mapping[str, Any]) -> list[int]:
+    seeds = plain["seeds"]
+    whole = isinstance(seeds, list) and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
+    if not whole or not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"seeds: {seeds!r}; give different whole numbers, e.g. [0, 1, 2]")
+    return seeds
+
+
+def _cells(said: Said, where: str, overrides: list[str], seeds: list[int]) -> list[Settings]:
+    """This run's settings with `overrides` over them, composed once and then read with each of the seeds."""
+    set_here = {text.split("=")[0].lstrip("+~") for text in [*overrides, *(f"{key}=0" for key in OF_MANY)]}
+    mine = [text for text in said.task_words if text.split("=")[0].lstrip("+~") not in set_here]
+    cells = []
+    try:
+        config, names = _compose(said.command, [*mine, *overrides])
+        for seed in seeds:
+            config.seed = seed
+            cell = _checked(config, said)
+            cells.append({key: value for key, value in cell.items() if key not in OF_MANY} | {"names": names})
+    except ConfigError as problem:
+        raise ConfigError(f"{where}: {problem}") from None
+    except COMPOSING as problem:
+        raise ConfigError(f"{where}: {explain(problem, said.command)}") from None
+    return cells
+
+
+def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
+    """The config less what is Hydra's own, and what was chosen from each group, by the key it fills."""
+    config = hydra.compose(name, list(words), return_hydra_config=True)
+    choices = config.hydra.runtime.choices
+    climbing = next((f"{key}={value}" for key, value in choices.items() if value and received.climbs(str(value))), None)
+    if climbing is not None:
+        raise ConfigError(f"{climbing}: leads out of the config folder")
+    names = {key.rpartition("@")[2]: value for key, value in choices.items() if value and not key.startswith("hydra/")}
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), names
+
+
+def _checked(config: DictConfig, said: Said) -> Settings:
+    raw: Any = OmegaConf.to_container(config, resolve=False)
+    check_references(raw)
+    shipped: Any = OmegaConf.to_container(hydra.compose(said.command), resolve=False)
+    for key in ALOUD:
+        if key in raw and raw[key] != said.value(key, shipped.get(key)):
+            raise received.only_aloud(key, "config")
+    plain: Any = OmegaConf.to_container(config, resolve=True)
+    check_keys(plain, shipped)
+    from mlnn.trust import check_targets
+
+    for key, node in plain.items():
+        check_targets(node, plain.get("trust", ()), key)
+    for side in ("left", "right"):
+        _check_side(side, plain.get(side) or {}, plain.get("trust", ()))
+    return plain
+
+
+def _check_side(side: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
+    """An option of a lane in the node of the objective is the old spelling, unless the objective takes such an argument."""
+    options = [option for option in LANE_OPTIONS if option in node]
+    if not options:
+        return
+    from mlnn.trust import check_arguments, resolve
+
+    for option in options:
+        try:
+            check_arguments(resolve(node.get("_target_", ""), trusted, f"{side}._target_"), [option], side)
+        except ConfigError as problem:
+            if "unknown argument" not in str(problem):
+                raise
+            raise ConfigError(renamed(f"{side}.{option}")) from None
+
+
+def _check_choices(said: Said) -> None:
+    """A choice typed here stays inside its folder too; what `trust` or `loss` say is not looked at."""
+    groups = {path.name for path in config_dir().iterdir() if path.is_dir()}
+    for override in said.overrides:
+        if override.key_or_group in groups and any(received.climbs(str(name)) for name in _choices(override.value())):
+            raise ConfigError(f"{override.input_line}: leads out of the config folder; --config-dir DIR adds your own")
+
+
+def _choices(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def explain(problem: Exception, name: str) -> str:
+    """Hydra's message, cut down to what is wrong and the nearest thing that exists."""
+    text = str(problem)
+    if isinstance(problem.__cause__, ConfigError):
+        return str(problem.__cause__)
+    if isinstance(problem, MissingConfigException) and problem.options:
+        group, _, choice = (problem.missing_cfg_file or "").rpartition("/")
+        return f"{group}: " + unknown(group, choice, (option for option in problem.options))
+    missing = re.search(r"(?:In '([^']+)': )?Could not override '([^']+)'", text)
+    if missing:
+        file = f"{missing[1]}: " if missing[1] and missing[1] != name else ""
+        new = renamed(missing[2])
+        if new:
+            return file + new
+        return f"{file}{unknown('key', missing[2], _known(name)).split(' Choices:')[0].rstrip('.')}; --help lists all"
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return "; ".join(lines[:3]) or type(problem).__name__
+
+
+def _known(name: str) -> list[str]:
+    """Every key and group that can be overridden, dotted."""
+    config = hydra.compose(name, return_hydra_config=True)
+    names = [key for key in config.hydra.runtime.choices if not key.startswith("hydra/")]
+    composed: Any = OmegaConf.to_container(config, resolve=False)
+    del composed["hydra"]
+
+    def walk(node: Any, where: str) -> None:
+        for key, value in node.items():
+            names.append(f"{where}{key}")
+            if isinstance(value, dict):
+                walk(value, f"{where}{key}.")
+
+    walk(composed, "")
+    return names

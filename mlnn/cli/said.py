@@ -1,0 +1,183 @@
+"""What was said on the command line: read once, from the process's own arguments, into a record that nothing changes.
+
+Keys that say where mlnn writes, what code it imports and how much it reads count here and nowhere else: a composed config
+cannot speak for the person at the keyboard. Jobs of a sweep get their record in memory.
+"""
+
+import argparse
+import dataclasses
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice, product
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, OverrideParseException
+
+from mlnn.errors import ConfigError
+
+ALOUD = ("trust", "loss", "out", "overwrite", "page", "most_jobs", "most_config_bytes")
+"""Keys that count on the command line only; so does every other key that begins with `most_`, wherever it stands."""
+MOST_JOBS, MOST_CONFIG_BYTES = 1000, 1_000_000
+PATHS = {"curves": "runs"}
+"""Commands whose arguments may be paths, and the key that these fill."""
+LAUNCHING = re.compile(r"hydra/launcher|hydra\.launcher\..+")
+
+
+@dataclass(frozen=True)
+class Said:
+    """`words`: overrides as typed. `config_dir`: a folder of the user's own choices. `many`: -m. `show`: one of Hydra's own
+    pages (--help, --cfg job) instead of a run. `called`: how the command was started, to print it once more."""
+
+    command: str
+    words: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
+    config_dir: str | None = None
+    many: bool = False
+    show: tuple[str, ...] = ()
+    called: tuple[str, ...] = ()
+
+    @cached_property
+    def overrides(self) -> tuple[Override, ...]:
+        """The words, parsed; raises ConfigError for one that cannot be read."""
+        return tuple(parse(self.words))
+
+    @cached_property
+    def task_words(self) -> tuple[str, ...]:
+        """The words that are about the task, not about launching it."""
+        return tuple(o.input_line for o in self.overrides if not o.is_hydra_override())
+
+    def value(self, key: str, default: Any = None) -> Any:
+        """What `key` was set to here, the last time that it was; `default` where it was not."""
+        return next((o.value() for o in reversed(self.overrides) if o.key_or_group == key), default)
+
+    def has(self, key: str) -> bool:
+        """Whether `key` was set here."""
+        return any(o.key_or_group == key for o in self.overrides)
+
+    def limit(self, key: str, usual: int) -> int:
+        """A bound such as `most_jobs`, which only the command line can move."""
+        value = self.value(key, usual)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{key}: {value!r}; a whole number above 0 is needed")
+        return value
+
+    def without(self, *keys: str) -> "Said":
+        """The same less what sets one of these keys."""
+        kept = tuple(o.input_line for o in self.overrides if o.key_or_group not in keys)
+        return dataclasses.replace(self, words=kept)
+
+    def again(self, out: Path) -> str:
+        """The command line that goes on with what is in the folder `out`."""
+        options = (*(("--config-dir", self.config_dir) if self.config_dir else ()), *(("-m",) if self.many else ()))
+        words = self.without("out", "overwrite").words
+        here = os.path.relpath(out)
+        folder = here if not here.startswith("..") else str(out)
+        return shlex.join([*self.called, *options, *words, f"out={quoted(folder)}"])
+
+
+def read(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> Said:
+    """The record of one process's arguments; raises ConfigError for an option or word that cannot be read."""
+    found, rest = _parser(command).parse_known_intermixed_args(list(arguments))
+    odd = next((word for word in rest if word.startswith("-")), None)
+    if odd is not None:
+        raise ConfigError(f"{odd}: unknown option; there are --help, -m, --config-dir DIR, --cfg job")
+    words = [*found.words, *rest]
+    paths: list[str] = []
+    if command in PATHS:
+        paths = [word for word in words if "=" not in word or os.path.lexists(word)]
+        words = [word for word in words if word not in paths]
+    show = [
+        option for option in ("--help", "--hydra-help", "--resolve") if getattr(found, option[2:].replace("-", "_"))
+    ]
+    for option in ("--cfg", "--package", "--info"):
+        value = getattr(found, option[2:])
+        show += [option, value] if value is not None else []
+    said = Said(command, tuple(words), tuple(paths), found.config_dir, found.multirun, tuple(show), tuple(called))
+    _check(said)
+    return said
+
+
+def parse(words: Sequence[str]) -> list[Override]:
+    """Overrides in Hydra's grammar; raises ConfigError naming the one that cannot be read."""
+    try:
+        return [OverridesParser.create().parse_override(word) for word in words]
+    except OverrideParseException as problem:
+        first = str(problem).splitlines()[0]
+        raise ConfigError(
+            f"{problem.override}: cannot be read ({first}); quote it: 'key=\"a=b\"', 'key=[a,b]'"
+        ) from None
+    except (HydraException, RecursionError) as problem:
+        raise ConfigError(f"{' '.join(words)[:80]}: cannot be read ({str(problem).splitlines()[:1]})") from None
+
+
+def jobs(said: Said) -> list[tuple[str, Said]]:
+    """(what is swept, the words of one job) for every combination of a sweep; raises ConfigError above `most_jobs`."""
+    most = said.limit("most_jobs", MOST_JOBS)
+    choices, count = [], 1
+    for override in said.overrides:
+        if override.is_hydra_override():
+            continue
+        found = list(islice(_values(override), most + 1))
+        count *= len(found)
+        if count > most:
+            raise ConfigError(f"-m: more than {most} jobs ('{override.input_line[:60]}'); most_jobs=… allows more")
+        choices.append(found)
+    swept = [place for place, found in enumerate(choices) if len(found) > 1]
+    return [
+        (",".join(words[place].lstrip("+") for place in swept) or "only",
+         dataclasses.replace(said, words=words, many=False))
+        for words in product(*choices)
+    ]  # fmt: skip
+
+
+def _values(override: Override) -> Any:
+    """The words that one word of a sweep stands for."""
+    if not override.is_sweep_override():
+        return iter([override.input_line])
+    if not override.is_discrete_sweep():
+        raise ConfigError(f"{override.input_line}: an interval cannot be swept; name its values: key=1,2,3")
+    from hydra.core.global_hydra import GlobalHydra
+
+    override.config_loader = GlobalHydra.instance().config_loader()  # a glob asks it for the choices of a group
+    return (f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator())
+
+
+def quoted(text: str) -> str:
+    """A value as Hydra's grammar reads it whole."""
+    return text if re.fullmatch(r"[\w./+-]+", text) else "'" + text.replace("\\", "\\\\").replace("'", r"\'") + "'"
+
+
+def _check(said: Said) -> None:
+    for override in said.overrides:
+        key = override.key_or_group
+        if key.split(".")[0].split("/")[0] == "hydra" and not LAUNCHING.fullmatch(key):
+            raise ConfigError(f"{key}: of Hydra's own settings only hydra/launcher and hydra.launcher.… are read")
+        if key == "hydra/launcher" and not said.many:
+            raise ConfigError(f"{key}: is for sweeps; add -m")
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --help shows how the command is used")
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    parser = _Parser(command, add_help=False, allow_abbrev=False)
+    parser.add_argument("words", nargs="*")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--hydra-help", action="store_true")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument("-cd", "--config-dir")
+    parser.add_argument("-c", "--cfg", choices=("job", "hydra", "all"))
+    parser.add_argument("-p", "--package")
+    parser.add_argument("-i", "--info", nargs="?", const="all",
+                        choices=("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"))  # fmt: skip
+    return parser

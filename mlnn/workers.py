@@ -1,0 +1,203 @@
+"""Calls in processes that are watched: one that raises, exits, is killed or hangs costs its own call and no other.
+
+The processes come from a fork server that has imported torch once, so that starting one takes milliseconds (where the system
+has none, they are started afresh). A worker ends with the process that asked for it, however that one ends.
+"""
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from mlnn.errors import MlnnError
+
+NO_ANSWER, BUG = 4, 70
+PRELOADED = ["torch", "mlnn.growth", "mlnn.cli.compose"]
+GRACE = 2.0
+"""Seconds that a worker has between being asked to end and being killed."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: `function(*arguments)`, found by its name in the other process; what it prints goes to the file `log`."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    log: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the call number `place` ended: `value`, or `failure` in a sentence with its exit `code`; after `seconds`."""
+
+    place: int
+    value: Any = None
+    failure: str | None = None
+    code: int = 0
+    seconds: float = 0.0
+
+
+def supervised(
+    calls: Sequence[Call], *, at_once: int = 1, timeout: float | None = None, fresh: bool = False
+) -> Iterator[Outcome]:
+    """The outcome of every call, in the order in which they end.
+
+    at_once: how many run side by side. timeout: seconds that a call may take, None: as long as it likes. fresh: a process
+    for each call; otherwise a worker takes one call after another. Leaving the iterator early ends the workers.
+    """
+    waiting = list(enumerate(calls))[::-1]
+    idle: list[_Worker] = []
+    busy: dict[Any, _Worker] = {}
+    try:
+        while waiting or busy:
+            while waiting and len(busy) < at_once:
+                worker = idle.pop() if idle else _Worker()
+                worker.take(*waiting.pop())
+                busy[worker.pipe] = worker
+            until = None if timeout is None else min(w.since for w in busy.values()) + timeout - time.monotonic()
+            for pipe in connection.wait(list(busy), timeout=None if until is None else max(until, 0.0)):
+                worker = busy.pop(pipe)
+                yield worker.answer()
+                if fresh or not worker.alive:
+                    worker.end()
+                else:
+                    idle.append(worker)
+            for pipe, worker in list(busy.items()):
+                if timeout is not None and time.monotonic() - worker.since > timeout:
+                    del busy[pipe]
+                    worker.end()
+                    yield worker.failed(f"took longer than {timeout:g} s")
+    finally:
+        for worker in [*idle, *busy.values()]:
+            worker.end()
+
+
+class _Worker:
+    """A process that takes one call at a time."""
+
+    def __init__(self) -> None:
+        context = _context()
+        self.pipe, theirs = context.Pipe()
+        life, self._life = context.Pipe(duplex=False)
+        self._process = context.Process(target=_serve, args=(theirs, life))
+        self._process.start()
+        theirs.close()
+        life.close()
+        self.alive, self.place, self.since, self.log = True, -1, 0.0, Path()
+
+    def take(self, place: int, call: Call) -> None:
+        """Start a call."""
+        self.place, self.since, self.log = place, time.monotonic(), call.log
+        with suppress(OSError):  # it has died since its last call; `answer` tells
+            self.pipe.send(call)
+
+    def answer(self) -> Outcome:
+        """The outcome of the call, once the pipe has something to say."""
+        try:
+            found: Outcome = self.pipe.recv()
+        except (EOFError, OSError):
+            self._process.join(GRACE)
+            return self.failed(_died(self._process.exitcode))
+        except Exception as problem:  # a value that cannot be read back here
+            return self.failed(f"its answer could not be read: {problem}")
+        return Outcome(self.place, found.value, found.failure, found.code, time.monotonic() - self.since)
+
+    def failed(self, why: str) -> Outcome:
+        """The outcome of a call that gave none."""
+        self.alive = False
+        with suppress(OSError), open(self.log, "a", encoding="utf-8") as log:
+            log.write(why + "\n")
+        return Outcome(self.place, None, why, NO_ANSWER, time.monotonic() - self.since)
+
+    def end(self) -> None:
+        """End the process, by force if it does not go."""
+        self.pipe.close()
+        self._life.close()
+        self._process.terminate()
+        self._process.join(GRACE)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _context() -> Any:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    return context
+
+
+def _died(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"its process was killed by signal {-exitcode}" + (" (out of memory?)" if exitcode == -9 else "")
+    return f"its process ended with code {exitcode} before it gave an answer"
+
+
+def _serve(pipe: Any, life: Any) -> None:
+    """What a worker does: one call after another, until the pipe closes."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; whoever watches ends the workers
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(life,), daemon=True).start()
+    while True:
+        try:
+            call = pipe.recv()
+        except (EOFError, OSError):
+            return
+        with _printing_to(call.log):
+            outcome = _perform(call)
+        try:
+            pipe.send(outcome)
+        except OSError:
+            return
+        except Exception as problem:  # a value that cannot be pickled
+            pipe.send(Outcome(-1, None, f"its answer cannot be sent: {problem}", BUG))
+
+
+def _perform(call: Call) -> Outcome:
+    try:
+        return Outcome(-1, call.function(*call.arguments))
+    except MlnnError as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return Outcome(-1, None, str(problem), problem.exit_code)
+    except SystemExit as problem:
+        return Outcome(-1, None, f"called sys.exit({problem.code!r})", NO_ANSWER)
+    except BaseException as problem:
+        traceback.print_exc()
+        return Outcome(-1, None, f"{type(problem).__name__}: {problem}", BUG)
+
+
+def _end_with(life: Any) -> None:
+    """Wait for the other end of a pipe to close, which the death of its process does too, and end this process."""
+    with suppress(EOFError, OSError):
+        life.recv()
+    os._exit(1)
+
+
+@contextmanager
+def _printing_to(log: Path) -> Iterator[None]:
+    """Standard output and error of this process, those of libraries below Python too, into a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    except OSError:  # a disk that is full or a folder that has gone: the call itself will say so
+        handle = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
