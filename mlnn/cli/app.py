@@ -5,6 +5,7 @@ Heavy imports wait until a command starts, so that `--help` is quick.
 
 import importlib
 import os
+import shutil
 import signal
 import sys
 import traceback
@@ -36,14 +37,22 @@ def main(command: str | None = None) -> None:
     estimate ended non-finite; 5 run folder trouble; 70 a bug in mlnn (with its traceback); 130 interrupted.
     MLNN_TRACEBACK=1 shows the traceback of any error.
     """
-    arguments = sys.argv[1:]
-    called = [sys.executable, sys.argv[0]] if command else ["mlnn"]
+    arguments, called = sys.argv[1:], _called()
     if command is None:
         command, arguments = (arguments[0] if arguments else "--help"), arguments[1:]
         called.append(command)
-    if Path(called[0]).parent == Path(sys.prefix) / "bin":
-        called[0] = os.path.relpath(called[0]) if len(os.path.relpath(called[0])) < len(called[0]) else called[0]
     sys.exit(start(command, arguments, called))
+
+
+def _called() -> list[str]:
+    """How this program was started, in words that start it again from the same folder."""
+    program = sys.argv[0]
+    if shutil.which(Path(program).name) == program:
+        return [Path(program).name]
+    python = min(sys.executable, os.path.relpath(sys.executable), key=len)
+    if Path(program).name == "__main__.py":
+        return [python, "-m", "mlnn"]
+    return [program] if os.access(program, os.X_OK) else [python, program]
 
 
 def start(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> int:
