@@ -4,8 +4,8 @@ from mlnn import app
 
 
 def audit(settings: dict) -> None:
-    from mlnn.audit import audit as certify
-    from mlnn.audit import check_kind, unmet
+    from mlnn.auditing import audit as certify
+    from mlnn.auditing import check_kind, unmet
     from mlnn.environment import environment
     from mlnn.errors import RequirementNotMetError
     from mlnn.report.audit import audit_page, audits_page

@@ -5,8 +5,8 @@ from mlnn import app
 
 def audit_model(settings: dict) -> None:
     from mlnn import settings as build
-    from mlnn.audit import audit_model as certify
-    from mlnn.audit import prior_of
+    from mlnn.auditing import audit_model as certify
+    from mlnn.auditing import prior_of
     from mlnn.environment import environment
     from mlnn.report.console import paths, show
     from mlnn.report.model import layer_table, model_page
