@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mlnn.audit import Certificate, audit
+    from mlnn.auditing import Certificate, audit
     from mlnn.comparison import Comparison, compare
     from mlnn.data import Dataset
     from mlnn.estimation import Estimate, estimate
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Certificate", "Comparison", "Dataset", "Estimate", "LaneRecipe", "audit", "compare", "estimate"]
 _HOMES = {
-    "audit": "mlnn.audit",
-    "Certificate": "mlnn.audit",
+    "audit": "mlnn.auditing",
+    "Certificate": "mlnn.auditing",
     "compare": "mlnn.comparison",
     "Comparison": "mlnn.comparison",
     "Dataset": "mlnn.data",

@@ -13,7 +13,7 @@ from objective_cases import CONFIGS, build
 from torch.nn import functional as F
 
 import mlnn
-from mlnn.audit import KINDS, Certificate
+from mlnn.auditing import KINDS, Certificate
 from mlnn.errors import ConfigError
 
 EVERY = CATALOGUE | {name: case for name, (_, _, case) in OUTSIDE.items()}

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": PARTS,
     "agreement": PARTS | {"training"},
     "report": {"errors"},
-    "audit": BASE | {"objectives"},
+    "auditing": BASE | {"objectives", "report"},
     "estimation": PARTS,
     "curves": {"errors", "runs"},
     "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},

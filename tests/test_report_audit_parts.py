@@ -5,7 +5,7 @@ import torch
 from report_audit_cases import LOSSES, certificates, curve, made
 
 import mlnn
-from mlnn.audit import KINDS as AUDITED
+from mlnn.auditing import KINDS as AUDITED
 from mlnn.report.audit_figures import implied_figure, overview_figure, separation, z_figure
 from mlnn.report.audit_witness import witness_lines
 from mlnn.report.audit_words import KINDS, chain, lead, measures, precision, where

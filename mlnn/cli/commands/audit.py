@@ -8,8 +8,8 @@ from mlnn.cli.said import Said
 
 
 def run(settings: Settings, said: Said) -> None:
-    from mlnn.audit import audit as certify
-    from mlnn.audit import check_kind, unmet
+    from mlnn.auditing import audit as certify
+    from mlnn.auditing import check_kind, unmet
     from mlnn.environment import environment
     from mlnn.errors import RequirementNotMetError
     from mlnn.report.audit import audit_page, audits_page

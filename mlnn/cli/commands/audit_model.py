@@ -9,8 +9,8 @@ from mlnn.cli.said import Said
 
 def run(settings: Settings, _said: Said) -> None:
     from mlnn import settings as build
-    from mlnn.audit import audit_model as certify
-    from mlnn.audit import prior_of
+    from mlnn.auditing import audit_model as certify
+    from mlnn.auditing import prior_of
     from mlnn.environment import environment
     from mlnn.report.console import paths, show
     from mlnn.report.model import layer_table, model_page

@@ -2,9 +2,9 @@
 
 import torch
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.finding import Finding
-from mlnn.audit.sound import answers_a_batch, coupling
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.finding import Finding
+from mlnn.auditing.sound import answers_a_batch, coupling
 from mlnn.objectives import Objective
 
 HINGE = (

@@ -2,7 +2,7 @@
 
 import math
 
-from mlnn.audit.certificate import Certificate, Interval
+from mlnn.auditing.certificate import Certificate, Interval
 
 LIKELIHOODS = {
     "likelihood": "'{name}' is −log of a likelihood{family}{link}{constant}: minimising it is maximum likelihood.",

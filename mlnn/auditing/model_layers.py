@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlnn.audit.model_calls import call, change, others_replaced, size_of
+from mlnn.auditing.model_calls import call, change, others_replaced, size_of
 from mlnn.seeding import derive, generator
 
 DRAWS = 32

@@ -8,7 +8,7 @@ import torch
 from scipy.integrate import cubature
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
+from mlnn.auditing.ask import Loss
 
 MOST_COUNTS = 8192
 HIGHEST_LOGIT = 20.0

@@ -10,12 +10,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.finding import Finding, Reference, by_formula
-from mlnn.audit.implied import FLAT, Implied, direction, implied, telling_outputs
-from mlnn.audit.links import log_odds, probability_link, softmax_link
-from mlnn.audit.sound import moderate_outputs
-from mlnn.audit.witness import flat_witness, risk_witness, sums_witness, temperature_witness
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.finding import Finding, Reference, by_formula
+from mlnn.auditing.implied import FLAT, Implied, direction, implied, telling_outputs
+from mlnn.auditing.links import log_odds, probability_link, softmax_link
+from mlnn.auditing.sound import moderate_outputs
+from mlnn.auditing.witness import flat_witness, risk_witness, sums_witness, temperature_witness
 from mlnn.objectives.bernoulli import Bernoulli
 from mlnn.objectives.categorical import Categorical
 

@@ -5,12 +5,12 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss, crossed
-from mlnn.audit.certificate import Interval
-from mlnn.audit.finding import Finding
-from mlnn.audit.implied import null_probabilities
-from mlnn.audit.integrals import partition
-from mlnn.audit.sound import shown_targets, slope_error
+from mlnn.auditing.ask import Loss, crossed
+from mlnn.auditing.certificate import Interval
+from mlnn.auditing.finding import Finding
+from mlnn.auditing.implied import null_probabilities
+from mlnn.auditing.integrals import partition
+from mlnn.auditing.sound import shown_targets, slope_error
 from mlnn.objectives.grid import make_grid
 
 KEPT, PAPER = 0.05, 1e-3

@@ -6,8 +6,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.sound import shown_targets
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.sound import shown_targets
 from mlnn.seeding import generator
 
 FLAT = 1e-9

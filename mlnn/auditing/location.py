@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.finding import Finding
-from mlnn.audit.integrals import COORDINATES, Coordinate, integral, spread
-from mlnn.audit.shapes import shape_name
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.finding import Finding
+from mlnn.auditing.integrals import COORDINATES, Coordinate, integral, spread
+from mlnn.auditing.shapes import shape_name
 
 OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
 SIZES = torch.logspace(-6, 2, 25, dtype=torch.float64)  # of the residuals looked at, in units of the width

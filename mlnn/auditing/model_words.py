@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from mlnn.audit.model import ModeAudit
+    from mlnn.auditing.model import ModeAudit
 
 Layers = list[dict[str, object]]
 PRODUCT = "∏ p(y_i | x_i)"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from mlnn.audit.model_calls import (
+from mlnn.auditing.model_calls import (
     ask,
     call,
     change,
@@ -19,8 +19,8 @@ from mlnn.audit.model_calls import (
     prepared,
     size_of,
 )
-from mlnn.audit.model_layers import DRAWS, Call, couples, culprits, draws, lowest_eps, recorded
-from mlnn.audit.model_words import sentence
+from mlnn.auditing.model_layers import DRAWS, Call, couples, culprits, draws, lowest_eps, recorded
+from mlnn.auditing.model_words import sentence
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import derive, generator
 

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.finding import Finding
-from mlnn.audit.implied import implied
-from mlnn.audit.integrals import partition
-from mlnn.audit.sound import shown_targets
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.finding import Finding
+from mlnn.auditing.implied import implied
+from mlnn.auditing.integrals import partition
+from mlnn.auditing.sound import shown_targets
 
 SEEN = (-1.0, 0.0, 1.0)
 """Raw outputs for which the implied density is drawn."""

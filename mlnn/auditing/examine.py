@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from mlnn.audit.ask import Loss, TooSlowError
-from mlnn.audit.certificate import Certificate
-from mlnn.audit.curves import curves
-from mlnn.audit.domain import find_domains
-from mlnn.audit.finding import Finding
-from mlnn.audit.finite import examine_finite
-from mlnn.audit.notes import notes
-from mlnn.audit.numeric import examine_numeric
-from mlnn.audit.sentence import sentence
-from mlnn.audit.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets, too_coarse
+from mlnn.auditing.ask import Loss, TooSlowError
+from mlnn.auditing.certificate import Certificate
+from mlnn.auditing.curves import curves
+from mlnn.auditing.domain import find_domains
+from mlnn.auditing.finding import Finding
+from mlnn.auditing.finite import examine_finite
+from mlnn.auditing.notes import notes
+from mlnn.auditing.numeric import examine_numeric
+from mlnn.auditing.sentence import sentence
+from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets, too_coarse
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady

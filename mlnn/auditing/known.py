@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss, crossed
-from mlnn.audit.finding import Reference, by_formula
+from mlnn.auditing.ask import Loss, crossed
+from mlnn.auditing.finding import Reference, by_formula
 from mlnn.objectives.beta import Beta
 from mlnn.objectives.normal import NormalLearnedVariance
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.finding import Finding, Reference, by_formula
-from mlnn.audit.links import mean_link
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.finding import Finding, Reference, by_formula
+from mlnn.auditing.links import mean_link
 from mlnn.objectives.gamma import Gamma
 from mlnn.objectives.negative_binomial import NegativeBinomial
 from mlnn.objectives.poisson import Poisson

@@ -12,14 +12,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.families import Exponential, Family, examine_exponential, exponential_form, named_family, tidy
-from mlnn.audit.finding import Finding
-from mlnn.audit.integrals import partition, spread
-from mlnn.audit.known import Known, known_density
-from mlnn.audit.location import examine_location
-from mlnn.audit.refute import elicits, elsewhere, worse_everywhere
-from mlnn.audit.sound import wide_targets
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.families import Exponential, Family, examine_exponential, exponential_form, named_family, tidy
+from mlnn.auditing.finding import Finding
+from mlnn.auditing.integrals import partition, spread
+from mlnn.auditing.known import Known, known_density
+from mlnn.auditing.location import examine_location
+from mlnn.auditing.refute import elicits, elsewhere, worse_everywhere
+from mlnn.auditing.sound import wide_targets
 from mlnn.seeding import generator
 
 ROUNDING, REAL = 1e-8, 1e-4

@@ -7,9 +7,9 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from mlnn.audit.ask import Loss
-from mlnn.audit.families import Family
-from mlnn.audit.integrals import COORDINATES
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.families import Family
+from mlnn.auditing.integrals import COORDINATES
 
 WORSE = 1e-9
 """Of the loss itself: more than rounding."""

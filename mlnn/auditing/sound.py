@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.audit.ask import Loss, crossed
+from mlnn.auditing.ask import Loss, crossed
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import TARGETS

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.audit.implied import FLAT, Implied
+from mlnn.auditing.implied import FLAT, Implied
 
 DIFFERENT = 1e-6
 

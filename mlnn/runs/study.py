@@ -1,0 +1,210 @@
+"""A study: many runs in one folder. What is finished is sealed where a second call finds it, whatever ended the first.
+
+A study's folder holds study.json (what it is a study of), a run folder per cell, a log for each cell that failed, and
+checksums.json, written last: the study is finished. One process writes at a time; the lock goes with the process.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mlnn.errors import RunFolderError
+from mlnn.runs import reading, writing
+from mlnn.runs.files import to_json, write_file
+
+STUDY, LOCK = "study.json", ".lock"
+EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "most_jobs", "most_config_bytes", "require", "domain",
+                       "margin", "config", "names", "trust"})  # fmt: skip
+"""Settings that say how, where and how strictly; two calls that differ in these alone are calls of the same study."""
+SURROUNDINGS = ("mlnn", "python", "torch", "numpy", "platform", "cpu", "cpu_capability", "threads")
+MOST_TOLD = 6
+
+
+@dataclass
+class Study:
+    """A folder of runs, open for writing. `finished`: an earlier call has done all of it; `earlier`: what that call noted."""
+
+    final: Path
+    finished: bool = False
+    earlier: dict[str, Any] = field(default_factory=dict)
+    replaces: Path | None = None
+
+    @staticmethod
+    def kept(folder: Path) -> int:
+        """How many finished runs lie in the study at `folder`."""
+        return sum(1 for _ in folder.glob(f"*/*/{reading.CHECKSUMS}"))
+
+    def path(self, name: str) -> Path:
+        """Where the file or cell `name` lies, inside the folder."""
+        return writing.RunFolder(self.final, self.final).path(name)
+
+    def done(self, name: str) -> bool:
+        """Whether the cell `name` is there, whole and unchanged."""
+        try:
+            reading.read_run(self.path(name))
+        except RunFolderError:
+            return False
+        return True
+
+    def clear(self, name: str) -> None:
+        """Take away what an earlier try left of a cell that is not whole."""
+        shutil.rmtree(self.path(name), ignore_errors=True)
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write a file of the study, whole or not at all."""
+        write_file(self.path(name), text)
+
+    def write_json(self, name: str, obj: object) -> None:
+        """Write strict JSON at full precision, as a run folder does."""
+        self.write_text(name, to_json(obj))
+
+    def elsewhere(self, environment: Mapping[str, Any]) -> list[str]:
+        """In what the environment of the earlier call was another one; bits may differ between its cells and the new ones."""
+        before = self.earlier.get("environment", {})
+        changed = [key for key in SURROUNDINGS if before and before.get(key) != environment.get(key)]
+        return [f"{key} {before.get(key)} → {environment.get(key)}" for key in changed]
+
+    def seal(self) -> None:
+        """All cells are there and told of: from now on the folder is a finished run."""
+        for log in self.final.rglob("*.log"):
+            if log.stat().st_size == 0:
+                log.unlink()
+        self.write_json(reading.CHECKSUMS, writing.digests(writing.RunFolder(self.final, self.final), leave=LOCK))
+        with suppress(OSError):
+            (self.final / LOCK).unlink()
+        if self.replaces is not None:
+            shutil.rmtree(self.replaces, ignore_errors=True)
+
+
+@contextmanager
+def open_study(
+    path: Path | str,
+    kind: str,
+    of: Mapping[str, Any],
+    environment: Mapping[str, Any],
+    overwrite: bool = False,
+    grows: bool = False,
+) -> Iterator[Study]:
+    """The study of `of` (JSON-ready: "cells", settings by cell, and "data") at `path`: begun, or where a call left it.
+
+    `grows`: cells may join those of the earlier call. Raises RunFolderError where something else lies there, a study with other settings (with `overwrite` it is replaced,
+    once this one is finished), or where another process is writing. A block that ends with an exception leaves the cells
+    that are sealed; where there is none, everything is as before.
+    """
+    final = Path(os.path.abspath(path))
+    made = [parent for parent in (final, *final.parents) if not os.path.lexists(parent)]
+    now = {"kind": kind, "of": json.loads(to_json(of))}
+    study = Study(final)
+    if (final / STUDY).is_file():
+        study.finished = (final / reading.CHECKSUMS).exists() and not overwrite
+        if not study.finished:
+            with _locked(final):  # somebody at work there is met before anything is moved
+                pass
+        if not overwrite:
+            study.earlier = _same(final, now, grows)
+            study.finished = study.finished and study.earlier["of"] == now["of"]
+    if not study.earlier:
+        _check_free(final, overwrite)
+        if final.exists() and any(final.iterdir()):
+            study.replaces = writing.step_aside(final)
+    if study.finished:
+        yield study
+        return
+    try:
+        writing.disk("write", final, final.mkdir, parents=True, exist_ok=True)
+        with _locked(final):
+            if study.earlier.get("of") != now["of"]:
+                with suppress(OSError):
+                    (final / reading.CHECKSUMS).unlink()
+                study.write_json(STUDY, now | {"environment": dict(environment)})
+            for left in final.glob("*/.*.partial-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            yield study
+    except BaseException:
+        _undo(study, made)
+        raise
+
+
+def differences(before: Any, now: Any, where: str = "") -> list[str]:
+    """Each key that differs, with both values."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = [*before, *(key for key in now if key not in before)]
+        return [d for key in keys for d in differences(before.get(key), now.get(key), f"{where}.{key}".lstrip("."))]
+    return [] if before == now else [f"{where}: {before!r} → {now!r}"]
+
+
+def _check_free(final: Path, overwrite: bool) -> None:
+    if overwrite and (final / STUDY).is_file():  # one that was left unfinished has no checksums yet
+        return
+    writing.check_free(final, overwrite)
+
+
+def _same(final: Path, now: Mapping[str, Any], grows: bool) -> dict[str, Any]:
+    """What the earlier call noted; raises RunFolderError where this one is of something else."""
+    found = reading.read_json(final / STUDY)
+    if found.get("kind") == now["kind"] and found.get("of") == now["of"]:
+        return found
+    if grows and found.get("kind") == now["kind"]:
+        old, new = found["of"]["cells"], now["of"]["cells"]
+        if all(new.get(name) == cell for name, cell in old.items()):
+            return found
+    raise RunFolderError(
+        f"{final}: holds a study with other settings ({_told(found, now)});"
+        " choose another folder, or say overwrite=true to replace it"
+    )
+
+
+def _told(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The first few differences; of what differs in many cells, each key once."""
+    before, of = found.get("of", {}), now["of"]
+    if found.get("kind") != now["kind"]:
+        return f"{found.get('kind')} → {now['kind']}"
+    old, new = before.get("cells", {}), of["cells"]
+    changed = [text for name in old if name in new for text in differences(old[name], new[name])]
+    for word, one, other in (("no more", old, new), ("new", new, old)):
+        names = [name for name in one if name not in other]
+        changed += [f"{word}: {', '.join(names[:3])}" + (" …" if len(names) > 3 else "")] if names else []
+    if not changed:
+        changed = ["the data have changed"]
+    once = list(dict.fromkeys(text[:100] for text in changed))
+    return "; ".join(once[:MOST_TOLD]) + (f"; and {len(once) - MOST_TOLD} more" if len(once) > MOST_TOLD else "")
+
+
+@contextmanager
+def _locked(final: Path) -> Iterator[None]:
+    """The only writer of a folder, by a lock of the system's, which goes with the process that holds it."""
+    path = final / LOCK
+    handle = writing.disk("lock", final, os.open, path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = os.fstat(handle).st_ino == os.stat(path).st_ino  # not one that its holder has taken away since
+        except OSError:
+            ours = False
+        if not ours:
+            raise RunFolderError(f"{final}: another process is writing there; wait for it, or choose another folder")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _undo(study: Study, made: Sequence[Path]) -> None:
+    """Without one sealed cell everything is as before; otherwise the study stays, and what it was to replace beside it."""
+    if study.earlier or Study.kept(study.final):
+        return
+    if study.replaces is not None or study.final in made:
+        shutil.rmtree(study.final, ignore_errors=True)
+    elif study.final.is_dir():  # an empty folder that was there before
+        for path in study.final.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if study.replaces is not None:
+        os.rename(study.replaces, study.final)
+    for parent in made:
+        with suppress(OSError):  # somebody else's by now, if it is not empty
+            parent.rmdir()
