@@ -17,7 +17,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from mlnn.errors import MlnnError
+from mlnn.errors import MlnnError, NoAnswerError
 
 NO_ANSWER, BUG = 4, 70
 PRELOADED = ["torch", "mlnn.growth", "mlnn.cli.compose"]
@@ -43,6 +43,12 @@ class Outcome:
     failure: str | None = None
     code: int = 0
     seconds: float = 0.0
+
+    def result(self) -> Any:
+        """The value; raises NoAnswerError, with the failure's exit code, where there is none."""
+        if self.failure is not None:
+            raise NoAnswerError(self.failure, self.code)
+        return self.value
 
 
 def supervised(

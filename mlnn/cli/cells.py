@@ -29,7 +29,10 @@ def train_cells(
     from mlnn.report.console import progress, show
 
     out = Path(settings["out"] or unused(kind))
-    with how_to_go_on(said, out), open_study(out, kind, _of(cells), environment(), settings["overwrite"]) as study:
+    with (
+        open_study(out, kind, _of(cells), environment(), settings["overwrite"]) as study,
+        how_to_go_on(said, study.final),
+    ):
         if study.finished:
             show(f"{study.final} is finished; nothing is left to train")
             return study.final, finished(cells, study, below)
@@ -58,9 +61,7 @@ def how_to_go_on(said: Said, out: Path) -> Iterator[None]:
         yield
     except (KeyboardInterrupt, MlnnError) as early:
         kept = Study.kept(out)
-        if not kept or (
-            isinstance(early, MlnnError) and early.exit_code == 5 and str(early).startswith(f"{out}: holds")
-        ):
+        if not kept:
             raise
         words = f"to go on: {said.again(out)}"
         if isinstance(early, KeyboardInterrupt):

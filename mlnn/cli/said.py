@@ -51,7 +51,7 @@ class Said:
     @cached_property
     def task_words(self) -> tuple[str, ...]:
         """The words that are about the task, not about launching it."""
-        return tuple(o.input_line for o in self.overrides if not o.is_hydra_override())
+        return tuple(str(o.input_line) for o in self.overrides if not o.is_hydra_override())
 
     def value(self, key: str, default: Any = None) -> Any:
         """What `key` was set to here, the last time that it was; `default` where it was not."""
@@ -70,7 +70,7 @@ class Said:
 
     def without(self, *keys: str) -> "Said":
         """The same less what sets one of these keys."""
-        kept = tuple(o.input_line for o in self.overrides if o.key_or_group not in keys)
+        kept = tuple(str(o.input_line) for o in self.overrides if o.key_or_group not in keys)
         return dataclasses.replace(self, words=kept)
 
     def again(self, out: Path) -> str:
@@ -127,7 +127,7 @@ def jobs(said: Said) -> list[tuple[str, Said]]:
         found = list(islice(_values(override), most + 1))
         count *= len(found)
         if count > most:
-            raise ConfigError(f"-m: more than {most} jobs ('{override.input_line[:60]}'); most_jobs=… allows more")
+            raise ConfigError(f"-m: more than {most} jobs ('{str(override.input_line)[:60]}'); most_jobs=… allows more")
         choices.append(found)
     swept = [place for place, found in enumerate(choices) if len(found) > 1]
     return [

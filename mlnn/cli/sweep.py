@@ -29,7 +29,7 @@ TABLE = "sweep.csv"
 TOLD, NAME_LENGTH = 3, 80
 MOVES = ("out", "overwrite", "jobs", "job_timeout", "most_jobs", "most_config_bytes", "require", "domain")
 """Words that say how, where and how strictly; what a job is does not depend on them."""
-NEVER_RAN = {"code": 4, "seconds": 0.0, "error": "it was not run"}
+NEVER_RAN: dict[str, Any] = {"code": 4, "seconds": 0.0, "error": "it was not run"}
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ def sweep(said: Said) -> None:
     out = Path(said.value("out") or unused(said.command))
     of = {"cells": {job.name: sorted(job.said.without(*MOVES).words) for job in todo}, "data": []}
     with (
-        how_to_go_on(said, out),
         open_study(
             out, f"sweep of {said.command}", of, environment(), bool(said.value("overwrite")), grows=True
         ) as study,
+        how_to_go_on(said, study.final),
     ):
         records = {job.name: _record(study.final, job.name) for job in todo}
         launch(said, [job for job in todo if records[job.name] is None], len(todo), study.final)
@@ -102,7 +102,7 @@ def launch(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
     assert core is not None
     settings = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(str(folder))}", "hydra.sweep.subdir=.",
                 "hydra/job_logging=none", "hydra/hydra_logging=none"]  # fmt: skip
-    chosen = [o.input_line for o in said.overrides if o.is_hydra_override()]
+    chosen = [str(o.input_line) for o in said.overrides if o.is_hydra_override()]
     config = core.compose_config(None, [*settings, *chosen], run_mode=RunMode.MULTIRUN, with_log_configuration=False)
     task = partial(attend, list(todo), of, folder, said.value("job_timeout"))
     launcher = Plugins.instance().instantiate_launcher(

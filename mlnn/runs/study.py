@@ -93,8 +93,9 @@ def open_study(
 ) -> Iterator[Study]:
     """The study of `of` (JSON-ready: "cells", settings by cell, and "data") at `path`: begun, or where a call left it.
 
-    `grows`: cells may join those of the earlier call. Raises RunFolderError where something else lies there, a study with other settings (with `overwrite` it is replaced,
-    once this one is finished), or where another process is writing. A block that ends with an exception leaves the cells
+    `grows`: cells may join those of the earlier call. Raises RunFolderError where something else lies there, a study with
+    other settings (with `overwrite` it is replaced, once this one is finished), or where another process is writing. A
+    block that ends with an exception leaves the cells
     that are sealed; where there is none, everything is as before.
     """
     final = Path(os.path.abspath(path))

@@ -1,14 +1,18 @@
 """Is exp(−loss) a likelihood? audit.py objective=… | loss=my_module:my_loss | experiment=catalogue"""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlnn.cli.compose import Settings, catalogue
+from mlnn.cli.parts import Parts
 from mlnn.cli.said import Said
+
+if TYPE_CHECKING:
+    from mlnn.auditing import Certificate
 
 
 def run(settings: Settings, said: Said) -> None:
-    from mlnn.auditing import audit as certify
     from mlnn.auditing import check_kind, unmet
     from mlnn.environment import environment
     from mlnn.errors import RequirementNotMetError
@@ -16,20 +20,18 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.report.console import paths, progress, show
     from mlnn.report.console_audit import audit_table, certificate_panel
     from mlnn.runs import new_run
-    from mlnn.settings import audited, pin_threads
-    from mlnn.training import parse_dtype
+    from mlnn.settings import pin_threads
 
     check_kind(settings["require"])
     pin_threads(settings)
     entries = catalogue(settings, said) if settings["catalogue"] else [(None, settings)]
     with new_run(settings["out"], "audit", settings["overwrite"]) as folder:
-        found = []
+        found, parts = [], Parts(len(entries))
         with progress(f"{len(entries)} losses") as advance:
-            for name, entry in entries:
-                loss, targets, name = audited(entry, name)
-                dtype = parse_dtype(entry["dtype"])
-                found.append(certify(loss, targets, outputs=entry["outputs"], dtype=dtype, name=name))
-                advance(len(found), len(entries))
+            for place, (name, entry) in enumerate(entries, start=1):
+                one = parts.try_one(str(name), partial(_certificate, name, entry))
+                found += [one] if one else []
+                advance(place, len(entries))
         told = [certificate.to_dict() for certificate in found]
         folder.write_json("certificate.json", told[0] if settings["catalogue"] is None else told)
         folder.write_text("report.html", audit_page(told[0]) if settings["catalogue"] is None else audits_page(told))
@@ -38,9 +40,19 @@ def run(settings: Settings, said: Said) -> None:
 
     show(audit_table(told) if settings["catalogue"] else certificate_panel(told[0]))
     paths({"page": folder.final / "report.html", "numbers": folder.final / "certificate.json"})
+    parts.check()
     missed = unmet(found, settings["require"])
     if missed:
         raise RequirementNotMetError(missed)
+
+
+def _certificate(name: str | None, entry: Settings) -> "Certificate":
+    from mlnn.auditing import audit as certify
+    from mlnn.settings import audited
+    from mlnn.training import parse_dtype
+
+    loss, targets, name = audited(entry, name)
+    return certify(loss, targets, outputs=entry["outputs"], dtype=parse_dtype(entry["dtype"]), name=name)
 
 
 def headline(folder: Path) -> dict[str, Any]:

@@ -21,16 +21,20 @@ def run(settings: Settings, _said: Said) -> None:
     factory = build.model_factory(settings, data, settings["outputs"], settings)
     decays = "weight_decay" in settings["optimizer"]
     with new_run(settings["out"], "audit_model", settings["overwrite"]) as folder:
-        model = certify(factory, data.x[: settings["rows"]], seed=settings["seed"]).to_dict()
+        audited = certify(factory, data.x[: settings["rows"]], seed=settings["seed"])
         prior = prior_of(build.optimizer_factory(settings), rows=len(data), seed=settings["seed"]) if decays else None
-        told = {"model": model, "prior": prior.to_dict() if prior else None, "names": settings["names"]}
+        told: dict[str, Any] = {
+            "model": audited.to_dict(),
+            "prior": prior.to_dict() if prior else None,
+            "names": settings["names"],
+        }
         folder.write_json("model.json", told)
         folder.write_text("report.html", model_page(told))
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
 
-    show(model["sentence"])
-    show(layer_table(model["layers"]))
+    show(audited.sentence)
+    show(layer_table(told["model"]["layers"]))
     if prior:
         show(prior.sentence)
     paths({"page": folder.final / "report.html", "numbers": folder.final / "model.json"})

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.parts import Parts
 from mlnn.cli.said import Said
 
 
@@ -15,6 +16,7 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.report.network import network_page, network_table
     from mlnn.runs import new_run
     from mlnn.settings import dataset
+    from mlnn.workers import Call, supervised
 
     by_rung: dict[str, list[dict]] = {}
     for name, cell in ladder(settings, said):
@@ -24,12 +26,14 @@ def run(settings: Settings, said: Said) -> None:
     workers = min(settings["jobs"] or joblib.cpu_count(), len(by_rung))
 
     with new_run(settings["out"], "beyond_one_node", settings["overwrite"]) as folder:
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator", batch_size=1)
-        found = []
+        calls = [Call(architecture, rung, folder.path(f"{rung[0]}.log")) for rung in by_rung.items()]
+        made, parts = {}, Parts(len(calls))
         with progress(f"{len(by_rung)} architectures") as advance:
-            for report in parallel(joblib.delayed(architecture)(name, cells) for name, cells in by_rung.items()):
-                found.append(report)
-                advance(len(found), len(by_rung))
+            for outcome in supervised(calls, at_once=workers, timeout=settings["job_timeout"]):
+                name = calls[outcome.place].arguments[0]
+                made[name] = parts.try_one(name, outcome.result)
+                advance(len(made), len(by_rung))
+        found = [report for name in by_rung if (report := made[name])]
         folder.write_json("network.json", found)
         folder.write_text("report.html", network_page(found, about))
         folder.write_text("config.yaml", settings["config"])
@@ -38,6 +42,7 @@ def run(settings: Settings, said: Said) -> None:
 
     show(network_table(found))
     paths({"page": folder.final / "report.html", "numbers": folder.final / "network.json"})
+    parts.check()
 
 
 def headline(_folder: Path) -> dict[str, Any]:
@@ -48,7 +53,7 @@ def headline(_folder: Path) -> dict[str, Any]:
 def architecture(name: str, cells: list[dict]) -> dict:
     """Train one architecture from every seed, on the rows of the first, and say what its likelihood is."""
     from mlnn import settings as build
-    from mlnn.errors import ConfigError, DataError
+    from mlnn.errors import ConfigError, NoAnswerError
     from mlnn.estimation.network import network_report
     from mlnn.objectives import likelihood_of
     from mlnn.training import LaneRecipe, train
@@ -65,7 +70,9 @@ def architecture(name: str, cells: list[dict]) -> dict:
         recipe = build.recipe(cell, data, objective.targets.outputs)
         lane = train(recipe, LaneRecipe(objective, build.optimizer_factory(cell)), lambda _: None)
         if lane.stopped:
-            raise DataError(f"{name}, seed {cell['seed']}: {lane.stopped.what} not finite at step {lane.stopped.step}")
+            raise NoAnswerError(
+                f"{name}, seed {cell['seed']}: {lane.stopped.what} not finite at step {lane.stopped.step}"
+            )
         modules.append(lane.module)
     found = network_report(modules, likelihood, data).to_dict()
     seeds = [{"seed": cell["seed"]} | one for cell, one in zip(cells, found["seeds"], strict=True)]

@@ -1,9 +1,11 @@
 """Which optimiser reaches the maximum-likelihood estimate, to how many digits, in how many passes over the data?"""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.parts import Parts
 from mlnn.cli.said import Said
 
 
@@ -16,10 +18,15 @@ def run(settings: Settings, said: Said) -> None:
 
     cells = ladder(settings, said)
     with new_run(settings["out"], "estimator", settings["overwrite"]) as folder:
-        found = []
+        found, parts = [], Parts(len(cells))
         with progress(f"{len(cells)} trainings") as advance:
             for place, (name, cell) in enumerate(cells):
-                found.append(race(name, cell, lambda done, of, at=place: advance(at * of + done, len(cells) * of)))
+
+                def step(done: int, of: int, at: int = place) -> None:
+                    advance(at * of + done, len(cells) * of)
+
+                one = parts.try_one(f"{name}, seed {cell['seed']}", partial(race, name, cell, step))
+                found += [one] if one else []
         names = settings["names"]
         about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings["dtype"]}
         write_rows([one["row"] for one in found], folder.path("estimator.csv"))
@@ -31,6 +38,7 @@ def run(settings: Settings, said: Said) -> None:
     show(race_table([one["row"] for one in found]))
     show(found[0]["found"]["sentence"] if not found[0]["found"]["coefficients"] else "")
     paths({"page": folder.final / "report.html", "numbers": folder.final / "estimator.csv"})
+    parts.check()
 
 
 def headline(_folder: Path) -> dict[str, Any]:
