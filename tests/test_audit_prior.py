@@ -198,11 +198,11 @@ def test_lbfgs_sees_the_prior_in_value_and_gradient_and_reaches_the_posterior_mo
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("optimizer=sgd", "left.optimizer.weight_decay=0.01", "right.prior=0.01", "require=equal", "domain=[-20,15]"), 0, "MAP"),
+        (("optimizer=sgd", "lanes.left.optimizer.weight_decay=0.01", "lanes.right.prior=0.01", "require=equal", "domain=[-20,15]"), 0, "MAP"),
         (("experiment=weight_decay", "optimizer=adam", "require=equal", "domain=[-20,15]"), 0, "MAP"),
         (("experiment=weight_decay", "optimizer=adamw", "require=equal", "domain=[-20,15]"), 1, "not the same prior"),
-        (("right.prior=-1",), 2, "prior: -1"),
-        (("right.prior=much",), 2, "right.prior: 'much' is not a number"),
+        (("lanes.right.prior=-1",), 2, "prior: -1"),
+        (("lanes.right.prior=much",), 2, "lanes.right.prior: 'much' is not a number"),
     ],
 )  # fmt: skip
 def test_the_command_line_tells_a_prior_from_a_decay(

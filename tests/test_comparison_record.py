@@ -20,7 +20,7 @@ from mlnn.agreement.relations import ORDER, REQUIRABLE
 from mlnn.agreement.verdict import Verdict, decide
 from mlnn.data import from_arrays
 from mlnn.errors import ConfigError, RequirementNotMetError
-from mlnn.growth import COLUMNS, _row, write_rows
+from mlnn.growth import COLUMNS, row_of, write_rows
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.runs import TraceWriter, read_run
 from mlnn.targets import TargetSpace
@@ -216,7 +216,7 @@ def test_held_out_rows_serve_for_the_prediction_gap_and_are_not_trained_on() -> 
 
 
 def test_a_comparison_becomes_a_row_of_growth(tmp_path: Path) -> None:
-    row = _row("tiny", 1, pair())
+    row = row_of("tiny", 1, read_run(pair().save(tmp_path / "run")))
     assert list(row) == list(COLUMNS)
     assert (row["model"], row["parameters"], row["depth"], row["relation"]) == ("tiny", 49, 1, "equal")
     assert row["weight_gap"] == pair().trace["weight_gap"][-1]

@@ -36,7 +36,7 @@ def write(final, mark, overwrite=True):
 
 def write_naively(final, mark):
     """The writer that the tests below must catch: straight into the final folder."""
-    runs._disk("write", final, final.mkdir, exist_ok=True)
+    runs.disk("write", final, final.mkdir, exist_ok=True)
     (final / runs.CHECKSUMS).unlink(missing_ok=True)
     run = runs.RunFolder(final, final)
     fill(run, mark)
@@ -57,13 +57,13 @@ def is_whole(final):
 
 def at_disk_call(patch, is_hit, act):
     """Let `act(call, *args)` stand in for the disk calls whose number (from 1) is a hit; returns the calls seen."""
-    seen, real = [], runs._disk
+    seen, real = [], runs.disk
 
     def disk(doing, path, call, *args, **options):
         seen.append(doing)
         return real(doing, path, *((act, call) if is_hit(len(seen)) else (call,)), *args, **options)
 
-    patch.setattr(runs, "_disk", disk)
+    patch.setattr(runs, "disk", disk)
     return seen
 
 

@@ -119,7 +119,10 @@ def _cells(said: Said, where: str, overrides: list[str], seeds: list[int]) -> li
 
 def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str]]:
     """The config less what is Hydra's own, and what was chosen from each group, by the key it fills."""
-    config = hydra.compose(name, list(words), return_hydra_config=True)
+    try:
+        config = hydra.compose(name, list(words), return_hydra_config=True)
+    except Exception as problem:  # Hydra tells of some mistakes by a bare ValueError or TypeError
+        raise ConfigError(explain(problem, name)) from None
     choices = config.hydra.runtime.choices
     climbing = next((f"{key}={value}" for key, value in choices.items() if value and received.climbs(str(value))), None)
     if climbing is not None:

@@ -46,7 +46,7 @@ class Received(ConfigSource):
         if not file.is_file():
             raise ConfigLoadError(f"no config file {file}")
         text = read_bounded(file, self.most_bytes)
-        found = check_text(text, file.name if "/" not in config_path else config_path)
+        found = check_text(text, self._normalize_file_name(config_path))
         header = ConfigSource._get_header_dict(text[:512])
         check_package(header.get("package"), config_path, found)
         return ConfigResult(
@@ -159,7 +159,9 @@ def check_rungs(rungs: dict[Any, Any], where: str) -> None:
             key = override.key_or_group
             root = key.split(".")[0].split("/")[0]
             if root == "hydra" or (override.package or "").startswith("hydra"):
-                raise ConfigError(f"{where}.{name}: '{key}' is refused; a config file holds nothing of Hydra's own")
+                raise ConfigError(
+                    f"{where}.{name}: '{override.get_key_element()}' is refused; a config file holds nothing of Hydra's own"
+                )
             last = key.rpartition(".")[2]
             if root in ALOUD or last.startswith("most_") or (override.package or "") in ALOUD:
                 raise only_aloud(key, f"{where}.{name}")
@@ -196,12 +198,18 @@ def _check_keys(node: Any, where: str, above: str = "") -> None:
     for key, value in node.items():
         path = f"{above}.{key}".lstrip(".")
         if not above and str(key).split(".")[0].split("/")[0] == "hydra":
-            raise ConfigError(
-                f"{where}: {path}: is set, and could run any code; a config file holds nothing under hydra:"
-            )
+            raise ConfigError(f"{where}: {_deepest(path, value)}: is refused; a config file holds nothing under hydra:")
         if str(key).rpartition(".")[2].startswith("most_"):
             raise only_aloud(path, where)
         _check_keys(value, where, path)
+
+
+def _deepest(path: str, value: Any) -> str:
+    """The path down to where a node says more than one thing."""
+    while isinstance(value, dict) and len(value) == 1:
+        ((key, value),) = value.items()
+        path = f"{path}.{key}"
+    return path
 
 
 def _check_defaults(entries: Any, where: str) -> None:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException
 
 from mlnn.errors import ConfigError
 
@@ -27,6 +27,8 @@ ALOUD = ("trust", "loss", "out", "overwrite", "page", "most_jobs", "most_config_
 MOST_JOBS, MOST_CONFIG_BYTES = 1000, 1_000_000
 PATHS = {"curves": "runs"}
 """Commands whose arguments may be paths, and the key that these fill."""
+REFUSED = ("-cp", "--config-path", "-cn", "--config-name", "--experimental-rerun")
+"""Options of Hydra's that would put a received file in the place of a shipped one, or unpickle it."""
 LAUNCHING = re.compile(r"hydra/launcher|hydra\.launcher\..+")
 
 
@@ -84,6 +86,9 @@ class Said:
 
 def read(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> Said:
     """The record of one process's arguments; raises ConfigError for an option or word that cannot be read."""
+    refused = next((word for word in arguments if word.partition("=")[0] in REFUSED), None)
+    if refused is not None:
+        raise ConfigError(f"{refused}: is not read here; --config-dir DIR adds choices of your own to mlnn's")
     found, rest = _parser(command).parse_known_intermixed_args(list(arguments))
     odd = next((word for word in rest if word.startswith("-")), None)
     if odd is not None:
@@ -106,15 +111,15 @@ def read(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> 
 
 def parse(words: Sequence[str]) -> list[Override]:
     """Overrides in Hydra's grammar; raises ConfigError naming the one that cannot be read."""
-    try:
-        return [OverridesParser.create().parse_override(word) for word in words]
-    except OverrideParseException as problem:
-        first = str(problem).splitlines()[0]
-        raise ConfigError(
-            f"{problem.override}: cannot be read ({first}); quote it: 'key=\"a=b\"', 'key=[a,b]'"
-        ) from None
-    except (HydraException, RecursionError) as problem:
-        raise ConfigError(f"{' '.join(words)[:80]}: cannot be read ({str(problem).splitlines()[:1]})") from None
+    parser, found = OverridesParser.create(), []
+    for word in words:
+        try:
+            found.append(parser.parse_override(word))
+        except (HydraException, RecursionError) as problem:
+            first = (str(problem).splitlines() or [type(problem).__name__])[0]
+            told = f"{word[:80]}: cannot be read ({first[:120]}); quote it: 'key=\"a=b\"', 'key=[a,b]'"
+            raise ConfigError(told) from None
+    return found
 
 
 def jobs(said: Said) -> list[tuple[str, Said]]:

@@ -34,7 +34,7 @@ def paths(files: Mapping[str, str | Path]) -> None:
         Console(soft_wrap=True, highlight=False).print(Text.assemble((f"{word:<8}", "dim"), str(path)))
 
 
-FIRST_LINE, BETWEEN_LINES = 5.0, 10.0
+FIRST_LINE, BETWEEN_LINES = 10.0, 10.0
 """Seconds of silence before the first line of progress into a file, and from then on between two."""
 
 

@@ -8,7 +8,7 @@ from mlnn.cli.said import Said
 
 def run(settings: Settings, _said: Said) -> None:
     from mlnn.curves import curves, differences
-    from mlnn.errors import ConfigError
+    from mlnn.errors import ConfigError, RunFolderError
     from mlnn.report.console import curves_table, paths, show
     from mlnn.report.page import curves_page
     from mlnn.runs import read_run, write_file
@@ -19,7 +19,10 @@ def run(settings: Settings, _said: Said) -> None:
     drawn = [{"name": c.name, "trace": {"step": c.step, "loss": c.loss}, "about": c.ground} for c in found]
     apart, notes = differences(found)
     page = Path(settings["page"] or "curves.html")
-    write_file(page, curves_page(drawn, apart, notes))
+    try:
+        write_file(page, curves_page(drawn, apart, notes))
+    except RunFolderError as problem:
+        raise RunFolderError(f"page: {problem}") from None
 
     show(curves_table(drawn, apart))
     for sentence in notes:
