@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 import yaml
-from app_cases import COMMANDS, CONFIGS, ROOT, SMALL, assert_short, command, listing, write
+from app_cases import COMMANDS, CONFIGS, ROOT, SMALL, assert_short, command, listing
 
 from mlnn.cli import app
 from mlnn.cli.compose import composing, ladder, settings
@@ -135,7 +135,7 @@ def test_a_requirement_that_is_not_met_ends_with_1_and_the_run_is_kept() -> None
     [
         ("compare", "mlnn.settings.compare"),
         ("train", "mlnn.training.train"),
-        ("growth", "mlnn.growth.growth"),
+        ("growth", "mlnn.cli.cells.growth"),
         ("curves", "mlnn.runs.read_run"),
     ],
 )
@@ -166,31 +166,12 @@ def test_a_traceback_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_multirun_gives_every_job_its_own_folder_and_curves_reads_them() -> None:
     done = command("train", *SMALL, "seed=0,1", "out=both", "-m")
     assert (done.code, done.err) == (0, "")
-    assert sorted(path.name for path in Path("both").iterdir()) == ["0_seed=0", "1_seed=1"]
-    losses = [read_run(f"both/{name}").trace["loss"] for name in ("0_seed=0", "1_seed=1")]
+    assert sorted(path.name for path in Path("both").iterdir() if path.is_dir()) == ["seed=0", "seed=1"]
+    losses = [read_run(f"both/{name}").trace["loss"] for name in ("seed=0", "seed=1")]
     assert (losses[0] != losses[1]).any()
-    drawn = command("curves", "both/0_seed=0", "both/1_seed=1", "page=both.html")
+    drawn = command("curves", "both/seed=0", "both/seed=1", "page=both.html")
     assert (drawn.code, drawn.err) == (0, "")
     assert "differ in seed (0 against 1)" in " ".join(drawn.out.split())
-
-
-def test_a_job_that_fails_leaves_the_others_alone() -> None:
-    done = command("train", "steps=1", "data=spector", "model=logistic", "batch_size=16,99,8", "out=three", "-m")
-    assert done.code == 2
-    assert_short(done.err)
-    assert "job 1: batch_size: 99" in done.err
-    assert sorted(path.name for path in Path("three").iterdir()) == ["0_batch_size=16", "2_batch_size=8"]
-    assert read_run("three/2_batch_size=8").about["batch_size"] == 8
-
-
-def test_the_worst_code_of_a_multirun_counts() -> None:
-    write(Path(), {"one.csv": "a,y\n1,0\n2,0\n"})
-    words = ("data=table,spector", "+data.path=one.csv", "+data.target=y")
-    done = command("train", *SMALL[:1], "model=logistic", "batch_size=99,16", "out=four", "-m")
-    assert done.code == 0, "99 rows are there in the shipped data"
-    done = command("train", "model=logistic", "steps=1", *words, "batch_size=99", "out=five", "-m")
-    assert done.code == 3, done.err
-    assert "job 0" in done.err
 
 
 def test_runs_without_a_folder_go_to_one_named_by_time() -> None:

@@ -198,7 +198,8 @@ def test_lbfgs_sees_the_prior_in_value_and_gradient_and_reaches_the_posterior_mo
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("optimizer=sgd", "lanes.left.optimizer.weight_decay=0.01", "lanes.right.prior=0.01", "require=equal", "domain=[-20,15]"), 0, "MAP"),
+        (("optimizer=sgd", "lanes.left.optimizer.weight_decay=0.01", "lanes.right.prior=0.01", "require=equal",
+          "domain=[-20,15]"), 0, "MAP"),
         (("experiment=weight_decay", "optimizer=adam", "require=equal", "domain=[-20,15]"), 0, "MAP"),
         (("experiment=weight_decay", "optimizer=adamw", "require=equal", "domain=[-20,15]"), 1, "not the same prior"),
         (("lanes.right.prior=-1",), 2, "prior: -1"),

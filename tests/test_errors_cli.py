@@ -190,7 +190,7 @@ def test_bad_folders(name: str, words: tuple[str, ...], named: tuple[str, ...]) 
     # Training first and looking at the folder afterwards would lose the run.
     with (
         patch("mlnn.settings.run_comparison", side_effect=AssertionError("trained first")),
-        patch("mlnn.growth.growth", side_effect=AssertionError("trained first")),
+        patch("mlnn.cli.cells.growth", side_effect=AssertionError("trained first")),
         patch("mlnn.training.train", side_effect=AssertionError("trained first")),
     ):
         refused(5, named, name, *words)

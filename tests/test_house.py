@@ -21,7 +21,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     "seeding": set(),
     "environment": set(),
     "targets": {"errors"},
-    "schema": {"errors"},
     "trust": {"errors"},
     "runs": {"errors"},
     "data": BASE,
@@ -38,10 +37,31 @@ MAY_IMPORT: dict[str, set[str]] = {
     "faults": PARTS | {"training"},
     "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs"},
     "settings": PARTS | {"training", "comparison", "trust"},
-    "estimator": PARTS | {"training", "estimation", "settings"},
+    "estimator": PARTS | {"training", "estimation", "settings", "runs"},
     "speed": {"errors", "estimation"},
-    "growth": BASE | {"agreement", "comparison", "settings", "runs"},
-    "app": {"errors", "schema", "trust"},
+    "growth": BASE | {"agreement", "comparison", "settings", "runs", "workers"},
+    "workers": {"errors"},
+    "__main__": {"cli"},
+    "cli": {
+        "errors",
+        "agreement",
+        "auditing",
+        "benchmark",
+        "comparison",
+        "curves",
+        "environment",
+        "estimation",
+        "estimator",
+        "growth",
+        "objectives",
+        "report",
+        "runs",
+        "settings",
+        "speed",
+        "training",
+        "trust",
+        "workers",
+    },
 }
 LINES, FUNCTION_LINES = 300, 60
 
@@ -113,11 +133,12 @@ def importers(name: str) -> set[str]:
     }
 
 
-def test_only_app_imports_hydra_and_nothing_imports_experiments() -> None:
-    assert importers("hydra") == {"app.py"}
-    assert importers("omegaconf") == {"app.py"}
+def test_only_the_command_line_imports_hydra_and_nothing_imports_experiments() -> None:
+    for name in ("hydra", "omegaconf"):
+        assert importers(name)
+        assert {path.split("/")[0] for path in importers(name)} == {"cli"}
     assert importers("experiments") == importers("tests") == set()
-    assert "runs.py" in importers("hashlib"), "the search itself finds what is there"
+    assert "runs/writing.py" in importers("hashlib"), "the search itself finds what is there"
 
 
 def test_experiments_stay_thin() -> None:
@@ -128,7 +149,7 @@ def test_experiments_stay_thin() -> None:
 
 
 def test_importing_mlnn_is_light() -> None:
-    code = "import sys, mlnn, mlnn.app; print([n for n in ('torch', 'numpy', 'plotly') if n in sys.modules])"
+    code = "import sys, mlnn, mlnn.cli, mlnn.cli.said; print([n for n in ('torch', 'numpy', 'plotly') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
@@ -169,11 +190,11 @@ def test_what_is_too_long_is_found() -> None:
 
 
 def file_map(text: str) -> dict[str, str]:
-    """path → phrase, of the fenced block of a README that names mlnn/app.py."""
+    """path → phrase, of the fenced block of a README that names mlnn/cli."""
     for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         lines = [line.split(maxsplit=1) for line in block.splitlines() if line.strip()]
         found = {words[0].rstrip("/"): words[1] for words in lines if len(words) == 2}
-        if "mlnn/app.py" in found:
+        if "mlnn/cli" in found:
             return found
     return {}
 
@@ -189,18 +210,18 @@ def missing_from(found: dict[str, str]) -> tuple[list[str], list[str]]:
 
 def test_the_map_in_the_readme_is_true() -> None:
     found = file_map((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert found, "README.md needs a fenced map of the files, each line `path  phrase`, with mlnn/app.py among them"
+    assert found, "README.md needs a fenced map of the files, each line `path  phrase`, with mlnn/cli among them"
     gone, unnamed = missing_from(found)
     assert gone == [], "the map in README.md names what does not exist"
     assert unnamed == [], "the map in README.md leaves these out"
 
 
 def test_a_map_that_is_not_true_is_found() -> None:
-    text = "words\n```\npip install\n```\n```text\nmlnn/app.py  the command line\nmlnn/gone.py  gone\n```\n"
+    text = "words\n```\npip install\n```\n```text\nmlnn/cli/  the command line\nmlnn/gone.py  gone\n```\n"
     found = file_map(text)
-    assert found == {"mlnn/app.py": "the command line", "mlnn/gone.py": "gone"}
+    assert found == {"mlnn/cli": "the command line", "mlnn/gone.py": "gone"}
     gone, unnamed = missing_from(found)
     assert gone == ["mlnn/gone.py"]
-    assert {"mlnn/runs.py", "mlnn/data", "experiments/train.py", "configs/model"} <= set(unnamed)
-    assert "mlnn/app.py" not in unnamed
+    assert {"mlnn/runs", "mlnn/data", "experiments/train.py", "configs/model"} <= set(unnamed)
+    assert "mlnn/cli" not in unnamed
     assert file_map("no map here") == {}

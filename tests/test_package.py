@@ -5,6 +5,7 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,11 @@ import sys
 from pathlib import Path
 
 import mlnn
-from mlnn import app
+from mlnn.cli import compose, said
 
 home = Path(mlnn.__file__).parent
 assert Path(sys.prefix) in home.parents, home
-assert app.config_dir() == home / "configs", app.config_dir()
+assert compose.config_dir() == home / "configs", compose.config_dir()
 
 import torch
 
@@ -35,10 +36,10 @@ result.save("saved")
 from mlnn.runs import read_run
 
 assert list(read_run("saved").trace["step"]) == [0, 1, 2]
-found = []
-sys.argv = ["compare", "data=iris_pair", "model=logistic", "steps=7"]
-assert app.run(found.append, "compare") == 0
-assert (found[0]["steps"], found[0]["names"]["data"]) == (7, "iris_pair")
+words = said.read("compare", ["data=iris_pair", "model=logistic", "steps=7"])
+with compose.composing(words):
+    found = compose.settings(words)
+assert (found["steps"], found["names"]["data"]) == (7, "iris_pair")
 print("used", mlnn.__version__)
 """
 
@@ -68,6 +69,7 @@ def test_the_wheel_holds_every_module_config_and_template(wheel: Path) -> None:
     assert len(configs) > 30
     assert configs <= inside
     assert sources <= inside
+    assert "mlnn/py.typed" in inside
     assert not [name for name in inside if name.startswith(("tests/", "experiments/"))]
 
 
@@ -81,3 +83,8 @@ def test_the_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> Non
     # Dependencies come from this environment; its own links to the checkout (.pth files) are not followed from here.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     assert call(python, "-W", "error", "-c", USE, cwd=tmp_path).startswith("used ")
+    # The installed command, as a newcomer types it.
+    small = ("model=mlp", "data=spector", "steps=3", "batch_size=16", "null_twins=0")
+    assert "verdict" in call(home / "bin" / "mlnn", "compare", *small, cwd=tmp_path)
+    assert "no link" in call(home / "bin" / "mlnn", "audit", "objective=hinge", cwd=tmp_path)
+    assert call(python, "-m", "mlnn", "--version", cwd=tmp_path).strip() == version("mlnn")

@@ -142,7 +142,7 @@ def _ending() -> Iterator[None]:
     """SIGTERM ends a command as Ctrl-C does: what is finished is kept, what is not leaves nothing behind."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("asked to end by SIGTERM")
 
     try:
         before = signal.signal(signal.SIGTERM, stop)

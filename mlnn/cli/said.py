@@ -150,7 +150,8 @@ def _values(override: Override) -> Any:
         raise ConfigError(f"{override.input_line}: an interval cannot be swept; name its values: key=1,2,3")
     from hydra.core.global_hydra import GlobalHydra
 
-    override.config_loader = GlobalHydra.instance().config_loader()  # a glob asks it for the choices of a group
+    if GlobalHydra.instance().is_initialized():  # a glob asks it for the choices of a group
+        override.config_loader = GlobalHydra.instance().config_loader()
     return (f"{override.get_key_element()}={value}" for value in override.sweep_string_iterator())
 
 

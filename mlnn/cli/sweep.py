@@ -7,6 +7,7 @@ told nothing but their numbers, so that a job that cannot even be composed is th
 import dataclasses
 import hashlib
 import importlib
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -171,10 +172,12 @@ def _row(job: Job, record: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _failure(failed: Sequence[tuple[str, dict[str, Any]]], of: int, folder: Path) -> NoAnswerError:
-    lines = [f"{len(failed)} of {of} jobs did not end with 0; the table and a log each are in {folder}"]
+    kept = any(_sealed(folder / name) for name in os.listdir(folder))
+    where = f"; the table and a log each are in {folder}" if kept else ", so nothing is kept"
+    lines = [f"{len(failed)} of {of} jobs did not end with 0{where}"]
     for name, record in failed[:TOLD]:
         first = (str(record.get("error")).splitlines() or [""])[0]
-        lines.append(f"  {name}: exit code {record['code']}: {first[:200]} (log: {name}.log)")
+        lines.append(f"  {name}: exit code {record['code']}: {first[:250]}" + (f" (log: {name}.log)" if kept else ""))
     if len(failed) > TOLD:
         lines[-1] += f"; and {len(failed) - TOLD} more"
     return NoAnswerError("\n".join(lines), app.gravest(record["code"] for _, record in failed))

@@ -38,7 +38,7 @@ class Study:
     @staticmethod
     def kept(folder: Path) -> int:
         """How many finished runs lie in the study at `folder`."""
-        return sum(1 for _ in folder.glob(f"*/*/{reading.CHECKSUMS}"))
+        return sum(1 for path in folder.rglob(reading.CHECKSUMS) if path.parent != folder)
 
     def path(self, name: str) -> Path:
         """Where the file or cell `name` lies, inside the folder."""
