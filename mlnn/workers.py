@@ -20,7 +20,8 @@ from typing import Any
 from mlnn.errors import MlnnError, NoAnswerError
 
 NO_ANSWER, BUG = 4, 70
-PRELOADED = ["torch", "mlnn.growth", "mlnn.cli.compose"]
+PRELOADED = ["torch", "mlnn.growth", "mlnn.estimation", "mlnn.cli.compose", "mlnn.report.console", "mlnn.report.page"]
+"""What nearly every call needs; a name that cannot be imported is passed over."""
 GRACE = 2.0
 """Seconds that a worker has between being asked to end and being killed."""
 
@@ -71,11 +72,12 @@ def supervised(
             until = None if timeout is None else min(w.since for w in busy.values()) + timeout - time.monotonic()
             for pipe in connection.wait(list(busy), timeout=None if until is None else max(until, 0.0)):
                 worker = busy.pop(pipe)
-                yield worker.answer()
+                outcome = worker.answer()
                 if fresh or not worker.alive:
                     worker.end()
                 else:
                     idle.append(worker)
+                yield outcome
             for pipe, worker in list(busy.items()):
                 if timeout is not None and time.monotonic() - worker.since > timeout:
                     del busy[pipe]
@@ -177,6 +179,7 @@ def _perform(call: Call) -> Outcome:
         print(f"error: {problem}", file=sys.stderr)
         return Outcome(-1, None, str(problem), problem.exit_code)
     except SystemExit as problem:
+        print(f"error: the call ended with sys.exit({problem.code!r})", file=sys.stderr)
         return Outcome(-1, None, f"called sys.exit({problem.code!r})", NO_ANSWER)
     except BaseException as problem:
         traceback.print_exc()

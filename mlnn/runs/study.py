@@ -137,6 +137,10 @@ def differences(before: Any, now: Any, where: str = "") -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         keys = [*before, *(key for key in now if key not in before)]
         return [d for key in keys for d in differences(before.get(key), now.get(key), f"{where}.{key}".lstrip("."))]
+    if isinstance(before, list) and isinstance(now, list):
+        gone, new = ([str(x) for x in one if x not in other] for one, other in ((before, now), (now, before)))
+        before, now = (", ".join(gone), ", ".join(new)) if gone or new else (before, now)
+        return [f"{where}: {before} → {now}".lstrip(": ")] if before != now else []
     return [] if before == now else [f"{where}: {before!r} → {now!r}"]
 
 

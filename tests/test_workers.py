@@ -1,0 +1,134 @@
+"""Calls in watched processes: values come back, and each way to end badly costs one call."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlnn.errors import DataError, NoAnswerError
+from mlnn.workers import Call, Outcome, supervised
+
+
+def double(number: int) -> int:
+    print("doubling", number)
+    return 2 * number
+
+
+def refuse() -> None:
+    raise DataError("row 3 is bad")
+
+
+def fail() -> None:
+    raise ZeroDivisionError("planted")
+
+
+def leave(code: int) -> None:
+    os._exit(code)
+
+
+def exit_quietly() -> None:
+    sys.exit(0)
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def sleep(seconds: float) -> float:
+    time.sleep(seconds)
+    return seconds
+
+
+def unsendable() -> object:
+    return lambda: None
+
+
+def process() -> int:
+    return os.getpid()
+
+
+def run(tmp_path: Path, *wanted: tuple[object, ...], **options: object) -> list[Outcome]:
+    calls = [Call(call[0], call[1:], tmp_path / f"{place}.log") for place, call in enumerate(wanted)]  # type: ignore[arg-type]
+    return sorted(supervised(calls, **options), key=lambda outcome: outcome.place)  # type: ignore[arg-type]
+
+
+def test_values_come_back_in_any_order_and_prints_go_to_the_logs(tmp_path: Path) -> None:
+    found = run(tmp_path, *((double, n) for n in range(4)), at_once=2)
+    assert [outcome.value for outcome in found] == [0, 2, 4, 6]
+    assert [outcome.result() for outcome in found] == [0, 2, 4, 6]
+    assert (tmp_path / "3.log").read_text(encoding="utf-8") == "doubling 3\n"
+
+
+def test_each_bad_end_costs_its_own_call(tmp_path: Path) -> None:
+    found = run(tmp_path, (refuse,), (fail,), (leave, 0), (leave, 3), (exit_quietly,), (die, signal.SIGKILL),
+                (die, signal.SIGTERM), (unsendable,), (double, 5))  # fmt: skip
+    told = [(outcome.code, outcome.failure) for outcome in found]
+    assert [code for code, _ in told] == [3, 70, 4, 4, 4, 4, 4, 70, 0]
+    for (_, sentence), words in zip(told, ("row 3", "planted", "code 0", "code 3", "sys.exit(0)", "signal 9", "signal 15",
+                                           "cannot be sent"), strict=False):  # fmt: skip
+        assert sentence is not None
+        assert words in sentence
+    assert found[-1].value == 10
+    assert "Traceback" in (tmp_path / "1.log").read_text(encoding="utf-8")
+    with pytest.raises(NoAnswerError, match="row 3") as caught:
+        found[0].result()
+    assert caught.value.exit_code == 3
+
+
+def test_a_call_that_hangs_is_ended_while_others_go_on(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    found = run(tmp_path, (sleep, 600), (double, 1), (sleep, 600), (double, 2), at_once=2, timeout=2.0)
+    assert time.monotonic() - begun < 60
+    assert [(outcome.code, outcome.value) for outcome in found] == [(4, None), (0, 2), (4, None), (0, 4)]
+    assert "longer than 2 s" in str(found[0].failure)
+
+
+def test_fresh_calls_share_no_process_and_others_do(tmp_path: Path) -> None:
+    assert len({outcome.value for outcome in run(tmp_path, *[(process,)] * 3, fresh=True)}) == 3
+    assert len({outcome.value for outcome in run(tmp_path, *[(process,)] * 3)}) == 1
+
+
+def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:
+    calls = [Call(process, (), tmp_path / "a.log"), Call(sleep, (600,), tmp_path / "b.log")]
+    outcomes = supervised(calls)
+    pid = next(outcomes).value
+    outcomes.close()  # type: ignore[attr-defined]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+WATCHER = """
+import sys, time
+from pathlib import Path
+from test_workers import process, sleep
+from mlnn.workers import Call, supervised
+
+if __name__ == "__main__":
+    outcomes = supervised([Call(process, (), Path("a.log")), Call(sleep, (600,), Path("b.log"))])
+    print(next(outcomes).value, flush=True)
+    next(outcomes)
+"""
+
+
+def test_workers_end_with_the_process_that_asked_for_them(tmp_path: Path) -> None:
+    (tmp_path / "watcher.py").write_text(WATCHER, encoding="utf-8")
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    watcher = subprocess.Popen([sys.executable, "watcher.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True,
+                               env=os.environ | {"PYTHONPATH": path})  # fmt: skip
+    assert watcher.stdout is not None
+    worker = int(watcher.stdout.readline())
+    os.kill(worker, 0)
+    watcher.kill()
+    watcher.communicate()
+    deadline = time.monotonic() + 60
+    while gone_after := time.monotonic() < deadline:
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            break
+        time.sleep(0.05)
+    assert gone_after, "the worker outlived the process that asked for it"
