@@ -17,7 +17,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from mlnn.errors import MlnnError, NoAnswerError
+from mlnn.errors import ConfigError, MlnnError, NoAnswerError
 
 NO_ANSWER, BUG = 4, 70
 PRELOADED = ["torch", "mlnn.growth", "mlnn.estimation", "mlnn.cli.compose", "mlnn.report.console", "mlnn.report.page"]
@@ -60,6 +60,8 @@ def supervised(
     at_once: how many run side by side. timeout: seconds that a call may take, None: as long as it likes. fresh: a process
     for each call; otherwise a worker takes one call after another. Leaving the iterator early ends the workers.
     """
+    if at_once < 1 or (timeout is not None and not timeout > 0):
+        raise ConfigError(f"{at_once} calls at once, {timeout} seconds each: both must be above 0")
     waiting = list(enumerate(calls))[::-1]
     idle: list[_Worker] = []
     busy: dict[Any, _Worker] = {}

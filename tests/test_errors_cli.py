@@ -67,6 +67,8 @@ USAGE = [
     (("~data",), ("data: ",)),
     (("data=null",), ("group",)),
     (("lanes.left.outputs=probability",), ("outputs", "'probabilities'")),
+    (("lanes.left.model=-1",), ("lanes.left.model: ", "-1")),
+    (("jobs=-1", "seeds=[0]"), ("jobs: ", "-1")),
     (("lanes.right.accumulate=0",), ("accumulate: ", "0")),
     (("right.accumulate=4",), ("right.accumulate: ", "lanes.right.accumulate")),
     (("+right.accumulate=4",), ("right.accumulate: ", "lanes.right.accumulate")),

@@ -4,8 +4,10 @@ import copy
 from typing import Any
 
 import pytest
+import yaml
+from app_cases import CONFIGS
 
-from mlnn.cli.schema import check_keys, check_references
+from mlnn.cli.schema import UNSET, check_keys, check_references
 from mlnn.errors import ConfigError
 
 SHIPPED: dict[str, Any] = {
@@ -117,3 +119,25 @@ def test_references_to_other_keys_are_read(text: str) -> None:
 def test_resolvers_are_refused_where_they_stand(text: str) -> None:
     with pytest.raises(ConfigError, match=r"^a\[0\]\.b: "):
         check_references({"a": [{"b": text}]})
+
+
+def test_what_a_key_holds_once_it_is_set_is_known_of_every_key_that_ships_empty() -> None:
+    def empty(node: Any, path: str = "") -> list[str]:
+        if not isinstance(node, dict) or "_target_" in node:
+            return [path] if node is None else []
+        return [found for key, value in node.items() for found in empty(value, f"{path}.{key}".lstrip("."))]
+
+    files = [*CONFIGS.glob("*.yaml"), *CONFIGS.glob("lane/*.yaml")]
+    nodes = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in files]
+    for node in nodes:
+        node.pop("hydra", None)
+        node.pop("defaults", None)
+    found = {key.rpartition(".")[2] for node in nodes for key in empty(node)}
+    assert {"out", "jobs", "model", "seeds"} <= found
+    assert found <= UNSET.keys()
+
+
+@pytest.mark.parametrize(("key", "value"), [("jobs", 0), ("jobs", -1), ("job_timeout", 0.0), ("job_timeout", -2.0)])
+def test_how_many_and_how_long_are_above_0(key: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: .*more than 0"):
+        check_keys(SHIPPED | {key: value}, SHIPPED | {"job_timeout": None})

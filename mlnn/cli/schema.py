@@ -10,12 +10,15 @@ LANE_OPTIONS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "mo
 """How a side is run: said as `lanes.left.…`; what is said as `left.…` is an argument of the objective."""
 NULLABLE = frozenset({"batch_size"})
 # What a key that ships as null holds once it is set.
-UNSET = {
-    **dict.fromkeys(("autocast", "loss", "mapping", "out", "page", "require", "targets"), ""),
+UNSET: dict[str, Any] = {
+    **dict.fromkeys(("autocast", "likelihood", "loss", "mapping", "out", "page", "require", "targets"), ""),
     **dict.fromkeys(("foreach", "fused"), True),
-    "jobs": 1,
-    "job_timeout": 1.0,
+    **dict.fromkeys(("batch_size", "jobs"), 1),
+    **dict.fromkeys(("job_timeout", "weight_decay"), 1.0),
+    **dict.fromkeys(("domain", "seeds"), []),
+    **dict.fromkeys(("catalogue", "model"), {}),
 }
+POSITIVE = ("jobs", "job_timeout")
 
 
 def renamed(path: str) -> str | None:
@@ -80,3 +83,5 @@ def _check_value(path: str, value: Any, standard: Any) -> None:
             dict: "a group",
         }
         raise ConfigError(f"{path}: {value!r} is not {word[type(standard)]}")
+    if path in POSITIVE and not value > 0:
+        raise ConfigError(f"{path}: {value!r}; more than 0 is needed")

@@ -54,6 +54,9 @@ def sweep(said: Said) -> None:
 
     if said.command == "curves":
         raise ConfigError("-m: curves draws what is stored, it has no jobs")
+    timeout = said.value("job_timeout")
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
+        raise ConfigError(f"job_timeout: {timeout!r}; a number of seconds above 0 is needed")
     todo = named(jobs(said.without("out", "overwrite")))
     out = Path(said.value("out") or unused(said.command))
     of = {"cells": {job.name: sorted(job.said.without(*MOVES).words) for job in todo}, "data": []}
