@@ -15,8 +15,8 @@ UNSET: dict[str, Any] = {
     **dict.fromkeys(("foreach", "fused"), True),
     **dict.fromkeys(("batch_size", "jobs"), 1),
     **dict.fromkeys(("job_timeout", "weight_decay"), 1.0),
-    **dict.fromkeys(("domain", "seeds"), []),
-    **dict.fromkeys(("catalogue", "model"), {}),
+    **{key: [] for key in ("domain", "seeds")},
+    **{key: {} for key in ("catalogue", "model")},
 }
 POSITIVE = ("jobs", "job_timeout")
 
