@@ -31,7 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agreement": PARTS | {"training"},
     "report": {"errors"},
     "audit": BASE | {"objectives"},
-    "estimation": PARTS,
+    "estimation": PARTS | {"report"},
     "curves": {"errors", "runs"},
     "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},
     "testing": PARTS | {"training", "agreement", "comparison"},
