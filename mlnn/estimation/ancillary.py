@@ -29,6 +29,10 @@ FARTHEST = 16.0  # of |t|: a number beyond e^±16 is a limit, not an estimate
 SEPARATE = (Normal, Gamma)  # the coefficients' maximum does not depend on the number
 
 
+class NoNumberError(DataError):
+    """The free number has no finite maximum."""
+
+
 @dataclass(frozen=True)
 class Border:
     """What the free number adds to the information of the coefficients, in t = log(number), output after output."""
@@ -111,7 +115,7 @@ def root_of(family: Family, slope: Callable[[Family], float]) -> Family:
     while (at(low) > 0) if falls else (at(high) < 0):
         low, high = (low - 1, low) if falls else (high, high + 1)
         if abs(low if falls else high) > FARTHEST:
-            raise DataError(_runs_away(family, falls))
+            raise NoNumberError(_runs_away(family, falls))
     root = low if low == high else brentq(at, low, high, xtol=1e-13, rtol=1e-13)
     return family.at(math.exp(root))
 

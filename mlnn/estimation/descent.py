@@ -13,7 +13,7 @@ GOOD_ENOUGH = 1e-9  # the same where rounding ends the steps before
 NEARLY = (
     1e-6  # the same where, besides, one more step on positive curvature would gain no more than `GAIN` of the value
 )
-GAIN = 1e-13
+GAIN = 1e-12
 STEPS = 200
 EPS = torch.finfo(torch.float64).eps
 
@@ -32,7 +32,7 @@ def descend(problem: Problem, theta: Tensor, most: int = STEPS) -> End:
     """Downhill from `theta` (p,), at most `most` steps."""
     value, damping, unit_ = problem.value(theta), 1e-3, torch.zeros_like(theta)
     gradient, relative = _gradient(problem, theta)
-    before, gain = math.inf, math.inf
+    before, gain, stuck = math.inf, math.inf, False
     for _ in range(most):
         # Steps go on below CONVERGED while they still gain a digit: params are then as good as rounding lets them be.
         if not math.isfinite(relative) or before / 10 < relative <= CONVERGED:
@@ -53,10 +53,11 @@ def descend(problem: Problem, theta: Tensor, most: int = STEPS) -> End:
                     break
             damping *= 10
         else:
+            stuck = True
             break
         theta, value, gradient, before, relative = there, new_value, new_gradient, relative, new_relative
         damping = max(damping / 10, 1e-12)
-    still = relative <= GOOD_ENOUGH or (relative <= NEARLY and gain <= GAIN * abs(value))
+    still = relative <= GOOD_ENOUGH or (stuck and relative <= NEARLY and gain <= GAIN * abs(value))
     return End(theta, relative, value, still)
 
 

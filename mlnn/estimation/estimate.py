@@ -9,7 +9,7 @@ from torch import nn
 
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimation import answer, linear_programme
-from mlnn.estimation.ancillary import maximise
+from mlnn.estimation.ancillary import NoNumberError, maximise
 from mlnn.estimation.catalogue import KINKED, Family, family_of
 from mlnn.estimation.design import Design, design_of, same_columns, shape_of, too_few
 from mlnn.estimation.existence import CAN_SEPARATE, beside_rank, besides, certain, separation_of, supremum
@@ -153,7 +153,7 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
         fitted, fit = maximise(family, design, start(family, design), max_iter)
     except RankError as error:
         raise DataError(f"{error}{beside_rank(family, design)}") from None
-    except DataError as error:  # a number without a maximum, say
+    except NoNumberError as error:
         raise DataError(f"{error}{besides(family, design)}") from None
     except NotConvergedError as error:
         if family.space.kind not in CAN_SEPARATE:

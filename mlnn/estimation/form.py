@@ -12,12 +12,15 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError, DataError
+from mlnn.estimation.ancillary import maximise
 from mlnn.estimation.design import Design
 from mlnn.estimation.existence import CAN_SEPARATE, certain, separation_of
+from mlnn.estimation.least_squares import RankError, check_rank
 from mlnn.estimation.newton import Fit, NotConvergedError, newton
 from mlnn.estimation.problem import Problem
 from mlnn.estimation.separation import Separation
 from mlnn.estimation.start import start
+from mlnn.objectives import Normal
 
 LINEAR = 1e-9  # of the largest raw output: a second difference that is rounding
 PROBES = 2000  # features up to which a model is asked whether it is affine in x
@@ -130,6 +133,27 @@ def linear_fit(problem: Problem, form: Form, most: int = 100) -> Fit | None:
         return newton(problem.family, form.design, start(problem.family, form.design), most)
     except (DataError, NotConvergedError):
         return None
+
+
+def whole_rank(form: Form) -> bool:
+    """Whether every parameter has an effect of its own on the raw outputs, whatever the likelihood makes of it."""
+    try:
+        check_rank(form.design)
+    except RankError:
+        return False
+    return len(form.design.y) >= form.design.width
+
+
+def classical_number(problem: Problem, form: Form) -> float | None:
+    """The free number of the classical estimate beside a model; None where there is none."""
+    family = problem.family
+    if family.free is None or isinstance(family.likelihood, Normal) or not form.exact or form.offset:
+        return None
+    try:
+        fitted, _ = maximise(family, form.design, start(family, form.design), 100)
+    except (DataError, NotConvergedError):
+        return None
+    return float(fitted.numbers[family.free])
 
 
 def grows(problem: Problem, theta: Tensor) -> bool:

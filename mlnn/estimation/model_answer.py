@@ -22,13 +22,23 @@ UNKNOWN = (
 
 
 def of_maximum(
-    problem: Problem, theta: Tensor, gradient: float, convention: str, separation: str, likelier: float | None
+    problem: Problem,
+    theta: Tensor,
+    gradient: float,
+    convention: str,
+    separation: str,
+    likelier: float | None,
+    whole: bool,
 ) -> ModelFit:
-    """The answer at a stationary point. likelier: the log-likelihood of a better end that did not converge, if there is one."""
+    """The answer at a stationary point. likelier: the log-likelihood of a better end that did not converge, if there is one.
+
+    whole: the model is linear in its parameters and every one of them has an effect of its own, so that a small eigenvalue
+    is bad conditioning, or a likelihood without curvature there, and no flat direction.
+    """
     around, llf = surroundings(problem, theta, convention), log_likelihood(problem, theta)
     unit_ = unit(around.observed)
     eigenvalues = torch.linalg.eigvalsh(around.observed / unit_ / unit_[:, None])
-    identified, sentence, flat = _identified(eigenvalues)
+    identified, sentence, flat = _identified(eigenvalues, whole)
     bse, covariance = torch.full_like(theta, math.nan), None
     if likelier is not None:
         identified = False
@@ -37,8 +47,11 @@ def of_maximum(
             f" best that converged is this one, {llf:.10g}. Start nearer, or take more starts; no standard errors; {sentence}"
         )
     if identified and bool(torch.isfinite(around.expected).all()) and math.isfinite(around.scale):
-        covariance = around.covariance(unit_)
-        bse = covariance.diagonal().sqrt()
+        covariance = around.covariance(unit_ if float(eigenvalues[0]) > 0 else unit(around.expected))
+        if covariance is None:  # a flat spot of the model at which its residuals bend the likelihood
+            sentence += "; the expected information is singular: no standard errors"
+        else:
+            bse = covariance.diagonal().sqrt()
     elif identified:
         sentence += f"; {len(theta)} parameters leave no rows for the dispersion: no standard errors"
     sentence += _few(problem, flat)
@@ -141,10 +154,11 @@ def _told_for_certain(problem: Problem, theta: Tensor) -> str:
     return told if sure else ""
 
 
-def _identified(eigenvalues: Tensor) -> tuple[bool, str, int]:
+def _identified(eigenvalues: Tensor, whole: bool) -> tuple[bool, str, int]:
     """Whether every direction is curved downwards in the likelihood, the sentence that says so, and how many are flat."""
     share = eigenvalues / eigenvalues.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
     flat, up, p = int((share.abs() <= IDENTIFIED).sum()), int((share < -IDENTIFIED).sum()), len(share)
+    flat = 0 if whole else flat
     if up:
         return False, f"not a maximum: the likelihood rises along {up} of {p} directions; no standard errors", flat
     if flat:

@@ -14,6 +14,7 @@ from mlnn.estimation.descent import descend
 from mlnn.estimation.problem import Problem
 from mlnn.objectives import Gamma, Normal
 
+BESIDE = 1.05
 EXACT = 1e-14  # residuals below this share of the targets are rounding
 
 
@@ -33,17 +34,20 @@ class Surroundings:
     cross: Tensor | None = None
     corner: float = 0.0
 
-    def covariance(self, unit: Tensor) -> Tensor:
-        """(p, p): inverse of the expected information, a number that is estimated too taken into account."""
-        inverse = torch.linalg.inv(self.expected / unit / unit[:, None]) / unit / unit[:, None]
+    def covariance(self, unit: Tensor) -> Tensor | None:
+        """(p, p): inverse of the expected information, a number that is estimated too taken into account; None if singular."""
+        inverse, bad = torch.linalg.inv_ex(self.expected / unit / unit[:, None])
+        if bool(bad) or not bool((inverse.diagonal() > 0).all()):
+            return None
+        inverse = inverse / unit / unit[:, None]
         if self.cross is not None:
             through = inverse @ self.cross
             inverse = inverse + torch.outer(through, through) / (self.corner - self.cross @ through)
         return inverse * self.scale if self.scale != 1 else inverse
 
 
-def with_number(problem: Problem, theta: Tensor) -> tuple[Problem, Tensor]:
-    """The problem at the likelihood's most probable number, if one is free, and the parameters there.
+def with_number(problem: Problem, theta: Tensor, near: float | None = None) -> tuple[Problem, Tensor]:
+    """The problem at the likelihood's most probable number, if one is free, and the parameters there; `near` saves steps.
 
     Raises DataError where the number has no finite maximum.
     """
@@ -58,7 +62,8 @@ def with_number(problem: Problem, theta: Tensor) -> tuple[Problem, Tensor]:
     if isinstance(family.likelihood, SEPARATE):
         eta = problem.free(theta).detach()
         return problem.at(root_of(family, lambda trial: score(trial, problem.design, eta))), theta
-    warm = theta
+    # Beside the number that is near, not on it: there the score is rounding and has no sign to go by.
+    family, warm = family if near is None else family.at(BESIDE * near), theta
 
     def profile(trial: Family) -> float:
         nonlocal warm

@@ -8,14 +8,24 @@ from torch import Tensor, nn
 
 from mlnn.errors import DataError
 from mlnn.estimation.catalogue import KINKED, LIKELIHOODS, Family, family_of
-from mlnn.estimation.descent import STEPS, End, descend
+from mlnn.estimation.descent import End, descend
 from mlnn.estimation.existence import CAN_SEPARATE, supremum
-from mlnn.estimation.form import Form, form_of, grows, linear_fit, parameters_at, separation_beside, unfree
+from mlnn.estimation.form import (
+    Form,
+    classical_number,
+    form_of,
+    grows,
+    linear_fit,
+    parameters_at,
+    separation_beside,
+    unfree,
+    whole_rank,
+)
 from mlnn.estimation.model_answer import of_maximum, of_separation
 from mlnn.estimation.model_errors import log_likelihood, with_number
 from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.problem import Problem
-from mlnn.estimation.reading import whole
+from mlnn.estimation.reading import whole as whole_number
 from mlnn.estimation.separation import Separation
 from mlnn.estimation.world import own_world
 from mlnn.objectives import Likelihood
@@ -24,7 +34,7 @@ from mlnn.targets import TargetSpace
 
 LIKELIER = 1e-6  # nats, and a billionth of the log-likelihood: more than rounding
 NEAR = 1e-3  # nats from a supremum: the parameters are on their way to it
-FURTHER = 5 * STEPS  # for an end that is likelier than any maximum that was reached
+ROUNDS = 8  # of steps for an end that is likelier than any maximum that was reached, each with little damping again
 
 
 @own_world()
@@ -47,7 +57,7 @@ def fit_model(
     float64 or gives no raw outputs, DataError if no start converges (of targets that can be separated the MLE may then not
     exist), if the rows are separated, or if the model meets every real target exactly.
     """
-    starts, seed = whole("starts", starts, 1), whole("seed", seed)
+    starts, seed = whole_number("starts", starts, 1), whole_number("seed", seed)
     found = fit(Problem(_family(likelihood), model, x, y, weights), starts, seed)
     if found.separation in ("quasi", "complete"):
         raise DataError(f"fit_model: none of {starts} starts reached a maximum, and none can: {found.sentence}")
@@ -82,12 +92,14 @@ def fit(problem: Problem, starts: int, seed: int, convention: str = "unbiased") 
     if not maxima:
         with_number(problem, best.theta)  # says so where every target is met
         raise DataError(_not_reached(problem, ends, starts))
-    problem, theta = with_number(problem, min(maxima, key=lambda end: end.value).theta)
+    best = min(maxima, key=lambda end: end.value)
+    near = classical_number(problem, form) if form is not None else None
+    problem, theta = with_number(problem, best.theta, near)
     top = log_likelihood(problem, theta)
     others = [log_likelihood(problem, end.theta) for end in ends if not end.converged]
     likelier = max((llf for llf in others if _above(llf, top)), default=None)
-    gradient = min(maxima, key=lambda end: end.value).gradient
-    return of_maximum(problem, theta, gradient, convention, kind, likelier)
+    whole = form is not None and form.place is not None and whole_rank(form)
+    return of_maximum(problem, theta, best.gradient, convention, kind, likelier, whole)
 
 
 def _existence(problem: Problem, form: Form | None) -> tuple[str, Separation | None]:
@@ -128,7 +140,12 @@ def _furthered(problem: Problem, ends: list[End], kind: str) -> list[End]:
     hopeless = not math.isfinite(best.gradient) or (kind == "unknown" and not reached)
     if best.converged or hopeless or not likelier:
         return ends
-    return [descend(problem, end.theta, FURTHER) if end is best else end for end in ends]
+    further = best
+    for _ in range(ROUNDS):
+        before, further = further, descend(problem, further.theta)
+        if further.converged or torch.equal(further.theta, before.theta):
+            break
+    return [further if end is best else end for end in ends]
 
 
 def _separated(problem: Problem, form: Form | None, kind: str, found: Separation | None, best: End | None) -> ModelFit:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jacfwd, jacrev
+from torch.func import functional_call, grad, jacrev, vjp
 from torch.nn.parameter import is_lazy
 
 from mlnn.errors import ConfigError, DataError, MlnnError
@@ -230,9 +230,12 @@ class Problem:
 
 def _jacobian(function: Callable[[Tensor], Tensor], theta: Tensor, size: int) -> Tensor:
     with _of_the_model("taking its derivatives"):
-        if size > WIDEST:
-            try:
-                return jacfwd(function)(theta).detach()
-            except RuntimeError:  # a layer without a forward derivative
-                return jacrev(function, chunk_size=64)(theta).detach()
-        return jacrev(function)(theta).detach()
+        return (_by_parameter(function, theta) if size > WIDEST else jacrev(function)(theta)).detach()
+
+
+def _by_parameter(function: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
+    """The Jacobian in as many backward passes as there are parameters: the derivative of u ↦ Jᵀu, which is linear."""
+    taken = vjp(function, theta)
+    output, pull = taken[0], taken[1]
+    by_parameter = jacrev(lambda u: pull(u)[0])(torch.zeros_like(output))  # (p, *output)
+    return by_parameter.movedim(0, -1)
