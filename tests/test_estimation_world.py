@@ -25,7 +25,7 @@ from mlnn.models import Logistic
 from mlnn.objectives import Bernoulli
 from mlnn.targets import TargetSpace
 
-ROWS = {name: synthetic(name) for name in ("bernoulli", "gamma", "laplace")}
+ROWS = {name: tuple(part[:50] for part in synthetic(name)) for name in ("bernoulli", "gamma", "laplace")}
 
 
 class Meddling(nn.Module):
@@ -89,9 +89,7 @@ def of_a_model() -> list[Any]:
 
 def of_a_table() -> list[Any]:
     found, kinked = (mlnn.estimate(name, ROWS[name]) for name in ("gamma", "laplace"))
-    checked = check_estimate(found)
-    assert checked
-    return [found.params, found.bse, found.llf, kinked.params, checked.tau]
+    return [found.params, found.bse, found.llf, kinked.params]
 
 
 def beside_a_network() -> list[Any]:
@@ -101,7 +99,9 @@ def beside_a_network() -> list[Any]:
     assert twin
     report = network_report([module], Bernoulli(), rows)
     kind = find_separation(rows.x, rows.y, TargetSpace("binary"), True).kind
-    return [twin.distance(module).errors, report.standings[0].spectrum.eigenvalues, kind]
+    checked = check_estimate(twin.estimate) if twin.estimate else None
+    assert checked
+    return [checked.tau, twin.distance(module).errors, report.standings[0].spectrum.eigenvalues, kind]
 
 
 def of_a_double() -> list[Any]:
@@ -205,6 +205,7 @@ def test_own_world_begins_its_streams_where_it_is_told() -> None:
 WIDE = np.random.default_rng(0).normal(size=(60, 20))
 
 
+@functools.cache
 def shown() -> dict[str, Any]:
     names = pytest.importorskip("pandas").DataFrame(X, columns=["<b>age</b>", "a\x1b[31m", "\u202eend"])
     return {
