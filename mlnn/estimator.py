@@ -52,7 +52,8 @@ def estimated(
     likelihood = settings["likelihood"] or USUAL[data.targets.kind]
     if settings["model"] is not None:
         factory = _factory(settings, data, likelihood)
-        fitted = estimate(likelihood, data, model=factory, starts=settings["starts"], seed=settings["seed"])
+        given = {key: settings[key] for key in ("starts", "seed", "dispersion", "cov")}
+        fitted = estimate(likelihood, data, model=factory, **given)
         told = fitted.to_dict() | {"data": data.name, "sentences": [fitted.sentence], "course": []}
         return fitted, told, data
     linear = estimate(

@@ -44,7 +44,7 @@ AS_GIVEN: dict[str, Callable[[], tuple[Any, Any]]] = {
     "big-endian": lambda: (X.astype(">f8"), Y.astype(">i4")),
     "unsigned": lambda: (X, Y.astype(np.uint16)),
     "nullable": lambda: (pd.DataFrame(X).astype("Float64"), pd.Series(Y).astype("Int64")),
-    "images": lambda: (X.reshape(200, 1, 3), Y),
+    "images": lambda: (data.from_arrays(X.reshape(200, 1, 3), Y), None),
     "dataset": lambda: (data.from_arrays(X, Y), None),
 }
 

@@ -97,6 +97,32 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[MlnnError], str]] = {
         DataError,
         "x3: nothing but 0",
     ),
+    "three dimensions": (
+        lambda: mlnn.estimate("normal", (X.reshape(200, 1, 3), Y)),
+        DataError,
+        "x: found shape (200, 1, 3); a linear raw output takes rows of features (n, d). Give x.reshape(len(x), -1)",
+    ),
+    "few rows, equal columns, separated": (
+        lambda: mlnn.estimate("bernoulli", (X[:3][:, [0, 1, 0, 2]], [0, 1, 0])),
+        DataError,
+        "3 rows for 5 coefficients; leave features out or bring more rows; besides, columns x0 and x2 tell the same; besides,"
+        " the rows are completely separated",
+    ),
+    "few rows and a constant column": (
+        lambda: mlnn.estimate("normal", (np.column_stack([X[:3], np.full(3, 7.0)]), Y[:3])),
+        DataError,
+        "3 rows for 5 coefficients; leave features out or bring more rows; besides, column x3 is constant",
+    ),
+    "equal columns, separated": (
+        lambda: mlnn.estimate("bernoulli", (X[:, [0, 1, 0]], X[:, 0] > 0)),
+        DataError,
+        "have no coefficient of their own: x2; leave them out; without them the rows are completely separated",
+    ),
+    "no theta, separated": (
+        lambda: mlnn.estimate("negative_binomial", (np.column_stack([X, COUNTS == 0]), 3 * (COUNTS > 0))),
+        DataError,
+        "use 'poisson', or give theta: NegativeBinomial(theta=…); besides, the rows are quasi-completely separated",
+    ),
     "underdispersed": (lambda: mlnn.estimate("negative_binomial", (X, 3 + Y)), DataError, "use 'poisson'"),
 }
 

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "agreement": PARTS | {"training"},
     "report": {"errors"},
     "auditing": BASE | {"objectives", "report"},
-    "estimation": PARTS,
+    "estimation": PARTS | {"report"},
     "curves": {"errors", "runs"},
     "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},
     "testing": PARTS | {"training", "agreement", "comparison"},

@@ -29,6 +29,10 @@ FARTHEST = 16.0  # of |t|: a number beyond e^±16 is a limit, not an estimate
 SEPARATE = (Normal, Gamma)  # the coefficients' maximum does not depend on the number
 
 
+class NoNumberError(DataError):
+    """The free number has no finite maximum."""
+
+
 @dataclass(frozen=True)
 class Border:
     """What the free number adds to the information of the coefficients, in t = log(number), output after output."""
@@ -49,16 +53,16 @@ def maximise(family: Family, design: Design, start: Tensor, max_iter: int) -> tu
         family = family.at(_root_mean_square(design, fit.beta))
     elif isinstance(family.likelihood, SEPARATE):
         eta = linear(design, fit.beta)
-        family = _root(family, lambda trial: _score(trial, design, eta))
+        family = root_of(family, lambda trial: score(trial, design, eta))
     else:
         warm = fit.beta
 
         def profile(trial: Family) -> float:
             nonlocal warm
             warm = newton(trial, design, warm, max_iter).beta
-            return _score(trial, design, linear(design, warm))
+            return score(trial, design, linear(design, warm))
 
-        family = _root(family, profile)
+        family = root_of(family, profile)
         fit = Fit(warm, fit.point, fit.push, fit.iterations)
     last = newton(family, design, fit.beta, max_iter)
     return family, Fit(last.beta, last.point, last.push, fit.iterations + last.iterations)
@@ -77,16 +81,20 @@ def border(family: Family, design: Design, beta: Tensor, kind: str) -> Border:
         eta = x @ beta
         targets = [design.y[rows]] if kind == "observed" else curvature.typical(family.likelihood, eta)
         for y in targets:
-            cross += x.T @ design.weigh(rows, _difference(family, gradient_at(eta, y))) / len(targets)
-    eta = linear(design, beta)
+            cross += x.T @ design.weigh(rows, difference(family, gradient_at(eta, y))) / len(targets)
+    return Border(cross.T.reshape(-1), corner(family, design, linear(design, beta)))
+
+
+def corner(family: Family, design: Design, eta: Tensor) -> float:
+    """Second derivative of the summed nll in t at free raw outputs eta (n, m)."""
     total = {0: _total(family, design, eta)} | {k: _total(_moved(family, k), design, eta) for k in _steps(SECOND)}
-    corner = sum(weight * (total[k] + total[-k]) / (2 if k == 0 else 1) for k, weight in SECOND)
-    return Border(cross.T.reshape(-1), float(corner) / STEP**2)
+    bend = sum(weight * (total[k] + total[-k]) / (2 if k == 0 else 1) for k, weight in SECOND)
+    return float(bend) / STEP**2
 
 
 def row_scores(family: Family, eta: Tensor, y: Tensor) -> Tensor:
     """Derivative of each row's nll in t; (n, m), (n,) to (n,)."""
-    return _difference(family, lambda moved: curvature.nll(moved.likelihood, eta, y))
+    return difference(family, lambda moved: curvature.nll(moved.likelihood, eta, y))
 
 
 def gradient_at(eta: Tensor, y: Tensor) -> Callable[[Family], Tensor]:
@@ -94,20 +102,20 @@ def gradient_at(eta: Tensor, y: Tensor) -> Callable[[Family], Tensor]:
     return lambda moved: curvature.gradient(moved.likelihood, eta, y)
 
 
-def _root(family: Family, score: Callable[[Family], float]) -> Family:
-    """The family at the number where the score is 0: bracketed from where it stands, then Brent's method."""
+def root_of(family: Family, slope: Callable[[Family], float]) -> Family:
+    """The family at the number where the score `slope` is 0: bracketed from where it stands, then Brent's method."""
     assert family.free is not None
     start = math.log(family.numbers[family.free])
 
     def at(t: float) -> float:
-        return score(family.at(math.exp(t)))
+        return slope(family.at(math.exp(t)))
 
     low = high = start
     falls = at(start) > 0  # the nll rises with t: the maximum lies below
     while (at(low) > 0) if falls else (at(high) < 0):
         low, high = (low - 1, low) if falls else (high, high + 1)
         if abs(low if falls else high) > FARTHEST:
-            raise DataError(_runs_away(family, falls))
+            raise NoNumberError(_runs_away(family, falls))
     root = low if low == high else brentq(at, low, high, xtol=1e-13, rtol=1e-13)
     return family.at(math.exp(root))
 
@@ -138,7 +146,8 @@ def _root_mean_square(design: Design, beta: Tensor) -> float:
     return max(sigma, rounding)
 
 
-def _score(family: Family, design: Design, eta: Tensor) -> float:
+def score(family: Family, design: Design, eta: Tensor) -> float:
+    """Derivative of the summed nll in t at free raw outputs eta (n, m)."""
     total = {k: _total(_moved(family, k), design, eta) for k in _steps(FIRST)}
     return sum(weight * (total[k] - total[-k]) for k, weight in FIRST) / STEP
 
@@ -148,7 +157,8 @@ def _total(family: Family, design: Design, eta: Tensor) -> float:
     return float(design.weigh(slice(0, len(value)), value).sum())
 
 
-def _difference(family: Family, function: Callable[[Family], Tensor]) -> Tensor:
+def difference(family: Family, function: Callable[[Family], Tensor]) -> Tensor:
+    """Derivative in t of a function of the family."""
     parts = [weight * (function(_moved(family, k)) - function(_moved(family, -k))) for k, weight in FIRST]
     return sum(parts[1:], parts[0]) / STEP
 

@@ -112,7 +112,7 @@ def _estimate(
     """The numbers that every kind of answer has; those in `rest` are the Estimate's own."""
     p, m = beta.shape
     params, extra = beta.numpy(), family.free in COUNTED
-    ways, nobs = _ways(design), float(len(design.y)) if design.binomial else design.nobs
+    ways, nobs = ways_of(design), float(len(design.y)) if design.binomial else design.nobs
     fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
     return Estimate(
         likelihood=family.name,
@@ -128,12 +128,12 @@ def _estimate(
         parameters=p * m + extra,
         ancillary=family.numbers,
         intercept=design.intercept,
-        notes=(*notes, *_notes(family, design, extra)),
+        notes=(*notes, *notes_of(family, design, extra)),
         **fixed | {"converged": True, "deviance": None} | rest,
     )
 
 
-def _ways(design: Design) -> float:
+def ways_of(design: Design) -> float:
     """Σ log C(n, k) of a binomial table: the orders in which its successes can have come; 0 of other rows."""
     if not design.binomial or design.weights is None:
         return 0.0
@@ -142,7 +142,8 @@ def _ways(design: Design) -> float:
     return float((next(parts) - next(parts) - next(parts)).sum())
 
 
-def _notes(family: Family, design: Design, counted: bool) -> list[str]:
+def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
+    """What there is to know of the likelihood's number, and of rows that are a binomial table."""
     notes = []
     if family.free:
         how = "count it" if counted else "do not count it"

@@ -1,7 +1,6 @@
 """The data at the door: checked, never copied whole, and handed out in chunks of rows with the constant last."""
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimation.catalogue import Family
+from mlnn.estimation.reading import own, view
 from mlnn.objectives import Beta
 from mlnn.targets import TargetSpace
 
@@ -83,26 +83,29 @@ class Design:
         return replace(self, x=self.x[:, :0], shift=self.shift[:0], features=(), intercept=True)
 
 
-def design_of(data: Any, family: Family, intercept: bool, weights: Any, few: bool = False) -> tuple[Design, Family]:
+def design_of(
+    data: Any, family: Family, intercept: bool, weights: Any, few: bool = False, enough: bool = True
+) -> tuple[Design, Family]:
     """Check `data`, a Dataset (its training rows) or a pair (x, y); the family comes back with its classes counted.
 
-    x (n, …) of any number type is flattened to (n, d) and stays a view; y (n,). Raises DataError for NaN or infinity,
-    a target outside the likelihood's space, one class only, shapes or pandas indexes that do not match, two columns of one
-    name, or fewer rows than parameters; ConfigError for data of another kind. Rows of weight 0 are left out before anything
-    else is asked of them. `few`: for a model, whose columns have no coefficients: their names and number do not matter.
+    x (n, d) of any number type, or (n,), stays a view; of a Dataset x (n, …), images say, is flattened to (n, d). y (n,).
+    Raises DataError for NaN or infinity, masked entries, a bare x of three dimensions or more, a target outside the
+    likelihood's space, one class only, shapes or pandas indexes that do not match, two columns of one name, or fewer rows
+    than parameters; ConfigError for data of another kind. Rows of weight 0 are left out before anything else is asked of
+    them. `few`: for a model, whose columns have no coefficients: shape, names and number of x do not matter. enough: whether
+    it is asked here that the rows are enough.
     """
     if not isinstance(intercept, bool | np.bool_):
         raise ConfigError(f"intercept: must be True or False, found {intercept!r}")
-    features: Sequence[Any]
-    if isinstance(data, Dataset):
-        x, y, features = data.x, data.y, data.features
-    elif isinstance(data, tuple | list) and len(data) == 2:
-        x, y, features = view(data[0], "x"), view(data[1], "y"), getattr(data[0], "columns", ())
-    else:
-        raise ConfigError(f"data: give a mlnn.Dataset or a pair (x, y), found {type(data).__name__}")
+    x, y, features = _parts(data)
     y = y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or len(x) != len(y) or not len(y):
         raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},), n > 0")
+    if x.ndim > 2 and not few and not isinstance(data, Dataset):
+        raise DataError(
+            f"x: found shape {tuple(x.shape)}; a linear raw output takes rows of features (n, d). Give x.reshape(len(x), -1)"
+            " if every number is a feature of its own, or a model= that reads x as it is"
+        )
     x = x.reshape(len(x), 1 if x.ndim == 1 else math.prod(x.shape[1:]))
     if not isinstance(data, Dataset):
         _aligned(data[0], data[1], weights)
@@ -116,42 +119,47 @@ def design_of(data: Any, family: Family, intercept: bool, weights: Any, few: boo
     y = family.space.cast(y)
     shift = _means(x, names, of)
     design = Design(x, y, counts, bool(intercept), shift, names, _binomial(family, y, counts))
-    needed = design.width * family.outputs
-    if len(y) < needed and not few:
-        raise DataError(f"data: {len(y)} rows for {needed} coefficients; leave features out or bring more rows")
+    if enough and not few and (short := too_few(design, family)):
+        raise DataError(f"data: {short}")
     return design, family
 
 
-def view(values: Any, what: str) -> Tensor:
-    """A CPU tensor over the caller's own numbers wherever torch can read them in place; DataError if not numbers."""
-    if isinstance(values, Tensor):
-        if values.layout != torch.strided:
-            raise DataError(f"{what} is a sparse tensor ({values.layout}); give a dense one: {what}.to_dense()")
-        tensor = values.detach().cpu()
-    else:
-        try:
-            array = np.asarray(_numbers(values))
-        except ValueError as error:
-            raise DataError(f"{what} is not a rectangular array of numbers: {error}") from error
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates first")
-        if not array.dtype.isnative or any(step < 0 for step in array.strides) or array.dtype.itemsize > 8:
-            array = np.array(array, dtype=np.float64, order="C")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # a read-only array: nothing here writes to it
-            tensor = torch.from_numpy(array)
-    if tensor.is_complex() or tensor.ndim == 0:
-        raise DataError(f"{what} must be rows of real numbers, found {tensor.dtype} of shape {tuple(tensor.shape)}")
-    return tensor.double() if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64) else tensor
+def too_few(design: Design, family: Family) -> str:
+    """What to say where there are fewer rows than coefficients, else nothing."""
+    needed = design.width * family.outputs
+    if len(design.y) >= needed:
+        return ""
+    return f"{len(design.y)} rows for {needed} coefficients; leave features out or bring more rows"
 
 
-def _numbers(values: Any) -> Any:
-    """A pandas table of numbers whose columns numpy would make objects of (bool beside float, Int64) as float64, NA as NaN."""
-    if not hasattr(values, "iloc"):
-        return values
-    kinds = {dtype.kind for dtype in (values.dtypes if values.ndim == 2 else [values.dtype])}
-    boxed = kinds <= set("biuf") and np.asarray(values).dtype == object
-    return values.to_numpy(dtype=np.float64, na_value=np.nan) if boxed else values
+def same_columns(design: Design) -> str:
+    """What to say of columns that are constant or a multiple of another, as told by the rows there are; else nothing."""
+    x = design.x.double() - design.shift if design.intercept else design.x.double()
+    size, came = x.norm(dim=0), design.x.double().norm(dim=0)
+    flat = size <= 1e-13 * came
+    kind = "constant" if design.intercept else "nothing but 0"
+    unit = x / torch.where(flat, 1.0, size)
+    alike = (unit.T @ unit).abs().triu(1) >= 1 - 1e-13
+    told = [f"column {design.features[j]} is {kind}" for j in flat.nonzero()[:, 0].tolist()]
+    told += [
+        f"columns {design.features[i]} and {design.features[j]} tell the same" for i, j in alike.nonzero().tolist()
+    ]
+    return ", ".join(told[:5]) + (f" and {len(told) - 5} more" if len(told) > 5 else "")
+
+
+def shape_of(data: Any) -> tuple[int, ...]:
+    """Shape of one row of x, as it came."""
+    return tuple(_parts(data)[0].shape[1:])
+
+
+def _parts(data: Any) -> tuple[Tensor, Tensor, Sequence[Any]]:
+    """(x, y, names of features) of a Dataset or a pair."""
+    if isinstance(data, Dataset):
+        return own(data.x), own(data.y), data.features
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return view(data[0], "x"), view(data[1], "y"), getattr(data[0], "columns", ())
+    many = f" of {len(data)}" if isinstance(data, tuple | list) else ""
+    raise ConfigError(f"data: give a mlnn.Dataset or a pair (x, y), found {type(data).__name__}{many}")
 
 
 def _aligned(x: Any, y: Any, weights: Any) -> None:

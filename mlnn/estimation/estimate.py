@@ -1,27 +1,30 @@
 """`mlnn.estimate`: the classical maximum-likelihood estimate of a (generalised) linear model."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from numbers import Integral
 from typing import Any, overload
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimation import answer, linear_programme
-from mlnn.estimation.ancillary import linear, maximise
+from mlnn.estimation.ancillary import NoNumberError, maximise
 from mlnn.estimation.catalogue import KINKED, Family, family_of
-from mlnn.estimation.design import Design, design_of, view
-from mlnn.estimation.existence import CAN_SEPARATE, beside_rank, certain, separation_of, supremum
+from mlnn.estimation.design import Design, design_of, same_columns, shape_of, too_few
+from mlnn.estimation.existence import CAN_SEPARATE, beside_rank, besides, certain, separation_of, supremum
+from mlnn.estimation.form import form_of, parameters_at, unfree
 from mlnn.estimation.inference import COVARIANCES
 from mlnn.estimation.least_squares import RankError
+from mlnn.estimation.model_answer import of_kinks
 from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.newton import NotConvergedError
-from mlnn.estimation.nonlinear import fit_model
+from mlnn.estimation.nonlinear import fit
+from mlnn.estimation.problem import Problem, made
+from mlnn.estimation.reading import whole
 from mlnn.estimation.result import Estimate
 from mlnn.estimation.start import start
-from mlnn.seeding import derive
+from mlnn.estimation.world import own_world
 
 DISPERSIONS = ("unbiased", "ml")
 
@@ -46,11 +49,13 @@ def estimate(
     *,
     model: Callable[[], nn.Module],
     weights: Any = None,
+    dispersion: str = "unbiased",
     starts: int = 3,
     seed: int = 0,
 ) -> ModelFit: ...
 
 
+@own_world()
 def estimate(
     likelihood: Any,
     data: Any,
@@ -68,18 +73,23 @@ def estimate(
 
     likelihood: one of the catalogue, its numbers kept (`NegativeBinomial(theta=2)`), or its name ("bernoulli", "poisson",
     …): then sigma, shape, theta, precision or scale is estimated too and kept apart in `Estimate.ancillary`. data: a
-    Dataset (training rows) or (x, y), arrays, tensors or pandas; x (n, …) is flattened, never copied. Classes: class 0 is
-    the baseline. weights (n,): how many rows a row stands for, 0: left out. With them a Bernoulli y may be a share: where
-    shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has Σ log C(n, k)).
+    Dataset (training rows; x (n, …) is flattened) or (x, y), arrays, tensors or pandas, x (n, d) or (n,), never copied.
+    Classes: class 0 is the baseline. weights (n,): how many rows a row stands for, 0: left out. With them a Bernoulli y may
+    be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
+    Σ log C(n, k)).
     dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
     X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
 
-    model: a factory () → nn.Module of a small model, rows of x to raw outputs; it is estimated through its Hessian, from
-    `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the parameters squared).
+    model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
+    its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
+    parameters squared). The same numbers are estimated by name and kept of an object; the constant is the model's own.
 
-    Raises ConfigError (unknown name or choice), DataError (NaN, targets outside the space, one class, dependent columns,
-    fewer rows than coefficients, no finite ancillary number) and NotConvergedError. Separated rows are no error: the
-    Estimate says so.
+    Nothing that the caller has set counts (default dtype and device, grad mode, autocast), and random streams stay as they
+    were, whatever the model draws.
+
+    Raises ConfigError (unknown name or choice, a model that gives no raw outputs), DataError (NaN, masked entries, targets
+    outside the space, one class, dependent columns, fewer rows than coefficients, no finite ancillary number) and
+    NotConvergedError. Separated rows are no error: the answer says so.
     """
     if dispersion not in DISPERSIONS:
         raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
@@ -87,30 +97,54 @@ def estimate(
         raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
     if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
         raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
+    starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
-        return _of_model(likelihood, data, model, weights, starts, seed)
-    design, family = design_of(data, family_of(likelihood), intercept, weights)
+        if cov != "expected":
+            raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
+        return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
+    design, family = design_of(data, family_of(likelihood), intercept, weights, enough=False)
+    _check_determined(family, design)
     if isinstance(family.likelihood, KINKED):
-        fitted, beta, iterations = _programme(family, design)
+        fitted, beta, iterations = linear_programme.maximum(family, design)
         llf = answer.log_likelihood(fitted, design, beta)
         return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
     return _smooth(family, design, cov, dispersion, max_iter)
 
 
-def _of_model(likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int) -> ModelFit:
+def _of_model(
+    likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
+) -> ModelFit:
     design, family = design_of(data, family_of(likelihood), False, weights, few=True)
-    if isinstance(model, nn.Module) or not callable(model):
+    module = made(model, seed)
+    x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
+    problem = Problem(family, module, x, design.y, design.weights)
+    found = _of_kinks(problem) if isinstance(family.likelihood, KINKED) else fit(problem, starts, seed, dispersion)
+    if design.binomial:  # nobs and llf as the linear estimate of such a table has them
+        notes = tuple(answer.notes_of(family, design, found.free in answer.COUNTED))
+        found = replace(found, nobs=float(len(design.y)), llf=found.llf + answer.ways_of(design), notes=notes)
+    return found
+
+
+def _of_kinks(problem: Problem) -> ModelFit:
+    form = form_of(problem)
+    if form is None or form.place is None or form.offset:
         raise ConfigError(
-            f"model: give a factory, lambda: MyNet(…), that makes a fresh model; found {type(model).__name__}"
+            f"model: {problem.family.name} has kinks, and its maximum is found for a model that is linear in its parameters,"
+            " with no fixed part, only; take a smooth likelihood ('huber_density', 'student_t', …) or such a model"
         )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, "weights"))
-        module = model()
-    if not isinstance(module, nn.Module):
-        raise ConfigError(f"model: the factory made a {type(module).__name__}, not an nn.Module")
-    given = data.x if isinstance(data, Dataset) else view(data[0], "x")
-    x = design.x.reshape(-1, *given.shape[1:])  # as it came, less the rows of weight 0
-    return fit_model(family.likelihood, module.double(), x.double(), design.y, design.weights, starts, seed)
+    family, beta, _ = linear_programme.maximum(problem.family, form.design)
+    theta = parameters_at(form, unfree(form.design, beta))
+    return of_kinks(problem.at(family), theta, answer.log_likelihood(family, form.design, beta))
+
+
+def _check_determined(family: Family, design: Design) -> None:
+    """Raise DataError where there are fewer rows than coefficients, with everything else that leaves them undetermined."""
+    short = too_few(design, family)
+    if not short:
+        return
+    same = same_columns(design)
+    beside = f"; besides, {same}" if same else ""
+    raise DataError(f"data: {short}{beside}{besides(family, design)}")
 
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
@@ -119,6 +153,8 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
         fitted, fit = maximise(family, design, start(family, design), max_iter)
     except RankError as error:
         raise DataError(f"{error}{beside_rank(family, design)}") from None
+    except NoNumberError as error:
+        raise DataError(f"{error}{besides(family, design)}") from None
     except NotConvergedError as error:
         if family.space.kind not in CAN_SEPARATE:
             raise
@@ -137,18 +173,6 @@ def _null(family: Family, design: Design) -> float:
     """The maximum log-likelihood of the constant alone, with its own ancillary number."""
     alone = design.without_features()
     if isinstance(family.likelihood, KINKED):
-        fitted, beta, _ = _programme(family, alone)
+        fitted, beta, _ = linear_programme.maximum(family, alone)
         return answer.log_likelihood(fitted, alone, beta)
     return -maximise(family, alone, start(family, alone), 100)[1].point.value
-
-
-def _programme(family: Family, design: Design) -> tuple[Family, Tensor, int]:
-    """(family with its scale, coefficients (p, 1) of the shifted columns, iterations) of a likelihood with kinks."""
-    beta, iterations = linear_programme.solve(family, design)
-    if family.free is None:
-        return family, beta, iterations
-    size = (design.y - linear(design, beta)[:, 0]).abs()
-    scale = float(design.weigh(slice(0, len(size)), size).sum()) / design.nobs
-    if scale <= 1e-14 * float(design.y.abs().max()):
-        raise DataError("laplace: every row is met exactly, so the scale goes to 0; fix it: Laplace(scale=…)")
-    return family.at(scale), beta, iterations

@@ -70,6 +70,11 @@ def beside_rank(family: Family, design: Design) -> str:
     return separation_beside_rank(design.x, y, space, design.intercept) or ""
 
 
+def besides(family: Family, design: Design) -> str:
+    """What else to say where something other than the columns is refused: the same, in words of its own."""
+    return beside_rank(family, design).replace("without them the rows are", "besides, the rows are", 1)
+
+
 def _pinning(family: Family, design: Design) -> tuple[Tensor, TargetSpace]:
     """Targets and space as far as separation goes: which rows pin their linear predictor."""
     kind = family.space.kind

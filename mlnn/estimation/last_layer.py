@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mlnn.data import Dataset
 from mlnn.estimation.twin import Distance, Twin, classical_twin
+from mlnn.estimation.world import own_world
 
 DEPENDENT = 1e-9  # share of a feature's length that the features before it leave over
 
@@ -42,6 +43,7 @@ class Head:
         return {"features": self.features, "independent": self.independent} | fit
 
 
+@own_world()
 def last_layer(module: nn.Module, likelihood: Any, data: Dataset) -> Head | None:
     """The last linear layer, whose output is the raw output, against its MLE given its features; None if there is none."""
     found = _features(module, data.x)
@@ -53,7 +55,7 @@ def last_layer(module: nn.Module, likelihood: Any, data: Dataset) -> Head | None
         return Head(features.shape[1], 0, None, None)
     empty = torch.empty(0, len(kept), dtype=torch.float64)
     rows = Dataset("features", features[:, kept], data.y, data.targets, empty, data.y[:0])
-    twin = classical_twin(layer, likelihood, rows)
+    twin = classical_twin(layer, likelihood, rows, told=False)  # its rows are features
     return Head(features.shape[1], len(kept), twin, twin.distance(layer) if twin else None)
 
 

@@ -11,11 +11,28 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
+from mlnn.errors import DataError
+from mlnn.estimation.ancillary import linear
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
 from mlnn.estimation.least_squares import check_rank
 from mlnn.estimation.newton import NotConvergedError
 from mlnn.objectives import AsymmetricLaplace, FlatToppedLaplace
+
+
+def maximum(family: Family, design: Design) -> tuple[Family, Tensor, int]:
+    """(family with its scale, coefficients (p, 1) of the shifted columns, iterations) of a likelihood with kinks.
+
+    Raises DataError where every row is met exactly and the scale is free, and what `solve` raises.
+    """
+    beta, iterations = solve(family, design)
+    if family.free is None:
+        return family, beta, iterations
+    size = (design.y - linear(design, beta)[:, 0]).abs()
+    scale = float(design.weigh(slice(0, len(size)), size).sum()) / design.nobs
+    if scale <= 1e-14 * float(design.y.abs().max()):
+        raise DataError("laplace: every row is met exactly, so the scale goes to 0; fix it: Laplace(scale=…)")
+    return family.at(scale), beta, iterations
 
 
 def solve(family: Family, design: Design) -> tuple[Tensor, int]:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy import stats
 
 from mlnn.errors import ConfigError, unknown
+from mlnn.estimation.briefly import brief_of_estimate
 from mlnn.estimation.inference import Information
 from mlnn.estimation.summary import statement, table
 
@@ -22,7 +23,7 @@ class Wald:
     distribution: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Estimate:
     """A maximum-likelihood estimate, or, where `separation` is not "none", the statement that there is no finite one.
 
@@ -60,6 +61,12 @@ class Estimate:
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     information: Information | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return brief_of_estimate(self).text()
+
+    def _repr_html_(self) -> str:
+        return brief_of_estimate(self).html()
 
     @property
     def llr(self) -> float:

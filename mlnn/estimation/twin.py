@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimation.ancillary import SEPARATE
+from mlnn.estimation.basis import Basis, basis_of
 from mlnn.estimation.catalogue import KINKED, LIKELIHOODS, Family, family_of
 from mlnn.estimation.design import Design, design_of
 from mlnn.estimation.estimate import estimate
 from mlnn.estimation.newton import NotConvergedError, evaluate
 from mlnn.estimation.result import Estimate
+from mlnn.estimation.world import own_world
 from mlnn.objectives import Categorical, Likelihood
 
 AFFINE = 1e-9
@@ -68,12 +70,14 @@ class Twin:
     family: Family
     design: Design
     rows: Tensor
+    basis: Basis | None = None
 
     @property
     def exists(self) -> bool:
         """Whether there is a finite MLE."""
         return self.estimate is not None and self.estimate.separation == "none"
 
+    @own_world()
     def distance(self, module: nn.Module) -> Distance:
         """How far the module's weights are now; ConfigError for a module whose output is no longer affine."""
         found = affine_coefficients(module, self.rows, self.design.intercept)
@@ -147,7 +151,8 @@ class Twin:
             "why": self.why,
             "llf": self.estimate.llf if self.estimate else None,
             "coefficients": rows,
-            "sentence": self.sentence(distance),
+            "sentence": " ".join([self.sentence(distance), *([self.basis.sentence] if self.basis else [])]),
+            "basis": self.basis.to_dict() if self.basis else None,
             **({} if not self.exists else distance.summary | {"lr_pvalue": distance.lr_pvalue}),
             "norm": distance.norm,
         }
@@ -179,11 +184,12 @@ class Course:
         return None if self.twin is None else self.twin.to_dict(self.twin.distance(module))
 
 
-def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset) -> Twin | None:
+@own_world()
+def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset, told: bool = True) -> Twin | None:
     """The twin of a module under a likelihood on the training rows; None if its output is not affine, or it is too large.
 
     The likelihood's own numbers are kept where the coefficients depend on them; σ and the gamma's shape, which only scale
-    the standard errors, are estimated.
+    the standard errors, are estimated. told: say which rows, which scale and which constant it stands for.
     """
     if type(likelihood) not in LIKELIHOODS.values():
         return None
@@ -208,12 +214,14 @@ def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset) -> 
     try:
         found = estimate(given, data, intercept=intercept)
     except (DataError, NotConvergedError) as problem:
-        return Twin(None, str(problem).splitlines()[0].rstrip("."), family, design, rows)
+        basis = basis_of(data, intercept, None, likelihood) if told else None
+        return Twin(None, str(problem).splitlines()[0].rstrip("."), family, design, rows, basis)
     for key, value in found.ancillary.items():
         family = family.at(value) if key == family.free else family
-    return Twin(found, None, family, design, rows)
+    return Twin(found, None, family, design, rows, basis_of(data, intercept, found, likelihood) if told else None)
 
 
+@own_world()
 def affine_coefficients(module: nn.Module, rows: Tensor, intercept: bool) -> Tensor | None:
     """(p, m), float64, the constant last, if the raw output is affine in x; None if not. rows (r, *input_shape): to check on.
 

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from mlnn.report import draw
 from mlnn.report.page import NORM, picture, render
-from mlnn.report.twin import coefficients, course_figure, norm_figure
+from mlnn.report.twin import coefficients, course_figure, norm_figure, own_scale
 from mlnn.report.words import LEFT, facts, number
 
 _COEFFICIENTS = (
@@ -25,7 +25,10 @@ _DIGITS = (2, 4, 6, 8)
 def estimate_page(told: Mapping[str, Any], summary: str) -> str:
     """The page of one estimate. `told`: `Estimate.to_dict` and what stands beside it; `summary`: the table as text."""
     name = str(told.get("likelihood", "model"))
-    exists = told.get("separation", "none") == "none"
+    exists = told.get("separation", "none") in (
+        "none",
+        "unknown",
+    )  # the summary says what there is to say of the unknown
     course = {"": told.get("course") or []}
     return render(
         "estimate.html",
@@ -37,6 +40,7 @@ def estimate_page(told: Mapping[str, Any], summary: str) -> str:
         sentences=told.get("sentences") or [],
         mle=(told.get("beside") or {}).get("found"),
         rows=coefficients((told.get("beside") or {}).get("found")),
+        own_scale=own_scale((told.get("beside") or {}).get("found")),
         pictures=[
             *picture("Coefficients", _COEFFICIENTS, forest_figure(told) if exists else None),
             *picture("How near training comes", _COURSE, course_figure(course)),

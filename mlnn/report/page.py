@@ -17,7 +17,7 @@ from mlnn.report.probe import probe_figure
 from mlnn.report.rungs import Row, rungs, summary
 from mlnn.report.series import Trace
 from mlnn.report.thin import MOST
-from mlnn.report.twin import Rows, coefficients, course_figure, distances, norm_figure
+from mlnn.report.twin import Rows, coefficients, course_figure, distances, norm_figure, own_scale
 from mlnn.report.words import badge, facts, likelihood_facts, number, plain, severity, title
 
 Picture = dict[str, Any]
@@ -174,6 +174,7 @@ def train_page(trace: Trace, about: Mapping[str, Any], course: Rows = ()) -> str
         likelihood=likelihood_facts(about["likelihood"]) if "likelihood" in about else [],
         mle=about.get("mle"),
         coefficients=coefficients(about.get("mle")),
+        own_scale=own_scale(about.get("mle")),
         pictures=[
             *picture("Loss", caption, figures.overlay_figure([run])),
             *picture("Digits of the maximum-likelihood estimate", _DIGITS, course_figure({"": course})),

@@ -58,9 +58,20 @@ def coefficients(mle: Mapping[str, Any] | None, most: int = 40) -> list[list[str
     ]
 
 
+def own_scale(mle: Mapping[str, Any] | None, most: int = 40) -> list[list[str]]:
+    """Rows for a table of the estimate on the data's own scale: name, MLE, standard error; [] where it is on that scale."""
+    own = ((mle or {}).get("basis") or {}).get("own")
+    rows = own["coefficients"][:most] if own else []
+    return [[row["name"], number(row["mle"], 8), number(row["se"], 5)] for row in rows]
+
+
 def distances(sides: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
-    """For a comparison: one sentence for both sides where they say the same, else one each."""
-    told = {side: found["sentence"] for side, found in (sides or {}).items()}
+    """For a comparison: one sentence for both sides where they say the same, else one each, and once what both share."""
+    found = dict(sides or {})
+    told = {side: one["sentence"] for side, one in found.items()}
     if len(set(told.values())) == 1 and len(told) == 2:
         return [f"Both: {next(iter(told.values()))}"]
-    return [f"{side.capitalize()}: {sentence}" for side, sentence in told.items()]
+    bases = {(one.get("basis") or {}).get("sentence", "") for one in found.values()}
+    shared = next(iter(bases)) if len(told) == 2 and len(bases) == 1 else ""
+    lines = [f"{side.capitalize()}: {sentence.removesuffix(shared).rstrip()}" for side, sentence in told.items()]
+    return lines + [f"Of both sides: {shared}"] * bool(shared)
