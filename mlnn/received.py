@@ -75,7 +75,7 @@ def size(file: BinaryIO) -> int:
 def check_size(file: BinaryIO, most: int) -> None:
     """OSError where the file says that it holds more than `most` bytes."""
     if size(file) > most:
-        raise OSError(errno.EFBIG, f"it holds {size(file):,} bytes, more than {most:,}")
+        raise OSError(errno.EFBIG, f"it holds more than {most:,} bytes: {size(file):,}")
 
 
 def chunks(file: BinaryIO) -> Iterator[bytes]:

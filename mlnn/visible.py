@@ -21,7 +21,7 @@ def visible(text: object, keep: str = "\n") -> str:
 
 def shown(name: object, most: int = LONGEST) -> str:
     """A name for a message: on one line, nothing hidden, at most about `most` characters."""
-    text = name if isinstance(name, str) else repr(name) if not isinstance(name, list | dict | tuple) else _brief(name)
+    text = name if isinstance(name, str) else _plain(name)
     return shorten(visible(text[: 4 * most] + text[-most:] if len(text) > 5 * most else text, keep=""), most)
 
 
@@ -32,12 +32,14 @@ def shorten(text: str, most: int) -> str:
     return f"{text[: most - most // 4]} … {text[len(text) - most // 4 :]}"
 
 
-def _brief(container: list[object] | dict[object, object] | tuple[object, ...]) -> str:
-    # Not its repr: somebody may have nested it deeper than repr can follow.
-    flat = len(container) <= 8 and not any(isinstance(item, list | dict | tuple) for item in container)
-    if flat and not isinstance(container, dict):
-        return repr(container)
-    return f"a {type(container).__name__} of {len(container)}"
+def _plain(value: object) -> str:
+    if isinstance(value, list | dict | tuple):
+        # Not its repr: somebody may have nested it deeper than repr can follow.
+        flat = len(value) <= 8 and not any(isinstance(item, list | dict | tuple) for item in value)
+        return repr(value) if flat and not isinstance(value, dict) else f"a {type(value).__name__} of {len(value)}"
+    if isinstance(value, int) and value.bit_length() > 1000:
+        return f"a whole number of {value.bit_length():,} bits"
+    return str(value)
 
 
 def _escape(code: int) -> str:

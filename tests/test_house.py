@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "report": {"errors", "visible"},
     "audit": BASE | {"objectives"},
     "estimation": PARTS,
-    "curves": {"errors", "runs"},
+    "curves": {"errors", "runs", "visible"},
     "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},
     "testing": PARTS | {"training", "agreement", "comparison"},
     "faults": PARTS | {"training"},
