@@ -33,6 +33,9 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
         ground |= {key: run.about.get(key) for key in ("seed", "batch_size")}
         if "step" not in run.trace or run.trace["step"].dtype != np.int64:
             raise RunFolderError(f"{run.path}: trace.csv is damaged: a column 'step' of whole numbers belongs there")
+        for key, value in ground.items():
+            if not isinstance(value, str | int | float | None):
+                raise RunFolderError(f"{run.path}: is damaged: no {key} is {shown(value)}")
         for column, word in (("loss", None), ("loss_left", "left"), ("loss_right", "right")):
             if column in run.trace:
                 label = name if word is None else f"{name} {shown(run.about.get(word, word))}"

@@ -272,12 +272,18 @@ def test_curves_of_a_trace_without_steps(tmp_path: Path) -> None:
 
 
 def test_names_of_curves_hold_nothing_hidden(tmp_path: Path) -> None:
-    about = json.dumps({"left": "\x1b[2J\u202e", "right": ["[red]"] * 10**4, "seed": {"a": [1]}})
+    about = json.dumps({"left": "\x1b[2J\u202e", "right": ["[red]"] * 10**4})
     run = read_run(
         send(tmp_path / "a\x1b[31m\nb", {"trace.csv": "step,loss_left,loss_right\n0,1,2\n", "about.json": about})
     )
     names = [curve.name for curve in curves([run])]
     assert names == ["a\\x1b[31m\\x0ab \\x1b[2J\\u202e", "a\\x1b[31m\\x0ab a list of 10000"]
+
+
+@pytest.mark.parametrize("piece", ['{"seed": {"a": [1]}}', '{"seed": [1]}', '{"batch_size": [[[]]]}'])
+def test_what_curves_are_compared_by_is_a_word_or_a_number(tmp_path: Path, piece: str) -> None:
+    with pytest.raises(RunFolderError, match=r"is damaged: no (seed|batch_size) is"):
+        curves([read_run(send(tmp_path / "run", {"about.json": piece}))])
 
 
 @pytest.mark.parametrize("inside", [True, False])
