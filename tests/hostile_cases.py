@@ -146,16 +146,7 @@ def child() -> None:
     import io
 
     told = json.loads(os.environ.pop("TOLD"))
-    for name in (
-        "torch",
-        "pandas",
-        "pyarrow.parquet",
-        "mlnn.trust",
-        "mlnn.data",
-        "mlnn.runs",
-        "mlnn.curves",
-        "mlnn.report",
-    ):
+    for name in told["warm"]:
         importlib.import_module(name)
     watch, results = Watch(told["allowed"]), []
     sys.addaudithook(watch)
