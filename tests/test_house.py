@@ -19,6 +19,7 @@ PARTS = BASE | {"data", "models", "objectives"}
 MAY_IMPORT: dict[str, set[str]] = {
     "visible": set(),
     "shipped": set(),
+    "children": set(),
     "received": {"visible"},
     "errors": {"visible"},
     "seeding": set(),
@@ -40,7 +41,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},
     "testing": PARTS | {"training", "agreement", "comparison"},
     "faults": PARTS | {"training"},
-    "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs"},
+    "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs", "children"},
     "settings": PARTS | {"training", "comparison", "trust"},
     "estimator": PARTS | {"training", "estimation", "settings"},
     "speed": {"errors", "estimation"},
