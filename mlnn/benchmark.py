@@ -16,6 +16,7 @@ import joblib
 import torch
 
 from mlnn.agreement.verdict import Verdict
+from mlnn.children import safe_children
 from mlnn.comparison import Comparison, compare
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, unknown
@@ -110,9 +111,10 @@ def run_cells(todo: Sequence[Cell], jobs: int | None, progress: Callable[[int, i
     )
     workers = min(jobs or joblib.cpu_count(), max(len(todo), 1))
     done: dict[int, dict[str, Any]] = {}
-    for number, row in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls):
-        done[number] = row
-        progress(len(done), len(todo))
+    with safe_children():
+        for number, row in joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(calls):
+            done[number] = row
+            progress(len(done), len(todo))
     return [done[number] for number in range(len(todo))]
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mlnn.errors import RunFolderError
 from mlnn.runs import Run
+from mlnn.visible import shown
 
 SAME_BATCHES = ("fingerprint", "seed", "batch_size")
 
@@ -29,10 +31,15 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
     for name, run in zip(names, runs, strict=True):
         ground = {"fingerprint": run.data.get("fingerprint"), "data": run.data.get("name")}
         ground |= {key: run.about.get(key) for key in ("seed", "batch_size")}
+        if "step" not in run.trace or run.trace["step"].dtype != np.int64:
+            raise RunFolderError(f"{run.path}: trace.csv is damaged: a column 'step' of whole numbers belongs there")
+        for key, value in ground.items():
+            if not isinstance(value, str | int | float | None):
+                raise RunFolderError(f"{run.path}: is damaged: no {key} is {shown(value)}")
         for column, word in (("loss", None), ("loss_left", "left"), ("loss_right", "right")):
             if column in run.trace:
-                label = name if word is None else f"{name} {run.about.get(word, word)}"
-                found.append(Curve(label, run.trace["step"], run.trace[column], ground))
+                label = name if word is None else f"{name} {shown(run.about.get(word, word))}"
+                found.append(Curve(label, run.trace["step"], run.trace[column].astype(np.float64), ground))
     return found
 
 
@@ -58,14 +65,14 @@ def differences(found: Sequence[Curve]) -> tuple[list[dict[str, Any]], list[str]
 
 def _say(curve: Curve, key: str) -> str:
     if key != "fingerprint":
-        return str(curve.ground.get(key))
-    return f"{curve.ground.get('data')} {str(curve.ground.get(key))[:6]}"
+        return shown(curve.ground.get(key))
+    return f"{shown(curve.ground.get('data'))} {shown(curve.ground.get(key))[:6]}"
 
 
 def _short_names(runs: Sequence[Run]) -> list[str]:
     """The folder's name, with as much of its path as it takes to tell the runs apart; a run given twice is numbered."""
     for depth in range(1, 9):
-        names = ["/".join(run.path.resolve().parts[-depth:]) for run in runs]
+        names = ["/".join(map(shown, run.path.resolve().parts[-depth:])) for run in runs]
         if len(set(names)) == len(names):
             return names
-    return [f"{run.path.name} #{number}" for number, run in enumerate(runs, 1)]
+    return [f"{shown(run.path.name)} #{number}" for number, run in enumerate(runs, 1)]

@@ -3,9 +3,7 @@
 Bitwise equality is promised in the same recorded environment only. Host and user names and paths stay out.
 """
 
-import os
 import platform
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -14,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import torch
+
+from mlnn.commit import commit
 
 
 def environment() -> dict[str, Any]:
@@ -36,7 +36,7 @@ def environment() -> dict[str, Any]:
         "mkldnn": lambda: torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
         # Denormal numbers flushed to zero: a switch that torch sets but does not report.
         "flush_denormal": lambda: bool((torch.tensor(2.0**-1074, dtype=torch.float64) * 1).item() == 0),
-        "git": _git,
+        "git": commit,
     }
     return {name: _or_none(probe) for name, probe in probes.items()}
 
@@ -58,14 +58,3 @@ def _cpu() -> str | None:
 
 def _parallel_info() -> list[str]:
     return [line.strip() for line in torch.__config__.parallel_info().splitlines() if line.strip()]
-
-
-def _git() -> dict[str, Any]:
-    """Commit of the working directory, and whether tracked files differ from it (one quick, read-only call of git)."""
-    # A repository's own settings may name a program to run here (fsmonitor): not for the sake of a record.
-    command = ["git", "-c", "core.fsmonitor=false", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
-    quiet = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True, env=quiet)
-    lines = done.stdout.splitlines()
-    commit = next(line.split()[-1] for line in lines if line.startswith("# branch.oid"))
-    return {"commit": commit, "dirty": any(not line.startswith("#") for line in lines)}

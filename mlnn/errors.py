@@ -6,11 +6,19 @@ An error says what is wrong, where (config key, file, row), what was found and h
 import difflib
 from collections.abc import Iterable
 
+from mlnn.visible import shorten, shown, visible
+
+MOST_CHARACTERS = 2000
+"""Of a message; what is longer holds somebody's cell or name of a million characters."""
+
 
 class MlnnError(Exception):
-    """Base of every error that mlnn raises on purpose."""
+    """Base of every error that mlnn raises on purpose. Shown, its message holds nothing that acts on a terminal."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        return visible(shorten(super().__str__(), MOST_CHARACTERS))
 
 
 class RequirementNotMetError(MlnnError):
@@ -50,7 +58,7 @@ MOST_CHOICES = 24  # listed in full; of a longer list the nearest few
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> str:
     """Sentence for an unknown name: the nearest valid one, then the choices, of a long list the nearest few."""
-    names = sorted(choices)
+    name, names = shown(name), sorted(map(shown, choices))
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     if len(names) > MOST_CHOICES:

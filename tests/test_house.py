@@ -13,34 +13,39 @@ from app_cases import CONFIGS, ROOT
 import mlnn
 
 PACKAGE = ROOT / "mlnn"
-BASE = {"errors", "seeding", "targets"}
+BASE = {"errors", "seeding", "targets", "visible"}
 PARTS = BASE | {"data", "models", "objectives"}
 # What each file or folder of mlnn may import from the rest of it.
 MAY_IMPORT: dict[str, set[str]] = {
-    "errors": set(),
+    "visible": set(),
+    "shipped": set(),
+    "children": set(),
+    "received": {"visible"},
+    "errors": {"visible"},
     "seeding": set(),
-    "environment": set(),
+    "environment": {"commit"},
+    "commit": {"received"},
     "targets": {"errors"},
-    "trust": {"errors"},
-    "runs": {"errors"},
-    "data": BASE,
+    "trust": {"errors", "shipped", "visible"},
+    "runs": {"errors", "received", "visible"},
+    "data": BASE | {"received"},
     "models": BASE,
     "objectives": BASE,
     "training": PARTS,
     "agreement": PARTS | {"training"},
-    "report": {"errors"},
+    "report": {"errors", "visible"},
     "auditing": BASE | {"objectives", "report"},
     "estimation": PARTS | {"report"},
-    "curves": {"errors", "runs"},
+    "curves": {"errors", "runs", "visible"},
     "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},
     "testing": PARTS | {"training", "agreement", "comparison"},
     "faults": PARTS | {"training"},
-    "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs"},
+    "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs", "children"},
     "settings": PARTS | {"training", "comparison", "trust"},
     "estimator": PARTS | {"training", "estimation", "settings", "runs"},
     "speed": {"errors", "estimation"},
     "growth": BASE | {"agreement", "comparison", "settings", "runs", "workers"},
-    "workers": {"errors"},
+    "workers": {"errors", "children"},
     "__main__": {"cli"},
     "cli": {
         "errors",
@@ -61,6 +66,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "training",
         "trust",
         "workers",
+        "shipped",
+        "visible",
     },
 }
 LINES, FUNCTION_LINES = 300, 60

@@ -2,12 +2,18 @@
 
 import functools
 import importlib
+import inspect
+import subprocess
 import sys
+import time
 
 import pytest
 import torch
+from app_cases import CONFIGS
 
+import mlnn.objectives
 from mlnn.errors import ConfigError, DataError
+from mlnn.shipped import targets
 from mlnn.trust import check_arguments, check_targets, instantiate, resolve
 
 ZOO = """
@@ -18,6 +24,11 @@ from torch.nn import Linear, Module
 from torch import load
 from mlnn.errors import DataError
 from mlnn.trust import resolve as finder
+from mlnn.data.extras import optional
+from mlnn.environment import environment
+from mlnn.objectives import Bernoulli
+from mlnn.objectives import bce as own_bce
+from torch.nn import DataParallel
 class Net(Module):
     def __init__(self, width, depth=2):
         super().__init__()
@@ -66,8 +77,8 @@ def naive(target):
 
 
 ALLOWED = """
-torch.nn.Linear torch.nn.modules.linear.Linear torch.optim.SGD torch.optim.adam.Adam mlnn.targets.TargetSpace.parse
-mlnn.seeding.derive
+torch.nn.Linear torch.nn.modules.linear.Linear torch.optim.SGD torch.optim.adam.Adam mlnn.data.table mlnn.models.MLP
+mlnn.objectives.bce mlnn.objectives.Bernoulli
 """
 
 
@@ -77,39 +88,164 @@ def test_what_a_config_may_name(target):
     check_targets({"a": [{"_target_": target}]})
 
 
-REFUSED_BY_NAME = """
-os.system builtins.eval torch.load torch.utils.collect_env.run torch.hub.load torch.nnx.A mlnn.trust.resolve
-mlnn.runs.new_run torch.nn.Module.__class__ torch.optim.Optimizer.__init__.__globals__ torch.nn.functional.__builtins__
-torch.nn.functional._canonical_mask mlnn.seeding.derive.__globals__ mlnn.targets.__loader__.get_data
+ELSEWHERE = """
+os.system builtins.eval torch.load torch.utils.collect_env.run torch.hub.load torch.nnx.A torch.nn.Module.__class__
+torch.optim.Optimizer.__init__.__globals__ torch.nn.functional.__builtins__ torch.nn.functional._canonical_mask
+torch.jit.load torch.serialization.load torch.compile torch.distributed.init_process_group
 """
-REFUSED_BY_OBJECT = """
+OF_MLNN = """
+mlnn.trust.resolve mlnn.runs.new_run mlnn.seeding.derive mlnn.seeding.derive.__globals__ mlnn.targets.TargetSpace.parse
+mlnn.targets.__loader__.get_data mlnn.data.dataset.torch.load mlnn.data.dataset.Tensor mlnn.targets.re.compile
+mlnn.seeding.hashlib.sha256 mlnn.errors.difflib.get_close_matches mlnn.errors.MlnnError.mro mlnn.data.extras.optional
+mlnn.data.table.Path mlnn.data.table.table mlnn.data.table.warnings.warn mlnn.models.torch.load mlnn.data.from_arrays
+mlnn.settings.dataset mlnn.settings.resolve mlnn.settings.instantiate mlnn.speed.write_rows mlnn.estimator.write_rows
+mlnn.growth.growth mlnn.growth.joblib.Parallel mlnn.training.lane.guard mlnn.compare mlnn.audit mlnn.app.run
+mlnn.report.growth_png mlnn.report.console.paths mlnn.objectives.bce.Objective mlnn.objectives.bernoulli.Bernoulli
+mlnn.models.MLP.load_state_dict mlnn.models.MLP.forward mlnn.environment.environment mlnn.shipped.config_dir
+mlnn.received.open_plain mlnn.comparison.Comparison mlnn.trust.names.importlib.import_module
+"""
+OF_TORCH = """
 torch.nn.functional.torch.load torch.nn.functional.importlib.import_module torch.nn.functional.np.fromfile
 torch.nn.modules.module.torch.utils.collect_env.run torch.nn.modules.container.operator.attrgetter
 torch.optim.optimizer.functools.partial torch.optim.lr_scheduler.LRScheduler torch.optim.sgd.Optimizer.mro
 torch.nn.Module.load_state_dict torch.nn.Module.mro torch.nn.functional.relu torch.nn.init.zeros_ torch.nn.Parameter
-torch.nn.modules.module.OrderedDict mlnn.data.dataset.torch.load mlnn.data.dataset.Tensor mlnn.targets.re.compile
-mlnn.seeding.hashlib.sha256 mlnn.errors.difflib.get_close_matches mlnn.errors.MlnnError.mro
+torch.nn.modules.module.OrderedDict torch.nn.Module.register_parameter torch.nn.Linear.Module torch.nn.Linear.forward
+torch.nn.utils.clip_grad_norm_ torch.nn.utils.parametrize.ParametrizationList torch.nn.parallel.DistributedDataParallel
+torch.nn.DataParallel torch.nn.parallel.distributed.DistributedDataParallel torch.nn.modules.module.torch
+torch.optim.swa_utils.AveragedModel torch.optim.swa_utils.update_bn torch.optim.lr_scheduler.LambdaLR
+torch.nn.modules.utils.collections.OrderedDict torch.optim.optimizer.torch.load torch.nn.modules.Linear.mro
 """
 IMPORTED_BY_ZOO = """
-os.system shell run load pathlib.Path.write_text functools.partial listing finder Net.load_state_dict Net.mro
+os.system shell run load pathlib.Path.write_text functools.partial listing finder optional environment DataParallel
+Bernoulli.nll Net.load_state_dict Net.mro
 """
 
 
-@pytest.mark.parametrize("target", REFUSED_BY_NAME.split())
-def test_refused_by_name(target):
+@pytest.mark.parametrize("target", (ELSEWHERE + OF_MLNN + OF_TORCH).split())
+def test_what_is_refused_imports_nothing(target):
+    before = set(sys.modules)
     with pytest.raises(ConfigError, match="refused") as caught:
         check_targets({"model": {"layers": [{}, {"_target_": target}]}})
     assert str(caught.value).startswith(f"config.model.layers[1]._target_: '{target}'")
     with pytest.raises(ConfigError, match="refused"):
         resolve(target)
+    assert set(sys.modules) == before
 
 
-@pytest.mark.parametrize("target", REFUSED_BY_OBJECT.split())
-def test_refused_by_the_object_it_leads_to(target):
-    assert callable(naive(target))  # the route is real
-    check_targets({"_target_": target})  # and its name alone looks harmless
-    with pytest.raises(ConfigError, match="is refused: it leads to"):
-        resolve(target)
+REAL = ["mlnn.data.extras.optional", "mlnn.settings.resolve", "torch.nn.functional.torch.load", "torch.nn.DataParallel"]
+
+
+@pytest.mark.parametrize("target", REAL)
+def test_the_routes_that_are_refused_are_real(target):
+    assert callable(naive(target))
+
+
+def test_every_shipped_constructor_is_allowed_and_nothing_is_missed():
+    written = subprocess.run(
+        ["grep", "-rhoE", r"_target_: *[a-zA-Z0-9_.]+", CONFIGS], capture_output=True, text=True, check=True
+    )
+    names = {line.split(":")[1].strip() for line in written.stdout.splitlines()}
+    assert names == set(targets())
+    assert len(names) > 70
+    assert all(callable(resolve(name)) for name in names)
+
+
+@pytest.mark.parametrize("area", ["torch.nn.modules", "torch.optim"])
+def test_all_that_torch_offers_of_the_kind_is_at_home(area):
+    """No class that a config may name starts a process group, moves itself to a device or reads a file."""
+    public = importlib.import_module(area)
+    named = [name for name, found in vars(public).items() if inspect.isclass(found) and name[0] != "_"]
+    allowed = [name for name in named if is_allowed(f"{area}.{name}")]
+    assert len(allowed) > 10
+    assert not {"DataParallel", "DistributedDataParallel", "AveragedModel"} & set(allowed)
+
+
+def is_allowed(target):
+    try:
+        check_targets({"_target_": target})
+    except ConfigError:
+        return False
+    return True
+
+
+ODD = [
+    "torch.nn.Lin\u0435ar",  # a Cyrillic letter
+    "\uff54orch.nn.Linear",  # a wide one
+    "mlnn.m\u043edels.MLP",
+    " torch.nn.Linear",
+    "torch.nn.Linear ",
+    "torch.nn.Linear\n",
+    "torch.nn.Linear.",
+    ".torch.nn.Linear",
+    "torch.nn.\u202eraeniL",
+    "torch.nn.Linear\x00",
+    "mlnn.models.MLP\x1b[2J",
+    "mlnn:models.MLP",
+    "mlnn/models.MLP",
+    "MLNN.models.MLP",
+    "torch.nn." + "A" * 10**6,
+    "torch.nn" + ".A" * 10**6,
+    "." * 10**6,
+    b"torch.nn.Linear",
+    {"_target_": "torch.nn.Linear"},
+    ["torch.nn.Linear"] * 10**5,
+    1e400,
+    10**400,
+    True,
+]
+
+
+@pytest.mark.parametrize("target", ODD, ids=range(len(ODD)))
+def test_an_odd_name_ends_in_a_short_error_at_once(target):
+    started = time.perf_counter()
+    for attempt in (
+        lambda: check_targets({"_target_": target}),
+        lambda: resolve(target),
+        lambda: resolve(target, ["my_zoo"]),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            attempt()
+        assert len(str(caught.value)) < 400
+        assert all(character == "\n" or character.isprintable() for character in str(caught.value))
+    assert time.perf_counter() - started < 5
+
+
+def nested(depth, kind):
+    node = {"_target_": "torch.nn.Linear"}
+    for _ in range(depth):
+        node = [node] if kind == "list" else {"inner": node}
+    return node
+
+
+def bomb(levels=60):
+    """A list of the same two lists, and so on: few objects, 2^60 places."""
+    node = ["x"]
+    for _ in range(levels):
+        node = [node, node]
+    return node
+
+
+@pytest.mark.parametrize(
+    "node",
+    [nested(10**4, "list"), nested(10**4, "map"), bomb(), {"a": [0] * 10**6}, {"k" * 10**6: nested(99, "map")}],
+    ids=["lists", "maps", "aliases", "long", "key"],
+)
+def test_a_deep_or_large_node_ends_in_a_short_error_at_once(node):
+    started = time.perf_counter()
+    for attempt in (lambda: check_targets(node), lambda: instantiate({"_target_": "torch.nn.Linear", "a": node})):
+        with pytest.raises(ConfigError, match=r"nested more than 64 deep|more than 200,000 values") as caught:
+            attempt()
+        assert len(str(caught.value)) < 400
+    assert time.perf_counter() - started < 10  # unbounded, it never ends
+    check_targets(nested(50, "list"))
+    check_targets({"data": {"weights": list(range(10**5))}})
+
+
+@pytest.mark.parametrize("value", [nested(10**4, "list"), {"a": 1}, "x\x1b[2J", "x" * 10**6], ids=range(4))
+def test_a_special_key_of_any_kind_is_met_shortly(value):
+    with pytest.raises(ConfigError, match=r"config\._partial_: found") as caught:
+        check_targets({"_target_": "torch.nn.Linear", "_partial_": value})
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("name", IMPORTED_BY_ZOO.split())
@@ -131,6 +267,8 @@ def test_a_trusted_module_is_used_in_full(zoo):
     assert resolve("my_zoo.Net.wide", zoo)().width == 99
     assert resolve("my_zoo.Linear", zoo) is torch.nn.Linear
     assert resolve("my_zoo.DataError", zoo) is DataError
+    assert resolve("my_zoo.Bernoulli", zoo) is mlnn.objectives.Bernoulli
+    assert resolve("my_zoo.own_bce", zoo) is mlnn.objectives.bce
     assert resolve("my_zoo.twice", zoo)(2) == resolve("my_zoo.twice.twice", zoo)(2) == 4
     with pytest.raises(ConfigError, match="'__globals__' begins with an underscore"):
         resolve("my_zoo.collect.__globals__", zoo)

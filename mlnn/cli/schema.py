@@ -83,5 +83,5 @@ def _check_value(path: str, value: Any, standard: Any) -> None:
             dict: "a group",
         }
         raise ConfigError(f"{path}: {value!r} is not {word[type(standard)]}")
-    if path in POSITIVE and not value > 0:
+    if path in POSITIVE and isinstance(value, int | float) and not value > 0:
         raise ConfigError(f"{path}: {value!r}; more than 0 is needed")

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from mlnn.errors import DataError
+from mlnn.visible import shown
 
 
 def to_numbers(series: Any) -> np.ndarray:
@@ -30,7 +31,7 @@ def finite_numbers(series: Any, file: str) -> np.ndarray:
     if series.isna().iloc[row]:
         sentence = "is missing; fill it or drop the row"
     elif np.isnan(values[row]):
-        sentence = f"is {series.iloc[row]!r}, not a number; correct it, encode the column as numbers, or leave it out"
+        sentence = f"is {shown(repr(series.iloc[row]))}, not a number; correct it, encode the column as numbers, or leave it out"
     else:
         sentence = f"is {values[row]}; correct it or drop the row"
     raise bad_cell(series, bad, file, sentence)
@@ -40,4 +41,4 @@ def bad_cell(series: Any, bad: np.ndarray, file: str, sentence: str) -> DataErro
     """The error for the first True of `bad` (n,), naming file, row (from 1, after the header) and column."""
     row, count = int(np.argmax(bad)) + 1, int(bad.sum())
     also = f" (the first of {count} such rows)" if count > 1 else ""
-    return DataError(f"{file}: row {row} after the header{also}, column '{series.name}' {sentence}")
+    return DataError(f"{file}: row {row} after the header{also}, column '{shown(series.name)}' {sentence}")

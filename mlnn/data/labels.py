@@ -10,6 +10,7 @@ from torch import Tensor
 from mlnn.data.columns import bad_cell, finite_numbers, to_numbers
 from mlnn.errors import ConfigError, DataError
 from mlnn.targets import TargetSpace
+from mlnn.visible import shown
 
 MOST_TEXT_CLASSES = 20  # more distinct texts than this are likely names or free text, not classes
 
@@ -33,7 +34,7 @@ def read_labels(
     if text.all() and (space is None or space.kind in ("binary", "classes")):
         return _text_classes(series, file, space)
     values = finite_numbers(series, file)
-    space = space or _infer(values, f"{file}: target '{series.name}'")
+    space = space or _infer(values, f"{file}: target '{shown(series.name)}'")
     y = torch.tensor(values)
     _check_rows(series, y, space, file)
     return y, space, {}
@@ -43,22 +44,24 @@ def _two_labels(series: Any, file: str, positive: str | float | bool) -> tuple[T
     """A column of exactly two labels, `positive` being 1."""
     names = [_label(cell) for cell in series]
     found = sorted(set(names))
-    where = f"{file}: target '{series.name}'"
+    where = f"{file}: target '{shown(series.name)}'"
     if len(found) != 2:
         raise DataError(f"{where} has {len(found)} labels ({_some(found)}); a positive label needs exactly two")
     if _label(positive) not in found:
-        raise DataError(f"{where} has no label '{_label(positive)}' for positive=; its labels are {_some(found)}")
+        raise DataError(
+            f"{where} has no label '{shown(_label(positive))}' for positive=; its labels are {_some(found)}"
+        )
     numbers = {name: int(name == _label(positive)) for name in found}
     return torch.tensor([numbers[name] for name in names]), TargetSpace("binary"), numbers
 
 
 def _text_classes(series: Any, file: str, space: TargetSpace | None) -> tuple[Tensor, TargetSpace, dict[str, int]]:
     """A column of text as classes(K), numbered in sorted order."""
-    names = np.array([_label(cell) for cell in series])
-    found, codes = np.unique(names, return_inverse=True)
-    count, where = len(found), f"{file}: target '{series.name}'"
+    names = [_label(cell) for cell in series]
+    found = sorted(set(names))
+    count, where = len(found), f"{file}: target '{shown(series.name)}'"
     if count == 1:
-        raise DataError(f"{where}: all {len(names)} rows are '{found[0]}'; two classes or more are needed")
+        raise DataError(f"{where}: all {len(names)} rows are '{shown(found[0])}'; two classes or more are needed")
     if (space is None and count == 2) or (space is not None and space.kind == "binary"):
         raise DataError(f"{where} holds text labels ({_some(found)}); say which one counts as 1 with positive=…")
     if space is None and count > MOST_TEXT_CLASSES:
@@ -67,7 +70,8 @@ def _text_classes(series: Any, file: str, space: TargetSpace | None) -> tuple[Te
         )
     if space is not None and space.classes != count:
         raise DataError(f"{where} holds {count} labels ({_some(found)}), but targets={space}")
-    return torch.from_numpy(codes), TargetSpace("classes", count), {str(name): k for k, name in enumerate(found)}
+    numbers = {name: k for k, name in enumerate(found)}
+    return torch.tensor([numbers[name] for name in names]), TargetSpace("classes", count), numbers
 
 
 def _infer(values: np.ndarray, where: str) -> TargetSpace:
@@ -116,5 +120,5 @@ def _label(cell: Any) -> str:
 
 
 def _some(labels: Any) -> str:
-    shown = [f"'{label}'" if isinstance(label, str) else f"{label:g}" for label in labels[:6]]
-    return ", ".join(shown) + (", …" if len(labels) > 6 else "")
+    first = [f"'{shown(label)}'" if isinstance(label, str) else f"{label:g}" for label in labels[:6]]
+    return ", ".join(first) + (", …" if len(labels) > 6 else "")

@@ -10,6 +10,9 @@ from mlnn.data.dataset import Dataset, check
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
+from mlnn.visible import shown
+
+LONGEST = 1000  # characters of a feature's name
 
 
 def prepare(
@@ -29,7 +32,8 @@ def prepare(
     `held_out` is the share of rows kept from training, 0 ≤ held_out < 1. With `standardize`, mean and scale come from
     the training rows only. Raises DataError (rows counted in the order given) and ConfigError (a bad share).
     """
-    x, features = x.to(torch.float64), tuple(features)
+    # A name of a column is somebody's text: from here on it can be shown anywhere.
+    x, features = x.to(torch.float64), tuple(shown(feature, LONGEST) for feature in features)
     # Checked before the split, so that a bad row is named by its place in the caller's data, and before the cast,
     # which would turn a label of 1.5 into class 1.
     check(name, x, y, targets, features)

@@ -3,7 +3,6 @@
 Rows in messages are counted from 1 after the header.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,12 @@ import torch
 
 from mlnn.data.columns import finite_numbers
 from mlnn.data.dataset import Dataset
-from mlnn.data.extras import optional
 from mlnn.data.labels import read_labels
 from mlnn.data.prepare import prepare
+from mlnn.data.table_file import find, read
+from mlnn.data.table_size import Limits
 from mlnn.errors import ConfigError, DataError, unknown
-
-PARQUET = (".parquet", ".pq")
-CSV = (".csv", ".csv.gz")
+from mlnn.visible import shown
 
 
 def table(
@@ -32,24 +30,34 @@ def table(
     standardize: bool = True,
     held_out: float = 0.2,
     seed: int = 0,
+    most_rows: int = 10_000_000,
+    most_columns: int = 10_000,
+    most_bytes: int = 2_000_000_000,
 ) -> Dataset:
     """A table with a header: column `target` is `y`, `features` (default: all other columns) are `x` (n, features).
 
     `positive` is the label that counts as 1 when the target has two; `targets` names the target space, which is
     inferred where the values leave no doubt. Text classes are numbered in sorted order, see `notes["labels"]`.
-    Raises DataError for a missing file or column, an empty table, a value that is missing, infinite or not a number
-    (row and column named), one class only, or labels outside the space; ConfigError for columns that contradict each
-    other and where pandas or pyarrow is not installed.
+    A table of more than `most_rows` rows or `most_columns` columns is refused before it is read; so is one of more than
+    `most_bytes` bytes, counted three times: the file, its text unpacked, and its cells at 8 bytes each.
+    Raises DataError for a missing file or column, what is no plain file or too large, an empty table, a value that is
+    missing, infinite or not a number (row and column named), one class only, or labels outside the space; ConfigError
+    for columns that contradict each other and where pandas or pyarrow is not installed.
     """
-    file = Path(path).expanduser()
-    frame = _read(file)
-    columns = _feature_columns(frame, file.name, target, features)
+    limits = Limits(most_rows, most_columns, most_bytes)
+    file = find(path)
+    name, frame = shown(file.name), read(file, limits)
+    frame.columns = [str(column) for column in frame.columns]
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"{name}: two columns are called '{shown(twice)}'; rename one")
+    columns = _feature_columns(frame, name, target, features)
     if len(frame) == 0:
-        raise DataError(f"{file.name}: the table has a header and no rows")
-    x = np.stack([finite_numbers(frame[column], file.name) for column in columns], axis=1)
-    y, space, names = read_labels(frame[target], file.name, positive, targets)
+        raise DataError(f"{name}: the table has a header and no rows")
+    x = np.stack([finite_numbers(frame[column], name) for column in columns], axis=1)
+    y, space, names = read_labels(frame[target], name, positive, targets)
     return prepare(
-        file.name.split(".")[0],
+        name.split(".")[0],
         torch.from_numpy(x),
         y,
         space,
@@ -61,47 +69,6 @@ def table(
     )
 
 
-def _read(file: Path) -> Any:
-    """The pandas frame of a file."""
-    kind = "Parquet" if file.name.lower().endswith(PARQUET) else "CSV"
-    if kind == "CSV" and not file.name.lower().endswith(CSV):
-        raise DataError(
-            f"data.path: '{file}' is neither CSV nor Parquet; its name must end in {', '.join(CSV + PARQUET)}"
-        )
-    if not file.is_file():
-        raise DataError(f"data.path: there is no file '{file}'")
-    pandas = optional("pandas", "data=table")
-    try:
-        if kind == "Parquet":
-            optional("pyarrow", "a Parquet file")
-            frame = pandas.read_parquet(file, engine="pyarrow")
-        else:
-            frame = _read_csv(file, pandas)
-    except (ValueError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"data.path: '{file}' cannot be read as {kind}: {reason}") from error
-    frame.columns = [str(column) for column in frame.columns]
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise DataError(f"{file.name}: two columns are called '{twice}'; rename one")
-    return frame
-
-
-def _read_csv(file: Path, pandas: Any) -> Any:
-    # Before 3.1 the default parser of numbers can miss the nearest float64; since 3.1 asking for better warns.
-    old = tuple(int(part) for part in pandas.__version__.split(".")[:2]) < (3, 1)
-    exact = {"float_precision": "round_trip"} if old else {}
-    with warnings.catch_warnings():
-        # Rows longer than the header: pandas would take the first column for row names, or drop the last.
-        warnings.simplefilter("error", pandas.errors.ParserWarning)
-        try:
-            return pandas.read_csv(file, low_memory=False, index_col=False, **exact)
-        except pandas.errors.ParserWarning as error:
-            raise DataError(
-                f"{file.name}: rows have more fields than the header has names; name every column"
-            ) from error
-
-
 def _feature_columns(frame: Any, name: str, target: str, features: Sequence[str] | str | None) -> list[str]:
     """The names of the feature columns, all of them there and none of them the target."""
     chosen = [features] if isinstance(features, str) else features
@@ -110,9 +77,9 @@ def _feature_columns(frame: Any, name: str, target: str, features: Sequence[str]
         if column not in frame.columns:
             raise DataError(f"{name}: " + unknown("column", column, frame.columns))
     if target in columns:
-        raise ConfigError(f"data.features: holds the target '{target}'; take it out")
+        raise ConfigError(f"data.features: holds the target '{shown(target)}'; take it out")
     if len(set(columns)) < len(columns):
-        raise ConfigError(f"data.features: a column is named twice in {columns}")
+        raise ConfigError(f"data.features: a column is named twice in {shown(columns)}")
     if not columns:
-        raise ConfigError(f"data.features: no feature column besides the target '{target}'")
+        raise ConfigError(f"data.features: no feature column besides the target '{shown(target)}'")
     return columns

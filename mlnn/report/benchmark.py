@@ -8,7 +8,8 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
+
+from mlnn.report.said import said
 
 JUDGES = {
     "mlnn": "mlnn",
@@ -113,7 +114,7 @@ def rich_table(listing: Listing) -> Table:
     for name in listing.header:
         table.add_column(name, overflow="fold")
     for line in listing.lines or [("none", *[""] * (len(listing.header) - 1))]:
-        table.add_row(*(Text(entry) for entry in line))
+        table.add_row(*(said(entry) for entry in line))
     return table
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import Progress
 from rich.table import Table
@@ -17,21 +18,26 @@ from rich.text import Text
 
 from mlnn.report.evidence import verdict_lines
 from mlnn.report.rungs import rungs
-from mlnn.report.visible import visible
+from mlnn.report.said import Harmless, said
 from mlnn.report.words import badge, facts, likelihood_facts, number, title
+from mlnn.visible import visible
 
 MOST_SHOWN = 40
 
 
 def show(renderable: RenderableType) -> None:
     """Print to standard output; into a file or a pipe 100 columns wide, so that tables keep their lines."""
-    Console(width=None if sys.stdout.isatty() else 100).print(renderable)
+    # Text between brackets is somebody's, never markup of ours.
+    console = Console(width=None if sys.stdout.isatty() else 100, markup=False, emoji=False)
+    console.print(Harmless(console.render_str(renderable) if isinstance(renderable, str) else renderable))
 
 
 def paths(files: Mapping[str, str | Path]) -> None:
     """Print where each file is, one a line, never wrapped: a path can be copied whole."""
     for word, path in files.items():
-        Console(soft_wrap=True, highlight=False).print(Text.assemble((f"{word:<8}", "dim"), str(path)))
+        Console(soft_wrap=True, highlight=False).print(
+            Text.assemble((visible(f"{word:<8}", keep=""), "dim"), visible(path, keep=""))
+        )
 
 
 FIRST_LINE, BETWEEN_LINES = 10.0, 10.0
@@ -43,10 +49,10 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar on standard error, gone when done, for `advance(steps done, steps)`; into a file or a log a line now and then."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _lines(what)
+        yield _lines(visible(what, keep=""))
         return
     with Progress(console=console, transient=True) as bar:
-        task = bar.add_task(what)
+        task = bar.add_task(escape(visible(what, keep="")))
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
@@ -85,18 +91,18 @@ def verdict_panel(verdict: Mapping[str, Any], about: Mapping[str, Any]) -> Rende
     """A panel: relation, sentence, what was run, and what the verdict rests on. Names are shown as plain text."""
     symbol, colour, meaning = badge(verdict.get("relation"))
     head = Text.assemble(
-        (f" {symbol} {verdict.get('relation', 'undecided')} ", f"bold white on {colour}"), f"  {meaning}"
+        (visible(f" {symbol} {verdict.get('relation', 'undecided')} "), f"bold white on {colour}"), f"  {meaning}"
     )
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column()
     for word, value in verdict_lines(verdict):
-        lines.add_row(Text(word), Text(value))
-    run = Text(" · ".join(f"{word} {value}" for word, value in facts(about)), style="dim")
-    parts: list[RenderableType] = [head, Text(), Text(str(verdict.get("sentence", ""))), Text(), lines]
+        lines.add_row(said(word), said(value))
+    run = said(" · ".join(f"{word} {value}" for word, value in facts(about)), style="dim")
+    parts: list[RenderableType] = [head, Text(), said(str(verdict.get("sentence", ""))), Text(), lines]
     if run.plain:
         parts += [Text(), run]
-    return Panel(Group(*parts), title=Text(title(about)), title_align="left", border_style=colour, padding=(1, 2))
+    return Panel(Group(*parts), title=said(title(about)), title_align="left", border_style=colour, padding=(1, 2))
 
 
 def likelihood_table(reading: Mapping[str, Any] | None) -> Table:
@@ -105,7 +111,7 @@ def likelihood_table(reading: Mapping[str, Any] | None) -> Table:
     lines.add_column(style="dim", no_wrap=True)
     lines.add_column()
     for word, value in likelihood_facts(reading):
-        lines.add_row(Text(word), Text(value))
+        lines.add_row(said(word), said(value))
     return lines
 
 
@@ -120,13 +126,13 @@ def growth_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for rung in rungs(rows):
         symbol, colour, _ = badge(rung.relation)
         table.add_row(
-            Text(rung.model),
+            said(rung.model),
             number(rung.parameters),
             number(rung.loss_gap, 2),
             number(rung.gradient_gap, 2),
             number(rung.weight_gap, 2),
             f"{number(rung.null_low, 2)} … {number(rung.null_high, 2)}" if rung.null_high is not None else "–",
-            Text(f"{symbol} {rung.relation}", style=f"bold {colour}"),
+            said(f"{symbol} {rung.relation}", style=f"bold {colour}"),
         )
     return table
 
@@ -144,13 +150,13 @@ def curves_table(runs: Sequence[Mapping[str, Any]], differences: Sequence[Mappin
         for column in ("loss", "loss_left", "loss_right"):
             if column in run["trace"]:
                 name = run["name"] if column == "loss" else f"{run['name']} ({column.removeprefix('loss_')})"
-                table.add_row(Text(str(name)), *_losses(run["trace"][column]), "", "")
+                table.add_row(said(str(name)), *_losses(run["trace"][column]), "", "")
     if differences:
         table.add_section()
     for one in differences:
         gap = np.abs(np.asarray(one["trace"]["abs_loss_gap"], dtype=float))
         at = number(int(one["trace"]["step"][int(np.argmax(gap))])) if len(gap) else "–"
-        table.add_row(Text(str(one["name"])), number(len(gap)), "", "", "", number(gap.max() if len(gap) else None), at)
+        table.add_row(said(str(one["name"])), number(len(gap)), "", "", "", number(gap.max() if len(gap) else None), at)
     return table
 
 

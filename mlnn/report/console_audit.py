@@ -22,6 +22,7 @@ from mlnn.report.audit_words import (
     temperature,
     working_domain,
 )
+from mlnn.report.said import said
 from mlnn.report.words import number
 
 NAME = 23
@@ -33,7 +34,7 @@ def audit_table(certificates: Sequence[Certificate]) -> Table:
     """One line per loss, below a line with its kind; the counts at the foot."""
     dtype = precision(certificates)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
-    table.caption = Text(lead(certificates))
+    table.caption = said(lead(certificates))
     longest = max((len(str(one.get("name"))) for one in certificates), default=0)
     table.add_column("loss", overflow="fold", min_width=min(longest, NAME))
     table.add_column("targets", no_wrap=True)
@@ -43,9 +44,9 @@ def audit_table(certificates: Sequence[Certificate]) -> Table:
     table.add_column(f"in {dtype}" if dtype else "holds", no_wrap=True)
     table.add_column("residual", justify="right", no_wrap=True)
     for kind, found in grouped(certificates):
-        table.add_row(Text(f"{kind.symbol} {kind.word}", style=f"bold {kind.colour}"))
+        table.add_row(said(f"{kind.symbol} {kind.word}", style=f"bold {kind.colour}"))
         for one in found:
-            table.add_row(*map(Text, _line(one, say_dtype=dtype is None)))
+            table.add_row(*map(said, _line(one, say_dtype=dtype is None)))
         table.add_section()
     return table
 
@@ -61,13 +62,13 @@ def certificate_panel(certificate: Certificate) -> RenderableType:
     """A panel: kind, sentence, notes, the chain from loss to likelihood, the facts, and the witness on a no."""
     kind = kind_of(certificate)
     head = Text.assemble((f" {kind.symbol} {kind.word} ", f"bold white on {kind.colour}"), f"  {kind.meaning}")
-    parts: list[RenderableType] = [head, Text(), Text(str(certificate.get("sentence", "")))]
-    parts += [Text(f"\n{note}", style="dim") for note in certificate.get("notes") or ()]
+    parts: list[RenderableType] = [head, Text(), said(str(certificate.get("sentence", "")))]
+    parts += [said(f"\n{note}", style="dim") for note in certificate.get("notes") or ()]
     parts += [Text(), _chain(certificate), Text(), _pairs(certificate_facts(certificate))]
     witness = certificate.get("witness") or {}
     if witness:
-        parts += [Text(), Text(f"Witness: {witness.get('says', '')}", style="dim"), _witness(witness)]
-    name = Text(str(certificate.get("name", "a loss")))
+        parts += [Text(), said(f"Witness: {witness.get('says', '')}", style="dim"), _witness(witness)]
+    name = said(str(certificate.get("name", "a loss")))
     return Panel(Group(*parts), title=name, title_align="left", border_style=kind.colour, padding=(1, 2))
 
 
@@ -75,8 +76,8 @@ def _chain(certificate: Certificate) -> Table:
     lines = Table.grid(padding=(0, 2))
     for step in chain(certificate):
         sign, style = SIGNS[step.holds]
-        formula = Text(step.formula, style="dim strike" if step.holds is False else "")
-        lines.add_row(Text(sign, style=style), formula, Text(step.note, style="dim"))
+        formula = said(step.formula, style="dim strike" if step.holds is False else "")
+        lines.add_row(said(sign, style=style), formula, said(step.note, style="dim"))
     return lines
 
 
@@ -84,7 +85,7 @@ def _pairs(facts: Sequence[tuple[str, str]]) -> Table:
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim", no_wrap=True)
     for word, value in facts:
-        lines.add_row(Text(word), Text(value))
+        lines.add_row(said(word), said(value))
     return lines
 
 
@@ -93,5 +94,5 @@ def _witness(witness: Certificate) -> Table:
     lines.add_column(style="dim", no_wrap=True)
     for line in witness_lines(witness):
         style = "bold red" if line.loud else ""
-        lines.add_row(Text(line.word), *(Text(value, style=style, justify="right") for value in line.values))
+        lines.add_row(said(line.word), *(said(value, style=style, justify="right") for value in line.values))
     return lines

@@ -7,10 +7,10 @@ import numpy as np
 import plotly.graph_objects as go
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from mlnn.report import draw
 from mlnn.report.page import NORM, picture, render
+from mlnn.report.said import said
 from mlnn.report.twin import coefficients, course_figure, norm_figure, own_scale
 from mlnn.report.words import LEFT, facts, number
 
@@ -99,7 +99,7 @@ def race_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     for name in ("passes", "digits", "std errors", "2 (ll−ll)", *(f"to {digits}" for digits in _DIGITS)):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(Text(str(row["name"])), *_cells(row))
+        table.add_row(said(str(row["name"])), *_cells(row))
     return table
 
 
@@ -135,7 +135,7 @@ def speed_table(found: Sequence[Mapping[str, Any]]) -> Table:
     table.add_column("standard errors")
     for one in found:
         table.add_row(
-            Text(str(one["name"])), number(one["median"], 3), number(one["ratio"], 3), number(one["memory"], 2),
+            said(str(one["name"])), number(one["median"], 3), number(one["ratio"], 3), number(one["memory"], 2),
             number(one["errors_apart"], 2), "yes" if one["standard_errors"] else "no",
         )  # fmt: skip
     return table

@@ -5,9 +5,9 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from mlnn.report.page import render
+from mlnn.report.said import said
 from mlnn.report.words import number
 
 _ASKED = {
@@ -45,7 +45,7 @@ def layer_table(layers: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, overflow="fold")
     for layer in layers:
         name = str(layer["name"]) or "(the model's own forward)"
-        table.add_row(*(Text(str(word)) for word in (name, layer["class"], layer["mode"], ", ".join(layer["does"]))))
+        table.add_row(*(said(str(word)) for word in (name, layer["class"], layer["mode"], ", ".join(layer["does"]))))
     return table
 
 

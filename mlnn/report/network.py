@@ -8,10 +8,10 @@ import numpy as np
 import plotly.graph_objects as go
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from mlnn.report import draw
 from mlnn.report.page import picture, render
+from mlnn.report.said import said
 from mlnn.report.twin import coefficients
 from mlnn.report.words import LEFT, NULL, RIGHT, SERIES, TWIN, facts, number
 
@@ -62,9 +62,9 @@ def network_table(reports: Sequence[Report]) -> Table:
         left = word in ("model", "MLE?", "last layer")
         table.add_column(word, justify="left" if left else "right", no_wrap=True)
     for one in map(_shown, reports):
-        mark = Text(f"{one['badge'][0]} {one['word']}", style=f"bold {one['badge'][1]}")
+        mark = said(f"{one['badge'][0]} {one['word']}", style=f"bold {one['badge'][1]}")
         cells = (one["parameters"], one["flat"], one["height"], one["head"])
-        table.add_row(Text(one["model"]), mark, *map(Text, cells))
+        table.add_row(said(one["model"]), mark, *map(said, cells))
     return table
 
 

@@ -1,5 +1,6 @@
 """One HTML page per run, whole in itself: styles, data and the plotting library inline, nothing fetched."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -19,8 +20,10 @@ from mlnn.report.series import Trace
 from mlnn.report.thin import MOST
 from mlnn.report.twin import Rows, coefficients, course_figure, distances, norm_figure, own_scale
 from mlnn.report.words import badge, facts, likelihood_facts, number, plain, severity, title
+from mlnn.visible import visible
 
 Picture = dict[str, Any]
+_NO_BOX = "<extra></extra>"
 
 _LOSS = "Right is drawn dashed on top of left, so that both are seen where they coincide."
 _GAP = (
@@ -47,19 +50,41 @@ _LADDER = "One point per seed, the architectures in the order of the ladder. Gre
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("mlnn.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        loader=PackageLoader("mlnn.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        finalize=_shown,
     )
     environment.filters |= {"number": number, "plain": plain}
     environment.globals |= {"badge": badge, "plotly_js": Markup(get_plotlyjs()), "most": MOST}
     return environment
 
 
+def _shown(value: Any) -> Any:
+    """What a template shows, hidden characters written out; markup is our own."""
+    return visible(value) if type(value) is str else value
+
+
+def _harmless(value: Any) -> Any:
+    """A picture's JSON in which no text is markup: plotly reads tags (`<b>`, `<a href=…>`) in names, labels and hovers."""
+    if isinstance(value, dict):
+        return {key: _harmless(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_harmless(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    # The one tag of our own says that a hover has no second box.
+    return visible(value, keep="").replace("<", "&lt;").replace(_NO_BOX.replace("<", "&lt;"), _NO_BOX)
+
+
 def picture(heading: str, caption: str, figure: go.Figure | None) -> list[Picture]:
     """A figure as the page holds it, or nothing: [] without a figure."""
     if figure is None:
         return []
-    # The JSON sits in a <script> element, which nothing in it may close: `to_json` writes `<` as \u003c.
-    text = Markup(figure.to_json())
+    # The JSON sits in a <script> element, which nothing in it may close.
+    told = json.dumps(_harmless(json.loads(figure.to_json())), separators=(",", ":"))
+    text = Markup(told.replace("<", "\\u003c"))
     return [{"heading": heading, "caption": caption, "json": text, "height": figure.layout.height}]
 
 

@@ -5,15 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from mlnn.errors import DataError
 from mlnn.report.ladder import ladder_axis
 from mlnn.report.logaxis import ZERO_NOTE, LogAxis
+from mlnn.report.matplotlib import drawing
 from mlnn.report.rungs import Row, Rung, rungs, working_dtype
 from mlnn.report.words import FAINT, INK, NULL, RIGHT, TWIN, badge, number
+from mlnn.visible import shown, visible
 
 _MUTED, _WIDTH = "#55606B", 9.6
 
@@ -23,12 +22,20 @@ def growth_png(rows: Sequence[Row], path: str | Path, about: Mapping[str, Any] |
     ladder, about = rungs(rows), about or {}
     if not ladder:
         raise DataError("growth picture: there are no rows to draw; run at least one architecture")
-    axis, dtype = ladder_axis(ladder), working_dtype(rows, about)
+    with drawing() as (Figure, Canvas):
+        _draw(Figure, Canvas, ladder, rows, path, about)
+    return Path(path)
+
+
+def _draw(
+    Figure: Any, Canvas: Any, ladder: Sequence[Rung], rows: Sequence[Row], path: str | Path, about: Mapping[str, Any]
+) -> None:
+    axis, dtype = ladder_axis(ladder), visible(working_dtype(rows, about), keep="")
     above, below, rung_height = 1.5, 0.78, 0.36  # inches
     height = above + below + rung_height * len(ladder)
     left = min(0.45, (0.5 + 0.082 * max(len(_label(rung)) for rung in ladder)) / _WIDTH)
     figure = Figure(figsize=(_WIDTH, height), dpi=150, facecolor="white")
-    FigureCanvasAgg(figure)
+    Canvas(figure)
     axes = figure.add_axes((left, below / height, 0.855 - left, rung_height * len(ladder) / height))
     _rungs(axes, ladder, axis, dtype)
     _frame(axes, ladder, axis)
@@ -49,16 +56,18 @@ def growth_png(rows: Sequence[Row], path: str | Path, about: Mapping[str, Any] |
             fontsize=10, handletextpad=0.4, columnspacing=1.8, borderaxespad=0, borderpad=0, labelcolor=INK,
         )  # fmt: skip
     figure.savefig(path, dpi=150, format="png")
-    return Path(path)
 
 
 def _label(rung: Rung) -> str:
-    return rung.label if len(rung.label) <= 44 else rung.label[:43] + "…"
+    label = visible(rung.label, keep="")
+    return label if len(label) <= 44 else label[:43] + "…"
 
 
 def headline(ladder: Sequence[Rung], about: Mapping[str, Any], dtype: str) -> tuple[str, str]:
     """Title as a question, and its answer from the relations and gaps found."""
-    pair = f"{about['left']} and {about['right']}" if {"left", "right"} <= about.keys() else "Two objectives"
+    pair = (
+        f"{shown(about['left'])} and {shown(about['right'])}" if {"left", "right"} <= about.keys() else "Two objectives"
+    )
     question = f"{pair}: the same training, however large the network?"
     same = [rung for rung in ladder if rung.relation in ("bitwise", "equal")]
     count = f"all {len(ladder)}" if len(same) == len(ladder) else f"{len(same)} of {len(ladder)}"
@@ -75,7 +84,7 @@ def _known(value: float | None) -> bool:
     return value is not None and bool(np.isfinite(value))
 
 
-def _rungs(axes: Axes, ladder: Sequence[Rung], axis: LogAxis, dtype: str) -> None:
+def _rungs(axes: Any, ladder: Sequence[Rung], axis: LogAxis, dtype: str) -> None:
     bands = [(i, r.null_low, r.null_high) for i, r in enumerate(ladder) if _known(r.null_low) and _known(r.null_high)]
     if bands:
         rows, low, high = zip(*bands, strict=True)
@@ -98,7 +107,7 @@ def _rungs(axes: Axes, ladder: Sequence[Rung], axis: LogAxis, dtype: str) -> Non
         axes.scatter(np.full((~known).sum(), 10.0**axis.high), y[~known], s=size, marker="x", lw=1.8, **look)
 
 
-def _frame(axes: Axes, ladder: Sequence[Rung], axis: LogAxis) -> None:
+def _frame(axes: Any, ladder: Sequence[Rung], axis: LogAxis) -> None:
     axes.set_xscale("log")
     axes.set_xlim(10.0 ** (axis.low - 0.3), 10.0 ** (axis.high + 0.3))
     axes.set_ylim(len(ladder) - 0.4, -0.6)
@@ -122,6 +131,6 @@ def _frame(axes: Axes, ladder: Sequence[Rung], axis: LogAxis) -> None:
     for i, rung in enumerate(ladder):
         symbol, colour, _ = badge(rung.relation)
         axes.text(
-            1.025, i, f"{symbol} {rung.relation}", size=10, weight="bold", color=colour, va="center",
+            1.025, i, f"{symbol} {shown(rung.relation)}", size=10, weight="bold", color=colour, va="center",
             transform=axes.get_yaxis_transform(), parse_math=False,
         )  # fmt: skip

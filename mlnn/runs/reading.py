@@ -1,10 +1,11 @@
-"""Run folders, read back: whole and unchanged, or an error that names the file."""
+"""Run folders, read back: whole and unchanged, or an error that names the file. Somebody else may have made them."""
 
 import csv
 import hashlib
 import io
-import json
-import re
+import os
+import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,25 +13,43 @@ from typing import Any
 import numpy as np
 
 from mlnn.errors import RunFolderError
+from mlnn.received import check_size, chunks, is_inside, open_inside, open_plain, size
+from mlnn.runs.pieces import parse_json, parse_text, parse_trace
+from mlnn.visible import shown
 
 CHECKSUMS = "checksums.json"
-_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)  # fits int64
-_NUMBER = re.compile(r"-?(\d+(\.\d+)?(e[+-]\d+)?|inf)|nan", re.ASCII)
+MOST_BYTES = 1_000_000_000
+"""Of a whole run folder, unless the caller allows more."""
+MOST_PIECE = 64_000_000
+"""Bytes of a piece that is read whole, other than the trace."""
+MOST_FILES = 100_000
+NEEDED = ("config.yaml", "trace.csv", "environment.json", "data.json")
+PIECES = (*NEEDED, "verdict.json", "about.json")
 
 
-def read_trace(path: Path | str) -> dict[str, np.ndarray]:
+def read_trace(path: Path | str, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
     """Columns by name, (rows,) each: int64 if every entry is an integer, else float64. An error names the bad line."""
-    *lines, rest = _read_text(Path(path)).split("\n")
-    if rest or not lines:
-        raise RunFolderError(f"{path}: line {len(lines) + 1} is cut off; the file was not written to its end")
-    header = lines[0].split(",")
-    if len(set(header)) < len(header) or "" in header or any(map(_NUMBER.fullmatch, header)):
-        raise RunFolderError(f"{path}: line 1 is damaged; different column names belong there")
-    rows = [line.split(",") for line in lines[1:]]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header) or not all(map(_NUMBER.fullmatch, row)):
-            raise RunFolderError(f"{path}: line {number} is damaged; {len(header)} numbers belong there")
-    return {name: _column([row[index] for row in rows]) for index, name in enumerate(header)}
+    return parse_trace(_whole(Path(path), most_bytes), Path(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file of its own; RunFolderError where it is missing, no plain file, too large or damaged."""
+    return parse_json(_whole(path, MOST_PIECE), path)
+
+
+def read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table with a header, by column, as text; RunFolderError where it is missing, too large or no text."""
+    return list(csv.DictReader(io.StringIO(parse_text(_whole(path, MOST_PIECE), path), newline="")))
+
+
+def _whole(path: Path, most: int) -> bytes:
+    """The content of a plain file."""
+    try:
+        with open_plain(path) as file:
+            check_size(file, most)
+            return b"".join(chunks(file))
+    except OSError as error:
+        raise _unreadable(path, error) from error
 
 
 @dataclass(frozen=True)
@@ -46,60 +65,111 @@ class Run:
     about: dict[str, Any]
 
 
-def read_run(path: Path | str) -> Run:
-    """Read a run folder; RunFolderError names the file that is missing, damaged, or changed since."""
+def read_run(path: Path | str, most_bytes: int = MOST_BYTES) -> Run:
+    """Read a run folder of at most `most_bytes`.
+
+    RunFolderError names the file that is missing, damaged, changed since, not among the checksums, no plain file (a
+    link, a pipe, a device: nothing of the kind is opened), or too large.
+    """
     path = Path(path)
-    if not path.is_dir():
-        raise RunFolderError(f"{path}: no run folder here")
-    digests = read_json(path / CHECKSUMS)
+    if "\0" in str(path) or not os.path.isdir(path):
+        raise RunFolderError(f"{shown(path, 300)}: no run folder here")
+    digests = parse_json(_read(path, CHECKSUMS, MOST_PIECE)[0], path / CHECKSUMS)
     if "trace.csv" not in digests:
         raise RunFolderError(
             f"{path}: holds no single run; those of a growth lie in its cells/, those of seeds= in its seeds/"
         )
-    for name, digest in digests.items():
-        if hashlib.sha256(_bytes(path / name)).hexdigest() != digest:
-            raise RunFolderError(f"{path}: {name} has changed since the run was written")
+    _check_names(path, digests)
+    pieces = _verified(path, digests, most_bytes)
+
+    def json(name: str) -> dict[str, Any]:
+        return parse_json(pieces[name], path / name)
+
     return Run(
         path=path,
-        config=_read_text(path / "config.yaml"),
-        trace=read_trace(path / "trace.csv"),
-        verdict=read_json(path / "verdict.json") if (path / "verdict.json").exists() else None,
-        environment=read_json(path / "environment.json"),
-        data=read_json(path / "data.json"),
-        about=read_json(path / "about.json") if (path / "about.json").exists() else {},
+        config=parse_text(pieces["config.yaml"], path / "config.yaml"),
+        trace=parse_trace(pieces["trace.csv"], path / "trace.csv"),
+        verdict=json("verdict.json") if "verdict.json" in pieces else None,
+        environment=json("environment.json"),
+        data=json("data.json"),
+        about=json("about.json") if "about.json" in pieces else {},
     )
 
 
-def _bytes(path: Path) -> bytes:
+def _check_names(path: Path, digests: Mapping[str, Any]) -> None:
+    """Every name of the checksums is that of a file inside, and every file inside is among them."""
+    if len(digests) > MOST_FILES:
+        raise RunFolderError(f"{path}: {CHECKSUMS} names {len(digests):,} files, more than {MOST_FILES:,}")
+    for name, digest in digests.items():
+        if not is_inside(name) or name == CHECKSUMS:
+            raise RunFolderError(f"{path}: {CHECKSUMS} names '{shown(name)}', which is no file inside the run folder")
+        if not isinstance(digest, str) or len(digest) != 64:
+            raise RunFolderError(f"{path}: {CHECKSUMS} is damaged: no SHA-256 of '{shown(name)}'")
+    for name in NEEDED:
+        if name not in digests:
+            raise RunFolderError(f"{path}: {CHECKSUMS} is damaged: it says nothing of {name}")
+    for name in _files(path):
+        if name not in digests and name != CHECKSUMS:
+            raise RunFolderError(f"{path}: '{shown(name)}' was not there when the run was written; move it elsewhere")
+
+
+def _files(folder: Path) -> list[str]:
+    """Names of all files below a folder, of which none may be a link, a pipe or a device. Hidden ones are left out."""
+    files: list[str] = []
+    waiting, seen = [""], 0
+    while waiting:
+        below = waiting.pop()
+        try:
+            # What a file manager or another program leaves behind begins with a dot, and is never read here.
+            entries = [entry for entry in os.scandir(folder / below) if not entry.name.startswith(".")]
+            modes = {f"{below}{entry.name}": entry.stat(follow_symlinks=False).st_mode for entry in entries}
+        except OSError as error:
+            raise _unreadable(folder / below, error) from error
+        for name, mode in modes.items():
+            if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+                kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
+                raise RunFolderError(f"{folder}: '{shown(name)}' is {kind}; a run folder holds plain files only")
+            (waiting if stat.S_ISDIR(mode) else files).append(f"{name}/" if stat.S_ISDIR(mode) else name)
+        seen += len(modes)
+        if seen > MOST_FILES:
+            raise RunFolderError(f"{folder}: holds more than {MOST_FILES:,} files; this is no run")
+    return files
+
+
+def _verified(path: Path, digests: Mapping[str, str], most_bytes: int) -> dict[str, bytes]:
+    """The content of the pieces, once every file has proved to be what it was when the run was written."""
+    left, pieces = most_bytes, {}
+    for name, digest in digests.items():
+        try:
+            with open_inside(path, name) as file:
+                left -= size(file)
+        except OSError as error:
+            raise _unreadable(path / name, error) from error
+        if left < 0:
+            allow = "read_run(…, most_bytes=…) allows more"
+            raise RunFolderError(f"{path}: holds more than {most_bytes:,} bytes, too many to read; {allow}")
+        small = name in PIECES and name != "trace.csv"
+        content, found = _read(path, name, MOST_PIECE if small else most_bytes, keep=name in PIECES)
+        if found != digest:
+            raise RunFolderError(f"{path}: {name} has changed since the run was written")
+        if name in PIECES:
+            pieces[name] = content
+    return pieces
+
+
+def _read(path: Path, name: str, most: int, keep: bool = True) -> tuple[bytes, str]:
+    """(content, or nothing where it is not to be kept; SHA-256) of a file of a run folder."""
+    hashed, kept = hashlib.sha256(), []
     try:
-        return path.read_bytes()
+        with open_inside(path, name) as file:
+            check_size(file, most)
+            for block in chunks(file):
+                hashed.update(block)
+                kept += [block] if keep else []
     except OSError as error:
-        raise RunFolderError(f"{path}: cannot read: {error.strerror or error}") from error
+        raise _unreadable(path / name, error) from error
+    return b"".join(kept), hashed.hexdigest()
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return str(_bytes(path), "utf-8")
-    except UnicodeDecodeError as error:
-        raise RunFolderError(f"{path}: is damaged: byte {error.start} is not UTF-8 text") from None
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; RunFolderError where it is missing or damaged."""
-    try:
-        found = json.loads(_read_text(path))
-    except json.JSONDecodeError as error:
-        raise RunFolderError(f"{path}: is damaged: line {error.lineno}: {error.msg}") from None
-    if isinstance(found, dict):
-        return found
-    raise RunFolderError(f"{path}: is damaged: a JSON object belongs there, found {type(found).__name__}")
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of a table with a header, by column, as text; RunFolderError where it is missing or not text."""
-    return list(csv.DictReader(io.StringIO(_read_text(path), newline="")))
-
-
-def _column(entries: list[str]) -> np.ndarray:
-    kind: type = np.int64 if entries and all(map(_INTEGER.fullmatch, entries)) else np.float64
-    return np.array(entries, dtype=str).astype(kind)
+def _unreadable(path: Path, error: OSError) -> RunFolderError:
+    return RunFolderError(f"{path}: cannot read: {error.strerror or error}")

@@ -22,7 +22,9 @@ from typing import Any
 import numpy as np
 
 from mlnn.errors import RunFolderError
+from mlnn.received import is_inside
 from mlnn.runs.reading import CHECKSUMS
+from mlnn.visible import shown
 
 _SERIAL = itertools.count(1)
 
@@ -36,8 +38,8 @@ class RunFolder:
 
     def path(self, name: str) -> Path:
         """Where to write the file `name`, which may lie in a subfolder ("figures/gap.png")."""
-        if not name or Path(name).is_absolute() or ".." in Path(name).parts:
-            raise RunFolderError(f"{self.final}: '{name}' is not a file name inside the run folder")
+        if not is_inside(name):
+            raise RunFolderError(f"{self.final}: '{shown(name)}' is not a file name inside the run folder")
         path = self.partial / name
         disk("write", self.final, path.parent.mkdir, parents=True, exist_ok=True)
         return path
@@ -128,6 +130,10 @@ def _beside(final: Path, role: str) -> Path:
 
 def check_free(final: Path, overwrite: bool) -> None:
     """Raise RunFolderError where no run may go; asked before training as well, when the answer costs nothing."""
+    if os.path.islink(final):
+        raise RunFolderError(
+            f"{final}: is a link; a run is not written through it, choose the folder itself or another"
+        )
     if not os.path.lexists(final) or (final.is_dir() and not disk("read", final, os.listdir, final)):
         parent = next(p for p in final.parents if p.exists())
         if parent.is_dir() and not os.access(parent, os.W_OK):
@@ -137,8 +143,12 @@ def check_free(final: Path, overwrite: bool) -> None:
         raise RunFolderError(f"{final}: is a file; a run needs a folder of its own")
     if not overwrite:
         raise RunFolderError(f"{final}: is not empty; choose another folder, or say overwrite=true to replace the run")
-    if not all((final / name).is_file() for name in ("environment.json", CHECKSUMS)):
+    if not all(map(_is_plain, (final / "environment.json", final / CHECKSUMS))):
         raise RunFolderError(f"{final}: is not an mlnn run, so it is not overwritten; choose another folder")
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
 
 
 def digests(run: RunFolder, leave: str = "") -> dict[str, str]:
