@@ -12,6 +12,10 @@ MOST_ALONE = 6000
 """Rows that may be asked one by one, about half a second; integrals would need ten times as many."""
 
 
+MOST_NUMBERS = 10_000_000
+"""Raw outputs that are put to a loss at once, 80 MB; more are asked in parts."""
+
+
 class TooSlowError(Exception):
     """The loss answers whole batches only and cannot be vectorised: too many single rows would have to be asked."""
 
@@ -60,12 +64,19 @@ class Loss:
 
     def cross(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Value (F, Y) and gradient (F, Y, m) of every output (F,) or (F, m) with every target (Y,)."""
-        value, gradient = self.both(*crossed(output, target))
+        parts = [self.both(*crossed(part, target)) for part in self._parts(output, target)]
+        value, gradient = (torch.cat(sides) if len(sides) > 1 else sides[0] for sides in zip(*parts, strict=True))
         return value.reshape(len(output), len(target)), gradient.reshape(len(output), len(target), -1)
 
     def values(self, output: Tensor, target: Tensor) -> Tensor:
         """Value (F, Y) of every output with every target."""
-        return self.value(*crossed(output, target)).reshape(len(output), len(target))
+        parts = [self.value(*crossed(part, target)) for part in self._parts(output, target)]
+        return (torch.cat(parts) if len(parts) > 1 else parts[0]).reshape(len(output), len(target))
+
+    def _parts(self, output: Tensor, target: Tensor) -> tuple[Tensor, ...]:
+        """The outputs in parts that, crossed with the targets, take no more than MOST_NUMBERS."""
+        each = len(target) * (output.shape[1] if output.ndim > 1 else 1)
+        return output.split(max(1, MOST_NUMBERS // max(1, each)))
 
     def _row(self, output: Tensor, target: Tensor) -> Tensor:
         return self.objective.rows(output[None], target[None]).sum()

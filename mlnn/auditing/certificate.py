@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlnn.auditing.brief import certificate_brief
 from mlnn.errors import ConfigError, unknown
 
 Interval = tuple[float, float]
@@ -21,7 +22,7 @@ KINDS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Certificate:
     """Is exp(−loss) a likelihood? loss = τ·NLL + c(y), with exp(−loss/τ)·h(y) summing to 1 over the targets.
 
@@ -31,7 +32,8 @@ class Certificate:
     `domain`: "all", an interval of raw outputs, or "none":
     where the working dtype still holds it; `domains` the same per dtype. `residual`: how far the identity that decides is
     from holding (relative; rounding where it holds). `witness`: on a no, outputs and targets with the numbers that
-    disagree. `curves`: numbers behind the figure. `unreachable`: share of moderate outputs that imply no probability.
+    disagree; where it is not decided, the numbers behind the reason, if there are any. `curves`: numbers behind the
+    figure. `unreachable`: share of moderate outputs that imply no probability.
     """
 
     kind: str
@@ -50,7 +52,13 @@ class Certificate:
     witness: dict[str, Any] | None = None
     notes: tuple[str, ...] = ()
     sentence: str = ""
-    curves: dict[str, Any] = field(default_factory=dict, repr=False)
+    curves: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return certificate_brief(self.to_dict()).text()
+
+    def _repr_html_(self) -> str:
+        return certificate_brief(self.to_dict()).html()
 
     @property
     def is_likelihood(self) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.implied import implied
-from mlnn.auditing.integrals import partition
+from mlnn.auditing.integrals import Total, partition
 from mlnn.auditing.sound import shown_targets
 
 SEEN = (-1.0, 0.0, 1.0)
@@ -49,9 +49,9 @@ def _numeric(loss: Loss, finding: Finding) -> dict[str, Any]:
     line = torch.linspace(-2, 2, 9, dtype=torch.float64) + 0.00123
     output = _first(line, loss.space.outputs)
     endless = finding.turns or finding.kind == "unnormalisable"
-    found: dict[str, Any] = {"output": line.tolist(), "z": None if endless else _settled(*partition(loss, output))}
+    found: dict[str, Any] = {"output": line.tolist(), "z": None if endless else _settled(partition(loss, output))}
     if finding.log_base is not None and finding.scale is not None and not endless:
-        found["z_held"] = _settled(*partition(loss, output, finding.scale, finding.log_base))
+        found["z_held"] = _settled(partition(loss, output, finding.scale, finding.log_base))
     counts = loss.space.kind == "counts"
     target = torch.arange(16, dtype=torch.float64) if counts else torch.linspace(*SPANS[loss.space.kind], 181).double()
     value = loss.values(_first(torch.tensor(SEEN, dtype=torch.float64), loss.space.outputs), target)
@@ -63,10 +63,9 @@ def _numeric(loss: Loss, finding: Finding) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _settled(z: Tensor, error: float) -> list[float] | None:
+def _settled(total: Total) -> list[float] | None:
     """Z as a list; None where a sum or integral has not settled to six digits."""
-    whole = bool(torch.isfinite(z).all()) and error <= 1e-6 * float(z.abs().max())
-    return z.tolist() if whole else None
+    return total.z.tolist() if bool(torch.isfinite(total.z).all()) and total.within(1e-6) else None
 
 
 def _first(line: Tensor, outputs: int) -> Tensor:

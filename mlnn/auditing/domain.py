@@ -74,12 +74,14 @@ def _as_asked(target: Tensor, loss: Loss) -> Tensor:
 def _summed(loss: Loss, finding: Finding, reach: float) -> Interval:
     """The outputs around 0, no farther than `reach`, at which Σ or ∫ exp(−loss/τ)·h is 1."""
     output = torch.linspace(-reach, reach, 33, dtype=torch.float64)
-    z, error = partition(loss, output, finding.scale or 1.0, finding.log_base)
-    good = (z - 1).abs() <= PAPER if error <= PAPER else torch.zeros(33, dtype=torch.bool)
+    total = partition(loss, output, finding.scale or 1.0, finding.log_base)
+    good = (total.z - 1).abs() <= PAPER
+    if not total.error <= PAPER:  # where one did not settle, the others may have
+        good &= total.errors <= PAPER
     bad = output[~good].tolist()
     low = max((f for f in bad if f <= 0), default=-reach - reach / 16)
     high = min((f for f in bad if f >= 0), default=reach + reach / 16)
-    return low + reach / 16, high - reach / 16
+    return min(low + reach / 16, 0.0), max(high - reach / 16, 0.0)  # around 0, and nothing where 0 itself is bad
 
 
 def _near(

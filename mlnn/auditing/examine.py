@@ -1,7 +1,6 @@
 """Is exp(−loss) a likelihood? `mlnn.audit`."""
 
 import math
-import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +12,12 @@ from mlnn.auditing.curves import curves
 from mlnn.auditing.domain import find_domains
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.finite import examine_finite
+from mlnn.auditing.guarded import floating, guarded, target_space
 from mlnn.auditing.notes import notes
 from mlnn.auditing.numeric import examine_numeric
 from mlnn.auditing.sentence import sentence
 from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets, too_coarse
-from mlnn.errors import ConfigError, unknown
+from mlnn.auditing.world import own_world
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
@@ -37,24 +37,16 @@ def audit(
     loss: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar, differentiable
     in the output. targets: "binary", "classes(K)", "real", "counts", "positive" or "unit". outputs: "raw" or "probabilities".
     dtype: the precision that `domain` is about. Takes about 0.1 s. What cannot be decided comes back as "undecided".
-    Raises ConfigError for what is no loss, an unknown target space, or a loss that refuses every target of it.
+    What the caller has set (gradients off, autocast, defaults) does not count, and random streams and settings are as they
+    were afterwards, whatever the loss does; it is asked on copies. Raises ConfigError for what is no loss, an unknown target
+    space or one of more than 1000 classes, a loss that refuses every target of it, or one whose answer is no real tensor.
     """
-    precision = _floating(dtype)
-    with warnings.catch_warnings(), torch.inference_mode(False), torch.enable_grad():
-        warnings.simplefilter("ignore")  # a loss asked for single rows, or far out, may warn of what is no news here
-        return _audit(loss, TargetSpace.parse(targets), outputs, precision, name)
+    precision, space = floating(dtype), target_space(targets)
+    with own_world():
+        return _audit(guarded(loss, space, outputs, name), precision)
 
 
-def _floating(dtype: torch.dtype | str) -> torch.dtype:
-    found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
-    if not isinstance(found, torch.dtype) or not found.is_floating_point:
-        choices = ("float64", "float32", "bfloat16", "float16")
-        raise ConfigError("dtype: " + unknown("floating dtype", str(dtype).removeprefix("torch."), choices))
-    return found
-
-
-def _audit(loss: Any, space: TargetSpace, outputs: str, dtype: torch.dtype, name: str | None) -> Certificate:
-    objective = Objective.of(loss, space, outputs, name)
+def _audit(objective: Objective, dtype: torch.dtype) -> Certificate:
     space = objective.targets
     check_answers(objective, space)
     whole = unreduced(objective)  # a framework module's own mean is not what is audited

@@ -14,7 +14,7 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding, Reference, by_formula
 from mlnn.auditing.implied import FLAT, Implied, direction, implied, telling_outputs
 from mlnn.auditing.links import log_odds, probability_link, softmax_link
-from mlnn.auditing.sound import moderate_outputs
+from mlnn.auditing.sound import MANY, moderate_outputs
 from mlnn.auditing.witness import flat_witness, risk_witness, sums_witness, temperature_witness
 from mlnn.objectives.bernoulli import Bernoulli
 from mlnn.objectives.categorical import Categorical
@@ -32,6 +32,10 @@ def examine_finite(loss: Loss) -> Finding:
     if total is not None:
         return _likelihood(loss, replace(at, told=torch.exp(-at.value - total)), 1.0,
                            torch.full(at.value.shape[1:], -total, dtype=torch.float64), 0.0)  # fmt: skip
+    if loss.space.outputs > MANY:
+        return Finding("undecided", said=f"Σ exp(−loss) is not one number at every output, and with more than {MANY} classes no"
+                       " probabilities are read off the gradients; the same formula can be audited with fewer",
+                       witness=sums_witness(at))  # fmt: skip
     usual = implied(loss, moderate_outputs(loss.space, 61 if loss.space.outputs <= 20 else 15))
     unreachable = float((usual.defined & ~usual.valid).double().mean())
     found = _with_link(loss, at)

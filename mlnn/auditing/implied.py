@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.sound import shown_targets
+from mlnn.auditing.sound import MANY, shown_targets
 from mlnn.seeding import generator
 
 FLAT = 1e-9
@@ -90,9 +90,10 @@ def telling_outputs(loss: Loss) -> Tensor:
     """
     noise = generator(3, "audit")
     if loss.space.outputs > 1:
-        count = COUNT if loss.space.outputs <= 20 else 25  # null vectors of many classes take long
+        few = 25 if loss.space.outputs <= MANY else 8
+        count = COUNT if loss.space.outputs <= 20 else few  # null vectors of many classes take long
         drawn = torch.randn(count, loss.space.outputs, generator=noise, dtype=torch.float64)
-        if loss.space.outputs > 20 and implied(loss, drawn).constant is not None:
+        if loss.space.outputs > MANY or (loss.space.outputs > 20 and implied(loss, drawn).constant is not None):
             return drawn
         scales = (1.0, 0.3, 3.0, 0.1, 10.0, 0.03, 0.01, 1e2, 1e-3, 1e3, 1e4, 1e6)
         looks = [(scale, float(implied(loss, scale * drawn[:16]).plain.double().mean())) for scale in scales[:1]]

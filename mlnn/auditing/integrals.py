@@ -1,6 +1,7 @@
 """Z(f) = ∫ exp(−loss(f, y)/τ) h(y) dy, or the sum over counts, for several outputs at once."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +15,45 @@ MOST_COUNTS = 8192
 HIGHEST_LOGIT = 20.0
 """Targets in (0, 1) are integrated over their logit: beyond 20 float64 has too few digits left for 1−y."""
 OVERFLOW = 600.0
-"""Where a coordinate is beyond this, e^v may overflow and inf − inf be NaN: the density there is taken as 0."""
+"""Where a coordinate is beyond this, e^v may overflow and inf − inf be NaN: the density there is taken as 0, if it fades before."""
+FADED = 1e-9
+"""Share of Z that may be left where the targets that float64 holds end."""
+INWARD = 0.05
+"""How much farther in, as a share of the range, the fall of a density towards 0 and 1 is looked at again."""
+FINEST = 1e-30
+"""A peak narrower than this is not looked into."""
+LEAST = -700.0
+"""A log density below this is none."""
+FAR = {"real": tuple(10.0**k for k in range(40, 145, 5)), "positive": tuple(map(float, range(100, 700, 10)))}
+"""Coordinates at which a density of that space must have faded, or never had any weight."""
 Base = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Total:
+    """Z (F,) and its `errors` (F,), infinite where it did not settle; `error`: of all together; `why` not, if not."""
+
+    z: Tensor
+    error: float
+    errors: Tensor
+    why: str = ""
+
+    def within(self, share: float) -> bool:
+        """Whether every Z is known to that share of the largest."""
+        return self.error <= share * float(self.z.abs().max())
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Points p stand for coordinates middle + width·p, (F,) each, of the kind "real" or "positive"."""
+
+    middle: Tensor
+    width: Tensor
+    kind: str
+
+    def at(self, points: Tensor) -> Tensor:
+        """Sizes (P, F) of the coordinates of points (P,)."""
+        return (self.middle + self.width * points[:, None]).abs()
 
 
 @dataclass(frozen=True)
@@ -42,34 +80,82 @@ COORDINATES = {
 
 
 def integral(
-    log_density: Callable[[Tensor], Tensor], low: float = -np.inf, high: float = np.inf, digits: float = 1e-12
-) -> tuple[Tensor, float]:
-    """∫ exp(log_density(v)) dv, (F,), and the largest error estimated; log_density: (P,) to (P, F). `digits`: relative.
+    log_density: Callable[[Tensor], Tensor],
+    low: float = -np.inf,
+    high: float = np.inf,
+    digits: float = 1e-12,
+    reach: Reach | None = None,
+    breaks: Sequence[float] = (0.0,),
+) -> Total:
+    """∫ exp(log_density(v)) dv at every output; log_density: (P,) to (P, F). `digits`: relative; `breaks`: first cuts.
 
-    Adaptive Gauss–Kronrod, so kinks are found. An infinite error where it does not settle, or a density is NaN in reach.
+    Adaptive Gauss–Kronrod, so kinks are found. It does not settle where an error is left, a density is NaN, or (with
+    `reach`) it is cut off by the ends of float64 before it has faded.
     """
-    lost = False
+    lost, masked = torch.tensor(False), torch.tensor(False)  # (F,) once asked: a density was NaN in reach; beyond it
 
     def density(points: np.ndarray) -> np.ndarray:
-        nonlocal lost
+        nonlocal lost, masked
         v = torch.from_numpy(points[:, 0].copy())
         found = torch.exp(log_density(v))
-        unknown = torch.isnan(found)
-        lost |= bool((unknown & (v.abs() < OVERFLOW)[:, None]).any())
+        at = v.abs()[:, None] if reach is None else reach.at(v)
+        far, unknown = at >= OVERFLOW, torch.isnan(found)
+        if reach and reach.kind == "positive":  # e^v is 0 or infinite out there, and no target
+            unknown |= torch.isinf(found) & far
+        lost, masked = lost | (unknown & ~far).any(0), masked | (unknown & far).any(0)
         return torch.where(unknown, 0.0, found).numpy()
 
     with np.errstate(all="ignore"):
-        done = cubature(density, [low], [high], rule="gk21", rtol=digits, atol=digits / 10, points=[[0.0]],
+        done = cubature(density, [low], [high], rule="gk21", rtol=digits, atol=digits / 10, points=[[at] for at in breaks],
                         max_subdivisions=250)  # fmt: skip
-    value, error = torch.from_numpy(np.asarray(done.estimate)), float(np.max(done.error))
-    settled = done.status == "converged" or error <= 1e-9 * float(np.max(np.abs(done.estimate)))
-    return value, error if settled and not lost and bool(torch.isfinite(value).all()) else float("inf")
+    value, errors = torch.from_numpy(np.asarray(done.estimate)), torch.from_numpy(np.asarray(done.error))
+    error, converged = float(np.max(done.error)), done.status == "converged"
+    finite = torch.isfinite(value)
+    fades = _fades(log_density, value, reach, bool(masked.any())) if reach else torch.ones_like(finite)
+    open_ = ~finite | lost | ~fades
+    settled = converged or error <= 1e-9 * float(np.max(np.abs(done.estimate)))
+    why = _why(finite, lost, fades, float((errors / value.abs()).max()))
+    errors = torch.where(open_ | ~(settled | (errors <= 1e-9 * value.abs())), torch.inf, errors)
+    if not settled or bool(open_.any()):
+        return Total(value, np.inf, errors, why)
+    return Total(value, error, errors)
 
 
-def partition(loss: Loss, output: Tensor, tau: float = 1.0, log_base: Base | None = None) -> tuple[Tensor, float]:
-    """Z (F,) at outputs (F,) or (F, m), h = 1 unless given, and the error of the worst; infinite where it does not settle."""
+def _fades(log_density: Callable[[Tensor], Tensor], value: Tensor, reach: Reach, masked: bool) -> Tensor:
+    """Mask (F,): whether at the last place that still has a density, far out on both sides, there is nothing left of it.
+
+    A density that jumps to 0 there has met the end of float64, not its own. `masked`: a NaN was taken as 0 far out.
+    """
+    places = sorted({OVERFLOW - 10.0, *FAR[reach.kind]} if masked else {*FAR[reach.kind]})
+    count, found = len(value), torch.ones(len(value), dtype=torch.bool)
+    for side in (-1.0, 1.0):
+        at = side * torch.tensor(places, dtype=torch.float64)
+        points = (at[:, None] - reach.middle) / reach.width.expand(count)  # (P, F)
+        density = torch.exp(log_density(points.reshape(-1))).reshape(len(at), count, count).diagonal(dim1=1, dim2=2)
+        held = torch.where(torch.isfinite(density), density * points.abs(), 0.0)
+        there = (held > 0).double() * torch.arange(1, len(at) + 1, dtype=torch.float64)[:, None]
+        last = held.gather(0, there.argmax(0, keepdim=True)).squeeze(0)
+        found &= last <= FADED * value.abs()
+    return found
+
+
+def _why(finite: Tensor, unknown: Tensor, fades: Tensor, error: float) -> str:
+    """What kept an integral from settling, the gravest first."""
+    if bool(unknown.any()):
+        return "exp(−loss) is NaN at some targets"
+    if not bool(finite.all()):
+        return "exp(−loss) overflows float64"
+    if not bool(fades.all()):
+        return "exp(−loss) has not faded where the targets that float64 holds end"
+    return f"adaptive quadrature leaves a relative error of {error:.1g}"
+
+
+def partition(
+    loss: Loss, output: Tensor, tau: float = 1.0, log_base: Base | None = None, *, shells: bool = False
+) -> Total:
+    """Z at outputs (F,) or (F, m), h = 1 unless given. `shells`: cut by decades around the bulk, to see every scale there."""
     if loss.space.kind == "counts":
-        return _sum(loss, output, tau, log_base)
+        return count_sum(loss, output, tau, log_base)
     along = COORDINATES[loss.space.kind]
     middle, width = _bulk(loss, output, along)
 
@@ -82,19 +168,40 @@ def partition(loss: Loss, output: Tensor, tau: float = 1.0, log_base: Base | Non
 
     low, high = (float(((end - middle) / width).max() if end < 0 else ((end - middle) / width).min())
                  for end in (along.low, along.high))  # fmt: skip
-    value, error = integral(log_density, low, high, along.digits)
-    if loss.space.kind == "unit":
-        value = value + _ends(log_density, low, high)
-    return value, error
+    reach = Reach(middle, width, loss.space.kind) if loss.space.kind in FAR else None
+    cuts = [at for at in _decades(float(width.min())) if low < at < high] if shells else [0.0]
+    total = integral(log_density, low, high, along.digits, reach, cuts)
+    return _with_ends(total, log_density, low, high) if loss.space.kind == "unit" else total
 
 
-def _ends(log_density: Callable[[Tensor], Tensor], low: float, high: float) -> Tensor:
-    """What lies beyond both ends where the density falls off as e^(−rate·|v|), which it does near 0 and 1."""
-    beyond = torch.zeros(())
-    for end, inner in ((low, low + 0.1), (high, high - 0.1)):
+def _decades(width: float) -> list[float]:
+    """0 and ± powers of ten, from a hundredth of the width to ten thousand of the coordinate's own units."""
+    sizes = [10.0**k for k in range(-2, math.ceil(4 - math.log10(width)) + 1)]
+    return sorted([0.0, *sizes, *(-size for size in sizes)])
+
+
+def _with_ends(total: Total, log_density: Callable[[Tensor], Tensor], low: float, high: float) -> Total:
+    """With what lies beyond both ends where the density falls off as e^(−rate·|v|), which it does near 0 and 1.
+
+    Where it does not fall off there, or at another rate a little farther in, the integral has not settled.
+    """
+    beyond, errors, why = torch.zeros(()), total.errors, total.why
+    deeper = INWARD * (high - low)
+    for end, inner, deep in ((low, low + 0.1, low + deeper), (high, high - 0.1, high - deeper)):
         far, near = log_density(torch.tensor([end, inner], dtype=torch.float64))
-        beyond = beyond + torch.exp(far) / ((near - far) / abs(end - inner))
-    return beyond
+        rate = (near - far) / abs(end - inner)
+        part = torch.exp(far) / rate
+        beyond = beyond + part
+        far_in, near_in = log_density(torch.tensor([deep, deep + inner - end], dtype=torch.float64))
+        rate_in = (near_in - far_in) / abs(end - inner)
+        unlike = ((rate - rate_in).abs() > 1e-4 * rate.abs()) & (far > LEAST)
+        rising = ~(rate > 0) & (far > LEAST)
+        errors = torch.where(unlike, errors + part.abs() * (rate / rate_in - 1).abs().clamp_max(1.0), errors)
+        errors = torch.where(rising, torch.inf, errors)
+        if bool((unlike | rising).any()):
+            why = why or "exp(−loss) does not fall off as a power towards 0 or 1"
+    error = max(total.error, float(errors.max())) if bool((errors > total.errors).any()) else total.error
+    return Total(total.z + beyond, error, errors, why)
 
 
 def _bulk(loss: Loss, output: Tensor, along: Coordinate) -> tuple[Tensor, Tensor]:
@@ -103,24 +210,62 @@ def _bulk(loss: Loss, output: Tensor, along: Coordinate) -> tuple[Tensor, Tensor
     height = -loss.values(output, along.target(v)) + along.log_slope(v)
     height = height.nan_to_num(-1e300, -1e300, -1e300)
     top = height.amax(1, keepdim=True)
-    inside = (height > top - 1).double().sum(1) * float(v[1] - v[0])
-    return v[height.argmax(1)], inside.clamp(0.1, 10.0)
+    inside = (height > top - 1).double().sum(1)
+    best = height.argmax(1)
+    middle, width = v[best], (inside * float(v[1] - v[0])).clamp(0.1, 10.0)
+    narrow = (inside <= 1) & (best > 0) & (best < len(v) - 1)  # than the grid is fine; at its end it is no peak
+    for row in narrow.nonzero().squeeze(1).tolist():
+        middle[row], width[row] = _peak(loss, output[row : row + 1], along, float(middle[row]), float(v[1] - v[0]))
+    return middle, width
 
 
-def _sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> tuple[Tensor, float]:
+def _peak(loss: Loss, output: Tensor, along: Coordinate, middle: float, half: float) -> tuple[float, float]:
+    """Where a narrow peak near `middle` is highest, and how wide it is: the grid around it is refined until it shows."""
+    while True:
+        v = torch.linspace(max(along.low, middle - half), min(along.high, middle + half), 41, dtype=torch.float64)
+        height = (-loss.values(output, along.target(v))[0] + along.log_slope(v)).nan_to_num(-1e300, -1e300, -1e300)
+        middle, step = float(v[height.argmax()]), half / 20
+        inside = int((height > height.max() - 1).sum())
+        if inside >= 5 or step <= max(1e-13 * abs(middle), FINEST):
+            return middle, min(max(inside, 1) * step, 0.1)
+        half = 2 * step
+
+
+def count_sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> Total:
     """Sums over 0 … N, N doubled until nothing more comes in."""
     count, before = 2048, None  # a second mode far out is not to be missed
+    last = torch.full((len(output),), torch.nan, dtype=torch.float64)
     while count <= MOST_COUNTS:
         target = torch.arange(count, dtype=torch.float64)
-        weight = 0.0 if log_base is None else log_base(target)
-        terms = torch.exp(weight - loss.values(output, target) / tau)
-        now = terms.sum(1)
+        now = _terms(loss, output, target, tau, log_base).sum(1)
         if bool(torch.isnan(now).any()):
-            break
-        if before is not None and bool(((now - before).abs() <= 1e-14 * now).all()):
-            return now, 1e-14
+            return Total(now, np.inf, torch.full_like(now, torch.inf), "exp(−loss) is NaN at some counts")
+        if before is not None:
+            last = (now - before).abs() / now
+            if bool((last <= 1e-14).all()) or bool(((now - before).abs() <= 1e-14 * now).all()):
+                break
         count, before = 2 * count, now
-    return torch.full((len(output),), torch.nan, dtype=torch.float64), float("inf")
+    settled = (last <= 1e-14) & (now > 0)
+    if bool(settled.any()):
+        settled &= _beyond(loss, output, tau, log_base) <= FADED * now
+    errors = torch.where(settled, 1e-14, torch.inf)
+    if bool(settled.all()):
+        return Total(now, 1e-14, errors)
+    z = torch.where(settled, now, torch.nan)
+    return Total(z, np.inf, errors, f"the sum over the first {min(count, MOST_COUNTS)} counts is not all of it")
+
+
+def _terms(loss: Loss, output: Tensor, target: Tensor, tau: float, log_base: Base | None) -> Tensor:
+    """exp(−loss/τ)·h of every output (F,) at every count (Y,), (F, Y)."""
+    weight = 0.0 if log_base is None else log_base(target)
+    return torch.exp(weight - loss.values(output, target) / tau)
+
+
+def _beyond(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> Tensor:
+    """Roughly what counts beyond those summed add (F,), by steps of a five-hundredth out to a million."""
+    target = torch.logspace(math.log10(MOST_COUNTS), 6, 2400, dtype=torch.float64).round()
+    terms = _terms(loss, output, target[:-1], tau, log_base).nan_to_num(0.0)
+    return (terms * target.diff()).sum(1)
 
 
 def spread(z: Tensor) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
-from mlnn.auditing.integrals import COORDINATES, Coordinate, integral, spread
+from mlnn.auditing.integrals import COORDINATES, Coordinate, Reach, Total, integral, spread
 from mlnn.auditing.shapes import shape_name
 
 OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
@@ -23,6 +23,11 @@ REACH = {"real": math.inf, "positive": 40.0, "unit": 12.0}
 SAME, ROUNDING = 1e-8, 1e-8
 TAIL = {"real": (1e3, 1e4, 1e5), "positive": (6.0, 60.0, 600.0)}
 """Residuals, in widths (of log y, as they are), between which the growth of ρ is measured, a decade apart."""
+FARTHER = (1e5, 1e7, 1e10, 1e15, 1e20, 1e30, 1e40, 1e60)
+"""Residuals, in widths, out to which a tail must go on as slowly before its integral is said to be infinite."""
+BORDER = 1e-4
+FALLING = 5.0
+"""A growth that falls from one decade to the next falls by up to that many times as much beyond: k·log log|v| by about 4."""
 TURN = 2 * math.pi
 
 
@@ -69,8 +74,9 @@ def examine_location(loss: Loss) -> Finding | None:
         growth, endless = _tails(found)
         if endless:
             return endless
-    z, error = _integrals(found, turns)
-    if not error <= ROUNDING * float(z.max()) or not spread(z) <= ROUNDING:
+    total = _integrals(found, turns)
+    z = total.z
+    if not total.within(ROUNDING) or not spread(z) <= ROUNDING:
         return None
     if loss.space.kind == "unit" and not _fades(found):
         return None
@@ -119,7 +125,7 @@ def _shape(loss: Loss, along: Coordinate, width: float, turns: bool) -> str | No
     return shape_name(-slope, loss.space.kind, turns, v)
 
 
-def _integrals(found: Located, turns: bool) -> tuple[Tensor, float]:
+def _integrals(found: Located, turns: bool) -> Total:
     """∫ exp(−(ρ − lowest)) dv as seen from every output (F,), from the loss itself."""
 
     def log_density(points: Tensor) -> Tensor:
@@ -130,8 +136,11 @@ def _integrals(found: Located, turns: bool) -> tuple[Tensor, float]:
 
     if turns:
         return integral(log_density, -math.pi, math.pi)
-    ends = 18.0 / found.width
-    return integral(log_density, -ends, ends, 1e-10) if found.loss.space.kind == "unit" else integral(log_density)
+    if found.loss.space.kind == "unit":
+        ends = 18.0 / found.width
+        return integral(log_density, -ends, ends, 1e-10)
+    reach = Reach(OUTPUTS, torch.full_like(OUTPUTS, found.width), found.loss.space.kind)
+    return integral(log_density, reach=reach)
 
 
 def _family(found: Located, total: float, residual: float, turns: bool, growth: float, name: str | None) -> Finding:
@@ -201,28 +210,39 @@ def _tails(found: Located) -> tuple[float, Finding | None]:
     places = (found.width if kind == "real" else 1.0) * torch.tensor(TAIL[kind], dtype=torch.float64)
     for side in (-1.0, 1.0):
         rho = found.rho(side * places)
-        near, far = ((rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
-        if float(rho[-1]) == math.inf or float(far) > 1e3:
+        near, far = (float(rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
+        if float(rho[-1]) == math.inf or far > 1e3:
             continue
-        growth = float(far)
-        if math.isnan(growth) or 1 + 1e-4 < growth < 1.05:
-            return growth, Finding("undecided", said=f"its tail grows as {growth:.4g}·log|y−f|: too near the border")
-        if growth <= 1 + 1e-4 and kind == "positive":
-            said = "as a density of log y it cannot be normalised, and whether another measure helps is not known"
-            return growth, Finding("undecided", said=said)
-        if growth <= 1 + 1e-4:
-            witness = _endless(found, side)
-            if witness is None:
-                return growth, Finding(
-                    "undecided", said="whether its integral over the target is finite cannot be told"
-                )
-            said = f"its tail grows as {max(growth, 0.0):.3g}·log|y−f|, and more than 1 is needed"
-            return growth, Finding("unnormalisable", "none", witness=witness, said=said, residual=math.inf)
-        if (
-            abs(float(near) - growth) <= 0.01 * growth
-        ):  # as steep a decade before: a power, and not on the way to steeper
-            slowest = min(slowest, growth)
+        if far > 1.05:
+            # Steeper than a decade before: on the way to steeper still. Less steep: how far it goes on falling is not seen.
+            slowest = min(slowest, max(1.0, far - FALLING * max(near - far, 0.0)) if far < 1.01 * near else math.inf)
+            continue
+        return far, _heavy(found, side, far)
     return slowest, None
+
+
+def _heavy(found: Located, side: float, growth: float) -> Finding:
+    """What is said of a tail ρ ~ growth·log|v|, |v|^−growth, that is hardly steep enough to integrate, or not."""
+    kind = found.loss.space.kind
+    what = "log|y − f|" if kind == "real" else "log|log y − f|"
+    if math.isnan(growth):
+        return Finding("undecided", said="the loss is NaN, or not finite on the way, at targets far from the output")
+    if growth > 1 + BORDER:
+        said = (
+            f"its tail grows as {growth:.4g}·{what}, too near to 1, where the integral over the target becomes infinite"
+        )
+        return Finding("undecided", said=said)
+    if kind == "positive":
+        said = "as a density of log y it cannot be normalised, and whether another measure helps is not known"
+        return Finding("undecided", said=said)
+    farther = found.rho(side * found.width * torch.tensor(FARTHER, dtype=torch.float64))
+    on = farther.diff() / (torch.tensor(FARTHER, dtype=torch.float64).log().diff())
+    witness = _endless(found, side) if bool((on <= 1 + BORDER).all()) else None
+    if witness is None:
+        said = f"its tail grows as {growth:.3g}·{what} at first, but whether it goes on so, without end, cannot be told"
+        return Finding("undecided", said=said)
+    said = f"its tail grows as {max(growth, 0.0):.3g}·log|y−f|, and more than 1 is needed"
+    return Finding("unnormalisable", "none", witness=witness, said=said, residual=math.inf)
 
 
 def _fades(found: Located) -> bool:
@@ -238,7 +258,7 @@ def _endless(found: Located, side: float) -> dict | None:
     def log_density(v: Tensor) -> Tensor:
         return -found.rho(v)[:, None]
 
-    totals = [float(integral(log_density, *sorted((0.0, side * end)))[0]) for end in ends]
+    totals = [float(integral(log_density, min(0.0, side * end), max(0.0, side * end)).z) for end in ends]
     steps = [later - before for before, later in itertools.pairwise(totals)]
     if not all(step > 0 for step in steps) or steps[-1] < 0.5 * steps[0]:
         return None

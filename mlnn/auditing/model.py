@@ -1,18 +1,19 @@
 """Given this model, is the loss −log of a product over rows? Batch norm, dropout and memory, found by trying."""
 
 import copy
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
+from mlnn.auditing.model_audit import ModeAudit, ModelAudit
 from mlnn.auditing.model_calls import (
     ask,
     call,
     change,
     checked_batch,
+    checked_seed,
     in_mode,
     others_replaced,
     output_of,
@@ -21,6 +22,7 @@ from mlnn.auditing.model_calls import (
 )
 from mlnn.auditing.model_layers import DRAWS, Call, couples, culprits, draws, lowest_eps, recorded
 from mlnn.auditing.model_words import sentence
+from mlnn.auditing.world import own_world
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import derive, generator
 
@@ -32,50 +34,6 @@ ROUGH = ULPS * torch.finfo(torch.float32).eps
 """Up to this, a change with the shape of the batch may be a lower precision inside a layer: sums are then ordered otherwise."""
 CHANGES = 3
 """Draws that must have changed all copies of a row alike before one draw is said to serve them all."""
-
-
-@dataclass(frozen=True)
-class ModeAudit:
-    """One mode of a model. None: not asked, or it cannot be told (`undecided` says why).
-
-    `factorises`: whether the rows' outputs are computed apart, so that given the model (and any random numbers) the
-    likelihood is a product over rows. `random`: the same call answers differently with other random numbers; `shared`:
-    and one draw serves all rows. `coupled`: a row's output depends on the other rows; `placed`: on its place in the batch;
-    `sized`: on how many rows there are (neither asked of random models: masks are drawn by place). `one_row`: the refusal
-    of a batch of one row, in the model's words; None where it is taken. `stateful`: buffers that one call changes;
-    `remembers`: the same call twice over answers differently.
-    """
-
-    mode: str
-    factorises: bool | None
-    random: bool | None
-    shared: bool | None
-    coupled: bool | None
-    placed: bool | None
-    sized: bool | None
-    one_row: str | None
-    stateful: tuple[str, ...]
-    remembers: bool | None
-    undecided: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ModelAudit:
-    """What a model does to the likelihood. `training` is None where it was not asked for.
-
-    `layers`: per layer and mode, its path ("" is the model's own forward), its class and what it does.
-    """
-
-    model: str
-    rows: int
-    training: ModeAudit | None
-    evaluation: ModeAudit
-    layers: tuple[dict[str, object], ...]
-    sentence: str
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain data for a JSON file."""
-        return dataclasses.asdict(self)
 
 
 def audit_model(
@@ -90,7 +48,11 @@ def audit_model(
     ConfigError for what is not a model, or raises or answers without a row per row of x; DataError for a batch that shows
     nothing, or an output that is not finite.
     """
-    batch, own = checked_batch(x), prepared(model, seed)
+    with own_world():
+        return _audited(prepared(model, checked_seed(seed)), checked_batch(x), train, seed)
+
+
+def _audited(own: nn.Module, batch: Tensor, train: bool, seed: int) -> ModelAudit:
     evaluation, layers = _mode(own, batch, False, seed)
     training = None
     if train:

@@ -70,11 +70,21 @@ def in_mode(model: nn.Module, training: bool) -> nn.Module:
     return own if training and model.training else own.train(training)
 
 
+def unreadable(x: Tensor) -> str | None:
+    """What kind of tensor it is, if it is none of plain real numbers in memory: sparse, quantized, nested, meta, complex."""
+    if x.is_nested or x.is_quantized or x.is_meta or x.is_complex():
+        return "nested" if x.is_nested else "quantized" if x.is_quantized else "meta" if x.is_meta else "complex"
+    return None if x.layout == torch.strided else str(x.layout).removeprefix("torch.")
+
+
 def checked_batch(x: object) -> Tensor:
     """The batch on the CPU, floats in float64; raises DataError unless it has two different rows and is finite."""
-    if not isinstance(x, Tensor) or x.ndim < 1:
+    if not isinstance(x, Tensor) or (not x.is_nested and x.ndim < 1):
         found = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise DataError(f"x: a tensor (n, …) is needed, found {found}")
+    unread = unreadable(x)
+    if unread:
+        raise DataError(f"x: a dense tensor of real numbers is needed, found a {unread} one")
     own = x.detach().cpu()
     own = own.double() if own.is_floating_point() else own.clone()
     if len(own) < 2 or own.numel() == 0:
@@ -84,6 +94,13 @@ def checked_batch(x: object) -> Tensor:
     if bool((own == own[:1]).all()):
         raise DataError(f"x: all {len(own)} rows are the same, so exchanging them shows nothing; give different rows")
     return own
+
+
+def checked_seed(seed: object) -> int:
+    """The seed itself; raises ConfigError for what is no whole number."""
+    if isinstance(seed, bool) or not isinstance(seed, int):
+        raise ConfigError(f"seed: {seed!r}; a whole number is needed")
+    return seed
 
 
 @torch.no_grad()
@@ -107,6 +124,11 @@ def output_of(output: object, rows: int) -> Tensor:
     if not isinstance(output, Tensor):
         raise ConfigError(
             f"model: it returned {type(output).__name__}, not a tensor; wrap it so that the raw output comes out"
+        )
+    unread = unreadable(output)
+    if unread:
+        raise ConfigError(
+            f"model: it returned a {unread} tensor; wrap it so that a dense one of real numbers comes out"
         )
     if output.ndim < 1 or len(output) != rows:
         raise ConfigError(f"model: raw output of shape {tuple(output.shape)} for {rows} rows; ({rows}, …) is needed")

@@ -1,12 +1,8 @@
 """What a model does to the likelihood, in plain words."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from mlnn.auditing.model import ModeAudit
+from mlnn.auditing.model_audit import ModeAudit
 
 Layers = list[dict[str, object]]
 PRODUCT = "∏ p(y_i | x_i)"

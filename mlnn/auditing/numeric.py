@@ -15,11 +15,12 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.families import Exponential, Family, examine_exponential, exponential_form, named_family, tidy
 from mlnn.auditing.finding import Finding
-from mlnn.auditing.integrals import partition, spread
+from mlnn.auditing.integrals import Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
 from mlnn.auditing.refute import elicits, elsewhere, worse_everywhere
 from mlnn.auditing.sound import wide_targets
+from mlnn.auditing.unproven import far_from_zero, not_proven
 from mlnn.seeding import generator
 
 ROUNDING, REAL = 1e-8, 1e-4
@@ -43,9 +44,8 @@ def examine_numeric(loss: Loss) -> Finding:
     if found:
         return found
     outputs = some_outputs(loss)
-    z, error = partition(loss, outputs)
-    off = spread(z)
-    settled = error <= ROUNDING * float(z.abs().max())
+    total = partition(loss, outputs)
+    z, off, settled = total.z, spread(total.z), total.within(ROUNDING)
     form = exponential_form(loss)
     family = named_family(form, loss.space.kind) if form else None
     lives_elsewhere = family is not None and family.nll is None
@@ -61,14 +61,15 @@ def examine_numeric(loss: Loss) -> Finding:
         found = _at_another_temperature(loss, outputs)
         if found:
             return found
-    return _without_likelihood(loss, form, family, off, (outputs, z if settled else None))
+    return _without_likelihood(loss, form, family, outputs, total)
 
 
 def _as_it_stands(
     loss: Loss, outputs: Tensor, total: float, off: float, form: Exponential | None, family: Family | None
 ) -> Finding:
     """Z is one number for every output; is it so at other temperatures too?"""
-    free = all(spread(partition(loss, outputs, tau)[0]) <= ROUNDING for tau in (0.5, 2.0))
+    tried = [partition(loss, outputs, tau) for tau in (0.5, 2.0)]
+    free = all(one.within(ROUNDING) and spread(one.z) <= ROUNDING for one in tried)
     itself = abs(total - 1) <= ROUNDING
     kind = "likelihood" if itself or not free else "likelihood family"
     named = examine_exponential(loss, form, family) if form and family and family.nll else None
@@ -76,24 +77,17 @@ def _as_it_stands(
     name = named.family if named else known.name if known else None
     link = form.link if form else known.link if known else elicits(loss)[1]
     reference = named.reference if named else known.reference if known else None
-    if reference is None and not _stands_far_out(loss, total):
-        return Finding("undecided", link=link, residual=off, said="Z is one number near output 0, and not, or not for certain,"
-                       " far from it, where other targets count")  # fmt: skip
+    if reference is None:
+        but, witness = far_from_zero(loss, total)
+        if but:
+            return Finding(
+                "undecided", link=link, residual=off, witness=witness, said=f"Z is {total:.6g} near output 0, {but}"
+            )
     measure = "1" if itself else f"1/{total:.10g}"
     # Temperatures beyond those tried are not promised.
     return Finding(
         kind, name, 1.0, link, _constant(-math.log(total)), measure, off, reference=reference, free_below=2.0
     )
-
-
-def _stands_far_out(loss: Loss, total: float) -> bool:
-    """Whether Z is the same far from 0, where other targets count, for a loss that no formula vouches for."""
-    if loss.space.outputs > 1:
-        return False
-    reach = 40.0 if loss.space.kind == "real" else 5.0
-    z, error = partition(loss, torch.linspace(-reach, reach, 11, dtype=torch.float64) + 0.00321)
-    settled = error <= 1e-6 * float(z.abs().max())
-    return settled and bool(((z / total - 1).abs() <= 1e-6).all())
 
 
 def _at_another_temperature(loss: Loss, outputs: Tensor) -> Finding | None:
@@ -131,15 +125,15 @@ def _constant(log_h: float) -> Callable[[Tensor], Tensor]:
 
 
 def _without_likelihood(
-    loss: Loss, form: Exponential | None, family: Family | None, off: float, sums: tuple[Tensor, Tensor | None]
+    loss: Loss, form: Exponential | None, family: Family | None, outputs: Tensor, total: Total
 ) -> Finding:
     """No base measure was found: it is proven that there is none, or it is not decided."""
+    off, settled = spread(total.z), total.within(ROUNDING)
     witness = worse_everywhere(loss)
     if witness is None and form and family and family.nll is None:
-        witness = elsewhere(loss, family, *sums)
+        witness = elsewhere(loss, family, outputs, total.z if settled else None)
     if witness is None:
-        said = "Z varies with the output, and neither a base measure was found nor a proof that there is none"
-        return Finding("undecided", link=form.link if form else elicits(loss)[1], residual=off, said=said)
+        return not_proven(loss, outputs, total, form.link if form else elicits(loss)[1], off, REAL)
     # Where its family lives elsewhere Z may still be constant near 0, and is not what decides.
     found = Finding("proper", residual=off if off > REAL else None, witness=witness)
     if form:

@@ -10,11 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from mlnn.auditing.brief import prior_brief
+from mlnn.auditing.model_calls import checked_seed
+from mlnn.auditing.world import own_world
 from mlnn.errors import ConfigError
 from mlnn.seeding import generator
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 ROWS, FEATURES = 64, 4
+MOST_ROWS = 10**15
 STEPS, RESTING_STEPS = 32, 1500
 COOLING = 0.996
 """Factor on the learning rate per step on the way to rest: a resting point does not depend on it, the noise around it does."""
@@ -27,7 +31,7 @@ SEEN = 1e-8
 """A decay that moves the weights by less than this share of their size drowns in float64 rounding."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PriorAudit:
     """Whether an optimiser's weight decay λ is the Gaussian prior N(0, 1/(nλ)) on each weight.
 
@@ -54,6 +58,12 @@ class PriorAudit:
         """Plain data for a JSON file."""
         return dataclasses.asdict(self)
 
+    def __repr__(self) -> str:
+        return prior_brief(self.to_dict()).text()
+
+    def _repr_html_(self) -> str:
+        return prior_brief(self.to_dict()).html()
+
 
 def prior_of(optimizer: OptimizerFactory, *, rows: int = ROWS, seed: int = 0) -> PriorAudit:
     """Measure what an optimiser's weight decay is, in float64, on a small logistic regression.
@@ -66,8 +76,14 @@ def prior_of(optimizer: OptimizerFactory, *, rows: int = ROWS, seed: int = 0) ->
     noise; on full batches it dies with g, and hardly anything of the decay is left: AdamW walks from the posterior mode to
     the maximum of the likelihood. Raises ConfigError for an optimiser without weight decay or one that diverges here.
     """
-    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
-        raise ConfigError(f"rows: {rows!r}; the number of rows of the mean loss, at least 1, is needed")
+    if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS:
+        raise ConfigError(f"rows: {str(rows)[:20]!r}; the number of rows of the mean loss, 1 or more, is needed")
+    checked_seed(seed)
+    with own_world():
+        return _measured(optimizer, rows, seed)
+
+
+def _measured(optimizer: OptimizerFactory, rows: int, seed: int) -> PriorAudit:
     problem = _Problem.drawn(seed)
     name, decay = _decay_of(optimizer)
     decayed = _run(optimizer, problem, ridge=0.0, keep=True)

@@ -73,6 +73,8 @@ def _domain(domains: dict[str, str | Interval]) -> str:
 
 
 def _range(low: float, high: float) -> str:
+    if low == high:
+        return "none of those looked at" if low == 0 else f"at {low:.2f}"
     if math.isinf(low):
         return f"below {high:.2f}"
     return f"above {low:.2f}" if math.isinf(high) else f"in [{low:.2f}, {high:.2f}]"

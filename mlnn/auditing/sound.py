@@ -1,5 +1,6 @@
 """Can this loss be audited at all? What must hold before any question of probability is asked."""
 
+import re
 from typing import Any
 
 import torch
@@ -15,7 +16,11 @@ from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
 ROWS, FEW = 512, 37
+MANY = 256
+"""With more classes than this a loss is looked at in fewer places: each costs the square of their number."""
 STEP = 1e-5
+LABELS = re.compile(r"long|int64|integer|index|one.hot|class|scalar type", re.IGNORECASE)
+UNIT = re.compile(r"between 0 and 1|\[0, 1\]|probabilit", re.IGNORECASE)
 SLACK = 1e-6
 """A central difference of step 1e-5 is right to about 1e-10 where the loss is smooth."""
 EPS = torch.finfo(torch.float64).eps
@@ -38,12 +43,18 @@ def shown_targets(space: TargetSpace) -> Tensor:
 
 
 def wide_targets(space: TargetSpace) -> Tensor:
-    """Targets out to where rows of ordinary data lie."""
-    return torch.arange(space.classes or 0) if space.kind == "classes" else torch.tensor(WIDE[space.kind]).double()
+    """Targets out to where rows of ordinary data lie; of very many classes some."""
+    count = space.classes or 0
+    return (
+        torch.arange(0, count, count // (MANY + 1) + 1)
+        if space.kind == "classes"
+        else torch.tensor(WIDE[space.kind]).double()
+    )
 
 
 def moderate_outputs(space: TargetSpace, count: int = 41) -> Tensor:
-    """Outputs that any ordinary training visits, (count,) spread over ±4 or (count, m) drawn from N(0, 1.5²)."""
+    """Outputs that any ordinary training visits, (count,) spread over ±4 or (count, m) drawn from N(0, 1.5²), 8 if m is large."""
+    count = min(count, 8) if space.outputs > MANY else count
     if space.outputs == 1:
         return torch.linspace(-4, 4, count, dtype=torch.float64) + 0.00321  # off the round numbers, where kinks are
     return 1.5 * torch.randn(count, space.outputs, generator=generator(0, "audit"), dtype=torch.float64)
@@ -56,8 +67,9 @@ def check_answers(objective: Objective, space: TargetSpace) -> None:
     if said is None or not bool(torch.isnan(value).all()):
         return
     given = "int64" if space.kind == "classes" else "float64"
-    hint = "" if space.kind == "classes" else "; a loss of integer labels takes targets='classes(K)'"
-    hint += "" if objective.outputs != "raw" else ", one of probabilities outputs='probabilities'"
+    # A guess only where the loss's own words suggest it: most refusals are about something else.
+    hint = "; a loss of integer labels takes targets='classes(K)'" if given == "float64" and LABELS.search(said) else ""
+    hint += "; a loss of probabilities takes outputs='probabilities'" if UNIT.search(said) else ""
     raise ConfigError(
         f"loss '{objective.name}' refuses every target of '{space}' (outputs {tuple(output.shape)}, targets"
         f" {tuple(target.shape)} {given}): {said}{hint}"

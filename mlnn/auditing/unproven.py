@@ -1,0 +1,129 @@
+"""Why a loss on numbers is not decided: Z differs, did not settle, or is infinite. Three findings, each with its own words."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlnn.auditing.ask import Loss
+from mlnn.auditing.finding import Finding
+from mlnn.auditing.integrals import COORDINATES, Total, partition
+
+AGREE = 1e-6
+"""Two quadratures, cut differently, must agree to that share before Z is said to differ between outputs."""
+OUT = {
+    "real": [side * 10.0**k for side in (1, -1) for k in (10, 20, 40, 60)],
+    "positive": [100.0, 200.0, 300.0, 400.0, 600.0, -100.0, -200.0, -300.0, -400.0, -600.0],
+    "unit": [11.0, 13.0, 15.0, 17.0, -20.0, -50.0, -100.0, -300.0, -600.0],
+    "counts": [1e5, 1e7, 1e9, 1e11],
+}
+"""Far targets, outwards on the one side and then on the other: themselves, or log y, logit y."""
+FURTHER = {"real": 40.0, "counts": 5.0, "positive": 5.0, "unit": 5.0}
+NOISE = 64 * torch.finfo(torch.float64).eps
+EITHER = "neither a base measure was found nor a proof that there is none"
+
+
+def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off: float, real: float) -> Finding:
+    """The finding where neither a base measure nor a proof against all was found, with what is known of Z at `outputs`.
+
+    off: how far Z is from constant; from `real` on that is a difference, if another quadrature finds it too.
+    """
+    what = "sum" if loss.space.kind == "counts" else "integral"
+    if total.why:
+        endless = infinite(loss, outputs)
+        if endless:
+            said = f"as it stands, its {what} over the targets is infinite at output {_say(endless['outputs'][0])}"
+            return Finding("undecided", link=link, witness=endless, said=f"{said}, and {EITHER}")
+    why = total.why or _disagrees(loss, outputs, total)[0]
+    if why or off < real:
+        why = why or f"it varies by {off:.1g}, which is less than certain"
+        return Finding("undecided", link=link, said=f"its {what} over the targets did not settle at the outputs looked"
+                       f" at ({why}), so that it is not known whether it is one number; {EITHER}")  # fmt: skip
+    low, high = int(total.z.argmin()), int(total.z.argmax())
+    witness = _two(outputs, total.z, low, high)
+    said = (
+        f"Z, its {what} over the targets, differs: {total.z[low]:.6g} at output {_say(outputs[low].tolist())} and"
+        f" {total.z[high]:.6g} at {_say(outputs[high].tolist())}"
+    )
+    return Finding("undecided", link=link, residual=off, witness=witness, said=f"{said}; {EITHER}")
+
+
+def _two(outputs: Tensor, z: Tensor, low: int, high: int) -> dict[str, Any]:
+    return {
+        "outputs": [outputs[low].tolist(), outputs[high].tolist()], "z": [float(z[low]), float(z[high])],
+        "says": "as the loss stands, exp(−loss) adds up to two different numbers over the targets",
+    }  # fmt: skip
+
+
+def _disagrees(loss: Loss, outputs: Tensor, total: Total) -> tuple[str, Tensor]:
+    """A reason why Z is not known where a quadrature cut otherwise finds another, and the mask (F,); "" where it does not."""
+    known = torch.isfinite(total.z) & (total.z > 0)
+    if not bool(known.all()):
+        return "exp(−loss) under- or overflows float64", ~known
+    if loss.space.kind == "counts":
+        return "", ~known
+    again = partition(loss, outputs, shells=True)
+    open_ = ~(again.errors <= AGREE * again.z.abs())
+    if bool(open_.any()):
+        return again.why or "its error is too large", open_
+    apart = (again.z - total.z).abs() / total.z
+    return f"two quadratures of it are {apart.max():.1g} apart" if bool((apart > AGREE).any()) else "", apart > AGREE
+
+
+def far_from_zero(loss: Loss, total: float) -> tuple[str, dict[str, Any] | None]:
+    """Why a Z that is `total` near output 0 is not vouched for, and a witness; "" where it is the same far from 0 too."""
+    if loss.space.outputs > 1:
+        return "and with several outputs it is not looked at farther out", None
+    reach = FURTHER[loss.space.kind]
+    outputs = torch.linspace(-reach, reach, 11, dtype=torch.float64) + 0.00321
+    found = partition(loss, outputs)
+    off = (found.z / total - 1).abs()
+    if found.within(AGREE) and bool((off <= AGREE).all()):
+        return "", None
+    open_ = ~(found.errors <= AGREE * found.z.abs())
+    why = found.why or "its error is too large"
+    if not bool(open_.any()):
+        why, open_ = _disagrees(loss, outputs, found)
+    if bool(open_.any()):
+        where = outputs[open_]
+        return f"but at output {_say(float(where[where.abs().argmin()]))} it did not settle ({why})", None
+    row = int(off.argmax())
+    return f"but {found.z[row]:.6g} at output {_say(float(outputs[row]))}", _two(
+        torch.tensor([0.0, float(outputs[row])]), torch.tensor([total, float(found.z[row])]).double(), 0, 1
+    )
+
+
+def infinite(loss: Loss, outputs: Tensor) -> dict[str, Any] | None:
+    """An output at which exp(−loss), in whatever way the target is counted, does not fall off faster than 1/|y|.
+
+    Told far out: to 10⁶⁰, or where log y or logit y is 600, or a count of 10¹¹. None where it falls off, or float64 has
+    too few digits left to tell.
+    """
+    kind = loss.space.kind
+    place = torch.tensor(OUT[kind], dtype=torch.float64)
+    target = COORDINATES[kind].target(place) if kind in COORDINATES else place
+    value = loss.values(outputs, target)
+    weight = COORDINATES[kind].log_slope(place) if kind in ("positive", "unit") else place.abs().log()
+    height = weight - value  # log of exp(−loss) times |y|: it must fall for the integral to be finite
+    middle = len(place) if kind == "counts" else 4 if kind in ("real", "unit") else 5
+    for one in (slice(0, middle), slice(middle, None)):
+        seen = height[:, one]
+        if seen.shape[1] < 2:
+            continue
+        noise, rises = NOISE * value[:, one].abs().amax(1), seen.diff(dim=1).amin(1)
+        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < 1e-3)))
+        if bool(steady.any()):
+            row = int(steady.nonzero()[0, 0])
+            return {
+                "outputs": [outputs[row].tolist()], "targets": target[one].tolist(),
+                "loss": [value[row, one].tolist()],
+                "says": "over these targets exp(−loss) falls off no faster than 1/|y|, so that it adds up without end",
+            }  # fmt: skip
+    return None
+
+
+def _say(output: Any) -> str:
+    if isinstance(output, list):
+        return "(" + ", ".join(map(_say, output)) + ")"
+    return f"{output:.4g}" if math.isfinite(output) else str(output)
