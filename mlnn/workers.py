@@ -17,6 +17,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from mlnn.children import safe_children
 from mlnn.errors import ConfigError, MlnnError, NoAnswerError
 
 NO_ANSWER, BUG = 4, 70
@@ -98,7 +99,8 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         life, self._life = context.Pipe(duplex=False)
         self._process = context.Process(target=_serve, args=(theirs, life))
-        self._process.start()
+        with safe_children():
+            self._process.start()
         theirs.close()
         life.close()
         self.alive, self.place, self.since, self.log = True, -1, 0.0, Path()

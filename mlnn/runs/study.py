@@ -60,6 +60,20 @@ class Study:
         """Write a file of the study, whole or not at all."""
         write_file(self.path(name), text)
 
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        """A path beside the file `name`, for a library that writes by itself; what lies there then takes its place."""
+        path = self.path(name)
+        partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+        try:
+            yield partial
+            writing.disk("write", path, os.replace, partial, path)
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot write: {error.strerror or error}") from error
+        finally:
+            with suppress(OSError):
+                partial.unlink()
+
     def write_json(self, name: str, obj: object) -> None:
         """Write strict JSON at full precision, as a run folder does."""
         self.write_text(name, to_json(obj))

@@ -26,7 +26,8 @@ def run(settings: Settings, said: Said) -> None:
     def write(study: "Study", cells: Sequence["Cell"]) -> None:
         rows = [cell.row for cell in cells]
         write_rows(rows, study.path("growth.csv"))
-        growth_png(rows, study.path("growth.png"), about)
+        with study.writing("growth.png") as path:
+            growth_png(rows, path, about)
         study.write_text("report.html", growth_page(rows, [vars(cell) for cell in cells], about))
 
     folder, cells = train_cells(settings, said, "growth", "cells", ladder(settings, said), write)
