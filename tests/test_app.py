@@ -178,3 +178,17 @@ def test_runs_without_a_folder_go_to_one_named_by_time() -> None:
     assert command("train", *SMALL).code == 0
     (folder,) = Path("runs/train").iterdir()
     assert json.loads((folder / "about.json").read_text(encoding="utf-8"))["model"] == "logistic"
+
+
+def test_a_model_that_reads_no_input_trains_and_has_no_linear_estimate_beside_it() -> None:
+    done = command("train", "data=spector", "model=free", "steps=2", "batch_size=16", "out=here")
+    assert (done.code, done.err) == (0, "")
+    assert not read_run("here").about["mle"]
+
+
+def test_a_training_that_ends_non_finite_ends_with_4_and_is_kept() -> None:
+    done = command("train", *SMALL, "optimizer=sgd", "optimizer.lr=1e38", "out=here")
+    assert done.code == 4
+    assert_short(done.err)
+    assert "non-finite" in done.err
+    assert read_run("here").about["stopped"]

@@ -30,7 +30,7 @@ MOST_DAMPING = 2.0  # a t's observed curvature is at least minus its majorant: t
 class NotConvergedError(MlnnError):
     """The maximum was not reached. `reached`: the highest log-likelihood that was, NaN if none."""
 
-    exit_code = 1
+    exit_code = 4
 
     def __init__(self, message: str, reached: float = math.nan) -> None:
         super().__init__(message)

@@ -200,6 +200,8 @@ def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset, tol
     affine = affine_coefficients(module, rows, True)
     if affine is None:
         return None
+    if not _learns_a_slope(module, rows):  # a constant alone: the linear model would be an estimate that it cannot reach
+        return None
     intercept = _learns_a_constant(module, rows)
     if not intercept and bool(
         (affine[-1] != 0).any()
@@ -231,7 +233,7 @@ def affine_coefficients(module: nn.Module, rows: Tensor, intercept: bool) -> Ten
     shape, width = rows.shape[1:], math.prod(rows.shape[1:])
 
     def ask(flat: Tensor) -> Tensor:
-        return twin(flat.reshape(-1, *shape)).reshape(len(flat), -1)
+        return twin(flat.reshape(-1, *shape)).reshape(len(flat), -1).detach()
 
     flat = rows.double().reshape(len(rows), -1)
     try:
@@ -249,10 +251,21 @@ def affine_coefficients(module: nn.Module, rows: Tensor, intercept: bool) -> Ten
 
 def _learns_a_constant(module: nn.Module, rows: Tensor) -> bool:
     """Whether the raw output at x = 0 moves with the weights, whatever the weight that does it is called."""
+    return _moves(module, torch.zeros(1, *rows.shape[1:], dtype=torch.float64), torch.ones(1))
+
+
+def _learns_a_slope(module: nn.Module, rows: Tensor) -> bool:
+    """Whether what x adds to the raw output moves with the weights."""
+    x = torch.cat([rows[:1], torch.zeros_like(rows[:1])]).double()
+    return _moves(module, x, torch.tensor([1.0, -1.0]))
+
+
+def _moves(module: nn.Module, x: Tensor, signs: Tensor) -> bool:
+    """Whether the sum of the raw outputs of the rows of x, with these signs, moves with the weights."""
     twin = copy.deepcopy(module).to("cpu", torch.float64).eval()
     weights = [weight for weight in twin.parameters() if weight.requires_grad]
     with torch.enable_grad():
-        output = twin(torch.zeros(1, *rows.shape[1:], dtype=torch.float64)).sum()
+        output = (twin(x).reshape(len(x), -1) * signs[:, None]).sum()
         slopes = torch.autograd.grad(output, weights, allow_unused=True) if output.requires_grad else []
     return any(slope is not None and bool((slope != 0).any()) for slope in slopes)
 
