@@ -81,6 +81,9 @@ class Twin:
     def distance(self, module: nn.Module) -> Distance:
         """How far the module's weights are now; ConfigError for a module whose output is no longer affine."""
         found = affine_coefficients(module, self.rows, self.design.intercept)
+        if found is None and not all(bool(weight.isfinite().all()) for weight in module.parameters()):
+            gone = np.full((self.design.width, self.family.outputs), math.nan)  # a training that has diverged
+            return Distance(gone, gone, math.nan, math.nan, math.nan, math.inf)
         if found is None:
             raise ConfigError("model: its raw output is not affine in its input, so it has no classical twin")
         beta = self._free(found)
