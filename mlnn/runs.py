@@ -258,3 +258,23 @@ def _plain(obj: object) -> object:
 def _column(entries: list[str]) -> np.ndarray:
     kind: type = np.int64 if entries and all(map(_INTEGER.fullmatch, entries)) else np.float64
     return np.array(entries, dtype=str).astype(kind)
+
+
+def write_file(path: Path | str, text: str) -> Path:
+    """Write one file of its own, UTF-8, whole or not at all, and return its path: a page, or a table that somebody asked for.
+
+    Raises RunFolderError where it cannot be written, or where something other than a file is there; what is there stays.
+    """
+    final = Path(path)
+    if final.exists() and not final.is_file():
+        raise RunFolderError(f"{final}: cannot write: a {'folder' if final.is_dir() else 'special file'} is there")
+    partial = _beside(Path(os.path.realpath(final)), "partial")  # beside the file itself, where a link leads to it
+    try:
+        _disk("write", final, partial.write_text, text, encoding="utf-8", newline="\n")
+        _disk("write", final, _fsync, partial)
+        _disk("write", final, os.replace, partial, os.path.realpath(final))
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink()
+        raise
+    return final

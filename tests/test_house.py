@@ -13,14 +13,16 @@ from app_cases import CONFIGS, ROOT
 import mlnn
 
 PACKAGE = ROOT / "mlnn"
-BASE = {"errors", "seeding", "targets"}
+BASE = {"errors", "arguments", "seeding", "targets", "world"}
 PARTS = BASE | {"data", "models", "objectives"}
 # What each file or folder of mlnn may import from the rest of it.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "seeding": set(),
+    "arguments": {"errors"},
+    "world": set(),
+    "seeding": {"arguments"},
     "environment": set(),
-    "targets": {"errors"},
+    "targets": {"errors", "arguments"},
     "schema": {"errors"},
     "trust": {"errors"},
     "runs": {"errors"},
@@ -28,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models": BASE,
     "objectives": BASE,
     "training": PARTS,
-    "agreement": PARTS | {"training"},
+    "agreement": PARTS | {"training", "report"},
     "report": {"errors"},
     "audit": BASE | {"objectives"},
     "estimation": PARTS,

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mlnn.errors import ConfigError
 from mlnn.objectives.objective import Objective
+from mlnn.world import plain_tensors
 
 
 def row_by_row(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, str | None]:
@@ -71,7 +72,12 @@ def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _batch(objective: Objective, output: Tensor, target: Tensor, reduce: bool = False) -> tuple[Tensor, Tensor]:
-    output, target = output.clone().requires_grad_(), target.clone()  # some losses write into what they are given
+    if (
+        not torch.is_grad_enabled() or torch.is_inference_mode_enabled()
+    ):  # the caller's own doing, and no fault of the objective's
+        with plain_tensors():
+            return _batch(objective, output, target, reduce)
+    output = output.clone().requires_grad_()
     value = objective(output, target) if reduce else objective.rows(output, target)
     if not value.requires_grad:  # an output that the objective ignores has gradient 0
         return value.detach(), torch.zeros_like(output)
