@@ -55,7 +55,9 @@ def make_grid(targets: TargetSpace) -> Grid:
     if count == 1:
         return Grid(strength, strength, numbers)
     drawn = torch.randn(DIRECTIONS - 1, count, generator=generator(0, "probe"), dtype=torch.float64)
-    directions = torch.cat([torch.eye(count, dtype=torch.float64)[:1], drawn / drawn.abs().amax(1, keepdim=True)])
+    corner = torch.zeros(1, count, dtype=torch.float64)
+    corner[0, 0] = 1.0
+    directions = torch.cat([corner, drawn / drawn.abs().amax(1, keepdim=True)])
     output = (strength[:, None, None] * directions).reshape(-1, count)
     target = torch.arange(count)[:4] if targets.kind == "classes" else numbers
     return Grid(strength.repeat_interleave(DIRECTIONS), output, target)

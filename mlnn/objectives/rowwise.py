@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from mlnn.arguments import first_line
 from mlnn.errors import ConfigError
 from mlnn.objectives.objective import Objective
 from mlnn.world import plain_tensors
@@ -54,7 +55,7 @@ def _fill(
         raise
     except Exception as problem:  # an objective may refuse an output or a target with any exception
         if alone:
-            refusals.append(f"{type(problem).__name__}: {next(iter(str(problem).splitlines()), '')[:100]}")
+            refusals.append(f"{type(problem).__name__}: {first_line(problem)[:100]}")
             return
         step = (high - low + 1) // 2
     for start in range(low, high, step):
