@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
-import weakref
 from collections.abc import Callable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,39 +17,58 @@ from mlnn.agreement.observe import Observer
 from mlnn.agreement.probe import Probe, probe
 from mlnn.agreement.relations import ORDER, check_require
 from mlnn.agreement.resolution import Planter
+from mlnn.agreement.trace import Trace, rows
 from mlnn.agreement.verdict import Verdict, decide
+from mlnn.arguments import called, interval, mapping, shown, sides, whole
 from mlnn.data import Dataset, from_arrays
 from mlnn.environment import environment
-from mlnn.errors import ConfigError, RequirementNotMetError
+from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
 from mlnn.estimation import classical_twin
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.objectives.grid import DIRECTIONS
+from mlnn.report.brief import Brief
 from mlnn.report.page import comparison_page
-from mlnn.runs import TraceWriter, new_run, read_trace
+from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Lockstep, Recipe, batches, dtype_name, make_lockstep, parse_device, parse_dtype
+from mlnn.world import MOST_THREADS, callback, own_world
 
 PROBE_ROWS = 64
+MOST_TWINS = 1000
+SHOWN = ("loss_left", "loss_right", "gradient_gap", "weight_gap")
 Progress = Callable[[int, int], None]
 
 
-@dataclass
+@dataclass(repr=False)
 class Comparison:
-    """A finished comparison. `trace`: numpy arrays (steps,) by name; `lanes`: what each lane was and where it stopped."""
+    """A finished comparison. `trace`: numpy arrays (steps,) by name, in memory; `lanes`: what each lane was, where it stopped."""
 
     verdict: Verdict
     about: dict[str, Any]
     lanes: dict[str, dict[str, Any]]
     data: dict[str, object]
     probe: Probe
-    trace_path: Path
+    trace: dict[str, np.ndarray]
     planted: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=environment)
 
-    @cached_property
-    def trace(self) -> dict[str, np.ndarray]:
-        """The trace, read back from where it was streamed to."""
-        return read_trace(self.trace_path)
+    def __repr__(self) -> str:
+        return self._brief().text()
+
+    def _repr_html_(self) -> str:
+        return self._brief().html()
+
+    def _brief(self) -> Brief:
+        about, steps = self.about, len(self.trace["step"])
+        title = f"Comparison of {about['left']} and {about['right']}: {self.verdict.relation}"
+        run = (
+            f"{about['model']} on {about['data']}, {about['optimizer']}, {steps} of {about['steps']} steps,"
+            f" {about['dtype']}, seed {about['seed']}"
+        )
+        kept = sorted({0, steps // 2, steps - 1})
+        table = [["step", *(name.replace("_", " ") for name in SHOWN)]]
+        table += [[str(step), *(f"{self.trace[name][step]:.6g}" for name in SHOWN)] for step in kept]
+        return Brief(title, self.verdict.sentence, [("run", run), *self.verdict.facts()], table)
 
     def to_dict(self) -> dict[str, Any]:
         """Verdict, what was compared, lanes and data, as plain data."""
@@ -65,21 +81,40 @@ class Comparison:
 
         Raises RunFolderError if the folder is not empty (unless `overwrite` and it is a run) or cannot be written.
         """
-        with new_run(folder, "compare", overwrite) as run:
-            run.write_text("config.yaml", config)
-            shutil.copyfile(self.trace_path, run.path("trace.csv"))
-            run.write_json("verdict.json", self.verdict.to_dict() | {"about": self.about, "lanes": self.lanes})
-            run.write_json("environment.json", self.environment)
-            run.write_json("data.json", self.data)
-            run.write_json("about.json", self.about)
-            if page:
-                run.write_text("report.html", self.page())
+        try:
+            with new_run(folder, "compare", overwrite) as run:
+                self._write(run, config, page)
+        except RunFolderError as problem:
+            if not isinstance(problem.__cause__, OSError):  # a folder that may not be used: nothing has gone wrong yet
+                raise
+            raise RunFolderError(f"{problem}\nNothing is lost: {self._keep(config)}") from problem.__cause__
         return run.final
 
+    def _write(self, run: RunFolder, config: str, page: bool) -> None:
+        run.write_text("config.yaml", config)
+        with closing(TraceWriter(run.path("trace.csv"))) as writer:
+            for row in rows(self.trace):
+                writer.append(row)
+        run.write_json("verdict.json", self.verdict.to_dict() | {"about": self.about, "lanes": self.lanes})
+        run.write_json("environment.json", self.environment)
+        run.write_json("data.json", self.data)
+        run.write_json("about.json", self.about)
+        if page:
+            run.write_text("report.html", self.page())
+
+    def _keep(self, config: str) -> str:
+        """Write the run, without its page, among the temporary files; a sentence that says where it now is."""
+        here = "this session has it as .trace and .verdict, and save() may be called again"
+        try:
+            with new_run(Path(tempfile.mkdtemp(prefix="mlnn-kept-")) / "run", "compare") as run:
+                self._write(run, config, page=False)
+        except (OSError, RunFolderError):
+            return f"{here}."
+        return f"the run is kept in {run.final}; {here}."
+
     def report(self, path: str | Path) -> Path:
-        """Write the page (one HTML file that works offline) and return its path."""
-        Path(path).write_text(self.page(), encoding="utf-8")
-        return Path(path)
+        """Write the page (one HTML file that works offline) and return its path; RunFolderError where it cannot be written."""
+        return write_file(path, self.page())
 
     def page(self) -> str:
         """The page as HTML."""
@@ -109,31 +144,55 @@ def compare(
     domain: tuple[float, float] | None = None,
     progress: Progress | None = None,
     about: dict[str, Any] | None = None,
+    threads: int = 1,
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
-    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K). left, right: objectives or
-    any callable (output, target) → (n,) or scalar, or a `LaneRecipe` where more than the objective differs. data: a
-    Dataset or (x, y). optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target
-    space of (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one
-    word, or one per side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on
-    which it must hold. progress: called with (steps done, steps). Raises ConfigError and DataError at the door.
+    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
+    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, or a `LaneRecipe` where more than
+    the objective differs. data: a Dataset or (x, y), each a tensor, a numpy array, a pandas frame or series, or lists.
+    optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of (x, y); inferred
+    if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per side). require:
+    the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold. progress:
+    called with (steps done, steps). threads: of torch, which change bits. Raises ConfigError and DataError at the door.
+
+    The run has a world of its own (see `mlnn.world`): random streams, gradient mode, autocast, default dtype and device,
+    threads and torch's switches that the caller has set do not reach in, and are as they were afterwards. Comparisons in
+    several threads take turns.
     """
     check_require(require)
-    dataset = data if isinstance(data, Dataset) else from_arrays(*data, targets=targets)
-    recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
-    if null_twins < 0:
-        raise ConfigError(f"null_twins: {null_twins}; 0 or more are needed")
-    kinds = (outputs, outputs) if isinstance(outputs, str) else outputs
-    sides = [
-        given if isinstance(given, LaneRecipe) else LaneRecipe(Objective.of(given, dataset.targets, kind), optimizer)
-        for given, kind in zip((left, right), kinds, strict=True)
-    ]
-    comparison = _run(recipe, sides[0], sides[1], null_twins, progress)
-    comparison.about.update(about or {})
-    if require is not None and not comparison.verdict.meets(require, domain):
-        raise RequirementNotMetError(unmet(comparison.verdict, require, domain))
+    limits = interval("domain", domain)
+    twins = whole("null_twins", null_twins, 0, MOST_TWINS)
+    threads = whole("threads", threads, 1, MOST_THREADS)
+    seed = whole("seed", seed, -(2**64), 2**64)
+    names = mapping("about", about)
+    if progress is not None:
+        called("progress", progress, "a function of (steps done, steps), or None")
+    with own_world(threads, seed):
+        dataset = _dataset(data, targets)
+        recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
+        pair = [
+            given.wrapped(dataset.targets, kind)
+            if isinstance(given, LaneRecipe)
+            else LaneRecipe(Objective.of(given, dataset.targets, kind), optimizer)
+            for given, kind in zip((left, right), sides("outputs", outputs), strict=True)
+        ]
+        comparison = _run(recipe, pair[0], pair[1], twins, progress)
+    comparison.about.update(names)
+    if require is not None and not comparison.verdict.meets(require, limits):
+        raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
     return comparison
+
+
+def _dataset(data: Any, targets: str | TargetSpace | None) -> Dataset:
+    """The data of a comparison; raises DataError for anything but a Dataset or a pair."""
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return from_arrays(data[0], data[1], targets=targets)
+    found = f"{len(data)} items" if isinstance(data, tuple | list) else shown(data)
+    hint = "; a TensorDataset has them as its .tensors" if isinstance(data, torch.utils.data.TensorDataset) else ""
+    raise DataError(f"data: a Dataset or a pair (x, y) of whole arrays is needed, found {found}{hint}")
 
 
 def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
@@ -151,31 +210,28 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
             " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
         )
     probed = probe(left.objective, right.objective, targets, recipe.dtype)
-    with ExitStack() as stack:  # a run that raises leaves no folder behind
-        path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mlnn-"))) / "trace.csv"
-        # Lanes reseed the global stream at every step; the caller's stays as it was.
-        with torch.random.fork_rng(devices=[]), closing(TraceWriter(path)) as trace:
-            lockstep = make_lockstep(recipe, left, right, null_twins)
-            observer = Observer(lockstep, probed, _probe_batch(recipe))
-            planter, looks = Planter(), {0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}
-            for batch in batches(recipe):
-                lockstep.evaluate(batch)
-                row = observer.before_update(batch)
-                if batch.step in looks:
-                    observer.see_predictions()
-                    planter.look(lockstep, batch, observer.evidence)
-                lockstep.update()
-                trace.append(row | observer.after_update())
-                if progress:
-                    progress(batch.step + 1, recipe.steps)
-                if lockstep.over:
-                    break
-        verdict = decide(probed, observer.evidence, planter.caught)
-        about = _about(recipe, left, right, lockstep) | {"mle": _to_the_mle(recipe, lockstep)}
-        comparison = Comparison(verdict, about, _lanes(lockstep),
-                                recipe.dataset.to_dict(), probed, path, planter.ladder)  # fmt: skip
-        weakref.finalize(comparison, stack.pop_all().close)  # the streamed trace lives as long as the comparison
-    return comparison
+    trace = Trace()
+    lockstep = make_lockstep(recipe, left, right, null_twins)
+    observer = Observer(lockstep, probed, _probe_batch(recipe))
+    planter, looks = Planter(), {0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}
+    for batch in batches(recipe):
+        lockstep.evaluate(batch)
+        row = observer.before_update(batch)
+        if batch.step in looks:
+            observer.see_predictions()
+            planter.look(lockstep, batch, observer.evidence)
+        lockstep.update()
+        trace.append(row | observer.after_update())
+        if progress:
+            with callback():
+                progress(batch.step + 1, recipe.steps)
+        if lockstep.over:
+            break
+    verdict = decide(probed, observer.evidence, planter.caught)
+    about = _about(recipe, left, right, lockstep) | {"mle": _to_the_mle(recipe, lockstep)}
+    return Comparison(
+        verdict, about, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder
+    )
 
 
 def _probe_batch(recipe: Recipe) -> Tensor:

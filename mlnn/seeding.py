@@ -7,10 +7,15 @@ import hashlib
 
 import torch
 
+from mlnn.arguments import whole
+
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """A 63-bit seed for a purpose, e.g. `derive(0, "dropout", step)`. Every seed counts, 0 included."""
-    text = "/".join([str(int(seed)), *map(str, purpose)])
+    """A 63-bit seed for a purpose, e.g. `derive(0, "dropout", step)`. Every seed counts, 0 included.
+
+    Raises ConfigError for a seed that is no whole number of at most 64 bits: 1.5 would otherwise be seed 1.
+    """
+    text = "/".join([str(whole("seed", seed, -(2**64), 2**64)), *map(str, purpose)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mlnn.arguments import shown, whole
 from mlnn.errors import ConfigError, DataError, unknown
 
 KINDS = ("binary", "classes", "real", "counts", "positive", "unit")
+MOST_CLASSES = 2**20
+"""More than any vocabulary has; a number mistyped is then an error at once, and no end of memory."""
 
 
 @dataclass(frozen=True)
@@ -22,17 +25,27 @@ class TargetSpace:
     classes: int | None = None
     raw: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ConfigError("targets: " + unknown("target space", str(self.kind), KINDS))
+        if self.kind != "classes" and self.classes is not None:
+            raise ConfigError(f"targets: '{self.kind}' with classes={shown(self.classes)}; only classes(K) has a K")
+        for name, value, least in (("classes", self.classes, 2), ("raw", self.raw, 1)):
+            if value is not None:
+                object.__setattr__(self, name, whole(f"targets: {name}", value, least, MOST_CLASSES))
+
     @classmethod
     def parse(cls, text: "str | TargetSpace") -> "TargetSpace":
         """Read `"binary"`, `"classes(3)"`, …; raises ConfigError for anything else."""
         if isinstance(text, TargetSpace):
             return text
-        match = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*(\d+)\s*\))?\s*", str(text))
+        given = text if isinstance(text, str) and len(text) < 200 else shown(text)
+        match = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*(\d+)\s*\))?\s*", given, re.ASCII)
         if not match or match[1] not in KINDS:
-            raise ConfigError("targets: " + unknown("target space", str(text), (*KINDS[:1], "classes(K)", *KINDS[2:])))
+            raise ConfigError("targets: " + unknown("target space", given, (*KINDS[:1], "classes(K)", *KINDS[2:])))
         kind, count = match[1], match[2]
         if (kind == "classes") != (count is not None) or (count is not None and int(count) < 2):
-            raise ConfigError(f"targets: '{text}' is not a target space; classes are written classes(K) with K ≥ 2")
+            raise ConfigError(f"targets: '{given}' is not a target space; classes are written classes(K) with K ≥ 2")
         return cls(kind, int(count) if count else None)
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ from torch import nn
 
 from mlnn.agreement.relations import check_require
 from mlnn.agreement.verdict import Verdict
+from mlnn.arguments import interval, sides, whole
 from mlnn.comparison import compare, unmet
 from mlnn.data import from_arrays
 from mlnn.errors import ConfigError, MlnnError
@@ -23,6 +24,7 @@ from mlnn.objectives.reduction import drawn_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 from mlnn.training import parse_dtype
+from mlnn.world import own_world
 
 ROWS, FEATURES, BATCH, STEPS = 61, 5, 16, 12
 
@@ -43,49 +45,65 @@ def assert_same_objective(
     left, right: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar.
     targets: "binary", "classes(K)", "real", "counts", "positive" or "unit". require: the weakest relation that passes.
     domain: raw outputs on which it must hold; without it, everywhere. outputs: "raw" or "probabilities", one word or one
-    per side. Takes under 2 s. Raises AssertionError with the verdict's sentence; ConfigError for bad arguments.
+    per side. Takes under 2 s, in a world of its own (see `mlnn.world`). Raises AssertionError with the verdict's sentence, and
+    the verdict as its `.verdict` (None where the two cannot be compared); ConfigError for bad arguments.
     """
-    check_require(require)
-    space = TargetSpace.parse(targets)
-    reads = Objective.of(left, space, outputs if isinstance(outputs, str) else outputs[0]).targets.outputs
-    x = torch.randn(ROWS, FEATURES, generator=generator(seed, "data"), dtype=torch.float64)
-    _, y = drawn_batch(space, ROWS)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # tiny tensors: more threads only wait for each other, and change bits
+    __tracebackhide__ = True
+    failure: AssertionError | None = None
     try:
-        found = compare(
-            partial(_network, reads), left, right, from_arrays(x, y, space),
-            optimizer=partial(torch.optim.SGD, lr=0.1), steps=STEPS, batch_size=BATCH, dtype=dtype, seed=seed,
-            outputs=outputs, null_twins=0,
-        ).verdict  # fmt: skip
-    except ConfigError as problem:
-        if _is_usage(left, right, space, outputs, dtype):
-            raise
-        raise AssertionError(f"the two objectives cannot be compared: {problem}") from problem
-    finally:
-        torch.set_num_threads(threads)
-    everywhere = dataclasses.replace(found, left_domain=None)  # the small network's own rows are no licence
-    if not everywhere.meets(require, domain):
-        raise AssertionError(_message(found, require, domain))
+        check_require(str(require))
+        limits = interval("domain", domain)
+        found = _found(left, right, TargetSpace.parse(targets), outputs, dtype, seed)
+        everywhere = dataclasses.replace(found, left_domain=None)  # the small network's own rows are no licence
+        if not everywhere.meets(require, limits):
+            failure = _failure(_message(found, require, limits), found)
+    except _IncomparableError as problem:
+        failure = _failure(str(problem), None)
+    except MlnnError as problem:  # an argument is wrong: where in mlnn it was noticed is no news
+        raise problem.with_traceback(None) from None
+    if failure is not None:
+        raise failure
     return found
+
+
+class _IncomparableError(MlnnError):
+    """An objective's own fault kept the two from being compared."""
+
+
+def _found(
+    left: Any,
+    right: Any,
+    space: TargetSpace,
+    outputs: str | tuple[str, str],
+    dtype: torch.dtype | str,
+    seed: int,
+) -> Verdict:
+    """The verdict on the pair, by a small run; _IncomparableError where an objective answers with something else."""
+    kinds = sides("outputs", outputs)
+    with own_world(1, whole("seed", seed, -(2**64), 2**64)):  # tiny tensors: more threads only wait for each other
+        parse_dtype(dtype)
+        pair = [Objective.of(given, space, kind) for given, kind in zip((left, right), kinds, strict=True)]
+        x = torch.randn(ROWS, FEATURES, generator=generator(seed, "data"), dtype=torch.float64)
+        _, y = drawn_batch(space, ROWS)
+        data = from_arrays(x, y, space)
+        try:
+            return compare(
+                partial(_network, pair[0].targets.outputs), pair[0], pair[1], data,
+                optimizer=partial(torch.optim.SGD, lr=0.1), steps=STEPS, batch_size=BATCH, dtype=dtype, seed=seed,
+                null_twins=0,
+            ).verdict  # fmt: skip
+        except ConfigError as problem:
+            raise _IncomparableError(f"the two objectives cannot be compared: {problem}") from None
+
+
+def _failure(message: str, verdict: Verdict | None) -> AssertionError:
+    failure = AssertionError(message)
+    failure.verdict = verdict  # type: ignore[attr-defined]
+    return failure
 
 
 def _network(outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(FEATURES, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, outputs))
-
-
-def _is_usage(
-    left: Any, right: Any, space: TargetSpace, outputs: str | tuple[str, str], dtype: torch.dtype | str
-) -> bool:
-    """Whether the arguments themselves are wrong, rather than what the objectives do with them."""
-    kinds = (outputs, outputs) if isinstance(outputs, str) else outputs
-    try:
-        parse_dtype(dtype)
-        for side, kind in zip((left, right), kinds, strict=True):
-            Objective.of(side, space, kind)
-    except MlnnError:
-        return True
-    return False
 
 
 def _message(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:

@@ -1,9 +1,11 @@
 """What a comparison leaves behind: the trace, the verdict as a requirement, the run folder, a row of growth."""
 
+import copy
 import functools
-import gc
 import json
 import math
+import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,13 @@ import mlnn
 from mlnn import comparison as module
 from mlnn.agreement.probe import probe
 from mlnn.agreement.relations import ORDER, REQUIRABLE
+from mlnn.agreement.trace import Trace
 from mlnn.agreement.verdict import Verdict, decide
 from mlnn.data import from_arrays
 from mlnn.errors import ConfigError, RequirementNotMetError
 from mlnn.growth import COLUMNS, row_of, write_rows
 from mlnn.objectives import bce, bernoulli_nll_log1p
-from mlnn.runs import TraceWriter, read_run
+from mlnn.runs import read_run
 from mlnn.targets import TargetSpace
 
 STEPS = 10
@@ -79,19 +82,20 @@ def test_the_check_of_the_trace_fails_on_a_planted_fault(fault: str) -> None:
         check_trace(trace)
 
 
-def test_the_streamed_trace_is_what_was_measured_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_trace_is_what_was_measured_to_the_last_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     kept: list[dict[str, float]] = []
 
-    class Keeping(TraceWriter):
+    class Keeping(Trace):
         def append(self, row: dict[str, float]) -> None:
             kept.append(dict(row))
             super().append(row)
 
-    monkeypatch.setattr(module, "TraceWriter", Keeping)
+    monkeypatch.setattr(module, "Trace", Keeping)
     trace = run(bernoulli_nll_log1p).trace
     assert len(kept) == STEPS
     for name, column in trace.items():
         assert column.tolist() == [row[name] for row in kept]
+        assert column.dtype == (np.int64 if name == "step" else np.float64)
 
 
 def test_progress_is_told_after_every_step() -> None:
@@ -100,13 +104,14 @@ def test_progress_is_told_after_every_step() -> None:
     assert told == [(step + 1, STEPS) for step in range(STEPS)]
 
 
-def test_the_streamed_trace_goes_with_the_comparison() -> None:
-    found = run(bernoulli_nll_log1p, steps=1)
-    path = found.trace_path
-    assert path.exists()
-    del found
-    gc.collect()
-    assert not path.exists()
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda found: pickle.loads(pickle.dumps(found))])
+def test_a_copy_of_a_comparison_has_its_trace(copied: Callable[[mlnn.Comparison], mlnn.Comparison]) -> None:
+    found = pair()
+    twin = copied(found)
+    assert twin.to_dict() == found.to_dict()
+    assert twin.trace.keys() == found.trace.keys()
+    assert all((twin.trace[name] == column).all() for name, column in found.trace.items())
+    assert twin.page() == found.page()
 
 
 def made(relation: str, domain: object = "all", left_domain: float | None = None) -> Verdict:

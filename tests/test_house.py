@@ -13,26 +13,28 @@ from app_cases import CONFIGS, ROOT
 import mlnn
 
 PACKAGE = ROOT / "mlnn"
-BASE = {"errors", "seeding", "targets", "visible"}
+BASE = {"errors", "arguments", "seeding", "targets", "visible", "world"}
 PARTS = BASE | {"data", "models", "objectives"}
 # What each file or folder of mlnn may import from the rest of it.
 MAY_IMPORT: dict[str, set[str]] = {
     "visible": set(),
     "shipped": set(),
     "children": set(),
+    "world": set(),
     "received": {"visible"},
     "errors": {"visible"},
-    "seeding": set(),
+    "arguments": {"errors", "visible"},
+    "seeding": {"arguments"},
     "environment": {"commit"},
     "commit": {"received"},
-    "targets": {"errors"},
+    "targets": {"errors", "arguments"},
     "trust": {"errors", "shipped", "visible"},
     "runs": {"errors", "received", "visible"},
     "data": BASE | {"received"},
     "models": BASE,
     "objectives": BASE,
     "training": PARTS,
-    "agreement": PARTS | {"training"},
+    "agreement": PARTS | {"training", "report"},
     "report": {"errors", "visible"},
     "auditing": BASE | {"objectives", "report"},
     "estimation": PARTS | {"report"},

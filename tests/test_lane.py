@@ -118,7 +118,7 @@ def test_one_lane_alone_records_every_step_and_stops_where_it_breaks() -> None:
         (lambda: recipe(steps=0), r"steps: 0; at least 1"),
         (lambda: recipe(batch_size=97), r"batch_size: 97 with 96 training rows in 'data'; choose 1 to 96"),
         (lambda: recipe(batch_size=0), r"batch_size: 0"),
-        (lambda: lane_recipe(accumulate=0), r"accumulate: 0 micro-batches"),
+        (lambda: lane_recipe(accumulate=0), r"accumulate: 0; at least 1"),
         (lambda: parse_dtype("float23"), r"dtype: unknown dtype 'float23'.*Did you mean 'float32'"),
         (lambda: parse_dtype(torch.int64), r"dtype: unknown dtype 'int64'"),
         (lambda: parse_device("meat"), r"device: 'meat' is not available here"),

@@ -56,10 +56,13 @@ def whole_batches(
         for scale in SCALES:
             output, target = drawn_batch(targets, rows, scale)
             output = output.clamp(-reach, reach)
-            at = {
-                name: [one_batch(side, output, target, getattr(torch, name)) for side in (left, right)]
-                for name in dict.fromkeys(("float32", "float64", own))
-            }
+            try:
+                at = {
+                    name: [one_batch(side, output, target, getattr(torch, name)) for side in (left, right)]
+                    for name in dict.fromkeys(("float32", "float64", own))
+                }
+            except Exception:  # refused at this scale, with whatever exception
+                return Whole(None, None, {}, 0.0, 0.0)
             (_, a), (_, b) = at["float64"]
             square = float((a * a).sum())
             if not square > 0:

@@ -11,6 +11,7 @@ from mlnn.agreement.gaps import NAN, CommonGap, common_gap, flat, relative, same
 from mlnn.agreement.probe import Probe
 from mlnn.objectives import LINKS
 from mlnn.training import Batch, Lane, Lockstep, dtype_name
+from mlnn.training.module import guard
 
 Row = dict[str, float]
 OVERFLOWING = 1e-6
@@ -111,7 +112,10 @@ class Observer:
         if stopped.stopped is not None and stopped.stopped.what == "weights":
             return not self.lockstep.optimizers_differ
         output = stopped.output.clone().requires_grad_()
-        value = other.recipe.objective(output, stopped.target)
+        try:
+            value = other.recipe.objective(output, stopped.target)
+        except Exception:  # it refuses what the stopped lane answered with numbers that are not finite
+            return True
         slope = torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output)
         reach = OVERFLOWING * torch.finfo(value.dtype).max  # a factor may let one side overflow a step before the other
         return not (float(value.detach().abs()) < reach and float(slope.abs().max()) < reach)
@@ -168,7 +172,7 @@ class Observer:
         slopes = []
         for lane in (left, right):
             output = left.output.clone().requires_grad_()
-            value = lane.recipe.objective(output, left.target)
+            value = guard(lane.asked, lane.recipe.objective, output, left.target)
             slopes.append(torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output))
         apart = (slopes[0] != slopes[1]).reshape(len(left.output), -1).any(1)
         size = (slopes[0] - slopes[1]).abs().reshape(len(left.output), -1).amax(1).nan_to_num(math.inf)

@@ -14,7 +14,8 @@ from mlnn.agreement.evidence import SAME_FACTOR, Evidence, Judged, allowed
 from mlnn.agreement.probe import Part, Probe
 from mlnn.agreement.relations import ORDER, check_require, weakest
 from mlnn.agreement.sentence import sentence
-from mlnn.errors import ConfigError
+from mlnn.arguments import interval
+from mlnn.report.brief import Brief
 
 FEWEST = 0.1
 """Share of the steps that must have been comparable: a run that left the domain or diverged at once decides nothing."""
@@ -22,7 +23,7 @@ SIGHT = 0.01
 """A comparison whose checks could not have caught a fault of this relative size is undecided."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What the gaps say, with the resolution at which it was said.
 
@@ -51,11 +52,10 @@ class Verdict:
     def meets(self, require: str, domain: tuple[float, float] | None = None) -> bool:
         """Whether the relation is at least as strong as `require`, on all raw outputs, or inside the allowed `domain`,
         or with every training row seen inside the verdict's own domain."""
-        check_require(require)
+        check_require(str(require))
+        domain = interval("domain", domain)
         if ORDER.index(self.relation) > ORDER.index(require):
             return False
-        if domain is not None and not domain[0] < domain[1]:
-            raise ConfigError(f"domain: {domain!r}; the lower raw output comes first, e.g. (-15, 15)")
         if self.domain == "all" or self.left_domain == 0:
             return True
         return (
@@ -68,6 +68,32 @@ class Verdict:
     def to_dict(self) -> dict[str, object]:
         """Plain data for `verdict.json`."""
         return dataclasses.asdict(self)
+
+    def facts(self) -> list[tuple[str, str]]:
+        """What there is to know beside the sentence, (word, value): the domain, factor and shift, the resolution."""
+        outside = "" if not self.left_domain else f", left by {self.left_domain:.2%} of the rows"
+        ends = None if isinstance(self.domain, str) else "raw outputs from {:.4g} to {:.4g}".format(*self.domain)
+        found = [("domain", f"{ends or {'all': 'all raw outputs'}.get(str(self.domain), self.domain)}{outside}")]
+        if self.scale != 1:
+            found += [("scale", f"right = {self.scale:.6g} · left")]
+        if self.shift:
+            one = f"{self.shift:.6g}" if isinstance(self.shift, int | float) else "one per target"
+            found += [("shift", one)]
+        planted = "no planted fault was caught" if self.resolutions else "no fault was planted"
+        return [
+            *found,
+            ("resolution", f"{self.resolution:.0e}" if self.resolution else planted),
+            ("control", self.control),
+        ]
+
+    def __repr__(self) -> str:
+        return self._brief().text()
+
+    def _repr_html_(self) -> str:
+        return self._brief().html()
+
+    def _brief(self) -> Brief:
+        return Brief(f"Verdict: {self.relation}", self.sentence, self.facts())
 
 
 def decide(

@@ -1,18 +1,22 @@
 """Your own arrays as a `Dataset`."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from mlnn.data.dataset import Dataset
+from mlnn.arguments import first_line, shown
+from mlnn.data.dataset import Dataset, check_tensor
 from mlnn.data.prepare import prepare
 from mlnn.errors import DataError
 from mlnn.targets import TargetSpace
+from mlnn.world import plain_tensors
 
-Array = Tensor | np.ndarray | Sequence[Any]
+Array = Any
+"""A tensor, a numpy array, a pandas Series or DataFrame, or lists of numbers."""
+DEEPEST = 32
+"""Dimensions that a list of lists may have."""
 
 
 def from_arrays(
@@ -25,20 +29,22 @@ def from_arrays(
     seed: int = 0,
     standardize: bool = False,
 ) -> Dataset:
-    """A `Dataset` from tensors, numpy arrays or lists, copied; `x` (n, *shape) is stored as float64.
+    """A `Dataset` from tensors, numpy arrays, pandas frames and series, or lists, copied; `x` (n, *shape) is stored as float64.
 
     A 1-D `x` is read as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it would otherwise broadcast
-    against a raw output (n,) to n × n. `targets=None` infers the space (see `infer_targets`). Raises DataError for
-    values that are not numbers, NaN or infinity, targets outside the space, a single class, or rows that do not line
-    up.
+    against a raw output (n,) to n × n. `targets=None` infers the space (see `infer_targets`). Rows are taken in the order
+    given; the index of a pandas object says nothing. Raises DataError for values that are not real numbers (text, dates,
+    complex), masked or missing entries, whole numbers beyond 64 bits, sparse, quantized, nested or meta tensors, NaN or
+    infinity, targets outside the space, a single class, or rows that do not line up; ConfigError for the other arguments.
     """
-    inputs, labels = _tensor(x, f"{name}: x"), _tensor(y, f"{name}: y")
-    if inputs.ndim == 1:
-        inputs = inputs.unsqueeze(1)
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels.squeeze(1)
-    space = infer_targets(labels) if targets is None else TargetSpace.parse(targets)
-    return prepare(name, inputs, labels, space, standardize=standardize, held_out=held_out, seed=seed)
+    with plain_tensors():
+        inputs, labels = _tensor(x, f"{name}: x"), _tensor(y, f"{name}: y")
+        if inputs.ndim == 1:
+            inputs = inputs.unsqueeze(1)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels.squeeze(1)
+        space = infer_targets(labels) if targets is None else TargetSpace.parse(targets)
+        return prepare(name, inputs, labels, space, standardize=standardize, held_out=held_out, seed=seed)
 
 
 def infer_targets(y: Tensor) -> TargetSpace:
@@ -57,19 +63,82 @@ def infer_targets(y: Tensor) -> TargetSpace:
 
 def _tensor(values: Array, what: str) -> Tensor:
     """A CPU tensor, int64 or float64: the dtypes that targets are inferred from and stored in."""
-    if isinstance(values, Tensor):
+    if isinstance(values, Tensor) and values.dtype != torch.uint64:
+        check_tensor(values, what)
         tensor = values.detach().cpu()
-    else:
-        try:
-            array = np.asarray(values)
-        except ValueError as error:
-            raise DataError(f"{what} is not a rectangular array of numbers: {error}") from error
-        if array.dtype.kind not in "biuf":
-            raise DataError(
-                f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates as numbers first"
-            )
-        # A copy: read-only, reversed and big-endian arrays are all in order for numpy and not for torch.
-        tensor = torch.from_numpy(np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64, order="C"))
-    if tensor.is_complex():
-        raise DataError(f"{what} must hold real numbers, found dtype {tensor.dtype}")
-    return tensor.to(torch.float64 if tensor.is_floating_point() else torch.int64)
+        return tensor.to(torch.float64 if tensor.is_floating_point() else torch.int64)
+    array = _array(values, what)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates as numbers first")
+    if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
+        raise DataError(f"{what} holds {array.max()}, a whole number beyond 2^63 − 1; scale it, or give it as a float")
+    # A copy: read-only, reversed and big-endian arrays are all in order for numpy and not for torch.
+    with np.errstate(over="ignore"):
+        copied = np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64, order="C", subok=False)
+    if array.dtype.itemsize > copied.dtype.itemsize and bool((np.isfinite(array) & ~np.isfinite(copied)).any()):
+        raise DataError(f"{what} holds numbers too large for float64, found dtype {array.dtype}; rescale them first")
+    return torch.from_numpy(copied)
+
+
+def _array(values: Array, what: str, depth: int = 0) -> np.ndarray:
+    """Any array, or lists of them, as a numpy array that has lost nothing on the way: no mask, no missing value, no row."""
+    if depth > DEEPEST:
+        raise DataError(f"{what} is a list of lists more than {DEEPEST} deep; a rectangular array of numbers is needed")
+    if isinstance(values, Tensor):
+        check_tensor(values, what)
+        cpu = values.detach().cpu()
+        return (cpu.to(torch.float64) if cpu.is_floating_point() else cpu).numpy()
+    if isinstance(values, np.ma.MaskedArray):
+        return _unmasked(values, what)
+    if type(values).__module__.partition(".")[0] == "pandas":
+        return _from_pandas(values, what)
+    if hasattr(values, "toarray") and not hasattr(values, "__array__"):
+        raise DataError(f"{what} is a sparse {type(values).__name__}; give .toarray()")
+    if isinstance(values, list | tuple):
+        values = [_array(part, what, depth + 1) if _holds_more(part) else part for part in values]
+    try:
+        return np.asarray(values)
+    except Exception as problem:  # ragged lists, and whatever an object's own conversion may raise
+        raise DataError(f"{what} is not a rectangular array of numbers: {first_line(problem)}") from None
+
+
+def _holds_more(part: Any) -> bool:
+    """Whether an entry of a list is itself a list or an array, which may hide a mask; a number is not."""
+    return isinstance(part, list | tuple) or (hasattr(part, "__array__") and not isinstance(part, np.generic))
+
+
+def _unmasked(values: "np.ma.MaskedArray[Any, Any]", what: str) -> np.ndarray:
+    mask = np.ma.getmaskarray(values)
+    if mask.dtype.kind == "b" and mask.any():
+        place = np.argwhere(mask)[0].tolist() if mask.ndim else []
+        raise DataError(
+            f"{what}: {int(mask.sum())} of {mask.size} entries are masked, the first at {place}; fill them, or drop their rows"
+        )
+    return np.asarray(values.data)
+
+
+def _from_pandas(values: Any, what: str) -> np.ndarray:
+    """A pandas Series, Index, array or DataFrame, column by column: nullable dtypes as their numbers, no missing value."""
+    if getattr(values, "ndim", 0) == 2:
+        columns = [
+            _column(values.iloc[:, place], f"{what}, column {shown(str(name))}")
+            for place, name in enumerate(values.columns)
+        ]
+        return np.stack(columns, axis=1) if columns else np.empty((len(values), 0))
+    return _column(values, what)
+
+
+def _column(values: Any, what: str) -> np.ndarray:
+    try:
+        missing = np.asarray(values.isna(), dtype=bool)
+    except Exception:  # NA itself, a type, anything else that pandas has
+        raise DataError(f"{what} must hold numbers, found {shown(values)}") from None
+    if missing.any():
+        raise DataError(
+            f"{what}: row {int(missing.argmax())} is missing ({int(missing.sum())} such rows); remove or fill them first"
+        )
+    plain = getattr(values.dtype, "numpy_dtype", None)  # of a nullable dtype
+    array = np.asarray(values if plain is None else values.to_numpy(dtype=plain))
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{what} must hold numbers, found dtype {values.dtype}; encode text and dates as numbers first")
+    return array

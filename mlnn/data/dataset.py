@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mlnn.arguments import shown
 from mlnn.errors import DataError
 from mlnn.targets import TargetSpace
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Inputs `x` (n, *shape) float64 and targets `y` (n,), checked at the door.
 
@@ -29,7 +30,13 @@ class Dataset:
     standardised: dict[str, list[float]] | None = None
     notes: dict[str, object] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        held = f", {len(self.x_held_out)} held out" if len(self.x_held_out) else ""
+        return f"Dataset({self.name!r}: {len(self.x)} rows of shape {self.input_shape}{held}, targets {self.targets})"
+
     def __post_init__(self) -> None:
+        for what in ("x", "y", "x_held_out", "y_held_out"):
+            check_tensor(getattr(self, what), f"{self.name}: {what}")
         check(self.name, self.x, self.y, self.targets, self.features)
         if len(self.x_held_out):
             _check_values(f"{self.name} (held-out)", self.x_held_out, self.features)
@@ -84,6 +91,26 @@ def check(name: str, x: Tensor, y: Tensor, targets: TargetSpace, features: tuple
             raise DataError(
                 f"{name}: all {len(y)} training targets are {found[0].item():g}; two classes or more are needed"
             )
+
+
+def check_tensor(tensor: object, what: str) -> None:
+    """Raise DataError unless it is an ordinary tensor of real numbers: dense, in memory, of one shape for all rows."""
+    if not isinstance(tensor, Tensor):
+        raise DataError(f"{what} must be a tensor, found {shown(tensor)}")
+    if isinstance(tensor, torch.masked.MaskedTensor):
+        raise DataError(f"{what} is a masked tensor; fill the masked entries, or drop their rows, first")
+    if tensor.is_nested:
+        raise DataError(f"{what} is a nested tensor; every row needs the same shape: pad with .to_padded_tensor(value)")
+    if tensor.layout != torch.strided:
+        raise DataError(f"{what} is sparse ({str(tensor.layout).removeprefix('torch.')}); give .to_dense()")
+    if tensor.is_quantized:
+        raise DataError(f"{what} is quantized ({tensor.dtype}); give .dequantize()")
+    if tensor.is_meta:
+        raise DataError(f"{what} is on the device 'meta', where a tensor holds no numbers; give one that does")
+    if tensor.is_complex():
+        raise DataError(
+            f"{what} must hold real numbers, found dtype {tensor.dtype}; give its .real, or both parts as columns"
+        )
 
 
 def _check_values(name: str, x: Tensor, features: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlnn.arguments import number, truth
 from mlnn.data.dataset import Dataset, check
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import generator
@@ -34,6 +35,7 @@ def prepare(
     """
     # A name of a column is somebody's text: from here on it can be shown anywhere.
     x, features = x.to(torch.float64), tuple(shown(feature, LONGEST) for feature in features)
+    standardize = truth("standardize", standardize)
     # Checked before the split, so that a bad row is named by its place in the caller's data, and before the cast,
     # which would turn a label of 1.5 into class 1.
     check(name, x, y, targets, features)
@@ -63,8 +65,7 @@ def split_rows(rows: int, held_out: float, seed: int) -> tuple[Tensor, Tensor]:
 
     (The order in which rows are trained on has a generator of its own, in training.)
     """
-    if not 0 <= held_out < 1:
-        raise ConfigError(f"held_out: must be a share of the rows, 0 ≤ held_out < 1, found {held_out}")
+    held_out = number("held_out", held_out, 0, 1, "must be a share of the rows, 0 ≤ held_out < 1")
     count = round(rows * held_out)
     if count == rows:
         raise ConfigError(f"held_out: {held_out} leaves no training row of {rows}; make it smaller")

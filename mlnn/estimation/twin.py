@@ -203,7 +203,9 @@ def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset, tol
     affine = affine_coefficients(module, rows, True)
     if affine is None:
         return None
-    if not _learns_a_slope(module, rows):  # a constant alone: the linear model would be an estimate that it cannot reach
+    if not _learns_a_slope(
+        module, rows
+    ):  # a constant alone: the linear model would be an estimate that it cannot reach
         return None
     intercept = _learns_a_constant(module, rows)
     if not intercept and bool(

@@ -19,6 +19,8 @@ OFF = 1.00123
 """Moves the grid off round numbers: at a kink (|r| at 0, a hinge at 1) any subgradient is right, and none is compared."""
 STRENGTHS = tuple(OFF * m for m in (*[-m for m in reversed(MAGNITUDES)], *MAGNITUDES))
 MODERATE = 4.0
+MANY, SPARSEST = 4096, 7
+"""With more outputs than MANY the grid is thinned in proportion, to every seventh strength at most: it is held in memory."""
 DIRECTIONS = 3
 """With K outputs: one corner of the space, and two directions drawn at random."""
 TARGETS = {
@@ -49,10 +51,13 @@ def make_grid(targets: TargetSpace) -> Grid:
     strength = torch.tensor(STRENGTHS, dtype=torch.float64)
     numbers = torch.tensor(TARGETS.get(targets.kind, ()), dtype=torch.float64)
     count = targets.outputs
+    strength = strength[:: min(-(-count // MANY), SPARSEST)]
     if count == 1:
         return Grid(strength, strength, numbers)
     drawn = torch.randn(DIRECTIONS - 1, count, generator=generator(0, "probe"), dtype=torch.float64)
-    directions = torch.cat([torch.eye(count, dtype=torch.float64)[:1], drawn / drawn.abs().amax(1, keepdim=True)])
+    corner = torch.zeros(1, count, dtype=torch.float64)
+    corner[0, 0] = 1.0
+    directions = torch.cat([corner, drawn / drawn.abs().amax(1, keepdim=True)])
     output = (strength[:, None, None] * directions).reshape(-1, count)
     target = torch.arange(count)[:4] if targets.kind == "classes" else numbers
     return Grid(strength.repeat_interleave(DIRECTIONS), output, target)

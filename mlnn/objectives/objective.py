@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mlnn.arguments import shown
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives.signature import raw_outputs, spaces
 from mlnn.targets import TargetSpace
@@ -23,7 +24,7 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {
 """From raw output to the mean of the target, per kind of target space: what `outputs="probabilities"` applies."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Objective:
     """A callable (output, target) → (n,) or scalar, with what is needed to call it.
 
@@ -54,7 +55,9 @@ class Objective:
             )
         function = getattr(given, "nll", given)
         if not callable(function):
-            raise ConfigError(f"objective: {given!r} is neither callable nor a likelihood with .nll(output, target)")
+            raise ConfigError(
+                f"objective: {shown(given)} is neither callable nor a likelihood with .nll(output, target)"
+            )
         inner = getattr(given, "func", given)  # a functools.partial carries its function
         own = getattr(inner, "__name__", None) or type(inner).__name__
         takes = spaces(function)
@@ -65,12 +68,28 @@ class Objective:
             )
         return cls(name or own, function, outputs, replace(targets, raw=raw_outputs(function)))
 
+    def __repr__(self) -> str:
+        return f"Objective({self.name!r}, {self.outputs} outputs, targets {self.targets})"
+
     def rows(self, output: Tensor, target: Tensor) -> Tensor:
-        """The callable's own answer, (n,) or scalar; raises ConfigError for any other shape."""
+        """The callable's own answer, (n,) or scalar; raises ConfigError for any other shape, or what is no real number.
+
+        It is given copies: one that writes into its output or its targets changes its own and nobody else's.
+        """
+        output, target = output.clone(), target.clone()
         linked = LINKS[self.targets.kind](output) if self.outputs == "probabilities" else output
         value = _at_dtype(self.function, output.dtype)(linked, target)
         if not isinstance(value, Tensor):
-            raise ConfigError(f"objective '{self.name}' returned {type(value).__name__}, not a tensor")
+            raise ConfigError(
+                f"objective '{self.name}' returned {type(value).__name__}, not a tensor; a value made with .item(), float()"
+                " or numpy has no gradient to train with"
+            )
+        if not value.is_floating_point() or value.layout != torch.strided or value.is_nested:
+            odd = value.layout != torch.strided or value.is_nested
+            kind = "sparse or nested" if odd else str(value.dtype).removeprefix("torch.")
+            raise ConfigError(
+                f"objective '{self.name}' returned {kind} numbers; real, dense, floating-point ones are needed"
+            )
         if value.ndim and value.shape != output.shape[:1]:
             raise ConfigError(
                 f"objective '{self.name}' returned shape {tuple(value.shape)} for output {tuple(output.shape)} and target"

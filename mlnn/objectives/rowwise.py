@@ -6,8 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from mlnn.arguments import first_line
 from mlnn.errors import ConfigError
 from mlnn.objectives.objective import Objective
+from mlnn.world import plain_tensors
 
 
 def row_by_row(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, str | None]:
@@ -53,7 +55,7 @@ def _fill(
         raise
     except Exception as problem:  # an objective may refuse an output or a target with any exception
         if alone:
-            refusals.append(f"{type(problem).__name__}: {next(iter(str(problem).splitlines()), '')[:100]}")
+            refusals.append(f"{type(problem).__name__}: {first_line(problem)[:100]}")
             return
         step = (high - low + 1) // 2
     for start in range(low, high, step):
@@ -71,7 +73,12 @@ def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def _batch(objective: Objective, output: Tensor, target: Tensor, reduce: bool = False) -> tuple[Tensor, Tensor]:
-    output, target = output.clone().requires_grad_(), target.clone()  # some losses write into what they are given
+    if (
+        not torch.is_grad_enabled() or torch.is_inference_mode_enabled()
+    ):  # the caller's own doing, and no fault of the objective's
+        with plain_tensors():
+            return _batch(objective, output, target, reduce)
+    output = output.clone().requires_grad_()
     value = objective(output, target) if reduce else objective.rows(output, target)
     if not value.requires_grad:  # an output that the objective ignores has gradient 0
         return value.detach(), torch.zeros_like(output)

@@ -16,25 +16,27 @@ from mlnn.runs.writing import disk, fsync, plain
 _SERIAL = itertools.count(1)
 
 
-def write_file(path: Path | str, content: str | bytes) -> None:
-    """Write a file by way of a temporary one beside it: at `path` lies the old content, or all of the new one.
+def write_file(path: Path | str, content: str | bytes) -> Path:
+    """Write one file of its own by way of a temporary one beside it, and return its path.
 
-    Raises RunFolderError where it cannot be written; nothing half-written is left.
+    At `path` lies what was there, or all of the new content (text as UTF-8). Raises RunFolderError where it cannot be
+    written, or where something other than a file is there; nothing half-written is left.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}-{next(_SERIAL)}")
+    final = Path(path)
+    if final.exists() and not final.is_file():
+        raise RunFolderError(f"{final}: cannot write: a {'folder' if final.is_dir() else 'special file'} is there")
     data = content.encode("utf-8") if isinstance(content, str) else content
-    if path.is_dir():
-        raise RunFolderError(f"{path}: is a folder; a file name is needed")
+    whole = Path(os.path.realpath(final))  # beside the file itself, where a link leads to it
+    partial = whole.with_name(f".{whole.name}.partial-{os.getpid()}-{next(_SERIAL)}")
     try:
-        disk("write", path, temporary.write_bytes, data)
-        disk("write", path, fsync, temporary)
-        disk("write", path, os.replace, temporary, path)
+        disk("write", final, partial.write_bytes, data)
+        disk("write", final, fsync, partial)
+        disk("write", final, os.replace, partial, whole)
     except BaseException:
         with suppress(OSError):
-            temporary.unlink()
+            partial.unlink()
         raise
-    disk("write", path, fsync, path.absolute().parent)
+    return final
 
 
 def to_json(obj: object) -> str:

@@ -1,17 +1,18 @@
 """One training run inside a comparison: an ordinary PyTorch loop, cut in two so that others can look in between."""
 
-import copy
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mlnn.errors import ConfigError, MlnnError
+from mlnn.errors import ConfigError
 from mlnn.seeding import derive, generator
 from mlnn.training.batches import Batch
-from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
+from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeeze
+from mlnn.training.recipe import LaneRecipe, Recipe
+from mlnn.world import seed_streams
 
 
 @dataclass(frozen=True)
@@ -26,39 +27,48 @@ class Stop:
 
 
 def initial_model(recipe: Recipe) -> nn.Module:
-    """The model with its first weights, drawn by the `weights` stream of the seed, in the run's own dtype."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(recipe.seed, "weights"))
-        model = guard("model", recipe.model)
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"model: the factory returned {type(model).__name__}, not an nn.Module")
+    """The model with its first weights, drawn by the `weights` stream of the seed, in the run's own dtype.
+
+    A module that is lazy and unmade is made by the first two rows, under the same seed. Raises ConfigError where the
+    factory gives no module, or one that cannot be trained or copied.
+    """
+    model = made_module(recipe.model, recipe.dataset.x[:2], derive(recipe.seed, "weights"))
     if not any(p.requires_grad for p in model.parameters()):
         raise ConfigError(f"model: {type(model).__name__} has no trainable parameters")
-    return copy.deepcopy(model).to(recipe.device, recipe.dtype)  # a factory may hand out the caller's own network
+    return copied(model).to(recipe.device, recipe.dtype)  # a factory may hand out the caller's own network
 
 
-def mapped_model(recipe: LaneRecipe, model: nn.Module) -> nn.Module:
+def mapped_model(recipe: LaneRecipe, model: nn.Module, shared: Recipe) -> nn.Module:
     """The lane's own implementation of the model with the given model's weights; the model itself where it has none.
 
     Raises ConfigError where the mapped weights do not fit.
     """
     if recipe.model is None:
         return model
-    with torch.random.fork_rng(devices=[]):
-        own = guard("model", recipe.model)
+    own = copied(made_module(recipe.model, shared.dataset.x[:2], derive(shared.seed, "weights")))
     weight = next(model.parameters())
-    state = model.state_dict()
+    state = mapped(recipe, model.state_dict())
     try:
-        own.to(weight.device, weight.dtype).load_state_dict(recipe.mapping(state) if recipe.mapping else state)
-    except (RuntimeError, KeyError) as problem:
+        own.to(weight.device, weight.dtype).load_state_dict(state)
+    except (RuntimeError, KeyError, TypeError, AttributeError) as problem:
         first = " ".join(str(problem).split())[:300]
         raise ConfigError(f"mapping: left's weights do not fit {type(own).__name__}: {first}") from problem
     return own
 
 
+def mapped(recipe: LaneRecipe, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict by the lane's mapping, which is given copies: it may write into them. Without a mapping, as it is."""
+    if recipe.mapping is None:
+        return state
+    try:
+        return recipe.mapping({name: tensor.detach().clone() for name, tensor in state.items()})
+    except KeyError as problem:
+        raise ConfigError(f"mapping: left has no weight {problem}; it has {', '.join(state)[:300]}") from problem
+
+
 def nudged(model: nn.Module, seed: int, name: str) -> nn.Module:
     """A copy of the model with every weight moved by one ulp, up or down at random."""
-    twin = copy.deepcopy(model)
+    twin = copied(model)
     draws = generator(seed, "null", name)
     with torch.no_grad():
         for weight in twin.parameters():
@@ -78,16 +88,22 @@ class Lane:
 
     def __init__(self, name: str, recipe: LaneRecipe, model: nn.Module, dtype: torch.dtype) -> None:
         self.name, self.recipe, self.dtype = name, recipe, dtype
-        self.module = copy.deepcopy(model).to(dtype)
+        self.module = copied(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = guard("optimizer", recipe.optimizer, self.weights)
+        self.optimizer = _made_optimizer(recipe, self.weights)
+        self.takes_closure = _takes_closure(self.optimizer)
         self.stopped: Stop | None = None
         self.stepped: int | None = None  # the last step taken on a leader's behalf
         self.loss = float("nan")
         self.output = self.target = torch.empty(0)
         self._run = torch.compile(self.module) if recipe.compile else self.module
         self._batch: Batch | None = None
+
+    @property
+    def asked(self) -> str:
+        """The objective as an error names it."""
+        return f"objective '{self.recipe.objective.name}'"
 
     @property
     def gradients(self) -> list[Tensor]:
@@ -107,21 +123,22 @@ class Lane:
         assert batch is not None, "evaluate before update"
         value = self.loss + self._add_prior()
 
-        def closure() -> float:
-            nonlocal pending
-            if pending:
-                pending = False
-                return value
-            return float(self._backward(batch)) + self._add_prior()
+        def closure() -> Tensor:
+            nonlocal pending, value
+            if not pending:
+                with torch.enable_grad():  # some optimisers call it with gradients off
+                    value = float(self._backward(batch)) + self._add_prior()
+            pending = False
+            return torch.tensor(value, dtype=torch.float64)
 
-        self.optimizer.step(closure)
+        guard("optimizer", self.optimizer.step, *([closure] if self.takes_closure else []))
         if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
             self.stopped = Stop(batch.step, "weights")
 
     def follow(self, leader: "Lane") -> None:
         """Take over another lane's weights and buffers, rounded to this lane's dtype."""
         if self.recipe.mapping is not None:
-            self.module.load_state_dict(self.recipe.mapping(leader.module.state_dict()))
+            self.module.load_state_dict(mapped(self.recipe, leader.module.state_dict()))
             return
         with torch.no_grad():
             for mine, theirs in zip(self._state(), leader._state(), strict=True):
@@ -132,8 +149,8 @@ class Lane:
         if self.recipe.mapping is None:
             return list(tensors)
         named = leader.module.state_dict() | dict(zip(leader.names, tensors, strict=True))
-        mapped = self.recipe.mapping({name: tensor.detach() for name, tensor in named.items()})
-        return [mapped[name] for name in self.names]
+        theirs = mapped(self.recipe, named)
+        return [theirs[name] for name in self.names]
 
     def take_step_of(self, leader: "Lane") -> None:
         """Put a leader's gradient in place, so that `update` shows what this lane's optimiser, with its own state, makes of it."""
@@ -149,10 +166,11 @@ class Lane:
         """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics)."""
         modes = [(part, part.training) for part in self.module.modules()]  # a frozen part is to stay frozen
         self.module.eval()
-        output = squeeze(self.module(x.to(self.dtype)))
-        for part, training in modes:
-            part.training = training
-        return output
+        try:
+            return squeeze(raw_output(self.module, x.to(self.dtype)))
+        finally:
+            for part, training in modes:
+                part.training = training
 
     def _state(self) -> Sequence[Tensor]:
         return [*self.module.parameters(), *self.module.buffers()]
@@ -160,18 +178,19 @@ class Lane:
     def _backward(self, batch: Batch) -> float:
         for weight in self.weights:
             weight.grad = None
-        seed_dropout(batch.dropout_seed, self.weights[0].device)
+        seed_streams(batch.dropout_seed)
         x, y = batch.at(self.dtype)
         if self.recipe.accumulate == 1:
             self.output, loss = self._forward(x, y)
-            loss.backward()
+            guard(f"the backward pass of {self.asked}", loss.backward)
             value = loss.item()
         else:
             value, outputs = 0.0, []
-            for part_x, part_y in zip(x.chunk(self.recipe.accumulate), y.chunk(self.recipe.accumulate), strict=True):
+            parts = min(self.recipe.accumulate, len(y))
+            for part_x, part_y in zip(x.chunk(parts), y.chunk(parts), strict=True):
                 output, loss = self._forward(part_x.contiguous(), part_y.contiguous())
                 loss = loss * (len(part_y) / len(y))
-                loss.backward()
+                guard(f"the backward pass of {self.asked}", loss.backward)
                 value += loss.item()
                 outputs.append(output)
             self.output = torch.cat(outputs)
@@ -189,18 +208,12 @@ class Lane:
 
     def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
-            output = squeeze(guard("model", self._run, x)).to(self.dtype)
-        outputs = self.recipe.objective.targets.outputs
-        if len(output) != len(y) or (outputs > 1) != (output.ndim > 1):
-            wanted = f"({len(y)}, {outputs})" if outputs > 1 else f"({len(y)},) or ({len(y)}, 1)"
-            raise ConfigError(
-                f"model: raw output of shape {tuple(output.shape)} for {len(y)} rows and targets"
-                f" '{self.recipe.objective.targets}'; {wanted} is needed"
-            )
-        loss = guard(f"objective '{self.recipe.objective.name}'", self.recipe.objective, output, y)
+            output = squeeze(raw_output(self._run, x)).to(self.dtype)
+        check_output(output, len(y), self.recipe.objective.targets)
+        loss = guard(self.asked, self.recipe.objective, output, y)
         if not loss.requires_grad:
             raise ConfigError(
-                f"objective '{self.recipe.objective.name}': its value does not depend on the raw output (a constant, or"
+                f"{self.asked}: its value does not depend on the raw output (a constant, or"
                 " detached), so there is no gradient to train with"
             )
         return output.detach(), loss
@@ -213,35 +226,35 @@ class Lane:
         for place in range(len(self.output)):
             output = self.output[place : place + 1].clone().requires_grad_()
             target = self.target[place : place + 1]
-            value = self.recipe.objective(output, target)
-            (slope,) = torch.autograd.grad(value, output)
-            if not (torch.isfinite(value) and torch.isfinite(slope).all()):
+            try:
+                value = self.recipe.objective(output, target)
+                (slope,) = torch.autograd.grad(value, output)
+                fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
+            except Exception:  # an objective that refuses single rows has no row to name
+                return Stop(batch.step, what)
+            if not fine:
                 row = int(batch.rows[place])
                 return Stop(batch.step, what, row, self.output[place].tolist(), target[0].item())
         return Stop(batch.step, what)
 
 
-def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
-    try:
-        return call(*arguments)
-    except MlnnError:
-        raise
-    except Exception as problem:
-        shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in arguments if isinstance(a, Tensor))
-        first = next(iter(str(problem).splitlines()), "")
+def _made_optimizer(recipe: LaneRecipe, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The lane's own optimiser of the given weights; raises ConfigError where the factory makes something else."""
+    made = guard("optimizer", recipe.optimizer, list(weights))
+    if not isinstance(made, torch.optim.Optimizer):
+        raise ConfigError(f"optimizer: the factory returned {type(made).__name__}, not a torch.optim.Optimizer")
+    own = {id(weight) for weight in weights}
+    if any(id(weight) not in own for group in made.param_groups for weight in group["params"]):
         raise ConfigError(
-            f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first}"
-        ) from problem
+            f"optimizer: the factory returned an {type(made).__name__} of other weights than those it was given;"
+            " make a new one for each call, e.g. partial(torch.optim.SGD, lr=0.1)"
+        )
+    return made
 
 
-def seed_dropout(seed: int, device: torch.device) -> None:
-    """Reset the stream that dropout draws from. `torch.manual_seed` would also queue a call per absent accelerator."""
-    torch.default_generator.manual_seed(seed)
-    if device.type == "cuda":
-        torch.cuda.manual_seed(seed)
-
-
-def squeeze(output: Tensor) -> Tensor:
-    """A single-output model's (n, 1) becomes (n,), here and nowhere else."""
-    return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
+def _takes_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether `step` can be given a function that evaluates the loss again, as torch's own optimisers can."""
+    try:
+        return bool(inspect.signature(optimizer.step).parameters)
+    except (TypeError, ValueError):  # compiled code does not tell
+        return True

@@ -8,8 +8,10 @@ from torch import nn
 from mlnn.errors import ConfigError
 from mlnn.seeding import generator
 from mlnn.training.batches import Batch, batches
-from mlnn.training.lane import Lane, guard, initial_model, mapped_model, nudged
+from mlnn.training.lane import Lane, initial_model, mapped_model, nudged
+from mlnn.training.module import raw_output
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
+from mlnn.world import own_world
 
 STEPS_COMPARED = 32
 """Steps in which the two optimisers' steps are compared even where their settings look alike (groups and hooks do not show)."""
@@ -104,7 +106,7 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
     """
     model = initial_model(recipe)
     own = recipe.dtype
-    theirs = mapped_model(right, model)
+    theirs = mapped_model(right, model, recipe)
     lanes = {
         "left": Lane("left", left, model, own),
         "right": Lane("right", right, theirs, own),
@@ -151,10 +153,9 @@ def _is_random(model: nn.Module, recipe: Recipe) -> bool:
     batch = next(iter(batches(recipe)))
     x, _ = batch.at(recipe.dtype)
     state = {name: value.clone() for name, value in model.state_dict().items()}
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        first = guard("model", model, x)
-        torch.manual_seed(2)
-        second = model(x)
+    outputs = []
+    for seed in (1, 2):
+        with own_world(None, seed), torch.no_grad():
+            outputs.append(raw_output(model, x))
     model.load_state_dict(state)  # batch norm counted these two passes
-    return not torch.equal(first, second)
+    return not torch.equal(*outputs)

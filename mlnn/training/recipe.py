@@ -1,15 +1,17 @@
 """What is trained: what all lanes share (`Recipe`), and what one lane is (`LaneRecipe`)."""
 
-import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mlnn.arguments import called, first_line, number, shown, truth, whole
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective
+from mlnn.targets import TargetSpace
 
 DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
@@ -29,19 +31,21 @@ def dtype_name(dtype: torch.dtype) -> str:
 
 def parse_dtype(dtype: "str | torch.dtype") -> torch.dtype:
     """A floating dtype mlnn trains in; raises ConfigError for any other."""
-    name = dtype if isinstance(dtype, str) else dtype_name(dtype)
+    name = dtype_name(dtype) if isinstance(dtype, torch.dtype) else dtype if isinstance(dtype, str) else shown(dtype)
     if name not in DTYPES:
-        raise ConfigError("dtype: " + unknown("dtype", str(name), DTYPES))
+        raise ConfigError("dtype: " + unknown("dtype", name, DTYPES))
     return DTYPES[name]
 
 
 def parse_device(device: "str | torch.device") -> torch.device:
     """A device that is there; raises ConfigError otherwise."""
+    if not isinstance(device, str | torch.device):
+        raise ConfigError(f"device: {shown(device)} is no device; 'cpu' always is")
     try:
         parsed = torch.device(device)
         torch.zeros(1, device=parsed).item()  # `meta` is a device that holds no numbers
     except (RuntimeError, AssertionError, NotImplementedError) as problem:
-        first = str(problem).splitlines()[0][:120]
+        first = first_line(problem)[:120]
         raise ConfigError(f"device: '{device}' is not available here ({first}); 'cpu' always is") from None
     return parsed
 
@@ -50,6 +54,8 @@ def parse_device(device: "str | torch.device") -> torch.device:
 class LaneRecipe:
     """What one lane is; left and right usually differ in the objective only.
 
+    `objective`: an `Objective`, or any loss, which `compare` and `train` wrap for the targets at hand. `optimizer`: a
+    factory (params) → Optimizer.
     `accumulate`: micro-batches per step, each weighted by its share of the rows. `compile`: run through `torch.compile`.
     `autocast`: run the forward pass under `torch.autocast` in this dtype. `model`: another implementation of the model,
     whose state dict is `mapping(left's state dict)`; `mapping` may rename, reshape, permute and join entries, each used
@@ -57,7 +63,7 @@ class LaneRecipe:
     weights, ½λ|w|² added to the loss that is stepped on; with a mean over n rows its variance is 1/(nλ).
     """
 
-    objective: Objective
+    objective: Any
     optimizer: OptimizerFactory
     accumulate: int = 1
     compile: bool = False
@@ -67,10 +73,25 @@ class LaneRecipe:
     prior: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.accumulate < 1:
-            raise ConfigError(f"accumulate: {self.accumulate} micro-batches; at least 1 is needed")
-        if not 0 <= self.prior < math.inf:
-            raise ConfigError(f"prior: {self.prior}; a finite number, at least 0, is needed: it adds ½·prior·|w|²")
+        check_optimizer(self.optimizer)
+        if self.model is not None:
+            check_model(self.model)
+        if self.mapping is not None:
+            called("mapping", self.mapping, "a function from left's state dict to this model's")
+        wanted = "a finite number, at least 0, is needed: it adds ½·prior·|w|²"
+        for name, value in (
+            ("accumulate", whole("accumulate", self.accumulate, 1)),
+            ("compile", truth("compile", self.compile)),
+            ("autocast", None if self.autocast is None else parse_dtype(self.autocast)),
+            ("prior", number("prior", self.prior, 0.0, what=wanted)),
+        ):
+            object.__setattr__(self, name, value)
+
+    def wrapped(self, targets: TargetSpace, outputs: str = "raw") -> "LaneRecipe":
+        """The same lane with its loss wrapped as an `Objective`; itself where it is one. ConfigError as `Objective.of`."""
+        if isinstance(self.objective, Objective):
+            return self
+        return replace(self, objective=Objective.of(self.objective, targets, outputs))
 
 
 @dataclass(frozen=True)
@@ -86,11 +107,40 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        rows = len(self.dataset)
-        if self.steps < 1:
-            raise ConfigError(f"steps: {self.steps}; at least 1 is needed")
-        if self.batch_size is not None and not 1 <= self.batch_size <= rows:
+        if not isinstance(self.dataset, Dataset):
             raise ConfigError(
-                f"batch_size: {self.batch_size} with {rows} training rows in '{self.dataset.name}';"
+                f"data: {shown(self.dataset)} is not a Dataset; make one with mlnn.data.from_arrays(x, y)"
+            )
+        check_model(self.model)
+        rows = len(self.dataset)
+        size = None if self.batch_size is None else whole("batch_size", self.batch_size)
+        if size is not None and not 1 <= size <= rows:
+            raise ConfigError(
+                f"batch_size: {shown(size)} with {rows} training rows in '{self.dataset.name}';"
                 f" choose 1 to {rows}, or null for the full batch"
             )
+        for name, value in (
+            ("steps", whole("steps", self.steps, 1)),
+            ("batch_size", size),
+            ("dtype", parse_dtype(self.dtype)),
+            ("seed", whole("seed", self.seed, -(2**64), 2**64)),
+        ):
+            object.__setattr__(self, name, value)
+
+
+def check_model(model: Any) -> None:
+    """Raise ConfigError unless it is something to call for a new module; a module itself would be trained by every lane."""
+    if isinstance(model, nn.Module):
+        raise ConfigError(
+            f"model: a {type(model).__name__} itself; give a factory, lambda: net (each lane trains a copy)"
+        )
+    called("model", model, "a factory: a function without arguments that returns the module")
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raise ConfigError unless it is something to call with weights for a new optimiser."""
+    example = "a factory, e.g. partial(torch.optim.SGD, lr=0.1)"
+    if isinstance(optimizer, torch.optim.Optimizer):
+        kind = type(optimizer).__name__
+        raise ConfigError(f"optimizer: an {kind} with weights of its own; each lane makes one: give {example}")
+    called("optimizer", optimizer, example)

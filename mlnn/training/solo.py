@@ -6,10 +6,13 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from mlnn.arguments import whole
 from mlnn.objectives import Reading, read_likelihood
 from mlnn.training.batches import batches
 from mlnn.training.lane import Lane, initial_model
+from mlnn.training.module import guard
 from mlnn.training.recipe import LaneRecipe, Recipe
+from mlnn.world import MOST_THREADS, callback, own_world
 
 
 def train(
@@ -18,35 +21,50 @@ def train(
     record: Callable[[dict[str, float]], None],
     progress: Callable[[int, int], None] | None = None,
     watch: Callable[[int, nn.Module], bool | None] | None = None,
+    threads: int | None = None,
 ) -> Lane:
     """Train one lane; `record` gets a row per step: step, loss, held_out_loss, gradient_norm (nats per row for an NLL).
 
     `watch` sees the module with the number of updates done, from 0 on, must leave it as it is, and ends the training with True.
-    A lane that goes non-finite stops where it is, with that step as its last row; the lane returned says where.
+    A lane that goes non-finite stops where it is, with that step as its last row; the lane returned says where. The loss may
+    be any callable, which is wrapped for the data's targets. All of it in a world of its own (see `mlnn.world`); threads: of
+    torch, None keeps the number there is. Raises ConfigError for a model, optimizer or objective that does not fit.
     """
+    lane_recipe = lane_recipe.wrapped(recipe.dataset.targets)
+    with own_world(threads if threads is None else whole("threads", threads, 1, MOST_THREADS), recipe.seed):
+        return _train(recipe, lane_recipe, record, progress, watch)
+
+
+def _train(
+    recipe: Recipe,
+    lane_recipe: LaneRecipe,
+    record: Callable[[dict[str, float]], None],
+    progress: Callable[[int, int], None] | None,
+    watch: Callable[[int, nn.Module], bool | None] | None,
+) -> Lane:
     data = recipe.dataset
     held_x = data.x_held_out.to(recipe.dtype).to(recipe.device)
     held_y = data.y_held_out if data.y.dtype == torch.int64 else data.y_held_out.to(recipe.dtype)
     held_y = held_y.to(recipe.device)
-    with torch.random.fork_rng(devices=[]):
-        lane = Lane("lane", lane_recipe, initial_model(recipe), recipe.dtype)
-        if watch:
-            watch(0, lane.module)
-        for batch in batches(recipe):
-            held = math.nan
-            if len(held_x):
-                with torch.no_grad():
-                    held = float(lane_recipe.objective(lane.predict(held_x), held_y))
-            lane.evaluate(batch)
-            norm = math.sqrt(sum(float(g.double().square().sum()) for g in lane.gradients))
-            record({"step": batch.step, "loss": lane.loss, "held_out_loss": held, "gradient_norm": norm})
-            if progress:
+    lane = Lane("lane", lane_recipe, initial_model(recipe), recipe.dtype)
+    if watch:
+        watch(0, lane.module)
+    for batch in batches(recipe):
+        held = math.nan
+        if len(held_x):
+            with torch.no_grad():
+                held = float(guard(lane.asked, lane_recipe.objective, lane.predict(held_x), held_y))
+        lane.evaluate(batch)
+        norm = math.sqrt(sum(float(g.double().square().sum()) for g in lane.gradients))
+        record({"step": batch.step, "loss": lane.loss, "held_out_loss": held, "gradient_norm": norm})
+        if progress:
+            with callback():
                 progress(batch.step + 1, recipe.steps)
-            if lane.stopped:
-                break
-            lane.update()
-            if watch and watch(batch.step + 1, lane.module):
-                break
+        if lane.stopped:
+            break
+        lane.update()
+        if watch and watch(batch.step + 1, lane.module):
+            break
     return lane
 
 

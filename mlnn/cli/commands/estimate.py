@@ -32,7 +32,9 @@ def run(settings: Settings, _said: Said) -> None:
         show(sentence)
     paths({"page": folder.final / "report.html", "numbers": folder.final / "estimate.json"})
     if settings["require"] and found.separation != "none":
-        what = "that cannot be told of this model" if found.separation == "unknown" else f"{found.separation} separation"
+        what = (
+            "that cannot be told of this model" if found.separation == "unknown" else f"{found.separation} separation"
+        )
         raise RequirementNotMetError(f"required a finite estimate: {what}")
 
 

@@ -1,0 +1,121 @@
+"""What is asked of the user's own parts: a factory for a module, a module for one raw output, each refused in a few lines."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from mlnn.arguments import first_line
+from mlnn.errors import ConfigError, MlnnError
+from mlnn.targets import TargetSpace
+from mlnn.training.recipe import dtype_name
+from mlnn.world import own_world
+
+
+def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
+    try:
+        return call(*arguments)
+    except MlnnError:
+        raise
+    except Exception as problem:
+        shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in arguments if isinstance(a, Tensor))
+        raise ConfigError(
+            f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first_line(problem)}"
+        ) from problem
+
+
+def made_module(factory: Callable[[], nn.Module], rows: Tensor, seed: int) -> nn.Module:
+    """The module that a factory makes under a seed; lazy parts are made by passing `rows` (n, *shape) through it once.
+
+    Raises ConfigError where it makes something else, or weights that are no real numbers in memory.
+    """
+    with own_world(None, seed):
+        model = guard("model", factory)
+        if not isinstance(model, nn.Module):
+            raise ConfigError(f"model: the factory returned {type(model).__name__}, not an nn.Module")
+        if any(is_lazy(tensor) for tensor in _tensors(model)):
+            _make_lazy_parts(model, rows)
+    for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
+        kind = _odd(tensor)
+        if kind:
+            raise ConfigError(f"model: '{name}' of {type(model).__name__} is {kind}; mlnn trains real, dense weights")
+    return model
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy of a module; raises ConfigError where it holds something that cannot be copied."""
+    try:
+        return copy.deepcopy(model)
+    except Exception as problem:
+        raise ConfigError(
+            f"model: {type(model).__name__} cannot be copied, and each lane trains a copy of its own"
+            f" ({type(problem).__name__}: {first_line(problem)[:80]}); keep locks, files and results out of the module,"
+            " or give it a __deepcopy__"
+        ) from problem
+
+
+def raw_output(model: Callable[[Tensor], Any], x: Tensor) -> Tensor:
+    """A module's raw output for a batch, of which it is given a copy: it may write into it. ConfigError for anything else."""
+    output = guard("model", model, x.clone())
+    if not isinstance(output, Tensor):
+        several = f" of {len(output)} entries" if isinstance(output, tuple | list | dict) else ""
+        raise ConfigError(
+            f"model: returned {type(output).__name__}{several}; one tensor of raw outputs is needed: wrap the module in one"
+            " whose forward returns it alone"
+        )
+    kind = _odd(output) or ("" if output.is_floating_point() else f"of dtype {dtype_name(output.dtype)}")
+    if kind:
+        raise ConfigError(f"model: its output is {kind}; raw outputs are real, dense floating-point numbers")
+    return output
+
+
+def check_output(output: Tensor, rows: int, targets: TargetSpace) -> None:
+    """Raise ConfigError unless a squeezed output has the shape that the targets need: (rows,) or (rows, K)."""
+    count = targets.outputs
+    if output.shape != ((rows, count) if count > 1 else (rows,)):
+        wanted = f"({rows}, {count})" if count > 1 else f"({rows},) or ({rows}, 1)"
+        raise ConfigError(
+            f"model: raw output of shape {tuple(output.shape)} for {rows} rows and targets '{targets}'; {wanted} is needed"
+        )
+
+
+def squeeze(output: Tensor) -> Tensor:
+    """A single-output model's (n, 1) becomes (n,), here and nowhere else."""
+    return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
+
+
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _make_lazy_parts(model: nn.Module, rows: Tensor) -> None:
+    ready = [tensor for tensor in _tensors(model) if not is_lazy(tensor)]
+    dtype = next((tensor.dtype for tensor in ready if tensor.is_floating_point()), torch.get_default_dtype())
+    modes = [(part, part.training) for part in model.modules()]
+    model.eval()
+    with torch.no_grad():
+        guard("model", model, rows.to(dtype).clone())
+    for part, training in modes:
+        part.training = training
+    left = [name for name, part in model.named_modules() if any(is_lazy(t) for t in part.parameters(recurse=False))]
+    if left:
+        raise ConfigError(
+            f"model: '{left[0]}' is lazy and was not made by a first batch; call the module in its factory"
+        )
+
+
+def _odd(tensor: Tensor) -> str:
+    """What keeps a tensor from being an ordinary one, in words; empty for an ordinary one."""
+    if tensor.is_meta:
+        return "on the device 'meta', where a tensor holds no numbers"
+    if tensor.is_complex():
+        return "complex"
+    if tensor.is_nested:
+        return "nested"
+    if tensor.is_quantized:
+        return "quantized"
+    return "" if tensor.layout == torch.strided else "sparse"
