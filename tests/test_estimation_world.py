@@ -20,10 +20,10 @@ from mlnn import data
 from mlnn.errors import MlnnError
 from mlnn.estimation import check_estimate, classical_twin, find_separation, fit_model
 from mlnn.estimation.network import network_report
-from mlnn.estimation.world import own_world
 from mlnn.models import Logistic
 from mlnn.objectives import Bernoulli
 from mlnn.targets import TargetSpace
+from mlnn.world import own_world
 
 ROWS = {name: tuple(part[:50] for part in synthetic(name)) for name in ("bernoulli", "gamma", "laplace")}
 
@@ -193,7 +193,7 @@ def test_a_default_device_that_was_set_inside_is_gone() -> None:
 
 def test_own_world_begins_its_streams_where_it_is_told() -> None:
     def drawn(seed: int) -> tuple[float, float, float]:
-        with own_world(seed):
+        with own_world(seed=seed):
             return float(torch.rand(1)), random.random(), float(np.random.rand())  # noqa: NPY002
 
     assert drawn(1) == drawn(1)

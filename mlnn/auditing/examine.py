@@ -17,7 +17,7 @@ from mlnn.auditing.notes import notes
 from mlnn.auditing.numeric import examine_numeric
 from mlnn.auditing.sentence import sentence
 from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets, too_coarse
-from mlnn.auditing.world import own_world
+from mlnn.auditing.world import quiet_world
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
@@ -42,7 +42,7 @@ def audit(
     space or one of more than 1000 classes, a loss that refuses every target of it, or one whose answer is no real tensor.
     """
     precision, space = floating(dtype), target_space(targets)
-    with own_world():
+    with quiet_world():
         return _audit(guarded(loss, space, outputs, name), precision)
 
 

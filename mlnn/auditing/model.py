@@ -22,7 +22,7 @@ from mlnn.auditing.model_calls import (
 )
 from mlnn.auditing.model_layers import DRAWS, Call, couples, culprits, draws, lowest_eps, recorded
 from mlnn.auditing.model_words import sentence
-from mlnn.auditing.world import own_world
+from mlnn.auditing.world import quiet_world
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import derive, generator
 
@@ -48,7 +48,7 @@ def audit_model(
     ConfigError for what is not a model, or raises or answers without a row per row of x; DataError for a batch that shows
     nothing, or an output that is not finite.
     """
-    with own_world():
+    with quiet_world():
         return _audited(prepared(model, checked_seed(seed)), checked_batch(x), train, seed)
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import logsigmoid
 
 from mlnn.auditing.brief import prior_brief
 from mlnn.auditing.model_calls import checked_seed
-from mlnn.auditing.world import own_world
+from mlnn.auditing.world import quiet_world
 from mlnn.errors import ConfigError
 from mlnn.seeding import generator
 
@@ -79,7 +79,7 @@ def prior_of(optimizer: OptimizerFactory, *, rows: int = ROWS, seed: int = 0) ->
     if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS:
         raise ConfigError(f"rows: {str(rows)[:20]!r}; the number of rows of the mean loss, 1 or more, is needed")
     checked_seed(seed)
-    with own_world():
+    with quiet_world():
         return _measured(optimizer, rows, seed)
 
 

@@ -24,7 +24,7 @@ from mlnn.estimation.problem import Problem, made
 from mlnn.estimation.reading import whole
 from mlnn.estimation.result import Estimate
 from mlnn.estimation.start import start
-from mlnn.estimation.world import own_world
+from mlnn.world import own_world
 
 DISPERSIONS = ("unbiased", "ml")
 
@@ -55,7 +55,7 @@ def estimate(
 ) -> ModelFit: ...
 
 
-@own_world()
+@own_world(threads=None)
 def estimate(
     likelihood: Any,
     data: Any,

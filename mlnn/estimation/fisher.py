@@ -21,8 +21,8 @@ from torch.func import functional_call, jacrev, vjp, vmap
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimation import curvature
 from mlnn.estimation.catalogue import KINKED, LIKELIHOODS
-from mlnn.estimation.world import own_world
 from mlnn.objectives import Categorical
+from mlnn.world import own_world
 
 FLAT = 1e-24  # of the largest eigenvalue, parameters in units of their own curvature: below it is rounding
 THRESHOLDS = (
@@ -132,7 +132,7 @@ class Network:
             return torch.stack([jacrev(row, chunk_size=1)(self.weights, one) for one in x]).detach()
 
 
-@own_world()
+@own_world(threads=None)
 def stand(module: nn.Module, likelihood: Any, x: Tensor, y: Tensor) -> Standing:
     """Value, gradient and Fisher information at the module's weights; x (n, *input_shape), y (n,).
 

@@ -19,9 +19,9 @@ from mlnn.estimation.design import Design
 from mlnn.estimation.information import SURE, InformationCheck, information_check, read
 from mlnn.estimation.newton import evaluate
 from mlnn.estimation.result import Estimate
-from mlnn.estimation.world import own_world
 from mlnn.objectives import Gamma, Normal
 from mlnn.seeding import generator
+from mlnn.world import own_world
 
 MOST = 20_000_000
 """Numbers in the rows' Hessians that are kept together; of more rows only the mean Hessian is."""
@@ -31,7 +31,7 @@ ROWS, SUMS = 2000, 400_000  # rows, and rows × coefficients², up to which data
 STEPS, CLOSE = 18, 1e-5  # of rows that are separated the push shrinks by e^−½ a step: after 18 it is 1e-4 of the first
 
 
-@own_world()
+@own_world(threads=None)
 def check_estimate(found: Estimate) -> InformationCheck | None:
     """tr(A⁻¹B)/p over the coefficients; None where there is no smooth maximum.
 

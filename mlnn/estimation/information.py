@@ -13,7 +13,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 from mlnn.errors import DataError
-from mlnn.estimation.world import own_world
+from mlnn.world import own_world
 
 SURE = 0.01  # directions disagree if chance gives such a spread less often than this
 STANDARD_ERRORS = 3
@@ -40,7 +40,7 @@ class InformationCheck:
     draws: int = 0
 
 
-@own_world()
+@own_world(threads=None)
 def information_check(
     scores: Tensor, hessian: Tensor, *, weights: Tensor | None = None, others: Tensor | None = None
 ) -> InformationCheck:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mlnn.data import Dataset
 from mlnn.estimation.twin import Distance, Twin, classical_twin
-from mlnn.estimation.world import own_world
+from mlnn.world import own_world
 
 DEPENDENT = 1e-9  # share of a feature's length that the features before it leave over
 
@@ -43,7 +43,7 @@ class Head:
         return {"features": self.features, "independent": self.independent} | fit
 
 
-@own_world()
+@own_world(threads=None)
 def last_layer(module: nn.Module, likelihood: Any, data: Dataset) -> Head | None:
     """The last linear layer, whose output is the raw output, against its MLE given its features; None if there is none."""
     found = _features(module, data.x)

@@ -22,7 +22,7 @@ from mlnn.estimation.network_words import SAME, answer
 from mlnn.estimation.saddle import least_curvature
 from mlnn.estimation.spread import Spread, spread_of
 from mlnn.estimation.twin import MOST_DIGITS, Distance, Twin, classical_twin
-from mlnn.estimation.world import own_world
+from mlnn.world import own_world
 
 RELATIVE = 1e-3  # of its terms: the gradient of a stationary point
 ERRORS = 0.01  # the same in standard errors: 5e-5 nats to gain
@@ -138,7 +138,7 @@ class NetworkReport:
         }
 
 
-@own_world()
+@own_world(threads=None)
 def network_report(modules: Sequence[nn.Module], likelihood: Any, data: Dataset) -> NetworkReport:
     """What there is to say of trained modules of one architecture, one per seed, under a likelihood on the training rows.
 

@@ -27,17 +27,17 @@ from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.problem import Problem
 from mlnn.estimation.reading import whole as whole_number
 from mlnn.estimation.separation import Separation
-from mlnn.estimation.world import own_world
 from mlnn.objectives import Likelihood
 from mlnn.objectives.signature import spaces
 from mlnn.targets import TargetSpace
+from mlnn.world import own_world
 
 LIKELIER = 1e-6  # nats, and a billionth of the log-likelihood: more than rounding
 NEAR = 1e-3  # nats from a supremum: the parameters are on their way to it
 ROUNDS = 8  # of steps for an end that is likelier than any maximum that was reached, each with little damping again
 
 
-@own_world()
+@own_world(threads=None)
 def fit_model(
     likelihood: Likelihood,
     model: nn.Module,

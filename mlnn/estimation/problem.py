@@ -16,10 +16,10 @@ from torch.nn.parameter import is_lazy
 from mlnn.errors import ConfigError, DataError, MlnnError
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
-from mlnn.estimation.world import own_world
 from mlnn.objectives import Normal
 from mlnn.seeding import derive, generator
 from mlnn.targets import TargetSpace
+from mlnn.world import own_world
 
 WIDEST = 4096  # raw outputs up to which a Jacobian goes row by row; of more it goes parameter by parameter
 
@@ -33,7 +33,7 @@ def made(factory: Any, seed: int) -> nn.Module:
         raise ConfigError(
             f"model: give a factory, lambda: MyNet(…), that makes a fresh model; found {type(factory).__name__}"
         )
-    with own_world(derive(seed, "weights")), _of_the_model("the factory"):
+    with own_world(None, derive(seed, "weights")), _of_the_model("the factory"):
         module = factory()
     if not isinstance(module, nn.Module):
         raise ConfigError(f"model: the factory made a {type(module).__name__}, not an nn.Module")

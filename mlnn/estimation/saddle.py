@@ -11,13 +11,13 @@ from torch.func import grad, vjp
 
 from mlnn.estimation import curvature
 from mlnn.estimation.fisher import Network
-from mlnn.estimation.world import own_world
 from mlnn.seeding import generator
+from mlnn.world import own_world
 
 ASKED = 300  # rounds of Lanczos steps, after which the answer is NaN
 
 
-@own_world()
+@own_world(threads=None)
 def least_curvature(network: Network, x: Tensor, y: Tensor) -> float:
     """Least eigenvalue of the Hessian of the summed nll, over its largest in size; 0 for no curvature, NaN if not found.
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimation.cone import Array, Cone, cone_of, moved, null_space
-from mlnn.estimation.world import own_world
 from mlnn.targets import TargetSpace
+from mlnn.world import own_world
 
 LP = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
 TOUCH = 1e-9  # a margin of unit length that is zero to the linear programme
@@ -59,7 +59,7 @@ def overlap_is_certain(scaled_gradient: float, least_wrong_probability: float) -
     return bool(least_wrong_probability > 1e-8 and scaled_gradient < least_wrong_probability / 2)
 
 
-@own_world()
+@own_world(threads=None)
 def find_separation(x: Tensor, y: Tensor, space: TargetSpace, intercept: bool) -> Separation:
     """Separation of x (n, d), without the constant column, with y (n,) in `space`.
 

@@ -24,8 +24,8 @@ from mlnn.estimation.design import Design, design_of
 from mlnn.estimation.estimate import estimate
 from mlnn.estimation.newton import NotConvergedError, evaluate
 from mlnn.estimation.result import Estimate
-from mlnn.estimation.world import own_world
 from mlnn.objectives import Categorical, Likelihood
+from mlnn.world import own_world
 
 AFFINE = 1e-9
 MOST_DIGITS = 16.0
@@ -77,7 +77,7 @@ class Twin:
         """Whether there is a finite MLE."""
         return self.estimate is not None and self.estimate.separation == "none"
 
-    @own_world()
+    @own_world(threads=None)
     def distance(self, module: nn.Module) -> Distance:
         """How far the module's weights are now; ConfigError for a module whose output is no longer affine."""
         found = affine_coefficients(module, self.rows, self.design.intercept)
@@ -187,7 +187,7 @@ class Course:
         return None if self.twin is None else self.twin.to_dict(self.twin.distance(module))
 
 
-@own_world()
+@own_world(threads=None)
 def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset, told: bool = True) -> Twin | None:
     """The twin of a module under a likelihood on the training rows; None if its output is not affine, or it is too large.
 
@@ -228,7 +228,7 @@ def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset, tol
     return Twin(found, None, family, design, rows, basis_of(data, intercept, found, likelihood) if told else None)
 
 
-@own_world()
+@own_world(threads=None)
 def affine_coefficients(module: nn.Module, rows: Tensor, intercept: bool) -> Tensor | None:
     """(p, m), float64, the constant last, if the raw output is affine in x; None if not. rows (r, *input_shape): to check on.
 
