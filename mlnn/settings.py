@@ -122,7 +122,8 @@ def run_comparison(settings: Settings, progress: Callable[[int, int], None] | No
     return compare(
         shared.model, left, right, shared.dataset, optimizer=left.optimizer, steps=shared.steps,
         batch_size=shared.batch_size, dtype=shared.dtype, seed=shared.seed, null_twins=settings["null_twins"],
-        threads=settings["threads"], device=shared.device, progress=progress, about={key: name for key, name in names.items() if name},
+        threads=settings["threads"], device=shared.device, progress=progress,
+        about={key: name for key, name in names.items() if name},
     )  # fmt: skip
 
 

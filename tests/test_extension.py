@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_cases import ROOT, assert_short, listing, write
+from app_cases import ROOT, assert_short, command, listing, write
 
 from mlnn.runs import read_run
 
@@ -67,3 +68,53 @@ def test_without_trust_it_is_refused_and_not_imported(tmp_path: Path) -> None:
     assert_short(done.stderr)
     assert "trust=[my_zoo]" in done.stderr
     assert listing(tmp_path) == before, "importing my_zoo would have left a file"
+
+
+OPTIONS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "model", "mapping", "prior")
+NAMESAKE = """
+from torch.nn.functional import softplus
+
+
+def namesake(output, target, {arguments}):
+    return {product} * (softplus(output) - target * output)
+"""
+
+
+@pytest.fixture
+def namesake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+    """Words that choose a loss whose eight arguments have the names of a lane's options: each a factor, 3 in all."""
+    arguments = ", ".join(f"{name}=1.0" for name in OPTIONS)
+    yaml = "# Namesake.\n_target_: namesake_zoo.namesake\n_partial_: true\n" + "".join(f"{n}: 1.0\n" for n in OPTIONS)
+    module = NAMESAKE.format(arguments=arguments, product=" * ".join(OPTIONS))
+    write(tmp_path, {"namesake_zoo.py": module, "my/conf/objective/namesake.yaml": yaml})
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield ("--config-dir", "my/conf", "trust=[namesake_zoo]", "data=spector", "steps=3", "batch_size=16", "seed=0")
+    sys.modules.pop("namesake_zoo", None)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_argument_of_an_objective_is_never_taken_for_an_option_of_its_lane(
+    option: str, namesake: tuple[str, ...]
+) -> None:
+    words = (*namesake, "model=logistic", "null_twins=0", "objective@right=namesake", f"right.{option}=3.0", "out=here")
+    done = command("compare", *words)
+    assert (done.code, done.err) == (0, "")
+    verdict = read_run("here").verdict
+    assert verdict is not None
+    assert (verdict["relation"], round(verdict["scale"], 6)) == ("scaled", 3.0)
+
+
+def test_a_namesake_is_built_alike_by_every_command(namesake: tuple[str, ...]) -> None:
+    losses = []
+    for name, value in (("one", 1.0), ("three", 3.0)):
+        words = (*namesake, "model=logistic", "objective=namesake", f"objective.prior={value}", f"out={name}")
+        assert command("train", *words).code == 0
+        losses.append(read_run(name).trace["loss"][0])
+    assert losses[1] == pytest.approx(3 * losses[0], rel=1e-6)
+    write(Path(), {"my/conf/ladder/one.yaml": "# One.\nnode: [model=sigmoid_node]\n"})
+    words = (*namesake, "ladder=one", "seeds=[0]", "null_twins=0", "objective@right=namesake", "right.prior=3.0")
+    assert command("growth", *words, "jobs=1", "out=grown").code == 0
+    verdict = read_run("grown/cells/node-seed0").verdict
+    assert verdict is not None
+    assert (verdict["relation"], round(verdict["scale"], 6)) == ("scaled", 3.0)
