@@ -203,7 +203,9 @@ def plain_tensors() -> Iterator[None]:
 
     Takes no turn, so it is fit for what is quick and draws nothing: reading arrays, asking an objective once.
     """
+    outside = torch.get_default_device()
     with ExitStack() as stack:
+        stack.callback(_default_device, outside)
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda", "mps", "xpu"):
@@ -222,6 +224,12 @@ def plain_tensors() -> Iterator[None]:
             torch.set_flush_denormal(False)
         stack.enter_context(np.errstate(divide="warn", over="warn", under="ignore", invalid="warn"))
         yield
+
+
+def _default_device(outside: torch.device) -> None:
+    """Put the default device back: one that a model has set inside outlives the block."""
+    if torch.get_default_device() != outside:
+        torch.set_default_device(outside if outside.type != "cpu" else None)
 
 
 def seed_streams(seed: int) -> None:

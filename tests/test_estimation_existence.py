@@ -24,7 +24,7 @@ def test_too_few_iterations_are_not_called_a_maximum(likelihood: str) -> None:
     y = Y if likelihood == "bernoulli" else np.exp(X[:, 0] + 0.1 * X[:, 1] ** 2)
     with pytest.raises(NotConvergedError, match=r"max_iter=1 iterations are over.*standard errors long") as caught:
         mlnn.estimate(likelihood, (X, y), max_iter=1)
-    assert caught.value.exit_code == 1
+    assert caught.value.exit_code == 4
     assert math.isfinite(caught.value.reached)
     assert mlnn.estimate(likelihood, (X, y)).gradient_norm < 1e-9
 

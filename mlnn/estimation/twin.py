@@ -25,6 +25,7 @@ from mlnn.estimation.estimate import estimate
 from mlnn.estimation.newton import NotConvergedError, evaluate
 from mlnn.estimation.result import Estimate
 from mlnn.objectives import Categorical, Likelihood
+from mlnn.seeding import generator
 from mlnn.world import own_world
 
 AFFINE = 1e-9
@@ -266,9 +267,16 @@ def _learns_a_slope(module: nn.Module, rows: Tensor) -> bool:
 
 
 def _moves(module: nn.Module, x: Tensor, signs: Tensor) -> bool:
-    """Whether the sum of the raw outputs of the rows of x, with these signs, moves with the weights."""
+    """Whether the sum of the raw outputs of the rows of x, with these signs, moves with the weights.
+
+    Asked away from where they stand: at a saddle, such as all weights 0, nothing moves in first order.
+    """
     twin = copy.deepcopy(module).to("cpu", torch.float64).eval()
     weights = [weight for weight in twin.parameters() if weight.requires_grad]
+    draws = generator(0, "weights")
+    with torch.no_grad():
+        for weight in weights:
+            weight += torch.randn(weight.shape, generator=draws, dtype=weight.dtype)
     with torch.enable_grad():
         output = (twin(x).reshape(len(x), -1) * signs[:, None]).sum()
         slopes = torch.autograd.grad(output, weights, allow_unused=True) if output.requires_grad else []
