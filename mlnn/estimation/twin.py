@@ -276,7 +276,7 @@ def _moves(module: nn.Module, x: Tensor, signs: Tensor) -> bool:
     draws = generator(0, "weights")
     with torch.no_grad():
         for weight in weights:
-            weight += torch.randn(weight.shape, generator=draws, dtype=weight.dtype)
+            weight.add_(torch.randn(weight.shape, generator=draws, dtype=weight.dtype))
     with torch.enable_grad():
         output = (twin(x).reshape(len(x), -1) * signs[:, None]).sum()
         slopes = torch.autograd.grad(output, weights, allow_unused=True) if output.requires_grad else []
