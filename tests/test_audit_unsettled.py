@@ -194,6 +194,14 @@ def test_a_tail_that_grows_ever_less_does_not_promise_more_dispersion_than_it_ha
     assert 1 < float(limit[1]) <= 1.5
 
 
+def test_a_steep_loss_is_not_said_to_have_a_wrong_gradient() -> None:
+    def weibull(f: Tensor, y: Tensor) -> Tensor:  # of shape e^f: at f = 4 and y = 200 the loss is 1e126
+        return -f - (f.exp() - 1) * y.log() + y ** f.exp()
+
+    assert "not the derivative" not in mlnn.audit(weibull, "positive").sentence
+    assert "not the derivative" in mlnn.audit(lambda f, y: weibull(f.detach(), y) + f * 1e-3, "positive").sentence
+
+
 @pytest.mark.parametrize("sd", [1e-4, 1e-6])
 def test_the_base_measure_of_a_very_narrow_density_is_not_rounding(sd: float) -> None:
     found = mlnn.audit(lambda f, y: 0.5 * ((y - f) / sd) ** 2, "real")
