@@ -166,12 +166,14 @@ def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Findin
     truth = torch.stack([nll(mean.expand_as(target), target) for mean in form.mean])
     size = torch.maximum(held.abs(), truth.abs()).clamp_min(1.0)
     residual = float(((held - log_base(target) - truth).abs() / size).max())
-    if not residual <= FITS:
+    near = target < 20
+    lost = torch.finfo(torch.float64).eps * float(held[:, near & (target > -20)].abs().max())
+    if not residual <= FITS or lost > FITS:  # so steep that h, a small difference of large numbers, is rounding
         return None
-    log_h = log_base(target[target < 20])
+    log_h = log_base(target[near])
     even = bool(log_h.abs().max() <= FITS)
     kind = "likelihood family" if family.free and not even else "likelihood" if tau == 1 else "scaled likelihood"
-    return Finding(kind, family.name, tau, form.link, log_base, _measure(log_h, target[target < 20], even), residual,
+    return Finding(kind, family.name, tau, form.link, log_base, _measure(log_h, target[near], even), residual,
                    reference=_reference(family, form.link, log_base))  # fmt: skip
 
 

@@ -31,7 +31,7 @@ Base = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Total:
-    """Z (F,) and its `errors` (F,), infinite where it did not settle; `error`: of all together; `why` not, if not."""
+    """Z (F,), its estimated `errors` (F,), and `error` of all together, infinite if they did not settle: then `why` not."""
 
     z: Tensor
     error: float
@@ -41,6 +41,10 @@ class Total:
     def within(self, share: float) -> bool:
         """Whether every Z is known to that share of the largest."""
         return self.error <= share * float(self.z.abs().max())
+
+    def known(self, share: float) -> Tensor:
+        """Mask (F,) of the outputs whose own Z is known to that share of itself, whatever the others'."""
+        return self.errors <= share * self.z.abs()
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ def integral(
     open_ = ~finite | lost | ~fades
     settled = converged or error <= 1e-9 * float(np.max(np.abs(done.estimate)))
     why = _why(finite, lost, fades, float((errors / value.abs()).max()))
-    errors = torch.where(open_ | ~(settled | (errors <= 1e-9 * value.abs())), torch.inf, errors)
+    errors = torch.where(open_ | errors.isnan(), torch.inf, errors)
     if not settled or bool(open_.any()):
         return Total(value, np.inf, errors, why)
     return Total(value, error, errors)

@@ -68,9 +68,9 @@ def _as_it_stands(
     loss: Loss, outputs: Tensor, total: float, off: float, form: Exponential | None, family: Family | None
 ) -> Finding:
     """Z is one number for every output; is it so at other temperatures too?"""
-    tried = [partition(loss, outputs, tau) for tau in (0.5, 2.0)]
-    free = all(one.within(ROUNDING) and spread(one.z) <= ROUNDING for one in tried)
     itself = abs(total - 1) <= ROUNDING
+    tried = (partition(loss, outputs, tau) for tau in (0.5, 2.0) if not itself)
+    free = all(one.within(ROUNDING) and spread(one.z) <= ROUNDING for one in tried)
     kind = "likelihood" if itself or not free else "likelihood family"
     named = examine_exponential(loss, form, family) if form and family and family.nll else None
     known: Known | None = known_density(loss, outputs, wide_targets(loss.space))

@@ -76,8 +76,10 @@ def prior_of(optimizer: OptimizerFactory, *, rows: int = ROWS, seed: int = 0) ->
     noise; on full batches it dies with g, and hardly anything of the decay is left: AdamW walks from the posterior mode to
     the maximum of the likelihood. Raises ConfigError for an optimiser without weight decay or one that diverges here.
     """
-    if isinstance(rows, bool) or not isinstance(rows, int) or not 1 <= rows <= MOST_ROWS:
-        raise ConfigError(f"rows: {str(rows)[:20]!r}; the number of rows of the mean loss, 1 or more, is needed")
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 1:
+        raise ConfigError(f"rows: {rows!r}; the number of rows of the mean loss, at least 1, is needed")
+    if rows > MOST_ROWS:
+        raise ConfigError(f"rows: more than {MOST_ROWS:.0e} are no rows of data")
     checked_seed(seed)
     with quiet_world():
         return _measured(optimizer, rows, seed)

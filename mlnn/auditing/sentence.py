@@ -65,7 +65,7 @@ def _constant(found: Certificate) -> str:
 
 
 def _domain(domains: dict[str, str | Interval]) -> str:
-    said = [f"in {name} for outputs {_range(*ends)}" for name, ends in domains.items() if not isinstance(ends, str)]
+    said = [f"in {name} {_range(*ends)}" for name, ends in domains.items() if not isinstance(ends, str)]
     if not said:
         return " As computed it holds at every output looked at."
     whole = [name for name, ends in domains.items() if isinstance(ends, str)]
@@ -74,7 +74,7 @@ def _domain(domains: dict[str, str | Interval]) -> str:
 
 def _range(low: float, high: float) -> str:
     if low == high:
-        return "none of those looked at" if low == 0 else f"at {low:.2f}"
+        return "at no output that was looked at"
     if math.isinf(low):
-        return f"below {high:.2f}"
-    return f"above {low:.2f}" if math.isinf(high) else f"in [{low:.2f}, {high:.2f}]"
+        return f"for outputs below {high:.2f}"
+    return f"for outputs above {low:.2f}" if math.isinf(high) else f"for outputs in [{low:.2f}, {high:.2f}]"

@@ -30,14 +30,15 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
     off: how far Z is from constant; from `real` on that is a difference, if another quadrature finds it too.
     """
     what = "sum" if loss.space.kind == "counts" else "integral"
-    if total.why:
+    known = bool(total.known(AGREE).all())
+    if not known:
         endless = infinite(loss, outputs)
         if endless:
             said = f"as it stands, its {what} over the targets is infinite at output {_say(endless['outputs'][0])}"
             return Finding("undecided", link=link, witness=endless, said=f"{said}, and {EITHER}")
-    why = total.why or _disagrees(loss, outputs, total)[0]
+    why = _disagrees(loss, outputs, total)[0] if known else total.why or "its error is too large"
     if why or off < real:
-        why = why or f"it varies by {off:.1g}, which is less than certain"
+        why = why or f"it is known to {AGREE:.0e}, and what it varies by, {off:.1g}, is less than certain"
         return Finding("undecided", link=link, said=f"its {what} over the targets did not settle at the outputs looked"
                        f" at ({why}), so that it is not known whether it is one number; {EITHER}")  # fmt: skip
     low, high = int(total.z.argmin()), int(total.z.argmax())
@@ -64,7 +65,7 @@ def _disagrees(loss: Loss, outputs: Tensor, total: Total) -> tuple[str, Tensor]:
     if loss.space.kind == "counts":
         return "", ~known
     again = partition(loss, outputs, shells=True)
-    open_ = ~(again.errors <= AGREE * again.z.abs())
+    open_ = ~again.known(AGREE)
     if bool(open_.any()):
         return again.why or "its error is too large", open_
     apart = (again.z - total.z).abs() / total.z
@@ -81,13 +82,12 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, dict[str, Any] | None]
     off = (found.z / total - 1).abs()
     if found.within(AGREE) and bool((off <= AGREE).all()):
         return "", None
-    open_ = ~(found.errors <= AGREE * found.z.abs())
+    open_ = ~found.known(AGREE)
     why = found.why or "its error is too large"
     if not bool(open_.any()):
         why, open_ = _disagrees(loss, outputs, found)
     if bool(open_.any()):
-        where = outputs[open_]
-        return f"but at output {_say(float(where[where.abs().argmin()]))} it did not settle ({why})", None
+        return f"but over outputs out to ±{reach:g} it did not settle ({why})", None
     row = int(off.argmax())
     return f"but {found.z[row]:.6g} at output {_say(float(outputs[row]))}", _two(
         torch.tensor([0.0, float(outputs[row])]), torch.tensor([total, float(found.z[row])]).double(), 0, 1

@@ -29,7 +29,7 @@ KINDS = {
         Kind("scaled likelihood", "×", "#3A6B00", "The loss is τ times −log of a likelihood: the optimum is the same, but a"
              " probability is read from exp(−loss/τ)."),
         Kind("likelihood family", "∼", "#1B7A5A", "A likelihood of which the dispersion is free: exp(−loss/τ) can be made a"
-             " density for every τ > 0, so the loss alone does not say how wide it is."),
+             " density for a whole range of τ, so the loss alone does not say how wide it is."),
         Kind("proper", "◐", "#8A5A00", "No likelihood, yet in expectation least at the true probabilities, or the true mean:"
              " it estimates them by another way."),
         Kind("calibrated", "◔", "#A06A00", "No likelihood: its best output follows the target, or orders the probabilities,"
@@ -158,7 +158,7 @@ def chain(certificate: Certificate) -> list[Step]:
         Step(f"{_total(certificate)} exp(−loss{tau}){before} = 1", True, "at every output f"),
     ]
     if kind == "likelihood family":
-        steps.append(Step(f"exp(−loss/τ)·h(y, τ) = {p}", True, "for every τ > 0: the dispersion is free"))
+        steps.append(Step(f"exp(−loss/τ)·h(y, τ) = {p}", True, "for a range of τ: the dispersion is free"))
     return steps
 
 
