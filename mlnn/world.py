@@ -215,9 +215,7 @@ def plain_tensors() -> Iterator[None]:
         if not caching:
             stack.callback(torch.set_autocast_cache_enabled, caching)
             torch.set_autocast_cache_enabled(True)
-        if (
-            torch.get_default_device().type != "cpu"
-        ):  # a mode of torch's, which slows every call: only where it is needed
+        if torch.get_default_device().type != "cpu":  # a mode of torch's, which slows every call
             stack.enter_context(torch.device("cpu"))
         if _flushes():
             stack.callback(torch.set_flush_denormal, True)
@@ -234,9 +232,8 @@ def _default_device(outside: torch.device) -> None:
 
 def seed_streams(seed: int) -> None:
     """Start every process-wide random stream (torch on the CPU and CUDA, numpy, Python) from a seed, any int of 63 bits."""
-    torch.default_generator.manual_seed(
-        seed % 2**63
-    )  # `torch.manual_seed` would also queue a call per absent accelerator
+    # `torch.manual_seed` would also queue a call per absent accelerator.
+    torch.default_generator.manual_seed(seed % 2**63)
     if torch.cuda.is_initialized():
         torch.cuda.manual_seed_all(seed % 2**63)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the global stream is just what is meant
@@ -245,8 +242,7 @@ def seed_streams(seed: int) -> None:
 
 def _flushes() -> bool:
     """Whether this thread's arithmetic flushes denormal numbers to zero, which torch can set but not tell."""
-    least = sys.float_info.min
-    return least / 2 == 0.0
+    return sys.float_info.min / 2 == 0.0
 
 
 def _read() -> _Shared:

@@ -20,6 +20,7 @@ import mlnn
 from mlnn import runs
 from mlnn.errors import ConfigError, MlnnError, RunFolderError
 from mlnn.objectives import bce, bernoulli_nll_log1p
+from mlnn.runs import writing
 from mlnn.testing import assert_same_objective
 
 log1p = bernoulli_nll_log1p
@@ -143,7 +144,7 @@ def test_a_lost_folder_for_temporary_files_costs_nothing(
 
 def full(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
     """A disk without room for more, at every call that writes below `place`."""
-    real = runs._disk
+    real = writing.disk
 
     def disk(doing: str, path: Path, call: Any, *args: Any, **options: Any) -> Any:
         def fail(*_: Any, **__: Any) -> Any:
@@ -151,7 +152,7 @@ def full(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
 
         return real(doing, path, fail if str(path).startswith(str(place)) else call, *args, **options)
 
-    monkeypatch.setattr(runs, "_disk", disk)
+    monkeypatch.setattr(writing, "disk", disk)
 
 
 def test_a_run_that_cannot_be_saved_is_kept_and_the_error_says_where(

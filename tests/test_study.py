@@ -16,7 +16,7 @@ from mlnn.errors import RunFolderError
 from mlnn.runs.study import STUDY, Study, differences, open_study
 
 LADDER = "# Two rungs.\nnode: [model=sigmoid_node]\ndeep: [model=mlp, model.depth=2, model.width=4]\n"
-WORDS = ("--config-dir", "conf", "data=spector", "steps=60", "batch_size=16", "null_twins=1", "ladder=two",
+WORDS = ("--config-dir", "conf", "data=spector", "steps=30", "batch_size=16", "null_twins=1", "ladder=two",
          "seeds=[4,0,1]", "jobs=1")  # fmt: skip
 CELLS = 6
 MODULE = """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mlnn.errors import RunFolderError
-from mlnn.runs.writing import disk, fsync, plain
+from mlnn.runs import writing
 
 _SERIAL = itertools.count(1)
 
@@ -29,9 +29,9 @@ def write_file(path: Path | str, content: str | bytes) -> Path:
     whole = Path(os.path.realpath(final))  # beside the file itself, where a link leads to it
     partial = whole.with_name(f".{whole.name}.partial-{os.getpid()}-{next(_SERIAL)}")
     try:
-        disk("write", final, partial.write_bytes, data)
-        disk("write", final, fsync, partial)
-        disk("write", final, os.replace, partial, whole)
+        writing.disk("write", final, partial.write_bytes, data)
+        writing.disk("write", final, writing.fsync, partial)
+        writing.disk("write", final, os.replace, partial, whole)
     except BaseException:
         with suppress(OSError):
             partial.unlink()
@@ -41,7 +41,7 @@ def write_file(path: Path | str, content: str | bytes) -> Path:
 
 def to_json(obj: object) -> str:
     """Strict JSON at full precision; JSON has no NaN or infinity, they become "nan", "inf", "-inf"."""
-    return json.dumps(plain(obj), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return json.dumps(writing.plain(obj), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
