@@ -245,7 +245,7 @@ def long_winded(*_: Tensor) -> Tensor:
         (lambda: mlnn.audit(None), ["neither callable"]),
         (lambda: mlnn.audit(bce, "bianry"), ["'bianry'", "Did you mean 'binary'"]),
         (lambda: mlnn.audit(bce, "b" * 20000), ["unknown target space"]),
-        (lambda: mlnn.audit(bce, TargetSpace("wrong")), ["no target space"]),
+        (lambda: mlnn.audit(bce, TargetSpace("wrong")), ["unknown target space", "'wrong'"]),
         (lambda: mlnn.audit(bce, TargetSpace("classes")), ["no target space"]),
         (lambda: mlnn.audit(bce, outputs="logits"), ["outputs", "'logits'"]),
         (lambda: mlnn.audit(bce, outputs=None), ["outputs"]),
@@ -309,7 +309,7 @@ def test_too_many_classes_are_refused_at_once(count: str) -> None:
     with pytest.raises(ConfigError, match="targets"):
         mlnn.audit(nn.CrossEntropyLoss(), f"classes({count})")
     if len(count) < 20:
-        with pytest.raises(ConfigError, match="more classes than"):
+        with pytest.raises(ConfigError, match="more classes than" if count == "5000" else "2 to 1048576"):
             mlnn.audit(nn.CrossEntropyLoss(), TargetSpace("classes", int(count)))
     assert time.perf_counter() - start < 1
 

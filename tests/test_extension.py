@@ -93,6 +93,7 @@ def namesake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
     sys.modules.pop("namesake_zoo", None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_argument_of_an_objective_is_never_taken_for_an_option_of_its_lane(
     option: str, namesake: tuple[str, ...]

@@ -65,6 +65,7 @@ def ends_like_the_whole(home: Path, out: str, before: dict[str, int], *words: st
         assert (home / out / "growth.csv").read_bytes() == (home / "whole/growth.csv").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
 def test_a_growth_that_a_signal_ends_goes_on(home: Path, number: signal.Signals) -> None:
     out = number.name
@@ -91,6 +92,7 @@ def test_a_growth_that_a_signal_ends_goes_on(home: Path, number: signal.Signals)
     ends_like_the_whole(home, out, before)
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_leaves_the_others_and_is_named(home: Path) -> None:
     mine = ("trust=[my_zoo]", "objective@right=fickle", "steps=4")
     (home / "fail").touch()
@@ -108,6 +110,7 @@ def test_a_cell_that_fails_leaves_the_others_and_is_named(home: Path) -> None:
     ends_like_the_whole(home, "fickle", before, *mine)
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_full_at_the_page_keeps_every_cell(home: Path) -> None:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limit[1]))
@@ -123,6 +126,7 @@ def test_a_disk_that_is_full_at_the_page_keeps_every_cell(home: Path) -> None:
     ends_like_the_whole(home, "full", before)
 
 
+@pytest.mark.slow
 def test_a_finished_one_says_so_and_other_settings_are_refused(home: Path) -> None:
     before = sealed(home / "whole")
     again = grow(home, "whole")
@@ -136,6 +140,7 @@ def test_a_finished_one_says_so_and_other_settings_are_refused(home: Path) -> No
     assert sealed(home / "whole") == before
 
 
+@pytest.mark.slow
 def test_a_damaged_cell_is_trained_again(home: Path) -> None:
     assert grow(home, "damaged", "seeds=[4]").code == 0
     (home / "damaged/checksums.json").unlink()
@@ -146,6 +151,7 @@ def test_a_damaged_cell_is_trained_again(home: Path) -> None:
     assert trace.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_seeds_of_a_comparison_go_on_too(home: Path) -> None:
     words = ("data=spector", "steps=5", "batch_size=16", "model=logistic", "null_twins=0", "seeds=[0,1,2]", "out=many")
     with pytest.MonkeyPatch.context() as patch:

@@ -11,6 +11,8 @@ from mlnn.cli.said import jobs, read
 from mlnn.cli.sweep import named
 from mlnn.runs import read_run
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import ctypes, os, signal, sys, time
 import torch
