@@ -3,7 +3,7 @@
 import pytest
 
 from mlnn.report.brief import Brief
-from mlnn.report.visible import visible
+from mlnn.visible import visible
 
 SHOWN = Brief("Verdict: equal", "What differs is rounding.", [("resolution", "1e-12")], [["", "coef"], ["x1", "0.5"]])
 

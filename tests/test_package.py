@@ -16,11 +16,12 @@ import sys
 from pathlib import Path
 
 import mlnn
+from mlnn import shipped
 from mlnn.cli import compose, said
 
 home = Path(mlnn.__file__).parent
 assert Path(sys.prefix) in home.parents, home
-assert compose.config_dir() == home / "configs", compose.config_dir()
+assert shipped.config_dir() == home / "configs", shipped.config_dir()
 
 import torch
 

@@ -166,9 +166,6 @@ def test_seeds_of_a_comparison_go_on_too(home: Path) -> None:
         assert all(path.stat().st_mtime_ns == at for path, at in before.items())
 
 
-OF = {"cells": {"a": {"steps": 3}}, "data": []}
-
-
 def begin(path: Path, *, overwrite: bool = False, steps: int = 3, act: Callable[[Study], object] = bool) -> None:
     with open_study(path, "growth", {"cells": {"a": {"steps": steps}}, "data": []}, {}, overwrite) as study:
         act(study)

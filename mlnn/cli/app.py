@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 from unittest.mock import patch
 
 from mlnn.errors import MlnnError
@@ -25,9 +24,7 @@ COMMANDS = (
 INTERRUPTED, BUG, USAGE = 130, 70, 2
 GRAVEST = (INTERRUPTED, BUG, 5, 4, 3, USAGE, 1)
 """Of several exit codes the first of these counts."""
-Row = dict[str, Any]
-"""What a finished run contributes to the table of a sweep, by column."""
-Command = Callable[..., Row]
+Command = Callable[..., None]
 
 
 def main(command: str | None = None) -> None:
@@ -99,7 +96,7 @@ def _run(command: str, arguments: Sequence[str], called: Sequence[str]) -> int:
 
 
 def perform(command: str) -> Command:
-    """The function behind a command: (settings, said) → its row of a sweep's table."""
+    """The function behind a command, of (settings, said)."""
     found: Command = importlib.import_module(f"mlnn.cli.commands.{command}").run
     return found
 
@@ -112,7 +109,7 @@ def gravest(codes: Iterable[int]) -> int:
 
 def say(message: str, code: int) -> int:
     """Print an error to standard error, a few lines, nothing in it that acts on a terminal; returns its code."""
-    from mlnn.report.visible import visible
+    from mlnn.visible import visible
 
     if os.environ.get("MLNN_TRACEBACK"):
         traceback.print_exc()
@@ -125,7 +122,8 @@ def _show(command: str, words: list[str]) -> int:
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    from mlnn.cli.compose import COMPOSING, config_dir, explain
+    from mlnn.cli.compose import COMPOSING, explain
+    from mlnn.shipped import config_dir
 
     GlobalHydra.instance().clear()
     page = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(lambda _: None)

@@ -6,7 +6,6 @@ Only Hydra's compose API is used, so that no folder is made, no logger set up an
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -20,18 +19,13 @@ from mlnn.cli import received
 from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, MOST_JOBS, Said
 from mlnn.cli.schema import LANE_OPTIONS, check_keys, check_references, renamed
 from mlnn.errors import ConfigError, unknown
+from mlnn.shipped import config_dir
 
 Settings = dict[str, Any]
 OF_MANY = ("ladder", "catalogue", "seeds")
 """Keys that make one command many runs; a single one of them has none."""
 COMPOSING = (HydraException, OmegaConfBaseException)
 """What Hydra raises where it cannot compose."""
-
-
-def config_dir() -> Path:
-    """The shipped configs: beside the package in a checkout, inside it once installed."""
-    here = Path(__file__).resolve().parents[1]
-    return next(path for path in (here / "configs", here.parent / "configs") if path.is_dir())
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlnn.report.brief import Brief
-from mlnn.report.visible import visible
+from mlnn.visible import visible
 
 if TYPE_CHECKING:
     from mlnn.estimation.model_fit import ModelFit

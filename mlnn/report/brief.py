@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup, escape
 
-from mlnn.report.visible import visible
+from mlnn.visible import visible
 
 
 @dataclass(frozen=True)
