@@ -6,6 +6,7 @@ Only Hydra's compose API is used, so that no folder is made, no logger set up an
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import hydra
@@ -128,7 +129,7 @@ def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str
 def _checked(config: DictConfig, said: Said) -> Settings:
     raw: Any = OmegaConf.to_container(config, resolve=False)
     check_references(raw)
-    shipped: Any = OmegaConf.to_container(hydra.compose(said.command), resolve=False)
+    shipped = _shipped(said.command)
     for key in ALOUD:
         if key in raw and raw[key] != said.value(key, shipped.get(key)):
             raise received.only_aloud(key, "config")
@@ -140,6 +141,13 @@ def _checked(config: DictConfig, said: Said) -> Settings:
         check_targets(node, plain.get("trust", ()), key)
     for side in ("left", "right"):
         _check_side(side, plain.get(side) or {}, plain.get("trust", ()))
+    return plain
+
+
+@cache
+def _shipped(name: str) -> Settings:
+    """What the shipped config of a command holds, nothing said; read-only. What was sent comes after it and can't change it."""
+    plain: Any = OmegaConf.to_container(hydra.compose(name), resolve=False)
     return plain
 
 
