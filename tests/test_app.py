@@ -163,6 +163,7 @@ def test_a_traceback_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" in command("train", *SMALL, "batch_size=99").err
 
 
+@pytest.mark.slow
 def test_a_multirun_gives_every_job_its_own_folder_and_curves_reads_them() -> None:
     done = command("train", *SMALL, "seed=0,1", "out=both", "-m")
     assert (done.code, done.err) == (0, "")

@@ -117,6 +117,7 @@ def test_a_catalogue_is_one_page() -> None:
     assert "Minimising 1 of 2 losses is maximum likelihood" in page
 
 
+@pytest.mark.slow
 def test_several_losses_in_a_multirun_have_a_folder_each() -> None:
     done = command("audit", "-m", "objective=bce,hinge", "out=many")
     assert done.code == 0

@@ -106,6 +106,7 @@ def test_an_argument_of_an_objective_is_never_taken_for_an_option_of_its_lane(
     assert (verdict["relation"], round(verdict["scale"], 6)) == ("scaled", 3.0)
 
 
+@pytest.mark.slow
 def test_a_namesake_is_built_alike_by_every_command(namesake: tuple[str, ...]) -> None:
     losses = []
     for name, value in (("one", 1.0), ("three", 3.0)):

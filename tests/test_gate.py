@@ -128,6 +128,7 @@ def test_my_loss_is_cross_entropy():
 """
 
 
+@pytest.mark.slow
 def test_ten_lines_of_a_user_catch_a_broken_loss(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(USERS_FILE)
     run = subprocess.run(

@@ -117,6 +117,7 @@ def test_the_same_command_gives_the_same_bits_however_many_jobs(folder: Path, mo
         assert traces[0].read_bytes() == traces[1].read_bytes()
 
 
+@pytest.mark.slow
 def test_other_steps_give_other_bits(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     assert grow("other", "jobs=1", "optimizer.lr=0.2", "seeds=[4]").code == 0

@@ -363,6 +363,7 @@ def drawn(folder: Path, extra: dict[str, str]) -> tuple[bytes, str]:
     return (folder / "x.png").read_bytes(), done.stdout
 
 
+@pytest.mark.slow
 def test_the_picture_is_the_same_whatever_settings_lie_there(tmp_path: Path) -> None:
     for name in ("plain", "settings", "pipe"):
         (tmp_path / name).mkdir()

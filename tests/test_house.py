@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,12 @@ def modules(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+@cache
+def named_in(path: Path) -> tuple[str, ...]:
+    """Every module that a file names in an import."""
+    return tuple(modules(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def forbidden(unit: str, source: str) -> list[str]:
     """What a source of `unit` imports against the table."""
     units = {name.split(".")[1] for name in modules(ast.parse(source)) if name.startswith("mlnn.")}
@@ -138,7 +145,7 @@ def importers(name: str) -> set[str]:
     return {
         str(path.relative_to(PACKAGE))
         for path in sources()
-        if any(found.split(".")[0] == name for found in modules(ast.parse(path.read_text(encoding="utf-8"))))
+        if any(found.split(".")[0] == name for found in named_in(path))
     }
 
 

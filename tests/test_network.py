@@ -377,6 +377,7 @@ def test_the_page_holds_every_answer_and_nothing_it_is_given_can_leave_its_place
     assert f"to {told['digits']:.1f} digits" in page
 
 
+@pytest.mark.slow
 def test_the_command_answers_for_each_architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(tmp_path, {"conf/ladder/one.yaml": "one: [model=logistic]\n"})

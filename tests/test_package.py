@@ -74,6 +74,7 @@ def test_the_wheel_holds_every_module_config_and_template(wheel: Path) -> None:
     assert not [name for name in inside if name.startswith(("tests/", "experiments/"))]
 
 
+@pytest.mark.slow
 def test_the_wheel_runs_outside_the_checkout(wheel: Path, tmp_path: Path) -> None:
     home = tmp_path / "venv"
     call(sys.executable, "-m", "venv", "--without-pip", home, cwd=tmp_path)

@@ -56,6 +56,7 @@ def test_a_pair_whose_arguments_differ_is_found_out() -> None:
     assert read_run("here").verdict["relation"] == "different"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pair", ["categorical", "normal_learned_variance"])
 def test_pairs_with_several_outputs_grow(pair: str) -> None:
     write(Path(), {"conf/ladder/two.yaml": "two: [model.depth=2]\n"})

@@ -161,6 +161,7 @@ def test_what_is_not_to_be_said_on_the_command_line_either(words: tuple[str, ...
     refused(named, "compare", *words)
 
 
+@pytest.mark.slow
 def test_more_jobs_are_allowed_where_they_are_asked_for() -> None:
     done = command("compare", "-m", "seed=1,2,3", "most_jobs=2", *SMALL)
     assert (done.code, "most_jobs" in done.err) == (2, True)

@@ -31,6 +31,7 @@ def test_every_kind_of_fault_is_caught_far_below_float32_rounding() -> None:
         assert found.resolution <= 1e-9
 
 
+@pytest.mark.slow
 def test_the_stated_resolution_is_kept_a_fault_ten_times_larger_is_caught() -> None:
     stated = verdict(bce_with_logits, bernoulli_nll_log1p).resolutions
     for kind, size in stated.items():

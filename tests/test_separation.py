@@ -194,6 +194,7 @@ tables = st.integers(3, 25).flatmap(
 Table = tuple[list[tuple[int, int, int]], list[int], tuple[float, float, float], float]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(tables)
 def test_rows_that_are_there_with_both_labels_are_never_called_separable(table: Table) -> None:
@@ -204,6 +205,7 @@ def test_rows_that_are_there_with_both_labels_are_never_called_separable(table: 
         assert find(np.tile(x, (len(labels), 1)), y, space).kind == "none"
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(tables, st.tuples(*[st.integers(-3, 3)] * 4).filter(any))
 def test_rows_labelled_by_a_plane_are_always_called_separable(table: Table, plane: tuple[int, ...]) -> None:
@@ -219,6 +221,7 @@ def test_rows_labelled_by_a_plane_are_always_called_separable(table: Table, plan
     assert_separates(found, x, y)
 
 
+@pytest.mark.slow
 def test_random_overlapping_rows_agree_with_a_fit_by_another_program() -> None:
     import statsmodels.api as sm
 

@@ -96,6 +96,7 @@ def test_usage():
 """
 
 
+@pytest.mark.slow
 def test_a_failing_gate_shows_the_message_first_and_none_of_the_insides(tmp_path: Path) -> None:
     (tmp_path / "test_mine.py").write_text(FAILING)
     done = subprocess.run(

@@ -19,6 +19,7 @@ def test_the_data_are_as_asked_for() -> None:
     assert np.array_equal(x, again)
 
 
+@pytest.mark.slow
 def test_contenders_agree() -> None:
     seen = []
     found = race(3000, 3, 0.0, 1, ["sklearn_tight", "statsmodels_logit"], 0, lambda done, of: seen.append((done, of)))
@@ -36,6 +37,7 @@ def test_a_package_that_is_not_there_is_left_out(monkeypatch: pytest.MonkeyPatch
     assert [one["name"] for one in found] == ["mlnn"]
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     done = command("estimation_speed", "rows=2000", "columns=2", "repeats=1", "rivals=[sklearn]", "out=here")

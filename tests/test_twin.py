@@ -212,6 +212,7 @@ def test_training_draws_nearer() -> None:
     assert course.rows[-1]["lr"] < 1e-3 < course.rows[0]["lr"]
 
 
+@pytest.mark.slow
 def test_without_a_maximum_the_norm_grows_like_the_logarithm_of_the_steps() -> None:
     """Two points x = ±1: the gradient flow on the mean loss has w + e^w = t + 1 (w(10) = 2.177325, w(100) = 4.57…)."""
     rows = data.from_arrays(torch.tensor([[1.0], [-1.0]]), torch.tensor([1.0, 0.0]), "binary")

@@ -70,8 +70,13 @@ def test_both_sides_answer_on_a_small_batch(pair) -> None:
         assert slope.abs().max() > 0
 
 
+SAMPLE = cells(PAIRS[::12], ["tanh2"], ["sgd"], full=False)
+
+
 @pytest.mark.parametrize(
-    "cell", cells(PAIRS[::12], ["tanh2"], ["sgd"], full=False), ids=lambda c: f"{c.pair.name} {c.dtype}"
+    "cell",
+    [*SAMPLE[::3], *(pytest.param(cell, marks=pytest.mark.slow) for cell in (*SAMPLE[1::3], *SAMPLE[2::3]))],
+    ids=lambda c: f"{c.pair.name} {c.dtype}",
 )
 def test_a_sample_of_the_benchmark(cell) -> None:
     row = run_cell(cell)

@@ -114,6 +114,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_workers_end_with_the_process_that_asked_for_them(tmp_path: Path) -> None:
     (tmp_path / "watcher.py").write_text(WATCHER, encoding="utf-8")
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
