@@ -27,6 +27,11 @@ def __getattr__(name: str) -> Any:
     """Load the public names on first use: `import mlnn` alone stays quick, and parts import no more than they need."""
     if name not in _HOMES:
         raise AttributeError(f"module 'mlnn' has no attribute '{name}'")
+    import random
     from importlib import import_module
 
-    return getattr(import_module(_HOMES[name]), name)
+    before = random.getstate()  # libraries that are imported with a part may draw; the caller's stream is the caller's
+    try:
+        return getattr(import_module(_HOMES[name]), name)
+    finally:
+        random.setstate(before)

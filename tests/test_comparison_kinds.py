@@ -2,8 +2,10 @@
 
 import functools
 import math
+import random
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from objective_cases import scaled, smoothed
@@ -146,3 +148,36 @@ def test_gaps_of_known_size() -> None:
 
 def test_a_right_with_momentum_is_different() -> None:
     assert changed_optimizer(SGD, momentum=0.5).relation == "different"
+
+
+class Draws(nn.Module):
+    """A network that draws in evaluation mode too."""
+
+    def __init__(self, draw: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.inner, self.outer, self.draw = nn.Linear(4, 6), nn.Linear(6, 1), draw
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.outer(self.draw(torch.tanh(self.inner(x))))
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda h: torch.nn.functional.dropout(h, 0.5),
+        lambda h: h + torch.randn_like(h),
+        lambda h: h * random.random(),
+        lambda h: h * float(np.random.rand()),  # noqa: NPY002 - the global stream is just what is meant
+    ],
+    ids=["dropout", "noise", "random", "numpy"],
+)
+def test_a_model_that_draws_in_evaluation_mode_too_draws_alike(draw: Callable[[Tensor], Tensor]) -> None:
+    assert compare(bce, bce, model=lambda: Draws(draw), steps=3).verdict.relation == "bitwise"
+    assert compare(bce, scaled(1.5), model=lambda: Draws(draw), steps=3).verdict.relation == "scaled"
+
+
+def test_a_loss_with_a_weight_for_each_row_of_a_batch_is_not_called_different() -> None:
+    tied = nn.BCEWithLogitsLoss(weight=torch.ones(32))
+    found = compare(nn.BCEWithLogitsLoss(), tied, steps=3).verdict
+    assert found.relation == "undecided"
+    assert "right answers no row by itself" in found.sentence

@@ -241,3 +241,13 @@ def test_a_map_that_is_not_true_is_found() -> None:
     assert {"mlnn/runs", "mlnn/data", "experiments/train.py", "configs/model"} <= set(unnamed)
     assert "mlnn/cli" not in unnamed
     assert file_map("no map here") == {}
+
+
+@pytest.mark.slow
+def test_the_first_use_of_a_public_name_draws_nothing_of_the_callers() -> None:
+    uses = "; ".join(f"mlnn.{name}" for name in mlnn.__all__)
+    code = (
+        f"import random, mlnn; random.seed(0); before = random.getstate(); {uses}; print(random.getstate() == before)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "True"

@@ -28,6 +28,12 @@ EXPERIMENTS = {
     "a choice sent to hydra": (HEAD + "defaults:\n  - /model@hydra.run: mlp\n", "model@hydra.run"),
     "a choice sent to trust": (HEAD + "defaults:\n  - /model@trust: mlp\n", "model@trust"),
     "package hydra": ("# @package hydra.run\ndir: elsewhere\n", "@package hydra.run"),
+    "package hydra after global": ("# @package _global_.hydra.callbacks.x\n_target_: os.system\n", "hydra.callbacks.x"),
+    "package hydra after two": ("# @package a._global_.hydra.run\ndir: elsewhere\n", "hydra.run"),
+    "package out after global": ("# @package _global_._global_\nout: elsewhere\n", "out"),
+    "a choice sent around": (HEAD + "defaults:\n  - /model@_global_.hydra.callbacks.x: mlp\n", "hydra.callbacks.x"),
+    "a choice sent far around": (HEAD + "defaults:\n  - /model@a._global_.hydra.run: [mlp]\n", "hydra.run"),
+    "a choice sent around to out": (HEAD + "defaults:\n  - /model@a._global_.out: mlp\n", "out"),
     "package trust": ("# @package trust\na: os\n", "@package trust"),
     "trust": (HEAD + "trust: [os]\n", "trust"),
     "out": (HEAD + "out: elsewhere\n", "out"),
@@ -58,6 +64,8 @@ LADDERS = {
     "launcher": ("a: [hydra/launcher=basic]\n", "hydra/launcher"),
     "run dir": ("a: [hydra.run.dir=elsewhere]\n", "hydra.run.dir"),
     "to hydra": ("a: [+model@hydra.run=mlp]\n", "model@hydra.run"),
+    "around to hydra": ("a: [+model@_global_.hydra.callbacks.x=mlp, model=logistic]\n", "hydra.callbacks.x"),
+    "around to trust": ("a: [+model@b._global_.trust=mlp]\n", "trust"),
     "bounds": ("a: [++data.most_rows=1000000000]\n", "most_rows"),
     "name climbs": ("../a: [model=mlp]\n", "'../a'"),
     "name is absolute": ("/tmp/a: [model=mlp]\n", "'/tmp/a'"),
@@ -77,6 +85,8 @@ SPOKEN = [
     (("-m", "seed=range(10000000)"), "most_jobs"),
     (("-m", "seed=range(100)", "steps=range(1,100)"), "most_jobs"),
     (("-m", "seed=interval(0,1)"), "interval"),
+    (("--package", "x"), "--cfg job"),
+    (("--resolve",), "--cfg job"),
 ]
 
 
@@ -102,6 +112,15 @@ def test_an_experiment_sets_mlnns_own_keys_only(sample: str) -> None:
     write(Path(), {"conf/experiment/sent.yaml": text})
     name = "audit" if sample == "loss" else "growth" if sample == "cells" else "compare"
     refused(named, name, "--config-dir", "conf", "experiment=sent")
+
+
+def test_what_finds_another_way_to_hydra_is_met_after_composing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlnn.cli.received.root_of", lambda package: package.split(".")[0])
+    text, _ = EXPERIMENTS["a choice sent around"]
+    write(Path(), {"conf/experiment/sent.yaml": text})
+    refused("hydra.callbacks: is set by a config file", "compare", "--config-dir", "conf", "experiment=sent")
+    for page in ("--help", "--cfg=job", "--info=all"):
+        refused("hydra.callbacks", "compare", "--config-dir", "conf", "experiment=sent", page)
 
 
 @pytest.mark.parametrize("sample", LADDERS)

@@ -1,5 +1,6 @@
 """Resolution: planted faults of falling size are caught down to a size, and a check that sees nothing decides nothing."""
 
+import pytest
 import torch
 from objective_cases import binary
 from torch import Tensor

@@ -143,12 +143,18 @@ def test_a_finished_one_says_so_and_other_settings_are_refused(home: Path) -> No
 @pytest.mark.slow
 def test_a_damaged_cell_is_trained_again(home: Path) -> None:
     assert grow(home, "damaged", "seeds=[4]").code == 0
-    (home / "damaged/checksums.json").unlink()
     trace = home / "damaged/cells/node-seed4/trace.csv"
-    whole = trace.read_bytes()
-    trace.write_bytes(whole[:-3])
-    assert grow(home, "damaged", "seeds=[4]").code == 0
-    assert trace.read_bytes() == whole
+    whole, table = trace.read_bytes(), (home / "damaged/growth.csv").read_bytes()
+    for finished in (False, True):
+        if not finished:
+            (home / "damaged/checksums.json").unlink()
+        trace.write_bytes(whole[:-3])
+        done = grow(home, "damaged", "seeds=[4]")
+        assert done.code == 0
+        assert ("node-seed4/trace.csv has changed since" in " ".join(done.out.split())) is finished
+        assert trace.read_bytes() == whole
+        assert (home / "damaged/growth.csv").read_bytes() == table
+    assert "nothing is left to train" in grow(home, "damaged", "seeds=[4]").out
 
 
 @pytest.mark.slow

@@ -179,3 +179,7 @@ def test_folders_are_named_by_what_is_swept_and_never_alike() -> None:
     assert len({job.name for job in found}) == len(found) == 6
     assert all(len(job.name) < 100 and "/" not in job.name for job in found)
     assert found[0].swept == {"seed": "1", "model.width": "9"}
+    lists = named(jobs(read("compare", ["-m", "domain=[-5,5],[-6,6]", "+left.tau=0.1,0.2", "data=spector"])))
+    assert [job.swept for job in lists][::3] == [
+        {"domain": "[-5,5]", "left.tau": "0.1"}, {"domain": "[-6,6]", "left.tau": "0.2"},
+    ]  # fmt: skip

@@ -69,9 +69,8 @@ class Observer:
         if going and right.stopped is None:
             row["weight_gap"] = weight_gap(left, right, start)
             row["weight_gap_ulps"] = ulps(right.translate(left, left.weights), right.weights)
-            row["prediction_gap"] = float(
-                (left.predict(self.probe_batch) - right.predict(self.probe_batch)).abs().max()
-            )
+            one, two = (lane.predict(self.probe_batch, self.lockstep.step) for lane in (left, right))
+            row["prediction_gap"] = float((one - two).abs().max())
         for name in self.twins:
             pair = self.lanes[f"left_{name}"], self.lanes[f"right_{name}"]
             alive = all(lane.stopped is None for lane in pair)
@@ -94,7 +93,7 @@ class Observer:
             leader = self.lockstep.leader(name)
             if leader.stopped is not None or follower.stopped is not None:
                 return
-            one, two = flat([leader.predict(self.probe_batch)]), flat([follower.predict(self.probe_batch)])
+            one, two = (flat([lane.predict(self.probe_batch, self.lockstep.step)]) for lane in (leader, follower))
             apart[name], size = float((two - one).norm()), float(one.norm())
         self.evidence.prediction.see(self.lockstep.step, apart, size)
 

@@ -84,7 +84,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     """
     both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
     domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
-    moody = unsteady(left, targets) or unsteady(right, targets)
+    moody = unsteady(left, targets) or unsteady(right, targets) or _mute(both)
     shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
     slope = _part("gradient", both, domain[dtype], dtype)
     kink = (
@@ -102,6 +102,14 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
         flat_outside=flat_outside(both, domain[dtype], dtype),
     )  # fmt: skip
+
+
+def _mute(both: Both) -> str | None:
+    """Why nothing can be asked of the pair: a side that answers no row by itself (a weight for each row of a batch)."""
+    for side, seen in (("left", both.left[DOUBLE]), ("right", both.right[DOUBLE])):
+        if seen.refused and not bool(seen.finite.any()):
+            return f"{side} answers no row by itself ({seen.refused}), so the probe has nothing to compare"
+    return None
 
 
 def _reach(domain: dict[torch.dtype, dict[float, Interval]]) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mlnn.agreement.evidence import FLOOR, SMALL, Evidence, allowed
 from mlnn.agreement.gaps import common_gap
+from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.training import Batch, Lane, Lockstep
 
@@ -99,7 +100,11 @@ def _gap(kind: str, size: float, lockstep: Lockstep, batch: Batch, evidence: Evi
     factor = evidence.factors.get(len(batch.rows), 1.0)
     if evidence.gradient.real:  # right is at fault already: plant into left, or every size would seem to be caught
         sound, factor = leader.recipe.objective, 1.0
-    gap = common_gap(leader, _with(follower, leader, sound, kind, size, batch))
+    try:
+        faulty = _with(follower, leader, sound, kind, size, batch)
+    except ConfigError:  # an objective tied to its rows (a weight for each of them) cannot lose one
+        return 0.0
+    gap = common_gap(leader, faulty)
     scale = max(factor * float(gap.left_gradient.norm()), SMALL * evidence.gradient.scale)
     residual = gap.residual(factor)
     return residual / scale if scale and math.isfinite(residual) else 0.0

@@ -13,9 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from mlnn.errors import MlnnError
+
+if TYPE_CHECKING:
+    from mlnn.cli.said import Said
 
 COMMANDS = (
     "train", "compare", "growth", "audit", "audit_model", "estimate", "estimator", "beyond_one_node", "curves",
@@ -85,7 +89,7 @@ def _run(command: str, arguments: Sequence[str], called: Sequence[str]) -> int:
     said = saying.read(command, arguments, called)
     with composing(said):
         if said.show:
-            return _show(said.command, [*said.show, *said.words])
+            return _show(said)
         if said.many:
             from mlnn.cli.sweep import sweep
 
@@ -117,21 +121,26 @@ def say(message: str, code: int) -> int:
     return code
 
 
-def _show(command: str, words: list[str]) -> int:
+def _show(said: "Said") -> int:
     """One of Hydra's own pages: --help, --cfg job, --info."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    from mlnn.cli.compose import COMPOSING, explain
+    from mlnn.cli.compose import COMPOSING, check, explain
     from mlnn.shipped import config_dir
 
+    if said.config_dir is not None:  # Hydra's pages act on Hydra's own node, which is to be mlnn's
+        check(said)
     GlobalHydra.instance().clear()
-    page = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=command)(lambda _: None)
+    page = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=said.command)(lambda _: None)
     try:
-        with patch.object(sys, "argv", [command, *words]), patch.dict(os.environ, HYDRA_FULL_ERROR="1"):
+        with (
+            patch.object(sys, "argv", [said.command, *said.show, *said.words]),
+            patch.dict(os.environ, HYDRA_FULL_ERROR="1"),
+        ):
             page()
     except COMPOSING as problem:
-        return say(explain(problem, command), USAGE)
+        return say(explain(problem, said.command), USAGE)
     return 0
 
 

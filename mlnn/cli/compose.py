@@ -25,6 +25,8 @@ from mlnn.shipped import config_dir
 Settings = dict[str, Any]
 OF_MANY = ("ladder", "catalogue", "seeds")
 """Keys that make one command many runs; a single one of them has none."""
+NOTED = {"overrides", "runtime", "job"}
+"""Where Hydra notes the call itself."""
 COMPOSING = (HydraException, OmegaConfBaseException)
 """What Hydra raises where it cannot compose."""
 
@@ -52,6 +54,11 @@ def settings(said: Said) -> Settings:
     for key in said.paths and ("runs",):
         plain[key] = [*plain[key], *said.paths]
     return plain
+
+
+def check(said: Said) -> None:
+    """Raise ConfigError where what was said and sent does not compose, or sets anything of Hydra's own."""
+    _compose(said.command, said.task_words)
 
 
 def ladder(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
@@ -118,12 +125,25 @@ def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str
         config = hydra.compose(name, list(words), return_hydra_config=True)
     except Exception as problem:  # Hydra tells of some mistakes by a bare ValueError or TypeError
         raise ConfigError(explain(problem, name)) from None
+    _check_hydra(config, words, name)
     choices = config.hydra.runtime.choices
     climbing = next((f"{key}={value}" for key, value in choices.items() if value and received.climbs(str(value))), None)
     if climbing is not None:
         raise ConfigError(f"{climbing}: leads out of the config folder")
     names = {key.rpartition("@")[2]: value for key, value in choices.items() if value and not key.startswith("hydra/")}
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), names
+
+
+def _check_hydra(config: DictConfig, words: Sequence[str], name: str) -> None:
+    """Hydra's own node is what was shipped, less what it notes of this call: whatever way a file found to it is met here."""
+    own: Any = OmegaConf.to_container(config.hydra, resolve=False)
+    launching = any(word.lstrip("+~").startswith("hydra") for word in words)
+    noted = NOTED | ({"launcher"} if launching else set())
+    changed = next(
+        (key for key, value in own.items() if key not in noted and value != _shipped_hydra(name).get(key)), None
+    )
+    if changed is not None:
+        raise ConfigError(f"hydra.{changed}: is set by a config file or a rung; they hold nothing of Hydra's own")
 
 
 def _checked(config: DictConfig, said: Said) -> Settings:
@@ -148,6 +168,13 @@ def _checked(config: DictConfig, said: Said) -> Settings:
 def _shipped(name: str) -> Settings:
     """What the shipped config of a command holds, nothing said; read-only. What was sent comes after it and can't change it."""
     plain: Any = OmegaConf.to_container(hydra.compose(name), resolve=False)
+    return plain
+
+
+@cache
+def _shipped_hydra(name: str) -> Settings:
+    """Hydra's own node of a command's shipped config; read-only."""
+    plain: Any = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra, resolve=False)
     return plain
 
 

@@ -140,13 +140,20 @@ def check_text(text: str, where: str) -> dict[str, Any]:
 
 def check_package(package: str | None, where: str, found: dict[str, Any]) -> None:
     """Where a file's keys go must not be one of the protected places."""
-    root = (package or "").split(".")[0].split("@")[0]
-    if root == "hydra" or root in ALOUD or "$" in root:
+    root = root_of(package or "")
+    if root == "hydra" or root in ALOUD or "$" in (package or ""):
         raise ConfigError(f"{where}: '# @package {package}' is refused; a config file sets mlnn's own keys only")
-    at_root = package == "_global_" or "/" not in where
+    at_root = (not root and (package or "").endswith("_global_")) or "/" not in where
     said = next((str(key) for key in found if at_root and _aloud(str(key))), None)
     if said is not None:
         raise only_aloud(said, where)
+
+
+def root_of(package: str) -> str:
+    """The first key of the place that a package means; Hydra forgets all that stands before the last `_global_`."""
+    parts = re.split(r"[.@]", package.strip().strip("."))
+    last = max((place for place, part in enumerate(parts) if part == "_global_"), default=-1)
+    return next((part for part in parts[last + 1 :] if part), "")
 
 
 def check_rungs(rungs: dict[Any, Any], where: str) -> None:
@@ -157,13 +164,15 @@ def check_rungs(rungs: dict[Any, Any], where: str) -> None:
         check_name(str(name), where)
         for override in parse([str(word) for word in words]):
             key = override.key_or_group
-            root = key.split(".")[0].split("/")[0]
-            if root == "hydra" or (override.package or "").startswith("hydra"):
+            root = re.split(r"[./]", key.strip("/"))[0]
+            place = root_of(override.package or "")
+            if "hydra" in (root, place):
                 raise ConfigError(
                     f"{where}.{name}: '{override.get_key_element()}' is refused; a config file holds nothing of Hydra's own"
                 )
-            last = key.rpartition(".")[2]
-            if root in ALOUD or last.startswith("most_") or (override.package or "") in ALOUD:
+            if place in ALOUD:
+                raise only_aloud(place, f"{where}.{name}")
+            if root in ALOUD or key.rpartition(".")[2].startswith("most_"):
                 raise only_aloud(key, f"{where}.{name}")
 
 
@@ -218,7 +227,7 @@ def _check_defaults(entries: Any, where: str) -> None:
             name = re.sub(r"^\s*(override\s+|optional\s+)*", "", str(key)).strip()
             group, _, package = name.partition("@")
             choices = value if isinstance(value, list) else [value]
-            if group.strip("/").split("/")[0] == "hydra" or package.split(".")[0] in ("hydra", *ALOUD):
+            if group.strip("/").split("/")[0] == "hydra" or root_of(package) in ("hydra", *ALOUD):
                 raise ConfigError(f"{where}: defaults: '{name}' is refused; a config file holds nothing of Hydra's own")
             told = [str(choice) for choice in choices if choice is not None]
             if any(climbs(choice) for choice in told) or ".." in group.split("/"):

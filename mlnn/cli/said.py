@@ -104,6 +104,9 @@ def read(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> 
     for option in ("--cfg", "--package", "--info"):
         value = getattr(found, option[2:])
         show += [option, value] if value is not None else []
+    page = found.help or found.hydra_help or found.cfg is not None or found.info is not None
+    if show and not page:
+        raise ConfigError(f"{show[0]}: says how a page is shown; name one: --cfg job, --help")
     said = Said(command, tuple(words), tuple(paths), found.config_dir, found.multirun, tuple(show), tuple(called))
     _check(said)
     return said
@@ -122,8 +125,8 @@ def parse(words: Sequence[str]) -> list[Override]:
     return found
 
 
-def jobs(said: Said) -> list[tuple[str, Said]]:
-    """(what is swept, the words of one job) for every combination of a sweep; raises ConfigError above `most_jobs`."""
+def jobs(said: Said) -> list[tuple[tuple[str, ...], Said]]:
+    """(the words that are swept, the record of one job) for every combination of a sweep; raises ConfigError above `most_jobs`."""
     most = said.limit("most_jobs", MOST_JOBS)
     choices, count = [], 1
     for override in said.overrides:
@@ -136,7 +139,7 @@ def jobs(said: Said) -> list[tuple[str, Said]]:
         choices.append(found)
     swept = [place for place, found in enumerate(choices) if len(found) > 1]
     return [
-        (",".join(words[place].lstrip("+") for place in swept) or "only",
+        (tuple(words[place].lstrip("+") for place in swept),
          dataclasses.replace(said, words=words, many=False))
         for words in product(*choices)
     ]  # fmt: skip

@@ -85,15 +85,15 @@ def sweep(said: Said) -> None:
             )
 
 
-def named(found: Sequence[tuple[str, Said]]) -> list[Job]:
+def named(found: Sequence[tuple[tuple[str, ...], Said]]) -> list[Job]:
     """Jobs with the names of their folders: what is swept, cut and told apart by a digest where it is long."""
     made = []
-    for text, said in found:
+    for words, said in found:
+        text = ",".join(words) or "only"
         name = re.sub(r"[^\w.,=@+-]", "-", text).lstrip(".") or "only"
         if name != text or len(name) > NAME_LENGTH:
             name = f"{name[:NAME_LENGTH]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-        pairs = [word.partition("=") for word in said.words]
-        swept = {key.lstrip("+~"): value for key, _, value in pairs if f"{key}={value}".lstrip("+") in text.split(",")}
+        swept = {key.lstrip("~"): value for key, _, value in (word.partition("=") for word in words)}
         made.append(Job(name, said, swept))
     return made
 
@@ -159,7 +159,10 @@ def _record(folder: Path, name: str, any_: bool = False) -> dict[str, Any] | Non
 
 
 def _sealed(folder: Path) -> bool:
-    return (folder / "checksums.json").is_file()
+    """Whether a job's folder is there, whole and unchanged."""
+    from mlnn.runs import changed
+
+    return changed(folder) is None
 
 
 def _row(job: Job, record: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mlnn.arguments import first_line, shown
+from mlnn.data.columns import check_exact
 from mlnn.data.dataset import Dataset, check_tensor
 from mlnn.data.prepare import prepare
 from mlnn.errors import DataError
@@ -33,10 +34,11 @@ def from_arrays(
 
     A 1-D `x` is read as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it would otherwise broadcast
     against a raw output (n,) to n × n. `targets=None` infers the space (see `infer_targets`). Rows are taken in the order
-    given; the index of a pandas object says nothing. Raises DataError for values that are not real numbers (text, dates,
+    given; two pandas objects must have the same index. Raises DataError for values that are not real numbers (text, dates,
     complex), masked or missing entries, whole numbers beyond 64 bits, sparse, quantized, nested or meta tensors, NaN or
     infinity, targets outside the space, a single class, or rows that do not line up; ConfigError for the other arguments.
     """
+    _check_index(x, y, name)
     with plain_tensors():
         inputs, labels = _tensor(x, f"{name}: x"), _tensor(y, f"{name}: y")
         if inputs.ndim == 1:
@@ -45,6 +47,14 @@ def from_arrays(
             labels = labels.squeeze(1)
         space = infer_targets(labels) if targets is None else TargetSpace.parse(targets)
         return prepare(name, inputs, labels, space, standardize=standardize, held_out=held_out, seed=seed)
+
+
+def _check_index(x: Array, y: Array, name: str) -> None:
+    """Two pandas objects are paired by their index in pandas, by place here: refused where the two ways differ."""
+    one, two = (getattr(part, "index", None) for part in (x, y))
+    in_pandas = all(hasattr(index, "equals") for index in (one, two))  # a list has an `index` too
+    if one is not None and two is not None and in_pandas and len(one) == len(two) and not one.equals(two):
+        raise DataError(f"{name}: the indexes of x and y differ; align them, or give y.to_numpy()")
 
 
 def infer_targets(y: Tensor) -> TargetSpace:
@@ -66,12 +76,15 @@ def _tensor(values: Array, what: str) -> Tensor:
     if isinstance(values, Tensor) and values.dtype != torch.uint64:
         check_tensor(values, what)
         tensor = values.detach().cpu()
+        if tensor.dtype == torch.int64:
+            check_exact(tensor.numpy(), what)
         return tensor.to(torch.float64 if tensor.is_floating_point() else torch.int64)
     array = _array(values, what)
     if array.dtype.kind not in "biuf":
         raise DataError(f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates as numbers first")
     if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
         raise DataError(f"{what} holds {array.max()}, a whole number beyond 2^63 − 1; scale it, or give it as a float")
+    check_exact(array, what)
     # A copy: read-only, reversed and big-endian arrays are all in order for numpy and not for torch.
     with np.errstate(over="ignore"):
         copied = np.array(array, dtype=np.float64 if array.dtype.kind == "f" else np.int64, order="C", subok=False)

@@ -7,6 +7,34 @@ import numpy as np
 from mlnn.errors import DataError
 from mlnn.visible import shown
 
+EXACT = 2**53
+"""Up to here every whole number is a float64; beyond, neighbours become one."""
+
+
+def inexact(values: np.ndarray) -> np.ndarray:
+    """Where a whole number of an integer array is not kept by float64, as booleans of its shape."""
+    far = (values > EXACT) | (values < -EXACT) if values.dtype.kind in "iu" else np.zeros(values.shape, dtype=bool)
+    where = np.flatnonzero(far.reshape(-1))
+    flat = far.reshape(-1).copy()
+    flat[where] = [int(float(value)) != value for value in values.reshape(-1)[where].tolist()]
+    return flat.reshape(values.shape)
+
+
+def check_exact(values: np.ndarray, what: str) -> None:
+    """Raise DataError for the first whole number that float64 would change."""
+    lost = inexact(values)
+    if lost.any():
+        place = np.argwhere(lost)[0].tolist()
+        where = (
+            (f"row {place[0]}" + f", column {','.join(map(str, place[1:]))}" * (len(place) > 1))
+            if place
+            else "the entry"
+        )
+        raise DataError(
+            f"{what}: {where} holds {values[tuple(place)]}, a whole number beyond 2^53 that float64 cannot hold"
+            f" ({int(lost.sum())} such entries); leave an identifier out, or scale it"
+        )
+
 
 def to_numbers(series: Any) -> np.ndarray:
     """A pandas column as float64 (n,), NaN where a cell is missing or not a number. True and False are 1 and 0."""
@@ -26,6 +54,10 @@ def finite_numbers(series: Any, file: str) -> np.ndarray:
     values = to_numbers(series)
     bad = ~np.isfinite(values)
     if not bad.any():
+        lost = _changed(series, values)
+        if lost.any():
+            told = f"is {shown(str(series.iloc[int(np.argmax(lost))]))}, a whole number beyond 2^53 that float64 cannot hold"
+            raise bad_cell(series, lost, file, f"{told}; leave an identifier out, or scale it")
         return values
     row = int(np.argmax(bad))
     if series.isna().iloc[row]:
@@ -35,6 +67,18 @@ def finite_numbers(series: Any, file: str) -> np.ndarray:
     else:
         sentence = f"is {values[row]}; correct it or drop the row"
     raise bad_cell(series, bad, file, sentence)
+
+
+def _changed(series: Any, values: np.ndarray) -> np.ndarray:
+    """Where a column's whole numbers, as dtype or as text, are others as float64."""
+    if series.dtype.kind in "iu":
+        return inexact(series.to_numpy(dtype=getattr(series.dtype, "numpy_dtype", series.dtype)))
+    far = np.flatnonzero(np.abs(values) > EXACT) if series.dtype.kind not in "bf" else np.empty(0, dtype=int)
+    lost = np.zeros(len(values), dtype=bool)
+    for place in far:
+        text = str(series.iloc[place]).strip()
+        lost[place] = text.lstrip("+-").isdecimal() and int(text) != int(values[place])
+    return lost
 
 
 def bad_cell(series: Any, bad: np.ndarray, file: str, sentence: str) -> DataError:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlnn.data.columns import check_exact
 from mlnn.errors import ConfigError, DataError
 
 NESTING = 4  # of lists, in which a masked entry is looked for
@@ -30,6 +31,8 @@ def view(values: Any, what: str) -> Tensor:
     tensor = _dense(values, what) if isinstance(values, Tensor) else _array(values, what)
     if tensor.is_complex() or tensor.ndim == 0:
         raise DataError(f"{what} must be rows of real numbers, found {tensor.dtype} of shape {tuple(tensor.shape)}")
+    if tensor.dtype == torch.int64:
+        check_exact(tensor.numpy(), what)
     tensor = tensor.double() if tensor.dtype in (torch.uint16, torch.uint32, torch.uint64) else tensor
     return own(tensor)
 
@@ -64,6 +67,7 @@ def _array(values: Any, what: str) -> Tensor:
         raise DataError(f"{what} is not a rectangular array of numbers: {str(error).splitlines()[0]}") from error
     if array.dtype.kind not in "biuf":
         raise DataError(f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates first")
+    check_exact(array, what)
     odd = not array.dtype.isnative or any(step < 0 for step in array.strides) or array.dtype.itemsize > 8
     if odd or (array.dtype.kind == "u" and array.dtype.itemsize > 1):  # torch has few operations for wide unsigned ones
         array = np.array(array, dtype=np.float64, order="C")

@@ -53,7 +53,7 @@ def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
             if given.ndim:
                 kinds.add("per row" if _mean_of_rows(objective, output, target, given) else "coupled")
                 continue
-            kinds.add(_kind(objective, output, target, float(given)))
+            kinds.add(_kind(objective, output, target, float(given.detach())))
             if "coupled" in kinds:  # looking for a broadcast among more rows takes their square in calls
                 break
         except Exception:  # whatever the objective raises, it has refused the batch; the probe reports refusals

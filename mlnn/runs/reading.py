@@ -96,6 +96,21 @@ def read_run(path: Path | str, most_bytes: int = MOST_BYTES) -> Run:
     )
 
 
+def changed(path: Path) -> str | None:
+    """The first file of a sealed folder, of any kind, that is no longer what it was then; None where all are."""
+    try:
+        digests = parse_json(_read(path, CHECKSUMS, MOST_PIECE)[0], path / CHECKSUMS)
+    except RunFolderError:
+        return CHECKSUMS
+    for name, digest in digests.items():
+        try:
+            if not is_inside(name) or _read(path, name, MOST_BYTES, keep=False)[1] != digest:
+                return name
+        except RunFolderError:
+            return name
+    return None
+
+
 def _check_names(path: Path, digests: Mapping[str, Any]) -> None:
     """Every name of the checksums is that of a file inside, and every file inside is among them."""
     if len(digests) > MOST_FILES:

@@ -28,10 +28,15 @@ MOST_TOLD = 6
 
 @dataclass
 class Study:
-    """A folder of runs, open for writing. `finished`: an earlier call has done all of it; `earlier`: what that call noted."""
+    """A folder of runs, open for writing.
+
+    `finished`: an earlier call has done all of it, and it is still whole; `damaged`: the first file that is not, of one that
+    was finished; `earlier`: what that call noted.
+    """
 
     final: Path
     finished: bool = False
+    damaged: str | None = None
     earlier: dict[str, Any] = field(default_factory=dict)
     replaces: Path | None = None
 
@@ -117,7 +122,7 @@ def open_study(
     now = {"kind": kind, "of": json.loads(to_json(of))}
     study = Study(final)
     if (final / STUDY).is_file():
-        study.finished = (final / reading.CHECKSUMS).exists() and not overwrite
+        study.finished, study.damaged = _finished(final, overwrite)
         if not study.finished:
             with _locked(final):  # somebody at work there is met before anything is moved
                 pass
@@ -134,9 +139,9 @@ def open_study(
     try:
         writing.disk("write", final, final.mkdir, parents=True, exist_ok=True)
         with _locked(final):
+            with suppress(OSError):
+                (final / reading.CHECKSUMS).unlink()
             if study.earlier.get("of") != now["of"]:
-                with suppress(OSError):
-                    (final / reading.CHECKSUMS).unlink()
                 study.write_json(STUDY, now | {"environment": dict(environment)})
             for left in final.glob("*/.*.partial-*"):
                 shutil.rmtree(left, ignore_errors=True)
@@ -156,6 +161,14 @@ def differences(before: Any, now: Any, where: str = "") -> list[str]:
         before, now = (", ".join(gone), ", ".join(new)) if gone or new else (before, now)
         return [f"{where}: {before} → {now}".lstrip(": ")] if before != now else []
     return [] if before == now else [f"{where}: {before!r} → {now!r}"]
+
+
+def _finished(final: Path, overwrite: bool) -> tuple[bool, str | None]:
+    """Whether an earlier call has done all of the study, and the first file that has been damaged since."""
+    if overwrite or not (final / reading.CHECKSUMS).exists():
+        return False, None
+    damaged = reading.changed(final)
+    return damaged is None, damaged
 
 
 def _check_free(final: Path, overwrite: bool) -> None:

@@ -162,8 +162,12 @@ class Lane:
             mine.grad = None if unused and unused[place] else gradient.clone()
 
     @torch.no_grad()
-    def predict(self, x: Tensor) -> Tensor:
-        """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics)."""
+    def predict(self, x: Tensor, seed: int = 0) -> Tensor:
+        """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics).
+
+        A model that draws in this mode too draws the same in every lane that is asked with the same seed.
+        """
+        seed_streams(seed)
         modes = [(part, part.training) for part in self.module.modules()]  # a frozen part is to stay frozen
         self.module.eval()
         try:
@@ -211,7 +215,7 @@ class Lane:
             output = squeeze(raw_output(self._run, x)).to(self.dtype)
         check_output(output, len(y), self.recipe.objective.targets)
         loss = guard(self.asked, self.recipe.objective, output, y)
-        if not loss.requires_grad:
+        if not loss.requires_grad or not _reaches(loss, output):
             raise ConfigError(
                 f"{self.asked}: its value does not depend on the raw output (a constant, or"
                 " detached), so there is no gradient to train with"
@@ -236,6 +240,19 @@ class Lane:
                 row = int(batch.rows[place])
                 return Stop(batch.step, what, row, self.output[place].tolist(), target[0].item())
         return Stop(batch.step, what)
+
+
+def _reaches(loss: Tensor, output: Tensor) -> bool:
+    """Whether the backward pass of a loss comes by the raw output."""
+    seen, waiting = set(), [loss.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is output.grad_fn:
+            return True
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [above for above, _ in node.next_functions]
+    return False
 
 
 def _made_optimizer(recipe: LaneRecipe, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
