@@ -16,8 +16,8 @@ from mlnn.estimation import Course, Estimate, ModelFit, check_estimate, estimate
 from mlnn.estimation.catalogue import LIKELIHOODS, family_of
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Objective, likelihood_of
-from mlnn.objectives.signature import spaces
 from mlnn.runs import csv_text, write_file
+from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, train
 

@@ -11,7 +11,7 @@ from mlnn.comparison import Comparison, compare
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
-from mlnn.objectives.signature import spaces
+from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, parse_device, parse_dtype
 from mlnn.trust import instantiate, resolve

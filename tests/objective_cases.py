@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from mlnn.objectives import Objective, bernoulli_nll_log1p
-from mlnn.objectives.signature import spaces
+from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.trust import instantiate
 

@@ -100,7 +100,7 @@ mlnn.seeding.hashlib.sha256 mlnn.errors.difflib.get_close_matches mlnn.errors.Ml
 mlnn.data.table.Path mlnn.data.table.table mlnn.data.table.warnings.warn mlnn.models.torch.load mlnn.data.from_arrays
 mlnn.settings.dataset mlnn.settings.resolve mlnn.settings.instantiate mlnn.speed.write_rows mlnn.estimator.write_rows
 mlnn.growth.growth mlnn.growth.joblib.Parallel mlnn.training.lane.guard mlnn.compare mlnn.audit mlnn.app.run
-mlnn.report.growth_png mlnn.report.console.paths mlnn.objectives.bce.Objective mlnn.objectives.bernoulli.Bernoulli
+mlnn.report.growth_png mlnn.report.console.paths mlnn.objectives.bce.Objective mlnn.likelihoods.bernoulli.Bernoulli
 mlnn.models.MLP.load_state_dict mlnn.models.MLP.forward mlnn.environment.environment mlnn.shipped.config_dir
 mlnn.received.open_plain mlnn.comparison.Comparison mlnn.trust.names.importlib.import_module
 """

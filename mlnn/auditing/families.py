@@ -15,9 +15,9 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding, Reference, by_formula
 from mlnn.auditing.links import mean_link
-from mlnn.objectives.gamma import Gamma
-from mlnn.objectives.negative_binomial import NegativeBinomial
-from mlnn.objectives.poisson import Poisson
+from mlnn.likelihoods.gamma import Gamma
+from mlnn.likelihoods.negative_binomial import NegativeBinomial
+from mlnn.likelihoods.poisson import Poisson
 
 OUTPUTS = torch.linspace(-2.1, 1.9, 17, dtype=torch.float64) + 0.00321
 TARGETS = {

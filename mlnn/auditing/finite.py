@@ -16,8 +16,8 @@ from mlnn.auditing.implied import FLAT, Implied, direction, implied, telling_out
 from mlnn.auditing.links import log_odds, probability_link, softmax_link
 from mlnn.auditing.sound import MANY, moderate_outputs
 from mlnn.auditing.witness import flat_witness, risk_witness, sums_witness, temperature_witness
-from mlnn.objectives.bernoulli import Bernoulli
-from mlnn.objectives.categorical import Categorical
+from mlnn.likelihoods.bernoulli import Bernoulli
+from mlnn.likelihoods.categorical import Categorical
 
 ROUNDING, REAL = 1e-10, 1e-7
 """Residuals of true NLLs stay below 1e-13, those of the losses known not to be one above 1e-2; between, it is not decided."""

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss, crossed
 from mlnn.auditing.finding import Reference, by_formula
-from mlnn.objectives.beta import Beta
-from mlnn.objectives.normal import NormalLearnedVariance
+from mlnn.likelihoods.beta import Beta
+from mlnn.likelihoods.normal import NormalLearnedVariance
 
 SAME = 1e-9
 

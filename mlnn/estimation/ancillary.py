@@ -20,13 +20,11 @@ from mlnn.estimation.design import Design
 from mlnn.estimation.least_squares import EPS
 from mlnn.estimation.newton import Fit, newton
 from mlnn.estimation.sharing import share
-from mlnn.objectives import Gamma, Normal
 
 STEP = 0.02  # in t: truncation about STEP⁶/140, rounding eps/STEP² for the second derivative, both below 1e-11
 FIRST = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # Fornberg (1988)
 SECOND = ((0, -49 / 18), (1, 3 / 2), (2, -3 / 20), (3, 1 / 90))
 FARTHEST = 16.0  # of |t|: a number beyond e^±16 is a limit, not an estimate
-SEPARATE = (Normal, Gamma)  # the coefficients' maximum does not depend on the number
 
 
 class NoNumberError(DataError):
@@ -49,9 +47,9 @@ def maximise(family: Family, design: Design, start: Tensor, max_iter: int) -> tu
     fit = newton(family, design, start, max_iter)
     if family.free is None:
         return family, fit
-    if isinstance(family.likelihood, Normal):
+    if family.likelihood.squares:
         family = family.at(_root_mean_square(design, fit.beta))
-    elif isinstance(family.likelihood, SEPARATE):
+    elif family.likelihood.separate:
         eta = linear(design, fit.beta)
         family = root_of(family, lambda trial: score(trial, design, eta))
     else:
@@ -121,15 +119,13 @@ def root_of(family: Family, slope: Callable[[Family], float]) -> Family:
 
 
 def _runs_away(family: Family, down: bool) -> str:
-    if family.free == "theta" and not down:
-        return (
-            "negative_binomial: theta has no finite maximum: the counts vary no more than Poisson counts would;"
-            " use 'poisson', or give theta: NegativeBinomial(theta=…)"
-        )
+    told = family.likelihood.no_number(down)
+    if told is not None:
+        return f"{family.name}: {family.free} has no finite maximum: {told}"
     where = "0" if down else "infinity"
     return (
         f"{family.name}: {family.free} has no finite maximum, it runs to {where}; are some rows met exactly? Give the"
-        f" number: {type(family.likelihood).__name__}({family.free}=…)"
+        f" number: {family.likelihood.name}({family.free}=…)"
     )
 
 

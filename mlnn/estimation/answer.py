@@ -16,13 +16,8 @@ from mlnn.estimation.inference import Information, unshifted
 from mlnn.estimation.newton import Fit
 from mlnn.estimation.result import Estimate
 from mlnn.estimation.separation import Separation
-from mlnn.objectives import Gamma, Normal, Poisson
 
 ROUNDING = 1e-14  # of the largest target: residuals below are what is lost in computing them
-COUNTED = (
-    "theta",
-    "precision",
-)  # in AIC and BIC, as statsmodels' discrete and beta models do; σ, shape and scale are not
 
 
 def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str, convention: str) -> Estimate:
@@ -111,7 +106,7 @@ def _estimate(
 ) -> Estimate:
     """The numbers that every kind of answer has; those in `rest` are the Estimate's own."""
     p, m = beta.shape
-    params, extra = beta.numpy(), family.free in COUNTED
+    params, extra = beta.numpy(), family.counted
     ways, nobs = ways_of(design), float(len(design.y)) if design.binomial else design.nobs
     fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
     return Estimate(
@@ -148,7 +143,12 @@ def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
     if family.free:
         how = "count it" if counted else "do not count it"
         notes.append(f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does")
-    elif family.numbers:
+    if not family.knows_information:
+        notes += [
+            f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"
+            " its nll gives it, and another maximum is not ruled out"
+        ]
+    if family.numbers and not family.free:
         notes.append("kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items()))
     sigma = family.numbers.get("sigma", math.inf) if family.free else math.inf
     if sigma <= ROUNDING * float(design.y.abs().max()):
@@ -166,38 +166,30 @@ def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
 def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -> tuple[str, float]:
     """(name of the convention, φ in the standard errors)."""
     likelihood = family.likelihood
-    if family.free is None or not isinstance(likelihood, Normal | Gamma):
+    if family.free is None or likelihood.conventions is None:
         return "given", family.dispersion
+    ml, unbiased = likelihood.conventions
     if convention == "ml":
-        return "ml: RSS/n" if isinstance(likelihood, Normal) else "ml: 1/shape", family.dispersion
+        return ml, family.dispersion
     left = design.nobs - design.width
     if left <= 0:
         raise DataError(
             f"data: {design.nobs:g} rows leave no degree of freedom for the dispersion; take dispersion='ml'"
         )
-    if isinstance(likelihood, Normal):
-        return "unbiased: RSS/(n−p)", family.dispersion * design.nobs / left
+    if likelihood.squares:
+        return unbiased, family.dispersion * design.nobs / left
     mean = likelihood.mean(linear(design, beta)[:, 0])
-    pearson = design.weigh(slice(0, len(mean)), ((design.y - mean) / mean) ** 2).sum()
-    return "unbiased: Pearson X²/(n−p)", float(pearson) / left
+    pearson = design.weigh(slice(0, len(mean)), likelihood.pearson(design.y, mean)).sum()
+    return unbiased, float(pearson) / left
 
 
 def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
     """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative."""
     least, total = family.likelihood.least(design.y), 0.0
-    if not bool(torch.isfinite(least).all()):
+    if least is None or not bool(torch.isfinite(least).all()):
         return None
     for rows, x in design.chunks():
         eta, y = x @ beta, design.y[rows]
-        if isinstance(family.likelihood, Poisson):
-            above = _above(eta[:, 0], y)
-        else:
-            above = (curvature.nll(family.likelihood, eta, y) - least[rows]).clamp(min=0)
+        above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)
         total += float(design.weigh(rows, above).sum())
     return 2 * family.dispersion * total
-
-
-def _above(eta: Tensor, y: Tensor) -> Tensor:
-    """A Poisson row's nll over its least, y (e^u − 1 − u) with u = f − log y: of large counts both are rounding."""
-    u = eta - torch.log(torch.where(y > 0, y, 1.0))
-    return torch.where(y > 0, y * (torch.expm1(u) - u), torch.exp(eta))

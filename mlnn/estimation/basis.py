@@ -13,7 +13,7 @@ import numpy as np
 
 from mlnn.data import Dataset
 from mlnn.estimation.result import Estimate
-from mlnn.objectives import NormalLearnedVariance, VonMises
+from mlnn.likelihoods import Likelihood
 
 TOLD = 6  # coefficients in a sentence
 
@@ -60,7 +60,7 @@ def _told(one: dict[str, Any]) -> str:
     return f"{one['name']} {one['mle']:.5g}{spread}"
 
 
-def basis_of(data: Dataset, constant: bool, found: Estimate | None, likelihood: Any) -> Basis:
+def basis_of(data: Dataset, constant: bool, found: Estimate | None, likelihood: Likelihood) -> Basis:
     """What an estimate of a Dataset's training rows stands for."""
     target = "target_scale" in data.notes
     own = None
@@ -69,13 +69,13 @@ def basis_of(data: Dataset, constant: bool, found: Estimate | None, likelihood: 
     return Basis(len(data.x), len(data.x_held_out), data.standardised is not None, target, constant, own)
 
 
-def own_scale(found: Estimate, data: Dataset, likelihood: Any) -> dict[str, Any] | None:
+def own_scale(found: Estimate, data: Dataset, likelihood: Likelihood) -> dict[str, Any] | None:
     """The estimate of standardised rows in the units they came in; None for angles, which have no other scale.
 
     Of a model without a constant a constant appears that is tied to the coefficients: "const (tied)".
     """
     centre, unit = float(data.notes.get("target_mean", 0.0)), float(data.notes.get("target_scale", 1.0))  # type: ignore[arg-type]
-    if isinstance(likelihood, VonMises) and unit != 1:
+    if likelihood.periodic and unit != 1:
         return None
     features = len(found.names) - found.intercept
     mean, scale = (np.asarray((data.standardised or {}).get(key, [default] * features))
@@ -87,10 +87,7 @@ def own_scale(found: Estimate, data: Dataset, likelihood: Any) -> dict[str, Any]
         back[features, features] = 1.0
     params = found.params.reshape(len(found.names), -1)
     outputs = params.shape[1]
-    # Of two outputs the second is a log variance: of a target in other units it is shifted, not multiplied.
-    variance = isinstance(likelihood, NormalLearnedVariance)
-    times = np.array([1.0 if variance and k else unit for k in range(outputs)])
-    plus = np.array([2 * math.log(unit) if variance and k else centre for k in range(outputs)])
+    times, plus = np.array([likelihood.rescaled(unit, centre, k) for k in range(outputs)]).T
     moved = back @ params * times
     moved[features] += plus
     errors = np.full(moved.shape, math.nan)
@@ -104,6 +101,6 @@ def own_scale(found: Estimate, data: Dataset, likelihood: Any) -> dict[str, Any]
         for row in kept
         for k, output in enumerate(found.outputs)
     ]  # fmt: skip
-    scaled = ("sigma", "scale", "delta", "epsilon") if unit != 1 else ()
+    scaled = likelihood.in_units if unit != 1 else ()
     ancillary = {key: value * (unit if key in scaled else 1.0) for key, value in found.ancillary.items()}
     return {"coefficients": coefficients, "llf": found.llf - found.nobs * math.log(unit), "ancillary": ancillary}

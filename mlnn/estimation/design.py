@@ -13,7 +13,6 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.reading import own, view
-from mlnn.objectives import Beta
 from mlnn.targets import TargetSpace
 
 CHUNK = 2**18  # numbers in a chunk: small enough for the cache, large enough that a call's overhead does not count
@@ -229,9 +228,10 @@ def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
         raise DataError(f"y{of}: all {len(y)} targets are {float(y[0]):g}; two classes are needed")
     if space.kind == "counts" and not bool(y.any()):
         raise DataError(f"y{of}: all counts are 0; the log of their mean is −∞, so there is no maximum")
-    if isinstance(family.likelihood, Beta) and bool(((y == 0) | (y == 1)).any()):
-        row = int(((y == 0) | (y == 1)).nonzero()[0, 0])
-        raise DataError(f"y{of}: row {row} is {float(y[row]):g}; a beta density has no finite value at 0 or 1")
+    found = family.likelihood.impossible(y)
+    if found is not None and bool(found[0].any()):
+        row = int(found[0].nonzero()[0, 0])
+        raise DataError(f"y{of}: row {row} is {float(y[row]):g}; {found[1]}")
     return space
 
 

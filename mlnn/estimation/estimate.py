@@ -7,12 +7,22 @@ from typing import Any, overload
 
 from torch import nn
 
+from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimation import answer, linear_programme
 from mlnn.estimation.ancillary import NoNumberError, maximise
-from mlnn.estimation.catalogue import KINKED, Family, family_of
+from mlnn.estimation.catalogue import Family, family_of
 from mlnn.estimation.design import Design, design_of, same_columns, shape_of, too_few
-from mlnn.estimation.existence import CAN_SEPARATE, beside_rank, besides, certain, separation_of, supremum
+from mlnn.estimation.existence import (
+    CAN_SEPARATE,
+    beside_rank,
+    besides,
+    certain,
+    check_rows,
+    rises_along,
+    separation_of,
+    supremum,
+)
 from mlnn.estimation.form import form_of, parameters_at, unfree
 from mlnn.estimation.inference import COVARIANCES
 from mlnn.estimation.least_squares import RankError
@@ -21,9 +31,10 @@ from mlnn.estimation.model_fit import ModelFit
 from mlnn.estimation.newton import NotConvergedError
 from mlnn.estimation.nonlinear import fit
 from mlnn.estimation.problem import Problem, made
-from mlnn.estimation.reading import whole
+from mlnn.estimation.reading import view, whole
 from mlnn.estimation.result import Estimate
 from mlnn.estimation.start import start
+from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
 MOST_STEPS = 100
@@ -107,25 +118,35 @@ def estimate(
             key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
             raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
         return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
-    design, family = design_of(data, family_of(likelihood), intercept, weights, enough=False)
+    design, family = design_of(data, family_of(likelihood, _space(data)), intercept, weights, enough=False)
+    check_rows(family, design)
     _check_determined(family, design)
-    if isinstance(family.likelihood, KINKED):
+    if family.likelihood.kinked:
         fitted, beta, iterations = linear_programme.maximum(family, design)
         llf = answer.log_likelihood(fitted, design, beta)
         return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
     return _smooth(family, design, cov, dispersion, max_iter)
 
 
+def _space(data: Any) -> TargetSpace | None:
+    """The target space that the data say they have, for a likelihood that does not say; of a pair only zeros and ones tell."""
+    if isinstance(data, Dataset):
+        return data.targets
+    y = view(data[1], "y") if isinstance(data, tuple | list) and len(data) == 2 else None
+    hard = y is not None and y.numel() > 0 and bool(((y == 0) | (y == 1)).all())
+    return TargetSpace("binary") if hard else None
+
+
 def _of_model(
     likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
 ) -> ModelFit:
-    design, family = design_of(data, family_of(likelihood), False, weights, few=True)
+    design, family = design_of(data, family_of(likelihood, _space(data)), False, weights, few=True)
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
     problem = Problem(family, module, x, design.y, design.weights)
-    found = _of_kinks(problem) if isinstance(family.likelihood, KINKED) else fit(problem, starts, seed, dispersion)
+    found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
-        notes = tuple(answer.notes_of(family, design, found.free in answer.COUNTED))
+        notes = tuple(answer.notes_of(family, design, problem.family.counted))
         found = replace(found, nobs=float(len(design.y)), llf=found.llf + answer.ways_of(design), notes=notes)
     return found
 
@@ -166,18 +187,20 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
         failure = error
     if failure or not certain(fitted, design, fit):
         found = separation_of(family, design)
-        if found.kind != "none":
+        if found.kind != "none" and rises_along(family, design, found):
             limit, beta, llf = supremum(family, design, found)
             return answer.of_separation(limit, design, beta, llf, _null(family, design), cov, found)
         if failure:
             raise failure
+    if not fitted.knows_information and cov == "expected":
+        cov = "observed"
     return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
 
 
 def _null(family: Family, design: Design) -> float:
     """The maximum log-likelihood of the constant alone, with its own ancillary number."""
     alone = design.without_features()
-    if isinstance(family.likelihood, KINKED):
+    if family.likelihood.kinked:
         fitted, beta, _ = linear_programme.maximum(family, alone)
         return answer.log_likelihood(fitted, alone, beta)
     return -maximise(family, alone, start(family, alone), 100)[1].point.value

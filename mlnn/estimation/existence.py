@@ -1,10 +1,13 @@
 """Does the maximum exist? A certificate from Newton's own numbers, else a linear programme; and what is left if it does not."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from mlnn.arguments import first_line
+from mlnn.errors import ConfigError
 from mlnn.estimation import curvature
 from mlnn.estimation.ancillary import maximise
 from mlnn.estimation.catalogue import Family
@@ -16,6 +19,10 @@ from mlnn.estimation.sharing import share
 from mlnn.estimation.start import start
 from mlnn.targets import TargetSpace
 
+FAR = (5.0, 20.0, 80.0, 320.0)
+"""Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked."""
+SURE = 0.5
+"""Nats per row, on average, above which rows that are all separated are not told for certain that far out."""
 CAN_SEPARATE = ("binary", "classes", "counts")
 BUDGET = 300  # iterations towards a supremum, whatever the caller allowed for the maximum
 
@@ -56,10 +63,60 @@ def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]
     return push, bend
 
 
+def check_rows(family: Family, design: Design) -> None:
+    """Raise ConfigError where a likelihood from elsewhere does not answer with one real number for each row."""
+    if family.knows_information:
+        return
+    rows = slice(0, min(len(design.y), 3))
+    eta = torch.zeros(rows.stop, family.outputs, dtype=torch.float64)
+    shapes = f"output {tuple(curvature.raw(family.likelihood, eta).shape)}, target ({rows.stop},)"
+    try:
+        found = curvature.nll(family.likelihood, eta.requires_grad_(), design.y[rows])
+    except Exception as problem:  # whatever somebody's own class raises
+        told = f"{type(problem).__name__}: {first_line(problem)}"
+        raise ConfigError(f"likelihood: {family.name}.nll raised {told} on {shapes}") from problem
+    if not isinstance(found, Tensor) or found.shape != (rows.stop,):
+        given = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise ConfigError(
+            f"likelihood: {family.name}.nll gave {given} for {shapes}; one number per row, ({rows.stop},)"
+        )
+    if not found.requires_grad:
+        raise ConfigError(
+            f"likelihood: {family.name}.nll does not depend on the raw output; keep it in torch, undetached"
+        )
+
+
 def separation_of(family: Family, design: Design) -> Separation:
     """What the linear programme says of the rows."""
     y, space = _pinning(family, design)
     return find_separation(design.x, y, space, design.intercept)
+
+
+def rises_along(family: Family, design: Design, found: Separation) -> bool:
+    """Whether the likelihood rises for ever along the direction of a separation, to 1 if all rows are separated.
+
+    Of the catalogue's likelihoods it does. Of one from elsewhere it is asked: a link may level off short of 0 and 1.
+    """
+    if family.knows_information:
+        return True
+    if found.direction is None or family.outputs != 1:
+        return False
+    along = found.direction.double().reshape(design.width, -1)[:, :1]
+    shift = along.clone()
+    if design.intercept:  # the direction is of the features as they came
+        shift[-1] += design.shift @ along[:-1]
+    values = [_nll_at(family, design, shift * length / _reach(design, shift)) for length in FAR]
+    falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))
+    return falls and (found.kind != "complete" or values[-1] <= SURE * len(design.y))
+
+
+def _reach(design: Design, beta: Tensor) -> float:
+    return max(float((x @ beta).abs().max()) for _rows, x in design.chunks()) or 1.0
+
+
+def _nll_at(family: Family, design: Design, beta: Tensor) -> float:
+    parts = ((rows, curvature.nll(family.likelihood, x @ beta, design.y[rows])) for rows, x in design.chunks())
+    return sum(float(design.weigh(rows, part).sum()) for rows, part in parts)
 
 
 def beside_rank(family: Family, design: Design) -> str:

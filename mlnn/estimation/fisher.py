@@ -20,8 +20,7 @@ from torch.func import functional_call, jacrev, vjp, vmap
 
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimation import curvature
-from mlnn.estimation.catalogue import KINKED, LIKELIHOODS
-from mlnn.objectives import Categorical
+from mlnn.likelihoods.likelihood import Adopted, adopted
 from mlnn.world import own_world
 
 FLAT = 1e-24  # of the largest eigenvalue, parameters in units of their own curvature: below it is rounding
@@ -101,9 +100,10 @@ class Network:
     """A float64 copy of a module in evaluation mode, as a function of one flat vector of its trained parameters."""
 
     def __init__(self, module: nn.Module, likelihood: Any) -> None:
-        if type(likelihood) not in LIKELIHOODS.values() or isinstance(likelihood, KINKED):
+        likelihood = adopted(likelihood)
+        if likelihood.kinked or isinstance(likelihood, Adopted):
             raise ConfigError(
-                f"likelihood: {type(likelihood).__name__} has no Fisher information here; give an instance of a smooth"
+                f"likelihood: {likelihood.name} has no Fisher information here; give an instance of a smooth"
                 " likelihood of mlnn.objectives"
             )
         self.likelihood = likelihood
@@ -118,7 +118,7 @@ class Network:
         pieces = weights.split([part.numel() for part in self.parts.values()])
         named = {name: piece.view_as(part) for (name, part), piece in zip(self.parts.items(), pieces, strict=True)}
         output = functional_call(self.module, named, (x,)).reshape(len(x), -1)
-        return output[:, 1:] - output[:, :1] if isinstance(self.likelihood, Categorical) else output
+        return output[:, 1:] - output[:, :1] if self.likelihood.baseline else output
 
     def jacobian(self, x: Tensor) -> Tensor:
         """Derivative of the free raw outputs in the parameters, row by row; (b, *input_shape) to (b, m, p)."""

@@ -19,7 +19,6 @@ from mlnn.estimation.design import Design
 from mlnn.estimation.information import SURE, InformationCheck, information_check, read
 from mlnn.estimation.newton import evaluate
 from mlnn.estimation.result import Estimate
-from mlnn.objectives import Gamma, Normal
 from mlnn.seeding import generator
 from mlnn.world import own_world
 
@@ -181,10 +180,10 @@ def _moments(family: Family, x: Tensor, y: Tensor, beta: Tensor) -> tuple[Tensor
 def _dispersion(family: Family, x: Tensor, y: Tensor, beta: Tensor) -> Tensor:
     """φ (D,) estimated anew over the φ in use: A⁻¹B of the normal and the gamma is inversely proportional to it."""
     one = torch.ones(len(y), dtype=torch.float64)
-    if family.free is None or not isinstance(family.likelihood, Normal | Gamma):
+    if family.free is None or family.likelihood.conventions is None:
         return one
     output = torch.einsum("na,daj->dn", x, beta)
-    if isinstance(family.likelihood, Normal):
+    if family.likelihood.squares:
         return ((y - output) ** 2).mean(1) / family.dispersion
     ratio = y * torch.exp(-output)
     excess = (ratio - 1 - torch.log(ratio)).mean(

@@ -20,7 +20,6 @@ from mlnn.estimation.newton import Fit, NotConvergedError, newton
 from mlnn.estimation.problem import Problem
 from mlnn.estimation.separation import Separation
 from mlnn.estimation.start import start
-from mlnn.objectives import Normal
 
 LINEAR = 1e-9  # of the largest raw output: a second difference that is rounding
 PROBES = 2000  # features up to which a model is asked whether it is affine in x
@@ -147,7 +146,7 @@ def whole_rank(form: Form) -> bool:
 def classical_number(problem: Problem, form: Form) -> float | None:
     """The free number of the classical estimate beside a model; None where there is none."""
     family = problem.family
-    if family.free is None or isinstance(family.likelihood, Normal) or not form.exact or form.offset:
+    if family.free is None or family.likelihood.squares or not form.exact or form.offset:
         return None
     try:
         fitted, _ = maximise(family, form.design, start(family, form.design), 100)

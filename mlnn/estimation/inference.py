@@ -8,8 +8,8 @@ from torch import Tensor
 
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimation import curvature
-from mlnn.estimation.ancillary import SEPARATE, border, row_scores
-from mlnn.estimation.catalogue import CANONICAL, Family
+from mlnn.estimation.ancillary import border, row_scores
+from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
 from mlnn.estimation.least_squares import cholesky_root, qr_root
 from mlnn.estimation.newton import NotConvergedError, Point, evaluate
@@ -48,11 +48,11 @@ class Information:
     @property
     def bordered(self) -> bool:
         """Whether the free number and the coefficients are estimated with correlated errors."""
-        return self.family.free is not None and not isinstance(self.family.likelihood, SEPARATE)
+        return self.family.free is not None and not self.family.likelihood.separate
 
     def _inverse(self, kind: str) -> Tensor:
         """Inverse of the information of the coefficients, and of log θ where that is bordered in."""
-        exact = (kind == self.point.kind and not self.point.damping) or isinstance(self.family.likelihood, CANONICAL)
+        exact = (kind == self.point.kind and not self.point.damping) or self.family.likelihood.canonical
         point = self.point if exact else evaluate(self.family, self.design, self.beta, kind)
         root = cholesky_root(point.hessian)
         if root is None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimation import curvature
-from mlnn.estimation.catalogue import CANONICAL, Family
+from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
 
 WELL = 1e6  # condition number of H with a unit diagonal: the covariance then keeps ten digits
@@ -38,7 +38,7 @@ def cholesky_root(hessian: Tensor) -> Tensor | None:
 
 def qr_root(family: Family, design: Design, beta: Tensor, kind: str, damping: float = 0.0) -> Tensor | None:
     """The same from the rows at coefficients `beta` (p, m); None where some row's observed curvature is negative."""
-    may_be_negative = kind == "observed" and not isinstance(family.likelihood, CANONICAL)
+    may_be_negative = kind == "observed" and not family.likelihood.canonical
 
     def weighted(rows: slice, x: Tensor) -> Tensor | None:
         bend = design.weigh(rows, curvature.rows(family.likelihood, x @ beta, design.y[rows], kind, damping)[2])

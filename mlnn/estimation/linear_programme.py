@@ -17,7 +17,6 @@ from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
 from mlnn.estimation.least_squares import check_rank
 from mlnn.estimation.newton import NotConvergedError
-from mlnn.objectives import AsymmetricLaplace, FlatToppedLaplace
 
 
 def maximum(family: Family, design: Design) -> tuple[Family, Tensor, int]:
@@ -46,8 +45,7 @@ def solve(family: Family, design: Design) -> tuple[Tensor, int]:
     length, height = np.abs(x).max(axis=0), max(float(np.abs(y).max()), 1e-300)
     n, p = x.shape
     weights = np.ones(n) if design.weights is None else design.weights.numpy()
-    tau = family.likelihood.tau if isinstance(family.likelihood, AsymmetricLaplace) else 0.5
-    flat = family.likelihood.epsilon if isinstance(family.likelihood, FlatToppedLaplace) else 0.0
+    tau, flat = family.likelihood.quantile, family.likelihood.flat
     one = sp.identity(n)
     equal = sp.hstack([sp.csr_matrix(x / length), one, -one, one]).tocsc()
     cost = np.concatenate([np.zeros(p), tau * weights, (1 - tau) * weights, np.zeros(n)])

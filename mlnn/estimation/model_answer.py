@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.estimation.answer import COUNTED, notes_of
-from mlnn.estimation.catalogue import LIKELIHOODS
+from mlnn.estimation.answer import notes_of
 from mlnn.estimation.descent import unit
 from mlnn.estimation.model_errors import log_likelihood, surroundings
 from mlnn.estimation.model_fit import ModelFit
@@ -67,7 +66,7 @@ def of_maximum(
         bse=bse.numpy(),
         dispersion=around.dispersion,
         dispersion_kind=around.kind,
-        parameters=len(theta) - flat + (problem.family.free in COUNTED),
+        parameters=len(theta) - flat + problem.family.counted,
         separation=separation,
         likelier=likelier,
         sentence=sentence,
@@ -126,14 +125,13 @@ def of_separation(problem: Problem, kind: str, params: Tensor, llf: float, direc
 
 def _common(problem: Problem) -> dict[str, Any]:
     family = problem.family
-    known = type(family.likelihood) in LIKELIHOODS.values()
     return {
-        "likelihood": type(family.likelihood).__name__,
+        "likelihood": family.likelihood.name,
         "nobs": problem.nobs,
-        "ancillary": family.numbers if known else {},
+        "ancillary": family.numbers,
         "names": problem.names(),
         "free": family.free,
-        "notes": tuple(notes_of(family, problem.design, family.free in COUNTED)) if known else (),
+        "notes": tuple(notes_of(family, problem.design, family.counted)),
     }
 
 

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimation import curvature
-from mlnn.estimation.ancillary import SEPARATE, corner, difference, gradient_at, root_of, score
-from mlnn.estimation.catalogue import CANONICAL, LIKELIHOODS, Family
+from mlnn.estimation.ancillary import corner, difference, gradient_at, root_of, score
+from mlnn.estimation.catalogue import Family
 from mlnn.estimation.descent import descend
 from mlnn.estimation.problem import Problem
-from mlnn.objectives import Gamma, Normal
+from mlnn.likelihoods import Normal
 
 BESIDE = 1.05
 EXACT = 1e-14  # residuals below this share of the targets are rounding
@@ -54,12 +54,12 @@ def with_number(problem: Problem, theta: Tensor, near: float | None = None) -> t
     family = problem.family
     if family.free is None:
         return problem, theta
-    if isinstance(family.likelihood, Normal):
+    if family.likelihood.squares:
         rss = 2 * problem.value(theta)
         if rss <= EXACT**2 * float((problem.weights * problem.y**2).sum()):
             raise DataError("fit_model: the model meets every target exactly; a normal likelihood then has no maximum")
         return problem.at(family.at(math.sqrt(rss / problem.nobs))), theta
-    if isinstance(family.likelihood, SEPARATE):
+    if family.likelihood.separate:
         eta = problem.free(theta).detach()
         return problem.at(root_of(family, lambda trial: score(trial, problem.design, eta))), theta
     # Beside the number that is near, not on it: there the score is rounding and has no sign to go by.
@@ -81,7 +81,7 @@ def log_likelihood(problem: Problem, theta: Tensor) -> float:
         return -value
     n, half = problem.nobs, 0.5 * math.log(2 * math.pi)
     if problem.family.free is None:
-        sigma = problem.family.likelihood.sigma
+        sigma = math.sqrt(problem.family.dispersion)
         return -value / sigma**2 - n * (math.log(sigma) + half)
     rss = 2 * value
     return -n * (0.5 * math.log(rss / n) + 0.5 + half) if rss > 0 else math.inf
@@ -91,23 +91,25 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
     """At a maximum of the problem with its number in place; `convention` of the dispersion as in `estimate`."""
     family, observed = problem.family, problem.hessian(theta)
     left = problem.nobs - len(theta)
-    if isinstance(family.likelihood, Normal):
+    if family.likelihood.squares:
         rough = _gauss_newton(problem, theta)
         if family.free is None:
-            at = family.likelihood.sigma**2
+            at = family.dispersion
             return Surroundings(at, "given", observed / at, rough / at)
         n, rss = problem.nobs, 2 * problem.value(theta)
         ml, unbiased = rss / n, rss / left if left > 0 else math.nan
-        kind = "ml: RSS/n" if convention == "ml" else "unbiased: RSS/(n−p)"
+        assert family.likelihood.conventions is not None
+        kind = family.likelihood.conventions[convention != "ml"]
         dispersion = ml if convention == "ml" else unbiased
         return Surroundings(dispersion, kind, observed * (n / rss), rough / dispersion)
-    if isinstance(family.likelihood, CANONICAL) or type(family.likelihood) not in LIKELIHOODS.values():
+    eta = problem.free(theta).detach()
+    if family.likelihood.canonical or not curvature.knows_information(family.likelihood, eta):
         return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
-    eta, jacobian = problem.free(theta).detach(), problem.jacobian(theta)
+    jacobian = problem.jacobian(theta)
     bend = _weighed(problem, curvature.rows(family.likelihood, eta, problem.y, "expected")[2])
     expected = torch.einsum("nap,nab,nbq->pq", jacobian, bend, jacobian)
-    if isinstance(family.likelihood, Gamma):
-        kind, dispersion = _gamma(problem, eta, left, convention)
+    if family.likelihood.conventions is not None:
+        kind, dispersion = _pearson(problem, eta, left, convention)
         return Surroundings(dispersion, kind, observed, expected, dispersion / family.dispersion)
     if family.free is None:
         return Surroundings(None, "given", observed, expected)
@@ -119,15 +121,16 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
     return Surroundings(None, "ml", observed, expected, 1.0, cross, corner(family, problem.design, eta))
 
 
-def _gamma(problem: Problem, eta: Tensor, left: float, convention: str) -> tuple[str, float]:
+def _pearson(problem: Problem, eta: Tensor, left: float, convention: str) -> tuple[str, float]:
     family = problem.family
-    if family.free is None:
+    if family.free is None or family.likelihood.conventions is None:
         return "given", family.dispersion
+    ml, unbiased = family.likelihood.conventions
     if convention == "ml":
-        return "ml: 1/shape", family.dispersion
+        return ml, family.dispersion
     mean = family.likelihood.mean(eta[:, 0])
-    pearson = float((problem.weights * ((problem.y - mean) / mean) ** 2).sum())
-    return "unbiased: Pearson X²/(n−p)", pearson / left if left > 0 else math.nan
+    pearson = float((problem.weights * family.likelihood.pearson(problem.y, mean)).sum())
+    return unbiased, pearson / left if left > 0 else math.nan
 
 
 def _weighed(problem: Problem, values: Tensor) -> Tensor:

@@ -15,11 +15,10 @@ from torch import Tensor
 
 from mlnn.errors import DataError, MlnnError
 from mlnn.estimation import curvature
-from mlnn.estimation.catalogue import CANONICAL, Family
+from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
 from mlnn.estimation.least_squares import EPS, check_rank, cholesky_root, qr_root, residual_step
 from mlnn.estimation.sharing import share
-from mlnn.objectives import Normal
 
 CONVERGED = 1e-9  # in standard errors; one more step is then taken, which squares it
 NEAR, PATIENCE = 1.0, 10  # observed curvature from this λ, or this iteration, on
@@ -107,13 +106,13 @@ def finite(point: Point) -> bool:
 
 def newton(family: Family, design: Design, start: Tensor, max_iter: int = 100, tolerance: float = CONVERGED) -> Fit:
     """The maximum nearest uphill of `start` (p, m). Raises NotConvergedError, and DataError for dependent columns."""
-    robust = type(family.likelihood) in curvature.MAJORANT
+    robust = family.likelihood.robust
     point = evaluate(family, design, start, *(("observed", 1.0) if robust else ("expected", 0.0)))
     if not finite(point):
         raise DataError(_too_large(family, design, point))
-    if isinstance(family.likelihood, Normal):
+    if family.likelihood.squares:
         return _least_squares(family, design, point, tolerance)
-    canonical, last, rank_known = isinstance(family.likelihood, CANONICAL), math.inf, False
+    canonical, last, rank_known = family.likelihood.canonical, math.inf, False
     for iteration in range(1, max_iter + 1):
         root = cholesky_root(point.hessian)
         if root is None:
@@ -146,7 +145,7 @@ def _least_squares(family: Family, design: Design, point: Point, tolerance: floa
     while True:
         if root is None:
             length, step = residual_step(design, point.beta)
-            push = length / family.likelihood.sigma
+            push = length / math.sqrt(family.dispersion)
         else:
             push, step = _step(root, point)
         if push <= tolerance or push > last / 2:

@@ -1,13 +1,14 @@
 """The maximum of the likelihood of any small model, through its Hessian: params to the last digits, and are they identified?"""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mlnn.errors import DataError
-from mlnn.estimation.catalogue import KINKED, LIKELIHOODS, Family, family_of
+from mlnn.estimation.catalogue import Family, family_of
 from mlnn.estimation.descent import End, descend
 from mlnn.estimation.existence import CAN_SEPARATE, supremum
 from mlnn.estimation.form import (
@@ -28,8 +29,6 @@ from mlnn.estimation.problem import Problem
 from mlnn.estimation.reading import whole as whole_number
 from mlnn.estimation.separation import Separation
 from mlnn.objectives import Likelihood
-from mlnn.objectives.signature import spaces
-from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
 LIKELIER = 1e-6  # nats, and a billionth of the log-likelihood: more than rounding
@@ -66,11 +65,8 @@ def fit_model(
 
 def _family(likelihood: Any) -> Family:
     """The likelihood as the estimation uses it, also from outside the catalogue; of a normal sigma is free."""
-    if type(likelihood) in LIKELIHOODS.values():
-        family = family_of(likelihood)
-        return Family(family.name, likelihood, family.space, "sigma" if family.name == "normal" else None)
-    takes = spaces(likelihood.nll) or ("real",)
-    return Family("", likelihood, TargetSpace(takes[0]))
+    family = family_of(likelihood)
+    return replace(family, free=family.likelihood.free) if family.likelihood.squares else family
 
 
 def fit(problem: Problem, starts: int, seed: int, convention: str = "unbiased") -> ModelFit:
@@ -110,7 +106,7 @@ def _existence(problem: Problem, form: Form | None) -> tuple[str, Separation | N
 
 def _with_the_classical(problem: Problem, form: Form, ends: list[End]) -> list[End]:
     """The ends, and where the classical fit leads if that is likelier: of a density with many maxima it knows the way."""
-    if isinstance(problem.family.likelihood, KINKED):
+    if problem.family.likelihood.kinked:
         return ends
     classical = linear_fit(problem, form)
     if classical is None:
@@ -171,7 +167,7 @@ def _not_reached(problem: Problem, ends: list[End], starts: int) -> str:
         return told + "the likelihood or its gradient is not finite at any of them: start elsewhere, or rescale x and y"
     why = ["the MLE may not exist (separation)"] * (problem.family.space.kind in CAN_SEPARATE)
     why += ["the model computes in a lower precision than float64"] * problem.low
-    if isinstance(problem.family.likelihood, KINKED):
+    if problem.family.likelihood.kinked:
         why += [f"{problem.family.name} has kinks, which no Newton step ends at"]
     else:
         why += ["the likelihood is all but flat on the way, or the model has kinks"]

@@ -16,7 +16,6 @@ from torch.nn.parameter import is_lazy
 from mlnn.errors import ConfigError, DataError, MlnnError
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
-from mlnn.objectives import Normal
 from mlnn.seeding import derive, generator
 from mlnn.targets import TargetSpace
 from mlnn.world import own_world
@@ -87,7 +86,7 @@ class Problem:
             )
         with _of_the_model("copying it (copy.deepcopy)"):
             self.model = copy.deepcopy(model).eval()
-        self.x, self.family, self.normal = x, family, isinstance(family.likelihood, Normal)
+        self.x, self.family, self.normal = x, family, family.likelihood.squares
         self.flat = torch.cat([part.reshape(-1) for part in self.parts.values()])
         self.counts = None if weights is None else weights.to(torch.float64)
         self.weights = torch.ones(len(x), dtype=torch.float64) if self.counts is None else self.counts
@@ -190,7 +189,7 @@ class Problem:
         out = self.output(theta, x)
         if out.ndim == 1:
             return out[:, None]
-        return out[:, 1:] - out[:, :1] if self.family.space.classes else out
+        return out[:, 1:] - out[:, :1] if self.family.likelihood.baseline else out
 
     def rows(self, theta: Tensor) -> Tensor:
         """What is minimised, per row: weighted nll; for a Normal half the squared residual, whose minimum is the same."""

@@ -17,14 +17,13 @@ from torch import Tensor, nn
 
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimation.ancillary import SEPARATE
 from mlnn.estimation.basis import Basis, basis_of
-from mlnn.estimation.catalogue import KINKED, LIKELIHOODS, Family, family_of
+from mlnn.estimation.catalogue import LIKELIHOODS, Family, family_of
 from mlnn.estimation.design import Design, design_of
 from mlnn.estimation.estimate import estimate
 from mlnn.estimation.newton import NotConvergedError, evaluate
 from mlnn.estimation.result import Estimate
-from mlnn.objectives import Categorical, Likelihood
+from mlnn.objectives import Likelihood
 from mlnn.seeding import generator
 from mlnn.world import own_world
 
@@ -105,13 +104,13 @@ class Twin:
 
     def _free(self, coefficients: Tensor) -> Tensor:
         """Coefficients (p, m) as the estimate counts them: of classes, relative to class 0."""
-        if isinstance(self.family.likelihood, Categorical):
+        if self.family.likelihood.baseline:
             return coefficients[:, 1:] - coefficients[:, :1]
         return coefficients
 
     def _likelihood(self, shifted: Tensor) -> tuple[float, float]:
         assert self.estimate is not None
-        if isinstance(self.family.likelihood, KINKED):
+        if self.family.likelihood.kinked:
             point = evaluate(self.family, self.design, shifted, "observed")
             return 2 * (self.estimate.llf + point.value), math.nan
         point = evaluate(self.family, self.design, shifted, "expected")
@@ -195,10 +194,8 @@ def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset, tol
     The likelihood's own numbers are kept where the coefficients depend on them; σ and the gamma's shape, which only scale
     the standard errors, are estimated. told: say which rows, which scale and which constant it stands for.
     """
-    if type(likelihood) not in LIKELIHOODS.values():
-        return None
-    named = family_of(likelihood)
-    by_name = isinstance(likelihood, SEPARATE) or named.name == "laplace"
+    named = family_of(likelihood, data.targets)
+    by_name = named.name in LIKELIHOODS and (likelihood.separate or (likelihood.kinked and likelihood.free is not None))
     given: Any = named.name if by_name else likelihood
     rows = data.x[:64]
     affine = affine_coefficients(module, rows, True)
@@ -221,7 +218,9 @@ def classical_twin(module: nn.Module, likelihood: Likelihood, data: Dataset, tol
         return None
     try:
         found = estimate(given, data, intercept=intercept)
-    except (DataError, NotConvergedError) as problem:
+    except Exception as problem:  # a likelihood from elsewhere may fail in any way
+        if not isinstance(problem, DataError | NotConvergedError) and family.knows_information:
+            raise
         basis = basis_of(data, intercept, None, likelihood) if told else None
         return Twin(None, str(problem).splitlines()[0].rstrip("."), family, design, rows, basis)
     for key, value in found.ancillary.items():

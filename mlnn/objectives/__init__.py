@@ -1,16 +1,22 @@
 """Objectives: the framework's losses, hand-written likelihoods, and the wrapper that makes any callable one."""
 
-from mlnn.objectives.bernoulli import (
+from mlnn.likelihoods.bernoulli import (
     Bernoulli,
     bernoulli_nll_clipped,
     bernoulli_nll_log1p,
     bernoulli_nll_naive,
 )
-from mlnn.objectives.beta import Beta
-from mlnn.objectives.categorical import Categorical
-from mlnn.objectives.gamma import Gamma
-from mlnn.objectives.huber import HuberDensity, HyperbolicSecant
-from mlnn.objectives.laplace import AsymmetricLaplace, FlatToppedLaplace, Laplace
+from mlnn.likelihoods.beta import Beta
+from mlnn.likelihoods.categorical import Categorical
+from mlnn.likelihoods.gamma import Gamma
+from mlnn.likelihoods.huber import HuberDensity, HyperbolicSecant
+from mlnn.likelihoods.laplace import AsymmetricLaplace, FlatToppedLaplace, Laplace
+from mlnn.likelihoods.negative_binomial import NegativeBinomial
+from mlnn.likelihoods.normal import Normal, NormalLearnedVariance
+from mlnn.likelihoods.poisson import Poisson
+from mlnn.likelihoods.probit import BernoulliProbit
+from mlnn.likelihoods.student_t import StudentT
+from mlnn.likelihoods.von_mises import VonMises
 from mlnn.objectives.losses import (
     bce,
     bce_with_logits,
@@ -45,16 +51,10 @@ from mlnn.objectives.losses_without_likelihood import (
     weighted_bce,
     weighted_cross_entropy,
 )
-from mlnn.objectives.negative_binomial import NegativeBinomial
-from mlnn.objectives.normal import Normal, NormalLearnedVariance
 from mlnn.objectives.objective import LINKS, Objective
 from mlnn.objectives.partners import PARTNERS, Likelihood, likelihood_of
-from mlnn.objectives.poisson import Poisson
-from mlnn.objectives.probit import BernoulliProbit
 from mlnn.objectives.reading import Reading, read_likelihood
-from mlnn.objectives.signature import Binary, Classes, Counts, HardBinary, Positive, Real, TwoOutputs, Unit
-from mlnn.objectives.student_t import StudentT
-from mlnn.objectives.von_mises import VonMises
+from mlnn.signature import Binary, Classes, Counts, HardBinary, Positive, Real, TwoOutputs, Unit
 
 __all__ = [
     "LINKS",

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mlnn.objectives.signature import Binary, Classes, Counts, HardBinary, Real, TwoOutputs
+from mlnn.signature import Binary, Classes, Counts, HardBinary, Real, TwoOutputs
 
 _BCE = nn.BCELoss(reduction="none")
 _BCE_WITH_LOGITS = nn.BCEWithLogitsLoss(reduction="none")

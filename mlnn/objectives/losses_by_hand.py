@@ -8,8 +8,8 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.parameters import fraction, positive
-from mlnn.objectives.signature import Counts, Positive, Real
+from mlnn.likelihoods.parameters import fraction, positive
+from mlnn.signature import Counts, Positive, Real
 
 
 def pinball(output: Tensor, target: Real, tau: float = 0.5) -> Tensor:

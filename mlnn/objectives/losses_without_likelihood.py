@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from mlnn.errors import ConfigError
-from mlnn.objectives.parameters import fraction, positive
-from mlnn.objectives.signature import Classes, HardBinary
+from mlnn.likelihoods.parameters import fraction, positive
+from mlnn.signature import Classes, HardBinary
 
 
 def hinge(output: Tensor, target: HardBinary) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from mlnn.arguments import shown
 from mlnn.errors import ConfigError, unknown
-from mlnn.objectives.signature import raw_outputs, spaces
+from mlnn.signature import raw_outputs, spaces
 from mlnn.targets import TargetSpace
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {

@@ -2,39 +2,23 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-import torch
 from torch import Tensor
 
-from mlnn.objectives import bernoulli, losses, losses_by_hand
-from mlnn.objectives.bernoulli import Bernoulli
-from mlnn.objectives.categorical import Categorical
-from mlnn.objectives.gamma import Gamma
-from mlnn.objectives.huber import HuberDensity, HyperbolicSecant
-from mlnn.objectives.laplace import AsymmetricLaplace, FlatToppedLaplace, Laplace
-from mlnn.objectives.negative_binomial import NegativeBinomial
-from mlnn.objectives.normal import Normal, NormalLearnedVariance
+from mlnn.likelihoods import bernoulli
+from mlnn.likelihoods.bernoulli import Bernoulli
+from mlnn.likelihoods.categorical import Categorical
+from mlnn.likelihoods.gamma import Gamma
+from mlnn.likelihoods.huber import HuberDensity, HyperbolicSecant
+from mlnn.likelihoods.laplace import AsymmetricLaplace, FlatToppedLaplace, Laplace
+from mlnn.likelihoods.likelihood import Likelihood, adopted
+from mlnn.likelihoods.negative_binomial import NegativeBinomial
+from mlnn.likelihoods.normal import Normal, NormalLearnedVariance
+from mlnn.likelihoods.poisson import Poisson
+from mlnn.likelihoods.von_mises import VonMises
+from mlnn.objectives import losses, losses_by_hand
 from mlnn.objectives.objective import Objective
-from mlnn.objectives.poisson import Poisson
-from mlnn.objectives.von_mises import VonMises
-
-
-class Likelihood(Protocol):
-    """What every likelihood has; shapes as each one's docstrings say."""
-
-    def nll(self, output: Tensor, target: Tensor) -> Tensor:
-        """−log of the probability or density of each target, nats per row, nothing dropped."""
-
-    def mean(self, output: Tensor) -> Tensor:
-        """The mean of the target given the raw output."""
-
-    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """One draw of the target per row."""
-
-    def least(self, target: Tensor) -> Tensor:
-        """The smallest nll per row that any raw output comes near: the saturated model."""
-
 
 # A loss's own arguments (tau, delta, …) are those of its likelihood. bernoulli_nll_clipped is not here: its clip makes it
 # another objective where it matters.
@@ -66,8 +50,8 @@ def likelihood_of(objective: Objective) -> Likelihood | None:
     """The likelihood that the objective is, or that its loss is known to be up to s and c; None where none is known."""
     function: Any = objective.function
     own = getattr(function, "__self__", None)
-    if own is not None and getattr(own, "nll", None) == function and callable(getattr(own, "least", None)):
-        return own
+    if own is not None and getattr(own, "nll", None) == function:
+        return adopted(own)
     arguments = function.keywords if isinstance(function, partial) else {}
     partner = PARTNERS.get(getattr(function, "func", function)) if objective.outputs == "raw" else None
     return partner(**arguments) if partner else None

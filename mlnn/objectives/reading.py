@@ -1,6 +1,5 @@
 """exp(−loss) read as a likelihood: what a trained model's raw outputs say of the data, with no constant dropped."""
 
-import inspect
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -8,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.objectives.objective import Objective
-from mlnn.objectives.partners import Likelihood, likelihood_of
+from mlnn.objectives.partners import likelihood_of
 
 MIXED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
 
@@ -47,14 +47,18 @@ def read_likelihood(objective: Objective, module: nn.Module, output: Tensor, tar
         return None
     target = target if target.dtype == torch.int64 else target.double()
     nll = likelihood.nll(output.detach().double(), target)
+    if nll.shape != output.shape[:1]:  # a likelihood from elsewhere that reduces its rows tells of none of them
+        return None
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    found = score(_name(likelihood), nll, likelihood.least(target), sum(weight.numel() for weight in weights))
-    return replace(found, caveats=tuple(_caveats(found, objective, module, nll)))
+    least = likelihood.least(target)
+    found = score(_name(likelihood), nll, least, sum(weight.numel() for weight in weights))
+    return replace(found, caveats=tuple(_caveats(found, objective, module, nll, least is not None)))
 
 
-def score(name: str, nll: Tensor, least: Tensor, parameters: int) -> Reading:
-    """The numbers of a reading from nll (n,) and the saturated model's nll (n,), both nats per row, nothing dropped."""
-    rows, total, saturated = len(nll), -float(nll.double().sum()), -float(least.double().sum())
+def score(name: str, nll: Tensor, least: Tensor | None, parameters: int) -> Reading:
+    """The numbers of a reading from nll (n,) and the saturated model's nll (n,), if known; nats per row, nothing dropped."""
+    rows, total = len(nll), -float(nll.double().sum())
+    saturated = math.nan if least is None else -float(least.double().sum())
     return Reading(
         likelihood=name,
         rows=rows,
@@ -70,12 +74,11 @@ def score(name: str, nll: Tensor, least: Tensor, parameters: int) -> Reading:
 
 def _name(likelihood: Likelihood) -> str:
     """The class and the numbers it is made with: `Normal(sigma=1)`."""
-    keys = inspect.signature(type(likelihood)).parameters
-    numbers = ", ".join(f"{key}={getattr(likelihood, key):g}" for key in keys)
-    return f"{type(likelihood).__name__}({numbers})" if numbers else type(likelihood).__name__
+    numbers = ", ".join(f"{key}={value:g}" for key, value in likelihood.numbers.items())
+    return f"{likelihood.name}({numbers})" if numbers else likelihood.name
 
 
-def _caveats(found: Reading, objective: Objective, module: nn.Module, nll: Tensor) -> Iterator[str]:
+def _caveats(found: Reading, objective: Objective, module: nn.Module, nll: Tensor, saturated: bool) -> Iterator[str]:
     if not bool(torch.isfinite(nll).all()):
         yield "some rows have no finite likelihood"
     if found.parameters >= found.rows:
@@ -84,7 +87,9 @@ def _caveats(found: Reading, objective: Objective, module: nn.Module, nll: Tenso
         yield "hidden layers make the model non-regular (its weights are not identified): AIC and BIC are a guide at best"
     if objective.targets.kind in ("binary", "classes") and bool((nll < math.log(2)).all()):
         yield "every target has a probability above ½: the rows are separated, and no finite maximum need exist"
-    if found.deviance is None:
+    if not saturated:
+        yield "a saturated model of this likelihood is not known, so there is no deviance"
+    elif found.deviance is None:
         yield "the likelihood is unbounded, so there is no saturated model and no maximum for AIC and BIC"
     layers = sorted({type(part).__name__ for part in module.modules() if isinstance(part, MIXED)})
     if layers:

@@ -5,15 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.parameters import fraction, positive
-from mlnn.objectives.signature import Real
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.likelihoods.parameters import fraction, positive
+from mlnn.signature import Real
 
 
-class Laplace:
+class Laplace(Likelihood):
     """p(y | f) = exp(−|y−f|/b) / 2b; y real. Raw output f: mean and median (identity link); `scale` b > 0 is fixed.
 
     Nothing is dropped: exp(−nll) is a density. Source: Laplace (1774).
     """
+
+    free, kinked = "scale", True
+    in_units = ("scale",)
 
     def __init__(self, scale: float = 1.0) -> None:
         self.scale = positive("scale", scale)
@@ -35,14 +39,16 @@ class Laplace:
         return self.nll(target, target)
 
 
-class AsymmetricLaplace:
+class AsymmetricLaplace(Likelihood):
     """p(y | f) = τ(1−τ) exp(−ρ(y−f)), ρ(r) = max(τr, (τ−1)r); y real. Raw output f: the quantile at `tau` (identity link).
 
     Nothing is dropped: exp(−nll) is a density. Source: Koenker & Machado (1999); Yu & Moyeed (2001).
     """
 
+    kinked = True
+
     def __init__(self, tau: float = 0.5) -> None:
-        self.tau = fraction("tau", tau)
+        self.tau = self.quantile = fraction("tau", tau)
 
     def nll(self, output: Tensor, target: Real) -> Tensor:
         """max(τ(y−f), (τ−1)(y−f)) − log τ(1−τ), nats per row; (n,), (n,) to (n,)."""
@@ -64,14 +70,17 @@ class AsymmetricLaplace:
         return self.nll(target, target)
 
 
-class FlatToppedLaplace:
+class FlatToppedLaplace(Likelihood):
     """p(y | f) = exp(−max(|y−f|−ε, 0)) / (2+2ε); y real. Raw output f: the mean (identity link); `epsilon` ε > 0.
 
     Uniform within ε of f, exponential tails outside. Nothing is dropped. Source: Pontil, Mukherjee & Girosi (2000).
     """
 
+    kinked = True
+    in_units = ("epsilon",)
+
     def __init__(self, epsilon: float = 0.1) -> None:
-        self.epsilon = positive("epsilon", epsilon)
+        self.epsilon = self.flat = positive("epsilon", epsilon)
 
     def nll(self, output: Tensor, target: Real) -> Tensor:
         """max(|y−f|−ε, 0) + log(2+2ε), nats per row; (n,), (n,) to (n,)."""

@@ -3,14 +3,17 @@
 import torch
 from torch import Tensor
 
-from mlnn.objectives.signature import Classes
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.signature import Classes
 
 
-class Categorical:
+class Categorical(Likelihood):
     """P(y | z) = e^(z_y) / Σ_k e^(z_k); y in {0 … K−1}. Raw output z (n, K): logits, free up to a constant per row.
 
     Link: softmax. Nothing is dropped: exp(−nll) is the probability of the class. Source: Bridle (1990).
     """
+
+    canonical = baseline = True
 
     def nll(self, output: Tensor, target: Classes) -> Tensor:
         """log Σ_k e^(z_k) − z_y, nats per row; (n, K), (n,) int64 to (n,). The largest logit is taken out first."""

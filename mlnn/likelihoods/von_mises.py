@@ -5,15 +5,18 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.parameters import positive
-from mlnn.objectives.signature import Real
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.likelihoods.parameters import positive
+from mlnn.signature import Real
 
 
-class VonMises:
+class VonMises(Likelihood):
     """p(y | f) = exp(κ cos(y−f)) / 2πI₀(κ); y an angle in radians, any of its representatives. Raw output f: its direction.
 
     A density on one turn, 2π long; `concentration` κ > 0 is fixed. Nothing is dropped. Source: von Mises (1918).
     """
+
+    periodic = True
 
     def __init__(self, concentration: float = 1.0) -> None:
         self.concentration = positive("concentration", concentration)
@@ -41,3 +44,12 @@ class VonMises:
     def least(self, target: Tensor) -> Tensor:
         """The smallest nll that any f reaches, at f = y; (n,) to (n,)."""
         return self.nll(target, target)
+
+    def information(self, _output: Tensor) -> float:
+        """κ I₁(κ)/I₀(κ), whatever the raw output (Mardia & Jupp 2000)."""
+        at = torch.tensor(self.concentration, dtype=torch.float64)
+        return self.concentration * float(torch.special.i1e(at) / torch.special.i0e(at))
+
+    def level(self, target: Tensor, weight: Tensor) -> Tensor:
+        """The direction of the mean of the unit vectors; (n,), (n,) to ()."""
+        return torch.atan2((weight * torch.sin(target)).sum(), (weight * torch.cos(target)).sum())

@@ -6,15 +6,19 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError
-from mlnn.objectives.parameters import positive
-from mlnn.objectives.signature import Real
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.likelihoods.parameters import positive
+from mlnn.signature import Real
 
 
-class StudentT:
+class StudentT(Likelihood):
     """p(y | f) = Γ((ν+1)/2)/(Γ(ν/2) s√(πν)) · (1 + (y−f)²/νs²)^(−(ν+1)/2); y real. Raw output f: the centre (identity link).
 
     `df` ν > 0 (1: Cauchy) and `scale` s > 0 are fixed. Nothing is dropped. Source: Student (1908); Lange et al. (1989).
     """
+
+    robust = True
+    in_units = ("scale",)
 
     def __init__(self, df: float = 4.0, scale: float = 1.0) -> None:
         self.df, self.scale = positive("df", df), positive("scale", scale)
@@ -41,3 +45,11 @@ class StudentT:
     def least(self, target: Tensor) -> Tensor:
         """The smallest nll that any f reaches, at f = y; (n,) to (n,)."""
         return self.nll(target, target)
+
+    def information(self, _output: Tensor) -> float:
+        """(ν+1)/((ν+3)s²), whatever the raw output (Lange et al. 1989)."""
+        return (self.df + 1) / ((self.df + 3) * self.scale**2)
+
+    def majorant(self, residual: Tensor) -> Tensor:
+        """(ν+1)/(νs²+r²); (n,) to (n,)."""
+        return (self.df + 1) / (self.df * self.scale**2 + residual**2)

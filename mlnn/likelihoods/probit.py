@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.signature import Binary
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.signature import Binary
 
 
 def log_ndtr(z: Tensor) -> Tensor:
@@ -18,7 +19,7 @@ def log_ndtr(z: Tensor) -> Tensor:
     return torch.where(z < 0, below, torch.log1p(-0.5 * torch.erfc(right)))
 
 
-class BernoulliProbit:
+class BernoulliProbit(Likelihood):
     """P(y | z) = Φ(z)^y Φ(−z)^(1−y), Φ the standard normal distribution function; y in {0, 1} (soft targets accepted).
 
     Raw output z: the probit. Nothing is dropped: exp(−nll) is the probability of the target. Source: Bliss (1934).
@@ -39,3 +40,7 @@ class BernoulliProbit:
     def least(self, target: Tensor) -> Tensor:
         """The smallest nll that any z reaches, the entropy of the target, 0 for hard ones; (n,) to (n,)."""
         return -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
+
+    def information(self, output: Tensor) -> Tensor:
+        """φ(z)²/ΦΦ̄; (n,) to (n,). McCullagh & Nelder (1989), ch. 2."""
+        return torch.exp(-(output**2) - math.log(2 * math.pi) - log_ndtr(output) - log_ndtr(-output))

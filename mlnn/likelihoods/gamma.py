@@ -5,15 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.parameters import positive
-from mlnn.objectives.signature import Positive
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.likelihoods.parameters import positive
+from mlnn.signature import Positive
 
 
-class Gamma:
+class Gamma(Likelihood):
     """p(y | f) = (k/μ)^k y^(k−1) e^(−ky/μ) / Γ(k), μ = e^f; y > 0. Raw output f: the log of the mean (log link).
 
     `shape` k > 0 is fixed (1: the exponential); variance μ²/k. Nothing is dropped. Source: McCullagh & Nelder (1989), ch. 8.
     """
+
+    free, separate = "shape", True
+    conventions = ("ml: 1/shape", "unbiased: Pearson X²/(n−p)")
 
     def __init__(self, shape: float = 1.0) -> None:
         self.shape = positive("shape", shape)
@@ -37,3 +41,16 @@ class Gamma:
     def least(self, target: Tensor) -> Tensor:
         """The smallest nll that any f reaches, at e^f = y; (n,) to (n,)."""
         return self.nll(torch.log(target), target)
+
+    @property
+    def dispersion(self) -> float:
+        """1/k."""
+        return 1 / self.shape
+
+    def pearson(self, target: Tensor, mean: Tensor) -> Tensor:
+        """((y − μ)/μ)² per row; (n,), (n,) to (n,)."""
+        return ((target - mean) / mean) ** 2
+
+    def information(self, _output: Tensor) -> float:
+        """k, whatever the raw output."""
+        return self.shape

@@ -5,16 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.parameters import positive
-from mlnn.objectives.signature import Unit
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.likelihoods.parameters import positive
+from mlnn.signature import Unit
 
 
-class Beta:
+class Beta(Likelihood):
     """p(y | f) = y^(μφ−1) (1−y)^((1−μ)φ−1) Γ(φ)/(Γ(μφ) Γ((1−μ)φ)), μ = σ(f); y strictly in (0, 1). Raw output f: logit mean.
 
     `precision` φ > 0 is fixed; variance μ(1−μ)/(1+φ). Nothing is dropped. A target of exactly 0 or 1 has no finite density.
     Source: Ferrari & Cribari-Neto (2004).
     """
+
+    free, counted = "precision", True
 
     def __init__(self, precision: float = 2.0) -> None:
         self.precision = positive("precision", precision)
@@ -50,3 +53,12 @@ class Beta:
             above = torch.digamma(a) - torch.digamma(b) > torch.logit(target)
             low, high = torch.where(above, low, f), torch.where(above, f, high)
         return self.nll((low + high) / 2, target)
+
+    def typical(self, output: Tensor) -> list[Tensor]:
+        """The target whose logit is its mean ψ(a) − ψ(b), as the second derivative is linear in logit y; (n,) to (n,)."""
+        a, b = (self.precision * torch.sigmoid(sign * output) for sign in (1, -1))
+        return [torch.sigmoid(torch.digamma(a) - torch.digamma(b))]
+
+    def impossible(self, target: Tensor) -> tuple[Tensor, str]:
+        """Rows of exactly 0 or 1; (n,) to (n,)."""
+        return (target == 0) | (target == 1), "a beta density has no finite value at 0 or 1"

@@ -8,7 +8,8 @@ paper; which one is written decides whether training survives.
 import torch
 from torch import Tensor
 
-from mlnn.objectives.signature import Binary
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.signature import Binary
 
 
 def log_sigmoid(z: Tensor) -> Tensor:
@@ -16,8 +17,10 @@ def log_sigmoid(z: Tensor) -> Tensor:
     return torch.minimum(z, torch.zeros_like(z)) - torch.log1p(torch.exp(-z.abs()))
 
 
-class Bernoulli:
+class Bernoulli(Likelihood):
     """Bernoulli likelihood with the logit link; nothing is dropped: exp(−nll) is the probability of the target."""
+
+    canonical = True
 
     def nll(self, output: Tensor, target: Binary) -> Tensor:
         """−log P(y | z) = −y log σ(z) − (1−y) log σ(−z), nats per row; (n,), (n,) to (n,)."""

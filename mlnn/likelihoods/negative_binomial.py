@@ -5,15 +5,18 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.parameters import positive
-from mlnn.objectives.signature import Counts
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.likelihoods.parameters import positive
+from mlnn.signature import Counts
 
 
-class NegativeBinomial:
+class NegativeBinomial(Likelihood):
     """P(y | f) = Γ(y+θ)/(Γ(θ) y!) · (θ/(θ+μ))^θ (μ/(θ+μ))^y, μ = e^f; y in {0, 1, …}. Raw output f: log mean (log link).
 
     `theta` θ > 0 is fixed; variance μ + μ²/θ ("NB2"). Nothing is dropped. Source: Hilbe (2011).
     """
+
+    free, counted = "theta", True
 
     def __init__(self, theta: float = 1.0) -> None:
         self.theta = positive("theta", theta)
@@ -40,3 +43,15 @@ class NegativeBinomial:
         """The smallest nll that any f reaches or comes near, at e^f = y; 0 for y = 0; (n,) to (n,)."""
         at = self.nll(torch.log(target.clamp(min=1)), target)
         return torch.where(target > 0, at, torch.zeros_like(at))
+
+    def information(self, output: Tensor) -> Tensor:
+        """θμ/(θ+μ); (n,) to (n,)."""
+        return self.theta * torch.sigmoid(output - math.log(self.theta))
+
+    def no_number(self, down: bool) -> str | None:
+        """At θ = ∞ the counts are Poisson."""
+        if down:
+            return None
+        return (
+            "the counts vary no more than Poisson counts would; use 'poisson', or give theta: NegativeBinomial(theta=…)"
+        )

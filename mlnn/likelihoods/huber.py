@@ -5,15 +5,19 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.objectives.parameters import positive
-from mlnn.objectives.signature import Real
+from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.likelihoods.parameters import positive
+from mlnn.signature import Real
 
 
-class HuberDensity:
+class HuberDensity(Likelihood):
     """p(y | f) = exp(−h(y−f)) / Z, h(r) = r²/2 for |r| ≤ δ, δ(|r|−δ/2) beyond; y real. Raw output f: the mean (identity).
 
     Z = √2π erf(δ/√2) + (2/δ) e^(−δ²/2): normal in the middle, exponential tails. Nothing is dropped. Source: Huber (1964).
     """
+
+    robust = True
+    in_units = ("delta",)
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = positive("delta", delta)
@@ -42,12 +46,22 @@ class HuberDensity:
         """The smallest nll that any f reaches, at f = y; (n,) to (n,)."""
         return self.nll(target, target)
 
+    def information(self, _output: Tensor) -> float:
+        """P(|r| < δ), whatever the raw output."""
+        return self.middle / (self.middle + self.tails)
 
-class HyperbolicSecant:
+    def majorant(self, residual: Tensor) -> Tensor:
+        """min(1, δ/|r|); (n,) to (n,)."""
+        return self.delta / residual.abs().clamp(min=self.delta)
+
+
+class HyperbolicSecant(Likelihood):
     """p(y | f) = 1 / (π cosh(y−f)); y real. Raw output f: the mean (identity link).
 
     Variance π²/4. Nothing is dropped: exp(−nll) is a density. Source: Perks (1932); Talacko (1956).
     """
+
+    robust = True
 
     def nll(self, output: Tensor, target: Real) -> Tensor:
         """log cosh(y−f) + log π = |r| + log1p(e^(−2|r|)) + log ½π, nats per row, without overflow; (n,), (n,) to (n,)."""
@@ -67,3 +81,11 @@ class HyperbolicSecant:
     def least(self, target: Tensor) -> Tensor:
         """The smallest nll that any f reaches, at f = y; (n,) to (n,)."""
         return self.nll(target, target)
+
+    def information(self, _output: Tensor) -> float:
+        """½, whatever the raw output."""
+        return 0.5
+
+    def majorant(self, residual: Tensor) -> Tensor:
+        """tanh(r)/r; (n,) to (n,)."""
+        return torch.where(residual == 0, 1.0, torch.tanh(residual) / residual)

@@ -1,0 +1,178 @@
+"""What a likelihood is, and the facts that follow from it: estimating, auditing and training ask the likelihood and nobody else.
+
+Only `nll` is asked of a class from elsewhere (see `adopted`). Every other fact has a default here, which is what autograd and
+the class's own numbers can tell; a family says more where it knows more.
+"""
+
+import inspect
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from mlnn.errors import ConfigError
+from mlnn.signature import raw_outputs, spaces
+
+
+class Likelihood:
+    """A conditional distribution of the target given raw outputs; shapes as each one's docstrings say.
+
+    `free`: the number that is estimated too where the likelihood is given by name; `counted`: AIC and BIC count it, as
+    statsmodels' tables do; `separate`: the coefficients' maximum does not depend on it. `canonical`: minus the second
+    derivative in the raw output is the same for every target. `kinked`: piecewise linear, so that its maximum is a linear
+    programme's. `squares`: the coefficients' maximum is that of least squares. `baseline`: raw outputs are free up to a
+    constant per row, so class 0 is held at 0. `periodic`: targets are angles. `outputs`: a name for each raw output where
+    there are several. `in_units`: the numbers that are measured in the target's unit. `conventions`: names of the
+    dispersion by maximum likelihood and of the unbiased one. `quantile`, `flat`: of a kinked one, which quantile its raw output
+    is, and the half width of its flat top.
+    """
+
+    free: ClassVar[str | None] = None
+    counted: ClassVar[bool] = False
+    separate: ClassVar[bool] = False
+    canonical: ClassVar[bool] = False
+    kinked: ClassVar[bool] = False
+    squares: ClassVar[bool] = False
+    baseline: ClassVar[bool] = False
+    periodic: ClassVar[bool] = False
+    robust: ClassVar[bool] = False
+    outputs: ClassVar[tuple[str, ...]] = ("",)
+    in_units: ClassVar[tuple[str, ...]] = ()
+    conventions: ClassVar[tuple[str, str] | None] = None
+    quantile: float = 0.5
+    flat: float = 0.0
+
+    def nll(self, output: Any, target: Any) -> Tensor:
+        """−log of the probability or density of each target, nats per row, nothing dropped."""
+        raise NotImplementedError
+
+    def mean(self, output: Tensor) -> Tensor:
+        """The mean of the target given the raw output."""
+        raise NotImplementedError
+
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """One draw of the target per row."""
+        raise NotImplementedError
+
+    def least(self, target: Tensor) -> Tensor | None:
+        """The smallest nll per row that any raw output comes near, the saturated model; None where it is not known."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """What it is called in tables and messages."""
+        return type(self).__name__
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers it is made with and keeps under their own names, by the name of the argument."""
+        return _numbers(self)
+
+    def at(self, **numbers: float) -> "Likelihood":
+        """The same with other numbers."""
+        return type(self)(**self.numbers | numbers)
+
+    @property
+    def kind(self) -> str:
+        """The kind of target space that it is for."""
+        return (spaces(self.nll) or ("real",))[0]
+
+    @property
+    def dispersion(self) -> float:
+        """φ of Var(y) = φ V(μ); 1 of a family without one."""
+        return 1.0
+
+    def pearson(self, target: Tensor, mean: Tensor) -> Tensor:
+        """(y − μ)²/V(μ) per row, whose mean estimates φ; (n,), (n,) to (n,). Asked of families with `conventions` only."""
+        return (target - mean) ** 2
+
+    def information(self, output: Tensor) -> Tensor | float | None:
+        """Fisher information of a row in its raw output, (n,) to (n,) or one number; None where no closed form is known."""
+        return None
+
+    def typical(self, output: Tensor) -> list[Tensor] | None:
+        """Targets (n,) at which second derivatives, averaged, equal their expectation; None where none are known."""
+        return [self.mean(output)]
+
+    def majorant(self, residual: Tensor) -> Tensor:
+        """ρ′(r)/r of a `robust` density, the weight of a row with residual r in reweighted least squares; (n,) to (n,).
+
+        The parabola it bends lies above the nll everywhere and touches it at r (Huber 1964; Lange et al. 1989), so a step
+        on it never raises the nll.
+        """
+        raise NotImplementedError
+
+    def above(self, output: Tensor, target: Tensor) -> Tensor:
+        """nll − least per row, not below 0: half a row's deviance, over φ."""
+        least = self.least(target)
+        assert least is not None
+        return (self.nll(output, target) - least).clamp(min=0)
+
+    def impossible(self, target: Tensor) -> tuple[Tensor, str] | None:
+        """(rows (n,) without a finite density whatever the raw output, why), of targets inside the space; None of most."""
+        return None
+
+    def level(self, target: Tensor, weight: Tensor) -> Tensor | None:
+        """The raw output () of rows that share one; None where the link of the target space tells it."""
+        return None
+
+    def rescaled(self, unit: float, centre: float, output: int) -> tuple[float, float]:
+        """(factor, shift) of a raw output when the target is measured in units of `unit` around `centre`."""
+        return unit, centre
+
+    def no_number(self, down: bool) -> str | None:
+        """What it means that the free number runs to 0 (`down`) or to infinity, and how to go on; None: nothing special."""
+        return None
+
+
+class Adopted(Likelihood):
+    """A likelihood from elsewhere: its own `nll`, `mean`, `sample` and `least` where it has them, and nothing else of it."""
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+        self.nll = given.nll  # type: ignore[method-assign]
+        for part in ("mean", "sample", "least"):
+            if callable(getattr(given, part, None)):
+                setattr(self, part, getattr(given, part))
+
+    @property
+    def name(self) -> str:
+        return type(self.given).__name__
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        return _numbers(self.given)
+
+    def typical(self, output: Tensor) -> list[Tensor] | None:
+        """None: that the second derivative is linear in the target is not known of it."""
+        return None
+
+
+def _numbers(made: Any) -> dict[str, float]:
+    try:
+        keys = list(inspect.signature(type(made)).parameters)
+    except (TypeError, ValueError):  # compiled code does not tell
+        return {}
+    kept = {key: getattr(made, key, None) for key in keys}
+    return {k: v for k, v in kept.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+
+
+def adopted(given: Any) -> Likelihood:
+    """A likelihood as the rest of mlnn asks it: one of mlnn's, or any object with `nll(output, target)`.
+
+    Raises ConfigError for a class in place of an instance, and for what has no `nll`.
+    """
+    if isinstance(given, type):
+        raise ConfigError(f"likelihood: {given.__name__} is a class; give an instance, {given.__name__}()")
+    if isinstance(given, Likelihood):
+        return given
+    if not callable(getattr(given, "nll", None)):
+        raise ConfigError(
+            f"likelihood: {type(given).__name__} has no nll(output, target); give its name or an instance"
+        )
+    return Adopted(given)
+
+
+def own_outputs(likelihood: Likelihood) -> int | None:
+    """Raw outputs per row that its signature asks for; None where the target space tells."""
+    return raw_outputs(likelihood.nll)
