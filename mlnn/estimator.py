@@ -14,6 +14,7 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError
 from mlnn.estimation import Course, Estimate, ModelFit, check_estimate, estimate
 from mlnn.estimation.catalogue import LIKELIHOODS, family_of
+from mlnn.likelihoods.likelihood import Adopted, adopted
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.runs import csv_text, write_file
@@ -49,7 +50,7 @@ def estimated(
     build.pin_threads(settings)
     own = {key: settings[key] for key in ("held_out", "standardize", "standardize_target") if key in settings["data"]}
     data = build.dataset({**settings, "data": settings["data"] | own})
-    likelihood = settings["likelihood"] or USUAL[data.targets.kind]
+    likelihood = _likelihood(settings, data)
     if settings["model"] is not None:
         factory = _factory(settings, data, likelihood)
         given = {key: settings[key] for key in ("starts", "seed", "dispersion", "cov")}
@@ -60,7 +61,7 @@ def estimated(
         likelihood, data, intercept=settings["intercept"], dispersion=settings["dispersion"], cov=settings["cov"]
     )
     check = check_estimate(linear) if linear.separation == "none" else None
-    beside = _beside(settings, data, linear, progress) if settings["steps"] else None
+    beside = _beside(settings, data, linear, likelihood, progress) if settings["steps"] else None
     sentences = [check.sentence] if check else []
     sentences += [f"Trained beside it, {beside['words']}: {beside['found']['sentence']}"] if beside else []
     told = linear.to_dict() | {
@@ -75,17 +76,33 @@ def estimated(
     return linear, told, data
 
 
-def _factory(settings: Settings, data: Dataset, likelihood: str) -> Callable[[], torch.nn.Module]:
-    family = family_of(likelihood)
+def _likelihood(settings: Settings, data: Dataset) -> Any:
+    """What is estimated: a name, the likelihood of an `objective`, or the usual one of the targets."""
+    node = settings["objective"]
+    if node is None:
+        return settings["likelihood"] or USUAL[data.targets.kind]
+    if settings["likelihood"] is not None:
+        raise ConfigError(
+            f"likelihood: {settings['likelihood']} is named beside objective=; one of them says what is estimated"
+        )
+    made = build.objective(node, settings, data.targets, "objective", "raw")
+    found = likelihood_of(made)
+    if found is None:
+        raise ConfigError(f"objective: no likelihood is known for '{made.name}'; give a class with nll(output, target)")
+    return found.given if isinstance(found, Adopted) else found
+
+
+def _factory(settings: Settings, data: Dataset, likelihood: Any) -> Callable[[], torch.nn.Module]:
+    family = family_of(likelihood, data.targets)
     outputs = data.targets.outputs if data.targets.kind == "classes" else family.outputs
     return build.model_factory(settings, data, outputs, settings)
 
 
 def _beside(
-    settings: Settings, data: Dataset, linear: Estimate, progress: Callable[[int, int], None]
+    settings: Settings, data: Dataset, linear: Estimate, given: Any, progress: Callable[[int, int], None]
 ) -> dict[str, Any] | None:
     """A network of the same form trained for `steps`, full batch, in float64, on the likelihood at its estimated numbers."""
-    likelihood = LIKELIHOODS[linear.likelihood](**linear.ancillary)
+    likelihood = LIKELIHOODS[given](**linear.ancillary) if isinstance(given, str) else adopted(given)
     takes = spaces(likelihood.nll) or (data.targets.kind,)
     if data.targets.kind not in takes:  # whole numbers told as reals, say: the estimate has found them to be counts
         data = dataclasses.replace(data, targets=TargetSpace(takes[0]))

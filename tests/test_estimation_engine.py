@@ -12,7 +12,7 @@ from torch import Tensor
 
 import mlnn
 from mlnn.estimation import curvature
-from mlnn.estimation.catalogue import KINKED, LIKELIHOODS, family_of
+from mlnn.estimation.catalogue import LIKELIHOODS, family_of
 from mlnn.estimation.design import design_of
 from mlnn.estimation.least_squares import WELL, cholesky_root, qr_root
 from mlnn.estimation.newton import Point, evaluate, newton
@@ -21,7 +21,7 @@ from mlnn.estimation.start import start
 from mlnn.objectives import Beta, NegativeBinomial, Poisson
 from mlnn.seeding import generator
 
-SMOOTH = sorted(name for name, kind in LIKELIHOODS.items() if kind not in KINKED)
+SMOOTH = sorted(name for name, kind in LIKELIHOODS.items() if not kind.kinked)
 
 
 def log_likelihood(name: str, numbers: dict[str, float], x: Any, y: Tensor, params: np.ndarray) -> float:

@@ -16,7 +16,7 @@ from mlnn.objectives import Bernoulli
 REFUSED: dict[str, tuple[Callable[[], Any], type[MlnnError], str]] = {
     "unknown name": (lambda: mlnn.estimate("bernuli", (X, Y)), ConfigError, "Did you mean 'bernoulli'"),
     "a class": (lambda: mlnn.estimate(Bernoulli, (X, Y)), ConfigError, "give an instance, Bernoulli()"),
-    "a loss": (lambda: mlnn.estimate(torch.nn.MSELoss(), (X, Y)), ConfigError, "not one of the catalogue"),
+    "a loss": (lambda: mlnn.estimate(torch.nn.MSELoss(), (X, Y)), ConfigError, "has no nll"),
     "no target": (lambda: mlnn.estimate("normal", X), ConfigError, "a pair"),
     "nothing to estimate": (
         lambda: mlnn.estimate("normal", (X[:, :0], Y), intercept=False),

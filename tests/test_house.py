@@ -15,7 +15,7 @@ import mlnn
 
 PACKAGE = ROOT / "mlnn"
 BASE = {"errors", "arguments", "seeding", "targets", "visible", "world"}
-PARTS = BASE | {"data", "models", "objectives"}
+PARTS = BASE | {"data", "models", "objectives", "likelihoods", "signature"}
 # What each file or folder of mlnn may import from the rest of it.
 MAY_IMPORT: dict[str, set[str]] = {
     "visible": set(),
@@ -33,11 +33,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runs": {"errors", "received", "visible"},
     "data": BASE | {"received"},
     "models": BASE,
-    "objectives": BASE,
+    "signature": set(),
+    "likelihoods": {"errors", "signature"},
+    "objectives": BASE | {"likelihoods", "signature"},
     "training": PARTS,
     "agreement": PARTS | {"training", "report"},
     "report": {"errors", "visible"},
-    "auditing": BASE | {"objectives", "report"},
+    "auditing": BASE | {"objectives", "likelihoods", "signature", "report"},
     "estimation": PARTS | {"report"},
     "curves": {"errors", "runs", "visible"},
     "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mlnn import data
 from mlnn.estimation import Course, classical_twin, estimate
 from mlnn.estimation.twin import affine_coefficients
+from mlnn.likelihoods import adopted
 from mlnn.models import MLP, Logistic, SigmoidNode
 from mlnn.objectives import Bernoulli, Categorical, Laplace, Normal, Poisson
 
@@ -174,12 +175,28 @@ def test_a_likelihood_with_a_kink_has_digits_and_no_standard_errors() -> None:
     assert "standard errors" not in twin.sentence(distance)
 
 
-def test_a_likelihood_of_the_users_own_has_no_twin() -> None:
-    class Mine(Bernoulli):
-        pass
+def test_a_likelihood_of_the_users_own_has_the_same_twin() -> None:
+    class Mine:
+        def nll(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return torch.nn.functional.softplus(output) - target * output
 
     rows = data.spector()
-    assert classical_twin(Logistic(rows.input_shape, 1), Mine(), rows) is None
+    mine, known = (classical_twin(Logistic(rows.input_shape, 1), one, rows) for one in (adopted(Mine()), Bernoulli()))
+    assert mine is not None
+    assert known is not None
+    assert mine.estimate.params == pytest.approx(known.estimate.params, rel=1e-9)
+
+
+def test_a_likelihood_that_fails_has_no_twin_and_says_why() -> None:
+    class Fails:
+        def nll(self, _output: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
+            raise KeyError("mine")
+
+    rows = data.spector()
+    twin = classical_twin(Logistic(rows.input_shape, 1), adopted(Fails()), rows)
+    assert twin is not None
+    assert twin.estimate is None
+    assert "KeyError" in str(twin.why)
 
 
 def test_a_course_looks_ever_more_rarely_and_at_the_end() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from mlnn.arguments import first_line
 from mlnn.errors import ConfigError
 from mlnn.estimation import curvature
-from mlnn.estimation.ancillary import maximise
+from mlnn.estimation.ancillary import linear, maximise
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.class_limit import class_limit
 from mlnn.estimation.design import Design
@@ -21,8 +21,8 @@ from mlnn.targets import TargetSpace
 
 FAR = (5.0, 20.0, 80.0, 320.0)
 """Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked."""
-SURE = 0.5
-"""Nats per row, on average, above which rows that are all separated are not told for certain that far out."""
+SURE = 1e-6
+"""Nats that a row may still lack of certainty that far out."""
 CAN_SEPARATE = ("binary", "classes", "counts")
 BUDGET = 300  # iterations towards a supremum, whatever the caller allowed for the maximum
 
@@ -37,6 +37,8 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
     """
     if family.space.kind not in CAN_SEPARATE:
         return True
+    if not family.knows_information:  # the bounds are those of the catalogue's links
+        return False
     parts = share(design, lambda part: _least_push(family, part, fit))
     push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
     if push == math.inf:  # every row pins its own linear predictor
@@ -105,18 +107,12 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     shift = along.clone()
     if design.intercept:  # the direction is of the features as they came
         shift[-1] += design.shift @ along[:-1]
-    values = [_nll_at(family, design, shift * length / _reach(design, shift)) for length in FAR]
-    falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))
-    return falls and (found.kind != "complete" or values[-1] <= SURE * len(design.y))
-
-
-def _reach(design: Design, beta: Tensor) -> float:
-    return max(float((x @ beta).abs().max()) for _rows, x in design.chunks()) or 1.0
-
-
-def _nll_at(family: Family, design: Design, beta: Tensor) -> float:
-    parts = ((rows, curvature.nll(family.likelihood, x @ beta, design.y[rows])) for rows, x in design.chunks())
-    return sum(float(design.weigh(rows, part).sum()) for rows, part in parts)
+    reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks()) or 1.0
+    eta = linear(design, shift / reach)
+    nll = [curvature.nll(family.likelihood, far * eta, design.y) for far in FAR]
+    weighed = [float(design.weigh(slice(0, len(part)), part).sum()) for part in nll]
+    falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(weighed))
+    return falls and bool((nll[-1][(FAR[-1] * eta[:, 0]).abs() >= FAR[-2]] <= SURE).all())
 
 
 def beside_rank(family: Family, design: Design) -> str:

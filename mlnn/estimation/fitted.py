@@ -44,7 +44,7 @@ def check_estimate(found: Estimate) -> InformationCheck | None:
     family, beta = found.information.family, found.information.beta
     design = _single(family, found.information.design)
     few = len(design.y) <= ROWS and len(design.y) * beta.numel() ** 2 <= SUMS
-    if few and design.weights is None and len(design.y) > beta.numel():
+    if few and family.likelihood.samples and design.weights is None and len(design.y) > beta.numel():
         return _against_draws(family, design, beta)
     p, m = beta.shape
     whole = len(design.y) * (p * m) ** 2 <= MOST

@@ -73,6 +73,11 @@ class Likelihood:
         return type(self)(**self.numbers | numbers)
 
     @property
+    def samples(self) -> bool:
+        """Whether it can draw targets."""
+        return getattr(self.sample, "__func__", None) is not Likelihood.sample
+
+    @property
     def kind(self) -> str:
         """The kind of target space that it is for."""
         return (spaces(self.nll) or ("real",))[0]
