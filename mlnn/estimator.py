@@ -27,17 +27,6 @@ COLUMNS = ("name", "seed", "passes", "digits_least", "digits_median", "standard_
 Settings = Mapping[str, Any]
 
 
-# The likelihood of a generalised linear model, by the targets, where none is named.
-USUAL = {
-    "binary": "bernoulli",
-    "classes": "categorical",
-    "real": "normal",
-    "counts": "poisson",
-    "positive": "gamma",
-    "unit": "beta",
-}
-
-
 def estimated(
     settings: Settings, progress: Callable[[int, int], None]
 ) -> tuple[Estimate | ModelFit, dict[str, Any], Dataset]:
@@ -49,7 +38,7 @@ def estimated(
     build.pin_threads(settings)
     own = {key: settings[key] for key in ("held_out", "standardize", "standardize_target") if key in settings["data"]}
     data = build.dataset({**settings, "data": settings["data"] | own})
-    likelihood = settings["likelihood"] or USUAL[data.targets.kind]
+    likelihood = settings["likelihood"] or data.targets.facts.usual
     if settings["model"] is not None:
         factory = _factory(settings, data, likelihood)
         given = {key: settings[key] for key in ("starts", "seed", "dispersion", "cov")}
@@ -77,7 +66,7 @@ def estimated(
 
 def _factory(settings: Settings, data: Dataset, likelihood: str) -> Callable[[], torch.nn.Module]:
     family = family_of(likelihood)
-    outputs = data.targets.outputs if data.targets.kind == "classes" else family.outputs
+    outputs = data.targets.outputs if data.targets.labels else family.outputs
     return build.model_factory(settings, data, outputs, settings)
 
 

@@ -16,7 +16,6 @@ from mlnn.estimation.sharing import share
 from mlnn.estimation.start import start
 from mlnn.targets import TargetSpace
 
-CAN_SEPARATE = ("binary", "classes", "counts")
 BUDGET = 300  # iterations towards a supremum, whatever the caller allowed for the maximum
 
 
@@ -28,7 +27,7 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
     curvatures, as XᵀWX ≤ h XᵀX. So λ √h < q √w_least leaves no Δ. For classes q is the least probability of a wrong class
     and h = ¼: a variance is at most a quarter of the range squared, and the range at most the sum of a row's margins.
     """
-    if family.space.kind not in CAN_SEPARATE:
+    if not family.space.separable:
         return True
     parts = share(design, lambda part: _least_push(family, part, fit))
     push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
@@ -64,7 +63,7 @@ def separation_of(family: Family, design: Design) -> Separation:
 
 def beside_rank(family: Family, design: Design) -> str:
     """What else to say where columns depend on each other: a clause if the rows are separated as well, else nothing."""
-    if family.space.kind not in CAN_SEPARATE:
+    if not family.space.separable:
         return ""
     y, space = _pinning(family, design)
     return separation_beside_rank(design.x, y, space, design.intercept) or ""
@@ -115,6 +114,4 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
 
 def _can_run(family: Family, y: Tensor) -> Tensor:
     """Rows (n,) whose likelihood grows for ever along some direction: hard labels, zero counts."""
-    if family.space.kind == "counts":
-        return y == 0
-    return (y == 0) | (y == 1) if family.space.kind == "binary" else torch.ones(len(y), dtype=torch.bool)
+    return family.space.extreme(y)
