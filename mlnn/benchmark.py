@@ -191,16 +191,7 @@ def make_data(space: TargetSpace) -> Dataset:
     draws = generator(0, "benchmark", str(space))
     x = torch.randn(ROWS, FEATURES, generator=draws, dtype=torch.float64)
     signal = x @ torch.randn(FEATURES, max(space.outputs, 1), generator=draws, dtype=torch.float64) / 2
-    uniform = torch.rand(ROWS, generator=draws, dtype=torch.float64)
-    noise = torch.randn(signal.shape, generator=draws, dtype=torch.float64)
-    first = signal[:, 0]
-    y = {
-        "binary": lambda: uniform < torch.sigmoid(first),
-        "unit": lambda: torch.sigmoid(first + noise[:, 0]),
-        "classes": lambda: (signal + noise).argmax(1),
-        "real": lambda: first + 0.3 * noise[:, 0],
-        "counts": lambda: torch.poisson(torch.exp(0.5 * first), generator=draws),
-    }[space.kind]()
+    y = space.follow(signal, draws)
     return from_arrays(x, y, space, name=f"77 rows, {space}")
 
 

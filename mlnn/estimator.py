@@ -28,17 +28,6 @@ COLUMNS = ("name", "seed", "passes", "digits_least", "digits_median", "standard_
 Settings = Mapping[str, Any]
 
 
-# The likelihood of a generalised linear model, by the targets, where none is named.
-USUAL = {
-    "binary": "bernoulli",
-    "classes": "categorical",
-    "real": "normal",
-    "counts": "poisson",
-    "positive": "gamma",
-    "unit": "beta",
-}
-
-
 def estimated(
     settings: Settings, progress: Callable[[int, int], None]
 ) -> tuple[Estimate | ModelFit, dict[str, Any], Dataset]:
@@ -80,7 +69,7 @@ def _likelihood(settings: Settings, data: Dataset) -> Any:
     """What is estimated: a name, the likelihood of an `objective`, or the usual one of the targets."""
     node = settings["objective"]
     if node is None:
-        return settings["likelihood"] or USUAL[data.targets.kind]
+        return settings["likelihood"] or data.targets.facts.usual
     if settings["likelihood"] is not None:
         raise ConfigError(
             f"likelihood: {settings['likelihood']} is named beside objective=; one of them says what is estimated"
@@ -94,7 +83,7 @@ def _likelihood(settings: Settings, data: Dataset) -> Any:
 
 def _factory(settings: Settings, data: Dataset, likelihood: Any) -> Callable[[], torch.nn.Module]:
     family = family_of(likelihood, data.targets)
-    outputs = data.targets.outputs if data.targets.kind == "classes" else family.outputs
+    outputs = data.targets.outputs if data.targets.labels else family.outputs
     return build.model_factory(settings, data, outputs, settings)
 
 

@@ -9,7 +9,7 @@ import math
 import torch
 
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import TARGETS, Grid, curves
+from mlnn.objectives.grid import Grid, curves
 from mlnn.targets import TargetSpace
 
 NEAR = 1e-6
@@ -23,8 +23,8 @@ def worst_on_kinks(left: Objective, right: Objective, targets: TargetSpace, fact
     """
     if targets.outputs > 1:
         return None
-    target = torch.tensor(TARGETS[targets.kind], dtype=torch.float64)
-    places = [0.0, *TARGETS[targets.kind]] if targets.kind == "real" else [0.0]
+    target = targets.probe_points
+    places = [0.0, *target.tolist()] if targets.whole_line else [0.0]
     worst: Point | None = None
     for place in places:
         output = torch.tensor([place - NEAR, place, place + NEAR], dtype=torch.float64)

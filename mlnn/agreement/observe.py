@@ -9,7 +9,6 @@ from torch import Tensor
 from mlnn.agreement.evidence import Evidence
 from mlnn.agreement.gaps import NAN, CommonGap, common_gap, flat, relative, same_bits, ulps, weight_gap
 from mlnn.agreement.probe import Probe
-from mlnn.objectives import LINKS
 from mlnn.training import Batch, Lane, Lockstep, dtype_name
 from mlnn.training.module import guard
 
@@ -214,10 +213,10 @@ def _decay(left: Lane, right: Lane) -> str | None:
 
 def _saturated(lane: Lane) -> float:
     """Fraction of rows whose probability has rounded to 0 or 1; 0 for target spaces without probabilities."""
-    kind = lane.recipe.objective.targets.kind
-    if kind not in ("binary", "unit", "classes"):
+    targets = lane.recipe.objective.targets
+    if targets.facts.means != (0.0, 1.0):
         return 0.0
-    p = LINKS[kind](lane.output)
+    p = targets.link(lane.output)
     full = (p == 1) | (p == 0) if p.ndim == 1 else (p == 1).any(1)
     return float(full.double().mean())
 

@@ -96,7 +96,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
         _part("value", both, domain[dtype], dtype), slope,
-        both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.kind == "binary",
+        both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels,
         nearer=_nearer(both, dtype), unsteady=moody,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
         whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),

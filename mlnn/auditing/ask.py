@@ -37,7 +37,7 @@ class Loss:
 
     def both(self, output: Tensor, target: Tensor, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
         """Value (n,) and gradient (as output), computed in `dtype`."""
-        output, target = output.to(dtype), self._cast(target, dtype)
+        output, target = output.to(dtype), self.space.cast(target, dtype)
         if self.maps:
             try:
                 gradient, value = torch.func.vmap(torch.func.grad_and_value(self._row))(output, target)
@@ -50,7 +50,7 @@ class Loss:
 
     def value(self, output: Tensor, target: Tensor) -> Tensor:
         """Value (n,) alone."""
-        target = self._cast(target, torch.float64)
+        target = self.space.cast(target)
         with torch.no_grad():
             try:
                 if self.maps:
@@ -103,9 +103,6 @@ class Loss:
             self.alone += len(output)
             if self.alone > MOST_ALONE:
                 raise TooSlowError
-
-    def _cast(self, target: Tensor, dtype: torch.dtype) -> Tensor:
-        return target.to(torch.int64 if self.space.kind == "classes" else dtype)
 
 
 def crossed(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,11 +9,9 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.implied import implied
 from mlnn.auditing.integrals import Total, partition
-from mlnn.auditing.sound import shown_targets
 
 SEEN = (-1.0, 0.0, 1.0)
 """Raw outputs for which the implied density is drawn."""
-SPANS = {"real": (-5.0, 5.0), "positive": (0.02, 6.0), "unit": (0.01, 0.99)}
 
 
 def curves(loss: Loss, finding: Finding) -> dict[str, Any]:
@@ -21,7 +19,7 @@ def curves(loss: Loss, finding: Finding) -> dict[str, Any]:
 
     z: Σ or ∫ exp(−loss) over the targets; z_held: the same with temperature and base measure put in, 1 for a likelihood.
     """
-    if loss.space.kind in ("binary", "classes"):
+    if loss.space.finite:
         return _finite(loss, finding)
     return _numeric(loss, finding)
 
@@ -29,9 +27,9 @@ def curves(loss: Loss, finding: Finding) -> dict[str, Any]:
 def _finite(loss: Loss, finding: Finding) -> dict[str, Any]:
     line = torch.linspace(-6, 6, 121, dtype=torch.float64) + 0.00123
     output = _first(line, loss.space.outputs)
-    value, held, p = loss.values(output, shown_targets(loss.space)), None, None
+    value, held, p = loss.values(output, loss.space.inner_points), None, None
     if finding.log_base is not None and finding.scale is not None:
-        p = held = torch.exp(finding.log_base(shown_targets(loss.space)) - value / finding.scale)
+        p = held = torch.exp(finding.log_base(loss.space.inner_points) - value / finding.scale)
     else:
         p = implied(loss, output).p
     which = 1 if output.ndim == 1 else 0
@@ -52,8 +50,8 @@ def _numeric(loss: Loss, finding: Finding) -> dict[str, Any]:
     found: dict[str, Any] = {"output": line.tolist(), "z": None if endless else _settled(partition(loss, output))}
     if finding.log_base is not None and finding.scale is not None and not endless:
         found["z_held"] = _settled(partition(loss, output, finding.scale, finding.log_base))
-    counts = loss.space.kind == "counts"
-    target = torch.arange(16, dtype=torch.float64) if counts else torch.linspace(*SPANS[loss.space.kind], 181).double()
+    along = loss.space.coordinate
+    target = torch.linspace(*along.span, 181).double() if along else torch.arange(16, dtype=torch.float64)
     value = loss.values(_first(torch.tensor(SEEN, dtype=torch.float64), loss.space.outputs), target)
     tau = finding.scale or 1.0
     weight = finding.log_base(target) if finding.log_base else torch.zeros_like(target)

@@ -10,14 +10,12 @@ from mlnn.auditing.certificate import Interval
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.implied import null_probabilities
 from mlnn.auditing.integrals import partition
-from mlnn.auditing.sound import shown_targets, slope_error
+from mlnn.auditing.sound import slope_error
 from mlnn.objectives.grid import make_grid
 
 KEPT, PAPER = 0.05, 1e-3
 """Value and gradient must be right to 5 % in a working dtype, and to a thousandth in float64, which stands for paper. Beyond
 the ends they are not slightly but wholly wrong: a clip, a dead gradient, an overflow; so the ends hardly move with these."""
-LOOKED = {"real": 60.0, "counts": 8.0, "positive": 8.0, "unit": 5.0}
-"""How far out Z itself is computed where no formula says what the loss should be; a domain does not reach farther."""
 HALVINGS = 12
 
 
@@ -41,34 +39,31 @@ def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> str | Interval:
     if grid.output.ndim > 1:
         radius = min(-ends[0], ends[1])
         ends = [-radius, radius]
-    elif finding.reference is None and loss.space.kind in LOOKED:
-        reach = _summed(loss, finding, LOOKED[loss.space.kind])
+    elif finding.reference is None and not loss.space.finite:
+        # Where no formula says what the loss should be Z itself is computed, and the domain reaches no farther.
+        reach = _summed(loss, finding, loss.space.facts.farthest_output)
         ends = [max(ends[0], reach[0]), min(ends[1], reach[1])]
     return "all" if all(map(math.isinf, ends)) else (ends[0], ends[1])
 
 
 def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> Tensor:
     """Mask (P,): whether value and gradient at outputs (P,) or (P, m) are right for every target."""
-    target = shown_targets(loss.space)
+    target = loss.space.inner_points
     if finding.reference is not None:
         target = target[:8]  # of many classes a few
     shape = (len(output), len(target))
     flat = crossed(output, target)
     if finding.reference is not None:
         kept = PAPER if dtype == torch.float64 else KEPT
-        return _near(loss.both(*flat, dtype), finding.reference(flat[0], _as_asked(flat[1], loss)), shape, kept)
+        return _near(loss.both(*flat, dtype), finding.reference(flat[0], loss.space.cast(flat[1])), shape, kept)
     value, slope = loss.both(*flat)
     size = slope.reshape(*shape, -1).abs().amax((1, 2)).repeat_interleave(len(target))
     good = (slope_error(loss, *flat, slope, 1e-3 * size) <= KEPT).reshape(shape).all(1) & _near(
         (value, slope), (value, slope), shape
     )
-    if loss.space.kind in ("binary", "classes"):
+    if loss.space.finite:
         good &= _adds_up(value.reshape(shape), slope.reshape(*shape, -1), finding, target)
     return good if dtype == torch.float64 else good & _near(loss.both(*flat, dtype), (value, slope), shape)
-
-
-def _as_asked(target: Tensor, loss: Loss) -> Tensor:
-    return target if loss.space.kind == "classes" else target.double()
 
 
 def _summed(loss: Loss, finding: Finding, reach: float) -> Interval:

@@ -16,7 +16,7 @@ from mlnn.auditing.guarded import floating, guarded, target_space
 from mlnn.auditing.notes import notes
 from mlnn.auditing.numeric import examine_numeric
 from mlnn.auditing.sentence import sentence
-from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, shown_targets, too_coarse
+from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, too_coarse
 from mlnn.auditing.world import quiet_world
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
@@ -77,7 +77,7 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
     unreadable = cannot_be_read(asked)
     if unreadable:
         return Finding("undecided", said=unreadable)
-    return examine_finite(asked) if space.kind in ("binary", "classes") else examine_numeric(asked)
+    return examine_finite(asked) if space.finite else examine_numeric(asked)
 
 
 def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.dtype) -> Certificate:
@@ -85,7 +85,7 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
-    target = shown_targets(asked.space) if asked.space.kind != "counts" else torch.arange(11, dtype=torch.float64)
+    target = torch.arange(11, dtype=torch.float64) if asked.space.countable else asked.space.inner_points
     log_h = dict(zip(target.tolist(), finding.log_base(target).tolist(), strict=True)) if finding.log_base else None
     base = {y: math.exp(min(h, 709.0)) for y, h in log_h.items()} if log_h else None
     constants = {y: (finding.scale or 1.0) * h for y, h in log_h.items()} if log_h else None

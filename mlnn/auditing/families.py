@@ -18,14 +18,9 @@ from mlnn.auditing.links import mean_link
 from mlnn.likelihoods.gamma import Gamma
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.poisson import Poisson
+from mlnn.targets import COUNTS, HALF_LINE, LINE
 
 OUTPUTS = torch.linspace(-2.1, 1.9, 17, dtype=torch.float64) + 0.00321
-TARGETS = {
-    "real": (-41.3, -13.7, -3.1, -0.7, 0.4, 2.2, 5.3, 16.1, 37.9),
-    "counts": (*map(float, range(61)), 97.0, 150.0, 251.0, 1000.0),
-    "positive": (1e-3, 0.02, 0.2, 0.9, 1.7, 3.3, 8.1, 21.0, 60.0, 300.0, 5000.0),
-    "unit": (0.001, 0.07, 0.3, 0.5, 0.8, 0.93, 0.999),
-}
 AFFINE = 1e-10
 STEP = 1e-3
 FITS = 1e-7
@@ -50,8 +45,8 @@ def exponential_form(loss: Loss) -> Exponential | None:
     moves = mean.diff()
     if not (bool((moves > 0).all()) or bool((moves < 0).all())):
         return None
-    low, high = {"real": (-math.inf, math.inf), "unit": (0.0, 1.0)}.get(loss.space.kind, (0.0, math.inf))
-    if loss.space.kind != "real" and not bool(((mean > low) & (mean < high)).any()):
+    low, high = loss.space.facts.means
+    if not bool(((mean > low) & (mean < high)).any()):
         return None
     # Central differences of two widths, combined so that the error is of order STEP⁴ (Richardson).
     turns = []
@@ -81,43 +76,45 @@ class Family:
     of_log: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
-def named_family(form: Exponential, kind: str) -> Family | None:
-    """The family of a variance function that is a quadratic (Morris) or a power of the mean; None for any other."""
+def named_family(form: Exponential, support: str) -> Family | None:
+    """The family of a variance function that is a quadratic (Morris) or a power of the mean; None for any other.
+
+    `support`: that of the target space, on which the family lives or does not.
+    """
     a, b, c, off = _quadratic(form.mean, form.variance)
     if off <= FITS:
-        return _quadratic_family(kind, a, b, c)
+        return _quadratic_family(support, a, b, c)
     power, factor, off = _power(form.mean, form.variance)
     if off > FITS:
         return None
     if abs(power - 3) <= FITS:
-        return Family(
-            "inverse Gaussian", "(0, ∞)", _inverse_gaussian(tidy(1 / factor)) if kind == "positive" else None, 1.0, True
-        )
+        nll = _inverse_gaussian(tidy(1 / factor)) if support == HALF_LINE else None
+        return Family("inverse Gaussian", HALF_LINE, nll, free=True)
     if 1 < power < 2:
         return Family(f"Tweedie, power {power:.6g}", "0 and (0, ∞), 0 with a mass of its own")
     return None
 
 
-def _quadratic_family(kind: str, a: float, b: float, c: float) -> Family | None:
+def _quadratic_family(support: str, a: float, b: float, c: float) -> Family | None:
     """The six families whose variance is a + bμ + cμ² (Morris 1982), and their shifts."""
     a, b, c = (0.0 if abs(part) <= FITS * max(abs(a), abs(b), abs(c)) else part for part in (a, b, c))
     roots, tau = b * b - 4 * a * c, tidy(1 / b) if b else 1.0
     if c == 0:
         if b == 0:
-            return Family("normal", "the whole line", _normal(a) if kind == "real" and a > 0 else None, free=True)
+            return Family("normal", LINE, _normal(a) if support == LINE and a > 0 else None, free=True)
         lives = f"multiples of {b:.6g}" if a == 0 else f"multiples of {b:.6g} less {a / b:.6g}"
-        return _named("Poisson", lives, Poisson().nll if (kind, a) == ("counts", 0.0) and b > 0 else None, tau)
+        return _named("Poisson", lives, Poisson().nll if (support, a) == (COUNTS, 0.0) and b > 0 else None, tau)
     if c < 0:
         return Family("binomial", "finitely many points")
     if a == b == 0:
         shape = tidy(1 / c)
-        gamma = _named(f"gamma, shape {shape:.7g}", "(0, ∞)", Gamma(shape).nll if kind == "positive" else None)
+        gamma = _named(f"gamma, shape {shape:.7g}", HALF_LINE, Gamma(shape).nll if support == HALF_LINE else None)
         return replace(gamma, free=True)
     if abs(roots) <= FITS * b * b:
         return Family("shifted gamma", f"beyond {-b / (2 * c):.6g}")
     if roots < 0:
         return None  # the generalised hyperbolic secant, whose base measure is not computed here
-    counts = kind == "counts" and a == 0 and b > 0
+    counts = support == COUNTS and a == 0 and b > 0
     theta = tidy(b / c)
     nll = NegativeBinomial(theta).nll if counts else None
     return _named(f"negative binomial, θ = {theta:.7g}", f"multiples of {b:.6g}", nll, tau)
@@ -161,7 +158,7 @@ def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Findin
         at, mean = OUTPUTS[middle].expand_as(target), form.mean[middle].expand_as(target)
         return loss.value(at, target) / tau - nll(mean, target)
 
-    target = torch.tensor(TARGETS[loss.space.kind], dtype=torch.float64)
+    target = loss.space.fitted_points
     held = loss.values(OUTPUTS, target) / tau
     truth = torch.stack([nll(mean.expand_as(target), target) for mean in form.mean])
     size = torch.maximum(held.abs(), truth.abs()).clamp_min(1.0)
@@ -189,7 +186,7 @@ def _reference(family: Family, link: str | None, log_base: Callable[[Tensor], Te
 
 def _mean(loss: Loss, outputs: Tensor) -> tuple[Tensor | None, Tensor | None]:
     """μ (F,) and η′ (F,) from gradients affine in the target; None, None where they are not."""
-    target = torch.tensor(TARGETS[loss.space.kind], dtype=torch.float64)
+    target = loss.space.fitted_points
     gradient = loss.cross(outputs, target)[1].squeeze(-1)
     if not bool(torch.isfinite(gradient).all()):
         return None, None

@@ -88,7 +88,7 @@ def _likelihood(loss: Loss, at: Implied, tau: float, shift: Tensor, residual: fl
         measure = f"{float(torch.exp(shift[0] / tau)):.10g}" if even else "one constant per target"
     return Finding(
         "likelihood" if itself else "scaled likelihood",
-        "Bernoulli" if loss.space.kind == "binary" else "categorical",
+        "categorical" if loss.space.labels else "Bernoulli",
         tau,
         link,
         lambda target: shift[target.long()] / tau,

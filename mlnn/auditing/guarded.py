@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mlnn.auditing.model_calls import unreadable
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective
-from mlnn.targets import KINDS, TargetSpace
+from mlnn.targets import SPACES, TargetSpace
 
 MOST_CLASSES = 1000
 """More take gigabytes and minutes, and a formula that is the same for any number of classes can be audited with fewer."""
@@ -59,12 +59,12 @@ def target_space(targets: Any) -> TargetSpace:
     """The target space that was asked for; raises ConfigError for another, or one of too many classes to be looked at."""
     text = str(targets)
     if len(text) > LONGEST:
-        raise ConfigError("targets: " + unknown("target space", f"{text[:LONGEST]}…", KINDS))
+        raise ConfigError("targets: " + unknown("target space", f"{text[:LONGEST]}…", SPACES))
     space = TargetSpace.parse(targets)
     count = space.classes
-    if space.kind not in KINDS or (space.kind == "classes") != (isinstance(count, int) and count >= 2):
+    if space.kind not in SPACES or callable(SPACES[space.kind]) != (isinstance(count, int) and count >= 2):
         raise ConfigError(
-            f"targets: {space!r} is no target space; give one of {', '.join(KINDS)}, classes as classes(K)"
+            f"targets: {space!r} is no target space; give one of {', '.join(SPACES)}, classes as classes(K)"
         )
     if count is not None and count > MOST_CLASSES:
         raise ConfigError(

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.sound import MANY, shown_targets
+from mlnn.auditing.sound import MANY
 from mlnn.seeding import generator
 
 FLAT = 1e-9
@@ -61,7 +61,7 @@ class Implied:
 
 def implied(loss: Loss, output: Tensor) -> Implied:
     """The probabilities that the gradients at these outputs imply."""
-    value, gradient = loss.cross(output, shown_targets(loss.space))
+    value, gradient = loss.cross(output, loss.space.inner_points)
     return Implied(output, value, gradient)
 
 

@@ -10,10 +10,9 @@ from scipy.integrate import cubature
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
+from mlnn.targets import Coordinate
 
 MOST_COUNTS = 8192
-HIGHEST_LOGIT = 20.0
-"""Targets in (0, 1) are integrated over their logit: beyond 20 float64 has too few digits left for 1−y."""
 OVERFLOW = 600.0
 """Where a coordinate is beyond this, e^v may overflow and inf − inf be NaN: the density there is taken as 0, if it fades before."""
 FADED = 1e-9
@@ -24,8 +23,6 @@ FINEST = 1e-30
 """A peak narrower than this is not looked into."""
 LEAST = -700.0
 """A log density below this is none."""
-FAR = {"real": tuple(10.0**k for k in range(40, 145, 5)), "positive": tuple(map(float, range(100, 700, 10)))}
-"""Coordinates at which a density of that space must have faded, or never had any weight."""
 Base = Callable[[Tensor], Tensor]
 
 
@@ -49,38 +46,15 @@ class Total:
 
 @dataclass(frozen=True)
 class Reach:
-    """Points p stand for coordinates middle + width·p, (F,) each, of the kind "real" or "positive"."""
+    """Points p stand for coordinates middle + width·p, (F,) each, on a line that goes on beyond float64."""
 
     middle: Tensor
     width: Tensor
-    kind: str
+    along: Coordinate
 
     def at(self, points: Tensor) -> Tensor:
         """Sizes (P, F) of the coordinates of points (P,)."""
         return (self.middle + self.width * points[:, None]).abs()
-
-
-@dataclass(frozen=True)
-class Coordinate:
-    """A number v on the whole line for each target of a space: `target(v)`, and log |dy/dv|; `low`, `high`: how far."""
-
-    target: Callable[[Tensor], Tensor]
-    log_slope: Callable[[Tensor], Tensor]
-    back: Callable[[Tensor], Tensor]
-    low: float = -np.inf
-    high: float = np.inf
-    digits: float = 1e-12
-
-
-def _logit_slope(v: Tensor) -> Tensor:
-    return torch.nn.functional.logsigmoid(v) + torch.nn.functional.logsigmoid(-v)
-
-
-COORDINATES = {
-    "real": Coordinate(lambda v: v, torch.zeros_like, lambda y: y),
-    "positive": Coordinate(torch.exp, lambda v: v, torch.log),
-    "unit": Coordinate(torch.sigmoid, _logit_slope, torch.logit, -HIGHEST_LOGIT, HIGHEST_LOGIT, 1e-9),
-}
 
 
 def integral(
@@ -104,7 +78,7 @@ def integral(
         found = torch.exp(log_density(v))
         at = v.abs()[:, None] if reach is None else reach.at(v)
         far, unknown = at >= OVERFLOW, torch.isnan(found)
-        if reach and reach.kind == "positive":  # e^v is 0 or infinite out there, and no target
+        if reach and reach.along.overflows:  # there is no target out there
             unknown |= torch.isinf(found) & far
         lost, masked = lost | (unknown & ~far).any(0), masked | (unknown & far).any(0)
         return torch.where(unknown, 0.0, found).numpy()
@@ -130,7 +104,7 @@ def _fades(log_density: Callable[[Tensor], Tensor], value: Tensor, reach: Reach,
 
     A density that jumps to 0 there has met the end of float64, not its own. `masked`: a NaN was taken as 0 far out.
     """
-    places = sorted({OVERFLOW - 10.0, *FAR[reach.kind]} if masked else {*FAR[reach.kind]})
+    places = sorted({OVERFLOW - 10.0, *reach.along.far} if masked else {*reach.along.far})
     count, found = len(value), torch.ones(len(value), dtype=torch.bool)
     for side in (-1.0, 1.0):
         at = side * torch.tensor(places, dtype=torch.float64)
@@ -158,9 +132,9 @@ def partition(
     loss: Loss, output: Tensor, tau: float = 1.0, log_base: Base | None = None, *, shells: bool = False
 ) -> Total:
     """Z at outputs (F,) or (F, m), h = 1 unless given. `shells`: cut by decades around the bulk, to see every scale there."""
-    if loss.space.kind == "counts":
+    along = loss.space.coordinate
+    if along is None:
         return count_sum(loss, output, tau, log_base)
-    along = COORDINATES[loss.space.kind]
     middle, width = _bulk(loss, output, along)
 
     def log_density(points: Tensor) -> Tensor:
@@ -172,10 +146,10 @@ def partition(
 
     low, high = (float(((end - middle) / width).max() if end < 0 else ((end - middle) / width).min())
                  for end in (along.low, along.high))  # fmt: skip
-    reach = Reach(middle, width, loss.space.kind) if loss.space.kind in FAR else None
+    reach = Reach(middle, width, along) if along.far else None
     cuts = [at for at in _decades(float(width.min())) if low < at < high] if shells else [0.0]
     total = integral(log_density, low, high, along.digits, reach, cuts)
-    return _with_ends(total, log_density, low, high) if loss.space.kind == "unit" else total
+    return _with_ends(total, log_density, low, high) if along.beyond else total
 
 
 def _decades(width: float) -> list[float]:

@@ -10,6 +10,7 @@ from mlnn.auditing.ask import Loss, crossed
 from mlnn.auditing.finding import Reference, by_formula
 from mlnn.likelihoods.beta import Beta
 from mlnn.likelihoods.normal import NormalLearnedVariance
+from mlnn.targets import UNIT_INTERVAL
 
 SAME = 1e-9
 
@@ -25,11 +26,11 @@ class Known:
 
 def known_density(loss: Loss, outputs: Tensor, target: Tensor) -> Known | None:
     """None where it is neither a normal with learned variance nor a beta. outputs (F,) or (F, m), target (Y,)."""
-    if loss.space.outputs == 2 and loss.space.kind == "real":
+    if loss.space.outputs == 2 and loss.space.whole_line:
         return _same(
             loss, NormalLearnedVariance().nll, outputs, target, "normal, variance learned", "f₁, variance exp(f₂)"
         )
-    if loss.space.kind == "unit" and loss.space.outputs == 1:
+    if loss.space.facts.support == UNIT_INTERVAL and loss.space.outputs == 1:
         precision = _precision(loss)
         if precision is not None:
             return _same(loss, Beta(precision).nll, outputs, target, f"beta, precision {precision:.6g}", "σ(f)")

@@ -13,16 +13,14 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
-from mlnn.auditing.integrals import COORDINATES, Coordinate, Reach, Total, integral, spread
+from mlnn.auditing.integrals import Reach, Total, integral, spread
 from mlnn.auditing.shapes import shape_name
+from mlnn.targets import Coordinate
 
 OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
 SIZES = torch.logspace(-6, 2, 25, dtype=torch.float64)  # of the residuals looked at, in units of the width
 FAR_OUT = (11.7, 23.9, 41.3)
-REACH = {"real": math.inf, "positive": 40.0, "unit": 12.0}
 SAME, ROUNDING = 1e-8, 1e-8
-TAIL = {"real": (1e3, 1e4, 1e5), "positive": (6.0, 60.0, 600.0)}
-"""Residuals, in widths (of log y, as they are), between which the growth of ρ is measured, a decade apart."""
 FARTHER = (1e5, 1e7, 1e10, 1e15, 1e20, 1e30, 1e40, 1e60)
 """Residuals, in widths, out to which a tail must go on as slowly before its integral is said to be infinite."""
 BORDER = 1e-4
@@ -57,12 +55,12 @@ class Located:
 
 def examine_location(loss: Loss) -> Finding | None:
     """The finding if the loss has this form on a whole line of residuals; None if it has not."""
-    along = COORDINATES.get(loss.space.kind)
-    if along is None or loss.space.outputs > 1:
+    along = loss.space.coordinate
+    if along is None or not along.endless or loss.space.outputs > 1:
         return None
     width = _width(loss, along)
-    turns = loss.space.kind == "real" and _is_periodic(loss)
-    v = _residuals(loss.space.kind, width, turns)
+    turns = loss.space.whole_line and _is_periodic(loss)
+    v = _residuals(along, width, turns)
     slope, drift = _form(loss, along, v)
     if slope is None:
         return None
@@ -70,23 +68,23 @@ def examine_location(loss: Loss) -> Finding | None:
     lowest = float(found.rho(torch.cat([v, torch.zeros(1, dtype=torch.float64)])).nan_to_num(math.inf).min())
     found = Located(loss, along, width, drift, lowest)
     growth = math.inf
-    if not turns and loss.space.kind != "unit":
-        growth, endless = _tails(found)
+    if not turns and along.tail:
+        growth, endless = _tails(found, along.tail)
         if endless:
             return endless
     total = _integrals(found, turns)
     z = total.z
     if not total.within(ROUNDING) or not spread(z) <= ROUNDING:
         return None
-    if loss.space.kind == "unit" and not _fades(found):
+    if along.beyond and not _fades(found):
         return None
     return _family(found, float(z.median()), spread(z), turns, growth, _shape(loss, along, width, turns))
 
 
-def _residuals(kind: str, width: float, turns: bool) -> Tensor:
+def _residuals(along: Coordinate, width: float, turns: bool) -> Tensor:
     """Residuals v (R,) on both sides, from a millionth to a hundred widths, and out to where rows of data may lie."""
     sizes = torch.cat([SIZES * width, torch.tensor(FAR_OUT, dtype=torch.float64)]) * 1.00123
-    sizes = sizes[sizes <= (3.0 if turns else REACH[kind])]
+    sizes = sizes[sizes <= (3.0 if turns else along.residual)]
     return torch.cat([-sizes.flip(0), sizes])
 
 
@@ -117,12 +115,12 @@ def _explains(left: Tensor, size: Tensor) -> bool:
 
 def _shape(loss: Loss, along: Coordinate, width: float, turns: bool) -> str | None:
     """The name of the density, from residuals seen from output 0, where they are exact however small."""
-    smallest = -9 if loss.space.kind == "real" else -5  # of log y and logit y the last digits are lost
+    smallest = -9 if loss.space.whole_line else -5  # of log y and logit y the last digits are lost
     sizes = torch.logspace(smallest, 2, 34, dtype=torch.float64) * width * 1.00123
-    sizes = sizes[sizes <= (3.0 if turns else REACH[loss.space.kind])]
+    sizes = sizes[sizes <= (3.0 if turns else along.residual)]
     v = torch.cat([-sizes.flip(0), sizes])
     _, slope = loss.both(torch.zeros_like(v), along.target(v))
-    return shape_name(-slope, loss.space.kind, turns, v)
+    return shape_name(-slope, along.name, turns, v)
 
 
 def _integrals(found: Located, turns: bool) -> Total:
@@ -136,10 +134,10 @@ def _integrals(found: Located, turns: bool) -> Total:
 
     if turns:
         return integral(log_density, -math.pi, math.pi)
-    if found.loss.space.kind == "unit":
+    if found.along.beyond:
         ends = 18.0 / found.width
         return integral(log_density, -ends, ends, 1e-10)
-    reach = Reach(OUTPUTS, torch.full_like(OUTPUTS, found.width), found.loss.space.kind)
+    reach = Reach(OUTPUTS, torch.full_like(OUTPUTS, found.width), found.along)
     return integral(log_density, reach=reach)
 
 
@@ -156,15 +154,14 @@ def _family(found: Located, total: float, residual: float, turns: bool, growth: 
         _, slope = found.loss.both(torch.zeros_like(u), found.along.target(u - output))  # a residual is a residual
         return found.rho(u - output) + found.shift(u), slope
 
-    some = torch.tensor({"real": [-2.53, -0.4, 0.71, 10.3], "positive": [0.05, 0.8, 2.3, 30.0]}.get(
-        found.loss.space.kind, [0.1, 0.4, 0.7, 0.95]), dtype=torch.float64)  # fmt: skip
+    some = torch.tensor(found.loss.space.facts.plain_points, dtype=torch.float64)
     log_h = log_base(some)
     itself = bool(log_h.abs().max() <= ROUNDING)
     return Finding(
         "likelihood" if itself else "likelihood family",
         name or "an unnamed density",
         1.0,
-        {"real": "f", "positive": "exp(f)", "unit": "σ(f)"}[found.loss.space.kind],
+        found.loss.space.facts.link_name,
         log_base,
         ("1" if itself else _measure(some, log_h)) + (", on one turn of 2π" if turns else ""),
         residual,
@@ -204,10 +201,11 @@ def _is_periodic(loss: Loss) -> bool:
     return all(bool(torch.allclose(one, two, rtol=1e-10, atol=1e-12)) for one, two in zip(here, there, strict=True))
 
 
-def _tails(found: Located) -> tuple[float, Finding | None]:
+def _tails(found: Located, tail: tuple[float, ...]) -> tuple[float, Finding | None]:
     """The power of the tail, |v|^−growth (inf: lighter than any), and a finding where it is too heavy to integrate."""
-    slowest, kind = math.inf, found.loss.space.kind
-    places = (found.width if kind == "real" else 1.0) * torch.tensor(TAIL[kind], dtype=torch.float64)
+    slowest = math.inf
+    # Widths of a residual y − f; a log y − f is no farther from its target for being wide.
+    places = (found.width if found.loss.space.whole_line else 1.0) * torch.tensor(tail, dtype=torch.float64)
     for side in (-1.0, 1.0):
         rho = found.rho(side * places)
         near, far = (float(rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
@@ -223,8 +221,7 @@ def _tails(found: Located) -> tuple[float, Finding | None]:
 
 def _heavy(found: Located, side: float, growth: float) -> Finding:
     """What is said of a tail ρ ~ growth·log|v|, |v|^−growth, that is hardly steep enough to integrate, or not."""
-    kind = found.loss.space.kind
-    what = "log|y − f|" if kind == "real" else "log|log y − f|"
+    what = f"log|{found.along.name} − f|"
     if math.isnan(growth):
         return Finding("undecided", said="the loss is NaN, or not finite on the way, at targets far from the output")
     if growth > 1 + BORDER:
@@ -232,8 +229,8 @@ def _heavy(found: Located, side: float, growth: float) -> Finding:
             f"its tail grows as {growth:.4g}·{what}, too near to 1, where the integral over the target becomes infinite"
         )
         return Finding("undecided", said=said)
-    if kind == "positive":
-        said = "as a density of log y it cannot be normalised, and whether another measure helps is not known"
+    if not found.loss.space.whole_line:
+        said = f"as a density of {found.along.name} it cannot be normalised, and whether another measure helps is not known"
         return Finding("undecided", said=said)
     farther = found.rho(side * found.width * torch.tensor(FARTHER, dtype=torch.float64))
     on = farther.diff() / (torch.tensor(FARTHER, dtype=torch.float64).log().diff())

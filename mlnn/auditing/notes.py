@@ -6,6 +6,7 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.sound import answers_a_batch, coupling
 from mlnn.objectives import Objective
+from mlnn.targets import UNIT_INTERVAL
 
 HINGE = (
     "This is the hinge of the support-vector classifier. exp(−2·max(1−u, 0)) is a mixture of normals in the margin u (Polson &"
@@ -26,7 +27,7 @@ def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]
         told.append(HINGE)
     if finding.family == "flat-topped Laplace":
         told.append(SVR)
-    if loss.space.kind == "unit" and finding.kind == "proper" and finding.link == "σ(f)":
+    if loss.space.facts.support == UNIT_INTERVAL and finding.kind == "proper" and finding.link == "σ(f)":
         told.append(UNIT)
     decided = finding.kind not in ("undecided", "batch-coupled")
     own_mean = loss.objective is not objective  # a module's reduction, which was switched off

@@ -19,7 +19,6 @@ from mlnn.auditing.integrals import Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
 from mlnn.auditing.refute import elicits, elsewhere, worse_everywhere
-from mlnn.auditing.sound import wide_targets
 from mlnn.auditing.unproven import far_from_zero, not_proven
 from mlnn.seeding import generator
 
@@ -31,8 +30,7 @@ def some_outputs(loss: Loss) -> Tensor:
     """Outputs at which Z is computed, (F,) or (F, m), uneven, inside ±2, where every density has its bulk in reach."""
     noise = generator(2, "audit")
     if loss.space.outputs == 1:
-        # A beta's mass near 1 is lost in float64 sooner than the others'.
-        reach = 1.2 if loss.space.kind == "unit" else 1.8
+        reach = loss.space.facts.near_output
         line = torch.linspace(-reach, reach, 9, dtype=torch.float64)
         return line + 0.2 * (torch.rand(9, generator=noise, dtype=torch.float64) - 0.5)
     return torch.randn(9, loss.space.outputs, generator=noise, dtype=torch.float64)
@@ -47,7 +45,7 @@ def examine_numeric(loss: Loss) -> Finding:
     total = partition(loss, outputs)
     z, off, settled = total.z, spread(total.z), total.within(ROUNDING)
     form = exponential_form(loss)
-    family = named_family(form, loss.space.kind) if form else None
+    family = named_family(form, loss.space.facts.support) if form else None
     lives_elsewhere = family is not None and family.nll is None
     if settled and off <= ROUNDING and not lives_elsewhere:
         return _as_it_stands(loss, outputs, float(z.median()), off, form, family)
@@ -57,7 +55,7 @@ def examine_numeric(loss: Loss) -> Finding:
             return found
     if settled and off < REAL and not lives_elsewhere:
         return Finding("undecided", residual=off, said=f"Z varies by {off:.1g}: more than rounding, less than certain")
-    if loss.space.kind == "counts" and not lives_elsewhere:
+    if loss.space.countable and not lives_elsewhere:
         found = _at_another_temperature(loss, outputs)
         if found:
             return found
@@ -73,7 +71,7 @@ def _as_it_stands(
     free = all(one.within(ROUNDING) and spread(one.z) <= ROUNDING for one in tried)
     kind = "likelihood" if itself or not free else "likelihood family"
     named = examine_exponential(loss, form, family) if form and family and family.nll else None
-    known: Known | None = known_density(loss, outputs, wide_targets(loss.space))
+    known: Known | None = known_density(loss, outputs, loss.space.wide_points)
     name = named.family if named else known.name if known else None
     link = form.link if form else known.link if known else elicits(loss)[1]
     reference = named.reference if named else known.reference if known else None

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.families import Family
-from mlnn.auditing.integrals import COORDINATES
+from mlnn.targets import Coordinate
 
 WORSE = 1e-9
 """Of the loss itself: more than rounding."""
@@ -21,28 +21,27 @@ def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
     Looked at on all counts to 300 and beyond, or on a dense grid of a coordinate out to both ends, and where the excess is
     smallest between its points. A loss on the whole line has no such outputs, as far as this is looked for.
     """
-    kind = loss.space.kind
-    if loss.space.outputs > 1 or kind == "real":
+    along = loss.space.coordinate
+    if loss.space.outputs > 1 or loss.space.whole_line:
         return None
-    if kind == "counts":
+    if along is None:
         places = torch.tensor([*range(301), 1e3, 1e4, 1e6, 1e9], dtype=torch.float64)
         target = places
     else:
-        reach = 34.0 if kind == "unit" else 60.0
-        places = torch.linspace(-reach, reach, 481, dtype=torch.float64)
-        target = COORDINATES[kind].target(places)
+        places = torch.linspace(-along.dense, along.dense, 481, dtype=torch.float64)
+        target = along.target(places)
     outputs = torch.linspace(-6, 6, 25, dtype=torch.float64) + 0.00321
     value = loss.values(outputs, target)
     excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(1e-3)).amin(-1).nan_to_num(-math.inf)
     if not float(excess.max()) > 0:
         return None
-    excess = torch.where(_grows_outwards(value, kind == "counts"), excess, -math.inf)
+    excess = torch.where(_grows_outwards(value, along is None), excess, -math.inf)
     if not float(excess.max()) > 0:
         return None
     bad, good = divmod(int(excess.argmax()), len(outputs))
-    if kind != "counts" and not _holds_between(loss, outputs[bad], outputs[good], places, value[bad] - value[good]):
+    if along and not _holds_between(loss, along, outputs[bad], outputs[good], places, value[bad] - value[good]):
         return None
-    few = [0, 1, 2] if kind == "counts" else [len(places) // 3, len(places) // 2, 2 * len(places) // 3]
+    few = [0, 1, 2] if along is None else [len(places) // 3, len(places) // 2, 2 * len(places) // 3]
     return {
         "outputs": [float(outputs[bad]), float(outputs[good])],
         "targets": [float(target[k]) for k in few],
@@ -65,9 +64,9 @@ def _grows_outwards(value: Tensor, counts: bool) -> Tensor:
     return right & left
 
 
-def _holds_between(loss: Loss, bad: Tensor, good: Tensor, places: Tensor, excess: Tensor) -> bool:
+def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, places: Tensor, excess: Tensor) -> bool:
     """Whether the excess stays above 0 between the points, in the three cells where it is smallest."""
-    target = COORDINATES[loss.space.kind].target
+    target = along.target
 
     def at(place: float) -> float:
         y = target(torch.tensor([place, place], dtype=torch.float64))
@@ -105,9 +104,7 @@ def elicits(loss: Loss) -> tuple[bool, str | None]:
     """Whether the best output for a target moves one way with it, and the name of the map from the output to the target."""
     if loss.space.outputs > 1:
         return False, None
-    target = torch.tensor([0.2, 0.5, 0.7] if loss.space.kind == "unit" else [1.0, 2.0, 3.0], dtype=torch.float64)
-    if loss.space.kind == "real":
-        target = torch.tensor([-3.0, 1.0, 4.0], dtype=torch.float64)
+    target = torch.tensor(loss.space.facts.ordered_points, dtype=torch.float64)
     line = torch.linspace(-8, 8, 1601, dtype=torch.float64)
     best = loss.values(line, target).nan_to_num(math.inf).argmin(0)
     inside = bool(((best > 0) & (best < len(line) - 1)).all())

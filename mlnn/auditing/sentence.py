@@ -3,6 +3,7 @@
 import math
 
 from mlnn.auditing.certificate import Certificate, Interval
+from mlnn.targets import TargetSpace
 
 LIKELIHOODS = {
     "likelihood": "'{name}' is −log of a likelihood{family}{link}{constant}: minimising it is maximum likelihood.",
@@ -33,7 +34,7 @@ def sentence(found: Certificate, said: str, free_below: float) -> str:
             free="> 0" if math.isinf(free_below) else f"below {free_below:.4g}",
         )  # fmt: skip
         return text + _domain(found.domains)
-    numeric = not found.targets.startswith(("binary", "classes"))
+    numeric = not TargetSpace.parse(found.targets).finite
     text = OTHERS[found.kind].format(
         name=found.name, said=said, no=NO, No=NO[0].upper() + NO[1:],
         what="mean" if numeric else "probabilities", link=f", read as {found.link}" if found.link else "",
@@ -54,7 +55,7 @@ def _follows(found: Certificate, numeric: bool) -> str:
 def _link(found: Certificate) -> str:
     if found.link is None:
         return ""
-    finite = found.targets.startswith(("binary", "classes"))
+    finite = TargetSpace.parse(found.targets).finite
     return f", probability {found.link}" if finite else f", link {found.link}"
 
 

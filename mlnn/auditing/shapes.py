@@ -8,8 +8,8 @@ from torch import Tensor
 EXACT = 1e-7
 
 
-def shape_name(influence: Tensor, kind: str, turns: bool, residuals: Tensor) -> str | None:
-    """The density whose ρ′ (R,) at `residuals` (R,) this is; `turns`: on the circle; `kind`: residuals of y, log y, logit y.
+def shape_name(influence: Tensor, along: str, turns: bool, residuals: Tensor) -> str | None:
+    """The density whose ρ′ (R,) at `residuals` (R,) this is; `turns`: on the circle; `along`: residuals of "y", "log y", "logit y".
 
     Residuals from a millionth of the width to a hundred, ascending, NaN where ρ′ is not known.
     """
@@ -17,12 +17,12 @@ def shape_name(influence: Tensor, kind: str, turns: bool, residuals: Tensor) -> 
     influence, v = influence[known], residuals[known]
     if turns:
         return "von Mises" if _same(influence / torch.sin(v)) else None
-    if kind == "positive":
+    if along == "log y":
         ratio = influence / torch.expm1(v)
         if _same(ratio):
             return f"gamma, shape {float(ratio.median()):.7g}"
         return "lognormal" if _same(influence / v) else None
-    if kind == "unit":
+    if along == "logit y":
         return "logit-normal" if _same(influence / v) else None
     return next((name for name, is_it in REAL.items() if is_it(influence, v)), None)
 

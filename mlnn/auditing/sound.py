@@ -9,7 +9,6 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss, crossed
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import TARGETS
 from mlnn.objectives.reduction import drawn_batch, reduction
 from mlnn.objectives.rowwise import row_by_row
 from mlnn.seeding import generator
@@ -24,32 +23,6 @@ UNIT = re.compile(r"between 0 and 1|\[0, 1\]|probabilit", re.IGNORECASE)
 SLACK = 1e-6
 """A central difference of step 1e-5 is right to about 1e-10 where the loss is smooth."""
 EPS = torch.finfo(torch.float64).eps
-# Targets that must have a finite loss and a true gradient at every moderate output.
-WIDE = {
-    "binary": (0.0, 1.0),
-    "real": (-40.3, -11.2, -2.53, -0.4, 0.71, 10.3, 35.7),
-    "counts": (*map(float, range(31)), 100.0),
-    "positive": (1e-3, 0.05, 0.8, 2.3, 30.0, 211.0),
-    "unit": (0.003, 0.1, 0.31, 0.5, 0.9, 0.999),
-}
-
-
-def shown_targets(space: TargetSpace) -> Tensor:
-    """Targets at which a loss is looked at: all of a finite space, else a few, none on the boundary of the space."""
-    if space.kind == "classes":
-        return torch.arange(space.classes or 0)
-    inner = [y for y in TARGETS[space.kind] if space.kind != "unit" or 0 < y < 1]
-    return torch.tensor(inner, dtype=torch.float64)
-
-
-def wide_targets(space: TargetSpace) -> Tensor:
-    """Targets out to where rows of ordinary data lie; of very many classes some."""
-    count = space.classes or 0
-    return (
-        torch.arange(0, count, count // (MANY + 1) + 1)
-        if space.kind == "classes"
-        else torch.tensor(WIDE[space.kind]).double()
-    )
 
 
 def moderate_outputs(space: TargetSpace, count: int = 41) -> Tensor:
@@ -66,7 +39,7 @@ def check_answers(objective: Objective, space: TargetSpace) -> None:
     value, _, said = row_by_row(objective, output, target)
     if said is None or not bool(torch.isnan(value).all()):
         return
-    given = "int64" if space.kind == "classes" else "float64"
+    given = "int64" if space.labels else "float64"
     # A guess only where the loss's own words suggest it: most refusals are about something else.
     hint = "; a loss of integer labels takes targets='classes(K)'" if given == "float64" and LABELS.search(said) else ""
     hint += "; a loss of probabilities takes outputs='probabilities'" if UNIT.search(said) else ""
@@ -133,7 +106,7 @@ def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
 
 def cannot_be_read(loss: Loss) -> str | None:
     """Why no certificate can be given (NaN, a target or output ignored, a wrong gradient); None if it can."""
-    outputs, targets = moderate_outputs(loss.space), wide_targets(loss.space)
+    outputs, targets = moderate_outputs(loss.space), loss.space.wide_points
     value, slope = loss.cross(outputs, targets)
     if not bool(torch.isfinite(value).all()):
         row, column = (~torch.isfinite(value)).nonzero()[0].tolist()

@@ -8,18 +8,10 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
-from mlnn.auditing.integrals import COORDINATES, Total, partition
+from mlnn.auditing.integrals import Total, partition
 
 AGREE = 1e-6
 """Two quadratures, cut differently, must agree to that share before Z is said to differ between outputs."""
-OUT = {
-    "real": [side * 10.0**k for side in (1, -1) for k in (10, 20, 40, 60)],
-    "positive": [100.0, 200.0, 300.0, 400.0, 600.0, -100.0, -200.0, -300.0, -400.0, -600.0],
-    "unit": [11.0, 13.0, 15.0, 17.0, -20.0, -50.0, -100.0, -300.0, -600.0],
-    "counts": [1e5, 1e7, 1e9, 1e11],
-}
-"""Far targets, outwards on the one side and then on the other: themselves, or log y, logit y."""
-FURTHER = {"real": 40.0, "counts": 5.0, "positive": 5.0, "unit": 5.0}
 NOISE = 64 * torch.finfo(torch.float64).eps
 EITHER = "neither a base measure was found nor a proof that there is none"
 
@@ -29,7 +21,7 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
 
     off: how far Z is from constant; from `real` on that is a difference, if another quadrature finds it too.
     """
-    what = "sum" if loss.space.kind == "counts" else "integral"
+    what = "sum" if loss.space.countable else "integral"
     known = bool(total.known(AGREE).all())
     if not known:
         endless = infinite(loss, outputs)
@@ -62,7 +54,7 @@ def _disagrees(loss: Loss, outputs: Tensor, total: Total) -> tuple[str, Tensor]:
     known = torch.isfinite(total.z) & (total.z > 0)
     if not bool(known.all()):
         return "exp(−loss) under- or overflows float64", ~known
-    if loss.space.kind == "counts":
+    if loss.space.countable:
         return "", ~known
     again = partition(loss, outputs, shells=True)
     open_ = ~again.known(AGREE)
@@ -76,7 +68,7 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, dict[str, Any] | None]
     """Why a Z that is `total` near output 0 is not vouched for, and a witness; "" where it is the same far from 0 too."""
     if loss.space.outputs > 1:
         return "and with several outputs it is not looked at farther out", None
-    reach = FURTHER[loss.space.kind]
+    reach = loss.space.facts.far_output
     outputs = torch.linspace(-reach, reach, 11, dtype=torch.float64) + 0.00321
     found = partition(loss, outputs)
     off = (found.z / total - 1).abs()
@@ -100,14 +92,16 @@ def infinite(loss: Loss, outputs: Tensor) -> dict[str, Any] | None:
     Told far out: to 10⁶⁰, or where log y or logit y is 600, or a count of 10¹¹. None where it falls off, or float64 has
     too few digits left to tell.
     """
-    kind = loss.space.kind
-    place = torch.tensor(OUT[kind], dtype=torch.float64)
-    target = COORDINATES[kind].target(place) if kind in COORDINATES else place
+    along = loss.space.coordinate
+    above, below = along.farthest if along else (loss.space.facts.far_points, ())
+    if not above:
+        return None
+    place = torch.tensor([*above, *below], dtype=torch.float64)
+    target = along.target(place) if along else place
     value = loss.values(outputs, target)
-    weight = COORDINATES[kind].log_slope(place) if kind in ("positive", "unit") else place.abs().log()
+    weight = place.abs().log() if along is None or loss.space.whole_line else along.log_slope(place)
     height = weight - value  # log of exp(−loss) times |y|: it must fall for the integral to be finite
-    middle = len(place) if kind == "counts" else 4 if kind in ("real", "unit") else 5
-    for one in (slice(0, middle), slice(middle, None)):
+    for one in (slice(0, len(above)), slice(len(above), None)):
         seen = height[:, one]
         if seen.shape[1] < 2:
             continue

@@ -85,7 +85,7 @@ def check(name: str, x: Tensor, y: Tensor, targets: TargetSpace, features: tuple
         raise DataError(f"{name}: no rows or no features, x has shape {tuple(x.shape)}")
     _check_values(name, x, features)
     targets.check(y, f"{name}: target")
-    if targets.kind in ("binary", "classes"):
+    if targets.finite:
         found = y.unique()
         if len(found) < 2:
             raise DataError(

@@ -31,7 +31,7 @@ def read_labels(
             raise ConfigError(f"data.positive: only a binary target has a positive label, but targets={space}")
         return _two_labels(series, file, positive)
     text = np.isnan(to_numbers(series))
-    if text.all() and (space is None or space.kind in ("binary", "classes")):
+    if text.all() and (space is None or space.finite):
         return _text_classes(series, file, space)
     values = finite_numbers(series, file)
     space = space or _infer(values, f"{file}: target '{shown(series.name)}'")

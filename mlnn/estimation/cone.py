@@ -49,8 +49,7 @@ class Cone:
 
 
 def cone_of(x: Array, y: Array, space: TargetSpace, intercept: bool) -> Cone:
-    inside = {"binary": False, "classes": False, "counts": y > 0, "unit": (y > 0) & (y < 1)}
-    pinned = np.zeros(len(y), dtype=bool) | inside.get(space.kind, True)
+    pinned = ~space.extreme(y)
     q, back, known = _coordinates(x, intercept)
     free = null_space(q[pinned])
     q, back = q @ free, moved(back, free)

@@ -210,7 +210,7 @@ def _weights(weights: Any, rows: int) -> Tensor | None:
 def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
     """The space the targets are in, checked, with more than one value in it where the likelihood needs that."""
     space = family.space
-    if space.kind == "classes":
+    if space.labels:
         TargetSpace("counts").check(y, "y" + of)
         space = TargetSpace("classes", max(2, int(y.max()) + 1))
         missing = [k for k, rows in enumerate(torch.bincount(y.long()).tolist()) if not rows]

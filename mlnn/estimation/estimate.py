@@ -14,7 +14,6 @@ from mlnn.estimation.ancillary import NoNumberError, maximise
 from mlnn.estimation.catalogue import Family, family_of
 from mlnn.estimation.design import Design, design_of, same_columns, shape_of, too_few
 from mlnn.estimation.existence import (
-    CAN_SEPARATE,
     beside_rank,
     besides,
     certain,
@@ -182,7 +181,7 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
     except NoNumberError as error:
         raise DataError(f"{error}{besides(family, design)}") from None
     except NotConvergedError as error:
-        if family.space.kind not in CAN_SEPARATE:
+        if not family.space.separable:
             raise
         failure = error
     if failure or not certain(fitted, design, fit):

@@ -23,7 +23,6 @@ FAR = (5.0, 20.0, 80.0, 320.0)
 """Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked."""
 SURE = 1e-6
 """Nats that a row may still lack of certainty that far out."""
-CAN_SEPARATE = ("binary", "classes", "counts")
 BUDGET = 300  # iterations towards a supremum, whatever the caller allowed for the maximum
 
 
@@ -35,7 +34,7 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
     curvatures, as XᵀWX ≤ h XᵀX. So λ √h < q √w_least leaves no Δ. For classes q is the least probability of a wrong class
     and h = ¼: a variance is at most a quarter of the range squared, and the range at most the sum of a row's margins.
     """
-    if family.space.kind not in CAN_SEPARATE:
+    if not family.space.separable:
         return True
     if not family.knows_information:  # the bounds are those of the catalogue's links
         return False
@@ -117,7 +116,7 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
 
 def beside_rank(family: Family, design: Design) -> str:
     """What else to say where columns depend on each other: a clause if the rows are separated as well, else nothing."""
-    if family.space.kind not in CAN_SEPARATE:
+    if not family.space.separable:
         return ""
     y, space = _pinning(family, design)
     return separation_beside_rank(design.x, y, space, design.intercept) or ""
@@ -168,6 +167,4 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
 
 def _can_run(family: Family, y: Tensor) -> Tensor:
     """Rows (n,) whose likelihood grows for ever along some direction: hard labels, zero counts."""
-    if family.space.kind == "counts":
-        return y == 0
-    return (y == 0) | (y == 1) if family.space.kind == "binary" else torch.ones(len(y), dtype=torch.bool)
+    return family.space.extreme(y)

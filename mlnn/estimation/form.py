@@ -14,7 +14,7 @@ from torch import Tensor
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimation.ancillary import maximise
 from mlnn.estimation.design import Design
-from mlnn.estimation.existence import CAN_SEPARATE, certain, separation_of
+from mlnn.estimation.existence import certain, separation_of
 from mlnn.estimation.least_squares import RankError, check_rank
 from mlnn.estimation.newton import Fit, NotConvergedError, newton
 from mlnn.estimation.problem import Problem
@@ -46,7 +46,7 @@ def form_of(problem: Problem) -> Form | None:
     linear = _straight(problem)
     if linear and problem.free(problem.flat).shape[1] == 1:
         return _in_parameters(problem)
-    return _in_x(problem, linear) if problem.family.space.kind in CAN_SEPARATE else None
+    return _in_x(problem, linear) if problem.family.space.separable else None
 
 
 def _straight(problem: Problem) -> bool:
@@ -160,7 +160,7 @@ def grows(problem: Problem, theta: Tensor) -> bool:
     y, space = problem.y, problem.family.space
     with torch.no_grad():
         output = problem.output(theta)
-        if space.kind == "classes":
+        if space.labels:
             own = output.gather(1, y[:, None])
             margins = (own - output).scatter(1, y[:, None], torch.inf)
         elif space.kind == "binary" and bool(((y == 0) | (y == 1)).all()):

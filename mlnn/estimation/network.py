@@ -27,7 +27,6 @@ from mlnn.world import own_world
 RELATIVE = 1e-3  # of its terms: the gradient of a stationary point
 ERRORS = 0.01  # the same in standard errors: 5e-5 nats to gain
 SADDLE = 1e-6  # of the largest curvature: a negative one beyond it is no rounding
-ATTAINED = ("real", "positive")  # target spaces in which a finite raw output makes its row as likely as can be
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def network_report(modules: Sequence[nn.Module], likelihood: Any, data: Dataset)
             "modules: they have different numbers of parameters; give one architecture, one module per seed"
         )
     standings = tuple(stand(module, likelihood, data.x, data.y) for module in modules)
-    met = tuple(data.targets.kind in ATTAINED and one.unexplained <= ERRORS**2 / 2 for one in standings)
+    met = tuple(data.targets.facts.extreme is None and one.unexplained <= ERRORS**2 / 2 for one in standings)
     # Where every row is met, a gradient's terms are rounding themselves, and say nothing of their sum.
     stationary = tuple(done or _is_stationary(one) for one, done in zip(standings, met, strict=True))
     twin = classical_twin(modules[0], likelihood, data)

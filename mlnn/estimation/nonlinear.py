@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mlnn.errors import DataError
 from mlnn.estimation.catalogue import Family, family_of
 from mlnn.estimation.descent import End, descend
-from mlnn.estimation.existence import CAN_SEPARATE, supremum
+from mlnn.estimation.existence import supremum
 from mlnn.estimation.form import (
     Form,
     classical_number,
@@ -99,7 +99,7 @@ def fit(problem: Problem, starts: int, seed: int, convention: str = "unbiased") 
 
 
 def _existence(problem: Problem, form: Form | None) -> tuple[str, Separation | None]:
-    if problem.family.space.kind not in CAN_SEPARATE:
+    if not problem.family.space.separable:
         return "none", None
     return ("unknown", None) if form is None else separation_beside(problem, form)
 
@@ -165,7 +165,7 @@ def _not_reached(problem: Problem, ends: list[End], starts: int) -> str:
     told = f"fit_model: none of {starts} starts reached a maximum, "
     if math.isnan(nearest):
         return told + "the likelihood or its gradient is not finite at any of them: start elsewhere, or rescale x and y"
-    why = ["the MLE may not exist (separation)"] * (problem.family.space.kind in CAN_SEPARATE)
+    why = ["the MLE may not exist (separation)"] * problem.family.space.separable
     why += ["the model computes in a lower precision than float64"] * problem.low
     if problem.family.likelihood.kinked:
         why += [f"{problem.family.name} has kinks, which no Newton step ends at"]

@@ -92,7 +92,7 @@ class Problem:
         self.weights = torch.ones(len(x), dtype=torch.float64) if self.counts is None else self.counts
         first = self._asked()
         self.low = first.dtype != torch.float64
-        if family.space.kind == "classes" and not family.space.classes and first.ndim == 2:
+        if family.space.labels and not family.space.classes and first.ndim == 2:
             self.family = family.over(TargetSpace("classes", first.shape[1]))
         classes = y.dtype == torch.int64 and self.output(self.flat).ndim == 2
         self.y = y if classes else y.to(torch.float64)
@@ -134,7 +134,7 @@ class Problem:
     def _columns(self) -> int | None:
         """Raw outputs per row that the likelihood reads; None where that is not known."""
         space = self.family.space
-        if not self.family.name or (space.kind == "classes" and not space.classes):
+        if not self.family.name or (space.labels and not space.classes):
             return None
         return space.classes or self.family.outputs
 

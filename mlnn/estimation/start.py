@@ -73,11 +73,11 @@ def _constant(family: Family, design: Design) -> Tensor:
     """The raw outputs (m,) of a model without features, exact or near (probit, angles)."""
     y = design.y
     rows = slice(0, len(y))
-    if family.space.kind == "classes":
+    if family.space.labels:
         share = torch.bincount(y, weights=design.weigh(rows, torch.ones(len(y), dtype=torch.float64)))
         return torch.log(share[1:] / share[0])
     told = family.likelihood.level(y, design.weigh(rows, torch.ones(len(y), dtype=torch.float64)))
     if told is not None:
         return told
     mean = design.weigh(rows, y).sum() / design.nobs
-    return torch.log(mean) if family.space.kind in ("counts", "positive") else torch.logit(mean)
+    return family.space.facts.inverse(mean)

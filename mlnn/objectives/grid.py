@@ -23,13 +23,6 @@ MANY, SPARSEST = 4096, 7
 """With more outputs than MANY the grid is thinned in proportion, to every seventh strength at most: it is held in memory."""
 DIRECTIONS = 3
 """With K outputs: one corner of the space, and two directions drawn at random."""
-TARGETS = {
-    "binary": (0.0, 1.0),
-    "unit": (0.0, 0.1, 0.3, 0.5, 0.9, 0.999, 1.0),
-    "real": (-2.53, 0.0, 0.71, 10.3),
-    "counts": (0.0, 1.0, 2.0, 3.0, 7.0, 20.0),
-    "positive": (0.05, 0.8, 2.3, 30.0),
-}
 
 
 @dataclass(frozen=True)
@@ -49,17 +42,15 @@ class Grid:
 def make_grid(targets: TargetSpace) -> Grid:
     """Single output: z itself. K outputs: strength × direction, for one corner and two drawn directions of largest entry 1."""
     strength = torch.tensor(STRENGTHS, dtype=torch.float64)
-    numbers = torch.tensor(TARGETS.get(targets.kind, ()), dtype=torch.float64)
-    count = targets.outputs
+    target, count = targets.probe_points, targets.outputs
     strength = strength[:: min(-(-count // MANY), SPARSEST)]
     if count == 1:
-        return Grid(strength, strength, numbers)
+        return Grid(strength, strength, target)
     drawn = torch.randn(DIRECTIONS - 1, count, generator=generator(0, "probe"), dtype=torch.float64)
     corner = torch.zeros(1, count, dtype=torch.float64)
     corner[0, 0] = 1.0
     directions = torch.cat([corner, drawn / drawn.abs().amax(1, keepdim=True)])
     output = (strength[:, None, None] * directions).reshape(-1, count)
-    target = torch.arange(count)[:4] if targets.kind == "classes" else numbers
     return Grid(strength.repeat_interleave(DIRECTIONS), output, target)
 
 

@@ -11,17 +11,10 @@ from torch import Tensor, nn
 from mlnn.arguments import shown
 from mlnn.errors import ConfigError, unknown
 from mlnn.signature import raw_outputs, spaces
-from mlnn.targets import TargetSpace
+from mlnn.targets import SPACES, TargetSpace
 
-LINKS: dict[str, Callable[[Tensor], Tensor]] = {
-    "binary": torch.sigmoid,
-    "unit": torch.sigmoid,
-    "classes": lambda output: torch.softmax(output, dim=-1),
-    "real": lambda output: output,
-    "counts": torch.exp,
-    "positive": torch.exp,
-}
-"""From raw output to the mean of the target, per kind of target space: what `outputs="probabilities"` applies."""
+LINKS: dict[str, Callable[[Tensor], Tensor]] = {kind: TargetSpace(kind).link for kind in SPACES}
+"""The link of every target space, by its name; mlnn itself asks the space."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,7 +70,7 @@ class Objective:
         It is given copies: one that writes into its output or its targets changes its own and nobody else's.
         """
         output, target = output.clone(), target.clone()
-        linked = LINKS[self.targets.kind](output) if self.outputs == "probabilities" else output
+        linked = self.targets.link(output) if self.outputs == "probabilities" else output
         value = _at_dtype(self.function, output.dtype)(linked, target)
         if not isinstance(value, Tensor):
             raise ConfigError(

@@ -85,7 +85,7 @@ def _caveats(found: Reading, objective: Objective, module: nn.Module, nll: Tenso
         yield f"{found.parameters} parameters for {found.rows} rows: AIC and BIC are not meaningful"
     if sum(weight.ndim > 1 for weight in module.parameters()) > 1:
         yield "hidden layers make the model non-regular (its weights are not identified): AIC and BIC are a guide at best"
-    if objective.targets.kind in ("binary", "classes") and bool((nll < math.log(2)).all()):
+    if objective.targets.finite and bool((nll < math.log(2)).all()):
         yield "every target has a probability above ½: the rows are separated, and no finite maximum need exist"
     if not saturated:
         yield "a saturated model of this likelihood is not known, so there is no deviance"

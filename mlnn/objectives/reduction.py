@@ -31,16 +31,7 @@ def drawn_batch(targets: TargetSpace, rows: int, scale: float = 1.0) -> tuple[Te
     draws = generator(rows, "probe", str(targets))
     shape = (rows, targets.outputs) if targets.outputs > 1 else (rows,)
     output = scale * torch.randn(shape, generator=draws, dtype=torch.float64)
-    uniform = torch.rand(rows, generator=draws, dtype=torch.float64)
-    target = {
-        "binary": (uniform < 0.5).double(),
-        "classes": (uniform * (targets.classes or 1)).long(),
-        "real": 3 * uniform - 1,
-        "counts": (6 * uniform).floor(),
-        "positive": 0.1 + 3 * uniform,
-        "unit": uniform,
-    }[targets.kind]
-    return output, target
+    return output, targets.draw(draws, (rows,))
 
 
 def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
