@@ -183,7 +183,10 @@ def _with_ends(total: Total, log_density: Callable[[Tensor], Tensor], low: float
 
 
 def _bulk(loss: Loss, output: Tensor, along: Coordinate) -> tuple[Tensor, Tensor]:
-    """Where exp(−loss) is largest over v, and how wide it is there: (F,) and (F,)."""
+    """Where exp(−loss) is largest over v, and how wide it is there: (F,) and (F,). Of an interval, its middle and half."""
+    if not along.endless:  # one interval for every output, so that both its ends are met exactly
+        one = torch.ones(len(output), dtype=torch.float64)
+        return (along.low + along.high) / 2 * one, (along.high - along.low) / 2 * one
     v = torch.linspace(max(along.low, -60.0), min(along.high, 60.0), 1201, dtype=torch.float64)
     height = -loss.values(output, along.target(v)) + along.log_slope(v)
     height = height.nan_to_num(-1e300, -1e300, -1e300)
