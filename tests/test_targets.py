@@ -17,8 +17,8 @@ from mlnn.errors import ConfigError, DataError
 from mlnn.estimation.catalogue import LIKELIHOODS
 from mlnn.objectives.grid import make_grid
 from mlnn.objectives.reduction import drawn_batch
-from mlnn.objectives.signature import spaces
 from mlnn.seeding import generator
+from mlnn.signature import spaces
 from mlnn.targets import SPACES, Coordinate, Facts, TargetSpace
 from mlnn.testing import assert_same_objective
 
