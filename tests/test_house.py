@@ -1,4 +1,4 @@
-"""The house itself: imports run one way, files stay small, the README's map is true."""
+"""The house itself: imports run one way, files stay small, the map in docs/architecture.md is true."""
 
 import ast
 import re
@@ -206,7 +206,7 @@ def test_what_is_too_long_is_found() -> None:
 
 
 def file_map(text: str) -> dict[str, str]:
-    """path → phrase, of the fenced block of a README that names mlnn/cli."""
+    """path → phrase, of the fenced block of a page that names mlnn/cli."""
     for block in re.findall(r"^```\w*\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
         lines = [line.split(maxsplit=1) for line in block.splitlines() if line.strip()]
         found = {words[0].rstrip("/"): words[1] for words in lines if len(words) == 2}
@@ -224,12 +224,14 @@ def missing_from(found: dict[str, str]) -> tuple[list[str], list[str]]:
     return sorted(p for p in found if not (ROOT / p).exists()), sorted(there - found.keys())
 
 
-def test_the_map_in_the_readme_is_true() -> None:
-    found = file_map((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert found, "README.md needs a fenced map of the files, each line `path  phrase`, with mlnn/cli among them"
+def test_the_map_of_the_architecture_is_true() -> None:
+    found = file_map((ROOT / "docs" / "architecture.md").read_text(encoding="utf-8"))
+    assert found, (
+        "docs/architecture.md needs a fenced map of the files, each line `path  phrase`, with mlnn/cli among them"
+    )
     gone, unnamed = missing_from(found)
-    assert gone == [], "the map in README.md names what does not exist"
-    assert unnamed == [], "the map in README.md leaves these out"
+    assert gone == [], "the map in docs/architecture.md names what does not exist"
+    assert unnamed == [], "the map in docs/architecture.md leaves these out"
 
 
 def test_a_map_that_is_not_true_is_found() -> None:
