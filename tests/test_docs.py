@@ -35,7 +35,7 @@ from mlnn.agreement.verdict import Verdict
 from mlnn.auditing.certificate import KINDS
 from mlnn.cli import app, said
 from mlnn.cli.compose import composing, settings
-from mlnn.targets import KINDS as SPACES
+from mlnn.targets import SPACES
 from mlnn.testing import assert_same_objective
 from mlnn.training.recipe import DTYPES
 
