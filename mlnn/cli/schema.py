@@ -16,7 +16,7 @@ UNSET: dict[str, Any] = {
     **dict.fromkeys(("batch_size", "jobs"), 1),
     **dict.fromkeys(("job_timeout", "weight_decay"), 1.0),
     **{key: [] for key in ("domain", "seeds")},
-    **{key: {} for key in ("catalogue", "model")},
+    **{key: {} for key in ("catalogue", "model", "objective")},
 }
 POSITIVE = ("jobs", "job_timeout")
 
