@@ -14,67 +14,46 @@ from app_cases import CONFIGS, ROOT
 import mlnn
 
 PACKAGE = ROOT / "mlnn"
-BASE = {"errors", "arguments", "seeding", "targets", "visible", "world"}
-PARTS = BASE | {"data", "models", "objectives", "likelihoods", "signature"}
-# What each file or folder of mlnn may import from the rest of it.
-MAY_IMPORT: dict[str, set[str]] = {
-    "visible": set(),
-    "shipped": set(),
-    "children": set(),
-    "world": set(),
-    "received": {"visible"},
-    "errors": {"visible"},
-    "arguments": {"errors", "visible"},
-    "seeding": {"arguments"},
-    "environment": {"commit"},
-    "commit": {"received"},
-    "targets": {"errors", "arguments"},
-    "trust": {"errors", "shipped", "visible"},
-    "runs": {"errors", "received", "visible"},
-    "data": BASE | {"received"},
-    "models": BASE,
-    "signature": set(),
-    "likelihoods": {"errors", "signature"},
-    "objectives": BASE | {"likelihoods", "signature"},
-    "training": PARTS,
-    "agreement": PARTS | {"training", "report"},
-    "report": {"errors", "visible"},
-    "auditing": BASE | {"objectives", "likelihoods", "signature", "report"},
-    "estimation": PARTS | {"report"},
-    "curves": {"errors", "runs", "visible"},
-    "comparison": PARTS | {"training", "agreement", "estimation", "report", "runs", "environment"},
-    "testing": PARTS | {"training", "agreement", "comparison"},
-    "faults": PARTS | {"training"},
-    "benchmark": PARTS | {"training", "agreement", "comparison", "faults", "report", "runs", "children"},
-    "settings": PARTS | {"training", "comparison", "trust"},
-    "estimator": PARTS | {"training", "estimation", "settings", "runs"},
-    "speed": {"errors", "estimation"},
-    "growth": BASE | {"agreement", "comparison", "settings", "runs", "workers"},
-    "workers": {"errors", "children"},
-    "__main__": {"cli"},
-    "cli": {
-        "errors",
-        "agreement",
-        "auditing",
-        "benchmark",
-        "comparison",
-        "curves",
-        "environment",
-        "estimation",
-        "estimator",
-        "growth",
-        "objectives",
-        "report",
-        "runs",
-        "settings",
-        "speed",
-        "training",
-        "trust",
-        "workers",
-        "shipped",
-        "visible",
-    },
+# What each file or folder of mlnn imports from the rest of it, no more and no less; each stands below what it may import.
+TABLE = {
+    "children": "",
+    "shipped": "",
+    "signature": "",
+    "visible": "",
+    "world": "",
+    "errors": "visible",
+    "received": "visible",
+    "arguments": "errors",
+    "commit": "received",
+    "likelihoods": "errors signature",
+    "models": "errors",
+    "report": "errors visible",
+    "runs": "errors received visible",
+    "trust": "errors shipped visible",
+    "workers": "children errors",
+    "curves": "errors runs visible",
+    "environment": "commit",
+    "seeding": "arguments",
+    "targets": "arguments errors",
+    "data": "arguments errors received seeding targets visible world",
+    "objectives": "arguments errors likelihoods seeding signature targets world",
+    "auditing": "errors likelihoods objectives report seeding targets world",
+    "estimation": "arguments data errors likelihoods objectives report seeding signature targets visible world",
+    "faults": "objectives",
+    "training": "arguments data errors objectives seeding targets world",
+    "agreement": "arguments errors objectives report targets training",
+    "speed": "errors estimation",
+    "comparison": "agreement arguments data environment errors estimation objectives report runs targets training world",
+    "benchmark": "agreement children comparison data errors faults models objectives runs seeding targets training",
+    "settings": "comparison data errors objectives signature targets training trust",
+    "testing": "agreement arguments comparison data errors objectives seeding targets training world",
+    "estimator": "data errors estimation likelihoods models objectives runs settings signature targets training",
+    "growth": "agreement runs settings workers",
+    "cli": "agreement auditing benchmark comparison curves environment errors estimation estimator growth"
+    " objectives report runs settings shipped speed training trust visible workers",
+    "__main__": "cli",
 }
+MAY_IMPORT = {unit: set(others.split()) for unit, others in TABLE.items()}
 LINES, FUNCTION_LINES = 300, 60
 
 
@@ -117,6 +96,26 @@ def test_imports_run_one_way() -> None:
         if unit_of(path) != "__init__" and (found := forbidden(unit_of(path), path.read_text(encoding="utf-8")))
     }
     assert against == {}
+
+
+def unused(table: dict[str, set[str]], found: dict[str, set[str]]) -> dict[str, list[str]]:
+    """Permissions of the table that no import makes use of."""
+    return {
+        unit: sorted(others - found.get(unit, set()))
+        for unit, others in table.items()
+        if others - found.get(unit, set())
+    }
+
+
+def test_every_permission_is_used() -> None:
+    found: dict[str, set[str]] = {}
+    for path in sources():
+        named = {name.split(".")[1] for name in named_in(path) if name.startswith("mlnn.")}
+        found.setdefault(unit_of(path), set()).update(named)
+    assert unused(MAY_IMPORT, found) == {}
+    assert unused(MAY_IMPORT | {"errors": {"visible", "world"}, "gone": {"errors"}}, found) == {
+        "errors": ["world"], "gone": ["errors"],
+    }  # fmt: skip
 
 
 def test_the_table_itself_has_no_circle() -> None:
@@ -255,3 +254,21 @@ def test_the_first_use_of_a_public_name_draws_nothing_of_the_callers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "True"
+
+
+def test_the_counts_see_what_they_count(tmp_path: Path) -> None:
+    text = "class A:\n    pass\ndef f(x: dict[str, Any]) -> None:\n    isinstance(x, Normal | Gamma), x.space.kind\n"
+    (tmp_path / "one.py").write_text(text, encoding="utf-8")
+    (tmp_path / "two.py").write_text("def f() -> None:\n    isinstance(1, int)\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "experiments/benchmarks/counts.py"), str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    found = {
+        name: int(number) for number, _, name in (line.strip().partition("  ") for line in done.stdout.splitlines())
+    }
+    assert found["files"] == 2
+    assert found["classes"] == found["dict[str, Any] in signatures"] == 1
+    assert found["type tests on families outside likelihoods/"] == 1
+    assert found["lines that test the kind of a target space"] == 1
+    assert found["public names defined in more than one file"] == 1
