@@ -11,6 +11,7 @@ from mlnn.likelihoods.categorical import Categorical
 from mlnn.likelihoods.gamma import Gamma
 from mlnn.likelihoods.huber import HuberDensity, HyperbolicSecant
 from mlnn.likelihoods.laplace import AsymmetricLaplace, FlatToppedLaplace, Laplace
+from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.normal import Normal, NormalLearnedVariance
 from mlnn.likelihoods.poisson import Poisson
@@ -52,7 +53,7 @@ from mlnn.objectives.losses_without_likelihood import (
     weighted_cross_entropy,
 )
 from mlnn.objectives.objective import LINKS, Objective
-from mlnn.objectives.partners import PARTNERS, Likelihood, likelihood_of
+from mlnn.objectives.partners import PARTNERS, likelihood_of
 from mlnn.objectives.reading import Reading, read_likelihood
 from mlnn.signature import Binary, Classes, Counts, HardBinary, Positive, Real, TwoOutputs, Unit
 
