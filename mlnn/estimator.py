@@ -14,7 +14,6 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError
 from mlnn.estimation import Course, Estimate, ModelFit, check_estimate, estimate
 from mlnn.estimation.catalogue import LIKELIHOODS, family_of
-from mlnn.likelihoods.likelihood import Adopted, adopted
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.runs import csv_text, write_file
@@ -78,7 +77,7 @@ def _likelihood(settings: Settings, data: Dataset) -> Any:
     found = likelihood_of(made)
     if found is None:
         raise ConfigError(f"objective: no likelihood is known for '{made.name}'; give a class with nll(output, target)")
-    return found.given if isinstance(found, Adopted) else found
+    return found
 
 
 def _factory(settings: Settings, data: Dataset, likelihood: Any) -> Callable[[], torch.nn.Module]:
@@ -91,7 +90,7 @@ def _beside(
     settings: Settings, data: Dataset, linear: Estimate, given: Any, progress: Callable[[int, int], None]
 ) -> dict[str, Any] | None:
     """A network of the same form trained for `steps`, full batch, in float64, on the likelihood at its estimated numbers."""
-    likelihood = LIKELIHOODS[given](**linear.ancillary) if isinstance(given, str) else adopted(given)
+    likelihood = LIKELIHOODS[given](**linear.ancillary) if isinstance(given, str) else given
     takes = spaces(likelihood.nll) or (data.targets.kind,)
     if data.targets.kind not in takes:  # whole numbers told as reals, say: the estimate has found them to be counts
         data = dataclasses.replace(data, targets=TargetSpace(takes[0]))

@@ -47,7 +47,7 @@ TABLE = {
     "benchmark": "agreement children comparison data errors faults models objectives runs seeding targets training",
     "settings": "comparison data errors objectives signature targets training trust",
     "testing": "agreement arguments comparison data errors objectives seeding targets training world",
-    "estimator": "data errors estimation likelihoods models objectives runs settings signature targets training",
+    "estimator": "data errors estimation models objectives runs settings signature targets training",
     "growth": "agreement runs settings workers",
     "cli": "agreement auditing benchmark comparison curves environment errors estimation estimator growth"
     " objectives report runs settings shipped speed training trust visible workers",

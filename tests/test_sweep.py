@@ -137,6 +137,15 @@ def test_a_second_call_runs_only_what_has_no_answer(home: Path) -> None:
     assert "job 1 of" not in done.out
     assert (home / "calls").read_text(encoding="utf-8").count("good") > before, "it was mended, and so it ran"
     assert (home / "again/checksums.json").exists(), "with every answer there the sweep is sealed"
+    trace = home / "again/objective=good/trace.csv"
+    whole = trace.read_bytes()
+    trace.write_bytes(whole[:-3])
+    zoo.write_text(MODULE.replace('raise ValueError("planted")', "return good(output, target)"), encoding="utf-8")
+    mended = sweep(home, *words)
+    zoo.write_text(MODULE, encoding="utf-8")
+    assert trace.read_bytes() == whole, "a job whose folder was damaged since is run again"
+    assert mended.out.count("job 3 of 3") == 1
+    assert "job 2 of 3" not in mended.out
 
 
 def test_a_job_that_hangs_is_ended_and_the_next_one_runs(home: Path) -> None:

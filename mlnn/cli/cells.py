@@ -37,9 +37,7 @@ def train_cells(
             show(f"{study.final} is finished; nothing is left to train")
             return study.final, finished(cells, study, below)
         if study.damaged is not None:
-            show(
-                f"note: {study.final} was finished, and {study.damaged} has changed since; what is not whole is trained again"
-            )
+            show(f"note: {study.damaged}; what is not whole is trained again")
         for difference in study.elsewhere(environment()):
             show(f"note: cells trained earlier were trained in another environment: {difference}")
         with progress(f"{len(cells)} cells") as advance:

@@ -125,7 +125,7 @@ def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str
         config = hydra.compose(name, list(words), return_hydra_config=True)
     except Exception as problem:  # Hydra tells of some mistakes by a bare ValueError or TypeError
         raise ConfigError(explain(problem, name)) from None
-    _check_hydra(config, words, name)
+    _check_hydra(config, name)
     choices = config.hydra.runtime.choices
     climbing = next((f"{key}={value}" for key, value in choices.items() if value and received.climbs(str(value))), None)
     if climbing is not None:
@@ -134,14 +134,11 @@ def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), names
 
 
-def _check_hydra(config: DictConfig, words: Sequence[str], name: str) -> None:
+def _check_hydra(config: DictConfig, name: str) -> None:
     """Hydra's own node is what was shipped, less what it notes of this call: whatever way a file found to it is met here."""
     own: Any = OmegaConf.to_container(config.hydra, resolve=False)
-    launching = any(word.lstrip("+~").startswith("hydra") for word in words)
-    noted = NOTED | ({"launcher"} if launching else set())
-    changed = next(
-        (key for key, value in own.items() if key not in noted and value != _shipped_hydra(name).get(key)), None
-    )
+    shipped = _shipped_hydra(name)
+    changed = next((key for key in own if key not in NOTED and own[key] != shipped.get(key)), None)
     if changed is not None:
         raise ConfigError(f"hydra.{changed}: is set by a config file or a rung; they hold nothing of Hydra's own")
 

@@ -147,22 +147,19 @@ def perform_job(said: Said) -> None:
 
 def _record(folder: Path, name: str, any_: bool = False) -> dict[str, Any] | None:
     """How the job ended, if it gave an answer (a run folder that is sealed), or `any_` way; None where it is to be run."""
-    from mlnn.runs import read_json
+    from mlnn.runs import damage, read_json
 
     try:
         record = read_json(folder / f"{name}.json")
     except RunFolderError:
         return None
-    answered = _sealed(folder / name)
+    answered = any_ or damage(folder / name) is None
     whole = isinstance(record.get("code"), int) and isinstance(record.get("seconds"), int | float)
-    return record if whole and (answered or any_) else None
+    return record if whole and answered else None
 
 
 def _sealed(folder: Path) -> bool:
-    """Whether a job's folder is there, whole and unchanged."""
-    from mlnn.runs import changed
-
-    return changed(folder) is None
+    return (folder / "checksums.json").is_file()
 
 
 def _row(job: Job, record: dict[str, Any], folder: Path) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def from_arrays(
     complex), masked or missing entries, whole numbers beyond 64 bits, sparse, quantized, nested or meta tensors, NaN or
     infinity, targets outside the space, a single class, or rows that do not line up; ConfigError for the other arguments.
     """
-    _check_index(x, y, name)
+    check_aligned(name, x=x, y=y)
     with plain_tensors():
         inputs, labels = _tensor(x, f"{name}: x"), _tensor(y, f"{name}: y")
         if inputs.ndim == 1:
@@ -49,12 +49,14 @@ def from_arrays(
         return prepare(name, inputs, labels, space, standardize=standardize, held_out=held_out, seed=seed)
 
 
-def _check_index(x: Array, y: Array, name: str) -> None:
-    """Two pandas objects are paired by their index in pandas, by place here: refused where the two ways differ."""
-    one, two = (getattr(part, "index", None) for part in (x, y))
-    in_pandas = all(hasattr(index, "equals") for index in (one, two))  # a list has an `index` too
-    if one is not None and two is not None and in_pandas and len(one) == len(two) and not one.equals(two):
-        raise DataError(f"{name}: the indexes of x and y differ; align them, or give y.to_numpy()")
+def check_aligned(name: str, **parts: Any) -> None:
+    """Raise DataError for pandas parts (x=…, y=…) that carry different labels: matched by position they may be another's."""
+    labelled = [(what, part) for what, part in parts.items() if hasattr(part, "iloc") and hasattr(part, "index")]
+    for what, part in labelled[1:]:
+        if not labelled[0][1].index.equals(part.index):
+            raise DataError(
+                f"{name}: the indexes of {labelled[0][0]} and {what} differ; align them, or give {what}.to_numpy()"
+            )
 
 
 def infer_targets(y: Tensor) -> TargetSpace:

@@ -85,8 +85,8 @@ def border(family: Family, design: Design, beta: Tensor, kind: str) -> Border:
 
 def corner(family: Family, design: Design, eta: Tensor) -> float:
     """Second derivative of the summed nll in t at free raw outputs eta (n, m)."""
-    total = {0: _total(family, design, eta)} | {k: _total(_moved(family, k), design, eta) for k in _steps(SECOND)}
-    bend = sum(weight * (total[k] + total[-k]) / (2 if k == 0 else 1) for k, weight in SECOND)
+    sums = {0: total(family, design, eta)} | {k: total(_moved(family, k), design, eta) for k in _steps(SECOND)}
+    bend = sum(weight * (sums[k] + sums[-k]) / (2 if k == 0 else 1) for k, weight in SECOND)
     return float(bend) / STEP**2
 
 
@@ -144,11 +144,12 @@ def _root_mean_square(design: Design, beta: Tensor) -> float:
 
 def score(family: Family, design: Design, eta: Tensor) -> float:
     """Derivative of the summed nll in t at free raw outputs eta (n, m)."""
-    total = {k: _total(_moved(family, k), design, eta) for k in _steps(FIRST)}
-    return sum(weight * (total[k] - total[-k]) for k, weight in FIRST) / STEP
+    sums = {k: total(_moved(family, k), design, eta) for k in _steps(FIRST)}
+    return sum(weight * (sums[k] - sums[-k]) for k, weight in FIRST) / STEP
 
 
-def _total(family: Family, design: Design, eta: Tensor) -> float:
+def total(family: Family, design: Design, eta: Tensor) -> float:
+    """The summed nll at free raw outputs eta (n, m)."""
     value = curvature.nll(family.likelihood, eta, design.y)
     return float(design.weigh(slice(0, len(value)), value).sum())
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from mlnn.arguments import first_line
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimation import curvature
 from mlnn.likelihoods import (
@@ -80,8 +82,9 @@ class Family:
     @property
     def knows_information(self) -> bool:
         """Whether the Fisher information of a row is known; of a likelihood from elsewhere it is not."""
-        eta = torch.zeros(1, max(self.outputs, 1), dtype=torch.float64)
-        return self.likelihood.kinked or curvature.knows_information(self.likelihood, eta)
+        if self.likelihood.kinked or self.likelihood.canonical:
+            return True
+        return curvature.expected(self.likelihood, torch.zeros(1, self.outputs, dtype=torch.float64)) is not None
 
     @property
     def counted(self) -> bool:
@@ -124,6 +127,29 @@ def family_of(likelihood: Any, space: TargetSpace | None = None) -> Family:
     if names:
         return Family(names[0], found, TargetSpace(found.kind))
     return Family(found.name, found, _space_of(found, space))
+
+
+def check_nll(family: Family, y: Tensor) -> None:
+    """Raise ConfigError where a likelihood from elsewhere does not answer with one real number for each row."""
+    if family.knows_information:
+        return
+    rows = slice(0, min(len(y), 3))
+    eta = torch.zeros(rows.stop, family.outputs, dtype=torch.float64)
+    shapes = f"output {tuple(curvature.raw(family.likelihood, eta).shape)}, target ({rows.stop},)"
+    try:
+        found = curvature.nll(family.likelihood, eta.requires_grad_(), y[rows])
+    except Exception as problem:  # whatever somebody's own class raises
+        told = f"{type(problem).__name__}: {first_line(problem)}"
+        raise ConfigError(f"likelihood: {family.name}.nll raised {told} on {shapes}") from problem
+    if not isinstance(found, Tensor) or found.shape != (rows.stop,):
+        given = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
+        raise ConfigError(
+            f"likelihood: {family.name}.nll gave {given} for {shapes}; one number per row, ({rows.stop},)"
+        )
+    if not found.requires_grad:
+        raise ConfigError(
+            f"likelihood: {family.name}.nll does not depend on the raw output; keep it in torch, undetached"
+        )
 
 
 def _space_of(likelihood: Likelihood, space: TargetSpace | None) -> TargetSpace:

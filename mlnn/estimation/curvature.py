@@ -47,25 +47,26 @@ def rows(
         if damping:
             bend = bend + damping * likelihood.majorant(y - eta[:, 0])[:, None, None]
         return value, slope, bend
-    if not knows_information(likelihood, eta):
+    known = expected(likelihood, eta)
+    if known is None:
         value, slope, bend = _observed(likelihood, eta, y)
         return value, slope, _bent_upwards(bend)
-    return nll(likelihood, eta, y), gradient(likelihood, eta, y), expected(likelihood, eta)
+    return nll(likelihood, eta, y), gradient(likelihood, eta, y), known
 
 
-def expected(likelihood: Likelihood, eta: Tensor) -> Tensor:
-    """Fisher information of a row in its free raw outputs (n, m), for a link that is not canonical; (n, m, m)."""
+def expected(likelihood: Likelihood, eta: Tensor) -> Tensor | None:
+    """Fisher information of a row in its free raw outputs (n, m), for a link that is not canonical; (n, m, m).
+
+    None where it cannot be told without an integral over the targets.
+    """
     closed = likelihood.information(eta[:, 0])
     if closed is not None:
         return torch.as_tensor(closed, dtype=torch.float64).expand(len(eta))[:, None, None]
-    found = [_observed(likelihood, eta, y)[2] for y in typical(likelihood, eta)]
+    targets = likelihood.typical(raw(likelihood, eta))
+    if targets is None:
+        return None
+    found = [_observed(likelihood, eta, y)[2] for y in targets]
     return sum(found[1:], found[0]) / len(found)
-
-
-def knows_information(likelihood: Likelihood, eta: Tensor) -> bool:
-    """Whether the expected curvature can be told without an integral over the targets."""
-    closed = likelihood.canonical or likelihood.information(eta[:, 0]) is not None
-    return closed or likelihood.typical(raw(likelihood, eta)) is not None
 
 
 def typical(likelihood: Likelihood, eta: Tensor) -> list[Tensor]:

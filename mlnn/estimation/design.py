@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mlnn.data import Dataset
+from mlnn.data.arrays import check_aligned
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.reading import own, view
@@ -107,7 +108,7 @@ def design_of(
         )
     x = x.reshape(len(x), 1 if x.ndim == 1 else math.prod(x.shape[1:]))
     if not isinstance(data, Dataset):
-        _aligned(data[0], data[1], weights)
+        check_aligned("data", x=data[0], y=data[1], weights=weights)
     names = tuple(map(str, features)) if len(features) == x.shape[1] else tuple(f"x{j}" for j in range(x.shape[1]))
     if not few:
         _check_names(names, bool(intercept))
@@ -159,16 +160,6 @@ def _parts(data: Any) -> tuple[Tensor, Tensor, Sequence[Any]]:
         return view(data[0], "x"), view(data[1], "y"), getattr(data[0], "columns", ())
     many = f" of {len(data)}" if isinstance(data, tuple | list) else ""
     raise ConfigError(f"data: give a mlnn.Dataset or a pair (x, y), found {type(data).__name__}{many}")
-
-
-def _aligned(x: Any, y: Any, weights: Any) -> None:
-    """Raise DataError for pandas rows that carry different labels: matched by position they may be another's."""
-    labelled = [(what, part) for what, part in (("x", x), ("y", y), ("weights", weights)) if hasattr(part, "iloc")]
-    for what, part in labelled[1:]:
-        if not labelled[0][1].index.equals(part.index):
-            raise DataError(
-                f"data: the indexes of {labelled[0][0]} and {what} differ; align them, or give {what}.to_numpy()"
-            )
 
 
 def _check_names(names: tuple[str, ...], intercept: bool) -> None:

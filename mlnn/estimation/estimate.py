@@ -11,13 +11,12 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimation import answer, linear_programme
 from mlnn.estimation.ancillary import NoNumberError, maximise
-from mlnn.estimation.catalogue import Family, family_of
+from mlnn.estimation.catalogue import Family, check_nll, family_of
 from mlnn.estimation.design import Design, design_of, same_columns, shape_of, too_few
 from mlnn.estimation.existence import (
     beside_rank,
     besides,
     certain,
-    check_rows,
     rises_along,
     separation_of,
     supremum,
@@ -33,6 +32,7 @@ from mlnn.estimation.problem import Problem, made
 from mlnn.estimation.reading import view, whole
 from mlnn.estimation.result import Estimate
 from mlnn.estimation.start import start
+from mlnn.likelihoods import Likelihood
 from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
@@ -117,8 +117,8 @@ def estimate(
             key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
             raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
         return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
-    design, family = design_of(data, family_of(likelihood, _space(data)), intercept, weights, enough=False)
-    check_rows(family, design)
+    design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
+    check_nll(family, design.y)
     _check_determined(family, design)
     if family.likelihood.kinked:
         fitted, beta, iterations = linear_programme.maximum(family, design)
@@ -127,19 +127,24 @@ def estimate(
     return _smooth(family, design, cov, dispersion, max_iter)
 
 
-def _space(data: Any) -> TargetSpace | None:
-    """The target space that the data say they have, for a likelihood that does not say; of a pair only zeros and ones tell."""
+def _family(likelihood: Any, data: Any) -> Family:
+    """The likelihood; of one from elsewhere that does not say what it is for, over what the data are.
+
+    A Dataset tells; of a pair only zeros and ones do.
+    """
+    if isinstance(likelihood, str | Likelihood):
+        return family_of(likelihood)
     if isinstance(data, Dataset):
-        return data.targets
+        return family_of(likelihood, data.targets)
     y = view(data[1], "y") if isinstance(data, tuple | list) and len(data) == 2 else None
     hard = y is not None and y.numel() > 0 and bool(((y == 0) | (y == 1)).all())
-    return TargetSpace("binary") if hard else None
+    return family_of(likelihood, TargetSpace("binary") if hard else None)
 
 
 def _of_model(
     likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
 ) -> ModelFit:
-    design, family = design_of(data, family_of(likelihood, _space(data)), False, weights, few=True)
+    design, family = design_of(data, _family(likelihood, data), False, weights, few=True)
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
     problem = Problem(family, module, x, design.y, design.weights)

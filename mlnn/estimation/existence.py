@@ -6,10 +6,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from mlnn.arguments import first_line
-from mlnn.errors import ConfigError
 from mlnn.estimation import curvature
-from mlnn.estimation.ancillary import linear, maximise
+from mlnn.estimation.ancillary import linear, maximise, total
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.class_limit import class_limit
 from mlnn.estimation.design import Design
@@ -64,29 +62,6 @@ def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]
     return push, bend
 
 
-def check_rows(family: Family, design: Design) -> None:
-    """Raise ConfigError where a likelihood from elsewhere does not answer with one real number for each row."""
-    if family.knows_information:
-        return
-    rows = slice(0, min(len(design.y), 3))
-    eta = torch.zeros(rows.stop, family.outputs, dtype=torch.float64)
-    shapes = f"output {tuple(curvature.raw(family.likelihood, eta).shape)}, target ({rows.stop},)"
-    try:
-        found = curvature.nll(family.likelihood, eta.requires_grad_(), design.y[rows])
-    except Exception as problem:  # whatever somebody's own class raises
-        told = f"{type(problem).__name__}: {first_line(problem)}"
-        raise ConfigError(f"likelihood: {family.name}.nll raised {told} on {shapes}") from problem
-    if not isinstance(found, Tensor) or found.shape != (rows.stop,):
-        given = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        raise ConfigError(
-            f"likelihood: {family.name}.nll gave {given} for {shapes}; one number per row, ({rows.stop},)"
-        )
-    if not found.requires_grad:
-        raise ConfigError(
-            f"likelihood: {family.name}.nll does not depend on the raw output; keep it in torch, undetached"
-        )
-
-
 def separation_of(family: Family, design: Design) -> Separation:
     """What the linear programme says of the rows."""
     y, space = _pinning(family, design)
@@ -108,10 +83,10 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
         shift[-1] += design.shift @ along[:-1]
     reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks()) or 1.0
     eta = linear(design, shift / reach)
-    nll = [curvature.nll(family.likelihood, far * eta, design.y) for far in FAR]
-    weighed = [float(design.weigh(slice(0, len(part)), part).sum()) for part in nll]
-    falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(weighed))
-    return falls and bool((nll[-1][(FAR[-1] * eta[:, 0]).abs() >= FAR[-2]] <= SURE).all())
+    values = [total(family, design, far * eta) for far in FAR]
+    falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))
+    last = curvature.nll(family.likelihood, FAR[-1] * eta, design.y)
+    return falls and bool((last[(FAR[-1] * eta[:, 0]).abs() >= FAR[-2]] <= SURE).all())
 
 
 def beside_rank(family: Family, design: Design) -> str:

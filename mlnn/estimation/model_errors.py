@@ -103,7 +103,7 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
         dispersion = ml if convention == "ml" else unbiased
         return Surroundings(dispersion, kind, observed * (n / rss), rough / dispersion)
     eta = problem.free(theta).detach()
-    if family.likelihood.canonical or not curvature.knows_information(family.likelihood, eta):
+    if family.likelihood.canonical or not family.knows_information:
         return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
     jacobian = problem.jacobian(theta)
     bend = _weighed(problem, curvature.rows(family.likelihood, eta, problem.y, "expected")[2])

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import MlnnError
+from mlnn.estimation.ancillary import linear, total
 from mlnn.estimation.catalogue import Family
 from mlnn.estimation.design import Design
-from mlnn.estimation.newton import evaluate, newton
+from mlnn.estimation.newton import newton
 from mlnn.likelihoods import Normal
 from mlnn.targets import TargetSpace
 
@@ -64,7 +65,7 @@ def _likeliest(family: Family, design: Design, cold: Tensor) -> Tensor:
             if cold.shape[1] == 2:  # most often a log scale
                 place[-1, 1] = math.log(spread)
             places.append(place)
-    values = [evaluate(family, design, place, "observed").value for place in places]
+    values = [total(family, design, linear(design, place)) for place in places]
     finite = [value if math.isfinite(value) else math.inf for value in values]
     return places[finite.index(min(finite))]
 

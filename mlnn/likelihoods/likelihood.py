@@ -20,11 +20,11 @@ class Likelihood:
     `free`: the number that is estimated too where the likelihood is given by name; `counted`: AIC and BIC count it, as
     statsmodels' tables do; `separate`: the coefficients' maximum does not depend on it. `canonical`: minus the second
     derivative in the raw output is the same for every target. `kinked`: piecewise linear, so that its maximum is a linear
-    programme's. `squares`: the coefficients' maximum is that of least squares. `baseline`: raw outputs are free up to a
-    constant per row, so class 0 is held at 0. `periodic`: targets are angles. `outputs`: a name for each raw output where
-    there are several. `in_units`: the numbers that are measured in the target's unit. `conventions`: names of the
-    dispersion by maximum likelihood and of the unbiased one. `quantile`, `flat`: of a kinked one, which quantile its raw output
-    is, and the half width of its flat top.
+    programme's. `robust`: its tails are heavier than the normal's, and it has a `majorant`. `squares`: the coefficients'
+    maximum is that of least squares. `baseline`: raw outputs are free up to a constant per row, so class 0 is held at 0.
+    `periodic`: targets are angles. `outputs`: a name for each raw output where there are several. `in_units`: the numbers
+    that are measured in the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased
+    one. `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half width of its flat top.
     """
 
     free: ClassVar[str | None] = None
@@ -97,7 +97,7 @@ class Likelihood:
 
     def typical(self, output: Tensor) -> list[Tensor] | None:
         """Targets (n,) at which second derivatives, averaged, equal their expectation; None where none are known."""
-        return [self.mean(output)]
+        return None
 
     def majorant(self, residual: Tensor) -> Tensor:
         """ρ′(r)/r of a `robust` density, the weight of a row with residual r in reweighted least squares; (n,) to (n,).
@@ -147,10 +147,6 @@ class Adopted(Likelihood):
     @property
     def numbers(self) -> dict[str, float]:
         return _numbers(self.given)
-
-    def typical(self, output: Tensor) -> list[Tensor] | None:
-        """None: that the second derivative is linear in the target is not known of it."""
-        return None
 
 
 def _numbers(made: Any) -> dict[str, float]:

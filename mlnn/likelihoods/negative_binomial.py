@@ -48,6 +48,10 @@ class NegativeBinomial(Likelihood):
         """θμ/(θ+μ); (n,) to (n,)."""
         return self.theta * torch.sigmoid(output - math.log(self.theta))
 
+    def typical(self, output: Tensor) -> list[Tensor]:
+        """The mean, as the derivatives are linear in y; (n,) to (n,)."""
+        return [self.mean(output)]
+
     def no_number(self, down: bool) -> str | None:
         """At θ = ∞ the counts are Poisson."""
         if down:

@@ -1,7 +1,7 @@
 """Run folders: the only code that reads or writes one."""
 
 from mlnn.runs.files import csv_text, to_json, write_file
-from mlnn.runs.reading import CHECKSUMS, Run, changed, read_json, read_run, read_table, read_trace
+from mlnn.runs.reading import CHECKSUMS, Run, damage, read_json, read_run, read_table, read_trace
 from mlnn.runs.study import Study, open_study
 from mlnn.runs.writing import RunFolder, TraceWriter, check_free, new_run, unused
 
@@ -11,9 +11,9 @@ __all__ = [
     "RunFolder",
     "Study",
     "TraceWriter",
-    "changed",
     "check_free",
     "csv_text",
+    "damage",
     "new_run",
     "open_study",
     "read_json",

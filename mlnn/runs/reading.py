@@ -96,18 +96,12 @@ def read_run(path: Path | str, most_bytes: int = MOST_BYTES) -> Run:
     )
 
 
-def changed(path: Path) -> str | None:
-    """The first file of a sealed folder, of any kind, that is no longer what it was then; None where all are."""
+def damage(path: Path) -> str | None:
+    """What is no longer as it was when a folder, of any kind, was sealed, in a sentence; None where nothing is."""
     try:
-        digests = parse_json(_read(path, CHECKSUMS, MOST_PIECE)[0], path / CHECKSUMS)
-    except RunFolderError:
-        return CHECKSUMS
-    for name, digest in digests.items():
-        try:
-            if not is_inside(name) or _read(path, name, MOST_BYTES, keep=False)[1] != digest:
-                return name
-        except RunFolderError:
-            return name
+        _verified(path, parse_json(_read(path, CHECKSUMS, MOST_PIECE)[0], path / CHECKSUMS), MOST_BYTES)
+    except RunFolderError as problem:
+        return str(problem)
     return None
 
 

@@ -30,8 +30,8 @@ MOST_TOLD = 6
 class Study:
     """A folder of runs, open for writing.
 
-    `finished`: an earlier call has done all of it, and it is still whole; `damaged`: the first file that is not, of one that
-    was finished; `earlier`: what that call noted.
+    `finished`: an earlier call has done all of it, and it is still whole; `damaged`: what is not, of one that was
+    finished, in a sentence; `earlier`: what that call noted.
     """
 
     final: Path
@@ -164,10 +164,10 @@ def differences(before: Any, now: Any, where: str = "") -> list[str]:
 
 
 def _finished(final: Path, overwrite: bool) -> tuple[bool, str | None]:
-    """Whether an earlier call has done all of the study, and the first file that has been damaged since."""
+    """Whether an earlier call has done all of the study, and what has been damaged since."""
     if overwrite or not (final / reading.CHECKSUMS).exists():
         return False, None
-    damaged = reading.changed(final)
+    damaged = reading.damage(final)
     return damaged is None, damaged
 
 
