@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlnn.auditing import Certificate, audit
-    from mlnn.comparison import Comparison, compare
+    from mlnn.comparing.comparison import Comparison, compare
     from mlnn.data import Dataset
-    from mlnn.estimation import Estimate, estimate
+    from mlnn.estimating import Estimate, estimate
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -14,11 +14,11 @@ __all__ = ["Certificate", "Comparison", "Dataset", "Estimate", "LaneRecipe", "au
 _HOMES = {
     "audit": "mlnn.auditing",
     "Certificate": "mlnn.auditing",
-    "compare": "mlnn.comparison",
-    "Comparison": "mlnn.comparison",
+    "compare": "mlnn.comparing.comparison",
+    "Comparison": "mlnn.comparing.comparison",
     "Dataset": "mlnn.data",
-    "estimate": "mlnn.estimation",
-    "Estimate": "mlnn.estimation",
+    "estimate": "mlnn.estimating",
+    "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",
 }
 

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from mlnn.agreement.relations import check_require
-from mlnn.agreement.verdict import Verdict
 from mlnn.arguments import interval, sides, whole
-from mlnn.comparison import compare, unmet
+from mlnn.comparing.comparison import compare, unmet
+from mlnn.comparing.relations import check_require
+from mlnn.comparing.verdict import Verdict
 from mlnn.data import from_arrays
 from mlnn.errors import ConfigError, MlnnError
 from mlnn.objectives import Objective

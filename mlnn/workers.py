@@ -17,11 +17,17 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from mlnn.children import safe_children
 from mlnn.errors import ConfigError, MlnnError, NoAnswerError
 
 NO_ANSWER, BUG = 4, 70
-PRELOADED = ["torch", "mlnn.growth", "mlnn.estimation", "mlnn.cli.compose", "mlnn.report.console", "mlnn.report.page"]
+PRELOADED = [
+    "torch",
+    "mlnn.comparing.growth",
+    "mlnn.estimating",
+    "mlnn.cli.compose",
+    "mlnn.report.console",
+    "mlnn.comparing.page",
+]
 """What nearly every call needs; a name that cannot be imported is passed over."""
 GRACE = 2.0
 """Seconds that a worker has between being asked to end and being killed."""
@@ -214,3 +220,21 @@ def _printing_to(log: Path) -> Iterator[None]:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+@contextmanager
+def safe_children() -> Iterator[None]:
+    """Python started inside the block puts the current folder nowhere on its path.
+
+    A worker of joblib is started as `python -m …`, which looks there first of all; what the parent had on its own path
+    is handed to it afterwards.
+    """
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop("PYTHONSAFEPATH", None)
+        else:
+            os.environ["PYTHONSAFEPATH"] = before

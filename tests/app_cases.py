@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
+from mlnn.cli.app import BENCHMARKS
+
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
 COMMANDS = sorted(path.stem for path in (ROOT / "experiments").glob("*.py"))
@@ -27,8 +29,9 @@ class Result:
 
 
 def command(name: str, *words: str) -> Result:
-    """Run experiments/<name>.py with `words` in the current folder."""
-    script, out, err = ROOT / "experiments" / f"{name}.py", io.StringIO(), io.StringIO()
+    """Run the script of a command, or of a benchmark, with `words` in the current folder."""
+    folder = ROOT / "experiments" / ("benchmarks" if name in BENCHMARKS else "")
+    script, out, err = folder / f"{name}.py", io.StringIO(), io.StringIO()
     code: object = None
     with (
         patch.object(sys, "argv", [str(script), *words]),

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mlnn.data import diabetes
-from mlnn.estimation.catalogue import family_of
+from mlnn.estimating.catalogue import family_of
 from mlnn.seeding import generator
 
 ROWS = np.random.default_rng(0)

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-WARM = ("torch", "pandas", "pyarrow.parquet", "mlnn.trust", "mlnn.data", "mlnn.runs", "mlnn.curves", "mlnn.report")
+WARM = (
+    "torch",
+    "pandas",
+    "pyarrow.parquet",
+    "mlnn.trust",
+    "mlnn.data",
+    "mlnn.runs",
+    "mlnn.comparing.curves",
+    "mlnn.report",
+)
 Sample = tuple[str | Sequence[str], Path]
 
 

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 import yaml
-from app_cases import COMMANDS, CONFIGS, ROOT, SMALL, assert_short, command, listing
+from app_cases import BENCHMARKS, COMMANDS, CONFIGS, ROOT, SMALL, assert_short, command, listing
 
 from mlnn.cli import app
 from mlnn.cli.compose import composing, ladder, settings
@@ -53,11 +53,13 @@ def test_help_is_quick_and_lists_what_can_be_chosen() -> None:
 
 
 def test_every_command_has_a_config_with_help() -> None:
-    assert sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base") == COMMANDS
-    for name in COMMANDS:
+    assert sorted(path.stem for path in CONFIGS.glob("*.yaml") if path.stem != "base") == sorted(
+        (*COMMANDS, *BENCHMARKS)
+    )
+    for name in (*COMMANDS, *BENCHMARKS):
         says = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))["hydra"]["help"]
         assert says["app_name"] == name
-        assert f"mlnn {name}" in says["header"]
+        assert (f"{name}.py" if name in BENCHMARKS else f"mlnn {name}") in says["header"]
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: str(path.relative_to(CONFIGS)))
@@ -133,7 +135,7 @@ def test_a_requirement_that_is_not_met_ends_with_1_and_the_run_is_kept() -> None
 @pytest.mark.parametrize(
     ("name", "where"),
     [
-        ("compare", "mlnn.settings.compare"),
+        ("compare", "mlnn.comparing.configured.compare"),
         ("train", "mlnn.training.train"),
         ("growth", "mlnn.cli.cells.growth"),
         ("curves", "mlnn.runs.read_run"),

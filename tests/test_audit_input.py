@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import mlnn
-from mlnn.auditing import audit_model, prior_of
+from mlnn.auditing_models import audit_model, prior_of
 from mlnn.errors import ConfigError, DataError
 from mlnn.targets import TargetSpace
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mlnn import models
-from mlnn.auditing.model import ModelAudit, audit_model
+from mlnn.auditing_models.audit import ModelAudit, audit_model
 from mlnn.errors import ConfigError, DataError, MlnnError
 
 _draws = torch.Generator().manual_seed(3)

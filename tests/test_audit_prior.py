@@ -11,7 +11,7 @@ from app_cases import command
 from torch import nn, optim
 from training_cases import ADAM, SGD, X, Y, advance, compare, lane_recipe, recipe, verdict
 
-from mlnn.auditing.prior import prior_of
+from mlnn.auditing_models.prior import prior_of
 from mlnn.errors import ConfigError
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import LaneRecipe

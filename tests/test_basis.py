@@ -13,11 +13,11 @@ from app_cases import command
 
 from mlnn import data
 from mlnn.data import Dataset
-from mlnn.estimation import Course, classical_twin, estimate
-from mlnn.estimation.basis import own_scale
+from mlnn.estimating import Course, classical_twin, estimate
+from mlnn.estimating.basis import own_scale
+from mlnn.estimating.classical_page import distances
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Bernoulli, Categorical, Normal, NormalLearnedVariance, Poisson, VonMises
-from mlnn.report.twin import distances
 
 
 def told(rows: Dataset, likelihood: Any, form: Any = Logistic, outputs: int = 1) -> dict[str, Any]:

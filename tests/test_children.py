@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from hostile_cases import ROOT
 
-from mlnn.children import safe_children
+from mlnn.workers import safe_children
 
 WORK = """
 import contextlib, sys
-from mlnn.children import safe_children
+from mlnn.workers import safe_children
 import joblib
 with safe_children() if sys.argv[1] == 'safe' else contextlib.nullcontext():
     print(joblib.Parallel(n_jobs=2)(joblib.delayed(abs)(number) for number in (-1, -2)))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from mlnn.commit import commit
-from mlnn.environment import environment
+from mlnn.runs.commit import commit
+from mlnn.runs.environment import environment
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b",
@@ -311,7 +311,7 @@ def test_a_git_that_never_answers_is_left(tmp_path: Path, monkeypatch: pytest.Mo
     place.write_text("#!/bin/sh\nexec /bin/sleep 60\n")
     place.chmod(0o755)
     monkeypatch.setenv("PATH", str(place.parent))
-    monkeypatch.setattr("mlnn.commit.SECONDS", 0.3)
+    monkeypatch.setattr("mlnn.runs.commit.SECONDS", 0.3)
     monkeypatch.chdir(repo)
     started = time.perf_counter()
     assert environment()["git"] is None

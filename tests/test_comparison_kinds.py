@@ -23,8 +23,8 @@ from training_cases import (
     with_dropout,
 )
 
-from mlnn.agreement.gaps import relative, same_bits, ulps
-from mlnn.agreement.verdict import Verdict
+from mlnn.comparing.gaps import relative, same_bits, ulps
+from mlnn.comparing.verdict import Verdict
 from mlnn.errors import ConfigError
 from mlnn.objectives import bce, bernoulli_nll_log1p
 

@@ -16,14 +16,14 @@ from torch import nn
 from training_cases import ADAM, SGD, X, Y, data, network
 
 import mlnn
-from mlnn import comparison as module
-from mlnn.agreement.probe import probe
-from mlnn.agreement.relations import ORDER, REQUIRABLE
-from mlnn.agreement.trace import Trace
-from mlnn.agreement.verdict import Verdict, decide
+from mlnn.comparing import comparison as module
+from mlnn.comparing.growth import COLUMNS, row_of, write_rows
+from mlnn.comparing.probe import probe
+from mlnn.comparing.relations import ORDER, REQUIRABLE
+from mlnn.comparing.trace import Trace
+from mlnn.comparing.verdict import Verdict, decide
 from mlnn.data import from_arrays
 from mlnn.errors import ConfigError, RequirementNotMetError
-from mlnn.growth import COLUMNS, row_of, write_rows
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.runs import read_run
 from mlnn.targets import TargetSpace

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from app_cases import command
 
-from mlnn.curves import Curve, curves, differences
+from mlnn.comparing.curves import Curve, curves, differences
 from mlnn.runs import Run, TraceWriter, new_run, read_run
 
 GROUND: dict[str, Any] = {"seed": 0, "batch_size": 16, "fingerprint": "abcdef0123456789", "name": "spector"}

@@ -30,11 +30,11 @@ from docs_cases import (
 
 import mlnn
 from mlnn import errors
-from mlnn.agreement.relations import ORDER, REQUIRABLE
-from mlnn.agreement.verdict import Verdict
 from mlnn.auditing.certificate import KINDS
 from mlnn.cli import app, said
 from mlnn.cli.compose import composing, settings
+from mlnn.comparing.relations import ORDER, REQUIRABLE
+from mlnn.comparing.verdict import Verdict
 from mlnn.targets import SPACES
 from mlnn.testing import assert_same_objective
 from mlnn.training.recipe import DTYPES
@@ -235,8 +235,8 @@ def test_the_catalogue_in_the_recipes_is_complete() -> None:
 
 
 def test_the_numbers_of_known_pairs_and_losses_are_those_of_the_code() -> None:
-    from mlnn.benchmark import cells, select
-    from mlnn.faults import EQUAL, PAIRS, UNEQUAL
+    from faults import EQUAL, PAIRS, UNEQUAL
+    from judging import cells, select
 
     told = " ".join(text(README).split())
     losses = yaml.safe_load(text(CONFIGS / "catalogue" / "losses.yaml"))

@@ -191,7 +191,7 @@ def test_good_data_of_the_same_kind_runs() -> None:
 def test_bad_folders(name: str, words: tuple[str, ...], named: tuple[str, ...]) -> None:
     # Training first and looking at the folder afterwards would lose the run.
     with (
-        patch("mlnn.settings.run_comparison", side_effect=AssertionError("trained first")),
+        patch("mlnn.comparing.configured.run_comparison", side_effect=AssertionError("trained first")),
         patch("mlnn.cli.cells.growth", side_effect=AssertionError("trained first")),
         patch("mlnn.training.train", side_effect=AssertionError("trained first")),
     ):

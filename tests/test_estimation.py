@@ -12,8 +12,8 @@ from estimation_cases import X, Y, literature, progression, with_constant
 import mlnn
 from mlnn import data
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimation.catalogue import family_of
-from mlnn.estimation.design import Design, design_of
+from mlnn.estimating.catalogue import family_of
+from mlnn.estimating.linear.design import Design, design_of
 from mlnn.objectives import Laplace, Normal
 
 

@@ -11,13 +11,13 @@ from scipy import stats
 from torch import Tensor
 
 import mlnn
-from mlnn.estimation import curvature
-from mlnn.estimation.catalogue import LIKELIHOODS, family_of
-from mlnn.estimation.design import design_of
-from mlnn.estimation.least_squares import WELL, cholesky_root, qr_root
-from mlnn.estimation.newton import Point, evaluate, newton
-from mlnn.estimation.sharing import WORTH, share
-from mlnn.estimation.start import start
+from mlnn.estimating.catalogue import LIKELIHOODS, family_of
+from mlnn.estimating.linear.design import design_of
+from mlnn.estimating.linear.least_squares import WELL, cholesky_root, qr_root
+from mlnn.estimating.linear.newton import Point, evaluate, newton
+from mlnn.estimating.linear.sharing import WORTH, share
+from mlnn.estimating.linear.start import start
+from mlnn.estimating.network import curvature
 from mlnn.objectives import Beta, NegativeBinomial, Poisson
 from mlnn.seeding import generator
 
@@ -192,7 +192,7 @@ def test_a_robust_density_is_fitted_to_diabetes_in_its_own_units(name: str) -> N
     assert not stationary(name, x, y, moved), "the condition itself can fail"
 
 
-def held(name: str, x: np.ndarray, y: np.ndarray) -> mlnn.estimation.Estimate:
+def held(name: str, x: np.ndarray, y: np.ndarray) -> mlnn.estimating.Estimate:
     found = mlnn.estimate(name, (x, y))
     assert found.converged
     assert stationary(name, x, y, found.params)

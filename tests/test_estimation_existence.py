@@ -11,12 +11,12 @@ from estimation_cases import COUNTS, X, Y, synthetic
 import mlnn
 from mlnn import data
 from mlnn.errors import ConfigError
-from mlnn.estimation import NotConvergedError
-from mlnn.estimation.catalogue import family_of
-from mlnn.estimation.design import design_of
-from mlnn.estimation.existence import certain
-from mlnn.estimation.newton import newton
-from mlnn.estimation.start import start
+from mlnn.estimating import NotConvergedError
+from mlnn.estimating.catalogue import family_of
+from mlnn.estimating.linear.design import design_of
+from mlnn.estimating.linear.existence import certain
+from mlnn.estimating.linear.newton import newton
+from mlnn.estimating.linear.start import start
 
 
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gamma"])

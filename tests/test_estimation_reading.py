@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 import mlnn
 from mlnn.errors import ConfigError, DataError, MlnnError
-from mlnn.estimation import fit_model
+from mlnn.estimating import fit_model
 from mlnn.objectives import Bernoulli
 
 LINE = partial(nn.Linear, 3, 1)

@@ -12,7 +12,7 @@ from scipy import special, stats
 from statsmodels.othermod.betareg import BetaModel
 
 import mlnn
-from mlnn.estimation import Estimate
+from mlnn.estimating import Estimate
 from mlnn.objectives import NegativeBinomial
 
 CLOSE = 1e-8  # relative

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 import mlnn
 from mlnn import data
 from mlnn.errors import MlnnError
-from mlnn.estimation import check_estimate, classical_twin, find_separation, fit_model
-from mlnn.estimation.network import network_report
+from mlnn.estimating import check_estimate, classical_twin, find_separation, fit_model
+from mlnn.estimating.network.network import network_report
 from mlnn.models import Logistic
 from mlnn.objectives import Bernoulli
 from mlnn.targets import TargetSpace

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from app_cases import Result, command, write
 
-from mlnn.growth import COLUMNS, write_rows
+from mlnn.comparing.growth import COLUMNS, write_rows
 from mlnn.runs import read_run
 
 DOCUMENTED = [

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from hostile_cases import ROOT, WARM, acts, acts_each
 
+from mlnn.comparing.still import growth_png
 from mlnn.report.matplotlib import _is_in_the_current_folder
-from mlnn.report.still import growth_png
 
 Arm = Callable[[Path], object]
 TRUST = "from mlnn.trust import instantiate\nimport os, sys\nsys.path.insert(0, os.getcwd())\n"
 TABLE = "from mlnn.data import table\n"
 RUN = "from mlnn.runs import read_run\n"
-GIT = "from mlnn.environment import environment\nassert environment()['git'] is not None\n"
+GIT = "from mlnn.runs.environment import environment\nassert environment()['git'] is not None\n"
 DECOYS = (
     "torch numpy pandas pyarrow json sitecustomize usercustomize hydra omegaconf plotly jinja2 rich matplotlib sklearn scipy"
     " joblib statsmodels yaml encodings re evil conftest setup antlr4 packaging dateutil pytz tzdata kiwisolver PIL"
@@ -66,7 +66,10 @@ NAMES: dict[str, tuple[Arm, str]] = {
     ),
     "resolver": (EVIL_MODULE, build("{'_target_': 'mlnn.trust.resolve', 'target': 'evil.make', 'trusted': ['evil']}")),
     "settings": (EVIL_MODULE, build("{'_target_': 'mlnn.settings.audited', 'settings': {'loss': 'evil:make'}}")),
-    "helper that writes": (nothing, build("{'_target_': 'mlnn.growth.write_rows', 'rows': [], 'path': 'acted'}")),
+    "helper that writes": (
+        nothing,
+        build("{'_target_': 'mlnn.comparing.growth.write_rows', 'rows': [], 'path': 'acted'}"),
+    ),
     "page": (nothing, build("{'_target_': 'mlnn.report.growth_png', 'rows': [{'model': 'a'}], 'path': 'acted'}")),
     "path of a table": (nothing, build("{'_target_': 'mlnn.data.table.Path.touch', 'self': 'acted'}")),
     "unpickler": (
@@ -87,7 +90,7 @@ NAMES: dict[str, tuple[Arm, str]] = {
     "look-alike": (put("t\u043erch.py", "open('acted', 'w')"), build("{'_target_': 't\u043erch.nn.Linear'}")),
     "wide letters": (EVIL_MODULE, build("{'_target_': '\uff45vil.make'}")),
     "a run of its own": (nothing, build("{'_target_': 'mlnn.runs.new_run', 'path': 'acted', 'kind': 'x'}")),
-    "joblib": (nothing, build("{'_target_': 'mlnn.growth.joblib.load', 'filename': 'x'}")),
+    "joblib": (nothing, build("{'_target_': 'mlnn.comparing.growth.joblib.load', 'filename': 'x'}")),
 }
 
 
@@ -168,8 +171,8 @@ def then(first: Arm, name: str, arm: Arm) -> Arm:
 
 HASH = hashlib.sha256(b"secret").hexdigest()
 PAGE = """
-from mlnn.curves import curves
-from mlnn.report.page import curves_page
+from mlnn.comparing.curves import curves
+from mlnn.comparing.curves_page import curves_page
 from mlnn.runs import read_run
 [one] = curves([read_run('run')])
 curves_page([{'name': one.name, 'trace': {'step': one.step, 'loss': one.loss}, 'about': one.ground}])
@@ -259,7 +262,8 @@ LIBRARY = """
 import importlib, pkgutil, mlnn
 for part in pkgutil.walk_packages(mlnn.__path__, 'mlnn.'):
     importlib.import_module(part.name)
-from mlnn.report import growth_png, growth_page
+from mlnn.comparing.page import growth_page
+from mlnn.comparing.still import growth_png
 growth_png([{'model': 'a', 'weight_gap': 1e-7}], 'out.png')
 growth_page([{'model': '<b>[red]\\x1b', 'weight_gap': 1e-7}], [], {})
 """
@@ -332,7 +336,7 @@ def test_a_command_line_is_watched_too(tmp_path: Path) -> None:
 
 PICTURE = """
 import sys
-from mlnn.report.still import growth_png
+from mlnn.comparing.still import growth_png
 growth_png([{'model': 'mlp', 'parameters': 9, 'weight_gap': 1e-7, 'float64_weight_gap': 0.0, 'relation': 'equal'}], sys.argv[1])
 import matplotlib
 print(matplotlib.rcParams['figure.facecolor'], matplotlib.rcParams['font.size'], matplotlib.rcParams['savefig.bbox'])

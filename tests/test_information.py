@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import DataError
-from mlnn.estimation import check_estimate, estimate
-from mlnn.estimation.information import InformationCheck, information_check
+from mlnn.estimating import check_estimate, estimate
+from mlnn.estimating.information import InformationCheck, information_check
 from mlnn.seeding import generator
 
 FAMILIES = ("bernoulli", "poisson", "normal")

@@ -8,7 +8,7 @@ from objective_cases import Function
 from torch import Tensor, nn
 from training_cases import Y, advance, lane_recipe, recipe
 
-from mlnn.agreement.gaps import flat, same_bits
+from mlnn.comparing.gaps import flat, same_bits
 from mlnn.errors import ConfigError
 from mlnn.objectives import bce, bernoulli_nll_log1p, bernoulli_nll_naive
 from mlnn.training import Lane, Stop, batches, initial_model, parse_device, parse_dtype, train

@@ -16,8 +16,9 @@ import mlnn
 from mlnn import data
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimation import ModelFit, fit_model, nonlinear
-from mlnn.estimation.catalogue import LIKELIHOODS, family_of
+from mlnn.estimating import ModelFit, fit_model
+from mlnn.estimating.catalogue import LIKELIHOODS, family_of
+from mlnn.estimating.network import nonlinear
 from mlnn.models import MLP, Logistic
 from mlnn.objectives import Bernoulli, Gamma, Laplace, NegativeBinomial, Normal, StudentT
 

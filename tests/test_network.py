@@ -15,14 +15,15 @@ from torch import Tensor, nn
 
 from mlnn.data import Dataset, from_arrays, spector
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimation import estimate, fisher
-from mlnn.estimation.fisher import Network, stand
-from mlnn.estimation.last_layer import last_layer
-from mlnn.estimation.network import NetworkReport, network_report
-from mlnn.estimation.saddle import least_curvature
+from mlnn.estimating import estimate
+from mlnn.estimating.network import fisher
+from mlnn.estimating.network.fisher import Network, stand
+from mlnn.estimating.network.last_layer import last_layer
+from mlnn.estimating.network.network import NetworkReport, network_report
+from mlnn.estimating.network.page import network_page
+from mlnn.estimating.network.saddle import least_curvature
 from mlnn.models import MLP, Logistic, Recurrent
 from mlnn.objectives import Bernoulli, Categorical, Gamma, Laplace, Normal, Objective
-from mlnn.report.network import network_page
 from mlnn.training import LaneRecipe, Recipe, train
 
 TO_THE_END = partial(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimation.nonlinear import ModelFit, fit_model
+from mlnn.estimating.network.nonlinear import ModelFit, fit_model
 from mlnn.models import MLP, Logistic, SigmoidNode
 from mlnn.objectives import Bernoulli, Categorical, Laplace, Normal, Poisson
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from objective_cases import BINARY, Function, base_two, bent, binary, scaled, smoothed, softplus_form
 from torch import Tensor, nn
 
-from mlnn.agreement.probe import Probe, probe
-from mlnn.agreement.relations import weakest
+from mlnn.comparing.probe import Probe, probe
+from mlnn.comparing.relations import weakest
 from mlnn.objectives import (
     Bernoulli,
     Objective,

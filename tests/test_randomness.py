@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from training_cases import SGD, X, Y, lane_recipe, network, recipe, with_batch_norm, with_dropout
 
 import mlnn
-from mlnn.agreement.gaps import same_bits
+from mlnn.comparing.gaps import same_bits
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import Recipe, batches, initial_model, train
 

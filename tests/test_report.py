@@ -11,21 +11,14 @@ import pytest
 from report_cases import ABOUT, HOSTILE, MINIMAL, TRACES, VERDICT, make_cells, make_rows, make_trace
 from rich.console import Console
 
+from mlnn.comparing.console import curves_table, growth_table, verdict_panel
+from mlnn.comparing.curves_page import curves_page, train_page
+from mlnn.comparing.page import comparison_page, growth_page
+from mlnn.comparing.rungs import rungs, summary
+from mlnn.comparing.still import growth_png, headline
 from mlnn.errors import DataError
-from mlnn.report import (
-    comparison_page,
-    console,
-    curves_page,
-    curves_table,
-    growth_page,
-    growth_png,
-    growth_table,
-    train_page,
-    verdict_panel,
-)
-from mlnn.report.page import picture
-from mlnn.report.rungs import rungs, summary
-from mlnn.report.still import headline
+from mlnn.report import console
+from mlnn.report.html import picture
 
 
 class Page(HTMLParser):

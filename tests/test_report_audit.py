@@ -8,8 +8,9 @@ from report_audit_cases import LOSSES, certificates, curve, made
 from report_cases import HOSTILE
 from test_report import Page, shown
 
-from mlnn.report import audit_page, audit_table, audits_page, certificate_panel
-from mlnn.report.audit_words import KINDS, lead
+from mlnn.auditing.console import audit_table, certificate_panel
+from mlnn.auditing.page import audit_page, audits_page
+from mlnn.auditing.words import KINDS, lead
 
 
 @pytest.fixture(scope="module")

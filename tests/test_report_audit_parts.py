@@ -6,9 +6,9 @@ from report_audit_cases import LOSSES, certificates, curve, made
 
 import mlnn
 from mlnn.auditing import KINDS as AUDITED
-from mlnn.report.audit_figures import implied_figure, overview_figure, separation, z_figure
-from mlnn.report.audit_witness import witness_lines
-from mlnn.report.audit_words import KINDS, chain, lead, measures, precision, where
+from mlnn.auditing.figures import implied_figure, overview_figure, separation, z_figure
+from mlnn.auditing.witness_words import witness_lines
+from mlnn.auditing.words import KINDS, chain, lead, measures, precision, where
 
 
 @pytest.fixture(scope="module")

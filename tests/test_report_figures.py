@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from report_cases import ABOUT, MINIMAL, PROBE, TRACES, VERDICT, make_rows, make_trace
 
-from mlnn.report.evidence import trace_notes, yardsticks
-from mlnn.report.figures import gap_figure, gradient_figure, loss_figure
-from mlnn.report.ladder import ladder_figure
+from mlnn.comparing.evidence_words import trace_notes, yardsticks
+from mlnn.comparing.figures import gap_figure, gradient_figure, loss_figure
+from mlnn.comparing.ladder import ladder_figure
+from mlnn.comparing.probe_figure import probe_figure
+from mlnn.comparing.rungs import rungs, summary
+from mlnn.comparing.series import breaks, null_twins, twins
 from mlnn.report.logaxis import log_axis
-from mlnn.report.probe import probe_figure
-from mlnn.report.rungs import rungs, summary
-from mlnn.report.series import breaks, null_twins, twins
 from mlnn.report.thin import thin
 from mlnn.report.words import badge, number, severity
 

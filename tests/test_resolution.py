@@ -6,7 +6,7 @@ from objective_cases import binary
 from torch import Tensor
 from training_cases import ADAM, compare, verdict
 
-from mlnn.agreement.resolution import PLANTS, planted
+from mlnn.comparing.resolution import PLANTS, planted
 from mlnn.objectives import bce_with_logits, bernoulli_nll_log1p
 
 Z = torch.linspace(-3, 3, 12, dtype=torch.float64)

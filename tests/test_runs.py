@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlnn.environment import environment
 from mlnn.errors import RunFolderError
 from mlnn.runs import TraceWriter, new_run, read_run, read_trace
 from mlnn.runs import writing as runs
+from mlnn.runs.environment import environment
 
 ROWS = [{"step": i, "loss": 0.1 / (i + 1), "gap": float("inf") if i == 1 else -1e-300} for i in range(3)]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlnn.curves import curves
+from mlnn.comparing.curves import curves
 from mlnn.errors import RunFolderError
 from mlnn.runs import CHECKSUMS, new_run, read_run, read_trace
 from mlnn.runs import reading as reading_module

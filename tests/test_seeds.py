@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlnn.agreement.seeds import equivalence, summarise
+from mlnn.comparing.seeds import equivalence, summarise
 
 NOISE = np.random.default_rng(0).normal(size=12)
 

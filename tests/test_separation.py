@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from mlnn.errors import DataError
-from mlnn.estimation.class_limit import class_limit
-from mlnn.estimation.separation import (
+from mlnn.estimating.linear.class_limit import class_limit
+from mlnn.estimating.linear.separation import (
     WORKING,
     Separation,
     find_separation,
@@ -315,7 +315,7 @@ def test_coefficients_of_classes_that_no_direction_moves_are_determined_and_have
 
 
 def test_two_classes_and_a_binary_target_have_one_limit() -> None:
-    from mlnn.estimation import estimate
+    from mlnn.estimating import estimate
 
     rng = np.random.default_rng(0)
     x = np.c_[rng.normal(size=60), np.arange(60) < 12]

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from app_cases import assert_short, command
-
-from mlnn.speed import CONTENDERS, draw, race
+from speed import CONTENDERS, draw, race
 
 
 def test_the_data_are_as_asked_for() -> None:

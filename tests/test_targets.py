@@ -7,14 +7,14 @@ import pickle
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import judging as benchmark
 import pytest
 import torch
 from torch import Tensor
 
 import mlnn
-from mlnn import benchmark
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimation.catalogue import LIKELIHOODS
+from mlnn.estimating.catalogue import LIKELIHOODS
 from mlnn.objectives.grid import make_grid
 from mlnn.objectives.reduction import drawn_batch
 from mlnn.seeding import generator

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from training_cases import ADAM, SGD, X, Y, advance, lane_recipe, network, recipe, with_batch_norm, with_dropout
 
-from mlnn.agreement.gaps import flat, same_bits
+from mlnn.comparing.gaps import flat, same_bits
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import batches, make_lockstep
 

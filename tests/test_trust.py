@@ -25,7 +25,7 @@ from torch import load
 from mlnn.errors import DataError
 from mlnn.trust import resolve as finder
 from mlnn.data.extras import optional
-from mlnn.environment import environment
+from mlnn.runs.environment import environment
 from mlnn.objectives import Bernoulli
 from mlnn.objectives import bce as own_bce
 from torch.nn import DataParallel
@@ -98,11 +98,11 @@ mlnn.trust.resolve mlnn.runs.new_run mlnn.seeding.derive mlnn.seeding.derive.__g
 mlnn.targets.__loader__.get_data mlnn.data.dataset.torch.load mlnn.data.dataset.Tensor mlnn.targets.re.compile
 mlnn.seeding.hashlib.sha256 mlnn.errors.difflib.get_close_matches mlnn.errors.MlnnError.mro mlnn.data.extras.optional
 mlnn.data.table.Path mlnn.data.table.table mlnn.data.table.warnings.warn mlnn.models.torch.load mlnn.data.from_arrays
-mlnn.settings.dataset mlnn.settings.resolve mlnn.settings.instantiate mlnn.speed.write_rows mlnn.estimator.write_rows
-mlnn.growth.growth mlnn.growth.joblib.Parallel mlnn.training.lane.guard mlnn.compare mlnn.audit mlnn.app.run
+mlnn.settings.dataset mlnn.settings.resolve mlnn.settings.instantiate speed.write_rows mlnn.estimating.race.write_rows
+mlnn.comparing.growth.growth mlnn.comparing.growth.joblib.Parallel mlnn.training.lane.guard mlnn.compare mlnn.audit mlnn.app.run
 mlnn.report.growth_png mlnn.report.console.paths mlnn.objectives.bce.Objective mlnn.likelihoods.bernoulli.Bernoulli
-mlnn.models.MLP.load_state_dict mlnn.models.MLP.forward mlnn.environment.environment mlnn.shipped.config_dir
-mlnn.received.open_plain mlnn.comparison.Comparison mlnn.trust.names.importlib.import_module
+mlnn.models.MLP.load_state_dict mlnn.models.MLP.forward mlnn.runs.environment.environment mlnn.shipped.config_dir
+mlnn.received.open_plain mlnn.comparing.comparison.Comparison mlnn.trust.names.importlib.import_module
 """
 OF_TORCH = """
 torch.nn.functional.torch.load torch.nn.functional.importlib.import_module torch.nn.functional.np.fromfile

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mlnn import data
-from mlnn.estimation import Course, classical_twin, estimate
-from mlnn.estimation.twin import affine_coefficients
+from mlnn.estimating import Course, classical_twin, estimate
+from mlnn.estimating.classical import affine_coefficients
 from mlnn.likelihoods import adopted
 from mlnn.models import MLP, Logistic, SigmoidNode
 from mlnn.objectives import Bernoulli, Categorical, Laplace, Normal, Poisson

@@ -5,19 +5,19 @@ import dataclasses
 import math
 from functools import partial
 
+import judging as benchmark
 import numpy as np
 import pytest
 import torch
+from faults import EQUAL, PAIRS, UNEQUAL, reductions
+from faults.equal_binary import logaddexp
+from faults.tolerances import TOLERANCES
+from judging import Cell, cells, judge, run_cell, run_cells, select, write_rows
+from tables import confusion, listings, markdown, smallest, wrong
 
-from mlnn import benchmark
-from mlnn.agreement.verdict import Verdict
-from mlnn.benchmark import Cell, cells, judge, run_cell, run_cells, select, write_rows
+from mlnn.comparing.verdict import Verdict
 from mlnn.errors import ConfigError
-from mlnn.faults import EQUAL, PAIRS, UNEQUAL, reductions
-from mlnn.faults.equal_binary import logaddexp
-from mlnn.faults.tolerances import TOLERANCES
 from mlnn.objectives import Objective
-from mlnn.report.benchmark import confusion, listings, markdown, smallest, wrong
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 

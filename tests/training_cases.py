@@ -8,7 +8,7 @@ from objective_cases import binary
 from torch import nn
 
 import mlnn
-from mlnn.agreement.verdict import Verdict
+from mlnn.comparing.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.objectives import bernoulli_nll_log1p
 from mlnn.training import LaneRecipe, Lockstep, Recipe, batches, make_lockstep

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlnn.auditing.brief import certificate_brief
+from mlnn.auditing.words import certificate_facts
 from mlnn.errors import ConfigError, unknown
+from mlnn.report.brief import Brief
 
 Interval = tuple[float, float]
 KINDS = (
@@ -55,10 +56,14 @@ class Certificate:
     curves: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        return certificate_brief(self.to_dict()).text()
+        return self._brief().text()
 
     def _repr_html_(self) -> str:
-        return certificate_brief(self.to_dict()).html()
+        return self._brief().html()
+
+    def _brief(self) -> Brief:
+        told = self.to_dict()
+        return Brief(f"Certificate of '{self.name}': {self.kind}", self.sentence, certificate_facts(told))
 
     @property
     def is_likelihood(self) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlnn.auditing.model_calls import unreadable
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective
 from mlnn.targets import SPACES, TargetSpace
@@ -81,3 +80,10 @@ def floating(dtype: Any) -> torch.dtype:
         name = str(dtype)[:40].removeprefix("torch.")
         raise ConfigError("dtype: " + unknown("floating dtype", name, PRECISIONS.values()))
     return found
+
+
+def unreadable(x: Tensor) -> str | None:
+    """What kind of tensor it is, if it is none of plain real numbers in memory: sparse, quantized, nested, meta, complex."""
+    if x.is_nested or x.is_quantized or x.is_meta or x.is_complex():
+        return "nested" if x.is_nested else "quantized" if x.is_quantized else "meta" if x.is_meta else "complex"
+    return None if x.layout == torch.strided else str(x.layout).removeprefix("torch.")

@@ -23,16 +23,17 @@ if TYPE_CHECKING:
 
 COMMANDS = (
     "train", "compare", "growth", "audit", "audit_model", "estimate", "estimator", "beyond_one_node", "curves",
-    "estimation_speed", "verdict_benchmark",
 )  # fmt: skip
+BENCHMARKS = ("estimation_speed", "verdict_benchmark")
+"""Commands of a checkout alone: a script each in experiments/benchmarks/, which brings what it runs along."""
 INTERRUPTED, BUG, USAGE = 130, 70, 2
 GRAVEST = (INTERRUPTED, BUG, 5, 4, 3, USAGE, 1)
 """Of several exit codes the first of these counts."""
 Command = Callable[..., None]
 
 
-def main(command: str | None = None) -> None:
-    """The console script `mlnn`, and each script in experiments/; exits.
+def main(command: str | None = None, does: Command | None = None) -> None:
+    """The console script `mlnn`, and each script in experiments/; exits. `does`: what runs, for a command not in mlnn.cli.
 
     Exit codes: 0 done; 1 `require=` not met; 2 bad usage or config; 3 bad data; 4 a job gave no answer, or a training or an
     estimate ended non-finite; 5 run folder trouble; 70 a bug in mlnn (with its traceback); 130 interrupted.
@@ -42,7 +43,7 @@ def main(command: str | None = None) -> None:
     if command is None:
         command, arguments = (arguments[0] if arguments else "--help"), arguments[1:]
         called.append(command)
-    sys.exit(start(command, arguments, called))
+    sys.exit(start(command, arguments, called, does))
 
 
 def _called() -> list[str]:
@@ -56,7 +57,7 @@ def _called() -> list[str]:
     return [program] if os.access(program, os.X_OK) else [python, program]
 
 
-def start(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> int:
+def start(command: str, arguments: Sequence[str], called: Sequence[str] = (), does: Command | None = None) -> int:
     """Run `command` with these arguments; the exit code."""
     if command in ("--help", "-h", "help"):
         print(_overview())
@@ -68,9 +69,13 @@ def start(command: str, arguments: Sequence[str], called: Sequence[str] = ()) ->
 
     with _ending():
         try:
-            if command not in COMMANDS:
+            if command in BENCHMARKS and does is None:
+                raise ConfigError(
+                    f"{command}: is now python experiments/benchmarks/{command}.py, in a checkout of mlnn"
+                )
+            if command not in COMMANDS and does is None:
                 raise ConfigError(unknown("command", command, COMMANDS))
-            return _run(command, arguments, called)
+            return _run(command, arguments, called, does)
         except MlnnError as problem:
             return say(str(problem), problem.exit_code)
         except KeyboardInterrupt as stop:
@@ -82,20 +87,23 @@ def start(command: str, arguments: Sequence[str], called: Sequence[str] = ()) ->
             return BUG
 
 
-def _run(command: str, arguments: Sequence[str], called: Sequence[str]) -> int:
+def _run(command: str, arguments: Sequence[str], called: Sequence[str], does: Command | None) -> int:
     from mlnn.cli import said as saying
     from mlnn.cli.compose import composing, settings
+    from mlnn.errors import ConfigError
 
     said = saying.read(command, arguments, called)
     with composing(said):
         if said.show:
             return _show(said)
+        if said.many and does is not None:
+            raise ConfigError(f"-m: {command} is one run; its own keys say over what it goes")
         if said.many:
             from mlnn.cli.sweep import sweep
 
             sweep(said)
             return 0
-        perform(command)(settings(said), said)
+        (does or perform(command))(settings(said), said)
     return 0
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from mlnn.cli.app import gravest
 from mlnn.cli.compose import Settings
 from mlnn.cli.said import Said
-from mlnn.environment import environment
+from mlnn.comparing.growth import Cell, Cells, cell_name, finished, growth
 from mlnn.errors import MlnnError, NoAnswerError
-from mlnn.growth import Cell, Cells, cell_name, finished, growth
 from mlnn.runs import Study, open_study, unused
+from mlnn.runs.environment import environment
 from mlnn.runs.study import EXECUTION
 from mlnn.settings import dataset
 from mlnn.workers import Outcome

@@ -48,9 +48,9 @@ def sweep(said: Said) -> None:
     Raises NoAnswerError with the gravest of the jobs' exit codes, once all have ended, where one of them is not 0.
     """
     from mlnn.cli.cells import how_to_go_on
-    from mlnn.environment import environment
     from mlnn.report.console import paths, plain_table, show
     from mlnn.runs import csv_text, open_study, unused
+    from mlnn.runs.environment import environment
 
     if said.command == "curves":
         raise ConfigError("-m: curves draws what is stored, it has no jobs")

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 def run(settings: Settings, said: Said) -> None:
     from mlnn.auditing import check_kind, unmet
-    from mlnn.environment import environment
+    from mlnn.auditing.console import audit_table, certificate_panel
+    from mlnn.auditing.page import audit_page, audits_page
     from mlnn.errors import RequirementNotMetError
-    from mlnn.report.audit import audit_page, audits_page
     from mlnn.report.console import paths, progress, show
-    from mlnn.report.console_audit import audit_table, certificate_panel
     from mlnn.runs import new_run
+    from mlnn.runs.environment import environment
     from mlnn.settings import pin_threads
 
     check_kind(settings["require"])

@@ -9,12 +9,12 @@ from mlnn.cli.said import Said
 
 def run(settings: Settings, _said: Said) -> None:
     from mlnn import settings as build
-    from mlnn.auditing import audit_model as certify
-    from mlnn.auditing import prior_of
-    from mlnn.environment import environment
+    from mlnn.auditing_models import audit_model as certify
+    from mlnn.auditing_models import prior_of
+    from mlnn.auditing_models.page import layer_table, model_page
     from mlnn.report.console import paths, show
-    from mlnn.report.model import layer_table, model_page
     from mlnn.runs import new_run
+    from mlnn.runs.environment import environment
 
     build.pin_threads(settings)
     data = build.dataset(settings)

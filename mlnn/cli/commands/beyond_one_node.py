@@ -11,10 +11,10 @@ from mlnn.cli.said import Said
 def run(settings: Settings, said: Said) -> None:
     import joblib
 
-    from mlnn.environment import environment
+    from mlnn.estimating.network.page import network_page, network_table
     from mlnn.report.console import paths, progress, show
-    from mlnn.report.network import network_page, network_table
     from mlnn.runs import new_run
+    from mlnn.runs.environment import environment
     from mlnn.settings import dataset
     from mlnn.workers import Call, supervised
 
@@ -54,7 +54,7 @@ def architecture(name: str, cells: list[dict]) -> dict:
     """Train one architecture from every seed, on the rows of the first, and say what its likelihood is."""
     from mlnn import settings as build
     from mlnn.errors import ConfigError, NoAnswerError
-    from mlnn.estimation.network import network_report
+    from mlnn.estimating.network.network import network_report
     from mlnn.objectives import likelihood_of
     from mlnn.training import LaneRecipe, train
 

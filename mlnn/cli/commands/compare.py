@@ -8,18 +8,19 @@ from mlnn.cli.compose import Settings, seeded
 from mlnn.cli.said import Said
 
 if TYPE_CHECKING:
-    from mlnn.growth import Cell
+    from mlnn.comparing.growth import Cell
     from mlnn.runs import Study
 
 
 def run(settings: Settings, said: Said) -> None:
-    from mlnn.agreement.relations import check_require
-    from mlnn.comparison import unmet
+    from mlnn.comparing.comparison import unmet
+    from mlnn.comparing.configured import interval, run_comparison
+    from mlnn.comparing.console import verdict_panel
+    from mlnn.comparing.relations import check_require
     from mlnn.errors import RequirementNotMetError
-    from mlnn.report.console import paths, progress, show, verdict_panel
-    from mlnn.report.twin import distances
+    from mlnn.estimating.classical_page import distances
+    from mlnn.report.console import paths, progress, show
     from mlnn.runs import check_free
-    from mlnn.settings import interval, run_comparison
 
     require, domain = settings["require"], interval(settings)
     check_require(require)
@@ -43,7 +44,7 @@ def run(settings: Settings, said: Said) -> None:
 
 def headline(folder: Path) -> dict[str, Any]:
     """What a table of many comparisons says of the one in `folder`."""
-    from mlnn.growth import row_of
+    from mlnn.comparing.growth import row_of
     from mlnn.runs import read_json, read_run
 
     verdict = read_json(folder / "verdict.json")
@@ -57,11 +58,12 @@ def headline(folder: Path) -> dict[str, Any]:
 def many_seeds(settings: Settings, said: Said) -> None:
     """Every seed a comparison of its own; together one result."""
     from mlnn.cli.cells import train_cells
+    from mlnn.comparing.configured import interval
+    from mlnn.comparing.console import growth_table
+    from mlnn.comparing.growth import over_seeds, write_rows
+    from mlnn.comparing.page import growth_page
     from mlnn.errors import RequirementNotMetError
-    from mlnn.growth import over_seeds, write_rows
-    from mlnn.report.console import growth_table, paths, show
-    from mlnn.report.page import growth_page
-    from mlnn.settings import interval
+    from mlnn.report.console import paths, show
 
     def write(study: "Study", cells: Sequence["Cell"]) -> None:
         rows, result = [cell.row for cell in cells], over_seeds(cells, settings["margin"])

@@ -7,10 +7,11 @@ from mlnn.cli.said import Said
 
 
 def run(settings: Settings, _said: Said) -> None:
-    from mlnn.curves import curves, differences
+    from mlnn.comparing.console import curves_table
+    from mlnn.comparing.curves import curves, differences
+    from mlnn.comparing.curves_page import curves_page
     from mlnn.errors import ConfigError, RunFolderError
-    from mlnn.report.console import curves_table, paths, show
-    from mlnn.report.page import curves_page
+    from mlnn.report.console import paths, show
     from mlnn.runs import read_run, write_file
 
     if not settings["runs"]:

@@ -8,12 +8,12 @@ from mlnn.cli.said import Said
 
 
 def run(settings: Settings, _said: Said) -> None:
-    from mlnn.environment import environment
     from mlnn.errors import ConfigError, RequirementNotMetError
-    from mlnn.estimator import estimated
+    from mlnn.estimating.configured import estimated
+    from mlnn.estimating.page import estimate_page
     from mlnn.report.console import paths, progress, show
-    from mlnn.report.estimate import estimate_page
     from mlnn.runs import new_run
+    from mlnn.runs.environment import environment
 
     if settings["require"] not in (None, "mle"):
         raise ConfigError(f"require: {settings['require']!r}; mle is what can be required")

@@ -10,11 +10,11 @@ from mlnn.cli.said import Said
 
 
 def run(settings: Settings, said: Said) -> None:
-    from mlnn.environment import environment
-    from mlnn.estimator import race, write_rows
+    from mlnn.estimating.page import estimator_page, race_table
+    from mlnn.estimating.race import race, write_rows
     from mlnn.report.console import paths, progress, show
-    from mlnn.report.estimate import estimator_page, race_table
     from mlnn.runs import new_run
+    from mlnn.runs.environment import environment
 
     cells = ladder(settings, said)
     with new_run(settings["out"], "estimator", settings["overwrite"]) as folder:

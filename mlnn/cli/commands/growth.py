@@ -8,16 +8,17 @@ from mlnn.cli.compose import Settings, ladder
 from mlnn.cli.said import Said
 
 if TYPE_CHECKING:
-    from mlnn.growth import Cell
+    from mlnn.comparing.growth import Cell
     from mlnn.runs import Study
 
 
 def run(settings: Settings, said: Said) -> None:
     from mlnn.cli.cells import train_cells
-    from mlnn.growth import write_rows
-    from mlnn.report.console import growth_table, paths, show
-    from mlnn.report.page import growth_page
-    from mlnn.report.still import growth_png
+    from mlnn.comparing.console import growth_table
+    from mlnn.comparing.growth import write_rows
+    from mlnn.comparing.page import growth_page
+    from mlnn.comparing.still import growth_png
+    from mlnn.report.console import paths, show
 
     names = settings["names"]
     about = {key: names[key] for key in ("left", "right", "data", "optimizer")}
@@ -37,7 +38,7 @@ def run(settings: Settings, said: Said) -> None:
 
 def headline(folder: Path) -> dict[str, Any]:
     """What a table of many growths says of the one in `folder`: how many cells, and the weakest relation."""
-    from mlnn.agreement.relations import weakest
+    from mlnn.comparing.relations import weakest
     from mlnn.runs import read_table
 
     rows = read_table(folder / "growth.csv")

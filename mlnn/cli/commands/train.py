@@ -10,13 +10,13 @@ from mlnn.cli.said import Said
 
 def run(settings: Settings, _said: Said) -> None:
     from mlnn import settings as build
-    from mlnn.environment import environment
+    from mlnn.comparing.curves_page import train_page
     from mlnn.errors import NoAnswerError
-    from mlnn.estimation import Course
+    from mlnn.estimating import Course
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import likelihood_table, paths, progress, show
-    from mlnn.report.page import train_page
     from mlnn.runs import TraceWriter, new_run, read_trace
+    from mlnn.runs.environment import environment
     from mlnn.training import LaneRecipe, lane_likelihood
     from mlnn.training import train as train_lane
 

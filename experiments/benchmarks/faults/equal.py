@@ -1,0 +1,5 @@
+"""All pairs that are equal on paper."""
+
+from faults import equal_binary, equal_classes, equal_numbers
+
+EQUAL = (*equal_binary.PAIRS, *equal_classes.PAIRS, *equal_numbers.PAIRS)

@@ -1,0 +1,5 @@
+"""All pairs of which the right side is wrong."""
+
+from faults import unequal_binary, unequal_classes, unequal_numbers
+
+UNEQUAL = (*unequal_binary.PAIRS, *unequal_classes.PAIRS, *unequal_numbers.PAIRS)

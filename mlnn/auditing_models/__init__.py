@@ -1,0 +1,6 @@
+"""Given this model, is the loss −log of a product over rows, and is its weight decay a prior?"""
+
+from mlnn.auditing_models.audit import ModelAudit, audit_model
+from mlnn.auditing_models.prior import PriorAudit, prior_of
+
+__all__ = ["ModelAudit", "PriorAudit", "audit_model", "prior_of"]

@@ -1,0 +1,1 @@
+"""Do two objectives train the same network? Probe, gaps, evidence, resolution, verdict, and their page."""

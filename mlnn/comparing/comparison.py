@@ -1,0 +1,300 @@
+"""`mlnn.compare`: train two objectives side by side and say what the gaps mean."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlnn.arguments import called, interval, mapping, shown, sides, whole
+from mlnn.comparing.observe import Observer
+from mlnn.comparing.page import comparison_page
+from mlnn.comparing.probe import Probe, probe
+from mlnn.comparing.relations import ORDER, check_require
+from mlnn.comparing.resolution import Planter
+from mlnn.comparing.trace import Trace, rows
+from mlnn.comparing.verdict import Verdict, decide
+from mlnn.data import Dataset, from_arrays
+from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
+from mlnn.estimating import classical_twin
+from mlnn.objectives import Objective, likelihood_of
+from mlnn.objectives.grid import DIRECTIONS
+from mlnn.report.brief import Brief
+from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
+from mlnn.runs.environment import environment
+from mlnn.targets import TargetSpace
+from mlnn.training import LaneRecipe, Lockstep, Recipe, batches, dtype_name, make_lockstep, parse_device, parse_dtype
+from mlnn.world import MOST_THREADS, callback, own_world
+
+PROBE_ROWS = 64
+MOST_TWINS = 1000
+SHOWN = ("loss_left", "loss_right", "gradient_gap", "weight_gap")
+Progress = Callable[[int, int], None]
+
+
+@dataclass(repr=False)
+class Comparison:
+    """A finished comparison. `trace`: numpy arrays (steps,) by name, in memory; `lanes`: what each lane was, where it stopped."""
+
+    verdict: Verdict
+    about: dict[str, Any]
+    lanes: dict[str, dict[str, Any]]
+    data: dict[str, object]
+    probe: Probe
+    trace: dict[str, np.ndarray]
+    planted: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=environment)
+
+    def __repr__(self) -> str:
+        return self._brief().text()
+
+    def _repr_html_(self) -> str:
+        return self._brief().html()
+
+    def _brief(self) -> Brief:
+        about, steps = self.about, len(self.trace["step"])
+        title = f"Comparison of {about['left']} and {about['right']}: {self.verdict.relation}"
+        run = (
+            f"{about['model']} on {about['data']}, {about['optimizer']}, {steps} of {about['steps']} steps,"
+            f" {about['dtype']}, seed {about['seed']}"
+        )
+        kept = sorted({0, steps // 2, steps - 1})
+        table = [["step", *(name.replace("_", " ") for name in SHOWN)]]
+        table += [[str(step), *(f"{self.trace[name][step]:.6g}" for name in SHOWN)] for step in kept]
+        return Brief(title, self.verdict.sentence, [("run", run), *self.verdict.facts()], table)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Verdict, what was compared, lanes and data, as plain data."""
+        return {"verdict": self.verdict.to_dict(), "about": self.about, "lanes": self.lanes, "data": self.data}
+
+    def save(
+        self, folder: str | Path | None = None, *, config: str = "", overwrite: bool = False, page: bool = True
+    ) -> Path:
+        """Write a run folder (config, trace.csv, verdict.json, environment, and the page) and return its path.
+
+        Raises RunFolderError if the folder is not empty (unless `overwrite` and it is a run) or cannot be written.
+        """
+        try:
+            with new_run(folder, "compare", overwrite) as run:
+                self._write(run, config, page)
+        except RunFolderError as problem:
+            if not isinstance(problem.__cause__, OSError):  # a folder that may not be used: nothing has gone wrong yet
+                raise
+            raise RunFolderError(f"{problem}\nNothing is lost: {self._keep(config)}") from problem.__cause__
+        return run.final
+
+    def _write(self, run: RunFolder, config: str, page: bool) -> None:
+        run.write_text("config.yaml", config)
+        with closing(TraceWriter(run.path("trace.csv"))) as writer:
+            for row in rows(self.trace):
+                writer.append(row)
+        run.write_json("verdict.json", self.verdict.to_dict() | {"about": self.about, "lanes": self.lanes})
+        run.write_json("environment.json", self.environment)
+        run.write_json("data.json", self.data)
+        run.write_json("about.json", self.about)
+        if page:
+            run.write_text("report.html", self.page())
+
+    def _keep(self, config: str) -> str:
+        """Write the run, without its page, among the temporary files; a sentence that says where it now is."""
+        here = "this session has it as .trace and .verdict, and save() may be called again"
+        try:
+            with new_run(Path(tempfile.mkdtemp(prefix="mlnn-kept-")) / "run", "compare") as run:
+                self._write(run, config, page=False)
+        except (OSError, RunFolderError):
+            return f"{here}."
+        return f"the run is kept in {run.final}; {here}."
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page (one HTML file that works offline) and return its path; RunFolderError where it cannot be written."""
+        return write_file(path, self.page())
+
+    def page(self) -> str:
+        """The page as HTML."""
+        return comparison_page(
+            self.verdict.to_dict() | {"probe": probe_curves(self.probe), "planted": self.planted},
+            self.trace,
+            self.about,
+        )
+
+
+def compare(
+    model: Callable[[], torch.nn.Module],
+    left: Any,
+    right: Any,
+    data: Dataset | tuple[Any, Any],
+    *,
+    optimizer: Callable[..., torch.optim.Optimizer],
+    steps: int,
+    batch_size: int | None,
+    dtype: torch.dtype | str = torch.float32,
+    seed: int = 0,
+    targets: str | TargetSpace | None = None,
+    outputs: str | tuple[str, str] = "raw",
+    null_twins: int = 3,
+    device: str | torch.device = "cpu",
+    require: str | None = None,
+    domain: tuple[float, float] | None = None,
+    progress: Progress | None = None,
+    about: dict[str, Any] | None = None,
+    threads: int = 1,
+) -> Comparison:
+    """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
+
+    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
+    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, or a `LaneRecipe` where more than
+    the objective differs. data: a Dataset or (x, y), each a tensor, a numpy array, a pandas frame or series, or lists.
+    optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of (x, y); inferred
+    if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per side). require:
+    the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold. progress:
+    called with (steps done, steps). threads: of torch, which change bits. Raises ConfigError and DataError at the door.
+
+    The run has a world of its own (see `mlnn.world`): random streams, gradient mode, autocast, default dtype and device,
+    threads and torch's switches that the caller has set do not reach in, and are as they were afterwards. Comparisons in
+    several threads take turns.
+    """
+    check_require(require)
+    limits = interval("domain", domain)
+    twins = whole("null_twins", null_twins, 0, MOST_TWINS)
+    threads = whole("threads", threads, 1, MOST_THREADS)
+    seed = whole("seed", seed, -(2**64), 2**64)
+    names = mapping("about", about)
+    if progress is not None:
+        called("progress", progress, "a function of (steps done, steps), or None")
+    with own_world(threads, seed):
+        dataset = _dataset(data, targets)
+        recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
+        pair = [
+            given.wrapped(dataset.targets, kind)
+            if isinstance(given, LaneRecipe)
+            else LaneRecipe(Objective.of(given, dataset.targets, kind), optimizer)
+            for given, kind in zip((left, right), sides("outputs", outputs), strict=True)
+        ]
+        comparison = _run(recipe, pair[0], pair[1], twins, progress)
+    comparison.about.update(names)
+    if require is not None and not comparison.verdict.meets(require, limits):
+        raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
+    return comparison
+
+
+def _dataset(data: Any, targets: str | TargetSpace | None) -> Dataset:
+    """The data of a comparison; raises DataError for anything but a Dataset or a pair."""
+    if isinstance(data, Dataset):
+        return data
+    if isinstance(data, tuple | list) and len(data) == 2:
+        return from_arrays(data[0], data[1], targets=targets)
+    found = f"{len(data)} items" if isinstance(data, tuple | list) else shown(data)
+    hint = "; a TensorDataset has them as its .tensors" if isinstance(data, torch.utils.data.TensorDataset) else ""
+    raise DataError(f"data: a Dataset or a pair (x, y) of whole arrays is needed, found {found}{hint}")
+
+
+def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
+    """The message for a `require` that is not met."""
+    asked = f"required '{require}'" + (f" on {list(domain)}" if domain else "")
+    only = "" if ORDER.index(verdict.relation) > ORDER.index(require) else " but not on all raw outputs"
+    return f"{asked}, found '{verdict.relation}'{only}: {verdict.sentence}"
+
+
+def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, progress: Progress | None) -> Comparison:
+    targets = left.objective.targets
+    if right.objective.targets.outputs != targets.outputs:
+        raise ConfigError(
+            f"left reads {targets.outputs} raw outputs per row and right {right.objective.targets.outputs};"
+            " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
+        )
+    probed = probe(left.objective, right.objective, targets, recipe.dtype)
+    trace = Trace()
+    lockstep = make_lockstep(recipe, left, right, null_twins)
+    observer = Observer(lockstep, probed, _probe_batch(recipe))
+    planter, looks = Planter(), {0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}
+    for batch in batches(recipe):
+        lockstep.evaluate(batch)
+        row = observer.before_update(batch)
+        if batch.step in looks:
+            observer.see_predictions()
+            planter.look(lockstep, batch, observer.evidence)
+        lockstep.update()
+        trace.append(row | observer.after_update())
+        if progress:
+            with callback():
+                progress(batch.step + 1, recipe.steps)
+        if lockstep.over:
+            break
+    verdict = decide(probed, observer.evidence, planter.caught)
+    about = _about(recipe, left, right, lockstep) | {"mle": _to_the_mle(recipe, lockstep)}
+    return Comparison(
+        verdict, about, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder
+    )
+
+
+def _probe_batch(recipe: Recipe) -> Tensor:
+    """Held-out rows for prediction gaps; the first training rows where none were held out."""
+    rows = recipe.dataset.x_held_out if len(recipe.dataset.x_held_out) else recipe.dataset.x
+    return rows[:PROBE_ROWS].to(recipe.dtype).to(recipe.device)
+
+
+def _about(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Lockstep) -> dict[str, Any]:
+    lane = lockstep.lanes["left"]
+    return {
+        "left": left.objective.name,
+        "right": right.objective.name,
+        "model": type(lane.module).__name__,
+        "data": recipe.dataset.name,
+        "targets": str(recipe.dataset.targets),
+        "optimizer": type(lane.optimizer).__name__,
+        "steps": recipe.steps,
+        "batch_size": recipe.batch_size or len(recipe.dataset),
+        "dtype": dtype_name(recipe.dtype),
+        "device": str(recipe.device),
+        "seed": recipe.seed,
+        "parameters": sum(weight.numel() for weight in lane.weights),
+    }
+
+
+def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, Any]:
+    """How far either side's weights are from the classical estimate, for models that have one."""
+    found = {}
+    for side in ("left", "right"):
+        lane = lockstep.lanes[side]
+        likelihood = likelihood_of(lane.recipe.objective)
+        twin = classical_twin(lane.module, likelihood, recipe.dataset) if likelihood and not lane.stopped else None
+        if twin is not None:
+            found[side] = twin.to_dict(twin.distance(lane.module))
+    return found
+
+
+def _lanes(lockstep: Lockstep) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "objective": lane.recipe.objective.name,
+            "dtype": dtype_name(lane.dtype),
+            "accumulate": lane.recipe.accumulate,
+            "rows": "permuted" if name in lockstep.permuted else "as left",
+            "weights": "one ulp from left" if name.startswith("null_") and name not in lockstep.permuted else "as left",
+            "stopped": vars(lane.stopped) if lane.stopped else None,
+        }
+        for name, lane in lockstep.lanes.items()
+    }
+
+
+def probe_curves(probed: Probe) -> dict[str, Any]:
+    """The probe's curves inside [−40, 40] as plain lists, for the page; with K outputs, along the first direction only."""
+    grid = probed.grid
+    near = grid.strength.abs() <= 40
+    if grid.output.ndim > 1:
+        near &= torch.arange(len(grid.strength)) % DIRECTIONS == 0
+    rows = []
+    for column, target in enumerate(grid.target.tolist()):
+        row: dict[str, Any] = {"target": target}
+        for side, at in (("left", probed.left), ("right", probed.right)):
+            row[f"value_{side}"] = at.value[near, column].tolist()
+            row[f"gradient_{side}"] = at.gradient[near, column, 0].tolist()
+        rows.append(row)
+    return {"output": grid.strength[near].tolist(), "targets": rows, "dtype": dtype_name(probed.dtype)}

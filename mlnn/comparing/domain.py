@@ -1,0 +1,92 @@
+"""The domain: the interval of raw outputs around 0 on which two objectives agree, its ends found by bisection."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mlnn.comparing.differences import DOUBLE, Both, lower
+from mlnn.objectives import Objective
+from mlnn.objectives.grid import Grid, curves
+
+Interval = tuple[float, float]
+ALL: Interval = (-math.inf, math.inf)
+HALVINGS = 12
+Agrees = Callable[[Tensor, int], bool]
+
+
+def find_domain(both: Both, left: Objective, right: Objective, dtype: torch.dtype) -> dict[float, Interval]:
+    """Per target, the interval on which the two agree in a dtype. With K outputs it is one of the largest entry, ±radius."""
+    grid, agree = both.grid, both.agreement(dtype)
+    if bool(agree.all()):
+        return dict.fromkeys(grid.target.tolist(), ALL)
+    agrees = _pointwise(both, left, right, dtype)
+    domain = {
+        target: (_end(grid, agree[:, column], column, -1.0, agrees), _end(grid, agree[:, column], column, 1.0, agrees))
+        for column, target in enumerate(grid.target.tolist())
+    }
+    if grid.output.ndim > 1:
+        radius = min(min(-low, high) for low, high in domain.values())
+        domain = dict.fromkeys(domain, (-radius, radius))
+    return domain
+
+
+def meet(domain: dict[float, Interval]) -> Interval:
+    """The interval on which they agree for every target."""
+    return max(low for low, _ in domain.values()), min(high for _, high in domain.values())
+
+
+def is_wide(domain: dict[float, Interval]) -> bool:
+    """Whether there is a domain to speak of; objectives that part already on [−1, 1] have none."""
+    low, high = meet(domain)
+    return min(-low, high) >= 1
+
+
+def judged_rows(grid: Grid, domain: dict[float, Interval]) -> Tensor:
+    """Mask (G, 1) of the outputs that are judged: the domain, or the moderate ones where there is none to speak of."""
+    low, high = meet(domain)
+    mask = (grid.strength >= low) & (grid.strength <= high) if is_wide(domain) else grid.moderate
+    return mask[:, None]
+
+
+def flat_outside(both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> str | None:
+    """The side whose gradient is 0 for every target beyond the domain, if it is only one: that side clips."""
+    low, high = meet(domain)
+    beyond = (both.grid.strength < low) | (both.grid.strength > high)
+    if not bool(beyond.any()) or both.grid.output.ndim > 1:
+        return None
+    dead = [bool((side[dtype].gradient[beyond] == 0).all()) for side in (both.left, both.right)]
+    return ("left" if dead[0] else "right") if dead[0] != dead[1] else None
+
+
+def _end(grid: Grid, agree: Tensor, column: int, sign: float, agrees: Agrees) -> float:
+    """How far from 0 towards `sign` the two agree for a target: infinitely far, or up to a point between two grid points."""
+    side = sign * grid.strength >= 0
+    bad, good = grid.strength.abs()[side & ~agree], grid.strength.abs()[side & agree]
+    if not len(bad):
+        return sign * math.inf
+    first = float(bad.min())
+    good = good[good < first]
+    if not len(good):
+        return 0.0
+    low, high = float(good.max()), first
+    place = int((side & ~agree & (grid.strength.abs() == first)).nonzero()[0, 0])
+    direction = grid.output[place] / first
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if agrees(direction * middle, column) else (low, middle)
+    return sign * low
+
+
+def _pointwise(both: Both, left: Objective, right: Objective, dtype: torch.dtype) -> Agrees:
+    """Whether the two agree at one raw output and target column, seen with its neighbours and against all targets there."""
+    precisions = {dtype, DOUBLE, lower(dtype)}
+
+    def agrees(output: Tensor, column: int) -> bool:
+        around = torch.stack([output * (1 - 1e-3), output, output * (1 + 1e-3)])
+        points = Grid(both.grid.strength[:3], around, both.grid.target)
+        at = [{d: curves(side, points, d) for d in precisions} for side in (left, right)]
+        return bool(Both(points, at[0], at[1], both.factor, both.shift).agreement(dtype)[1, column])
+
+    return agrees

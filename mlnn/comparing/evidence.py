@@ -1,0 +1,153 @@
+"""What a comparison has seen so far: running maxima and firsts, so that memory does not grow with the number of steps."""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mlnn.comparing.gaps import CommonGap
+from mlnn.training import Stop
+
+SHRINK = 1e6
+"""Rounding shrinks by about 2^29 = 5.4e8 from float32 to float64, a real difference by 1; the line between them."""
+EXPLAINED = 300.0
+"""Counted in each precision's own ulps, rounding is about the same in both; on one step, a working precision this many times
+worse than float64 computes something else (a fast approximation, a lower precision inside)."""
+EXPLAINED_ON_AVERAGE = 20.0
+"""The same for the geometric mean over steps, which is steadier: between 0.2 and 3 on equal pairs."""
+FEW_ULPS = 16.0
+FLOOR = 1e-14
+"""A float64 gap up to this is rounding (measured on equal pairs: 1e-16 to 6e-15)."""
+SAME_FACTOR = 1e-12
+SMALL = 1e-3
+"""Gaps are relative to the batch's own gradient (or loss), but to no less than this share of the largest so far: on a
+batch that is fitted almost perfectly the gradient vanishes, and rounding would look large against it."""
+
+
+@dataclass
+class Judged:
+    """One quantity (gradient or value at common weights) in float32 and float64 over the steps inside the domain."""
+
+    steps: int = 0
+    largest: dict[str, float] = field(default_factory=dict)
+    real: float = 0.0
+    first_real: tuple[int, float] | None = None
+    log_shrink: float = 0.0
+    shrinks: int = 0
+    log_excess: dict[str, float] = field(default_factory=dict)
+    rough: dict[str, tuple[int, float]] = field(default_factory=dict)
+    most_ulps: float = FEW_ULPS
+    scale: float = 0.0
+    coarse: float = 0.0
+
+    def see(self, step: int, differences: dict[str, float], size: float) -> None:
+        """Take in the differences of one step by dtype, and the size of left's gradient (or loss) they are measured against.
+
+        A float64 gap that float32 rounding cannot explain is real.
+        """
+        self.steps += 1
+        self.scale = max(self.scale, size)
+        scale = max(size, SMALL * self.scale)
+        gaps = {name: difference / scale if scale else math.inf for name, difference in differences.items()}
+        for name, gap in gaps.items():
+            self.largest[name] = max(self.largest.get(name, 0.0), math.inf if math.isnan(gap) else gap)
+        coarse, fine = gaps["float32"], gaps["float64"]
+        if coarse > 0 and fine > 0 and math.isfinite(coarse) and math.isfinite(fine):
+            self.log_shrink += math.log(coarse / fine)
+            self.shrinks += 1
+        self.most_ulps = max(self.most_ulps, fine / _eps("float64"))
+        for name, gap in gaps.items():
+            if math.isfinite(gap) and gap > 0:
+                self._see_excess(name, gap / _eps(name), fine / _eps("float64"))
+            if not gap / _eps(name) <= EXPLAINED * self.most_ulps:
+                self.rough.setdefault(name, (step, gap))
+        self.coarse = max(self.coarse, coarse)  # the largest so far: on a single step float32 can be exact by luck
+        if not fine <= allowed(self.coarse):
+            fine = math.inf if math.isnan(fine) else fine
+            self.real = max(self.real, fine)
+            self.first_real = self.first_real or (step, fine)
+
+    def _see_excess(self, name: str, ulps: float, fine: float) -> None:
+        self.log_excess[name] = self.log_excess.get(name, 0.0) + math.log(ulps / max(fine, 1.0))
+
+    def excess(self, name: str) -> float:
+        """How many times more ulps a dtype is off than float64, geometric mean over the steps; about 1 for rounding."""
+        return math.exp(self.log_excess.get(name, 0.0) / self.steps) if self.steps else 0.0
+
+    def unexplained(self, name: str) -> tuple[int, float] | None:
+        """(step, gap) where a dtype is further off than its rounding explains, on one step or on average; None if nowhere."""
+        if name == "float64":
+            return None
+        if name in self.rough:
+            return self.rough[name]
+        return (0, self.largest[name]) if self.excess(name) > EXPLAINED_ON_AVERAGE else None
+
+    @property
+    def shrink(self) -> float | None:
+        """Geometric mean over the steps of float32 gap ÷ float64 gap; None where nothing differed."""
+        return math.exp(self.log_shrink / self.shrinks) if self.shrinks else None
+
+
+def allowed(coarse: float) -> float:
+    """The float64 gap that a float32 gap explains as rounding. A float32 gap counts up to 1e-3, NaN counts as none."""
+    return max(FLOOR, min(coarse if coarse == coarse else 0.0, 1e-3) / SHRINK)
+
+
+@dataclass
+class Evidence:
+    """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
+    that stopped where the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where
+    the priors differ.
+    """
+
+    own: str
+    planned: int = 0
+    steps: int = 0
+    bitwise: bool = True
+    moved: bool = False
+    control: str | None = None
+    first_difference: dict[str, object] | None = None
+    stops: dict[str, Stop] = field(default_factory=dict)
+    diverged: set[str] = field(default_factory=set)
+    one_sided: tuple[int, str, str] | None = None
+    gradient: Judged = field(default_factory=Judged)
+    value: Judged = field(default_factory=Judged)
+    update: Judged = field(default_factory=Judged)
+    prediction: Judged = field(default_factory=Judged)
+    factors: dict[int, float] = field(default_factory=dict)
+    rows: int = 0
+    rows_outside: int = 0
+    raw_low: float = math.inf
+    raw_high: float = -math.inf
+    decay: str | None = None
+
+    def see_rows(self, output: Tensor, inside: Tensor) -> None:
+        """Count the rows of the left lane, and those outside the domain of the working dtype."""
+        self.rows += len(inside)
+        self.rows_outside += int((~inside).sum())
+        self.raw_low = min(self.raw_low, float(output.min()))
+        self.raw_high = max(self.raw_high, float(output.max()))
+
+    def see_common(self, step: int, rows: int, gaps: dict[str, CommonGap], inside: bool, shifted: bool) -> None:
+        """Take in right-at-left's-weights of one step; only steps whose rows all lie inside the domain are judged."""
+        for name, gap in gaps.items():
+            left, right = gap.finite
+            if left != right and self.one_sided is None:
+                self.one_sided = (step, name, "right" if left else "left")
+        if not inside or not all(all(gap.finite) for gap in gaps.values()):
+            return
+        exact = gaps["float64"]
+        if not math.isfinite(exact.factor):  # a left gradient of exactly zero: nothing to compare with
+            return
+        near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(gaps["float32"].gradient))
+        factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
+        size = factor * float(exact.left_gradient.norm())
+        self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size)
+        if not shifted:
+            values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
+            self.value.see(step, values, abs(factor * exact.left))
+
+
+def _eps(name: str) -> float:
+    return float(torch.finfo(getattr(torch, name)).eps)

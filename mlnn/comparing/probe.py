@@ -1,0 +1,175 @@
+"""The probe: do two objectives agree on a fixed set of raw outputs × targets, and on which interval?
+
+Training data rarely visit the region where two objectives part (a clip at 1e-7, soft labels rounded away); the probe
+always does.
+"""
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mlnn.comparing.batch import Whole, whole_batches
+from mlnn.comparing.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
+from mlnn.comparing.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
+from mlnn.comparing.kinks import worst_on_kinks
+from mlnn.objectives import Objective
+from mlnn.objectives.grid import Curves, Grid, make_grid
+from mlnn.objectives.reduction import unsteady
+from mlnn.targets import TargetSpace
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is."""
+
+    relation: str
+    size: float = 0.0
+    output: float | list[float] | None = None
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Both objectives on the grid. `domain`: per target, the interval of raw outputs (or of their largest entry) on which
+    they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
+    `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
+    `flat_outside`: the side without a gradient beyond the domain.
+    """
+
+    grid: Grid
+    dtype: torch.dtype
+    left: Curves
+    right: Curves
+    value: Part
+    gradient: Part
+    factor: float
+    shift: dict[float, float]
+    domain: dict[float, Interval]
+    domain64: dict[float, Interval]
+    per_target: bool
+    nearer: str | None = None
+    notes: list[str] = field(default_factory=list)
+    unsteady: str | None = None
+    whole: Whole | None = None
+    flat_outside: str | None = None
+
+    @property
+    def interval(self) -> Interval:
+        """The interval on which the two agree for every target."""
+        return meet(self.domain)
+
+    def inside(self, output: Tensor, target: Tensor, double: bool = False) -> Tensor:
+        """Mask (n,) of the rows inside the domain: by the row's own target where targets are few, else by the interval.
+
+        Objectives that part already on [−1, 1] have no domain; then every row is judged.
+        """
+        domain = self.domain64 if double else self.domain
+        if not is_wide(domain):
+            return torch.ones(len(output), dtype=torch.bool, device=output.device)
+        strength = output if output.ndim == 1 else output.abs().amax(1)
+        low, high = meet(domain)
+        mask = (strength >= low) & (strength <= high)
+        if self.per_target:
+            for label, (low, high) in domain.items():
+                mask = torch.where(target == label, (strength >= low) & (strength <= high), mask)
+        return mask
+
+
+def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.dtype) -> Probe:
+    """Compare two objectives before any training; about 0.1 s for objectives that answer per row.
+
+    Raises ConfigError where an objective answers in a shape that no reduction explains.
+    """
+    both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
+    domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
+    moody = unsteady(left, targets) or unsteady(right, targets) or _mute(both)
+    shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
+    slope = _part("gradient", both, domain[dtype], dtype)
+    kink = (
+        worst_on_kinks(left, right, targets, both.factor) if slope.relation not in ("different", "undecided") else None
+    )
+    slope = Part("different", *kink) if kink else slope
+    own = str(dtype).removeprefix("torch.")
+    refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
+    return Probe(
+        both.grid, dtype, both.left[dtype], both.right[dtype],
+        _part("value", both, domain[dtype], dtype), slope,
+        both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels,
+        nearer=_nearer(both, dtype), unsteady=moody,
+        notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
+        whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
+        flat_outside=flat_outside(both, domain[dtype], dtype),
+    )  # fmt: skip
+
+
+def _mute(both: Both) -> str | None:
+    """Why nothing can be asked of the pair: a side that answers no row by itself (a weight for each row of a batch)."""
+    for side, seen in (("left", both.left[DOUBLE]), ("right", both.right[DOUBLE])):
+        if seen.refused and not bool(seen.finite.any()):
+            return f"{side} answers no row by itself ({seen.refused}), so the probe has nothing to compare"
+    return None
+
+
+def _reach(domain: dict[torch.dtype, dict[float, Interval]]) -> float:
+    """How far raw outputs may go, in both directions and every precision, with the two agreeing; anywhere without a domain."""
+    ends = [end for d in domain.values() if is_wide(d) for end in meet(d)]
+    return 0.9 * min(map(abs, ends)) if ends else math.inf
+
+
+def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> Part:
+    """Judge values or gradients inside the domain."""
+    if all(torch.equal(getattr(both.left[d], which), getattr(both.right[d], which)) for d in both.left):
+        return Part("bitwise")
+    pick, low, eps = ("value", "gradient").index(which), lower(dtype), torch.finfo(dtype).eps
+    fine, coarse = both.differences(DOUBLE)[pick], both.differences(low)[pick]
+    judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
+    if not bool(judged.any()):
+        return Part("undecided")
+    real = _where_largest(both.grid, torch.where(judged & ~both.rounding(fine, coarse), fine, 0.0))
+    if real.size > BELOW * eps or (real.size and dtype == DOUBLE):
+        return real
+    if low == dtype and not is_wide(domain):  # float64 agrees; does the working precision?
+        rough = _where_largest(both.grid, torch.where(judged & ~both.explained(fine, coarse, low), coarse, 0.0))
+        if rough.size:
+            return rough
+    offset, moved = abs(both.factor - 1), float(torch.as_tensor(both.shift).abs().max()) if pick == 0 else 0.0
+    for relation, size in (("scaled", offset), ("shifted", moved)):
+        if size > BELOW * eps:
+            return Part(relation, max(real.size, size), real.output, real.target)
+    size = max(real.size, offset, moved)
+    return Part("indistinguishable", size, real.output, real.target) if size else Part("equal")
+
+
+def _where_largest(grid: Grid, gaps: Tensor) -> Part:
+    """The largest of (G, Y) gaps as a difference with its place; size 0 where there is none."""
+    gaps = gaps.nan_to_num(math.inf, math.inf)
+    row, column = divmod(int(gaps.argmax()), gaps.shape[1])
+    size = float(gaps[row, column])
+    return Part("different", size, grid.output[row].tolist(), float(grid.target[column])) if size else Part("equal")
+
+
+def _nearer(both: Both, dtype: torch.dtype) -> str | None:
+    """The side whose working-dtype gradient is nearer the pair's float64 gradient, where the two float64 ones agree.
+
+    First by the largest error against the largest gradient, then, where both are within rounding of that, by the largest
+    error relative to each gradient's own size: some forms lose the small gradients of confident, right rows.
+    """
+    if dtype == DOUBLE:
+        return None
+    one, two = both.left[DOUBLE].gradient, both.right[DOUBLE].gradient / both.factor
+    alike = ((one - two).abs() <= 1e-6 * one.abs()).all(-1)  # float64 loses small gradients too, only later
+    usable = both.agreement(DOUBLE) & alike & (both.grid.strength.abs() <= 40)[:, None]
+    truth = one[usable]
+    if not len(truth) or not bool(truth.any()):
+        return None
+    sizes = truth.abs().clamp_min(torch.finfo(torch.float32).smallest_normal)
+    for scale, least in ((truth.abs().max(), ULPS * torch.finfo(dtype).eps), (sizes, 0.01)):
+        errors = [
+            float(((side[dtype].gradient[usable] / by - truth) / scale).abs().nan_to_num(math.inf).max())
+            for side, by in ((both.left, 1.0), (both.right, both.factor))
+        ]
+        if max(errors) > least and max(errors) > 10 * min(errors):
+            return "left" if errors[0] < errors[1] else "right"
+    return None

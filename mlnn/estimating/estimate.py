@@ -1,0 +1,210 @@
+"""`mlnn.estimate`: the classical maximum-likelihood estimate of a (generalised) linear model."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from numbers import Integral
+from typing import Any, overload
+
+from torch import nn
+
+from mlnn.data import Dataset
+from mlnn.errors import ConfigError, DataError, unknown
+from mlnn.estimating.catalogue import Family, check_nll, family_of
+from mlnn.estimating.linear import answer, linear_programme
+from mlnn.estimating.linear.ancillary import NoNumberError, maximise
+from mlnn.estimating.linear.design import Design, design_of, same_columns, shape_of, too_few
+from mlnn.estimating.linear.existence import (
+    beside_rank,
+    besides,
+    certain,
+    rises_along,
+    separation_of,
+    supremum,
+)
+from mlnn.estimating.linear.inference import COVARIANCES
+from mlnn.estimating.linear.least_squares import RankError
+from mlnn.estimating.linear.newton import NotConvergedError
+from mlnn.estimating.linear.start import start
+from mlnn.estimating.network.answer import of_kinks
+from mlnn.estimating.network.fit import ModelFit
+from mlnn.estimating.network.form import form_of, parameters_at, unfree
+from mlnn.estimating.network.nonlinear import fit
+from mlnn.estimating.network.problem import Problem, made
+from mlnn.estimating.reading import view, whole
+from mlnn.estimating.result import Estimate
+from mlnn.likelihoods import Likelihood
+from mlnn.targets import TargetSpace
+from mlnn.world import own_world
+
+MOST_STEPS = 100
+"""Steps of Newton's method, unless the caller allows more: separated rows aside, hard problems take twenty to forty."""
+DISPERSIONS = ("unbiased", "ml")
+
+
+@overload
+def estimate(
+    likelihood: Any,
+    data: Any,
+    *,
+    intercept: bool = True,
+    weights: Any = None,
+    dispersion: str = "unbiased",
+    cov: str = "expected",
+    max_iter: int = MOST_STEPS,
+) -> Estimate: ...
+
+
+@overload
+def estimate(
+    likelihood: Any,
+    data: Any,
+    *,
+    model: Callable[[], nn.Module],
+    weights: Any = None,
+    dispersion: str = "unbiased",
+    starts: int = 3,
+    seed: int = 0,
+) -> ModelFit: ...
+
+
+@own_world(threads=None)
+def estimate(
+    likelihood: Any,
+    data: Any,
+    *,
+    intercept: bool = True,
+    weights: Any = None,
+    dispersion: str = "unbiased",
+    cov: str = "expected",
+    max_iter: int = 100,
+    model: Callable[[], nn.Module] | None = None,
+    starts: int = 3,
+    seed: int = 0,
+) -> Estimate | ModelFit:
+    """The coefficients of a linear raw output that make the data most probable, in float64.
+
+    likelihood: one of the catalogue, its numbers kept (`NegativeBinomial(theta=2)`), or its name ("bernoulli", "poisson",
+    …): then sigma, shape, theta, precision or scale is estimated too and kept apart in `Estimate.ancillary`. data: a
+    Dataset (training rows; x (n, …) is flattened) or (x, y), arrays, tensors or pandas, x (n, d) or (n,), never copied.
+    Classes: class 0 is the baseline. weights (n,): how many rows a row stands for, 0: left out. With them a Bernoulli y may
+    be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
+    Σ log C(n, k)).
+    dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
+    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
+
+    model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
+    its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
+    parameters squared). The same numbers are estimated by name and kept of an object; the constant is the model's own.
+
+    Nothing that the caller has set counts (default dtype and device, grad mode, autocast), and random streams stay as they
+    were, whatever the model draws.
+
+    Raises ConfigError (unknown name or choice, a model that gives no raw outputs), DataError (NaN, masked entries, targets
+    outside the space, one class, dependent columns, fewer rows than coefficients, no finite ancillary number) and
+    NotConvergedError. Separated rows are no error: the answer says so.
+    """
+    if dispersion not in DISPERSIONS:
+        raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
+    if cov not in COVARIANCES:
+        raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
+    if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
+        raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
+    starts, seed = whole("starts", starts, 1), whole("seed", seed)
+    if model is not None:
+        if cov != "expected":
+            raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
+        if intercept is not True or max_iter != MOST_STEPS:
+            key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
+            raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
+        return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
+    design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
+    check_nll(family, design.y)
+    _check_determined(family, design)
+    if family.likelihood.kinked:
+        fitted, beta, iterations = linear_programme.maximum(family, design)
+        llf = answer.log_likelihood(fitted, design, beta)
+        return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
+    return _smooth(family, design, cov, dispersion, max_iter)
+
+
+def _family(likelihood: Any, data: Any) -> Family:
+    """The likelihood; of one from elsewhere that does not say what it is for, over what the data are.
+
+    A Dataset tells; of a pair only zeros and ones do.
+    """
+    if isinstance(likelihood, str | Likelihood):
+        return family_of(likelihood)
+    if isinstance(data, Dataset):
+        return family_of(likelihood, data.targets)
+    y = view(data[1], "y") if isinstance(data, tuple | list) and len(data) == 2 else None
+    hard = y is not None and y.numel() > 0 and bool(((y == 0) | (y == 1)).all())
+    return family_of(likelihood, TargetSpace("binary") if hard else None)
+
+
+def _of_model(
+    likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
+) -> ModelFit:
+    design, family = design_of(data, _family(likelihood, data), False, weights, few=True)
+    module = made(model, seed)
+    x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
+    problem = Problem(family, module, x, design.y, design.weights)
+    found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
+    if design.binomial:  # nobs and llf as the linear estimate of such a table has them
+        notes = tuple(answer.notes_of(family, design, problem.family.counted))
+        found = replace(found, nobs=float(len(design.y)), llf=found.llf + answer.ways_of(design), notes=notes)
+    return found
+
+
+def _of_kinks(problem: Problem) -> ModelFit:
+    form = form_of(problem)
+    if form is None or form.place is None or form.offset:
+        raise ConfigError(
+            f"model: {problem.family.name} has kinks, and its maximum is found for a model that is linear in its parameters,"
+            " with no fixed part, only; take a smooth likelihood ('huber_density', 'student_t', …) or such a model"
+        )
+    family, beta, _ = linear_programme.maximum(problem.family, form.design)
+    theta = parameters_at(form, unfree(form.design, beta))
+    return of_kinks(problem.at(family), theta, answer.log_likelihood(family, form.design, beta))
+
+
+def _check_determined(family: Family, design: Design) -> None:
+    """Raise DataError where there are fewer rows than coefficients, with everything else that leaves them undetermined."""
+    short = too_few(design, family)
+    if not short:
+        return
+    same = same_columns(design)
+    beside = f"; besides, {same}" if same else ""
+    raise DataError(f"data: {short}{beside}{besides(family, design)}")
+
+
+def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
+    failure: NotConvergedError | None = None
+    try:
+        fitted, fit = maximise(family, design, start(family, design), max_iter)
+    except RankError as error:
+        raise DataError(f"{error}{beside_rank(family, design)}") from None
+    except NoNumberError as error:
+        raise DataError(f"{error}{besides(family, design)}") from None
+    except NotConvergedError as error:
+        if not family.space.separable:
+            raise
+        failure = error
+    if failure or not certain(fitted, design, fit):
+        found = separation_of(family, design)
+        if found.kind != "none" and rises_along(family, design, found):
+            limit, beta, llf = supremum(family, design, found)
+            return answer.of_separation(limit, design, beta, llf, _null(family, design), cov, found)
+        if failure:
+            raise failure
+    if not fitted.knows_information and cov == "expected":
+        cov = "observed"
+    return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+
+
+def _null(family: Family, design: Design) -> float:
+    """The maximum log-likelihood of the constant alone, with its own ancillary number."""
+    alone = design.without_features()
+    if family.likelihood.kinked:
+        fitted, beta, _ = linear_programme.maximum(family, alone)
+        return answer.log_likelihood(fitted, alone, beta)
+    return -maximise(family, alone, start(family, alone), 100)[1].point.value

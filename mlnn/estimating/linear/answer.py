@@ -1,0 +1,195 @@
+"""From a maximum, or the lack of one, to an `Estimate`: dispersion, deviance, what AIC counts."""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mlnn.errors import DataError
+from mlnn.estimating.catalogue import Family
+from mlnn.estimating.linear.ancillary import linear
+from mlnn.estimating.linear.design import Design
+from mlnn.estimating.linear.inference import Information, unshifted
+from mlnn.estimating.linear.newton import Fit
+from mlnn.estimating.linear.separation import Separation
+from mlnn.estimating.network import curvature
+from mlnn.estimating.result import Estimate
+
+ROUNDING = 1e-14  # of the largest target: residuals below are what is lost in computing them
+
+
+def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str, convention: str) -> Estimate:
+    """The answer at a smooth maximum, with standard errors."""
+    kind, dispersion = _dispersion(family, design, fit.beta, convention)
+    information = Information(family, design, fit.beta, fit.point, dispersion / family.dispersion)
+    bse = np.sqrt(np.diag(information.covariance(cov))).reshape(family.outputs, -1).T
+    return _estimate(
+        family,
+        design,
+        unshifted(design, fit.beta),
+        llf=-fit.point.value,
+        llnull=llnull,
+        bse=bse,
+        cov=cov,
+        dispersion=dispersion,
+        dispersion_kind=kind,
+        iterations=fit.iterations,
+        gradient_norm=fit.push,
+        information=information,
+        deviance=_deviance(family, design, fit.beta),
+    )
+
+
+def of_kinks(
+    family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, iterations: int
+) -> Estimate:
+    """The answer of a linear programme, `beta` (p, 1) of the shifted columns: no standard errors."""
+    return _estimate(
+        family,
+        design,
+        unshifted(design, beta),
+        llf=llf,
+        llnull=llnull,
+        bse=np.full(tuple(beta.shape), np.nan),
+        cov=cov,
+        iterations=iterations,
+        gradient_norm=0.0,
+        deviance=_deviance(family, design, beta),
+        notes=(
+            "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
+            " which they need, is not part of the model; resample rows instead",
+            "a linear programme's maximum need not be the only one",
+        ),
+    )
+
+
+def of_separation(
+    family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, found: Separation
+) -> Estimate:
+    """The answer where there is no maximum, `beta` (p, m) with ±inf and NaN."""
+    assert found.direction is not None
+    return _estimate(
+        family,
+        design,
+        beta,
+        llf=llf,
+        llnull=llnull,
+        bse=None,
+        cov=cov,
+        iterations=0,
+        gradient_norm=0.0,
+        converged=False,
+        separation=found.kind,
+        direction=found.direction.numpy(),
+        notes=(f"{found.kind} separation: no finite maximum, so no standard errors; see summary()",),
+    )
+
+
+def log_likelihood(family: Family, design: Design, beta: Tensor) -> float:
+    """Σ log p of a likelihood with one raw output, at coefficients (p, 1) of the shifted columns."""
+    value = family.likelihood.nll(linear(design, beta)[:, 0], design.y)
+    return -float(design.weigh(slice(0, len(value)), value).sum())
+
+
+def _estimate(
+    family: Family,
+    design: Design,
+    beta: Tensor,
+    *,
+    llf: float,
+    llnull: float,
+    bse: np.ndarray | None,
+    notes: tuple[str, ...] = (),
+    **rest: Any,
+) -> Estimate:
+    """The numbers that every kind of answer has; those in `rest` are the Estimate's own."""
+    p, m = beta.shape
+    params, extra = beta.numpy(), family.counted
+    ways, nobs = ways_of(design), float(len(design.y)) if design.binomial else design.nobs
+    fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
+    return Estimate(
+        likelihood=family.name,
+        params=params[:, 0] if m == 1 else params,
+        names=design.names,
+        outputs=family.labels,
+        bse=bse[:, 0] if bse is not None and m == 1 else bse,
+        llf=llf + ways,
+        llnull=llnull + ways,
+        df_model=(p - design.intercept) * m,
+        df_resid=nobs - p * m,
+        nobs=nobs,
+        parameters=p * m + extra,
+        ancillary=family.numbers,
+        intercept=design.intercept,
+        notes=(*notes, *notes_of(family, design, extra)),
+        **fixed | {"converged": True, "deviance": None} | rest,
+    )
+
+
+def ways_of(design: Design) -> float:
+    """Σ log C(n, k) of a binomial table: the orders in which its successes can have come; 0 of other rows."""
+    if not design.binomial or design.weights is None:
+        return 0.0
+    trials, successes = design.weights, (design.weights * design.y).round()
+    parts = (torch.lgamma(count + 1) for count in (trials, successes, trials - successes))
+    return float((next(parts) - next(parts) - next(parts)).sum())
+
+
+def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
+    """What there is to know of the likelihood's number, and of rows that are a binomial table."""
+    notes = []
+    if family.free:
+        how = "count it" if counted else "do not count it"
+        notes.append(f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does")
+    if not family.knows_information:
+        notes += [
+            f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"
+            " its nll gives it, and another maximum is not ruled out"
+        ]
+    if family.numbers and not family.free:
+        notes.append("kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items()))
+    sigma = family.numbers.get("sigma", math.inf) if family.free else math.inf
+    if sigma <= ROUNDING * float(design.y.abs().max()):
+        notes.append("every row is met to rounding: sigma, llf, standard errors and tests measure that rounding only")
+    if design.binomial:
+        notes.append("a binomial table: nobs counts its rows, llf has Σ log C(n, k), as a GLM's does")
+    elif family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any()):
+        notes.append(
+            "y × weights are not whole numbers: nobs is the sum of the weights and llf that of single trials, without"
+            " Σ log C(n, k)"
+        )
+    return notes
+
+
+def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -> tuple[str, float]:
+    """(name of the convention, φ in the standard errors)."""
+    likelihood = family.likelihood
+    if family.free is None or likelihood.conventions is None:
+        return "given", family.dispersion
+    ml, unbiased = likelihood.conventions
+    if convention == "ml":
+        return ml, family.dispersion
+    left = design.nobs - design.width
+    if left <= 0:
+        raise DataError(
+            f"data: {design.nobs:g} rows leave no degree of freedom for the dispersion; take dispersion='ml'"
+        )
+    if likelihood.squares:
+        return unbiased, family.dispersion * design.nobs / left
+    mean = likelihood.mean(linear(design, beta)[:, 0])
+    pearson = design.weigh(slice(0, len(mean)), likelihood.pearson(design.y, mean)).sum()
+    return unbiased, float(pearson) / left
+
+
+def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
+    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative."""
+    least, total = family.likelihood.least(design.y), 0.0
+    if least is None or not bool(torch.isfinite(least).all()):
+        return None
+    for rows, x in design.chunks():
+        eta, y = x @ beta, design.y[rows]
+        above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)
+        total += float(design.weigh(rows, above).sum())
+    return 2 * family.dispersion * total

@@ -1,0 +1,1 @@
+"""Small networks: their maximum through its Hessian, and what survives of maximum likelihood beyond one node."""

@@ -1,0 +1,150 @@
+"""What a model's maximum is surrounded by: the likelihood's number, the log-likelihood, the information, the dispersion."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlnn.errors import DataError
+from mlnn.estimating.catalogue import Family
+from mlnn.estimating.linear.ancillary import corner, difference, gradient_at, root_of, score
+from mlnn.estimating.network import curvature
+from mlnn.estimating.network.descent import descend
+from mlnn.estimating.network.problem import Problem
+from mlnn.likelihoods import Normal
+
+BESIDE = 1.05
+EXACT = 1e-14  # residuals below this share of the targets are rounding
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Around a maximum of p parameters: φ and its convention, observed and expected information (p, p) of the parameters.
+
+    cross (p,) and corner: what a number that is estimated with correlated errors adds, in log(number); None without one.
+    scale: φ of the standard errors over that of the information.
+    """
+
+    dispersion: float | None
+    kind: str
+    observed: Tensor
+    expected: Tensor
+    scale: float = 1.0
+    cross: Tensor | None = None
+    corner: float = 0.0
+
+    def covariance(self, unit: Tensor) -> Tensor | None:
+        """(p, p): inverse of the expected information, a number that is estimated too taken into account; None if singular."""
+        inverse, bad = torch.linalg.inv_ex(self.expected / unit / unit[:, None])
+        if bool(bad) or not bool((inverse.diagonal() > 0).all()):
+            return None
+        inverse = inverse / unit / unit[:, None]
+        if self.cross is not None:
+            through = inverse @ self.cross
+            inverse = inverse + torch.outer(through, through) / (self.corner - self.cross @ through)
+        return inverse * self.scale if self.scale != 1 else inverse
+
+
+def with_number(problem: Problem, theta: Tensor, near: float | None = None) -> tuple[Problem, Tensor]:
+    """The problem at the likelihood's most probable number, if one is free, and the parameters there; `near` saves steps.
+
+    Raises DataError where the number has no finite maximum.
+    """
+    family = problem.family
+    if family.free is None:
+        return problem, theta
+    if family.likelihood.squares:
+        rss = 2 * problem.value(theta)
+        if rss <= EXACT**2 * float((problem.weights * problem.y**2).sum()):
+            raise DataError("fit_model: the model meets every target exactly; a normal likelihood then has no maximum")
+        return problem.at(family.at(math.sqrt(rss / problem.nobs))), theta
+    if family.likelihood.separate:
+        eta = problem.free(theta).detach()
+        return problem.at(root_of(family, lambda trial: score(trial, problem.design, eta))), theta
+    # Beside the number that is near, not on it: there the score is rounding and has no sign to go by.
+    family, warm = family if near is None else family.at(BESIDE * near), theta
+
+    def profile(trial: Family) -> float:
+        nonlocal warm
+        warm = descend(problem.at(trial), warm).theta
+        return score(trial, problem.design, problem.free(warm).detach())
+
+    found = problem.at(root_of(family, profile))
+    return found, descend(found, warm).theta
+
+
+def log_likelihood(problem: Problem, theta: Tensor) -> float:
+    """Nats, nothing dropped; of a normal whose σ is free at σ̂, infinite where every target is met."""
+    value = problem.value(theta)
+    if not problem.normal:
+        return -value
+    n, half = problem.nobs, 0.5 * math.log(2 * math.pi)
+    if problem.family.free is None:
+        sigma = math.sqrt(problem.family.dispersion)
+        return -value / sigma**2 - n * (math.log(sigma) + half)
+    rss = 2 * value
+    return -n * (0.5 * math.log(rss / n) + 0.5 + half) if rss > 0 else math.inf
+
+
+def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundings:
+    """At a maximum of the problem with its number in place; `convention` of the dispersion as in `estimate`."""
+    family, observed = problem.family, problem.hessian(theta)
+    left = problem.nobs - len(theta)
+    if family.likelihood.squares:
+        rough = _gauss_newton(problem, theta)
+        if family.free is None:
+            at = family.dispersion
+            return Surroundings(at, "given", observed / at, rough / at)
+        n, rss = problem.nobs, 2 * problem.value(theta)
+        ml, unbiased = rss / n, rss / left if left > 0 else math.nan
+        assert family.likelihood.conventions is not None
+        kind = family.likelihood.conventions[convention != "ml"]
+        dispersion = ml if convention == "ml" else unbiased
+        return Surroundings(dispersion, kind, observed * (n / rss), rough / dispersion)
+    eta = problem.free(theta).detach()
+    if family.likelihood.canonical or not family.knows_information:
+        return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
+    jacobian = problem.jacobian(theta)
+    bend = _weighed(problem, curvature.rows(family.likelihood, eta, problem.y, "expected")[2])
+    expected = torch.einsum("nap,nab,nbq->pq", jacobian, bend, jacobian)
+    if family.likelihood.conventions is not None:
+        kind, dispersion = _pearson(problem, eta, left, convention)
+        return Surroundings(dispersion, kind, observed, expected, dispersion / family.dispersion)
+    if family.free is None:
+        return Surroundings(None, "given", observed, expected)
+    cross = torch.zeros(len(theta), dtype=torch.float64)
+    targets = curvature.typical(family.likelihood, eta)
+    for y in targets:
+        moved = _weighed(problem, difference(family, gradient_at(eta, y)))
+        cross += torch.einsum("nap,na->p", jacobian, moved) / len(targets)
+    return Surroundings(None, "ml", observed, expected, 1.0, cross, corner(family, problem.design, eta))
+
+
+def _pearson(problem: Problem, eta: Tensor, left: float, convention: str) -> tuple[str, float]:
+    family = problem.family
+    if family.free is None or family.likelihood.conventions is None:
+        return "given", family.dispersion
+    ml, unbiased = family.likelihood.conventions
+    if convention == "ml":
+        return ml, family.dispersion
+    mean = family.likelihood.mean(eta[:, 0])
+    pearson = float((problem.weights * family.likelihood.pearson(problem.y, mean)).sum())
+    return unbiased, pearson / left if left > 0 else math.nan
+
+
+def _weighed(problem: Problem, values: Tensor) -> Tensor:
+    return values * problem.weights.reshape(-1, *[1] * (values.ndim - 1))
+
+
+def _gauss_newton(problem: Problem, theta: Tensor) -> Tensor:
+    """(p, p) Σ_i J_iᵀ (∂²nll_i/∂f²) J_i, J the rows' raw outputs by parameters; a normal's at σ = 1."""
+    likelihood = Normal(1.0) if problem.normal else problem.family.likelihood
+    jacobian = problem.jacobian(theta, free=False)
+    output = problem.output(theta).detach().requires_grad_()
+    nll = problem.weights * likelihood.nll(output, problem.y)
+    (first,) = torch.autograd.grad(nll.sum(), output, create_graph=True)
+    columns = first.reshape(len(problem.y), -1).unbind(1)
+    second = [torch.autograd.grad(column.sum(), output, retain_graph=True)[0] for column in columns]
+    bend = torch.stack([part.reshape(len(problem.y), -1) for part in second], 1)
+    return torch.einsum("nap,nab,nbq->pq", jacobian, bend, jacobian)

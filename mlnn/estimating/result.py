@@ -1,0 +1,184 @@
+"""What was estimated, in the vocabulary of statsmodels."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+
+import numpy as np
+from scipy import stats
+
+from mlnn.errors import ConfigError, unknown
+from mlnn.estimating.briefly import brief_of_estimate
+from mlnn.estimating.linear.inference import Information
+from mlnn.estimating.summary import statement, table
+
+
+@dataclass(frozen=True)
+class Wald:
+    """A Wald test that some coefficients have given values. `distribution`: "chi2", or "F" (the statistic over its df)."""
+
+    statistic: float
+    df: int
+    pvalue: float
+    distribution: str
+
+
+@dataclass(frozen=True, repr=False)
+class Estimate:
+    """A maximum-likelihood estimate, or, where `separation` is not "none", the statement that there is no finite one.
+
+    params: (p,), or (p, m) with a column per raw output (`outputs`), the constant last; ±inf runs away, NaN is not
+    determined. bse: the same shape, None if separated, NaN where no formula holds (`notes` says why). llf: nats, nothing
+    dropped, at the maximum-likelihood value of every number in `ancillary`; of separated rows the supremum. llnull: the
+    maximum with a constant alone; llr_pvalue: None where that model is not nested (no constant).
+    deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
+    and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
+    standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
+    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says.
+    """
+
+    likelihood: str
+    params: np.ndarray
+    names: tuple[str, ...]
+    outputs: tuple[str, ...]
+    bse: np.ndarray | None
+    cov: str
+    llf: float
+    llnull: float
+    df_model: int
+    df_resid: float
+    nobs: float
+    parameters: int
+    deviance: float | None
+    dispersion: float
+    dispersion_kind: str
+    ancillary: dict[str, float]
+    intercept: bool
+    converged: bool
+    iterations: int
+    gradient_norm: float
+    separation: str = "none"
+    direction: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    information: Information | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return brief_of_estimate(self).text()
+
+    def _repr_html_(self) -> str:
+        return brief_of_estimate(self).html()
+
+    @property
+    def llr(self) -> float:
+        """2 (llf − llnull)."""
+        return 2 * (self.llf - self.llnull)
+
+    @property
+    def llr_pvalue(self) -> float | None:
+        """Of the likelihood-ratio test against the constant alone, χ² with df_model degrees; None where not nested."""
+        if not self.intercept or not self.df_model or self.separation != "none":
+            return None
+        return float(stats.chi2.sf(self.llr, self.df_model))
+
+    @property
+    def aic(self) -> float | None:
+        """2 parameters − 2 llf; None of separated rows."""
+        return None if self.separation != "none" else 2 * self.parameters - 2 * self.llf
+
+    @property
+    def bic(self) -> float | None:
+        """log(nobs) parameters − 2 llf; None of separated rows."""
+        return None if self.separation != "none" else float(np.log(self.nobs)) * self.parameters - 2 * self.llf
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """A name per row of `cov_params`: output after output."""
+        return tuple(f"{output}: {name}" if output else name for output in self.outputs for name in self.names)
+
+    @property
+    def use_t(self) -> bool:
+        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it."""
+        return self.cov != "robust" and self.dispersion_kind.startswith("unbiased: RSS")
+
+    @property
+    def tvalues(self) -> np.ndarray:
+        """params / bse."""
+        return self.params / self._bse()
+
+    @property
+    def pvalues(self) -> np.ndarray:
+        """Two-sided, of tvalues."""
+        size = np.abs(self.tvalues)
+        return 2 * (stats.t.sf(size, self.df_resid) if self.use_t else stats.norm.sf(size))
+
+    def cov_params(self, kind: str | None = None) -> np.ndarray:
+        """Covariance (p m, p m) of `labels`: "expected", "observed" or "robust"; by default the one of `bse`.
+
+        Raises ConfigError where there are no standard errors (separated rows, a likelihood with kinks).
+        """
+        if self.information is None:
+            raise ConfigError(f"cov_params: there are no standard errors: {'; '.join(self.notes)}")
+        return self.information.covariance(kind or self.cov)
+
+    def conf_int(self, level: float = 0.95) -> np.ndarray:
+        """Wald intervals, the shape of params and 2: lower, upper."""
+        if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
+            raise ConfigError(f"level: must lie strictly between 0 and 1, found {level!r}")
+        tail = (1 + level) / 2
+        half = self._bse() * (stats.t.ppf(tail, self.df_resid) if self.use_t else stats.norm.ppf(tail))
+        return np.stack([self.params - half, self.params + half], axis=-1)
+
+    def wald_test(self, names: str | Sequence[str], value: float | Sequence[float] = 0.0) -> Wald:
+        """Test that the named coefficients, a name of `names` (all its outputs) or of `labels`, have these values."""
+        rows = self._rows(names)
+        away = self.params.T.reshape(-1)[rows] - _values(value, len(rows))
+        statistic = float(away @ np.linalg.solve(self.cov_params()[np.ix_(rows, rows)], away))
+        if self.use_t:
+            ratio = statistic / len(rows)
+            return Wald(ratio, len(rows), float(stats.f.sf(ratio, len(rows), self.df_resid)), "F")
+        return Wald(statistic, len(rows), float(stats.chi2.sf(statistic, len(rows))), "chi2")
+
+    def to_dict(self) -> dict[str, object]:
+        """As plain data, at full precision; arrays as nested lists, ±inf and NaN as Python floats."""
+        plain = {
+            name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
+            for name in self.__dataclass_fields__
+            if name != "information"
+        }
+        plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
+        return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
+
+    def summary(self) -> str:
+        """A table as a statistics package prints it; of separated rows a statement instead."""
+        return table(self) if self.separation == "none" else statement(self)
+
+    def _rows(self, names: str | Sequence[str]) -> list[int]:
+        """Where the named coefficients stand in `labels`."""
+        wanted = [names] if isinstance(names, str) else list(names) if isinstance(names, Iterable) else [names]
+        rows: list[int] = []
+        for name in wanted:
+            found = [k for k, label in enumerate(self.labels) if name in (label, self.names[k % len(self.names)])]
+            if not found:
+                raise ConfigError("wald_test: " + unknown("coefficient", str(name), {*self.names, *self.labels}))
+            rows += [row for row in found if row not in rows]
+        if not rows:
+            raise ConfigError("wald_test: name at least one coefficient")
+        return rows
+
+    def _bse(self) -> np.ndarray:
+        if self.bse is None:
+            raise ConfigError(f"there are no standard errors: {'; '.join(self.notes)}")
+        return self.bse
+
+
+def _values(value: float | Sequence[float], count: int) -> np.ndarray:
+    """The hypothesised values (count,) of a Wald test."""
+    try:
+        values = np.asarray(value, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"wald_test: value must be numbers, found {value!r}") from error
+    if values.shape not in ((), (1,), (count,)) or not np.isfinite(values).all():
+        raise ConfigError(
+            f"wald_test: value must be one finite number or {count}, one per coefficient; found {value!r}"
+        )
+    return np.broadcast_to(values, (count,))

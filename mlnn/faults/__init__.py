@@ -1,9 +1,0 @@
-"""Two catalogues of pairs whose verdict is known beforehand: equal on paper, and wrong in the ways that people are."""
-
-from mlnn.faults.equal import EQUAL
-from mlnn.faults.pair import Pair
-from mlnn.faults.unequal import UNEQUAL
-
-PAIRS = (*EQUAL, *UNEQUAL)
-
-__all__ = ["EQUAL", "PAIRS", "UNEQUAL", "Pair"]

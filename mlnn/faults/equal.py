@@ -1,5 +1,0 @@
-"""All pairs that are equal on paper."""
-
-from mlnn.faults import equal_binary, equal_classes, equal_numbers
-
-EQUAL = (*equal_binary.PAIRS, *equal_classes.PAIRS, *equal_numbers.PAIRS)

@@ -1,5 +1,0 @@
-"""All pairs of which the right side is wrong."""
-
-from mlnn.faults import unequal_binary, unequal_classes, unequal_numbers
-
-UNEQUAL = (*unequal_binary.PAIRS, *unequal_classes.PAIRS, *unequal_numbers.PAIRS)
