@@ -6,12 +6,11 @@ import pytest
 import torch
 from objective_cases import Function
 from torch import Tensor, nn
-from training_cases import Y, advance, lane_recipe, recipe
+from training_cases import Y, advance, lane_recipe, recipe, same_bits
 
-from mlnn.comparing.gaps import flat, same_bits
 from mlnn.errors import ConfigError
 from mlnn.objectives import bce, bernoulli_nll_log1p, bernoulli_nll_naive
-from mlnn.training import Lane, Stop, batches, initial_model, parse_device, parse_dtype, train
+from mlnn.training import Lane, Stop, batches, flat, initial_model, make_lockstep, parse_device, parse_dtype, train
 
 log1p = bernoulli_nll_log1p
 
@@ -42,28 +41,32 @@ def test_a_lane_that_goes_non_finite_stops_and_the_others_go_on(what: str) -> No
     alone = Lane("alone", lane_recipe(), initial_model(shared), torch.float32)
     lows = []
     for batch in batches(shared):
-        alone.evaluate(batch)
-        lows.append(float(alone.output.min()))
-        alone.update()
+        answer = alone.evaluate(batch)
+        lows.append(float(answer.output.min()))
+        alone.update(answer)
     assert lows == sorted(lows, reverse=True)
     bad = (lows[4] + lows[5]) / 2  # first reached at step 5
-    lockstep = advance(shared, lane_recipe(), lane_recipe(poisoned(bad, what)))
+    lockstep = make_lockstep(shared, lane_recipe(), lane_recipe(poisoned(bad, what)))
+    records = list(lockstep.steps())
     left, right = lockstep.lanes["left"], lockstep.lanes["right"]
     stop = right.stopped
     assert isinstance(stop, Stop)
     assert (stop.step, stop.what, stop.output) == (5, what, pytest.approx(lows[5], rel=1e-6))
-    row = int(right.output.argmin())
+    row = int(records[5].lanes["right"].answer.output.argmin())
     assert (stop.row, stop.target) == (row, Y[row].item())
     assert left.stopped is None
     assert same_bits(left.weights, alone.weights)
     assert all(torch.isfinite(weight).all() for weight in right.weights)
-    assert not lockstep.over
+    assert [record.ran("right") for record in records] == [True] * 6 + [False] * 2
+    ended = [record.lanes["right"] for record in records[5:]]
+    assert {lane.stop for lane in ended} == {stop}
+    assert torch.equal(ended[0].before, ended[-1].after)
     assert not same_bits(left.weights, right.weights)
 
 
 def test_lockstep_is_over_when_both_sides_have_stopped() -> None:
-    lockstep = advance(recipe(), *[lane_recipe(poisoned(math.inf, "loss"))] * 2)
-    assert lockstep.over
+    lockstep = make_lockstep(recipe(), *[lane_recipe(poisoned(math.inf, "loss"))] * 2)
+    assert [record.step for record in lockstep.steps()] == [0]
     assert {lane.stopped.step for lane in lockstep.lanes.values() if lane.stopped} == {0}
 
 
@@ -87,16 +90,17 @@ def test_accumulated_gradients_are_those_of_the_whole_batch(accumulate: int, bat
     )
     batch = next(batches(shared))
     for lane in (whole, parts):
-        lane.evaluate(batch)
-    assert parts.loss == pytest.approx(whole.loss, rel=1e-14, abs=0)
-    difference = (flat(parts.gradients) - flat(whole.gradients)).norm() / flat(whole.gradients).norm()
-    assert difference < 1e-14
-    assert torch.equal(parts.output, whole.output) or (parts.output - whole.output).abs().max() < 1e-14
+        assert not lane.gradients[0].any()
+    one, other = whole.evaluate(batch), parts.evaluate(batch)
+    assert other.loss == pytest.approx(one.loss, rel=1e-14, abs=0)
+    assert (other.gradient - one.gradient).norm() / one.gradient.norm() < 1e-14
+    assert torch.equal(other.output, one.output) or (other.output - one.output).abs().max() < 1e-14
     summed = Lane(
         "sum", lane_recipe(lambda z, y: log1p(z, y).sum(), accumulate=accumulate), initial_model(shared), torch.float64
     )
-    summed.evaluate(batch)
-    assert summed.loss < 0.5 * float(log1p(whole.output, whole.target).sum())  # a sum is not what accumulation expects
+    assert summed.evaluate(batch).loss < 0.5 * float(
+        log1p(one.output, one.target).sum()
+    )  # a sum is not what accumulation expects
 
 
 def test_one_lane_alone_records_every_step_and_stops_where_it_breaks() -> None:

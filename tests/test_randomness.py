@@ -5,10 +5,9 @@ from itertools import chain
 import pytest
 import torch
 from torch import Tensor, nn
-from training_cases import SGD, X, Y, lane_recipe, network, recipe, with_batch_norm, with_dropout
+from training_cases import SGD, X, Y, lane_recipe, network, recipe, same_bits, with_batch_norm, with_dropout
 
 import mlnn
-from mlnn.comparing.gaps import same_bits
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import Recipe, batches, initial_model, train
 

@@ -1,13 +1,26 @@
 """Lanes in lockstep: same weights, batches and masks for all; what control, twins and followers are."""
 
+import itertools
+
 import pytest
 import torch
 from torch import Tensor, nn
-from training_cases import ADAM, SGD, X, Y, advance, lane_recipe, network, recipe, with_batch_norm, with_dropout
+from training_cases import (
+    ADAM,
+    SGD,
+    X,
+    Y,
+    advance,
+    lane_recipe,
+    network,
+    recipe,
+    same_bits,
+    with_batch_norm,
+    with_dropout,
+)
 
-from mlnn.comparing.gaps import flat, same_bits
 from mlnn.objectives import bce, bernoulli_nll_log1p
-from mlnn.training import batches, make_lockstep
+from mlnn.training import flat, make_lockstep
 
 log1p = bernoulli_nll_log1p
 
@@ -15,10 +28,12 @@ log1p = bernoulli_nll_log1p
 @pytest.mark.parametrize("model", [network, with_dropout, with_batch_norm])
 @pytest.mark.parametrize("optimizer", [SGD, ADAM])
 def test_the_control_is_left_bit_for_bit_and_right_is_not(model: object, optimizer: object) -> None:
-    lanes = advance(recipe(model=model), lane_recipe(bce, optimizer), lane_recipe(log1p, optimizer)).lanes
-    assert same_bits(lanes["left"].weights, lanes["control"].weights)
-    assert lanes["left"].loss == lanes["control"].loss
-    assert not same_bits(lanes["left"].weights, lanes["right"].weights)
+    lockstep = make_lockstep(recipe(model=model), lane_recipe(bce, optimizer), lane_recipe(log1p, optimizer))
+    for record in lockstep.steps():
+        left, right, control = (record.lanes[name] for name in ("left", "right", "control"))
+        assert torch.equal(left.after, control.after)
+        assert left.answer.loss == control.answer.loss
+    assert not torch.equal(left.after, right.after)
 
 
 class Watched(nn.Module):
@@ -32,9 +47,10 @@ class Watched(nn.Module):
         self.masks: list[Tensor] = []
 
     def forward(self, x: Tensor) -> Tensor:
-        self.seen.append(x.detach().clone())
         dropped = self.drop(torch.ones_like(x))
-        self.masks.append(dropped.detach() != 0)
+        if self.training:
+            self.seen.append(x.detach().clone())
+            self.masks.append(dropped.detach() != 0)
         return self.head(dropped * x)
 
 
@@ -60,10 +76,10 @@ def test_null_twins_start_one_ulp_away_or_read_the_rows_in_another_order() -> No
     for mine, theirs in zip(left.weights, nudged.weights, strict=True):
         steps = mine.detach().view(torch.int32) - theirs.detach().view(torch.int32)
         assert (steps.abs() == 1).all()
-    lockstep.evaluate(next(batches(recipe())))
-    for twin in (permuted, nudged):
-        assert twin.loss == pytest.approx(left.loss, rel=1e-6, abs=0)
-        difference = (flat(twin.gradients) - flat(left.gradients)).norm() / flat(left.gradients).norm()
+    answers = {name: lane.answer for name, lane in next(lockstep.steps()).lanes.items()}
+    for name in ("null_1", "null_2"):
+        assert answers[name].loss == pytest.approx(answers["left"].loss, rel=1e-6, abs=0)
+        difference = (answers[name].gradient - answers["left"].gradient).norm() / answers["left"].gradient.norm()
         assert 0 < difference < 1e-5
     assert not set(make_lockstep(recipe(model=with_dropout), lane_recipe(), lane_recipe()).permuted)
     assert not [n for n in make_lockstep(recipe(), lane_recipe(), lane_recipe(), 0).lanes if n.startswith("null")]
@@ -73,16 +89,14 @@ def test_null_twins_start_one_ulp_away_or_read_the_rows_in_another_order() -> No
 def test_followers_stand_at_the_weights_of_the_left_lane_of_their_precision(model: object) -> None:
     shared = recipe(model=model)
     lockstep = make_lockstep(shared, lane_recipe(), lane_recipe(lambda z, y: 3 * log1p(z, y)))
-    for batch in batches(shared):
-        lockstep.evaluate(batch)
-        for dtype, follower in lockstep.followers.items():
-            leader = lockstep.leader(dtype)
-            assert same_bits(leader.weights, follower.weights)
-            assert follower.loss == pytest.approx(3 * leader.loss, rel=1e-6)
-            assert torch.equal(leader.output, follower.output)
-        if batch.step:
-            assert not same_bits(lockstep.lanes["right"].weights, lockstep.followers["float32"].weights)
-        lockstep.update()
+    for record in lockstep.steps(looks=[3]):
+        for dtype, common in record.common.items():
+            assert common.right.loss == pytest.approx(3 * common.left.loss, rel=1e-6)
+            assert torch.equal(common.left.output, common.right.output)
+            assert torch.equal(common.left.gradient, record.lanes[lockstep.leader(dtype).name].answer.gradient)
+        if record.step:
+            assert not torch.equal(record.lanes["right"].before, record.lanes["left"].before)
+        assert (record.look is not None) == (record.step == 3)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +117,33 @@ def test_every_precision_has_a_left_a_right_and_a_follower(dtype: torch.dtype, e
 def test_the_data_are_in_order() -> None:
     assert X.shape == (96, 4)
     assert 0.3 < float(Y.mean()) < 0.7
+
+
+def test_a_record_holds_its_step_and_nothing_of_a_later_one() -> None:
+    lockstep = make_lockstep(recipe(model=with_batch_norm), lane_recipe(bce), lane_recipe(log1p))
+    records = list(lockstep.steps())
+    for before, after in itertools.pairwise(records):
+        for name, lane in after.lanes.items():
+            assert torch.equal(lane.before, before.lanes[name].after)
+            assert torch.equal(lane.start, records[0].lanes[name].before)
+            assert not torch.equal(lane.before, lane.after)
+    with pytest.raises(AttributeError):
+        records[0].batch = records[1].batch  # type: ignore[misc]
+
+
+def test_a_look_asks_at_the_weights_before_the_step_though_all_have_stepped_since() -> None:
+    lockstep = make_lockstep(recipe(model=with_batch_norm), lane_recipe(log1p), lane_recipe(bce))
+    for record in lockstep.steps(looks=[0, 2]):
+        if record.look is None:
+            continue
+        own, common = lockstep.followers["float64"].recipe.objective, record.common["float64"]
+        for _ in range(2):
+            again = record.look.ask(own)
+            assert again.loss == common.right.loss
+            assert torch.equal(again.gradient, common.right.gradient)
+        assert not torch.equal(
+            record.look.ask(lane_recipe(lambda z, y: 2 * log1p(z, y)).objective).gradient, again.gradient
+        )
+        assert record.look.predictions is not None
+        left, right = record.look.predictions["float64"]
+        assert torch.equal(left, right), "the same weights and buffers predict the same"

@@ -1,17 +1,17 @@
 """A small data set, small models and optimisers on which lanes are trained in the tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from objective_cases import binary
-from torch import nn
+from torch import Tensor, nn
 
 import mlnn
 from mlnn.comparing.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.objectives import bernoulli_nll_log1p
-from mlnn.training import LaneRecipe, Lockstep, Recipe, batches, make_lockstep
+from mlnn.training import LaneRecipe, Lockstep, Recipe, make_lockstep
 
 _draws = torch.Generator().manual_seed(0)
 X = torch.randn(96, 4, generator=_draws, dtype=torch.float64)
@@ -58,10 +58,14 @@ def verdict(left: object, right: object, data: object = (X, Y), **options: objec
     return compare(left, right, data, **options).verdict
 
 
+def same_bits(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
+    """Whether all entries are equal and none is NaN."""
+    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
 def advance(shared: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int = 3) -> Lockstep:
     """Train all lanes of a lockstep to the end."""
     lockstep = make_lockstep(shared, left, right, null_twins)
-    for batch in batches(shared):
-        lockstep.evaluate(batch)
-        lockstep.update()
+    for _ in lockstep.steps():
+        pass
     return lockstep

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from mlnn.arguments import called, interval, mapping, shown, sides, whole
-from mlnn.comparing.observe import Observer
+from mlnn.comparing.evidence import Evidence
+from mlnn.comparing.gaps import common_gap
+from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
 from mlnn.comparing.probe import Probe, probe
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.resolution import Planter
-from mlnn.comparing.trace import Trace, rows
+from mlnn.comparing.trace import Trace, rows, trace_row
 from mlnn.comparing.verdict import Verdict, decide
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
@@ -30,10 +31,9 @@ from mlnn.report.brief import Brief
 from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
 from mlnn.runs.environment import environment
 from mlnn.targets import TargetSpace
-from mlnn.training import LaneRecipe, Lockstep, Recipe, batches, dtype_name, make_lockstep, parse_device, parse_dtype
+from mlnn.training import LaneRecipe, Lockstep, Recipe, dtype_name, make_lockstep, parse_device, parse_dtype
 from mlnn.world import MOST_THREADS, callback, own_world
 
-PROBE_ROWS = 64
 MOST_TWINS = 1000
 SHOWN = ("loss_left", "loss_right", "gradient_gap", "weight_gap")
 Progress = Callable[[int, int], None]
@@ -210,34 +210,24 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
             " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
         )
     probed = probe(left.objective, right.objective, targets, recipe.dtype)
-    trace = Trace()
     lockstep = make_lockstep(recipe, left, right, null_twins)
-    observer = Observer(lockstep, probed, _probe_batch(recipe))
-    planter, looks = Planter(), {0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}
-    for batch in batches(recipe):
-        lockstep.evaluate(batch)
-        row = observer.before_update(batch)
-        if batch.step in looks:
-            observer.see_predictions()
-            planter.look(lockstep, batch, observer.evidence)
-        lockstep.update()
-        trace.append(row | observer.after_update())
+    sides, trace = Sides.of(lockstep), Trace()
+    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay)
+    planter = Planter(left.objective, right.objective)
+    for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
+        gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}
+        trace.append(trace_row(record, gaps, recipe, targets))
+        observe(evidence, record, gaps, sides, probed)
+        if record.look:
+            planter.look(record, evidence)
         if progress:
             with callback():
-                progress(batch.step + 1, recipe.steps)
-        if lockstep.over:
-            break
-    verdict = decide(probed, observer.evidence, planter.caught)
+                progress(record.step + 1, recipe.steps)
+    verdict = decide(probed, evidence, planter.caught)
     about = _about(recipe, left, right, lockstep) | {"mle": _to_the_mle(recipe, lockstep)}
     return Comparison(
         verdict, about, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder
     )
-
-
-def _probe_batch(recipe: Recipe) -> Tensor:
-    """Held-out rows for prediction gaps; the first training rows where none were held out."""
-    rows = recipe.dataset.x_held_out if len(recipe.dataset.x_held_out) else recipe.dataset.x
-    return rows[:PROBE_ROWS].to(recipe.dtype).to(recipe.device)
 
 
 def _about(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Lockstep) -> dict[str, Any]:

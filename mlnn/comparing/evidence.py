@@ -1,6 +1,7 @@
 """What a comparison has seen so far: running maxima and firsts, so that memory does not grow with the number of steps."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -129,7 +130,7 @@ class Evidence:
         self.raw_low = min(self.raw_low, float(output.min()))
         self.raw_high = max(self.raw_high, float(output.max()))
 
-    def see_common(self, step: int, rows: int, gaps: dict[str, CommonGap], inside: bool, shifted: bool) -> None:
+    def see_common(self, step: int, rows: int, gaps: Mapping[str, CommonGap], inside: bool, shifted: bool) -> None:
         """Take in right-at-left's-weights of one step; only steps whose rows all lie inside the domain are judged."""
         for name, gap in gaps.items():
             left, right = gap.finite

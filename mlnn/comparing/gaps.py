@@ -1,20 +1,17 @@
-"""Distances between two lanes at a step. A gap of 0 means the same bits; NaN means that it could not be measured."""
+"""Distances between two lanes at a step. A gap of 0 means the same bits; NaN means that it could not be measured.
+
+Weights and gradients are flat float64 vectors (P,), as a `StepRecord` holds them.
+"""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mlnn.training import Lane
+from mlnn.training import Common, LaneStep
 
 NAN = float("nan")
-
-
-def flat(tensors: Sequence[Tensor]) -> Tensor:
-    """All entries in one float64 vector."""
-    return torch.cat([t.detach().reshape(-1).to(torch.float64) for t in tensors])
 
 
 def relative(difference: Tensor, reference: Tensor) -> float:
@@ -25,21 +22,15 @@ def relative(difference: Tensor, reference: Tensor) -> float:
     return size / scale if scale else (math.inf if size == size else NAN)
 
 
-def same_bits(first: Sequence[Tensor], second: Sequence[Tensor]) -> bool:
-    """Whether all entries are equal and none is NaN."""
-    return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def ulps(first: Sequence[Tensor], second: Sequence[Tensor]) -> float:
+def ulps(first: Tensor, second: Tensor, dtype: torch.dtype) -> float:
     """Largest difference in units in the last place of the first lane's weights, in its own dtype."""
-    a, b = flat(first), flat(second)
-    info = torch.finfo(first[0].dtype)
-    _, exponent = torch.frexp(a.abs().clamp_min(info.smallest_normal))
-    spacing = torch.ldexp(torch.full_like(a, info.eps), exponent - 1)
-    return float(((a - b).abs() / spacing).max())
+    info = torch.finfo(dtype)
+    _, exponent = torch.frexp(first.abs().clamp_min(info.smallest_normal))
+    spacing = torch.ldexp(torch.full_like(first, info.eps), exponent - 1)
+    return float(((first - second).abs() / spacing).max())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class CommonGap:
     """Right against left at left's weights, on one batch, in one precision.
 
@@ -67,18 +58,19 @@ class CommonGap:
         return float((self.right_gradient - factor * self.left_gradient).norm())
 
 
-def common_gap(leader: Lane, follower: Lane) -> CommonGap:
-    """Compare the gradients in place of a left lane and of right's recipe at the same weights."""
-    left, right = flat(follower.translate(leader, leader.gradients)), flat(follower.gradients)
+def common_gap(common: Common) -> CommonGap:
+    """Compare left's answer with that of right's recipe at the same weights."""
+    left, right = common.gradient, common.right.gradient
     square = float(left @ left)
     factor = float(left @ right) / square if square else NAN
-    return CommonGap(leader.loss, follower.loss, relative(right - left, left), factor, left, right)
+    return CommonGap(common.left.loss, common.right.loss, relative(right - left, left), factor, left, right)
 
 
-def weight_gap(first: Lane, second: Lane, start: Tensor) -> float:
-    """‖w_second − w_first‖ ÷ ‖w_first − w_start‖, the distance travelled.
+def weight_gap(first: LaneStep, second: LaneStep) -> float:
+    """‖w_second − w_first‖ ÷ ‖w_first − w_start‖, the distance travelled; NaN unless both go on.
 
     Dividing by the norm of the weights instead would let an untrained network pass.
     """
-    a = flat(second.translate(first, first.weights))
-    return relative(flat(second.weights) - a, flat(first.weights) - start)
+    if not (first.alive and second.alive):
+        return NAN
+    return relative(second.after - first.shared, first.after - first.start)

@@ -6,15 +6,15 @@ A PASS without this is worth nothing: a check that sees nothing passes everythin
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from mlnn.comparing.evidence import FLOOR, SMALL, Evidence, allowed
-from mlnn.comparing.gaps import common_gap
+from mlnn.comparing.gaps import CommonGap, common_gap
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
-from mlnn.training import Batch, Lane, Lockstep
+from mlnn.training import StepRecord
 
 EXPONENTS = tuple(range(-13, 0))
 ACTS_AT = 0.5
@@ -59,65 +59,71 @@ def planted(objective: Objective, kind: str, size: float) -> Objective:
 
 
 class Planter:
-    """Keeps, per kind of fault, the smallest size caught so far, at the batches that `look` is shown.
+    """Keeps, per kind of fault, the smallest size caught so far, at the steps that `look` is shown.
 
     `ladder`: per kind, (size, relative gradient gap in float64, gap allowed as rounding) at the first look, for the page.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, left: Objective, right: Objective) -> None:
+        self.left, self.right = left, right
         self.caught: dict[str, float | None] = {}
         self.ladder: dict[str, list[tuple[float, float, float]]] = {}
 
-    def look(self, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> None:
-        """Plant into right at left's present weights; call it while left's own gradient of the batch is in place."""
-        if not evidence.gradient.steps or lockstep.leader("float64").stopped is not None:
+    def look(self, record: StepRecord, evidence: Evidence) -> None:
+        """Plant into right at left's weights of a step; `evidence` has seen that step, and right's own gap with it."""
+        if not evidence.gradient.steps or not _answered(record):
             return
+        gap = self._gaps(record, evidence)
+        floor = allowed(evidence.gradient.coarse)
         for kind in PLANTS:  # on one row a smoothing, a dropped row or a clip at the median changes nothing
-            if kind not in self.caught and _gap(kind, ACTS_AT, lockstep, batch, evidence) > FLOOR:
+            if kind not in self.caught and gap(kind, ACTS_AT) > FLOOR:
                 self.caught[kind] = None
         if not self.ladder:
-            floor = allowed(evidence.gradient.coarse)
-            for kind in self.caught:
-                sizes = [10.0**exponent for exponent in EXPONENTS]
-                self.ladder[kind] = [(size, _gap(kind, size, lockstep, batch, evidence), floor) for size in sizes]
-        for kind, best in list(self.caught.items()):
-            low, high = 0, len(EXPONENTS) if best is None else EXPONENTS.index(round(math.log10(best)))
-            while low < high:  # bisect: a larger fault is seen whenever a smaller one is
-                middle = (low + high) // 2
-                gap = _gap(kind, 10.0 ** EXPONENTS[middle], lockstep, batch, evidence)
-                if gap > allowed(evidence.gradient.coarse):
-                    high = middle
-                else:
-                    low = middle + 1
-            if low < len(EXPONENTS):
-                self.caught[kind] = 10.0 ** EXPONENTS[low]
+            sizes = [10.0**exponent for exponent in EXPONENTS]
+            self.ladder = {kind: [(size, gap(kind, size), floor) for size in sizes] for kind in self.caught}
+        for kind, best in self.caught.items():
+            self.caught[kind] = _smallest(partial(gap, kind), floor, best)
+
+    def _gaps(self, record: StepRecord, evidence: Evidence) -> Callable[[str, float], float]:
+        """A function of (kind, size): the gap that the fault makes, measured as the evidence measures it; 0 where it cannot be."""
+        sound, factor = self.right, evidence.factors.get(len(record.batch.rows), 1.0)
+        if evidence.gradient.real:  # right is at fault already: plant into left, or every size would seem to be caught
+            sound, factor = self.left, 1.0
+
+        def gap(kind: str, size: float) -> float:
+            found = _with_fault(record, planted(sound, kind, size))
+            if found is None:
+                return 0.0
+            scale = max(factor * float(found.left_gradient.norm()), SMALL * evidence.gradient.scale)
+            residual = found.residual(factor)
+            return residual / scale if scale and math.isfinite(residual) else 0.0
+
+        return gap
 
 
-def _gap(kind: str, size: float, lockstep: Lockstep, batch: Batch, evidence: Evidence) -> float:
-    """The relative float64 gradient gap that the fault makes, measured as the evidence measures it; 0 where it cannot be."""
-    leader, follower = lockstep.leader("float64"), lockstep.followers["float64"]
-    sound = follower.recipe.objective
-    factor = evidence.factors.get(len(batch.rows), 1.0)
-    if evidence.gradient.real:  # right is at fault already: plant into left, or every size would seem to be caught
-        sound, factor = leader.recipe.objective, 1.0
+def _answered(record: StepRecord) -> bool:
+    """Whether left in float64 gave a finite answer in this step, so that faults can be measured against it."""
+    common = record.common.get("float64")
+    return record.look is not None and common is not None and common.left.stop is None
+
+
+def _with_fault(record: StepRecord, faulty: Objective) -> CommonGap | None:
+    """The float64 gap at left's weights of right's model under a faulty objective; None where it cannot be asked."""
+    assert record.look is not None
     try:
-        faulty = _with(follower, leader, sound, kind, size, batch)
+        answer = record.look.ask(faulty)
     except ConfigError:  # an objective tied to its rows (a weight for each of them) cannot lose one
-        return 0.0
-    gap = common_gap(leader, faulty)
-    scale = max(factor * float(gap.left_gradient.norm()), SMALL * evidence.gradient.scale)
-    residual = gap.residual(factor)
-    return residual / scale if scale and math.isfinite(residual) else 0.0
+        return None
+    return common_gap(replace(record.common["float64"], right=answer))
 
 
-def _with(follower: Lane, leader: Lane, objective: Objective, kind: str, size: float, batch: Batch) -> Lane:
-    own = follower.recipe
-    follower.recipe = replace(own, objective=planted(objective, kind, size))
-    try:
-        follower.follow(leader)
-        with torch.enable_grad():
-            follower.evaluate(batch)
-    finally:
-        follower.recipe = own
-        follower.stopped = None
-    return follower
+def _smallest(gap: Callable[[float], float], floor: float, best: float | None) -> float | None:
+    """The smallest size caught, not above `best`, by bisection: a larger fault is seen whenever a smaller one is."""
+    low, high = 0, len(EXPONENTS) if best is None else EXPONENTS.index(round(math.log10(best)))
+    while low < high:
+        middle = (low + high) // 2
+        if gap(10.0 ** EXPONENTS[middle]) > floor:
+            high = middle
+        else:
+            low = middle + 1
+    return 10.0 ** EXPONENTS[low] if low < len(EXPONENTS) else None

@@ -1,21 +1,28 @@
 """Training: recipes, batches shared by all lanes, and the lanes themselves."""
 
 from mlnn.training.batches import Batch, batches
-from mlnn.training.lane import Lane, Stop, initial_model, nudged
+from mlnn.training.lane import Lane, initial_model, nudged
 from mlnn.training.lockstep import Lockstep, make_lockstep
 from mlnn.training.recipe import DTYPES, LaneRecipe, Recipe, dtype_name, parse_device, parse_dtype
 from mlnn.training.solo import lane_likelihood, train
+from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stop, flat
 
 __all__ = [
     "DTYPES",
     "Batch",
+    "Common",
+    "Evaluated",
     "Lane",
     "LaneRecipe",
+    "LaneStep",
     "Lockstep",
+    "Look",
     "Recipe",
+    "StepRecord",
     "Stop",
     "batches",
     "dtype_name",
+    "flat",
     "initial_model",
     "lane_likelihood",
     "make_lockstep",

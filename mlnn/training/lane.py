@@ -1,29 +1,20 @@
-"""One training run inside a comparison: an ordinary PyTorch loop, cut in two so that others can look in between."""
+"""One training run inside a comparison: an ordinary PyTorch loop, cut in two: an answer to a batch, and the step from it."""
 
 import inspect
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from mlnn.errors import ConfigError
+from mlnn.objectives import Objective
 from mlnn.seeding import derive, generator
 from mlnn.training.batches import Batch
 from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeeze
 from mlnn.training.recipe import LaneRecipe, Recipe
+from mlnn.training.step import Evaluated, Stop, flat
 from mlnn.world import seed_streams
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Where a lane went non-finite: the step, and the data row, raw output and target where it can be told."""
-
-    step: int
-    what: str
-    row: int | None = None
-    output: object = None
-    target: object = None
 
 
 def initial_model(recipe: Recipe) -> nn.Module:
@@ -79,9 +70,8 @@ def nudged(model: nn.Module, seed: int, name: str) -> nn.Module:
 
 
 class Lane:
-    """A module, its optimiser and its recipe. `evaluate` puts the gradient of a batch in place, `update` takes the step.
+    """A module, its optimiser and its recipe. `evaluate` answers a batch, `update` takes the step from that answer.
 
-    After `evaluate`: `loss` (float), `output` (n,) or (n, m) detached, `gradients` (one per weight; zeros where unused).
     A lane whose loss or gradient is not finite sets `stopped` and stays where it is. Both are the objective's alone; a
     prior on the weights joins in `update`, so that objectives are compared without it and steps with it.
     """
@@ -94,11 +84,7 @@ class Lane:
         self.optimizer = _made_optimizer(recipe, self.weights)
         self.takes_closure = _takes_closure(self.optimizer)
         self.stopped: Stop | None = None
-        self.stepped: int | None = None  # the last step taken on a leader's behalf
-        self.loss = float("nan")
-        self.output = self.target = torch.empty(0)
         self._run = torch.compile(self.module) if recipe.compile else self.module
-        self._batch: Batch | None = None
 
     @property
     def asked(self) -> str:
@@ -107,41 +93,54 @@ class Lane:
 
     @property
     def gradients(self) -> list[Tensor]:
-        """The gradient of the last evaluated batch, one tensor per weight."""
+        """The gradient in place, one tensor per weight: that of the last batch evaluated."""
         return [torch.zeros_like(w) if w.grad is None else w.grad for w in self.weights]
 
-    def evaluate(self, batch: Batch) -> None:
-        """Loss and gradient of a batch at the present weights."""
-        self._batch = batch
-        self.loss = float(self._backward(batch))
-        if self.stopped is None:
-            self.stopped = self._find_stop(batch)
+    def evaluate(self, batch: Batch, objective: Objective | None = None) -> Evaluated:
+        """Loss and gradient of a batch at the present weights, and in place; under another objective than its own, if one is given.
 
-    def update(self) -> None:
-        """One optimiser step from the gradient in place. L-BFGS evaluates the same batch again as often as it likes."""
-        batch, pending = self._batch, True
-        assert batch is not None, "evaluate before update"
-        value = self.loss + self._add_prior()
+        Under its own objective, a lane that is not finite stops here.
+        """
+        asked = objective or self.recipe.objective
+        loss, output, target = self._backward(batch, asked)
+        gradient = flat(self.gradients)
+        stop = None
+        if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
+            what = "gradient" if math.isfinite(loss) else "loss"
+            stop = _first_row(asked, what, batch, output, target)
+        if objective is None and self.stopped is None:
+            self.stopped = stop
+        return Evaluated(batch, loss, output, target, gradient, stop)
+
+    def update(self, answer: Evaluated) -> None:
+        """One optimiser step from the gradient in place, that of `answer`. L-BFGS asks the batch again as often as it likes."""
+        pending, value = True, answer.loss + self._add_prior()
 
         def closure() -> Tensor:
             nonlocal pending, value
             if not pending:
                 with torch.enable_grad():  # some optimisers call it with gradients off
-                    value = float(self._backward(batch)) + self._add_prior()
+                    value = self._backward(answer.batch, self.recipe.objective)[0] + self._add_prior()
             pending = False
             return torch.tensor(value, dtype=torch.float64)
 
         guard("optimizer", self.optimizer.step, *([closure] if self.takes_closure else []))
         if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
-            self.stopped = Stop(batch.step, "weights")
+            self.stopped = Stop(answer.batch.step, "weights")
 
-    def follow(self, leader: "Lane") -> None:
-        """Take over another lane's weights and buffers, rounded to this lane's dtype."""
+    def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
+        """What this lane takes over of another one: its weights and buffers, or the state dict that its mapping reads."""
         if self.recipe.mapping is not None:
-            self.module.load_state_dict(mapped(self.recipe, leader.module.state_dict()))
+            return leader.module.state_dict()
+        return leader._state()
+
+    def take_over(self, state: Mapping[str, Tensor]) -> None:
+        """Stand where a lane stands, or stood: `wanted` of it, rounded to this lane's dtype."""
+        if self.recipe.mapping is not None:
+            self.module.load_state_dict(mapped(self.recipe, dict(state)))
             return
         with torch.no_grad():
-            for mine, theirs in zip(self._state(), leader._state(), strict=True):
+            for mine, theirs in zip(self._state().values(), state.values(), strict=True):
                 mine.copy_(theirs)
 
     def translate(self, leader: "Lane", tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -152,10 +151,8 @@ class Lane:
         theirs = mapped(self.recipe, named)
         return [theirs[name] for name in self.names]
 
-    def take_step_of(self, leader: "Lane") -> None:
+    def take_gradient_of(self, leader: "Lane") -> None:
         """Put a leader's gradient in place, so that `update` shows what this lane's optimiser, with its own state, makes of it."""
-        self._batch, self.loss = leader._batch, leader.loss
-        self.stepped = self._batch.step if self._batch else None
         unused = [weight.grad is None for weight in leader.weights] if self.recipe.mapping is None else []
         gradients = self.translate(leader, leader.gradients)
         for place, (mine, gradient) in enumerate(zip(self.weights, gradients, strict=True)):
@@ -176,30 +173,28 @@ class Lane:
             for part, training in modes:
                 part.training = training
 
-    def _state(self) -> Sequence[Tensor]:
-        return [*self.module.parameters(), *self.module.buffers()]
+    def _state(self) -> Mapping[str, Tensor]:
+        return dict(self.module.named_parameters()) | dict(self.module.named_buffers())
 
-    def _backward(self, batch: Batch) -> float:
+    def _backward(self, batch: Batch, objective: Objective) -> tuple[float, Tensor, Tensor]:
+        """Put the gradient of a batch in place; (loss, raw output, target)."""
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
         x, y = batch.at(self.dtype)
         if self.recipe.accumulate == 1:
-            self.output, loss = self._forward(x, y)
+            output, loss = self._forward(x, y, objective)
             guard(f"the backward pass of {self.asked}", loss.backward)
-            value = loss.item()
-        else:
-            value, outputs = 0.0, []
-            parts = min(self.recipe.accumulate, len(y))
-            for part_x, part_y in zip(x.chunk(parts), y.chunk(parts), strict=True):
-                output, loss = self._forward(part_x.contiguous(), part_y.contiguous())
-                loss = loss * (len(part_y) / len(y))
-                guard(f"the backward pass of {self.asked}", loss.backward)
-                value += loss.item()
-                outputs.append(output)
-            self.output = torch.cat(outputs)
-        self.target = y
-        return value
+            return loss.item(), output, y
+        value, outputs = 0.0, []
+        parts = min(self.recipe.accumulate, len(y))
+        for part_x, part_y in zip(x.chunk(parts), y.chunk(parts), strict=True):
+            output, loss = self._forward(part_x.contiguous(), part_y.contiguous(), objective)
+            loss = loss * (len(part_y) / len(y))
+            guard(f"the backward pass of {self.asked}", loss.backward)
+            value += loss.item()
+            outputs.append(output)
+        return value, torch.cat(outputs), y
 
     def _add_prior(self) -> float:
         """½·prior·|w|² at the present weights; its gradient is added to the one in place."""
@@ -210,11 +205,11 @@ class Lane:
             penalty.backward()
         return penalty.item()
 
-    def _forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _forward(self, x: Tensor, y: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
         with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
             output = squeeze(raw_output(self._run, x)).to(self.dtype)
         check_output(output, len(y), self.recipe.objective.targets)
-        loss = guard(self.asked, self.recipe.objective, output, y)
+        loss = guard(self.asked, objective, output, y)
         if not loss.requires_grad or not _reaches(loss, output):
             raise ConfigError(
                 f"{self.asked}: its value does not depend on the raw output (a constant, or"
@@ -222,24 +217,21 @@ class Lane:
             )
         return output.detach(), loss
 
-    def _find_stop(self, batch: Batch) -> Stop | None:
-        gradients_finite = all(bool(torch.isfinite(g).all()) for g in self.gradients)
-        if self.loss == self.loss and abs(self.loss) != float("inf") and gradients_finite:
-            return None
-        what = "gradient" if self.loss == self.loss and abs(self.loss) != float("inf") else "loss"
-        for place in range(len(self.output)):
-            output = self.output[place : place + 1].clone().requires_grad_()
-            target = self.target[place : place + 1]
-            try:
-                value = self.recipe.objective(output, target)
-                (slope,) = torch.autograd.grad(value, output)
-                fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
-            except Exception:  # an objective that refuses single rows has no row to name
-                return Stop(batch.step, what)
-            if not fine:
-                row = int(batch.rows[place])
-                return Stop(batch.step, what, row, self.output[place].tolist(), target[0].item())
-        return Stop(batch.step, what)
+
+def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, target: Tensor) -> Stop:
+    """A stop at a batch, with its first row whose own loss or gradient is not finite, where there is one."""
+    for place in range(len(output)):
+        one = output[place : place + 1].clone().requires_grad_()
+        try:
+            value = objective(one, target[place : place + 1])
+            (slope,) = torch.autograd.grad(value, one)
+            fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
+        except Exception:  # an objective that refuses single rows has no row to name
+            break
+        if not fine:
+            row = int(batch.rows[place])
+            return Stop(batch.step, what, row, output[place].tolist(), target[place].item())
+    return Stop(batch.step, what)
 
 
 def _reaches(loss: Tensor, output: Tensor) -> bool:

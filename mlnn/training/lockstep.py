@@ -1,20 +1,25 @@
 """All lanes of a comparison, advanced together: same weights at the start, same batches, same dropout masks."""
 
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mlnn.errors import ConfigError
+from mlnn.objectives import Objective
 from mlnn.seeding import generator
 from mlnn.training.batches import Batch, batches
 from mlnn.training.lane import Lane, initial_model, mapped_model, nudged
 from mlnn.training.module import raw_output
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
+from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stride, flat
 from mlnn.world import own_world
 
 STEPS_COMPARED = 32
 """Steps in which the two optimisers' steps are compared even where their settings look alike (groups and hooks do not show)."""
+PROBE_ROWS = 64
+"""Rows on which predictions are compared: enough for every class of the shipped data, and a forward pass that costs little."""
 TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
     torch.float64: (torch.float32,),
     torch.float32: (torch.float64,),
@@ -24,7 +29,7 @@ TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
 """Precisions in which the pair is trained once more, so that float32 and float64 are always among them."""
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
 class Lockstep:
     """The lanes by name, the null twins' row orders, and the followers: right's recipe at left's weights, per dtype."""
 
@@ -32,43 +37,116 @@ class Lockstep:
     lanes: dict[str, Lane]
     followers: dict[str, Lane]
     permuted: dict[str, torch.Generator] = field(default_factory=dict)
-    _step: int = 0
 
-    def evaluate(self, batch: Batch) -> None:
-        """Put every lane's gradient of the batch in place; followers first take over the weights of the left they follow."""
-        self._step = batch.step
-        for dtype, follower in self.followers.items():
-            leader = self.leader(dtype)
-            if leader.stopped is None:
-                follower.stopped = None
-                follower.follow(leader)
-                follower.evaluate(batch)
-        for name, lane in self.lanes.items():
-            if lane.stopped is None:
-                lane.evaluate(self._own_rows(name, batch))
+    def steps(self, looks: Collection[int] = ()) -> Iterator[StepRecord]:
+        """Train all lanes: one record a step, until the recipe's steps are done or neither side goes on.
 
-    def update(self) -> None:
-        """One optimiser step of every lane that is still finite.
-
-        In the first steps, and throughout where the optimisers' settings differ, each follower takes its own step from
-        left's weights and gradients. Its optimiser has seen nothing but left's gradients so far, so the two steps can be
-        compared, whatever state the optimisers keep.
+        `looks`: the steps whose record has a `Look`.
         """
-        if self.compares_steps(self.step):
-            for dtype, follower in self.followers.items():
-                leader = self.leader(dtype)
-                if leader.stopped is None:
-                    follower.follow(leader)
-                    follower.take_step_of(leader)
-                    follower.update()
-        for lane in self.lanes.values():
-            if lane.stopped is None:
-                lane.update()
+        starts = {name: flat(lane.weights) for name, lane in self.lanes.items()}
+        last: Mapping[str, LaneStep] = {}
+        for batch in batches(self.recipe):
+            record = self._step(batch, starts, last, batch.step in looks)
+            yield record
+            last = record.lanes
+            if not any(last[side].alive for side in ("left", "right")):
+                return
 
-    @property
-    def step(self) -> int:
-        """The step last evaluated."""
-        return self._step
+    def _step(
+        self, batch: Batch, starts: Mapping[str, Tensor], last: Mapping[str, LaneStep], looks: bool
+    ) -> StepRecord:
+        """Every lane answers, then every lane that is still finite steps; in between all stand where they answered."""
+        running = [name for name, lane in self.lanes.items() if lane.stopped is None]
+        led = [dtype for dtype in self.followers if self.leader(dtype).stopped is None]
+        beside = {dtype: self._right_at_left(dtype, batch) for dtype in led}
+        answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in running}
+        gradients = {dtype: self._shared_gradient(dtype, answers) for dtype in led}
+        look = self._look(batch) if looks else None
+        arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
+        for name in running:
+            if self.lanes[name].stopped is None:
+                self.lanes[name].update(answers[name])
+        lanes = dict(last)
+        for name in running:
+            before = last[name].after if name in last else starts[name]
+            lanes[name] = self._lane_step(name, answers[name], starts[name], before)
+        common = {
+            dtype: Common(
+                answers[self.leader(dtype).name], beside[dtype], gradients[dtype],
+                _stride(lanes[self.leader(dtype).name], arrived.get(dtype)),
+            )
+            for dtype in led
+        }  # fmt: skip
+        return StepRecord(batch, lanes, common, self._predictions(batch), look)
+
+    def _right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
+        """Right's answer to a batch at left's weights."""
+        follower = self.followers[dtype]
+        follower.stopped = None
+        follower.take_over(follower.wanted(self.leader(dtype)))
+        return follower.evaluate(batch)
+
+    def _right_from_left(self, led: Collection[str], answers: Mapping[str, Evaluated]) -> dict[str, Tensor]:
+        """Where right's optimiser arrives from left's weights and gradient, per dtype of a left that is still finite.
+
+        A follower's optimiser has seen nothing but left's gradients so far, so the two steps can be compared, whatever
+        state the optimisers keep.
+        """
+        arrived = {}
+        for dtype in led:
+            leader, follower = self.leader(dtype), self.followers[dtype]
+            if leader.stopped is None:
+                follower.take_over(follower.wanted(leader))
+                follower.take_gradient_of(leader)
+                follower.update(answers[leader.name])
+                arrived[dtype] = flat(follower.weights)
+        return arrived
+
+    def _look(self, batch: Batch) -> Look:
+        """Predictions at left's weights, and a way to ask right's model there, later on, under another objective."""
+        pairs = [(dtype, self.leader(dtype), follower) for dtype, follower in self.followers.items()]
+        alive = all(lane.stopped is None for _, *pair in pairs for lane in pair)
+        rows = self._probe_rows()
+        told = {
+            dtype: (flat([leader.predict(rows, batch.step)]), flat([follower.predict(rows, batch.step)]))
+            for dtype, leader, follower in pairs if alive
+        }  # fmt: skip
+        asked = self.followers["float64"]
+        state = {name: tensor.detach().clone() for name, tensor in asked.wanted(self.leader("float64")).items()}
+
+        def ask(objective: Objective) -> Evaluated:
+            asked.take_over(state)
+            return asked.evaluate(batch, objective)
+
+        return Look(told if alive else None, ask)
+
+    def _predictions(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        left, right = self.lanes["left"], self.lanes["right"]
+        if left.stopped is not None or right.stopped is not None:
+            return None
+        rows = self._probe_rows()
+        return left.predict(rows, batch.step), right.predict(rows, batch.step)
+
+    def _probe_rows(self) -> Tensor:
+        """Held-out rows for prediction gaps; the first training rows where none were held out."""
+        data = self.recipe.dataset
+        rows = data.x_held_out if len(data.x_held_out) else data.x
+        return rows[:PROBE_ROWS].to(self.recipe.dtype).to(self.recipe.device)
+
+    def _lane_step(self, name: str, answer: Evaluated, start: Tensor, before: Tensor) -> LaneStep:
+        lane = self.lanes[name]
+        after = before if answer.stop else flat(lane.weights)
+        follower = next((other for dtype, other in self.followers.items() if self.leader(dtype) is lane), None)
+        apart = follower is not None and follower.recipe.mapping is not None
+        shared = flat(follower.translate(lane, lane.weights)) if follower is not None and apart else after
+        return LaneStep(answer, start, before, after, shared, lane.stopped)
+
+    def _shared_gradient(self, dtype: str, answers: Mapping[str, Evaluated]) -> Tensor:
+        """Left's gradient in place, in right's coordinates."""
+        leader, follower = self.leader(dtype), self.followers[dtype]
+        if follower.recipe.mapping is None:
+            return answers[leader.name].gradient
+        return flat(follower.translate(leader, leader.gradients))
 
     def compares_steps(self, step: int) -> bool:
         """Whether followers take a step of their own. L-BFGS evaluates its objective again, so it is compared only if asked."""
@@ -86,11 +164,6 @@ class Lockstep:
     def leader(self, dtype: str) -> Lane:
         """The left lane of a precision."""
         return self.lanes["left" if dtype == dtype_name(self.recipe.dtype) else f"left_{dtype}"]
-
-    @property
-    def over(self) -> bool:
-        """Whether neither side goes on, so that there is nothing left to compare."""
-        return all(self.lanes[side].stopped is not None for side in ("left", "right"))
 
     def _own_rows(self, name: str, batch: Batch) -> Batch:
         if name not in self.permuted:
@@ -135,6 +208,13 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
             "mapping: with another model on the right, both sides need the same optimizer settings and prior"
         )
     return lockstep
+
+
+def _stride(left: LaneStep, right: Tensor | None) -> Stride | None:
+    """Both optimisers' steps from one place; None where one of them was not taken."""
+    if right is None or not left.alive:
+        return None
+    return Stride(left.shared, right, float((left.after - left.before).norm()))
 
 
 def _check_weights(left: Lane, right: Lane) -> None:

@@ -54,15 +54,15 @@ def _train(
         if len(held_x):
             with torch.no_grad():
                 held = float(guard(lane.asked, lane_recipe.objective, lane.predict(held_x), held_y))
-        lane.evaluate(batch)
+        answer = lane.evaluate(batch)
         norm = math.sqrt(sum(float(g.double().square().sum()) for g in lane.gradients))
-        record({"step": batch.step, "loss": lane.loss, "held_out_loss": held, "gradient_norm": norm})
+        record({"step": batch.step, "loss": answer.loss, "held_out_loss": held, "gradient_norm": norm})
         if progress:
             with callback():
                 progress(batch.step + 1, recipe.steps)
         if lane.stopped:
             break
-        lane.update()
+        lane.update(answer)
         if watch and watch(batch.step + 1, lane.module):
             break
     return lane

@@ -1,0 +1,124 @@
+"""What one step of a lockstep leaves behind: a frozen record, and all that is told of the step is a function of it.
+
+Weights and gradients are flat float64 vectors (P,), in the order of the lane's own parameters. A float64 holds every smaller
+float exactly, so two lanes have the same bits where their vectors are equal.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mlnn.objectives import Objective
+from mlnn.training.batches import Batch
+
+
+def flat(tensors: Sequence[Tensor]) -> Tensor:
+    """All entries in one float64 vector, a copy."""
+    return torch.cat([t.detach().reshape(-1).to(torch.float64) for t in tensors])
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Where a lane went non-finite: the step, and the data row, raw output and target where it can be told.
+
+    `what`: "loss", "gradient", or "weights", which are those after the step.
+    """
+
+    step: int
+    what: str
+    row: int | None = None
+    output: object = None
+    target: object = None
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluated:
+    """A lane's answer to a batch at the weights it had: `loss` (a number), `output` (n,) or (n, m), `target` (n,), and the
+    `gradient` (P,) of the objective alone, zeros where a weight is unused."""
+
+    batch: Batch
+    loss: float
+    output: Tensor
+    target: Tensor
+    gradient: Tensor
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LaneStep:
+    """One lane at one step: what it answered, and its weights at the start of the run, before the step and after it.
+
+    `stop`: where it stopped, in this step or earlier. A lane that has stopped keeps its last answer, with its batch.
+    `shared`: `after` in the coordinates of the lanes it is compared with (see `LaneRecipe.mapping`); else the same.
+    """
+
+    answer: Evaluated
+    start: Tensor
+    before: Tensor
+    after: Tensor
+    shared: Tensor
+    stop: Stop | None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it goes on after this step."""
+        return self.stop is None
+
+
+@dataclass(frozen=True, eq=False)
+class Stride:
+    """One optimiser step of right beside left's, from left's weights and gradient: where each arrives, and how far left goes."""
+
+    left: Tensor
+    right: Tensor
+    travelled: float
+
+
+@dataclass(frozen=True, eq=False)
+class Common:
+    """Left, and right's recipe at left's weights, on the same batch in one precision; `gradient`: left's, in right's coordinates.
+
+    `stride`: None where optimiser steps are not compared, or left has stopped.
+    """
+
+    left: Evaluated
+    right: Evaluated
+    gradient: Tensor
+    stride: Stride | None
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What is asked at a few steps only, at left's weights before the step.
+
+    `predictions`: (left's, right's) flat raw outputs on the probe rows in evaluation mode, by precision; None where a lane has
+    stopped. `ask`: right's model on this batch under any objective, in float64; it can be called until the next step is asked for.
+    """
+
+    predictions: Mapping[str, tuple[Tensor, Tensor]] | None
+    ask: Callable[[Objective], Evaluated]
+
+
+@dataclass(frozen=True, eq=False)
+class StepRecord:
+    """One step of all lanes. `lanes` by name; `common` by precision, for those whose left lane was still running.
+
+    `predictions`: (left's, right's) raw outputs on the probe rows after the step, where both go on. `look`: at some steps.
+    """
+
+    batch: Batch
+    lanes: Mapping[str, LaneStep]
+    common: Mapping[str, Common]
+    predictions: tuple[Tensor, Tensor] | None
+    look: Look | None
+
+    @property
+    def step(self) -> int:
+        """The number of the step, from 0."""
+        return self.batch.step
+
+    def ran(self, name: str) -> bool:
+        """Whether the lane was still running when the step began."""
+        return self.lanes[name].answer.batch.step == self.step
