@@ -1,9 +1,12 @@
 """Both objectives on whole random batches: what single rows cannot show (reductions, broadcasting, coupling)."""
 
+import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import torch
+from torch import Tensor
 
 from mlnn.comparing.evidence import Judged, allowed
 from mlnn.objectives import Objective
@@ -12,6 +15,10 @@ from mlnn.objectives.rowwise import one_batch
 from mlnn.targets import TargetSpace
 
 SCALES = (1.0, 4.0)
+"""Of the raw outputs drawn: about those of an untrained network, and of one that is sure."""
+ROUNDED = 1e-6
+"""What float32 rounding makes of a batch's gradient, by which a float64 factor near 1 is told from 1."""
+Answer = tuple[float, Tensor]
 
 
 @dataclass(frozen=True)
@@ -48,34 +55,44 @@ def whole_batches(
     Raw outputs are held within ±`reach`, where the two agree row by row: what differs here is then the batch's doing.
     """
     kinds = reduction(left, targets), reduction(right, targets)
-    gradient, value = Judged(), Judged()
-    factors: dict[int, float] = {}
+    unknown = Whole(None, None, {}, 0.0, 0.0)
     if None in kinds:
-        return Whole(*kinds, factors, 0.0, 0.0)
-    for rows in ROWS:
-        for scale in SCALES:
-            output, target = drawn_batch(targets, rows, scale)
-            output = output.clamp(-reach, reach)
-            try:
-                at = {
-                    name: [one_batch(side, output, target, getattr(torch, name)) for side in (left, right)]
-                    for name in dict.fromkeys(("float32", "float64", own))
-                }
-            except Exception:  # refused at this scale, with whatever exception
-                return Whole(None, None, {}, 0.0, 0.0)
-            (_, a), (_, b) = at["float64"]
-            square = float((a * a).sum())
-            if not square > 0:
-                continue
-            factor = float((a * b).sum()) / square
-            near = abs(factor - 1) <= allowed(1e-6)
-            factor = factors.setdefault(rows, 1.0 if near or not factor > 0 else factor)
-            slopes = {name: float((pair[1][1] - factor * pair[0][1]).norm()) for name, pair in at.items()}
-            gradient.see(rows, slopes, factor * float(a.norm()))
-            if not shifted:
-                values = {name: abs(pair[1][0] - factor * pair[0][0]) for name, pair in at.items()}
-                value.see(rows, values, abs(factor * at["float64"][0][0]))
-    rough = max(
-        (gap for judged in (gradient, value) if (found := judged.unexplained(own)) for _, gap in [found]), default=0.0
-    )
-    return Whole(*kinds, factors, gradient.real, value.real, rough)
+        return replace(unknown, left=kinds[0], right=kinds[1])
+    seen = _Seen()
+    for rows, scale in itertools.product(ROWS, SCALES):
+        output, target = drawn_batch(targets, rows, scale)
+        batch = output.clamp(-reach, reach), target
+        try:
+            answers = {
+                name: (one_batch(left, *batch, getattr(torch, name)), one_batch(right, *batch, getattr(torch, name)))
+                for name in dict.fromkeys(("float32", "float64", own))
+            }
+        except Exception:  # refused at this scale, with whatever exception
+            return unknown
+        seen.see(rows, answers, shifted)
+    odd = [found[1] for judged in (seen.gradient, seen.value) if (found := judged.unexplained(own))]
+    return Whole(*kinds, seen.factors, seen.gradient.real, seen.value.real, max(odd, default=0.0))
+
+
+@dataclass
+class _Seen:
+    """What the batches have shown so far."""
+
+    factors: dict[int, float] = field(default_factory=dict)
+    gradient: Judged = field(default_factory=Judged)
+    value: Judged = field(default_factory=Judged)
+
+    def see(self, rows: int, answers: Mapping[str, tuple[Answer, Answer]], shifted: bool) -> None:
+        """Take in one batch: (value, gradient) of left and of right, by precision."""
+        (value, a), (_, b) = answers["float64"]
+        square = float((a * a).sum())
+        if not square > 0:
+            return
+        found = float((a * b).sum()) / square
+        near = abs(found - 1) <= allowed(ROUNDED)
+        factor = self.factors.setdefault(rows, 1.0 if near or not found > 0 else found)
+        slopes = {name: float((two[1] - factor * one[1]).norm()) for name, (one, two) in answers.items()}
+        self.gradient.see(rows, slopes, factor * float(a.norm()))
+        if not shifted:
+            values = {name: abs(two[0] - factor * one[0]) for name, (one, two) in answers.items()}
+            self.value.see(rows, values, abs(factor * value))

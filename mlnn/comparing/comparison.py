@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from mlnn.arguments import called, interval, mapping, shown, sides, whole
+from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.gaps import common_gap
 from mlnn.comparing.observe import Sides, observe
@@ -21,7 +22,7 @@ from mlnn.comparing.probe import Probe, probe
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.resolution import Planter
 from mlnn.comparing.trace import Trace, rows, trace_row
-from mlnn.comparing.verdict import Verdict, decide
+from mlnn.comparing.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
 from mlnn.estimating import classical_twin

@@ -18,9 +18,13 @@ worse than float64 computes something else (a fast approximation, a lower precis
 EXPLAINED_ON_AVERAGE = 20.0
 """The same for the geometric mean over steps, which is steadier: between 0.2 and 3 on equal pairs."""
 FEW_ULPS = 16.0
+"""A float64 gap of fewer unit roundoffs than this counts as this many, so that a step exact by luck explains its rounding too."""
 FLOOR = 1e-14
 """A float64 gap up to this is rounding (measured on equal pairs: 1e-16 to 6e-15)."""
 SAME_FACTOR = 1e-12
+"""A factor this near to 1 is 1: as a ratio of float64 gradients it is known to about 1e-15 times their condition."""
+MOST_COARSE = 1e-3
+"""A float32 gap above this is no rounding, and explains no more of a float64 gap than one of this size would."""
 SMALL = 1e-3
 """Gaps are relative to the batch's own gradient (or loss), but to no less than this share of the largest so far: on a
 batch that is fitted almost perfectly the gradient vanishes, and rounding would look large against it."""
@@ -42,7 +46,7 @@ class Judged:
     scale: float = 0.0
     coarse: float = 0.0
 
-    def see(self, step: int, differences: dict[str, float], size: float) -> None:
+    def see(self, step: int, differences: Mapping[str, float], size: float) -> None:
         """Take in the differences of one step by dtype, and the size of left's gradient (or loss) they are measured against.
 
         A float64 gap that float32 rounding cannot explain is real.
@@ -52,25 +56,32 @@ class Judged:
         scale = max(size, SMALL * self.scale)
         gaps = {name: difference / scale if scale else math.inf for name, difference in differences.items()}
         for name, gap in gaps.items():
-            self.largest[name] = max(self.largest.get(name, 0.0), math.inf if math.isnan(gap) else gap)
-        coarse, fine = gaps["float32"], gaps["float64"]
-        if coarse > 0 and fine > 0 and math.isfinite(coarse) and math.isfinite(fine):
+            self.largest[name] = max(self.largest.get(name, 0.0), _or_infinite(gap))
+        self._see_shrink(gaps["float32"], gaps["float64"])
+        self._see_excess(step, gaps)
+        self._see_real(step, gaps["float32"], gaps["float64"])
+
+    def _see_shrink(self, coarse: float, fine: float) -> None:
+        if 0 < coarse < math.inf and 0 < fine < math.inf:
             self.log_shrink += math.log(coarse / fine)
             self.shrinks += 1
-        self.most_ulps = max(self.most_ulps, fine / _eps("float64"))
+
+    def _see_excess(self, step: int, gaps: Mapping[str, float]) -> None:
+        """Each precision in its own ulps, against those of float64, on this step and on average."""
+        fine = gaps["float64"] / _eps("float64")
+        self.most_ulps = max(self.most_ulps, fine)
         for name, gap in gaps.items():
-            if math.isfinite(gap) and gap > 0:
-                self._see_excess(name, gap / _eps(name), fine / _eps("float64"))
-            if not gap / _eps(name) <= EXPLAINED * self.most_ulps:
+            ulps = gap / _eps(name)
+            if 0 < gap < math.inf:
+                self.log_excess[name] = self.log_excess.get(name, 0.0) + math.log(ulps / max(fine, 1.0))
+            if not ulps <= EXPLAINED * self.most_ulps:
                 self.rough.setdefault(name, (step, gap))
+
+    def _see_real(self, step: int, coarse: float, fine: float) -> None:
         self.coarse = max(self.coarse, coarse)  # the largest so far: on a single step float32 can be exact by luck
         if not fine <= allowed(self.coarse):
-            fine = math.inf if math.isnan(fine) else fine
-            self.real = max(self.real, fine)
-            self.first_real = self.first_real or (step, fine)
-
-    def _see_excess(self, name: str, ulps: float, fine: float) -> None:
-        self.log_excess[name] = self.log_excess.get(name, 0.0) + math.log(ulps / max(fine, 1.0))
+            self.real = max(self.real, _or_infinite(fine))
+            self.first_real = self.first_real or (step, _or_infinite(fine))
 
     def excess(self, name: str) -> float:
         """How many times more ulps a dtype is off than float64, geometric mean over the steps; about 1 for rounding."""
@@ -91,8 +102,8 @@ class Judged:
 
 
 def allowed(coarse: float) -> float:
-    """The float64 gap that a float32 gap explains as rounding. A float32 gap counts up to 1e-3, NaN counts as none."""
-    return max(FLOOR, min(coarse if coarse == coarse else 0.0, 1e-3) / SHRINK)
+    """The float64 gap that a float32 gap explains as rounding. A float32 gap counts up to MOST_COARSE, NaN as none."""
+    return max(FLOOR, min(coarse if coarse == coarse else 0.0, MOST_COARSE) / SHRINK)
 
 
 @dataclass
@@ -132,14 +143,10 @@ class Evidence:
 
     def see_common(self, step: int, rows: int, gaps: Mapping[str, CommonGap], inside: bool, shifted: bool) -> None:
         """Take in right-at-left's-weights of one step; only steps whose rows all lie inside the domain are judged."""
-        for name, gap in gaps.items():
-            left, right = gap.finite
-            if left != right and self.one_sided is None:
-                self.one_sided = (step, name, "right" if left else "left")
-        if not inside or not all(all(gap.finite) for gap in gaps.values()):
-            return
+        self.one_sided = self.one_sided or _one_sided(step, gaps)
         exact = gaps["float64"]
-        if not math.isfinite(exact.factor):  # a left gradient of exactly zero: nothing to compare with
+        finite = all(all(gap.finite) for gap in gaps.values())
+        if not inside or not finite or not math.isfinite(exact.factor):  # a left gradient of exactly 0 has no factor
             return
         near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(gaps["float32"].gradient))
         factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
@@ -148,6 +155,17 @@ class Evidence:
         if not shifted:
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
             self.value.see(step, values, abs(factor * exact.left))
+
+
+def _one_sided(step: int, gaps: Mapping[str, CommonGap]) -> tuple[int, str, str] | None:
+    """(step, precision, side) of the first side that is not finite where the other is; None where there is none."""
+    odd = [(name, gap.finite[0]) for name, gap in gaps.items() if gap.finite[0] != gap.finite[1]]
+    return next(((step, name, "right" if left else "left") for name, left in odd), None)
+
+
+def _or_infinite(gap: float) -> float:
+    """A gap that could not be measured is as large as can be."""
+    return math.inf if math.isnan(gap) else gap
 
 
 def _eps(name: str) -> float:

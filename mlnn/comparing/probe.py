@@ -5,7 +5,7 @@ always does.
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,15 @@ from mlnn.objectives import Objective
 from mlnn.objectives.grid import Curves, Grid, make_grid
 from mlnn.objectives.reduction import unsteady
 from mlnn.targets import TargetSpace
+
+ALIKE = 1e-6
+"""Two float64 gradients this near to one another, relative to their own size, can both serve as the truth for float32."""
+FAR = 40.0
+"""Raw outputs up to this are asked which side is the more accurate: beyond, float64 itself loses 1 − σ(f) (at about 37)."""
+LOSING = 0.01
+"""An error of this share of a gradient's own size is one that a user would notice; less is not worth a sentence."""
+CLEARLY = 10.0
+"""One side is the more accurate if the other's error is this many times as large."""
 
 
 @dataclass(frozen=True)
@@ -134,12 +143,21 @@ def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dt
         rough = _where_largest(both.grid, torch.where(judged & ~both.explained(fine, coarse, low), coarse, 0.0))
         if rough.size:
             return rough
-    offset, moved = abs(both.factor - 1), float(torch.as_tensor(both.shift).abs().max()) if pick == 0 else 0.0
+    return _up_to_constants(real, abs(both.factor - 1), _moved(both) if which == "value" else 0.0, BELOW * eps)
+
+
+def _moved(both: Both) -> float:
+    """The largest shift between the two, over the targets."""
+    return float(torch.as_tensor(both.shift).abs().max())
+
+
+def _up_to_constants(real: Part, offset: float, moved: float, resolved: float) -> Part:
+    """The relation of two that differ by a factor 1 + `offset`, a shift `moved` and what is `real`, if by more than `resolved`."""
     for relation, size in (("scaled", offset), ("shifted", moved)):
-        if size > BELOW * eps:
-            return Part(relation, max(real.size, size), real.output, real.target)
+        if size > resolved:
+            return replace(real, relation=relation, size=max(real.size, size))
     size = max(real.size, offset, moved)
-    return Part("indistinguishable", size, real.output, real.target) if size else Part("equal")
+    return replace(real, relation="indistinguishable", size=size) if size else Part("equal")
 
 
 def _where_largest(grid: Grid, gaps: Tensor) -> Part:
@@ -159,17 +177,17 @@ def _nearer(both: Both, dtype: torch.dtype) -> str | None:
     if dtype == DOUBLE:
         return None
     one, two = both.left[DOUBLE].gradient, both.right[DOUBLE].gradient / both.factor
-    alike = ((one - two).abs() <= 1e-6 * one.abs()).all(-1)  # float64 loses small gradients too, only later
-    usable = both.agreement(DOUBLE) & alike & (both.grid.strength.abs() <= 40)[:, None]
+    alike = ((one - two).abs() <= ALIKE * one.abs()).all(-1)  # float64 loses small gradients too, only later
+    usable = both.agreement(DOUBLE) & alike & (both.grid.strength.abs() <= FAR)[:, None]
     truth = one[usable]
     if not len(truth) or not bool(truth.any()):
         return None
     sizes = truth.abs().clamp_min(torch.finfo(torch.float32).smallest_normal)
-    for scale, least in ((truth.abs().max(), ULPS * torch.finfo(dtype).eps), (sizes, 0.01)):
+    for scale, least in ((truth.abs().max(), ULPS * torch.finfo(dtype).eps), (sizes, LOSING)):
         errors = [
             float(((side[dtype].gradient[usable] / by - truth) / scale).abs().nan_to_num(math.inf).max())
             for side, by in ((both.left, 1.0), (both.right, both.factor))
         ]
-        if max(errors) > least and max(errors) > 10 * min(errors):
+        if max(errors) > least and max(errors) > CLEARLY * min(errors):
             return "left" if errors[0] < errors[1] else "right"
     return None

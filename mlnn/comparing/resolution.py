@@ -4,6 +4,7 @@ A PASS without this is worth nothing: a check that sees nothing passes everythin
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,8 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.training import StepRecord
 
-EXPONENTS = tuple(range(-13, 0))
+SIZES = tuple(10.0**exponent for exponent in range(-13, 0))
+"""Of planted faults, relative: from below float64's rounding of a gradient to what anybody would see."""
 ACTS_AT = 0.5
 """A fault of this size that moves the gradient by no more than rounding cannot be planted here: nothing is asked of it."""
 Plant = Callable[[Objective, Tensor, Tensor, float], Tensor]
@@ -78,9 +80,7 @@ class Planter:
         for kind in PLANTS:  # on one row a smoothing, a dropped row or a clip at the median changes nothing
             if kind not in self.caught and gap(kind, ACTS_AT) > FLOOR:
                 self.caught[kind] = None
-        if not self.ladder:
-            sizes = [10.0**exponent for exponent in EXPONENTS]
-            self.ladder = {kind: [(size, gap(kind, size), floor) for size in sizes] for kind in self.caught}
+        self.ladder = self.ladder or {kind: [(size, gap(kind, size), floor) for size in SIZES] for kind in self.caught}
         for kind, best in self.caught.items():
             self.caught[kind] = _smallest(partial(gap, kind), floor, best)
 
@@ -119,11 +119,6 @@ def _with_fault(record: StepRecord, faulty: Objective) -> CommonGap | None:
 
 def _smallest(gap: Callable[[float], float], floor: float, best: float | None) -> float | None:
     """The smallest size caught, not above `best`, by bisection: a larger fault is seen whenever a smaller one is."""
-    low, high = 0, len(EXPONENTS) if best is None else EXPONENTS.index(round(math.log10(best)))
-    while low < high:
-        middle = (low + high) // 2
-        if gap(10.0 ** EXPONENTS[middle]) > floor:
-            high = middle
-        else:
-            low = middle + 1
-    return 10.0 ** EXPONENTS[low] if low < len(EXPONENTS) else None
+    sizes = SIZES if best is None else SIZES[: SIZES.index(best)]
+    place = bisect_left(sizes, True, key=lambda size: gap(size) > floor)
+    return sizes[place] if place < len(sizes) else best

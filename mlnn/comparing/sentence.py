@@ -1,84 +1,101 @@
 """The verdict in one plain sentence that a colleague would understand."""
 
-from __future__ import annotations
+from mlnn.comparing.evidence import Evidence, Judged
+from mlnn.comparing.probe import Part, Probe
+from mlnn.comparing.verdict import Verdict
 
-from typing import TYPE_CHECKING
-
-from mlnn.comparing.evidence import Evidence
-from mlnn.comparing.probe import Probe
-
-if TYPE_CHECKING:
-    from mlnn.comparing.verdict import Verdict
+HOLDING = ("equal", "indistinguishable", "shifted", "scaled")
+SILENT = ("broken", "undecided")
+"""Relations after which nothing is said of domain, steps or decay: there is no agreement that they could qualify."""
+NEAR_ONE = 1e-4
+"""A factor nearer to 1 than this is written as 1 ± the difference, or six digits would show it as 1."""
+MUCH_MORE = 2.0
+"""The largest gap is told beside the first one where it is more than this many times as large."""
 
 
 def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None, cause: str | None) -> str:
     """Relation, size, where and why, in words."""
-    body = {
-        "bitwise": "Left and right gave the same bits throughout.",
-        "equal": "Left and right are the same objective: what differs is rounding, down to float64.",
-        "indistinguishable": f"Left and right differ by {_size(probe, evidence)}, less than {_dtype(probe)} can resolve.",
-        "shifted": f"Right is left plus {_shift(verdict)}, which depends on the target only: training is the same.",
-        "scaled": f"Right is {_times(verdict.scale)} times left{_plus(verdict)}: same optimum, other step size.",
-        "different": f"Left and right train differently: {reason or _different(verdict, probe, evidence)}.",
-        "broken": f"Broken: {reason}.",
-        "undecided": f"Undecided: {reason}.",
-    }[verdict.relation]
-    tail = [body]
-    if not isinstance(verdict.domain, str) and verdict.relation not in ("broken", "different", "undecided"):
-        low, high = verdict.domain
-        tail.append(f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{_left(verdict)}.")
-    if probe.nearer and verdict.relation in ("equal", "indistinguishable", "shifted", "scaled"):
-        where = "Beyond it" if verdict.domain != "all" else "On extreme outputs"
-        tail.append(f"{where} {probe.nearer} is the more accurate side.")
-    stopped = [
-        side for side in ("left", "right") if evidence and side in evidence.stops and verdict.relation != "broken"
-    ]
-    if evidence and stopped:
-        told = " and ".join(
-            f"{side}'s {evidence.stops[side].what} from step {evidence.stops[side].step} on" for side in stopped
-        )
-        tail.append(f"Training diverged: not finite were {told}.")
-    if evidence and 0 < evidence.gradient.steps < evidence.steps and verdict.relation not in ("broken", "undecided"):
-        tail.append(
-            f"Judged on {evidence.gradient.steps} of {evidence.steps} steps; on the others a row lay outside in some precision."
-        )
-    if evidence and evidence.decay and evidence.update.steps and verdict.relation not in ("broken", "undecided"):
-        tail.append(_decay(evidence))
-    if cause:
-        tail.append(cause)
-    if verdict.resolution is not None and verdict.relation not in ("broken", "different", "undecided"):
-        tail.append(f"A fault of {verdict.resolution:.1e} would have been caught.")
-    return " ".join(tail)
+    parts = [_relation(verdict, probe, evidence, reason), _domain(verdict), _nearer(verdict, probe)]
+    if evidence:
+        parts += [_diverged(verdict, evidence), _on_some_steps(verdict, evidence), _decay(verdict, evidence)]
+    return " ".join(part for part in [*parts, cause, _resolution(verdict)] if part)
 
 
-def _decay(evidence: Evidence) -> str:
+def _relation(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None) -> str:
+    match verdict.relation:
+        case "bitwise":
+            return "Left and right gave the same bits throughout."
+        case "equal":
+            return "Left and right are the same objective: what differs is rounding, down to float64."
+        case "indistinguishable":
+            return f"Left and right differ by {_size(probe, evidence)}, less than {_dtype(probe)} can resolve."
+        case "shifted":
+            return f"Right is left plus {_shift(verdict)}, which depends on the target only: training is the same."
+        case "scaled":
+            plus = f", plus {_shift(verdict)}" if verdict.shift else ""
+            return f"Right is {_times(verdict.scale)} times left{plus}: same optimum, other step size."
+        case "different":
+            return f"Left and right train differently: {reason or _different(verdict, probe, evidence)}."
+        case _:
+            return f"{verdict.relation.capitalize()}: {reason}."
+
+
+def _domain(verdict: Verdict) -> str | None:
+    if isinstance(verdict.domain, str) or verdict.relation in (*SILENT, "different"):
+        return None
+    low, high = verdict.domain
+    left = ""
+    if verdict.left_domain is not None:
+        left = f"; {verdict.left_domain:.2%} of training rows left it"
+        if verdict.left_domain == 0:
+            left = ", and every training row stayed inside"
+    return f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{left}."
+
+
+def _nearer(verdict: Verdict, probe: Probe) -> str | None:
+    if not probe.nearer or verdict.relation not in HOLDING:
+        return None
+    where = "Beyond it" if verdict.domain != "all" else "On extreme outputs"
+    return f"{where} {probe.nearer} is the more accurate side."
+
+
+def _diverged(verdict: Verdict, evidence: Evidence) -> str | None:
+    stops = {side: evidence.stops[side] for side in ("left", "right") if side in evidence.stops}
+    if not stops or verdict.relation == "broken":
+        return None
+    told = " and ".join(f"{side}'s {stop.what} from step {stop.step} on" for side, stop in stops.items())
+    return f"Training diverged: not finite were {told}."
+
+
+def _on_some_steps(verdict: Verdict, evidence: Evidence) -> str | None:
+    judged = evidence.gradient.steps
+    if not 0 < judged < evidence.steps or verdict.relation in SILENT:
+        return None
+    return f"Judged on {judged} of {evidence.steps} steps; on the others a row lay outside in some precision."
+
+
+def _decay(verdict: Verdict, evidence: Evidence) -> str | None:
     """Whether one side's weight decay is the other's Gaussian prior, by the steps taken from the same weights."""
+    if not evidence.decay or not evidence.update.steps or verdict.relation in SILENT:
+        return None
     apart = evidence.update.first_real or evidence.update.unexplained(evidence.own)
     if apart:
         return f"Weight decay: {evidence.decay} do not take the same steps, so they are not the same prior."
     return f"Weight decay: {evidence.decay} take the same steps: the decay is that Gaussian prior, so the fit is MAP."
 
 
+def _resolution(verdict: Verdict) -> str | None:
+    if verdict.resolution is None or verdict.relation in (*SILENT, "different"):
+        return None
+    return f"A fault of {verdict.resolution:.1e} would have been caught."
+
+
 def _dtype(probe: Probe) -> str:
     return str(probe.dtype).removeprefix("torch.")
 
 
-def _left(verdict: Verdict) -> str:
-    if verdict.left_domain is None:
-        return ""
-    return (
-        ", and every training row stayed inside"
-        if verdict.left_domain == 0
-        else f"; {verdict.left_domain:.2%} of training rows left it"
-    )
-
-
 def _times(factor: float) -> str:
-    return f"{factor:.6g}" if abs(factor - 1) > 1e-4 else f"(1 {factor - 1:+.3g})"
-
-
-def _plus(verdict: Verdict) -> str:
-    return f", plus {_shift(verdict)}" if verdict.shift else ""
+    return f"{factor:.6g}" if abs(factor - 1) > NEAR_ONE else f"(1 {factor - 1:+.3g})"
 
 
 def _size(probe: Probe, evidence: Evidence | None) -> str:
@@ -98,35 +115,50 @@ def _shift(verdict: Verdict) -> str:
 
 
 def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str:
-    dtype = _dtype(probe)
-    if evidence and not evidence.gradient.real and (odd := evidence.gradient.unexplained(dtype)):
-        gap = max(odd[1], evidence.gradient.largest[dtype])
-        return f"float64 agrees, but in {dtype} gradients differ by up to {gap:.2g}, more than its rounding explains"
-    if evidence and not evidence.gradient.real and len(set(evidence.factors.values())) > 1:
-        told = ", ".join(f"{factor:.6g} on batches of {rows} rows" for rows, factor in evidence.factors.items())
-        return f"the factor between their gradients depends on the batch: {told}"
-    clauses = []
-    for what, relation, part, judged in (
+    told = evidence and not evidence.gradient.real and (_rough(probe, evidence) or _by_batch(evidence))
+    if told:
+        return told
+    sides = (
         ("gradients", verdict.gradient_relation, probe.gradient, evidence.gradient if evidence else None),
         ("values", verdict.value_relation, probe.value, evidence.value if evidence else None),
-    ):
-        if relation != "different":
-            clauses.append(f"{what} agree")
-        elif part.relation == "different":
-            clauses.append(f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {part.target:g}")
-        elif judged and judged.first_real:
-            step, size = judged.first_real
-            most = f" and by up to {judged.real:.2g}" if judged.real > 2 * size else ""
-            clauses.append(f"{what} at common weights differ by {size:.2g} at step {step}{most}")
-        elif probe.whole and probe.whole.rough:
-            clauses.append(
-                f"{what} of whole batches differ in {dtype} by {probe.whole.rough:.2g}, more than its rounding explains"
-            )
-        elif probe.whole and (size := getattr(probe.whole, what.removesuffix("s"))):
-            clauses.append(f"{what} of whole batches differ by {size:.2g}")
-        else:
-            clauses.append(f"{what} of whole batches differ")
-    return ", ".join(clauses)
+    )
+    return ", ".join(
+        _clause(what, part, judged, probe) if relation == "different" else f"{what} agree"
+        for what, relation, part, judged in sides
+    )
+
+
+def _rough(probe: Probe, evidence: Evidence) -> str | None:
+    dtype = _dtype(probe)
+    odd = evidence.gradient.unexplained(dtype)
+    if not odd:
+        return None
+    gap = max(odd[1], evidence.gradient.largest[dtype])
+    return f"float64 agrees, but in {dtype} gradients differ by up to {gap:.2g}, more than its rounding explains"
+
+
+def _by_batch(evidence: Evidence) -> str | None:
+    if len(set(evidence.factors.values())) < 2:
+        return None
+    told = ", ".join(f"{factor:.6g} on batches of {rows} rows" for rows, factor in evidence.factors.items())
+    return f"the factor between their gradients depends on the batch: {told}"
+
+
+def _clause(what: str, part: Part, judged: Judged | None, probe: Probe) -> str:
+    """Where and by how much gradients, or values, differ: on the probe, in training, or on the probe's whole batches."""
+    if part.relation == "different":
+        return f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {part.target:g}"
+    if judged and judged.first_real:
+        step, size = judged.first_real
+        most = f" and by up to {judged.real:.2g}" if judged.real > MUCH_MORE * size else ""
+        return f"{what} at common weights differ by {size:.2g} at step {step}{most}"
+    whole = probe.whole
+    if whole and whole.rough:
+        return (
+            f"{what} of whole batches differ in {_dtype(probe)} by {whole.rough:.2g}, more than its rounding explains"
+        )
+    size = (whole.gradient if what == "gradients" else whole.value) if whole else 0.0
+    return f"{what} of whole batches differ" + (f" by {size:.2g}" if size else "")
 
 
 def _at(output: float | list[float] | None) -> str:

@@ -56,27 +56,26 @@ class Lockstep:
         self, batch: Batch, starts: Mapping[str, Tensor], last: Mapping[str, LaneStep], looks: bool
     ) -> StepRecord:
         """Every lane answers, then every lane that is still finite steps; in between all stand where they answered."""
-        running = [name for name, lane in self.lanes.items() if lane.stopped is None]
-        led = [dtype for dtype in self.followers if self.leader(dtype).stopped is None]
+        led = {dtype: self.leader(dtype).name for dtype in self.followers if self.leader(dtype).stopped is None}
         beside = {dtype: self._right_at_left(dtype, batch) for dtype in led}
-        answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in running}
-        gradients = {dtype: self._shared_gradient(dtype, answers) for dtype in led}
+        answers = {
+            name: lane.evaluate(self._own_rows(name, batch))
+            for name, lane in self.lanes.items()
+            if lane.stopped is None
+        }
+        gradients = {dtype: self._shared_gradient(dtype, answers[name]) for dtype, name in led.items()}
         look = self._look(batch) if looks else None
         arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
-        for name in running:
-            if self.lanes[name].stopped is None:
-                self.lanes[name].update(answers[name])
-        lanes = dict(last)
-        for name in running:
-            before = last[name].after if name in last else starts[name]
-            lanes[name] = self._lane_step(name, answers[name], starts[name], before)
+        for name, answer in answers.items():
+            if answer.stop is None:
+                self.lanes[name].update(answer)
+        lanes = dict(last) | {
+            name: self._lane_step(name, answer, starts[name], last.get(name)) for name, answer in answers.items()
+        }
         common = {
-            dtype: Common(
-                answers[self.leader(dtype).name], beside[dtype], gradients[dtype],
-                _stride(lanes[self.leader(dtype).name], arrived.get(dtype)),
-            )
-            for dtype in led
-        }  # fmt: skip
+            dtype: Common(answers[name], beside[dtype], gradients[dtype], _stride(lanes[name], arrived.get(dtype)))
+            for dtype, name in led.items()
+        }
         return StepRecord(batch, lanes, common, self._predictions(batch), look)
 
     def _right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
@@ -133,19 +132,19 @@ class Lockstep:
         rows = data.x_held_out if len(data.x_held_out) else data.x
         return rows[:PROBE_ROWS].to(self.recipe.dtype).to(self.recipe.device)
 
-    def _lane_step(self, name: str, answer: Evaluated, start: Tensor, before: Tensor) -> LaneStep:
-        lane = self.lanes[name]
+    def _lane_step(self, name: str, answer: Evaluated, start: Tensor, last: LaneStep | None) -> LaneStep:
+        lane, before = self.lanes[name], last.after if last else start
         after = before if answer.stop else flat(lane.weights)
         follower = next((other for dtype, other in self.followers.items() if self.leader(dtype) is lane), None)
         apart = follower is not None and follower.recipe.mapping is not None
         shared = flat(follower.translate(lane, lane.weights)) if follower is not None and apart else after
         return LaneStep(answer, start, before, after, shared, lane.stopped)
 
-    def _shared_gradient(self, dtype: str, answers: Mapping[str, Evaluated]) -> Tensor:
-        """Left's gradient in place, in right's coordinates."""
+    def _shared_gradient(self, dtype: str, answer: Evaluated) -> Tensor:
+        """Left's gradient in place, that of `answer`, in right's coordinates."""
         leader, follower = self.leader(dtype), self.followers[dtype]
         if follower.recipe.mapping is None:
-            return answers[leader.name].gradient
+            return answer.gradient
         return flat(follower.translate(leader, leader.gradients))
 
     def compares_steps(self, step: int) -> bool:
