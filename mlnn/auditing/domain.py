@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss, crossed
-from mlnn.auditing.certificate import Interval
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.implied import null_probabilities
 from mlnn.auditing.integrals import partition
+from mlnn.auditing.record import Domain, Interval
 from mlnn.auditing.sound import slope_error
 from mlnn.objectives.grid import make_grid
 
@@ -19,20 +19,20 @@ the ends they are not slightly but wholly wrong: a clip, a dead gradient, an ove
 HALVINGS = 12
 
 
-def find_domains(loss: Loss, finding: Finding, dtypes: tuple[torch.dtype, ...]) -> dict[str, str | Interval]:
+def find_domains(loss: Loss, finding: Finding, dtypes: tuple[torch.dtype, ...]) -> dict[str, Domain]:
     """Per dtype "all" or the interval around 0, of the raw output or (several outputs) of its largest entry."""
     paper = _domain(loss, finding, torch.float64)
     found = {torch.float64: paper} | {d: _meet(paper, _domain(loss, finding, d)) for d in dtypes if d != torch.float64}
     return {str(dtype).removeprefix("torch."): found[dtype] for dtype in dtypes}
 
 
-def _meet(one: str | Interval, two: str | Interval) -> str | Interval:
+def _meet(one: Domain, two: Domain) -> Domain:
     if isinstance(one, str) or isinstance(two, str):
         return two if isinstance(one, str) else one
     return max(one[0], two[0]), min(one[1], two[1])
 
 
-def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> str | Interval:
+def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> Domain:
     grid = make_grid(loss.space)
     good = _holds(loss, finding, grid.output, dtype)
     ends = [_end(loss, finding, dtype, side, grid.strength, grid.output, good) for side in (-1.0, 1.0)]

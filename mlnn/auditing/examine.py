@@ -15,6 +15,7 @@ from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.guarded import floating, guarded, target_space
 from mlnn.auditing.notes import notes
 from mlnn.auditing.numeric import examine_numeric
+from mlnn.auditing.record import Curves
 from mlnn.auditing.sentence import sentence
 from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, too_coarse
 from mlnn.auditing.world import quiet_world
@@ -93,6 +94,6 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
         finding.kind, objective.name, str(replace(asked.space, raw=None)), finding.family, finding.scale, finding.link,
         base, constants, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
         finding.witness, notes(asked, objective, finding),
-        curves={} if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
+        curves=Curves() if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
     )  # fmt: skip
     return replace(found, sentence=sentence(found, finding.said, finding.free_below))

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
+
+from mlnn.auditing.record import Witness
 
 Reference = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -28,7 +29,7 @@ class Finding:
     measure: str | None = None
     residual: float | None = None
     unreachable: float = 0.0
-    witness: dict[str, Any] | None = None
+    witness: Witness | None = None
     said: str = ""
     turns: bool = False
     free_below: float = math.inf

@@ -14,6 +14,7 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Reach, Total, integral, spread
+from mlnn.auditing.record import Witness
 from mlnn.auditing.shapes import shape_name
 from mlnn.targets import Coordinate
 
@@ -248,7 +249,7 @@ def _fades(found: Located) -> bool:
     return bool((found.rho(ends) - found.lowest > 32).all())
 
 
-def _endless(found: Located, side: float) -> dict | None:
+def _endless(found: Located, side: float) -> Witness | None:
     """The integral from 0 out to R and to 2R, 4R, …; None unless it keeps growing."""
     ends = [found.width * size for size in (100.0, 200.0, 400.0, 800.0)]
 
@@ -259,9 +260,9 @@ def _endless(found: Located, side: float) -> dict | None:
     steps = [later - before for before, later in itertools.pairwise(totals)]
     if not all(step > 0 for step in steps) or steps[-1] < 0.5 * steps[0]:
         return None
-    return {
-        "outputs": [0.0],
-        "ranges": [side * end for end in ends],
-        "z": totals,
-        "says": "the integral of exp(−loss) over the target grows without end as the range is doubled",
-    }
+    return Witness(
+        outputs=(0.0,),
+        ranges=tuple(side * end for end in ends),
+        z=tuple(totals),
+        says="the integral of exp(−loss) over the target grows without end as the range is doubled",
+    )

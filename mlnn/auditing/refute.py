@@ -1,7 +1,7 @@
 """That no temperature and no base measure make a loss on numbers a likelihood: proofs, and what its output follows instead."""
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -9,13 +9,14 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.families import Family
+from mlnn.auditing.record import Witness, raw_output, row
 from mlnn.targets import Coordinate
 
 WORSE = 1e-9
 """Of the loss itself: more than rounding."""
 
 
-def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
+def worse_everywhere(loss: Loss) -> Witness | None:
     """Two outputs of which one has the larger loss for every target: its Z is smaller whatever τ and h are.
 
     Looked at on all counts to 300 and beyond, or on a dense grid of a coordinate out to both ends, and where the excess is
@@ -42,13 +43,13 @@ def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
     if along and not _holds_between(loss, along, outputs[bad], outputs[good], places, value[bad] - value[good]):
         return None
     few = [0, 1, 2] if along is None else [len(places) // 3, len(places) // 2, 2 * len(places) // 3]
-    return {
-        "outputs": [float(outputs[bad]), float(outputs[good])],
-        "targets": [float(target[k]) for k in few],
-        "loss": [[float(value[bad, k]) for k in few], [float(value[good, k]) for k in few]],
-        "excess": float(excess.max()),
-        "says": "the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1",
-    }
+    return Witness(
+        outputs=(float(outputs[bad]), float(outputs[good])),
+        targets=row(target[few]),
+        loss=(row(value[bad, few]), row(value[good, few])),
+        excess=float(excess.max()),
+        says="the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1",
+    )
 
 
 def _grows_outwards(value: Tensor, counts: bool) -> Tensor:
@@ -88,16 +89,18 @@ def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, pla
     return True
 
 
-def elsewhere(loss: Loss, family: Family, outputs: Tensor, z: Tensor | None) -> dict[str, Any]:
+def elsewhere(loss: Loss, family: Family, outputs: Tensor, z: Tensor | None) -> Witness:
     """The only measure with this variance function leaves out a target of the space, or has one that is not in it."""
-    found: dict[str, Any] = {}
-    if z is not None:
-        low, high = int(z.argmin()), int(z.argmax())
-        found = {"outputs": [outputs[low].tolist(), outputs[high].tolist()], "z": [float(z[low]), float(z[high])]}
-    return found | {
-        "family": family.name, "lives": family.lives, "space": str(loss.space),
-        "says": "a variance function belongs to one family alone, and that one does not live on the target space",
-    }  # fmt: skip
+    found = Witness(
+        family=family.name,
+        lives=family.lives,
+        space=str(loss.space),
+        says="a variance function belongs to one family alone, and that one does not live on the target space",
+    )
+    if z is None:
+        return found
+    ends = [int(z.argmin()), int(z.argmax())]
+    return replace(found, outputs=tuple(map(raw_output, outputs[ends])), z=row(z[ends]))
 
 
 def elicits(loss: Loss) -> tuple[bool, str | None]:

@@ -1,12 +1,12 @@
 """Can this loss be audited at all? What must hold before any question of probability is asked."""
 
 import re
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss, crossed
+from mlnn.auditing.record import Witness
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import drawn_batch, reduction
@@ -73,7 +73,7 @@ def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
         return False
 
 
-def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
+def coupling(objective: Objective, space: TargetSpace) -> Witness | None:
     """A witness that a row's part of the loss depends on the other rows of the batch; None where it does not.
 
     Rows against their batch (7 and 37 rows), then two parts against the whole, where the parts must add up as rows did.
@@ -90,18 +90,20 @@ def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
         row = int(off.argmax())
         if float(off[row]) <= 1e-9 * max(1.0, float(parts[0].abs().max())):
             return None
-        return {
-            "rows": ROWS, "loss": [float(parts[0][row]), float(torch.cat(parts[1:])[row])],
-            "says": "a row's loss is another one in a batch than in a part of that batch",
-        }  # fmt: skip
+        return Witness(
+            rows=ROWS,
+            loss=(float(parts[0][row]), float(torch.cat(parts[1:])[row])),
+            says="a row's loss is another one in a batch than in a part of that batch",
+        )
     whole, one, two = (float(part.mean()) for part in parts)
     expected = one + two if found.kind == "sum" else (FEW * one + (ROWS - FEW) * two) / ROWS
     if not found.couples and abs(whole - expected) <= 1e-9 * max(1.0, abs(expected)):
         return None
-    return {
-        "rows": ROWS, "loss": [whole, expected],
-        "says": "the loss of a batch is not the mean (nor the sum) of what its rows, or two parts of it, give on their own",
-    }  # fmt: skip
+    return Witness(
+        rows=ROWS,
+        loss=(whole, expected),
+        says="the loss of a batch is not the mean (nor the sum) of what its rows, or two parts of it, give on their own",
+    )
 
 
 def cannot_be_read(loss: Loss) -> str | None:

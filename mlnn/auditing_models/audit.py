@@ -21,7 +21,7 @@ from mlnn.auditing_models.calls import (
     size_of,
 )
 from mlnn.auditing_models.layers import DRAWS, Call, couples, culprits, draws, lowest_eps, recorded
-from mlnn.auditing_models.record import ModeAudit, ModelAudit
+from mlnn.auditing_models.record import Layer, ModeAudit, ModelAudit
 from mlnn.auditing_models.words import sentence
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import derive, generator
@@ -62,7 +62,7 @@ def _audited(own: nn.Module, batch: Tensor, train: bool, seed: int) -> ModelAudi
     return ModelAudit(name, len(batch), training, evaluation, tuple(layers), sentence(training, evaluation, layers))
 
 
-def _mode(model: nn.Module, x: Tensor, training: bool, seed: int) -> tuple[ModeAudit, list[dict[str, object]]]:
+def _mode(model: nn.Module, x: Tensor, training: bool, seed: int) -> tuple[ModeAudit, list[Layer]]:
     mode, own, seed = "training" if training else "evaluation", in_mode(model, training), derive(seed, "audit")
     answer, drew, calls = recorded(own, x, seed)
     base = output_of(answer, len(x))
@@ -182,7 +182,7 @@ def _any(answers: list[bool | None]) -> bool | None:
     return True if True in answers else None if None in answers else False
 
 
-def _layers(trial: _Trial, found: ModeAudit, calls: list[Call]) -> list[dict[str, object]]:
+def _layers(trial: _Trial, found: ModeAudit, calls: list[Call]) -> list[Layer]:
     """What which layer does, one entry per layer, in order of execution."""
     does: dict[str, list[str]] = {entry.name: [] for entry in calls}
     if found.coupled:
@@ -197,7 +197,5 @@ def _layers(trial: _Trial, found: ModeAudit, calls: list[Call]) -> list[dict[str
         does.setdefault(owner, []).append(f"moves its buffer {own}")
     parts = dict(trial.model.named_modules())
     return [
-        {"name": name, "class": type(parts[name]).__name__, "mode": found.mode, "does": things}
-        for name, things in does.items()
-        if things
+        Layer(name, type(parts[name]).__name__, found.mode, tuple(things)) for name, things in does.items() if things
     ]

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from mlnn.auditing.world import quiet_world
-from mlnn.auditing_models.brief import prior_brief
 from mlnn.auditing_models.calls import checked_seed
+from mlnn.auditing_models.record import PriorAudit
 from mlnn.errors import ConfigError
 from mlnn.seeding import generator
 
@@ -29,40 +29,6 @@ STAYS = 0.01
 """Share of the distance from the posterior mode to the maximum likelihood below which an optimiser has stayed at the mode."""
 SEEN = 1e-8
 """A decay that moves the weights by less than this share of their size drowns in float64 rounding."""
-
-
-@dataclass(frozen=True, repr=False)
-class PriorAudit:
-    """Whether an optimiser's weight decay λ is the Gaussian prior N(0, 1/(nλ)) on each weight.
-
-    `is_prior`: None where it cannot be told. `rows` n: of the mean loss that the optimiser is used on; `variance`: 1/(nλ),
-    in squared units of the weights, None unless it is the prior (for a loss summed over rows it is 1/λ). `gap`: largest
-    difference between the weights under decay and under the prior written into the loss, over the steps; `effect`:
-    largest change that the decay makes at all. `left_mode`: how far an optimiser started at the posterior mode has moved
-    off it in the end, as a share of the distance from the mode to the maximum of the likelihood, where 1 is that far.
-    `from_maximum`: its distance from that maximum then, in the same unit.
-    """
-
-    optimizer: str
-    weight_decay: float
-    rows: int
-    is_prior: bool | None
-    variance: float | None
-    gap: float
-    effect: float
-    left_mode: float
-    from_maximum: float
-    sentence: str
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain data for a JSON file."""
-        return dataclasses.asdict(self)
-
-    def __repr__(self) -> str:
-        return prior_brief(self.to_dict()).text()
-
-    def _repr_html_(self) -> str:
-        return prior_brief(self.to_dict()).html()
 
 
 def prior_of(optimizer: OptimizerFactory, *, rows: int = ROWS, seed: int = 0) -> PriorAudit:
