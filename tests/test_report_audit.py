@@ -104,8 +104,8 @@ def test_an_empty_catalogue_is_a_page():
 
 def test_a_bare_certificate_is_a_page():
     bare = Certificate("undecided", "", "")
-    for page in (check(audit_page(bare)), check(audits_page([bare, Certificate("likelihood", "", "")]))):
-        assert "–" in page.text
+    check(audit_page(bare))
+    assert "–" in check(audits_page([bare, Certificate("likelihood", "", "")])).text
     assert "–" in shown(audit_table([bare]))
     shown(certificate_panel(bare))
 

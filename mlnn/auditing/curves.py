@@ -11,6 +11,12 @@ from mlnn.auditing.record import Curves, Row, row
 
 SEEN = (-1.0, 0.0, 1.0)
 """Raw outputs for which the implied density is drawn."""
+ASIDE = 0.00123
+"""By this outputs are moved off the round numbers, where losses have their kinks."""
+DRAWN_COUNTS = 16
+"""Counts that are drawn: as many bars as can be told apart."""
+SIX_DIGITS = 1e-6
+"""Share to which Z is known where it is drawn: more than can be seen."""
 
 
 def curves(loss: Loss, finding: Finding) -> Curves:
@@ -19,7 +25,7 @@ def curves(loss: Loss, finding: Finding) -> Curves:
 
 
 def _finite(loss: Loss, finding: Finding) -> Curves:
-    line = torch.linspace(-6, 6, 121, dtype=torch.float64) + 0.00123
+    line = torch.linspace(-6, 6, 121, dtype=torch.float64) + ASIDE
     output = _first(line, loss.space.outputs)
     value, held, p = loss.values(output, loss.space.inner_points), None, None
     if finding.log_base is not None and finding.scale is not None:
@@ -39,14 +45,14 @@ def _finite(loss: Loss, finding: Finding) -> Curves:
 
 
 def _numeric(loss: Loss, finding: Finding) -> Curves:
-    line = torch.linspace(-2, 2, 9, dtype=torch.float64) + 0.00123
+    line = torch.linspace(-2, 2, 9, dtype=torch.float64) + ASIDE
     output = _first(line, loss.space.outputs)
     endless = finding.turns or finding.kind == "unnormalisable"
     z, held = () if endless else _settled(partition(loss, output)), None
     if finding.log_base is not None and finding.scale is not None and not endless:
         held = _settled(partition(loss, output, finding.scale, finding.log_base))
     along = loss.space.coordinate
-    target = torch.linspace(*along.span, 181).double() if along else torch.arange(16, dtype=torch.float64)
+    target = torch.linspace(*along.span, 181).double() if along else torch.arange(DRAWN_COUNTS, dtype=torch.float64)
     value = loss.values(_first(torch.tensor(SEEN, dtype=torch.float64), loss.space.outputs), target)
     tau = finding.scale or 1.0
     weight = finding.log_base(target) if finding.log_base else torch.zeros_like(target)
@@ -56,7 +62,7 @@ def _numeric(loss: Loss, finding: Finding) -> Curves:
 
 def _settled(total: Total) -> Row:
     """Z per output; () where a sum or integral has not settled to six digits."""
-    return row(total.z) if bool(torch.isfinite(total.z).all()) and total.within(1e-6) else ()
+    return row(total.z) if bool(torch.isfinite(total.z).all()) and total.within(SIX_DIGITS) else ()
 
 
 def _first(line: Tensor, outputs: int) -> Tensor:
