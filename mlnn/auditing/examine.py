@@ -24,6 +24,11 @@ from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
 from mlnn.targets import TargetSpace
 
+LARGEST_EXPONENT = 709.0
+"""e to more than this overflows float64: a base measure is told up to there."""
+FIRST_COUNTS = torch.arange(11, dtype=torch.float64)
+"""Counts whose base measure is told."""
+
 
 def audit(
     loss: Any,
@@ -86,9 +91,9 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
-    target = torch.arange(11, dtype=torch.float64) if asked.space.countable else asked.space.inner_points
+    target = FIRST_COUNTS if asked.space.countable else asked.space.inner_points
     log_h = dict(zip(target.tolist(), finding.log_base(target).tolist(), strict=True)) if finding.log_base else None
-    base = {y: math.exp(min(h, 709.0)) for y, h in log_h.items()} if log_h else None
+    base = {y: math.exp(min(h, LARGEST_EXPONENT)) for y, h in log_h.items()} if log_h else None
     constants = {y: (finding.scale or 1.0) * h for y, h in log_h.items()} if log_h else None
     found = Certificate(
         finding.kind, objective.name, str(replace(asked.space, raw=None)), finding.family, finding.scale, finding.link,

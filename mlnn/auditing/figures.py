@@ -56,7 +56,13 @@ def z_figure(certificate: Certificate) -> go.Figure | None:
 
 
 def _curve(
-    figure: go.Figure, x: NDArray, y: NDArray, name: str, colour: str = RIGHT, at: str = "f", **look: Any
+    figure: go.Figure,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    name: str,
+    colour: str = RIGHT,
+    at: str = "f",
+    **look: Any,
 ) -> None:
     draw.line(figure, x, y, name, colour, **look)
     figure.data[-1].update(hovertemplate=at + " = %{x}: %{text}", connectgaps=False)
@@ -73,7 +79,7 @@ def _x_title(certificate: Certificate) -> str:
     return "raw output f of the first class, the others 0" if several else "raw output f"
 
 
-def _z_axis(figure: go.Figure, z: NDArray) -> None:
+def _z_axis(figure: go.Figure, z: NDArray[np.float64]) -> None:
     """From 0 where Z is of one size (rounding must not fill the picture), else logarithmic; 1 is always in sight."""
     low, high = min(1.0, float(z.min())), max(1.0, float(z.max()))
     if high <= TALL * low:
@@ -108,7 +114,7 @@ def _probability(certificate: Certificate) -> go.Figure | None:
     return figure
 
 
-def _inside(p: NDArray) -> NDArray:
+def _inside(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Clipped to EDGES; a stretch beyond them is broken, so that no upright line joins its two ends."""
     low, high = EDGES
     with np.errstate(invalid="ignore"):

@@ -13,7 +13,15 @@ from mlnn.auditing.record import Witness, raw_output, row
 from mlnn.targets import Coordinate
 
 WORSE = 1e-9
-"""Of the loss itself: more than rounding."""
+"""Excess of one loss over another, as a share of the loss itself, that is more than rounding."""
+SMALL_LOSS = 1e-3
+"""A loss smaller than this is measured by it, not by itself."""
+EVERY_COUNT, FAR_COUNTS = 300, (1e3, 1e4, 1e6, 1e9)
+"""All counts up to the one are looked at, and some beyond."""
+CELLS = 65
+"""Points within a cell of the grid, where the excess is smallest, before it is minimised between two of them."""
+BEST_STEP = 0.011
+"""The best output is told to the step of its grid, 0.01, and a little."""
 
 
 def worse_everywhere(loss: Loss) -> Witness | None:
@@ -26,14 +34,14 @@ def worse_everywhere(loss: Loss) -> Witness | None:
     if loss.space.outputs > 1 or loss.space.whole_line:
         return None
     if along is None:
-        places = torch.tensor([*range(301), 1e3, 1e4, 1e6, 1e9], dtype=torch.float64)
+        places = torch.tensor([*range(EVERY_COUNT + 1), *FAR_COUNTS], dtype=torch.float64)
         target = places
     else:
         places = torch.linspace(-along.dense, along.dense, 481, dtype=torch.float64)
         target = along.target(places)
     outputs = torch.linspace(-6, 6, 25, dtype=torch.float64) + 0.00321
     value = loss.values(outputs, target)
-    excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(1e-3)).amin(-1).nan_to_num(-math.inf)
+    excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(SMALL_LOSS)).amin(-1).nan_to_num(-math.inf)
     if not float(excess.max()) > 0:
         return None
     excess = torch.where(_grows_outwards(value, along is None), excess, -math.inf)
@@ -58,9 +66,9 @@ def _grows_outwards(value: Tensor, counts: bool) -> Tensor:
     What still falls there may cross farther out than is looked.
     """
     apart = value[:, None] - value[None]
-    right = apart[..., -1] >= apart[..., -2] - 1e-9 * (1 + value[:, -1].abs())[:, None]
+    right = apart[..., -1] >= apart[..., -2] - WORSE * (1 + value[:, -1].abs())[:, None]
     left = (
-        torch.ones_like(right) if counts else apart[..., 0] >= apart[..., 1] - 1e-9 * (1 + value[:, 0].abs())[:, None]
+        torch.ones_like(right) if counts else apart[..., 0] >= apart[..., 1] - WORSE * (1 + value[:, 0].abs())[:, None]
     )
     return right & left
 
@@ -72,18 +80,18 @@ def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, pla
     def at(place: float) -> float:
         y = target(torch.tensor([place, place], dtype=torch.float64))
         one, two = loss.value(torch.stack([bad, good]), y).tolist()
-        return one - two
+        return float(one - two)
 
     # The excess is smallest where one of the two losses is: their valleys may be narrower than a cell.
     lowest = [int(k) for k in excess.argsort()[:3]]
     valleys = [int(loss.values(output[None], target(places))[0].argmin()) for output in (bad, good)]
     for k in {*lowest, *valleys}:
         low, high = places[max(k - 1, 0)], places[min(k + 1, len(places) - 1)]
-        line = torch.linspace(float(low), float(high), 65, dtype=torch.float64)
+        line = torch.linspace(float(low), float(high), CELLS, dtype=torch.float64)
         y = target(line)
         seen = loss.value(bad.expand_as(y), y) - loss.value(good.expand_as(y), y)
         best = int(seen.argmin())
-        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, 64)]))
+        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, CELLS - 1)]))
         if not min(float(seen.min()), float(minimize_scalar(at, bounds=around, method="bounded").fun)) > 0:
             return False
     return True
@@ -114,6 +122,6 @@ def elicits(loss: Loss) -> tuple[bool, str | None]:
     moves = line[best].diff()
     follows = inside and (bool((moves > 0).all()) or bool((moves < 0).all()))
     for name, place in (("f", target), ("exp(f)", target.log()), ("σ(f)", target.logit())):
-        if follows and bool((line[best] - place).abs().max() <= 0.011):
+        if follows and bool((line[best] - place).abs().max() <= BEST_STEP):
             return True, name
     return follows, None

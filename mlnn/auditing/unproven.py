@@ -13,6 +13,9 @@ from mlnn.auditing.record import Output, Witness, raw_output, row
 AGREE = 1e-6
 """Two quadratures, cut differently, must agree to that share before Z is said to differ between outputs."""
 NOISE = 64 * torch.finfo(torch.float64).eps
+"""Share of the losses that log exp(−loss)·|y| has lost where it is their small difference with a logarithm."""
+DIGITS_LEFT = 1e-3
+"""With more noise than this a fall of the density may drown in it."""
 EITHER = "neither a base measure was found nor a proof that there is none"
 
 
@@ -106,7 +109,7 @@ def infinite(loss: Loss, outputs: Tensor) -> Witness | None:
         if seen.shape[1] < 2:
             continue
         noise, rises = NOISE * value[:, one].abs().amax(1), seen.diff(dim=1).amin(1)
-        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < 1e-3)))
+        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < DIGITS_LEFT)))
         if bool(steady.any()):
             at = int(steady.nonzero()[0, 0])
             return Witness(

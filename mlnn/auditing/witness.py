@@ -12,6 +12,15 @@ from mlnn.auditing.implied import FLAT, Implied
 from mlnn.auditing.record import Row, Witness, raw_output, row
 
 DIFFERENT = 1e-6
+"""Share by which two numbers must differ to be shown as different: a million times what rounding leaves of them."""
+SMALLER_RISK = 1e-9
+"""Share of the largest loss by which an expected loss must be smaller: expectations are sums, without differences of logs."""
+MOVED = 1e-5
+"""Change of log p from which its quotient with a change of the loss keeps digits enough for a temperature."""
+LIKE_IT = 20
+"""Outputs for which others with the same probability are looked for."""
+SMALLEST = 1e-300
+"""Keeps the logarithm of a probability of 0 finite."""
 
 
 def flat_witness(at: Implied) -> Witness | None:
@@ -21,7 +30,7 @@ def flat_witness(at: Implied) -> Witness | None:
     """
     seen = at.interior.nonzero().squeeze(1).tolist()
     best: tuple[float, int, int, int] | None = None
-    for one in seen[:20]:
+    for one in seen[:LIKE_IT]:
         same = [two for two in seen if float((at.p[one] - at.p[two]).abs().max()) <= FLAT]
         for target in range(at.value.shape[1]):
             values = at.value[same, target]
@@ -48,9 +57,9 @@ def temperature_witness(at: Implied, beside: Implied) -> Witness | None:
     d loss_k = −τ d log p_k, so τ = −Δloss_k / Δ log p_k between an output and its neighbour: one number for an NLL.
     """
     seen = at.plain & beside.plain
-    moved = torch.log(beside.p.clamp_min(1e-300)) - torch.log(at.p.clamp_min(1e-300))
+    moved = torch.log(beside.p.clamp_min(SMALLEST)) - torch.log(at.p.clamp_min(SMALLEST))
     tau = -(beside.value - at.value) / moved
-    usable = seen[:, None] & torch.isfinite(tau) & (moved.abs() > 1e-5)
+    usable = seen[:, None] & torch.isfinite(tau) & (moved.abs() > MOVED)
     if not bool(usable.any()):
         return None
     tau = torch.where(usable, tau, torch.nan)
@@ -83,7 +92,7 @@ def risk_witness(at: Implied, far: Implied) -> Witness | None:
     own = risk.gather(1, seen[:, None]).squeeze(1)
     gain = own - risk.amin(1)
     worst = int(gain.argmax())
-    if not float(gain[worst]) > 1e-9 * float(at.value.abs().max()):
+    if not float(gain[worst]) > SMALLER_RISK * float(at.value.abs().max()):
         return None
     one, two = int(seen[worst]), int(risk[worst].argmin())
     outputs = torch.cat([at.output, far.output])
