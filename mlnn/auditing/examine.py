@@ -26,7 +26,7 @@ from mlnn.targets import TargetSpace
 
 LARGEST_EXPONENT = 709.0
 """e to more than this overflows float64: a base measure is told up to there."""
-FIRST_COUNTS = torch.arange(11, dtype=torch.float64)
+TOLD_COUNTS = torch.arange(11, dtype=torch.float64)
 """Counts whose base measure is told."""
 
 
@@ -91,7 +91,7 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
-    target = FIRST_COUNTS if asked.space.countable else asked.space.inner_points
+    target = TOLD_COUNTS if asked.space.countable else asked.space.inner_points
     log_h = dict(zip(target.tolist(), finding.log_base(target).tolist(), strict=True)) if finding.log_base else None
     base = {y: math.exp(min(h, LARGEST_EXPONENT)) for y, h in log_h.items()} if log_h else None
     constants = {y: (finding.scale or 1.0) * h for y, h in log_h.items()} if log_h else None

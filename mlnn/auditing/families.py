@@ -29,7 +29,7 @@ FITS = 1e-7
 """Misfit of a variance function, or of the family's values, that is rounding: differences of the mean are good to nine digits."""
 TIDY = 1e-8
 """A number read off differences is its eight-digit neighbour if it is as near as this."""
-MEANS: dict[str, Callable[[Tensor], Tensor]] = {"f": lambda f: f, "exp(f)": torch.exp, "σ(f)": torch.sigmoid}
+MEAN_OF: dict[str, Callable[[Tensor], Tensor]] = {"f": lambda f: f, "exp(f)": torch.exp, "σ(f)": torch.sigmoid}
 """The mean by the plain links."""
 NEAR_TARGET = 20.0
 """Targets for which the base measure is looked at: beyond, it is a small difference of large numbers."""
@@ -209,9 +209,9 @@ def _reference(family: Family, link: str | None, log_base: Callable[[Tensor], Te
     assert nll is not None
     if link == "exp(f)" and of_log is not None:
         return by_formula(lambda f, y: family.tau * (of_log(f, y) + log_base(y)))
-    if link not in MEANS:
+    if link not in MEAN_OF:
         return None
-    mean = MEANS[link]
+    mean = MEAN_OF[link]
     return by_formula(lambda f, y: family.tau * (nll(mean(f), y) + log_base(y)))
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 AFFINE_IN_OUTPUT = 1e-8
-"""Misfit of a straight line in the output that is rounding, and slopes and shifts below it are 0 (or 1): a link is read off
-probabilities good to nine digits."""
+"""Misfit of a straight line in the output that is rounding, and slopes and shifts below it are 0 (or 1): of a
+probability of 1e-4, read off gradients, twelve digits are left."""
 INSIDE, INSIDE_MANY = 1e-4, 1e-6
 """Probabilities nearer to 0 (or 1) than this are left out: their logit has lost digits. Of many classes smaller ones count."""
 ENOUGH = 4

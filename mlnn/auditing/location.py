@@ -4,9 +4,8 @@ Let u be the coordinate of y on the whole line. If ∂loss/∂f is a function of
 with the base measure e^(a(u)) du the integral of exp(−loss/τ) is ∫ e^(−ρ/τ): one for every f, and finite for all or none.
 """
 
-import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,15 +13,16 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Z_ROUNDING, Reach, Total, integral, spread
-from mlnn.auditing.record import Witness
+from mlnn.auditing.located import Located
 from mlnn.auditing.shapes import shape_name
+from mlnn.auditing.tails import tail_growth
 from mlnn.targets import Coordinate
 
 OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
 SIZES = torch.logspace(-6, 2, 25, dtype=torch.float64)  # of the residuals looked at, in units of the width
 FAR_OUT = (11.7, 23.9, 41.3)
 """Residuals looked at besides, in the target's own units: where rows of data may lie."""
-ASIDE = 1.00123
+OFF_ROUND = 1.00123
 """Factor by which residuals are moved off the round numbers, where densities have their kinks."""
 NEAR_TURN = 3.0
 """Residuals of an angle are looked at up to this, a little less than half a turn."""
@@ -36,56 +36,15 @@ BULK = 30.0
 """Residuals nearer than this must be known wherever any gradient is: there rows of data lie."""
 H_ROUNDING = 1e-8
 """Misfit of log h that is rounding: the accuracy asked of the integrals that h is divided by."""
-LARGEST_EXPONENT = 700
-"""e to more than this overflows float64, near 709: such a constant is written as a power."""
-FARTHER = (1e5, 1e7, 1e10, 1e15, 1e20, 1e30, 1e40, 1e60)
-"""Residuals, in widths, out to which a tail must go on as slowly before its integral is said to be infinite."""
-BORDER = 1e-4
-"""How far above 1 a tail may grow and still be too near to it: growth is read off differences of logarithms."""
-SAFE = 1.05
-"""A tail that grows at least so fast is integrable beyond doubt."""
-EXPONENTIAL = 1e3
-"""A tail that grows faster than this is no power: lighter than any."""
-STEEPENS = 1.01
-"""A tail steeper than the decade before by this factor is on the way to steeper still."""
-FALLING = 5.0
-"""A growth that falls from one decade to the next falls by up to that many times as much beyond: k·log log|v| by about 4."""
+WRITTEN_OUT = 700
+"""A log of h below this, short of where e to it overflows float64 (709), is written out as a number, else as a power of e."""
 FADED_BY = 32
 """ρ where float64 has no more targets near 0 and 1: e^−32 is 1e-14."""
 EDGE, LAST = 15.0, 18.0
 """Residuals of logit y at which ρ must have faded, and out to which it is integrated."""
 EDGE_DIGITS = 1e-10
 """Relative error asked of that integral: logits near 18 have lost digits."""
-DOUBLED = (100.0, 200.0, 400.0, 800.0)
-"""Widths out to which an integral is taken to show that it grows without end."""
-KEEPS_GROWING = 0.5
-"""Share of the first step that the last must still have: a harmonic series keeps all of it."""
 TURN = 2 * math.pi
-
-
-@dataclass(frozen=True)
-class Located:
-    """A loss of that form: `width` of ρ, `turns` if y is an angle, `drift` α where a(u) = αu (None: another a), `lowest` ρ."""
-
-    loss: Loss
-    along: Coordinate
-    width: float
-    turns: bool
-    drift: float | None
-    lowest: float = 0.0
-
-    def rho(self, v: Tensor) -> Tensor:
-        """ρ(v) (n,) less a constant: by moving the target, or where a(u) has another shape, the output."""
-        zero = torch.zeros_like(v)
-        if self.drift is None:
-            return self.loss.value(-v, self.along.target(zero))
-        return self.loss.value(zero, self.along.target(v)) - self.drift * v
-
-    def shift(self, u: Tensor) -> Tensor:
-        """a(u) (n,), less a constant."""
-        if self.drift is None:
-            return self.loss.value(torch.zeros_like(u), self.along.target(u)) - self.rho(u)
-        return self.drift * u
 
 
 def examine_location(loss: Loss) -> Finding | None:
@@ -96,7 +55,7 @@ def examine_location(loss: Loss) -> Finding | None:
     found = _located(loss, along)
     if found is None:
         return None
-    growth, endless = _tails(found)
+    growth, endless = tail_growth(found)
     if endless:
         return endless
     total = _integrals(found)
@@ -121,7 +80,7 @@ def _located(loss: Loss, along: Coordinate) -> Located | None:
 
 def _residuals(along: Coordinate, width: float, turns: bool) -> Tensor:
     """Residuals v (R,) on both sides, from a millionth to a hundred widths, and out to where rows of data may lie."""
-    sizes = torch.cat([SIZES * width, torch.tensor(FAR_OUT, dtype=torch.float64)]) * ASIDE
+    sizes = torch.cat([SIZES * width, torch.tensor(FAR_OUT, dtype=torch.float64)]) * OFF_ROUND
     sizes = sizes[sizes <= (NEAR_TURN if turns else along.residual)]
     return torch.cat([-sizes.flip(0), sizes])
 
@@ -155,7 +114,7 @@ def _shape(found: Located) -> str | None:
     """The name of the density, from residuals seen from output 0, where they are exact however small."""
     loss, along, turns = found.loss, found.along, found.turns
     smallest = -9 if loss.space.whole_line else -5  # of log y and logit y the last digits are lost
-    sizes = torch.logspace(smallest, 2, 34, dtype=torch.float64) * found.width * ASIDE
+    sizes = torch.logspace(smallest, 2, 34, dtype=torch.float64) * found.width * OFF_ROUND
     sizes = sizes[sizes <= (NEAR_TURN if turns else along.residual)]
     v = torch.cat([-sizes.flip(0), sizes])
     _, slope = loss.both(torch.zeros_like(v), along.target(v))
@@ -219,7 +178,7 @@ def _measure(y: Tensor, log_h: Tensor) -> str:
     if float((log_h - log_h[0]).abs().max()) <= H_ROUNDING:
         return (
             f"1/{math.exp(-float(log_h[0])):.10g}"
-            if abs(float(log_h[0])) < LARGEST_EXPONENT
+            if abs(float(log_h[0])) < WRITTEN_OUT
             else f"exp({float(log_h[0]):.10g})"
         )
     if bool((y > 0).all()):
@@ -247,71 +206,7 @@ def _is_periodic(loss: Loss) -> bool:
     return all(bool(torch.allclose(one, two, rtol=1e-10, atol=1e-12)) for one, two in zip(here, there, strict=True))
 
 
-def _tails(found: Located) -> tuple[float, Finding | None]:
-    """The power of the tail, |v|^−growth (inf: lighter than any), and a finding where it is too heavy to integrate."""
-    slowest = math.inf
-    if found.turns or not found.along.tail:
-        return slowest, None
-    # Widths of a residual y − f; a log y − f is no farther from its target for being wide.
-    places = (found.width if found.loss.space.whole_line else 1.0) * torch.tensor(found.along.tail, dtype=torch.float64)
-    for side in (-1.0, 1.0):
-        rho = found.rho(side * places)
-        near, far = (float(rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
-        if float(rho[-1]) == math.inf or far > EXPONENTIAL:
-            continue
-        if far > SAFE:
-            # Steeper than a decade before: on the way to steeper still. Less steep: how far it goes on falling is not seen.
-            slowest = min(
-                slowest, max(1.0, far - FALLING * max(near - far, 0.0)) if far < STEEPENS * near else math.inf
-            )
-            continue
-        return far, _heavy(found, side, far)
-    return slowest, None
-
-
-def _heavy(found: Located, side: float, growth: float) -> Finding:
-    """What is said of a tail ρ ~ growth·log|v|, |v|^−growth, that is hardly steep enough to integrate, or not."""
-    what = f"log|{found.along.name} − f|"
-    if math.isnan(growth):
-        return Finding("undecided", said="the loss is NaN, or not finite on the way, at targets far from the output")
-    if growth > 1 + BORDER:
-        said = (
-            f"its tail grows as {growth:.4g}·{what}, too near to 1, where the integral over the target becomes infinite"
-        )
-        return Finding("undecided", said=said)
-    if not found.loss.space.whole_line:
-        said = f"as a density of {found.along.name} it cannot be normalised, and whether another measure helps is not known"
-        return Finding("undecided", said=said)
-    farther = found.rho(side * found.width * torch.tensor(FARTHER, dtype=torch.float64))
-    on = farther.diff() / (torch.tensor(FARTHER, dtype=torch.float64).log().diff())
-    witness = _endless(found, side) if bool((on <= 1 + BORDER).all()) else None
-    if witness is None:
-        said = f"its tail grows as {growth:.3g}·{what} at first, but whether it goes on so, without end, cannot be told"
-        return Finding("undecided", said=said)
-    said = f"its tail grows as {max(growth, 0.0):.3g}·log|y−f|, and more than 1 is needed"
-    return Finding("unnormalisable", "none", witness=witness, said=said, residual=math.inf)
-
-
 def _fades(found: Located) -> bool:
     """Whether e^(−ρ) is nothing where float64 has no more targets near 0 and 1 to put there."""
     ends = torch.tensor([-EDGE, EDGE], dtype=torch.float64)
     return bool((found.rho(ends) - found.lowest > FADED_BY).all())
-
-
-def _endless(found: Located, side: float) -> Witness | None:
-    """The integral from 0 out to R and to 2R, 4R, …; None unless it keeps growing."""
-    ends = [found.width * size for size in DOUBLED]
-
-    def log_density(v: Tensor) -> Tensor:
-        return -found.rho(v)[:, None]
-
-    totals = [float(integral(log_density, min(0.0, side * end), max(0.0, side * end)).z) for end in ends]
-    steps = [later - before for before, later in itertools.pairwise(totals)]
-    if not all(step > 0 for step in steps) or steps[-1] < KEEPS_GROWING * steps[0]:
-        return None
-    return Witness(
-        outputs=(0.0,),
-        ranges=tuple(side * end for end in ends),
-        z=tuple(totals),
-        says="the integral of exp(−loss) over the target grows without end as the range is doubled",
-    )

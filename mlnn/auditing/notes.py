@@ -16,7 +16,7 @@ SVR = (
     "This is the loss of support-vector regression: an exact −log density, uniform within ε and exponential beyond. The"
     " classifier's hinge is not one."
 )
-UNIT = "With the continuous-Bernoulli normaliser added it would be a density on (0, 1)."
+FRACTIONS = "With the continuous-Bernoulli normaliser added it would be a density on (0, 1)."
 SHARED = "Its own mean divides by something that the rows of a batch share (class weights); what is audited is its value per row."
 GAMMA = "The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k."
 MARGIN = 3.0
@@ -28,7 +28,7 @@ def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]
     holds = {
         HINGE: loss.space.kind == "binary" and finding.kind == "no link" and _is_hinge(loss),
         SVR: finding.family == "flat-topped Laplace",
-        UNIT: loss.space.facts.support == UNIT_INTERVAL and (finding.kind, finding.link) == ("proper", "σ(f)"),
+        FRACTIONS: loss.space.facts.support == UNIT_INTERVAL and (finding.kind, finding.link) == ("proper", "σ(f)"),
         SHARED: finding.kind not in ("undecided", "batch-coupled") and _shares(loss, objective),
         GAMMA: (finding.kind, finding.family) == ("likelihood", "gamma, shape 1"),
     }

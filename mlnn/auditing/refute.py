@@ -18,7 +18,7 @@ SMALL_LOSS = 1e-3
 """A loss smaller than this is measured by it, not by itself."""
 EVERY_COUNT, FAR_COUNTS = 300, (1e3, 1e4, 1e6, 1e9)
 """All counts up to the one are looked at, and some beyond."""
-CELLS = 65
+WITHIN_CELL = 65
 """Points within a cell of the grid, where the excess is smallest, before it is minimised between two of them."""
 BEST_STEP = 0.011
 """The best output is told to the step of its grid, 0.01, and a little."""
@@ -87,11 +87,11 @@ def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, pla
     valleys = [int(loss.values(output[None], target(places))[0].argmin()) for output in (bad, good)]
     for k in {*lowest, *valleys}:
         low, high = places[max(k - 1, 0)], places[min(k + 1, len(places) - 1)]
-        line = torch.linspace(float(low), float(high), CELLS, dtype=torch.float64)
+        line = torch.linspace(float(low), float(high), WITHIN_CELL, dtype=torch.float64)
         y = target(line)
         seen = loss.value(bad.expand_as(y), y) - loss.value(good.expand_as(y), y)
         best = int(seen.argmin())
-        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, CELLS - 1)]))
+        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, WITHIN_CELL - 1)]))
         if not min(float(seen.min()), float(minimize_scalar(at, bounds=around, method="bounded").fun)) > 0:
             return False
     return True

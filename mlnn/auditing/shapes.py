@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 EXACT = 1e-7
-"""Misfit of a density's gradients, relative to the largest, that is rounding: small residuals have nine digits or so."""
+"""Misfit of a density's gradients, relative to the largest, that is rounding: small residuals of log y and logit y lose digits."""
 FLAT_PART = 0.999
 """A Huber density has residuals whose gradient is below this share of the largest: without them it is a Laplace."""
 

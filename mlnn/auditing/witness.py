@@ -12,7 +12,7 @@ from mlnn.auditing.implied import FLAT, Implied
 from mlnn.auditing.record import Row, Witness, raw_output, row
 
 DIFFERENT = 1e-6
-"""Share by which two numbers must differ to be shown as different: a million times what rounding leaves of them."""
+"""Share by which two numbers must differ to be shown as different: far above what rounding leaves of them."""
 SMALLER_RISK = 1e-9
 """Share of the largest loss by which an expected loss must be smaller: expectations are sums, without differences of logs."""
 MOVED = 1e-5

@@ -65,30 +65,48 @@ def _audited(own: nn.Module, batch: Tensor, train: bool, seed: int) -> ModelAudi
 def _mode(model: nn.Module, x: Tensor, training: bool, seed: int) -> tuple[ModeAudit, list[Layer]]:
     mode, own, seed = "training" if training else "evaluation", in_mode(model, training), derive(seed, "audit")
     answer, drew, calls = recorded(own, x, seed)
-    base = output_of(answer, len(x))
-    if not bool(torch.isfinite(base).all()):
-        row = int((~torch.isfinite(base)).reshape(len(x), -1).any(1).nonzero()[0, 0])
+    trial = _Trial(own, x, _finite(output_of(answer, len(x)), mode), seed, max(TINY, ULPS * lowest_eps(calls)))
+    stateful, remembers = trial.state()
+    if trial.beyond(trial.base, ask(own, x, seed)) is not False:
+        why = ("the same call with the same random numbers answers differently: it draws where no seed reaches",)
+        found = ModeAudit(mode, None, True, None, None, None, None, None, stateful, None, why)
+    else:
+        found = _tried(trial, mode, drew, stateful, remembers)
+    return found, _layers(trial, found, calls)
+
+
+def _finite(base: Tensor, mode: str) -> Tensor:
+    """The output itself; raises DataError where it is not finite."""
+    bad = ~torch.isfinite(base)
+    if bool(bad.any()):
+        row = int(bad.reshape(len(base), -1).any(1).nonzero()[0, 0])
         raise DataError(
             f"model: in {mode} mode the raw output of row {row} of x is not finite; nothing can be told there"
         )
-    trial = _Trial(own, x, base, seed, max(TINY, ULPS * lowest_eps(calls)))
-    stateful, remembers = trial.state()
-    if trial.beyond(base, ask(own, x, seed)) is not False:
-        why = ("the same call with the same random numbers answers differently: it draws where no seed reaches",)
-        found = ModeAudit(mode, None, True, None, None, None, None, None, stateful, None, why)
-        return found, _layers(trial, found, calls)
+    return base
+
+
+def _tried(trial: "_Trial", mode: str, drew: bool, stateful: tuple[str, ...], remembers: bool) -> ModeAudit:
+    """What a mode does that answers alike to the same random numbers, of which it `drew` some or not."""
     random = trial.random() if drew else False
     coupled = trial.coupled()
     shared = trial.shared() if random and coupled is False else None
     placed, sized = (None, None) if random else (trial.placed(), trial.sized())
     asked = [coupled] if random else [coupled, placed, sized]
     dependent = _any([*asked, False if random is False else shared])
-    factorises = None if dependent is None else not dependent
-    reasons = _reasons(random, shared, coupled, None in asked)
-    found = ModeAudit(
-        mode, factorises, random, shared, coupled, placed, sized, trial.refusal(), stateful, remembers, reasons
+    return ModeAudit(
+        mode,
+        None if dependent is None else not dependent,
+        random,
+        shared,
+        coupled,
+        placed,
+        sized,
+        trial.refusal(),
+        stateful,
+        remembers,
+        _reasons(random, shared, coupled, None in asked),
     )
-    return found, _layers(trial, found, calls)
 
 
 def _reasons(random: bool | None, shared: bool | None, coupled: bool | None, coarse: bool) -> tuple[str, ...]:
