@@ -21,6 +21,7 @@ from mlnn.likelihoods.poisson import Poisson
 from mlnn.targets import COUNTS, HALF_LINE, LINE
 
 OUTPUTS = torch.linspace(-2.1, 1.9, 17, dtype=torch.float64) + 0.00321
+"""Outputs at which mean and variance are read: within ±2, off the round numbers, where losses have their kinks."""
 AFFINE_IN_TARGET = 1e-10
 """Share of the largest gradient by which gradients may miss a line in the target: their rounding, and the fit's."""
 RICHARDSON = 1e-3

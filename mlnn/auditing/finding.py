@@ -9,6 +9,8 @@ from torch import Tensor
 
 from mlnn.auditing.record import Witness
 
+SMALLEST = 1e-300
+"""Keeps a division by 0, and the logarithm of 0, finite."""
 Reference = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.finding import Finding, Reference, by_formula
+from mlnn.auditing.finding import SMALLEST, Finding, Reference, by_formula
 from mlnn.auditing.implied import FLAT, LARGE, Implied, direction, implied, telling_outputs
 from mlnn.auditing.links import log_odds, probability_link, softmax_link
 from mlnn.auditing.sound import MANY, moderate_outputs
@@ -36,10 +36,10 @@ STILL = 0.9
 """Share of the outputs at which the probability must stand still before it is said not to move."""
 FARTHER_OUT = (2.0, 4.0, 10.0)
 """Factors on the outputs at which an expected loss is asked too, in case it falls out there."""
+LOOKED_FAR = 10
+"""So many of the outputs, or up to twice as many, are looked at there."""
 USUAL, USUAL_LARGE = 61, 15
 """Moderate outputs of which the share that imply no probability is told; fewer with many classes."""
-SMALLEST = 1e-300
-"""Keeps a division by a spread of 0 from being one by 0."""
 
 
 def examine_finite(loss: Loss) -> Finding:
@@ -141,7 +141,7 @@ def _reference(at: Implied, tau: float, shift: Tensor, link: str | None) -> Refe
 
 def _far(loss: Loss, at: Implied) -> Implied:
     """The same outputs at several times their size, to see whether an expected loss falls out there."""
-    some = at.output[:: max(1, len(at.output) // 10)]
+    some = at.output[:: max(1, len(at.output) // LOOKED_FAR)]
     return implied(loss, torch.cat([factor * some for factor in FARTHER_OUT]))
 
 

@@ -40,8 +40,12 @@ FADED = 1e-9
 """Share of Z that may be left where the targets that float64 holds end."""
 INWARD = 0.05
 """How much farther in, as a share of the range, the fall of a density towards 0 and 1 is looked at again."""
-FINEST = 1e-30
-"""A peak narrower than this is not looked into."""
+FINEST, FINEST_SHARE = 1e-30, 1e-13
+"""A peak narrower than this, or than this share of where it is (a thousand roundoffs), is not looked into."""
+BETWEEN = 0.1
+"""How far apart, in units of the coordinate, a density is compared to tell the rate at which it falls."""
+SHORT_OF_IT = 10.0
+"""How far short of OVERFLOW the last place is at which a density that is NaN beyond is looked at."""
 LEAST = -700.0
 """A log density below this is none."""
 Base = Callable[[Tensor], Tensor]
@@ -125,7 +129,7 @@ def _fades(log_density: Callable[[Tensor], Tensor], value: Tensor, reach: Reach,
 
     A density that jumps to 0 there has met the end of float64, not its own. `masked`: a NaN was taken as 0 far out.
     """
-    places = sorted({OVERFLOW - 10.0, *reach.along.far} if masked else {*reach.along.far})
+    places = sorted({OVERFLOW - SHORT_OF_IT, *reach.along.far} if masked else {*reach.along.far})
     count, found = len(value), torch.ones(len(value), dtype=torch.bool)
     for side in (-1.0, 1.0):
         at = side * torch.tensor(places, dtype=torch.float64)
@@ -186,7 +190,7 @@ def _with_ends(total: Total, log_density: Callable[[Tensor], Tensor], low: float
     """
     beyond, errors, why = torch.zeros(()), total.errors, total.why
     deeper = INWARD * (high - low)
-    for end, inner, deep in ((low, low + 0.1, low + deeper), (high, high - 0.1, high - deeper)):
+    for end, inner, deep in ((low, low + BETWEEN, low + deeper), (high, high - BETWEEN, high - deeper)):
         far, near = log_density(torch.tensor([end, inner], dtype=torch.float64))
         rate = (near - far) / abs(end - inner)
         part = torch.exp(far) / rate
@@ -228,7 +232,7 @@ def _peak(loss: Loss, output: Tensor, along: Coordinate, middle: float, half: fl
         height = (-loss.values(output, along.target(v))[0] + along.log_slope(v)).nan_to_num(NOTHING, NOTHING, NOTHING)
         middle, step = float(v[height.argmax()]), half / 20
         inside = int((height > height.max() - 1).sum())
-        if inside >= PEAK or step <= max(1e-13 * abs(middle), FINEST):
+        if inside >= PEAK or step <= max(FINEST_SHARE * abs(middle), FINEST):
             return middle, min(max(inside, 1) * step, WIDTHS[0])
         half = 2 * step
 

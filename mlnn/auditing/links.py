@@ -13,16 +13,19 @@ INSIDE, INSIDE_MANY = 1e-4, 1e-6
 ENOUGH = 4
 """Outputs from which a straight line is fitted: two determine it, the others can contradict."""
 
+SLOPE_DECIMALS = 7
+"""A slope of 1 to so many decimals is not written."""
+
 Link = Callable[[Tensor], Tensor]
-# Transformations that make a link of that name affine in the raw output.
+# Links, as they are written around a·f + b, and the transformations that make them affine in the raw output.
 PROBABILITIES: dict[str, Link] = {
-    "σ": torch.logit,
-    "Φ": torch.special.ndtri,
-    "": lambda p: p,
-    "1 − exp(−exp)": lambda p: torch.log(-torch.log1p(-p)),
-    "½ + arctan/π": lambda p: torch.tan(torch.pi * (p - 0.5)),
+    "σ({})": torch.logit,
+    "Φ({})": torch.special.ndtri,
+    "{}": lambda p: p,
+    "1 − exp(−exp({}))": lambda p: torch.log(-torch.log1p(-p)),
+    "½ + arctan({})/π": lambda p: torch.tan(torch.pi * (p - 0.5)),
 }
-MEANS: dict[str, Link] = {"": lambda mean: mean, "exp": torch.log, "σ": torch.logit}
+MEANS: dict[str, Link] = {"{}": lambda mean: mean, "exp({})": torch.log, "σ({})": torch.logit}
 
 
 def log_odds(output: Tensor, p: Tensor) -> tuple[float, float] | None:
@@ -64,14 +67,14 @@ def _inner(slope: float, shifts: Sequence[float]) -> str:
     return inner
 
 
-def _named(output: Tensor, value: Tensor, names: dict[str, Link]) -> str | None:
-    for name, transform in names.items():
+def _named(output: Tensor, value: Tensor, forms: dict[str, Link]) -> str | None:
+    for form, transform in forms.items():
         straight = transform(value)
         if not bool(torch.isfinite(straight).all()):
             continue
         found = _affine(output, straight)
         if found and abs(found[0]) > AFFINE_IN_OUTPUT:
-            return _write(name, *found)
+            return _write(form, *found)
     return None
 
 
@@ -83,14 +86,11 @@ def _affine(output: Tensor, straight: Tensor) -> tuple[float, float] | None:
     return (a, b) if float(off) <= AFFINE_IN_OUTPUT * max(1.0, float(straight.abs().max())) else None
 
 
-def _write(name: str, a: float, b: float) -> str:
-    if not name and abs(a - 0.5) <= AFFINE_IN_OUTPUT and abs(b - 0.5) <= AFFINE_IN_OUTPUT:
+def _write(form: str, a: float, b: float) -> str:
+    """A link of a·f + b; one that is affine itself and goes from 0 at −1 to 1 at 1 is the half margin of a hinge."""
+    if form == "{}" and abs(a - 0.5) <= AFFINE_IN_OUTPUT and abs(b - 0.5) <= AFFINE_IN_OUTPUT:
         return "(1+f)/2"
-    slope = {1.0: "f", -1.0: "−f"}.get(round(a, 7), f"{a:.6g}·f")
+    size = round(a, SLOPE_DECIMALS)
+    slope = "f" if size == 1 else "−f" if size == -1 else f"{a:.6g}·f"
     shift = "" if abs(b) <= AFFINE_IN_OUTPUT else f" {'+' if b > 0 else '−'} {abs(b):.6g}"
-    inner = f"{slope}{shift}"
-    if not name:
-        return inner
-    return {"1 − exp(−exp)": f"1 − exp(−exp({inner}))", "½ + arctan/π": f"½ + arctan({inner})/π"}.get(
-        name, f"{name}({inner})"
-    )
+    return form.format(slope + shift)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.finding import Finding
+from mlnn.auditing.finding import SMALLEST, Finding
 from mlnn.auditing.integrals import Z_ROUNDING, Reach, Total, integral, spread
 from mlnn.auditing.located import Located
 from mlnn.auditing.shapes import shape_name
@@ -19,6 +19,7 @@ from mlnn.auditing.tails import tail_growth
 from mlnn.targets import Coordinate
 
 OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
+"""Outputs that must see the same function of the residual: uneven, so that no period of the loss hides between them."""
 SIZES = torch.logspace(-6, 2, 25, dtype=torch.float64)  # of the residuals looked at, in units of the width
 FAR_OUT = (11.7, 23.9, 41.3)
 """Residuals looked at besides, in the target's own units: where rows of data may lie."""
@@ -45,6 +46,11 @@ EDGE, LAST = 15.0, 18.0
 EDGE_DIGITS = 1e-10
 """Relative error asked of that integral: logits near 18 have lost digits."""
 TURN = 2 * math.pi
+"""Of an angle."""
+SOME_OUTPUT = 0.3
+"""Where an angle is looked at: at no place of symmetry."""
+TURN_ROUNDING = 1e-10
+"""What a turn of the target may change, relative; 2π added to it is itself rounded."""
 
 
 def examine_location(loss: Loss) -> Finding | None:
@@ -94,7 +100,7 @@ def _form(loss: Loss, along: Coordinate, v: Tensor) -> tuple[bool, float | None]
     if int(known.sum()) < len(v) // 2 or bool((torch.isfinite(gradient).any(0) & ~known & (v.abs() < BULK)).any()):
         return False, None
     one = gradient[len(OUTPUTS) // 2]
-    floor = SMALL_SLOPE * gradient[:, known].abs().median().clamp_min(1e-300)
+    floor = SMALL_SLOPE * gradient[:, known].abs().median().clamp_min(SMALLEST)
     off = float(((gradient - one).abs() / torch.maximum(one.abs(), floor))[:, known].max())
     if not off <= SLOPE_ROUNDING:
         return False, None
@@ -202,8 +208,11 @@ def _width(loss: Loss, along: Coordinate) -> float:
 def _is_periodic(loss: Loss) -> bool:
     """Whether a turn of 2π of the target changes nothing: the target is an angle."""
     y = torch.tensor([-2.213, -1.171, -0.587, 0.0517, 0.313, 1.491, 2.917], dtype=torch.float64)
-    here, there = (loss.both(torch.full_like(y, 0.3), y + turn) for turn in (0.0, TURN))
-    return all(bool(torch.allclose(one, two, rtol=1e-10, atol=1e-12)) for one, two in zip(here, there, strict=True))
+    here, there = (loss.both(torch.full_like(y, SOME_OUTPUT), y + turn) for turn in (0.0, TURN))
+    return all(
+        bool(torch.allclose(one, two, rtol=TURN_ROUNDING, atol=TURN_ROUNDING / 100))
+        for one, two in zip(here, there, strict=True)
+    )
 
 
 def _fades(found: Located) -> bool:

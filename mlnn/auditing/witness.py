@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.auditing.finding import SMALLEST
 from mlnn.auditing.implied import FLAT, Implied
 from mlnn.auditing.record import Row, Witness, raw_output, row
 
@@ -19,8 +20,6 @@ MOVED = 1e-5
 """Change of log p from which its quotient with a change of the loss keeps digits enough for a temperature."""
 LIKE_IT = 20
 """Outputs for which others with the same probability are looked for."""
-SMALLEST = 1e-300
-"""Keeps the logarithm of a probability of 0 finite."""
 
 
 def flat_witness(at: Implied) -> Witness | None:

@@ -22,7 +22,7 @@ ROWS, FEATURES = 64, 4
 MOST_ROWS = 10**15
 """More are no rows of data."""
 STEPS, RESTING_STEPS = 32, 1500
-"""Steps over which decay and prior are compared, and on the way to rest: after those a four-hundredth of the learning rate is left."""
+"""Steps over which decay and prior are compared, and on the way to rest, when 1/400 of the learning rate is left."""
 NEWTON_STEPS = 50
 """Of Newton's method on a small convex problem: near the minimum each doubles the digits."""
 COOLING = 0.996
