@@ -1,12 +1,13 @@
 """Certificates for the tests of the audit's pages: one real one of every kind, and one made by hand."""
 
-import json
 from functools import cache
 
 import torch
 from torch.nn import functional
 
 import mlnn
+from mlnn.auditing import Certificate
+from mlnn.auditing.record import Curves
 
 
 def bce(output, target):
@@ -36,16 +37,18 @@ LOSSES = {
 
 @cache
 def certificates():
-    """name → certificate, one of every kind, as a run folder holds it: through JSON."""
-    told = [mlnn.audit(loss, targets, name=kind).to_dict() for kind, (loss, targets) in LOSSES.items()]
-    return {one["name"]: one for one in json.loads(json.dumps(told, allow_nan=False))}
+    """name → certificate, one of every kind."""
+    return {kind: mlnn.audit(loss, targets, name=kind) for kind, (loss, targets) in LOSSES.items()}
 
 
 def curve(**changed):
-    line = [-1.0, -0.5, 0.0, 0.5, 1.0]
-    return {"output": line, "z": [1.0] * 5, "about": 1, "implied": [0.5] * 5, "declared": [0.5] * 5} | changed
+    line = (-1.0, -0.5, 0.0, 0.5, 1.0)
+    return Curves(
+        **{"output": line, "z": (1.0,) * 5, "about": 1, "implied": (0.5,) * 5, "declared": (0.5,) * 5} | changed
+    )
 
 
 def made(**changed):
     """A certificate by hand."""
-    return {"kind": "no link", "name": "made", "targets": "binary", "residual": 0.5, "curves": curve()} | changed
+    told = {"kind": "no link", "name": "made", "targets": "binary", "residual": 0.5, "curves": curve()}
+    return Certificate(**told | changed)

@@ -82,41 +82,43 @@ def test_a_no_has_a_witness_that_can_be_checked_by_hand(name: str) -> None:
     found = catalogued(name) if name in CATALOGUE else outside(name)
     witness = found.witness
     assert witness, found
-    assert witness["says"]
+    assert witness.says
     loss, targets = (build(name).function, build(name).targets) if name in CATALOGUE else OUTSIDE[name][:2]
-    if "temperature" in witness:
-        low, high = sorted(witness["temperature"])
+    if witness.temperature:
+        low, high = sorted(witness.temperature)
         assert high - low > 1e-3 * abs(high)
-    elif "expected" in witness:
-        assert witness["expected"][0] > witness["expected"][1]
-    elif "ranges" in witness:
-        assert all(later > first + 0.5 for first, later in zip(witness["z"], witness["z"][1:], strict=False))
-    elif "excess" in witness:
-        assert all(bad > good for bad, good in zip(*witness["loss"], strict=True))
-    elif "loss" in witness:
-        assert abs(witness["loss"][0] - witness["loss"][1]) > 0.1
-    elif "lives" in witness:
-        assert witness["lives"] != witness["space"]
+    elif witness.expected:
+        assert witness.expected[0] > witness.expected[1]
+    elif witness.ranges:
+        assert all(later > first + 0.5 for first, later in zip(witness.z, witness.z[1:], strict=False))
+    elif witness.excess is not None:
+        worse, better = witness.loss
+        assert all(bad > good for bad, good in zip(worse, better, strict=True))  # type: ignore[arg-type]
+    elif witness.loss:
+        one, two = witness.loss
+        assert abs(one - two) > 0.1  # type: ignore[operator]
+    elif witness.lives:
+        assert witness.lives != witness.space
     else:
-        assert witness["z"][1] - witness["z"][0] > 1e-3
+        assert witness.z[1] - witness.z[0] > 1e-3
     if isinstance(loss, torch.nn.Module):  # as a row's value, whatever its own mean divides by
         loss = copy.deepcopy(loss).double()
         loss.reduction = "none"
-    if "loss" in witness and "target" in witness:
+    if witness.loss and witness.target is not None:
         kind = torch.int64 if str(targets).startswith("classes") else torch.float64
-        for output, value in zip(witness["outputs"], witness["loss"], strict=True):
-            asked = loss(torch.tensor([output], dtype=torch.float64), torch.tensor([witness["target"]], dtype=kind))  # type: ignore[operator]
+        for output, value in zip(witness.outputs, witness.loss, strict=True):
+            asked = loss(torch.tensor([output], dtype=torch.float64), torch.tensor([witness.target], dtype=kind))  # type: ignore[operator]
             assert float(asked.sum()) == pytest.approx(value, rel=1e-12)
 
 
 def test_hinge_no_temperature_and_no_base_measure_can_do_it() -> None:
     found = catalogued("hinge")
     assert found.witness
-    assert found.witness["probability"] == pytest.approx(0.5, abs=1e-12)
+    assert found.witness.probability == pytest.approx(0.5, abs=1e-12)
     assert "No temperature and no base measure" in found.sentence
     assert any("pseudo-likelihood" in note and "Polson" in note for note in found.notes)
     # FACTS: Z(0) = 2/e, Z(1) = 1 + e^−2
-    z = dict(zip(found.curves["output"], found.curves["z"], strict=True))
+    z = dict(zip(found.curves.output, found.curves.z, strict=True))
     assert z[min(z, key=abs)] == pytest.approx(2 / math.e, abs=1e-6)
     assert z[min(z, key=lambda f: abs(f - 1))] == pytest.approx(1 + math.exp(-2), abs=2e-3)
 
@@ -213,7 +215,7 @@ def test_a_power_tail_bounds_the_dispersion() -> None:
 def test_coupling_has_a_witness_too(name: str) -> None:
     witness = outside(name).witness
     assert witness
-    assert witness["loss"][0] != witness["loss"][1]
+    assert witness.loss[0] != witness.loss[1]
 
 
 @pytest.mark.parametrize("dtype", [torch.int64, torch.complex64, "float33"])

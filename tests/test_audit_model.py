@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mlnn import models
-from mlnn.auditing_models.audit import ModelAudit, audit_model
+from mlnn.auditing_models import ModelAudit, audit_model
 from mlnn.errors import ConfigError, DataError, MlnnError
 
 _draws = torch.Generator().manual_seed(3)
@@ -53,7 +53,7 @@ def dropped(share: float, shape: Callable[[Tensor], tuple[int, ...]]) -> Forward
 
 
 def does(found: ModelAudit, mode: str, deed: str) -> list[str]:
-    return [str(layer["name"]) for layer in found.layers if layer["mode"] == mode and deed in layer["does"]]  # type: ignore[operator]
+    return [layer.name for layer in found.layers if layer.mode == mode and deed in layer.does]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import torch
 from torch.nn import functional as F
 
 import mlnn
+from mlnn.auditing.record import Curves
 from mlnn.errors import ConfigError
 
 
@@ -77,7 +78,7 @@ def test_what_cannot_be_read_is_undecided_and_says_why(name: str) -> None:
     found = mlnn.audit(loss)
     assert found.kind == "undecided", found.sentence
     assert why in found.sentence
-    assert (found.scale, found.base_measure, found.domain, found.curves) == (None, None, "none", {})
+    assert (found.scale, found.base_measure, found.domain, found.curves) == (None, None, "none", Curves())
 
 
 @pytest.mark.parametrize(

@@ -124,8 +124,8 @@ def test_a_z_that_differs_is_shown_with_its_numbers(name: str) -> None:
     assert DIFFERS.search(found.sentence), found.sentence
     assert "settle" not in found.sentence
     assert found.witness
-    assert found.witness["z"] == pytest.approx([z(f) for f in found.witness["outputs"]], rel=1e-6)
-    assert found.witness["z"][0] < found.witness["z"][1]
+    assert found.witness.z == pytest.approx([z(f) for f in found.witness.outputs], rel=1e-6)
+    assert found.witness.z[0] < found.witness.z[1]
     assert found.residual
     assert found.residual > 1e-4
 
@@ -150,9 +150,7 @@ def test_an_infinite_integral_is_called_infinite_as_the_loss_stands(name: str) -
     assert re.search(r"as it stands, its (sum|integral) over the targets is infinite at output", found.sentence)
     assert not DIFFERS.search(found.sentence)
     assert found.witness
-    y, loss_at = (
-        torch.tensor(part, dtype=torch.float64) for part in (found.witness["targets"], found.witness["loss"][0])
-    )
+    y, loss_at = (torch.tensor(part, dtype=torch.float64) for part in (found.witness.targets, found.witness.loss[0]))
     fall = loss_at.diff() / y.abs().log().diff()
     assert bool((fall <= 1 + 1e-3).all())  # no faster than 1/|y|
 

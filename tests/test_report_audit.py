@@ -1,15 +1,19 @@
 """The pages and tables of an audit: every kind is shown for what it is, in words, and nothing breaks them."""
 
 import json
+import math
 import re
+from dataclasses import replace
 
 import pytest
 from report_audit_cases import LOSSES, certificates, curve, made
 from report_cases import HOSTILE
 from test_report import Page, shown
 
+from mlnn.auditing import Certificate
 from mlnn.auditing.console import audit_table, certificate_panel
 from mlnn.auditing.page import audit_page, audits_page
+from mlnn.auditing.record import Curves, Witness
 from mlnn.auditing.words import KINDS, lead
 
 
@@ -45,7 +49,9 @@ def test_each_loss_says_its_precision_where_there_are_several():
     assert "everywhere in" not in check(audits_page([at("float32")])).text
 
 
-@pytest.mark.parametrize("curves", [{}, curve(z=None, implied=None), curve(z=["nan"] * 5, implied=["nan"] * 4)])
+@pytest.mark.parametrize(
+    "curves", [Curves(), curve(z=None, implied=None), curve(z=(math.nan,) * 5, implied=(math.nan,) * 4)]
+)
 def test_a_page_without_numbers_has_no_pictures(curves):
     assert check(audit_page(made(curves=curves))).figures == []
 
@@ -53,9 +59,9 @@ def test_a_page_without_numbers_has_no_pictures(curves):
 @pytest.mark.parametrize(
     "witness",
     [
-        {"outputs": [1.5, -2.0], "targets": [0, 1], "loss": [[3.0, "nan"], [1.0, "inf"]], "says": "s"},
-        {"family": "Poisson", "lives": "multiples of 0.5", "space": "counts"},
-        {"unheard of": None},
+        Witness(outputs=(1.5, -2.0), targets=(0, 1), loss=((3.0, math.nan), (1.0, math.inf)), says="s"),
+        Witness(family="Poisson", lives="multiples of 0.5", space="counts"),
+        Witness(),
     ],
 )
 def test_a_page_takes_any_form_of_witness(witness):
@@ -67,7 +73,7 @@ def test_a_page_takes_any_form_of_witness(witness):
 def test_the_page_of_every_kind(found, kind):
     page = check(audit_page(found[kind]))
     assert f"{KINDS[kind].symbol} {kind}" in page.text
-    assert found[kind]["sentence"] in page.text
+    assert found[kind].sentence in page.text
     assert all(word in page.text for word in ("How to read this", "τ", "h(y)", "Z", "Link", "Proper", "Calibrated"))
     assert len(page.figures) == {"batch-coupled": 0, "undecided": 0, "unnormalisable": 1}.get(kind, 2)
 
@@ -86,7 +92,7 @@ def test_the_catalogue_has_a_row_and_a_section_per_loss(found):
 
 
 def test_a_catalogue_of_sixty_losses_stays_small(found):
-    losses = [one | {"name": f"{one['name']} {i}"} for i in range(7) for one in found.values()]
+    losses = [replace(one, name=f"{one.name} {i}") for i in range(7) for one in found.values()]
     assert len(audits_page(losses)) < 10_000_000
 
 
@@ -97,25 +103,26 @@ def test_an_empty_catalogue_is_a_page():
 
 
 def test_a_bare_certificate_is_a_page():
-    check(audit_page({}))
-    check(audits_page([{}, {"kind": "likelihood"}]))
-    shown(audit_table([{}]))
-    shown(certificate_panel({}))
+    bare = Certificate("undecided", "", "")
+    check(audit_page(bare))
+    assert "–" in check(audits_page([bare, Certificate("likelihood", "", "")])).text
+    assert "–" in shown(audit_table([bare]))
+    shown(certificate_panel(bare))
 
 
 def test_numbers_that_are_not_finite_are_said_in_words():
-    page = check(audit_page(made(kind="likelihood", residual="nan", scale="nan", domains={"float32": ["-inf", 1.0]},
-                                 base_measure={"0.0": "nan", "1.0": 0.0}, constants={"0.0": "nan", "1.0": "-inf"})))  # fmt: skip
+    page = check(audit_page(made(kind="likelihood", residual=math.nan, scale=math.nan, domains={"float32": (-math.inf, 1.0)},
+                                 base_measure={0.0: math.nan, 1.0: 0.0}, constants={0.0: math.nan, 1.0: -math.inf})))  # fmt: skip
     assert "NaN" in page.text
     assert "-∞" in page.text
 
 
 def test_hostile_names_stay_text(found):
-    witness = {"says": HOSTILE, "family": HOSTILE, "lives": HOSTILE, "space": HOSTILE}
-    hostile = {"name": HOSTILE, "sentence": HOSTILE, "notes": [HOSTILE], "family": HOSTILE, "link": HOSTILE, "measure": HOSTILE,
+    witness = Witness(says=HOSTILE, family=HOSTILE, lives=HOSTILE, space=HOSTILE)
+    hostile = {"name": HOSTILE, "sentence": HOSTILE, "notes": (HOSTILE,), "family": HOSTILE, "link": HOSTILE, "measure": HOSTILE,
                "witness": witness, "domains": {HOSTILE: HOSTILE}}  # fmt: skip
     for kind in ("likelihood", "no link", HOSTILE):
-        one = found["likelihood"] | hostile | {"kind": kind}
+        one = replace(found["likelihood"], **hostile, kind=kind)
         for page in (check(audit_page(one)), check(audits_page([one, one], title=HOSTILE))):
             assert HOSTILE in page.text
             assert sum(tag == "script" for tag, _ in page.tags) == len(page.figures) + 2
@@ -136,7 +143,7 @@ def test_the_table_has_one_line_per_loss_and_one_per_kind(found):
     assert table.row_count == 2 * len(LOSSES)
     text = shown(table)
     for name, one in found.items():
-        assert re.search(rf"^ {name} +{re.escape(one['targets'])} ", text, re.MULTILINE), name
+        assert re.search(rf"^ {name} +{re.escape(one.targets)} ", text, re.MULTILINE), name
     assert "in float32" in text
     assert " ∞" in text
     assert "Minimising 3 of 9" in text
@@ -152,5 +159,5 @@ def test_long_names_and_markup_do_not_cut_the_residual():
 def test_the_panel_of_every_kind(found, kind):
     text = shown(certificate_panel(found[kind]))
     assert f"{KINDS[kind].symbol} {kind}" in text
-    assert ("Witness" in text) == bool(found[kind]["witness"])
+    assert ("Witness" in text) == bool(found[kind].witness)
     assert not re.search(r"\b(nan|None)\b", text)

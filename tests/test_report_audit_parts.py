@@ -1,14 +1,20 @@
 """What the audit's pages are made of: words, witnesses, pictures; each shows what was found and breaks where it must."""
 
+import math
+from functools import partial
+
 import pytest
 import torch
 from report_audit_cases import LOSSES, certificates, curve, made
 
 import mlnn
 from mlnn.auditing import KINDS as AUDITED
+from mlnn.auditing import Certificate
+from mlnn.auditing.certificate import where
 from mlnn.auditing.figures import implied_figure, overview_figure, separation, z_figure
+from mlnn.auditing.record import Curves, Witness
 from mlnn.auditing.witness_words import witness_lines
-from mlnn.auditing.words import KINDS, chain, lead, measures, precision, where
+from mlnn.auditing.words import KINDS, chain, lead, measures, precision
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +31,7 @@ def ys(figure, line=0):
 
 def test_every_kind_of_the_audit_is_known_in_its_order(found):
     assert tuple(KINDS) == AUDITED
-    assert {name: one["kind"] for name, one in found.items()} == {kind: kind for kind in LOSSES}
+    assert {name: one.kind for name, one in found.items()} == {kind: kind for kind in LOSSES}
 
 
 @pytest.mark.parametrize(
@@ -33,10 +39,9 @@ def test_every_kind_of_the_audit_is_known_in_its_order(found):
     [
         ("all", "everywhere"),
         ("none", "–"),
-        (None, "–"),
-        ([-27.6822, 16.6354], "[-27.68, 16.64]"),
-        (["-inf", 88.7], "f ≤ 88.7"),
-        ([-85.3, "inf"], "f ≥ -85.3"),
+        ((-27.6822, 16.6354), "[-27.68, 16.64]"),
+        ((-math.inf, 88.7), "f ≤ 88.7"),
+        ((-85.3, math.inf), "f ≥ -85.3"),
     ],
 )
 def test_a_domain_in_words(domain, words):
@@ -59,20 +64,20 @@ def test_the_chain_carries_the_numbers_of_its_own_loss(found):
     assert "exp(−loss)/1.77245 = p(y | f)" in formulas["likelihood family"]
     assert chain(found["likelihood family"])[0].note == "Z = ∫ over y of exp(−loss) is 1.77245 at every output"
     assert chain(found["no link"])[0].note.startswith("Z = Σ over y of exp(−loss) runs from 0.736 to 1.1")
-    counts = {"kind": "likelihood", "targets": "counts", "scale": 1.0}
-    assert chain(counts | {"measure": "1/y!"})[3].formula == "−log P(y | f) = loss + log y!"
-    assert chain(counts | {"measure": "a function of y"})[2].formula == "exp(−loss)·h(y) = P(y | f)"
-    assert chain(made(kind="undecided", curves={"z": [1.0, "inf"]}))[0].note.endswith(
+    counts = partial(Certificate, "likelihood", "made", "counts", scale=1.0)
+    assert chain(counts(measure="1/y!"))[3].formula == "−log P(y | f) = loss + log y!"
+    assert chain(counts(measure="a function of y"))[2].formula == "exp(−loss)·h(y) = P(y | f)"
+    assert chain(made(kind="undecided", curves=Curves(z=(1.0, math.inf))))[0].note.endswith(
         "from 1 to ∞ over the outputs drawn"
     )
 
 
 def test_the_base_measure_is_a_table_only_where_it_varies():
-    poisson = mlnn.audit(torch.nn.PoissonNLLLoss(reduction="none"), "counts").to_dict()
+    poisson = mlnn.audit(torch.nn.PoissonNLLLoss(reduction="none"), "counts")
     assert measures(poisson)[3] == ("3", "0.1667", "-1.7918")
     assert len(measures(poisson)) == 11
-    assert measures({"base_measure": {"0": 0.5, "1": 0.5}, "constants": {"0": -0.7, "1": -0.7}}) == []
-    assert measures({}) == []
+    assert measures(made(base_measure={0.0: 0.5, 1.0: 0.5}, constants={0.0: -0.7, 1.0: -0.7})) == []
+    assert measures(made()) == []
 
 
 def test_the_lead_counts(found):
@@ -97,12 +102,12 @@ def test_the_precision_is_said_once_where_it_is_one():
 
 
 def test_a_witness_shows_the_numbers_that_disagree(found):
-    loud = {name: [line.word for line in witness_lines(one["witness"]) if line.loud] for name, one in found.items()}
+    loud = {name: [line.word for line in witness_lines(one.witness) if line.loud] for name, one in found.items()}
     assert loud["no link"] == ["loss of target 0"]
     assert [word.split(" of ")[0] for word in loud["proper"]] == ["τ it would need"]
     assert loud["unnormalisable"][0].startswith("∫ exp(−loss)")
     assert loud["likelihood"] == []
-    flat = {line.word: line.values for line in witness_lines(found["no link"]["witness"])}
+    flat = {line.word: line.values for line in witness_lines(found["no link"].witness)}
     assert flat["implied probability of target 0"] == ["0.5", "0.5"]
     assert flat["loss of target 0"][0] != flat["loss of target 0"][1]
 
@@ -110,19 +115,19 @@ def test_a_witness_shows_the_numbers_that_disagree(found):
 @pytest.mark.parametrize(
     ("witness", "words"),
     [
-        ({"outputs": [1.5, -2.0], "targets": [0, 1], "loss": [[3.0, 4.0], [1.0, 2.0]], "excess": 2.0, "says": "s"},
+        (Witness(outputs=(1.5, -2.0), targets=(0, 1), loss=((3.0, 4.0), (1.0, 2.0)), excess=2.0, says="s"),
          ["raw output f", "loss of target 0!", "loss of target 1!", "excess, over every target, at least"]),
-        ({"outputs": [1.5, -2.0], "z": [1.0, 2.0], "family": "Tweedie", "lives": "0 and (0, ∞)", "space": "positive"},
+        (Witness(outputs=(1.5, -2.0), z=(1.0, 2.0), family="Tweedie", lives="0 and (0, ∞)", space="positive"),
          ["raw output f", "Z", "the Tweedie lives on!", "the targets are!"]),
-        ({"family": "Poisson", "lives": "multiples of 0.5", "space": "counts"},
+        (Witness(family="Poisson", lives="multiples of 0.5", space="counts"),
          ["the Poisson lives on!", "the targets are!"]),
-        ({"rows": 512, "loss": [1.0, 2.0], "says": "s"},
+        (Witness(rows=512, loss=(1.0, 2.0), says="s"),
          ["rows", "loss of the whole batch!", "expected from two parts of it!"]),
-        ({"outputs": [1.0, 2.0], "probability": [0.3, 0.7], "expected": [0.5, 0.4], "z": [1.0, 1.1]},
+        (Witness(outputs=(1.0, 2.0), probability=(0.3, 0.7), expected=(0.5, 0.4), z=(1.0, 1.1)),
          ["raw output f", "probabilities implied by the first", "expected loss!", "Z"]),
-        ({"outputs": [[1.0, 2.0], [3.0, "nan"]], "target": 1, "loss": [1.0, "inf"]},
+        (Witness(outputs=((1.0, 2.0), (3.0, math.nan)), target=1, loss=(1.0, math.inf)),
          ["raw output f", "loss of target 1!"]),
-        ({"unheard of": 3, "says": "s"}, []),
+        (Witness(says="s"), []),
         (None, []),
     ],
 )  # fmt: skip
@@ -131,7 +136,7 @@ def test_every_form_of_witness_is_a_table(witness, words):
 
 
 def test_long_outputs_are_cut_and_what_is_not_finite_is_said():
-    lines = witness_lines({"outputs": [[1, 2, 3, 4, 5, 6], ["nan", "inf"]], "loss": ["nan", 1.0]})
+    lines = witness_lines(Witness(outputs=((1, 2, 3, 4, 5, 6), (math.nan, math.inf)), loss=(math.nan, 1.0)))
     assert lines[0].values == ["(1, 2, 3, 4, …)", "(NaN, ∞)"]
     assert lines[1].values == ["NaN", "1"]
 
@@ -147,29 +152,35 @@ def test_z_is_drawn_with_the_line_that_tau_and_h_make_of_it(found):
 
 
 def test_rounding_does_not_fill_the_picture_and_decades_do():
-    flat = z_figure(made(curves=curve(z=[1.0, 1 + 2e-16, 1.0, 1 - 1e-16, 1.0])))
+    flat = z_figure(made(curves=curve(z=(1.0, 1 + 2e-16, 1.0, 1 - 1e-16, 1.0))))
     assert list(flat.layout.yaxis.range) == pytest.approx([0, 1.15])
-    steep = z_figure(made(curves=curve(z=[1e-9, 1e-3, 1.0, 1e3, 1e12])))
+    steep = z_figure(made(curves=curve(z=(1e-9, 1e-3, 1.0, 1e3, 1e12))))
     assert steep.layout.yaxis.type == "log"
     assert list(steep.layout.yaxis.range) == pytest.approx([-4.2, 4.2])
 
 
 def test_a_number_that_is_not_finite_breaks_the_line():
-    assert ys(z_figure(made(curves=curve(z=[1.0, "nan", 1.0, "inf", None])))) == [1.0, None, 1.0, None, None]
-    assert ys(implied_figure(made(curves=curve(implied=[0.5, "nan", 0.5, None, 0.5]))), 1) == [
+    assert ys(z_figure(made(curves=curve(z=(1.0, math.nan, 1.0, math.inf, -math.inf))))) == [1.0, None, 1.0, None, None]
+    assert ys(implied_figure(made(curves=curve(implied=(0.5, math.nan, 0.5, math.nan, 0.5)))), 1) == [
         0.5,
         None,
         0.5,
         None,
         0.5,
     ]
-    row = implied_figure(made(targets="real", curves={"target": [0.0, 1.0], "densities": {"0.0": ["nan", 1.0]}}))
+    row = implied_figure(made(targets="real", curves=Curves(target=(0.0, 1.0), densities={0.0: (math.nan, 1.0)})))
     assert ys(row) == [None, 1.0]
 
 
 @pytest.mark.parametrize(
     "curves",
-    [{}, curve(z=None, implied=None), curve(z=["nan"] * 5, implied=[]), curve(z=[1.0], implied=[0.5]), {"output": []}],
+    [
+        Curves(),
+        curve(z=None, implied=None),
+        curve(z=(math.nan,) * 5, implied=()),
+        curve(z=(1.0,), implied=(0.5,)),
+        curve(output=()),
+    ],
 )
 def test_without_numbers_there_is_no_picture(curves):
     assert z_figure(made(curves=curves)) is None
@@ -178,15 +189,15 @@ def test_without_numbers_there_is_no_picture(curves):
 
 
 def test_an_implied_probability_is_clipped_and_its_far_stretches_are_left_out():
-    implied = implied_figure(made(curves=curve(implied=[-5.0, -3.0, 0.5, 1.1, 9.0])))
+    implied = implied_figure(made(curves=curve(implied=(-5.0, -3.0, 0.5, 1.1, 9.0))))
     assert ys(implied, 1) == [None, -0.2, 0.5, 1.1, 1.2]
-    pole = implied_figure(made(curves=curve(implied=[0.5, 4.0, 9.0, -9.0, -4.0])))
+    pole = implied_figure(made(curves=curve(implied=(0.5, 4.0, 9.0, -9.0, -4.0))))
     assert ys(pole, 1) == [0.5, 1.2, None, None, None]
     assert pole.data[1].text[2] == "9"  # hovering says the number itself
 
 
 def test_counts_are_bars():
-    counts = {"target": [0, 1, 2], "densities": {"-1.0": [0.7, 0.2, 0.1], "0.0": [0.4, 0.4, 0.2]}}
+    counts = Curves(target=(0, 1, 2), densities={-1.0: (0.7, 0.2, 0.1), 0.0: (0.4, 0.4, 0.2)})
     assert [bar.type for bar in implied_figure(made(targets="counts", curves=counts)).data] == ["bar", "bar"]
 
 
@@ -195,7 +206,7 @@ def test_the_overview_places_zero_infinite_and_absent_residuals():
         made(kind="likelihood", name="exact", residual=0.0),
         made(kind="likelihood", name="rounding", residual=1e-15),
         made(name="far", residual=0.1),
-        made(kind="unnormalisable", name="endless", residual="inf"),
+        made(kind="unnormalisable", name="endless", residual=math.inf),
         made(kind="batch-coupled", name="coupled", residual=None),
     ]
     figure = overview_figure(few)
@@ -207,7 +218,7 @@ def test_the_overview_places_zero_infinite_and_absent_residuals():
     assert [note.text for note in figure.layout.annotations] == ["nothing between 1e-15 and 0.1"]
 
 
-@pytest.mark.parametrize(("likelihood", "other"), [(0.2, 0.1), ("nan", 0.1), (1e-15, None)])
+@pytest.mark.parametrize(("likelihood", "other"), [(0.2, 0.1), (math.nan, 0.1), (1e-15, None)])
 def test_residuals_that_do_not_part_are_not_said_to(likelihood, other):
     few = [made(kind="likelihood", residual=likelihood), made(residual=other)]
     assert separation(few) is None

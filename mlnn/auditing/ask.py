@@ -16,6 +16,10 @@ MOST_NUMBERS = 10_000_000
 """Raw outputs that are put to a loss at once, 80 MB; more are asked in parts."""
 
 
+FIRST_ROWS = 7
+"""Rows of the batch that is asked first, and again at the end."""
+
+
 class TooSlowError(Exception):
     """The loss answers whole batches only and cannot be vectorised: too many single rows would have to be asked."""
 
@@ -76,7 +80,7 @@ class Loss:
     def _parts(self, output: Tensor, target: Tensor) -> tuple[Tensor, ...]:
         """The outputs in parts that, crossed with the targets, take no more than MOST_NUMBERS."""
         each = len(target) * (output.shape[1] if output.ndim > 1 else 1)
-        return output.split(max(1, MOST_NUMBERS // max(1, each)))
+        return torch.split(output, max(1, MOST_NUMBERS // max(1, each)))
 
     def _row(self, output: Tensor, target: Tensor) -> Tensor:
         return self.objective.rows(output[None], target[None]).sum()
@@ -93,7 +97,7 @@ class Loss:
     def _first_answer(self) -> Tensor | None:
         """To one fixed batch; None where it is refused."""
         try:
-            return self.objective.rows(*drawn_batch(self.space, 7)).detach().clone()
+            return self.objective.rows(*drawn_batch(self.space, FIRST_ROWS)).detach().clone()
         except Exception:  # told elsewhere
             return None
 

@@ -1,15 +1,15 @@
-"""The certificate: what an audit found, in one object."""
+"""The certificate: what an audit found, in one object, and what it states as single values, in words."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlnn.auditing.words import certificate_facts
+from mlnn.auditing.record import Curves, Domain, Witness, plain
 from mlnn.errors import ConfigError, unknown
 from mlnn.report.brief import Brief
+from mlnn.report.words import number
 
-Interval = tuple[float, float]
 KINDS = (
     "likelihood",
     "scaled likelihood",
@@ -21,6 +21,8 @@ KINDS = (
     "batch-coupled",
     "undecided",
 )
+SHOWN_DECIMALS = 9
+"""Decimals of a constant c(y) that are shown: beyond them is the rounding of h."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,14 +48,14 @@ class Certificate:
     base_measure: dict[float, float] | None = None
     constants: dict[float, float] | None = None
     measure: str | None = None
-    domain: str | Interval = "none"
-    domains: dict[str, str | Interval] = field(default_factory=dict)
+    domain: Domain = "none"
+    domains: dict[str, Domain] = field(default_factory=dict)
     residual: float | None = None
     unreachable: float = 0.0
-    witness: dict[str, Any] | None = None
+    witness: Witness | None = None
     notes: tuple[str, ...] = ()
     sentence: str = ""
-    curves: dict[str, Any] = field(default_factory=dict)
+    curves: Curves = field(default_factory=Curves)
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -62,8 +64,7 @@ class Certificate:
         return self._brief().html()
 
     def _brief(self) -> Brief:
-        told = self.to_dict()
-        return Brief(f"Certificate of '{self.name}': {self.kind}", self.sentence, certificate_facts(told))
+        return Brief(f"Certificate of '{self.name}': {self.kind}", self.sentence, certificate_facts(self))
 
     @property
     def is_likelihood(self) -> bool:
@@ -72,7 +73,7 @@ class Certificate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, ready for JSON: intervals as lists, infinities as text, targets as text."""
-        return plain({name: getattr(self, name) for name in self.__dataclass_fields__})
+        return {name: plain(value) for name, value in vars(self).items()}
 
 
 def check_kind(require: str | None) -> None:
@@ -92,12 +93,54 @@ def unmet(found: Sequence[Certificate], require: str | None) -> str | None:
     return f"required '{require}', not met by {names}: {missed[0].sentence}"
 
 
-def plain(value: Any) -> Any:
-    """Dicts with text keys, lists, and numbers; a number that is not finite as text: "inf", "-inf", "nan"."""
-    if isinstance(value, dict):
-        return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+def certificate_facts(one: Certificate) -> list[tuple[str, str]]:
+    """Everything a certificate states as one value, as (word, value); what it does not state is left out."""
+    facts = [
+        ("targets", one.targets),
+        ("distribution", distribution(one)),
+        ("τ", temperature(one)),
+        ("probability" if is_finite(one) else "link", one.link or "–"),
+        ("h(y)", one.measure or "–"),
+        ("c(y)", f"{constant(one) or '–'} nats"),
+        ("residual", number(one.residual, 2)),
+        *((f"holds in {dtype}", where(domain)) for dtype, domain in one.domains.items()),
+    ]
+    if one.unreachable:
+        facts.append(("outputs that imply no probability", f"{100 * one.unreachable:.3g} %"))
+    return [(word, value) for word, value in facts if not value.startswith("–")]
+
+
+def is_finite(one: Certificate) -> bool:
+    """Whether the targets are a few labels, so that Z is a sum over them and the output implies a probability."""
+    return one.targets.startswith(("binary", "classes"))
+
+
+def distribution(one: Certificate) -> str:
+    """The distribution, or a dash where there is none, or none with a name."""
+    return "–" if one.family in (None, "none") else str(one.family)
+
+
+def temperature(one: Certificate) -> str:
+    """τ; of a family it is free."""
+    return "free" if one.kind == "likelihood family" else number(one.scale, 6)
+
+
+def constant(one: Certificate) -> str | None:
+    """c(y) in nats where it is one number for every target shown; None where it varies, or is not known."""
+    found = {nats(c) for c in (one.constants or {}).values()}
+    return found.pop() if len(found) == 1 else None
+
+
+def nats(constant: float) -> str:
+    """Five digits; what is only rounding is shown as 0."""
+    return number(round(constant, SHOWN_DECIMALS) + 0.0, 5)
+
+
+def where(domain: Domain) -> str:
+    """The raw outputs at which it holds: everywhere, an interval, or a dash where nothing holds."""
+    if isinstance(domain, str):
+        return "everywhere" if domain == "all" else "–"
+    low, high = domain
+    if math.isinf(low):
+        return f"f ≤ {high:.4g}"
+    return f"f ≥ {low:.4g}" if math.isinf(high) else f"[{low:.4g}, {high:.4g}]"

@@ -8,20 +8,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from mlnn.auditing.certificate import Certificate, certificate_facts, distribution, temperature
+from mlnn.auditing.record import Witness
 from mlnn.auditing.witness_words import witness_lines
-from mlnn.auditing.words import (
-    Certificate,
-    certificate_facts,
-    chain,
-    family,
-    grouped,
-    kind_of,
-    lead,
-    precision,
-    read_as,
-    temperature,
-    working_domain,
-)
+from mlnn.auditing.words import chain, grouped, kind_of, lead, precision, working_domain
 from mlnn.report.said import said
 from mlnn.report.words import number
 
@@ -35,7 +25,7 @@ def audit_table(certificates: Sequence[Certificate]) -> Table:
     dtype = precision(certificates)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption_justify="left")
     table.caption = said(lead(certificates))
-    longest = max((len(str(one.get("name"))) for one in certificates), default=0)
+    longest = max((len(one.name) for one in certificates), default=0)
     table.add_column("loss", overflow="fold", min_width=min(longest, NAME))
     table.add_column("targets", no_wrap=True)
     table.add_column("distribution", overflow="fold", max_width=15)
@@ -54,22 +44,23 @@ def audit_table(certificates: Sequence[Certificate]) -> Table:
 def _line(one: Certificate, say_dtype: bool) -> list[str]:
     dtype, domain = working_domain(one)
     domain += f" in {dtype}" if dtype and say_dtype else ""
-    told = [str(one.get("name")), str(one.get("targets")), family(one), temperature(one), read_as(one), domain]
-    return [*told, number(one.get("residual"), 2)]
+    told = [one.name, one.targets, distribution(one), temperature(one), one.link or "–", domain]
+    return [*told, number(one.residual, 2)]
 
 
 def certificate_panel(certificate: Certificate) -> RenderableType:
     """A panel: kind, sentence, notes, the chain from loss to likelihood, the facts, and the witness on a no."""
     kind = kind_of(certificate)
     head = Text.assemble((f" {kind.symbol} {kind.word} ", f"bold white on {kind.colour}"), f"  {kind.meaning}")
-    parts: list[RenderableType] = [head, Text(), said(str(certificate.get("sentence", "")))]
-    parts += [said(f"\n{note}", style="dim") for note in certificate.get("notes") or ()]
+    parts: list[RenderableType] = [head, Text(), said(certificate.sentence)]
+    parts += [said(f"\n{note}", style="dim") for note in certificate.notes]
     parts += [Text(), _chain(certificate), Text(), _pairs(certificate_facts(certificate))]
-    witness = certificate.get("witness") or {}
+    witness = certificate.witness
     if witness:
-        parts += [Text(), said(f"Witness: {witness.get('says', '')}", style="dim"), _witness(witness)]
-    name = said(str(certificate.get("name", "a loss")))
-    return Panel(Group(*parts), title=name, title_align="left", border_style=kind.colour, padding=(1, 2))
+        parts += [Text(), said(f"Witness: {witness.says}", style="dim"), _witness(witness)]
+    return Panel(
+        Group(*parts), title=said(certificate.name), title_align="left", border_style=kind.colour, padding=(1, 2)
+    )
 
 
 def _chain(certificate: Certificate) -> Table:
@@ -89,7 +80,7 @@ def _pairs(facts: Sequence[tuple[str, str]]) -> Table:
     return lines
 
 
-def _witness(witness: Certificate) -> Table:
+def _witness(witness: Witness) -> Table:
     lines = Table.grid(padding=(0, 2))
     lines.add_column(style="dim", no_wrap=True)
     for line in witness_lines(witness):

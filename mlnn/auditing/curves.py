@@ -1,7 +1,5 @@
 """The numbers behind the figure: Z against the output, and the probability or density that the loss implies."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -9,23 +7,25 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.implied import implied
 from mlnn.auditing.integrals import Total, partition
+from mlnn.auditing.record import Curves, Row, row
 
 SEEN = (-1.0, 0.0, 1.0)
 """Raw outputs for which the implied density is drawn."""
+ASIDE = 0.00123
+"""By this outputs are moved off the round numbers, where losses have their kinks."""
+DRAWN_COUNTS = 16
+"""Counts that are drawn: as many bars as can be told apart."""
+SIX_DIGITS = 1e-6
+"""Share to which Z is known where it is drawn: more than can be seen."""
 
 
-def curves(loss: Loss, finding: Finding) -> dict[str, Any]:
-    """Binary and classes: output, z, implied, declared. Others: output, z, and densities over `target` at some outputs.
-
-    z: Σ or ∫ exp(−loss) over the targets; z_held: the same with temperature and base measure put in, 1 for a likelihood.
-    """
-    if loss.space.finite:
-        return _finite(loss, finding)
-    return _numeric(loss, finding)
+def curves(loss: Loss, finding: Finding) -> Curves:
+    """Of labels, with the probabilities implied and declared; of numbers, with the density implied at some outputs."""
+    return _finite(loss, finding) if loss.space.finite else _numeric(loss, finding)
 
 
-def _finite(loss: Loss, finding: Finding) -> dict[str, Any]:
-    line = torch.linspace(-6, 6, 121, dtype=torch.float64) + 0.00123
+def _finite(loss: Loss, finding: Finding) -> Curves:
+    line = torch.linspace(-6, 6, 121, dtype=torch.float64) + ASIDE
     output = _first(line, loss.space.outputs)
     value, held, p = loss.values(output, loss.space.inner_points), None, None
     if finding.log_base is not None and finding.scale is not None:
@@ -34,36 +34,35 @@ def _finite(loss: Loss, finding: Finding) -> dict[str, Any]:
         p = implied(loss, output).p
     which = 1 if output.ndim == 1 else 0
     declared = torch.sigmoid(line) if output.ndim == 1 else torch.softmax(output, 1)[:, 0]
-    found: dict[str, Any] = {
-        "output": line.tolist(), "z": torch.exp(-value).sum(1).tolist(), "about": which,
-        "implied": p[:, which].tolist(), "declared": declared.tolist(),
-    }  # fmt: skip
-    if held is not None:
-        found["z_held"] = held.sum(1).tolist()
-    return found
+    return Curves(
+        output=row(line),
+        z=row(torch.exp(-value).sum(1)),
+        about=which,
+        implied=row(p[:, which]),
+        declared=row(declared),
+        z_held=None if held is None else row(held.sum(1)),
+    )
 
 
-def _numeric(loss: Loss, finding: Finding) -> dict[str, Any]:
-    line = torch.linspace(-2, 2, 9, dtype=torch.float64) + 0.00123
+def _numeric(loss: Loss, finding: Finding) -> Curves:
+    line = torch.linspace(-2, 2, 9, dtype=torch.float64) + ASIDE
     output = _first(line, loss.space.outputs)
     endless = finding.turns or finding.kind == "unnormalisable"
-    found: dict[str, Any] = {"output": line.tolist(), "z": None if endless else _settled(partition(loss, output))}
+    z, held = () if endless else _settled(partition(loss, output)), None
     if finding.log_base is not None and finding.scale is not None and not endless:
-        found["z_held"] = _settled(partition(loss, output, finding.scale, finding.log_base))
+        held = _settled(partition(loss, output, finding.scale, finding.log_base))
     along = loss.space.coordinate
-    target = torch.linspace(*along.span, 181).double() if along else torch.arange(16, dtype=torch.float64)
+    target = torch.linspace(*along.span, 181).double() if along else torch.arange(DRAWN_COUNTS, dtype=torch.float64)
     value = loss.values(_first(torch.tensor(SEEN, dtype=torch.float64), loss.space.outputs), target)
     tau = finding.scale or 1.0
     weight = finding.log_base(target) if finding.log_base else torch.zeros_like(target)
-    return found | {
-        "target": target.tolist(),
-        "densities": {str(f): row for f, row in zip(SEEN, torch.exp(weight - value / tau).tolist(), strict=True)},
-    }  # fmt: skip
+    densities = dict(zip(SEEN, map(row, torch.exp(weight - value / tau)), strict=True))
+    return Curves(output=row(line), z=z, z_held=held, target=row(target), densities=densities)
 
 
-def _settled(total: Total) -> list[float] | None:
-    """Z as a list; None where a sum or integral has not settled to six digits."""
-    return total.z.tolist() if bool(torch.isfinite(total.z).all()) and total.within(1e-6) else None
+def _settled(total: Total) -> Row:
+    """Z per output; () where a sum or integral has not settled to six digits."""
+    return row(total.z) if bool(torch.isfinite(total.z).all()) and total.within(SIX_DIGITS) else ()
 
 
 def _first(line: Tensor, outputs: int) -> Tensor:

@@ -6,33 +6,38 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss, crossed
-from mlnn.auditing.certificate import Interval
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.implied import null_probabilities
 from mlnn.auditing.integrals import partition
-from mlnn.auditing.sound import slope_error
+from mlnn.auditing.record import Domain, Interval
+from mlnn.auditing.sound import SMALL_GRADIENT, slope_error
 from mlnn.objectives.grid import make_grid
 
 KEPT, PAPER = 0.05, 1e-3
 """Value and gradient must be right to 5 % in a working dtype, and to a thousandth in float64, which stands for paper. Beyond
 the ends they are not slightly but wholly wrong: a clip, a dead gradient, an overflow; so the ends hardly move with these."""
 HALVINGS = 12
+"""Of the stretch between two outputs of the grid: its end is known to a 4096th of that."""
+FEW_TARGETS = 8
+"""Of many classes so many are compared with the formula, which treats all alike."""
+CELLS = 16
+"""Outputs on each side of 0 at which Z is summed."""
 
 
-def find_domains(loss: Loss, finding: Finding, dtypes: tuple[torch.dtype, ...]) -> dict[str, str | Interval]:
+def find_domains(loss: Loss, finding: Finding, dtypes: tuple[torch.dtype, ...]) -> dict[str, Domain]:
     """Per dtype "all" or the interval around 0, of the raw output or (several outputs) of its largest entry."""
     paper = _domain(loss, finding, torch.float64)
     found = {torch.float64: paper} | {d: _meet(paper, _domain(loss, finding, d)) for d in dtypes if d != torch.float64}
     return {str(dtype).removeprefix("torch."): found[dtype] for dtype in dtypes}
 
 
-def _meet(one: str | Interval, two: str | Interval) -> str | Interval:
+def _meet(one: Domain, two: Domain) -> Domain:
     if isinstance(one, str) or isinstance(two, str):
         return two if isinstance(one, str) else one
     return max(one[0], two[0]), min(one[1], two[1])
 
 
-def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> str | Interval:
+def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> Domain:
     grid = make_grid(loss.space)
     good = _holds(loss, finding, grid.output, dtype)
     ends = [_end(loss, finding, dtype, side, grid.strength, grid.output, good) for side in (-1.0, 1.0)]
@@ -50,7 +55,7 @@ def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> 
     """Mask (P,): whether value and gradient at outputs (P,) or (P, m) are right for every target."""
     target = loss.space.inner_points
     if finding.reference is not None:
-        target = target[:8]  # of many classes a few
+        target = target[:FEW_TARGETS]
     shape = (len(output), len(target))
     flat = crossed(output, target)
     if finding.reference is not None:
@@ -58,7 +63,7 @@ def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> 
         return _near(loss.both(*flat, dtype), finding.reference(flat[0], loss.space.cast(flat[1])), shape, kept)
     value, slope = loss.both(*flat)
     size = slope.reshape(*shape, -1).abs().amax((1, 2)).repeat_interleave(len(target))
-    good = (slope_error(loss, *flat, slope, 1e-3 * size) <= KEPT).reshape(shape).all(1) & _near(
+    good = (slope_error(loss, *flat, slope, SMALL_GRADIENT * size) <= KEPT).reshape(shape).all(1) & _near(
         (value, slope), (value, slope), shape
     )
     if loss.space.finite:
@@ -68,15 +73,15 @@ def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> 
 
 def _summed(loss: Loss, finding: Finding, reach: float) -> Interval:
     """The outputs around 0, no farther than `reach`, at which Σ or ∫ exp(−loss/τ)·h is 1."""
-    output = torch.linspace(-reach, reach, 33, dtype=torch.float64)
+    output = torch.linspace(-reach, reach, 2 * CELLS + 1, dtype=torch.float64)
     total = partition(loss, output, finding.scale or 1.0, finding.log_base)
     good = (total.z - 1).abs() <= PAPER
     if not total.error <= PAPER:  # where one did not settle, the others may have
         good &= total.errors <= PAPER
     bad = output[~good].tolist()
-    low = max((f for f in bad if f <= 0), default=-reach - reach / 16)
-    high = min((f for f in bad if f >= 0), default=reach + reach / 16)
-    return min(low + reach / 16, 0.0), max(high - reach / 16, 0.0)  # around 0, and nothing where 0 itself is bad
+    low = max((f for f in bad if f <= 0), default=-reach - reach / CELLS)
+    high = min((f for f in bad if f >= 0), default=reach + reach / CELLS)
+    return min(low + reach / CELLS, 0.0), max(high - reach / CELLS, 0.0)  # around 0, and nothing where 0 itself is bad
 
 
 def _near(

@@ -15,6 +15,7 @@ from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.guarded import floating, guarded, target_space
 from mlnn.auditing.notes import notes
 from mlnn.auditing.numeric import examine_numeric
+from mlnn.auditing.record import Curves
 from mlnn.auditing.sentence import sentence
 from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, too_coarse
 from mlnn.auditing.world import quiet_world
@@ -22,6 +23,11 @@ from mlnn.objectives import Objective
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
 from mlnn.targets import TargetSpace
+
+LARGEST_EXPONENT = 709.0
+"""e to more than this overflows float64: a base measure is told up to there."""
+TOLD_COUNTS = torch.arange(11, dtype=torch.float64)
+"""Counts whose base measure is told."""
 
 
 def audit(
@@ -85,14 +91,14 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
-    target = torch.arange(11, dtype=torch.float64) if asked.space.countable else asked.space.inner_points
+    target = TOLD_COUNTS if asked.space.countable else asked.space.inner_points
     log_h = dict(zip(target.tolist(), finding.log_base(target).tolist(), strict=True)) if finding.log_base else None
-    base = {y: math.exp(min(h, 709.0)) for y, h in log_h.items()} if log_h else None
+    base = {y: math.exp(min(h, LARGEST_EXPONENT)) for y, h in log_h.items()} if log_h else None
     constants = {y: (finding.scale or 1.0) * h for y, h in log_h.items()} if log_h else None
     found = Certificate(
         finding.kind, objective.name, str(replace(asked.space, raw=None)), finding.family, finding.scale, finding.link,
         base, constants, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
         finding.witness, notes(asked, objective, finding),
-        curves={} if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
+        curves=Curves() if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
     )  # fmt: skip
     return replace(found, sentence=sentence(found, finding.said, finding.free_below))

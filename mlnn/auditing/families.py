@@ -21,9 +21,19 @@ from mlnn.likelihoods.poisson import Poisson
 from mlnn.targets import COUNTS, HALF_LINE, LINE
 
 OUTPUTS = torch.linspace(-2.1, 1.9, 17, dtype=torch.float64) + 0.00321
-AFFINE = 1e-10
-STEP = 1e-3
+"""Outputs at which mean and variance are read: within ±2, off the round numbers, where losses have their kinks."""
+AFFINE_IN_TARGET = 1e-10
+"""Share of the largest gradient by which gradients may miss a line in the target: their rounding, and the fit's."""
+RICHARDSON = 1e-3
+"""Step of the differences of the mean: an error of order step⁴ = 1e-12, and rounding of 1e-16 over the step."""
 FITS = 1e-7
+"""Misfit of a variance function, or of the family's values, that is rounding: differences of the mean are good to nine digits."""
+TIDY = 1e-8
+"""A number read off differences is its eight-digit neighbour if it is as near as this."""
+MEAN_OF: dict[str, Callable[[Tensor], Tensor]] = {"f": lambda f: f, "exp(f)": torch.exp, "σ(f)": torch.sigmoid}
+"""The mean by the plain links."""
+NEAR_TARGET = 20.0
+"""Targets for which the base measure is looked at: beyond, it is a small difference of large numbers."""
 
 
 @dataclass(frozen=True)
@@ -39,26 +49,36 @@ def exponential_form(loss: Loss) -> Exponential | None:
     """The mean and variance function that the gradients hold; None where they are not affine in the target."""
     if loss.space.outputs > 1:
         return None
-    mean, slope = _mean(loss, OUTPUTS)
-    if mean is None or slope is None or not (bool((slope > 0).all()) or bool((slope < 0).all())):
+    read = _mean(loss, OUTPUTS)
+    if read is None:
         return None
-    moves = mean.diff()
-    if not (bool((moves > 0).all()) or bool((moves < 0).all())):
-        return None
+    mean, slope = read
     low, high = loss.space.facts.means
-    if not bool(((mean > low) & (mean < high)).any()):
+    if not (_one_way(slope) and _one_way(mean.diff())) or not bool(((mean > low) & (mean < high)).any()):
         return None
-    # Central differences of two widths, combined so that the error is of order STEP⁴ (Richardson).
-    turns = []
-    for step in (STEP, 2 * STEP):
-        ahead, behind = (_mean(loss, OUTPUTS + sign * step)[0] for sign in (1, -1))
-        if ahead is None or behind is None:
-            return None
-        turns.append((ahead - behind) / (2 * step))
-    variance = (4 * turns[0] - turns[1]) / 3 / slope
+    turns = _mean_slope(loss)
+    if turns is None:
+        return None
+    variance = turns / slope
     if not bool((variance > 0).all()):  # its expectation is largest at the mean
         return None
     return Exponential(mean, variance, mean_link(OUTPUTS, mean))
+
+
+def _one_way(numbers: Tensor) -> bool:
+    """Whether all are above 0, or all below."""
+    return bool((numbers > 0).all()) or bool((numbers < 0).all())
+
+
+def _mean_slope(loss: Loss) -> Tensor | None:
+    """dμ/df (F,): central differences of two widths, combined so that the error is of order step⁴ (Richardson)."""
+    turns = []
+    for step in (RICHARDSON, 2 * RICHARDSON):
+        ahead, behind = (_mean(loss, OUTPUTS + sign * step) for sign in (1, -1))
+        if ahead is None or behind is None:
+            return None
+        turns.append((ahead[0] - behind[0]) / (2 * step))
+    return (4 * turns[0] - turns[1]) / 3
 
 
 @dataclass(frozen=True)
@@ -98,26 +118,36 @@ def named_family(form: Exponential, support: str) -> Family | None:
 def _quadratic_family(support: str, a: float, b: float, c: float) -> Family | None:
     """The six families whose variance is a + bμ + cμ² (Morris 1982), and their shifts."""
     a, b, c = (0.0 if abs(part) <= FITS * max(abs(a), abs(b), abs(c)) else part for part in (a, b, c))
-    roots, tau = b * b - 4 * a * c, tidy(1 / b) if b else 1.0
-    if c == 0:
-        if b == 0:
-            return Family("normal", LINE, _normal(a) if support == LINE and a > 0 else None, free=True)
-        lives = f"multiples of {b:.6g}" if a == 0 else f"multiples of {b:.6g} less {a / b:.6g}"
-        return _named("Poisson", lives, Poisson().nll if (support, a) == (COUNTS, 0.0) and b > 0 else None, tau)
     if c < 0:
         return Family("binomial", "finitely many points")
+    if c == 0:
+        return _linear_family(support, a, b)
     if a == b == 0:
         shape = tidy(1 / c)
         gamma = _named(f"gamma, shape {shape:.7g}", HALF_LINE, Gamma(shape).nll if support == HALF_LINE else None)
         return replace(gamma, free=True)
+    roots = b * b - 4 * a * c
     if abs(roots) <= FITS * b * b:
         return Family("shifted gamma", f"beyond {-b / (2 * c):.6g}")
-    if roots < 0:
-        return None  # the generalised hyperbolic secant, whose base measure is not computed here
-    counts = support == COUNTS and a == 0 and b > 0
+    # With no root it is the generalised hyperbolic secant, whose base measure is not computed here.
+    return None if roots < 0 else _negative_binomial(support, a, b, c)
+
+
+def _linear_family(support: str, a: float, b: float) -> Family:
+    """Variance a + bμ: the normal, or a Poisson on a lattice."""
+    if b == 0:
+        return Family("normal", LINE, _normal(a) if support == LINE and a > 0 else None, free=True)
+    lives = f"multiples of {b:.6g}" if a == 0 else f"multiples of {b:.6g} less {a / b:.6g}"
+    here = (support, a) == (COUNTS, 0.0) and b > 0
+    return _named("Poisson", lives, Poisson().nll if here else None, tidy(1 / b))
+
+
+def _negative_binomial(support: str, a: float, b: float, c: float) -> Family:
+    """Variance a + bμ + cμ² with two roots."""
     theta = tidy(b / c)
-    nll = NegativeBinomial(theta).nll if counts else None
-    return _named(f"negative binomial, θ = {theta:.7g}", f"multiples of {b:.6g}", nll, tau)
+    here = support == COUNTS and a == 0 and b > 0
+    nll = NegativeBinomial(theta).nll if here else None
+    return _named(f"negative binomial, θ = {theta:.7g}", f"multiples of {b:.6g}", nll, tidy(1 / b) if b else 1.0)
 
 
 def _named(name: str, lives: str, of_log: Callable[[Tensor, Tensor], Tensor] | None, tau: float = 1.0) -> Family:
@@ -130,7 +160,7 @@ def _named(name: str, lives: str, of_log: Callable[[Tensor, Tensor], Tensor] | N
 def tidy(value: float) -> float:
     """A number read off differences to nine digits or so: the eight-digit one if it is that near, to be checked by values."""
     short = float(f"{value:.8g}")
-    return short if abs(value - short) <= 1e-8 * abs(value) else value
+    return short if abs(value - short) <= TIDY * abs(value) else value
 
 
 def _normal(variance: float) -> Callable[[Tensor, Tensor], Tensor]:
@@ -163,8 +193,8 @@ def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Findin
     truth = torch.stack([nll(mean.expand_as(target), target) for mean in form.mean])
     size = torch.maximum(held.abs(), truth.abs()).clamp_min(1.0)
     residual = float(((held - log_base(target) - truth).abs() / size).max())
-    near = target < 20
-    lost = torch.finfo(torch.float64).eps * float(held[:, near & (target > -20)].abs().max())
+    near = target < NEAR_TARGET
+    lost = torch.finfo(torch.float64).eps * float(held[:, near & (target > -NEAR_TARGET)].abs().max())
     if not residual <= FITS or lost > FITS:  # so steep that h, a small difference of large numbers, is rounding
         return None
     log_h = log_base(target[near])
@@ -180,21 +210,23 @@ def _reference(family: Family, link: str | None, log_base: Callable[[Tensor], Te
     assert nll is not None
     if link == "exp(f)" and of_log is not None:
         return by_formula(lambda f, y: family.tau * (of_log(f, y) + log_base(y)))
-    mean = {"f": lambda f: f, "exp(f)": torch.exp, "σ(f)": torch.sigmoid}.get(link or "")
-    return by_formula(lambda f, y: family.tau * (nll(mean(f), y) + log_base(y))) if mean else None
+    if link not in MEAN_OF:
+        return None
+    mean = MEAN_OF[link]
+    return by_formula(lambda f, y: family.tau * (nll(mean(f), y) + log_base(y)))
 
 
-def _mean(loss: Loss, outputs: Tensor) -> tuple[Tensor | None, Tensor | None]:
-    """μ (F,) and η′ (F,) from gradients affine in the target; None, None where they are not."""
+def _mean(loss: Loss, outputs: Tensor) -> tuple[Tensor, Tensor] | None:
+    """μ (F,) and η′ (F,) from gradients affine in the target; None where they are not."""
     target = loss.space.fitted_points
     gradient = loss.cross(outputs, target)[1].squeeze(-1)
     if not bool(torch.isfinite(gradient).all()):
-        return None, None
+        return None
     design = torch.stack([torch.ones_like(target), target], 1)
     level, slope = torch.linalg.lstsq(design, gradient.T).solution
     off = (gradient - level[:, None] - slope[:, None] * target).abs().max()
-    if not float(off) <= AFFINE * float(gradient.abs().max()) or bool((slope == 0).any()):
-        return None, None
+    if not float(off) <= AFFINE_IN_TARGET * float(gradient.abs().max()) or bool((slope == 0).any()):
+        return None
     return -level / slope, -slope
 
 

@@ -1,5 +1,6 @@
 """Pictures of an audit: Z against the output, what the loss implies, and a whole catalogue by its residuals."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -8,11 +9,17 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from mlnn.auditing.words import LIKELY, Certificate, Kind, grouped, is_finite, numbers
+from mlnn.auditing.certificate import Certificate, is_finite
+from mlnn.auditing.words import LIKELY, Kind, grouped, is_discrete, numbers
 from mlnn.report import draw
 from mlnn.report.logaxis import LogAxis, log_axis
 from mlnn.report.words import FAINT, INK, LEFT, RIGHT, SERIES, TWIN, number
 
+Z, Z_HELD = "Z of exp(−loss)", "with τ and h(y) put in"
+HEIGHT = 320
+"""Of a picture, pixels: two fit side by side on a screen."""
+DOTTED = 30
+"""Curves of fewer points than this are drawn with a dot at each."""
 SHADE = "rgba(176, 68, 10, 0.09)"
 EDGES = (-0.2, 1.2)
 """How far outside [0, 1] an implied probability is drawn."""
@@ -31,45 +38,48 @@ def z_figure(certificate: Certificate) -> go.Figure | None:
 
     Where Z is not finite the line breaks.
     """
-    found = certificate.get("curves") or {}
-    curves = {
-        name: numbers(found[key])
-        for key, name in (("z", "Z of exp(−loss)"), ("z_held", "with τ and h(y) put in"))
-        if found.get(key) is not None
-    }
-    output, finite = numbers(found.get("output")), np.concatenate([*curves.values(), np.zeros(0)])
+    found = certificate.curves
+    output = numbers(found.output)
+    curves = [(name, numbers(z)) for name, z in ((Z, found.z), (Z_HELD, found.z_held)) if z]
+    finite = np.concatenate([*(z for _, z in curves), np.zeros(0)])
     finite = finite[np.isfinite(finite) & (finite > 0)]
-    if not len(output) or not len(finite) or any(len(z) != len(output) for z in curves.values()):
+    if not len(output) or not len(finite) or any(len(z) != len(output) for _, z in curves):
         return None
-    figure = draw.blank(_z_title(certificate), _x_title(certificate), 320)
-    looks: list[dict[str, Any]] = [{"width": 3}, {"colour": TWIN, "dash": "7px,6px"}]
-    for (name, z), look in zip(curves.items(), looks, strict=False):
-        _curve(figure, output, z, name, **look)
+    figure = draw.blank(_z_title(certificate), _x_title(certificate), HEIGHT)
+    (name, first), *others = curves
+    _curve(figure, output, first, name, width=3)
+    for name, z in others:
+        _curve(figure, output, z, name, TWIN, dash="7px,6px")
     _z_axis(figure, finite)
     figure.add_hline(1, line={"color": INK, "width": 1, "dash": "dash"}, layer="below")
     return figure
 
 
 def _curve(
-    figure: go.Figure, x: NDArray, y: NDArray, name: str, colour: str = RIGHT, at: str = "f", **look: Any
+    figure: go.Figure,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    name: str,
+    colour: str = RIGHT,
+    at: str = "f",
+    **look: Any,
 ) -> None:
     draw.line(figure, x, y, name, colour, **look)
     figure.data[-1].update(hovertemplate=at + " = %{x}: %{text}", connectgaps=False)
-    if len(x) < 30:
+    if len(x) < DOTTED:
         figure.data[-1].update(mode="lines+markers", marker={"size": 6})
 
 
 def _z_title(certificate: Certificate) -> str:
-    discrete = is_finite(certificate) or certificate.get("targets") == "counts"
-    return "Z(f) = Σ exp(−loss)" if discrete else "Z(f) = ∫ exp(−loss) dy"
+    return "Z(f) = Σ exp(−loss)" if is_discrete(certificate) else "Z(f) = ∫ exp(−loss) dy"
 
 
 def _x_title(certificate: Certificate) -> str:
-    several = str(certificate.get("targets")).startswith("classes")
+    several = certificate.targets.startswith("classes")
     return "raw output f of the first class, the others 0" if several else "raw output f"
 
 
-def _z_axis(figure: go.Figure, z: NDArray) -> None:
+def _z_axis(figure: go.Figure, z: NDArray[np.float64]) -> None:
     """From 0 where Z is of one size (rounding must not fill the picture), else logarithmic; 1 is always in sight."""
     low, high = min(1.0, float(z.min())), max(1.0, float(z.max()))
     if high <= TALL * low:
@@ -81,19 +91,17 @@ def _z_axis(figure: go.Figure, z: NDArray) -> None:
 
 def implied_figure(certificate: Certificate) -> go.Figure | None:
     """What the loss implies: the probability of a target against the usual link, or its densities for some outputs."""
-    found = certificate.get("curves") or {}
-    if is_finite(certificate):
-        return _probability(certificate, found)
-    return _densities(certificate, found)
+    return _probability(certificate) if is_finite(certificate) else _densities(certificate)
 
 
-def _probability(certificate: Certificate, found: Certificate) -> go.Figure | None:
-    output, implied, declared = (numbers(found.get(key)) for key in ("output", "implied", "declared"))
+def _probability(certificate: Certificate) -> go.Figure | None:
+    found = certificate.curves
+    output, implied, declared = map(numbers, (found.output, found.implied, found.declared))
     if not len(output) or len(implied) != len(output) or len(declared) != len(output):
         return None
-    about = number(found.get("about", 1))
-    figure = draw.blank(f"probability of target {about}", _x_title(certificate), 320)
-    usual = "softmax" if str(certificate.get("targets")).startswith("classes") else "σ(f)"
+    about = number(found.about)
+    figure = draw.blank(f"probability of target {about}", _x_title(certificate), HEIGHT)
+    usual = "softmax" if certificate.targets.startswith("classes") else "σ(f)"
     _curve(figure, output, declared, f"{usual}, the usual reading", LEFT, width=4.5, opacity=0.55)
     _curve(figure, output, _inside(implied), "implied by the loss", dash="7px,6px")
     figure.data[-1].text = [number(p) for p in implied]
@@ -106,7 +114,7 @@ def _probability(certificate: Certificate, found: Certificate) -> go.Figure | No
     return figure
 
 
-def _inside(p: NDArray) -> NDArray:
+def _inside(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Clipped to EDGES; a stretch beyond them is broken, so that no upright line joins its two ends."""
     low, high = EDGES
     with np.errstate(invalid="ignore"):
@@ -115,17 +123,17 @@ def _inside(p: NDArray) -> NDArray:
     return np.where(out & padded[:-2] & padded[2:], np.nan, np.clip(p, low, high))
 
 
-def _densities(certificate: Certificate, found: Certificate) -> go.Figure | None:
-    target, densities = numbers(found.get("target")), found.get("densities") or {}
-    rows = {str(f): numbers(row) for f, row in densities.items()}
+def _densities(certificate: Certificate) -> go.Figure | None:
+    target = numbers(certificate.curves.target)
+    rows = {f: numbers(row) for f, row in (certificate.curves.densities or {}).items()}
     rows = {f: row for f, row in rows.items() if len(row) == len(target) and np.isfinite(row).any()}
     if not rows:
         return None
-    title = "exp(−loss/τ)·h(y)" if certificate.get("kind") in LIKELY else "exp(−loss), no density"
-    figure = draw.blank(title, "target y", 320)
+    title = "exp(−loss/τ)·h(y)" if certificate.kind in LIKELY else "exp(−loss), no density"
+    figure = draw.blank(title, "target y", HEIGHT)
     for (f, row), colour in zip(rows.items(), (LEFT, RIGHT, TWIN, *SERIES[3:]), strict=False):
-        name = f"f = {number(float(f))}"
-        if certificate.get("targets") == "counts":
+        name = f"f = {number(f)}"
+        if certificate.targets == "counts":
             figure.add_bar(x=draw.listed(target), y=draw.listed(row), name=name, marker={"color": colour},
                            hovertemplate="y = %{x}: %{y:.4g}")  # fmt: skip
         else:
@@ -153,7 +161,7 @@ def overview_figure(certificates: Sequence[Certificate]) -> go.Figure | None:
     row, labels = 0, []
     for kind, found in groups:
         _dots(figure, kind, found, row, axis)
-        labels += [escape(str(one.get("name"))) + "  " for one in found]
+        labels += [escape(one.name) + "  " for one in found]
         row += len(found)
         figure.add_hline(row - 0.5, line={"color": FAINT, "width": 1})
     y = {"tickmode": "array", "tickvals": list(range(row)), "ticktext": labels, "range": [row - 0.4, -0.6]}
@@ -169,8 +177,7 @@ def _room_for_none(figure: go.Figure, axis: LogAxis) -> None:
 
 
 def _residual(certificate: Certificate) -> float:
-    value = certificate.get("residual")
-    return float("nan") if value is None else float(value)
+    return math.nan if certificate.residual is None else certificate.residual
 
 
 def _dots(figure: go.Figure, kind: Kind, found: Sequence[Certificate], row: int, axis: LogAxis) -> None:
@@ -185,8 +192,7 @@ def _dots(figure: go.Figure, kind: Kind, found: Sequence[Certificate], row: int,
         name=escape(f"{kind.symbol} {kind.word}"),
         marker={"color": kind.colour, "size": 9, "symbol": symbols, "line": {"color": "white", "width": 1}},
         text=[
-            escape(f"{one.get('name')}: {number(None if np.isnan(r) else r)}")
-            for one, r in zip(found, residuals, strict=True)
+            escape(f"{one.name}: {number(None if np.isnan(r) else r)}") for one, r in zip(found, residuals, strict=True)
         ],
         hovertemplate="%{text}",
     )
@@ -194,8 +200,8 @@ def _dots(figure: go.Figure, kind: Kind, found: Sequence[Certificate], row: int,
 
 def separation(certificates: Sequence[Certificate]) -> tuple[float, float] | None:
     """The largest residual of a likelihood and the smallest of a loss known to be none; None if they do not part."""
-    held = [_residual(one) for one in certificates if one.get("kind") in LIKELY]
-    none = [_residual(one) for one in certificates if one.get("kind") not in (*LIKELY, "undecided")]
+    held = [_residual(one) for one in certificates if one.kind in LIKELY]
+    none = [_residual(one) for one in certificates if one.kind not in (*LIKELY, "undecided")]
     high, low = max(filter(np.isfinite, held), default=None), min(filter(np.isfinite, none), default=None)
     return (high, low) if high is not None and low is not None and high < low else None
 

@@ -3,11 +3,14 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from mlnn.auditing.record import Witness
+
+SMALLEST = 1e-300
+"""Keeps a division by 0, and the logarithm of 0, finite."""
 Reference = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
@@ -28,7 +31,7 @@ class Finding:
     measure: str | None = None
     residual: float | None = None
     unreachable: float = 0.0
-    witness: dict[str, Any] | None = None
+    witness: Witness | None = None
     said: str = ""
     turns: bool = False
     free_below: float = math.inf

@@ -11,18 +11,35 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.finding import Finding, Reference, by_formula
-from mlnn.auditing.implied import FLAT, Implied, direction, implied, telling_outputs
+from mlnn.auditing.finding import SMALLEST, Finding, Reference, by_formula
+from mlnn.auditing.implied import FLAT, LARGE, Implied, direction, implied, telling_outputs
 from mlnn.auditing.links import log_odds, probability_link, softmax_link
 from mlnn.auditing.sound import MANY, moderate_outputs
 from mlnn.auditing.witness import flat_witness, risk_witness, sums_witness, temperature_witness
 from mlnn.likelihoods.bernoulli import Bernoulli
 from mlnn.likelihoods.categorical import Categorical
 
-ROUNDING, REAL = 1e-10, 1e-7
-"""Residuals of true NLLs stay below 1e-13, those of the losses known not to be one above 1e-2; between, it is not decided."""
-APART = 1e-3
-FEW = 8
+FIT_ROUNDING, FIT_DIFFERS = 1e-10, 1e-7
+"""Misfits of true NLLs stay below 1e-13, those of the losses known not to be one above 1e-2; between, it is not decided.
+Measured on the catalogue and the tests' losses on labels: likelihoods up to 1.4e-15, the nearest loss that is none 0.069."""
+SUM_ROUNDING = 1e-9
+"""By how much the probabilities of a likelihood may miss a sum of 1: the misfit of each, added up."""
+EXACTLY = 1e-9
+"""A temperature this near to 1 is 1, and a constant of a target this near to 0 is none."""
+BESIDE = 1e-3
+"""Share of the largest output, halved, by which the outputs beside are moved: what a link does there can be seen, and is smooth."""
+DEFINED = 0.25
+"""Share of the outputs at which one set of probabilities must be defined, or they are not read off the gradients."""
+ENOUGH_PLAIN, ENOUGH_LINK = 8, 4
+"""Outputs with plain probabilities that are needed to fit τ and every c, and to name a link."""
+STILL = 0.9
+"""Share of the outputs at which the probability must stand still before it is said not to move."""
+FARTHER_OUT = (2.0, 4.0, 10.0)
+"""Factors on the outputs at which an expected loss is asked too, in case it falls out there."""
+LOOKED_FAR = 10
+"""So many of the outputs, or up to twice as many, are looked at there."""
+USUAL, USUAL_LARGE = 61, 15
+"""Moderate outputs of which the share that imply no probability is told; fewer with many classes."""
 
 
 def examine_finite(loss: Loss) -> Finding:
@@ -36,16 +53,31 @@ def examine_finite(loss: Loss) -> Finding:
         return Finding("undecided", said=f"Σ exp(−loss) is not one number at every output, and with more than {MANY} classes no"
                        " probabilities are read off the gradients; the same formula can be audited with fewer",
                        witness=sums_witness(at))  # fmt: skip
-    usual = implied(loss, moderate_outputs(loss.space, 61 if loss.space.outputs <= 20 else 15))
+    usual = implied(loss, moderate_outputs(loss.space, USUAL if loss.space.outputs <= LARGE else USUAL_LARGE))
     unreachable = float((usual.defined & ~usual.valid).double().mean())
     found = _with_link(loss, at)
     return replace(found, unreachable=unreachable) if found.log_base is None and found.kind != "undecided" else found
 
 
 def _with_link(loss: Loss, at: Implied) -> Finding:
-    step = APART * at.output.abs().max() / 2
+    step = BESIDE * at.output.abs().max() / 2
     beside = implied(loss, at.output + step * direction(at.output))
-    if float(at.defined.double().mean()) < 0.25:
+    unread = _unread(loss, at, beside)
+    if unread:
+        return unread
+    tau, shift, residual = _fit(at)
+    if tau > 0 and residual < FIT_DIFFERS:
+        return _fitted(loss, at, tau, shift, residual)
+    link, witness = _link(at), temperature_witness(at, beside)
+    if witness is None:
+        said = "no two outputs were found that ask for different temperatures"
+        return Finding("undecided", residual=residual, said=said)
+    return Finding("proper" if link else "calibrated", link=link, residual=residual, witness=witness)
+
+
+def _unread(loss: Loss, at: Implied, beside: Implied) -> Finding | None:
+    """The finding where no probabilities, or too few, can be read off the gradients; None where they can."""
+    if float(at.defined.double().mean()) < DEFINED:
         return Finding("undecided", said="at most of the outputs looked at no one set of probabilities makes its expected"
                        " gradient vanish, so they cannot be read off it")  # fmt: skip
     risk = risk_witness(at, _far(loss, at))
@@ -56,35 +88,31 @@ def _with_link(loss: Loss, at: Implied) -> Finding:
         return _no_link(at, "it implies no probability strictly between 0 and 1 at any output")
     if _is_flat(at, beside):
         return _no_link(at, "the probability it implies does not move with the output")
-    if int(at.plain.sum()) < FEW:
-        return Finding(
-            "undecided", said="too few of the outputs looked at imply probabilities that float64 can tell from 0 and 1"
-        )
-    tau, shift, residual = _fit(at)
-    if tau > 0 and residual <= ROUNDING:
-        sums = torch.exp(-(at.value - shift) / tau).sum(1)
-        if float((sums - 1).abs().max()) <= ROUNDING * 10:
-            return _likelihood(loss, at, tau, shift, residual)
-        return Finding("undecided", residual=residual, said="it is −log of its probabilities at some outputs only")
-    if tau > 0 and residual < REAL:
+    if int(at.plain.sum()) < ENOUGH_PLAIN:
+        said = "too few of the outputs looked at imply probabilities that float64 can tell from 0 and 1"
+        return Finding("undecided", said=said)
+    return None
+
+
+def _fitted(loss: Loss, at: Implied, tau: float, shift: Tensor, residual: float) -> Finding:
+    """The finding where loss = −τ log p + c up to rounding, or nearly."""
+    if residual > FIT_ROUNDING:
         return Finding("undecided", residual=residual, said=f"it is within {residual:.1g} of an NLL: more than"
                        " rounding, less than any loss known not to be one")  # fmt: skip
-    link, witness = _link(at), temperature_witness(at, beside)
-    if witness is None:
-        return Finding(
-            "undecided", residual=residual, said="no two outputs were found that ask for different temperatures"
-        )
-    return Finding("proper" if link else "calibrated", link=link, residual=residual, witness=witness)
+    sums = torch.exp(-(at.value - shift) / tau).sum(1)
+    if float((sums - 1).abs().max()) <= SUM_ROUNDING:
+        return _likelihood(loss, at, tau, shift, residual)
+    return Finding("undecided", residual=residual, said="it is −log of its probabilities at some outputs only")
 
 
 def _likelihood(loss: Loss, at: Implied, tau: float, shift: Tensor, residual: float) -> Finding:
-    itself = abs(tau - 1) <= 1e-9
+    itself = abs(tau - 1) <= EXACTLY
     tau = 1.0 if itself else tau
     link = _link(at)
-    if float(shift.abs().max()) <= 1e-9:
+    if float(shift.abs().max()) <= EXACTLY:
         measure = "1"
     else:
-        even = float((shift - shift[0]).abs().max()) <= 1e-9
+        even = float((shift - shift[0]).abs().max()) <= EXACTLY
         measure = f"{float(torch.exp(shift[0] / tau)):.10g}" if even else "one constant per target"
     return Finding(
         "likelihood" if itself else "scaled likelihood",
@@ -113,8 +141,8 @@ def _reference(at: Implied, tau: float, shift: Tensor, link: str | None) -> Refe
 
 def _far(loss: Loss, at: Implied) -> Implied:
     """The same outputs at several times their size, to see whether an expected loss falls out there."""
-    some = at.output[:: max(1, len(at.output) // 10)]
-    return implied(loss, torch.cat([factor * some for factor in (2.0, 4.0, 10.0)]))
+    some = at.output[:: max(1, len(at.output) // LOOKED_FAR)]
+    return implied(loss, torch.cat([factor * some for factor in FARTHER_OUT]))
 
 
 def _no_link(at: Implied, said: str) -> Finding:
@@ -136,19 +164,19 @@ def _fit(at: Implied) -> tuple[float, Tensor, float]:
     slope = tau if size > FLAT else 0.0
     shift = value.mean(0) - slope * surprise.mean(0)
     off = (value - slope * surprise - shift).abs().max()
-    return tau, shift, float(off / middle[1].abs().max().clamp_min(1e-300))
+    return tau, shift, float(off / middle[1].abs().max().clamp_min(SMALLEST))
 
 
 def _is_flat(at: Implied, beside: Implied) -> bool:
     """Whether the implied probability stands still wherever it lies strictly between 0 and 1."""
     seen = at.interior & beside.defined
     moved = (at.p - beside.p).abs().amax(1)[seen]
-    return not len(moved) or bool((moved <= FLAT).double().mean() > 0.9)
+    return not len(moved) or bool((moved <= FLAT).double().mean() > STILL)
 
 
 def _link(at: Implied) -> str | None:
     seen = at.plain
-    if int(seen.sum()) < 4:
+    if int(seen.sum()) < ENOUGH_LINK:
         return None
     if at.output.ndim == 1:
         return probability_link(at.output[seen], at.p[seen, 1])

@@ -12,16 +12,19 @@ from mlnn.likelihoods.beta import Beta
 from mlnn.likelihoods.normal import NormalLearnedVariance
 from mlnn.targets import UNIT_INTERVAL
 
-SAME = 1e-9
+VALUES_AGREE = 1e-9
+"""Share of the largest value to which a loss must be the likelihood and a constant: far above rounding, far below another shape."""
+MOST_PRECISION = 1e6
+"""A more precise beta, of a standard deviation below 1/(2√φ) = 5e-4, is not looked for."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """A likelihood of mlnn's that a loss is up to a constant; `reference`: that loss by its formula."""
+    """What is known of a density by name: the name, its link, and `reference`, the loss by its formula; None where not."""
 
-    name: str
-    link: str
-    reference: Reference
+    name: str | None
+    link: str | None
+    reference: Reference | None
 
 
 def known_density(loss: Loss, outputs: Tensor, target: Tensor) -> Known | None:
@@ -44,7 +47,7 @@ def _same(
     value, truth = loss.value(*flat), nll(*flat)
     constant = float((value - truth)[0])
     off = float((value - truth - constant).abs().max())
-    if not off <= SAME * float(truth.abs().max().clamp_min(1.0)):
+    if not off <= VALUES_AGREE * float(truth.abs().max().clamp_min(1.0)):
         return None
     return Known(name, link, by_formula(lambda f, y: nll(f, y) + constant))
 
@@ -55,4 +58,4 @@ def _precision(loss: Loss) -> float | None:
     half, fifth = loss.values(torch.zeros(1, dtype=torch.float64), y)[0].tolist()
     shape = (y * (1 - y)).log()
     found = 2 * (1 - (half - fifth) / float(shape[0] - shape[1]))
-    return found if 0 < found < 1e6 else None
+    return found if 0 < found < MOST_PRECISION else None

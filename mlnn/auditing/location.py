@@ -4,53 +4,53 @@ Let u be the coordinate of y on the whole line. If ∂loss/∂f is a function of
 with the base measure e^(a(u)) du the integral of exp(−loss/τ) is ∫ e^(−ρ/τ): one for every f, and finite for all or none.
 """
 
-import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.finding import Finding
-from mlnn.auditing.integrals import Reach, Total, integral, spread
+from mlnn.auditing.finding import SMALLEST, Finding
+from mlnn.auditing.integrals import Z_ROUNDING, Reach, Total, integral, spread
+from mlnn.auditing.located import Located
 from mlnn.auditing.shapes import shape_name
+from mlnn.auditing.tails import tail_growth
 from mlnn.targets import Coordinate
 
 OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
+"""Outputs that must see the same function of the residual: uneven, so that no period of the loss hides between them."""
 SIZES = torch.logspace(-6, 2, 25, dtype=torch.float64)  # of the residuals looked at, in units of the width
 FAR_OUT = (11.7, 23.9, 41.3)
-SAME, ROUNDING = 1e-8, 1e-8
-FARTHER = (1e5, 1e7, 1e10, 1e15, 1e20, 1e30, 1e40, 1e60)
-"""Residuals, in widths, out to which a tail must go on as slowly before its integral is said to be infinite."""
-BORDER = 1e-4
-FALLING = 5.0
-"""A growth that falls from one decade to the next falls by up to that many times as much beyond: k·log log|v| by about 4."""
+"""Residuals looked at besides, in the target's own units: where rows of data may lie."""
+OFF_ROUND = 1.00123
+"""Factor by which residuals are moved off the round numbers, where densities have their kinks."""
+NEAR_TURN = 3.0
+"""Residuals of an angle are looked at up to this, a little less than half a turn."""
+SLOPE_ROUNDING = 1e-8
+"""Misfit of gradients that should be functions of y − f alone: y − f itself loses digits where y and f are large."""
+SMALL_SLOPE = 1e-4
+"""Share of the median gradient below which a gradient is measured by that share, not by itself."""
+DRIFT_ROUNDING = 1e-9
+"""Misfit of the values, relative to the largest at that residual, that a drift of the target leaves as rounding."""
+BULK = 30.0
+"""Residuals nearer than this must be known wherever any gradient is: there rows of data lie."""
+H_ROUNDING = 1e-8
+"""Misfit of log h that is rounding: the accuracy asked of the integrals that h is divided by."""
+WRITTEN_OUT = 700
+"""A log of h below this, short of where e to it overflows float64 (709), is written out as a number, else as a power of e."""
+FADED_BY = 32
+"""ρ where float64 has no more targets near 0 and 1: e^−32 is 1e-14."""
+EDGE, LAST = 15.0, 18.0
+"""Residuals of logit y at which ρ must have faded, and out to which it is integrated."""
+EDGE_DIGITS = 1e-10
+"""Relative error asked of that integral: logits near 18 have lost digits."""
 TURN = 2 * math.pi
-
-
-@dataclass(frozen=True)
-class Located:
-    """A loss of that form: `width` of ρ, `drift` α where a(u) = αu (None: another a), `lowest` ρ."""
-
-    loss: Loss
-    along: Coordinate
-    width: float
-    drift: float | None
-    lowest: float
-
-    def rho(self, v: Tensor) -> Tensor:
-        """ρ(v) (n,) less a constant: by moving the target, or where a(u) has another shape, the output."""
-        zero = torch.zeros_like(v)
-        if self.drift is None:
-            return self.loss.value(-v, self.along.target(zero))
-        return self.loss.value(zero, self.along.target(v)) - self.drift * v
-
-    def shift(self, u: Tensor) -> Tensor:
-        """a(u) (n,), less a constant."""
-        if self.drift is None:
-            return self.loss.value(torch.zeros_like(u), self.along.target(u)) - self.rho(u)
-        return self.drift * u
+"""Of an angle."""
+SOME_OUTPUT = 0.3
+"""Where an angle is looked at: at no place of symmetry."""
+TURN_ROUNDING = 1e-10
+"""What a turn of the target may change, relative; 2π added to it is itself rounded."""
 
 
 def examine_location(loss: Loss) -> Finding | None:
@@ -58,73 +58,79 @@ def examine_location(loss: Loss) -> Finding | None:
     along = loss.space.coordinate
     if along is None or not along.endless or loss.space.outputs > 1:
         return None
+    found = _located(loss, along)
+    if found is None:
+        return None
+    growth, endless = tail_growth(found)
+    if endless:
+        return endless
+    total = _integrals(found)
+    off = spread(total.z)
+    if not total.within(Z_ROUNDING) or not off <= Z_ROUNDING or (along.beyond and not _fades(found)):
+        return None
+    return _family(found, float(total.z.median()), off, growth)
+
+
+def _located(loss: Loss, along: Coordinate) -> Located | None:
+    """Width, drift and lowest ρ of a loss whose gradients depend on the residual alone; None for any other."""
     width = _width(loss, along)
     turns = loss.space.whole_line and _is_periodic(loss)
     v = _residuals(along, width, turns)
-    slope, drift = _form(loss, along, v)
-    if slope is None:
+    alone, drift = _form(loss, along, v)
+    if not alone:
         return None
-    found = Located(loss, along, width, drift, 0.0)
-    lowest = float(found.rho(torch.cat([v, torch.zeros(1, dtype=torch.float64)])).nan_to_num(math.inf).min())
-    found = Located(loss, along, width, drift, lowest)
-    growth = math.inf
-    if not turns and along.tail:
-        growth, endless = _tails(found, along.tail)
-        if endless:
-            return endless
-    total = _integrals(found, turns)
-    z = total.z
-    if not total.within(ROUNDING) or not spread(z) <= ROUNDING:
-        return None
-    if along.beyond and not _fades(found):
-        return None
-    return _family(found, float(z.median()), spread(z), turns, growth, _shape(loss, along, width, turns))
+    found = Located(loss, along, width, turns, drift)
+    rho = found.rho(torch.cat([v, torch.zeros(1, dtype=torch.float64)]))
+    return replace(found, lowest=float(rho.nan_to_num(math.inf).min()))
 
 
 def _residuals(along: Coordinate, width: float, turns: bool) -> Tensor:
     """Residuals v (R,) on both sides, from a millionth to a hundred widths, and out to where rows of data may lie."""
-    sizes = torch.cat([SIZES * width, torch.tensor(FAR_OUT, dtype=torch.float64)]) * 1.00123
-    sizes = sizes[sizes <= (3.0 if turns else along.residual)]
+    sizes = torch.cat([SIZES * width, torch.tensor(FAR_OUT, dtype=torch.float64)]) * OFF_ROUND
+    sizes = sizes[sizes <= (NEAR_TURN if turns else along.residual)]
     return torch.cat([-sizes.flip(0), sizes])
 
 
-def _form(loss: Loss, along: Coordinate, v: Tensor) -> tuple[Tensor | None, float | None]:
-    """ρ′(v) (R,) if gradients depend on v alone, and the drift α if a(u) = αu; None where not."""
+def _form(loss: Loss, along: Coordinate, v: Tensor) -> tuple[bool, float | None]:
+    """Whether gradients depend on the residuals v (R,) alone, and the drift α if a(u) = αu; None where not."""
     u = OUTPUTS[:, None] + v
     value, gradient = loss.both(OUTPUTS.repeat_interleave(len(v)), along.target(u).reshape(-1))
     value, gradient = value.reshape(u.shape), gradient.reshape(u.shape)
     known = torch.isfinite(gradient).all(0) & torch.isfinite(value).all(0)
-    if int(known.sum()) < len(v) // 2 or bool((torch.isfinite(gradient).any(0) & ~known & (v.abs() < 30)).any()):
-        return None, None
+    if int(known.sum()) < len(v) // 2 or bool((torch.isfinite(gradient).any(0) & ~known & (v.abs() < BULK)).any()):
+        return False, None
     one = gradient[len(OUTPUTS) // 2]
-    floor = 1e-4 * gradient[:, known].abs().median().clamp_min(1e-300)
+    floor = SMALL_SLOPE * gradient[:, known].abs().median().clamp_min(SMALLEST)
     off = float(((gradient - one).abs() / torch.maximum(one.abs(), floor))[:, known].max())
-    if not off <= SAME:
-        return None, None
+    if not off <= SLOPE_ROUNDING:
+        return False, None
     moved = value - value[len(OUTPUTS) // 2]  # a(u) − a(v)
     size = value[:, known].abs().amax(0).clamp_min(1.0)
     steepest = float(moved[-1, known].median() / OUTPUTS[-1])
     # No drift at all, if that explains the values as well.
     drift = next((a for a in (0.0, steepest) if _explains(moved[:, known] - a * OUTPUTS[:, None], size)), None)
-    return torch.where(known, -one, torch.nan), drift
+    return True, drift
 
 
 def _explains(left: Tensor, size: Tensor) -> bool:
-    return bool((left.abs() <= 1e-9 * size).all())
+    return bool((left.abs() <= DRIFT_ROUNDING * size).all())
 
 
-def _shape(loss: Loss, along: Coordinate, width: float, turns: bool) -> str | None:
+def _shape(found: Located) -> str | None:
     """The name of the density, from residuals seen from output 0, where they are exact however small."""
+    loss, along, turns = found.loss, found.along, found.turns
     smallest = -9 if loss.space.whole_line else -5  # of log y and logit y the last digits are lost
-    sizes = torch.logspace(smallest, 2, 34, dtype=torch.float64) * width * 1.00123
-    sizes = sizes[sizes <= (3.0 if turns else along.residual)]
+    sizes = torch.logspace(smallest, 2, 34, dtype=torch.float64) * found.width * OFF_ROUND
+    sizes = sizes[sizes <= (NEAR_TURN if turns else along.residual)]
     v = torch.cat([-sizes.flip(0), sizes])
     _, slope = loss.both(torch.zeros_like(v), along.target(v))
     return shape_name(-slope, along.name, turns, v)
 
 
-def _integrals(found: Located, turns: bool) -> Total:
+def _integrals(found: Located) -> Total:
     """∫ exp(−(ρ − lowest)) dv as seen from every output (F,), from the loss itself."""
+
+    turns = found.turns
 
     def log_density(points: Tensor) -> Tensor:
         v = points if turns else points * found.width
@@ -135,14 +141,15 @@ def _integrals(found: Located, turns: bool) -> Total:
     if turns:
         return integral(log_density, -math.pi, math.pi)
     if found.along.beyond:
-        ends = 18.0 / found.width
-        return integral(log_density, -ends, ends, 1e-10)
+        ends = LAST / found.width
+        return integral(log_density, -ends, ends, EDGE_DIGITS)
     reach = Reach(OUTPUTS, torch.full_like(OUTPUTS, found.width), found.along)
     return integral(log_density, reach=reach)
 
 
-def _family(found: Located, total: float, residual: float, turns: bool, growth: float, name: str | None) -> Finding:
+def _family(found: Located, total: float, residual: float, growth: float) -> Finding:
     """exp(−ρ) integrates to total·e^(−lowest); h(y) dy = e^(a(u)) du over that."""
+    name = _shape(found)
     log_total = math.log(total) - found.lowest
 
     def log_base(target: Tensor) -> Tensor:
@@ -156,30 +163,34 @@ def _family(found: Located, total: float, residual: float, turns: bool, growth: 
 
     some = torch.tensor(found.loss.space.facts.plain_points, dtype=torch.float64)
     log_h = log_base(some)
-    itself = bool(log_h.abs().max() <= ROUNDING)
+    itself = bool(log_h.abs().max() <= H_ROUNDING)
     return Finding(
         "likelihood" if itself else "likelihood family",
         name or "an unnamed density",
         1.0,
         found.loss.space.facts.link_name,
         log_base,
-        ("1" if itself else _measure(some, log_h)) + (", on one turn of 2π" if turns else ""),
+        ("1" if itself else _measure(some, log_h)) + (", on one turn of 2π" if found.turns else ""),
         residual,
         # ρ told by moving outputs would be compared with itself.
         reference=reference if found.drift is not None else None,
-        turns=turns,
+        turns=found.turns,
         free_below=growth,
     )
 
 
 def _measure(y: Tensor, log_h: Tensor) -> str:
     """h in words: a constant, a power of y, or a function of y."""
-    if float((log_h - log_h[0]).abs().max()) <= ROUNDING:
-        return f"1/{math.exp(-float(log_h[0])):.10g}" if abs(float(log_h[0])) < 700 else f"exp({float(log_h[0]):.10g})"
+    if float((log_h - log_h[0]).abs().max()) <= H_ROUNDING:
+        return (
+            f"1/{math.exp(-float(log_h[0])):.10g}"
+            if abs(float(log_h[0])) < WRITTEN_OUT
+            else f"exp({float(log_h[0]):.10g})"
+        )
     if bool((y > 0).all()):
         design = torch.stack([y.log(), torch.ones_like(y)], 1)
         slope, level = torch.linalg.lstsq(design, log_h[:, None]).solution.squeeze(1).tolist()
-        if float((log_h - slope * y.log() - level).abs().max()) <= ROUNDING:
+        if float((log_h - slope * y.log() - level).abs().max()) <= H_ROUNDING:
             return f"{math.exp(level):.6g}·y^{slope:.6g}"
     return "a function of y"
 
@@ -197,71 +208,14 @@ def _width(loss: Loss, along: Coordinate) -> float:
 def _is_periodic(loss: Loss) -> bool:
     """Whether a turn of 2π of the target changes nothing: the target is an angle."""
     y = torch.tensor([-2.213, -1.171, -0.587, 0.0517, 0.313, 1.491, 2.917], dtype=torch.float64)
-    here, there = (loss.both(torch.full_like(y, 0.3), y + turn) for turn in (0.0, TURN))
-    return all(bool(torch.allclose(one, two, rtol=1e-10, atol=1e-12)) for one, two in zip(here, there, strict=True))
-
-
-def _tails(found: Located, tail: tuple[float, ...]) -> tuple[float, Finding | None]:
-    """The power of the tail, |v|^−growth (inf: lighter than any), and a finding where it is too heavy to integrate."""
-    slowest = math.inf
-    # Widths of a residual y − f; a log y − f is no farther from its target for being wide.
-    places = (found.width if found.loss.space.whole_line else 1.0) * torch.tensor(tail, dtype=torch.float64)
-    for side in (-1.0, 1.0):
-        rho = found.rho(side * places)
-        near, far = (float(rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
-        if float(rho[-1]) == math.inf or far > 1e3:
-            continue
-        if far > 1.05:
-            # Steeper than a decade before: on the way to steeper still. Less steep: how far it goes on falling is not seen.
-            slowest = min(slowest, max(1.0, far - FALLING * max(near - far, 0.0)) if far < 1.01 * near else math.inf)
-            continue
-        return far, _heavy(found, side, far)
-    return slowest, None
-
-
-def _heavy(found: Located, side: float, growth: float) -> Finding:
-    """What is said of a tail ρ ~ growth·log|v|, |v|^−growth, that is hardly steep enough to integrate, or not."""
-    what = f"log|{found.along.name} − f|"
-    if math.isnan(growth):
-        return Finding("undecided", said="the loss is NaN, or not finite on the way, at targets far from the output")
-    if growth > 1 + BORDER:
-        said = (
-            f"its tail grows as {growth:.4g}·{what}, too near to 1, where the integral over the target becomes infinite"
-        )
-        return Finding("undecided", said=said)
-    if not found.loss.space.whole_line:
-        said = f"as a density of {found.along.name} it cannot be normalised, and whether another measure helps is not known"
-        return Finding("undecided", said=said)
-    farther = found.rho(side * found.width * torch.tensor(FARTHER, dtype=torch.float64))
-    on = farther.diff() / (torch.tensor(FARTHER, dtype=torch.float64).log().diff())
-    witness = _endless(found, side) if bool((on <= 1 + BORDER).all()) else None
-    if witness is None:
-        said = f"its tail grows as {growth:.3g}·{what} at first, but whether it goes on so, without end, cannot be told"
-        return Finding("undecided", said=said)
-    said = f"its tail grows as {max(growth, 0.0):.3g}·log|y−f|, and more than 1 is needed"
-    return Finding("unnormalisable", "none", witness=witness, said=said, residual=math.inf)
+    here, there = (loss.both(torch.full_like(y, SOME_OUTPUT), y + turn) for turn in (0.0, TURN))
+    return all(
+        bool(torch.allclose(one, two, rtol=TURN_ROUNDING, atol=TURN_ROUNDING / 100))
+        for one, two in zip(here, there, strict=True)
+    )
 
 
 def _fades(found: Located) -> bool:
     """Whether e^(−ρ) is nothing where float64 has no more targets near 0 and 1 to put there."""
-    ends = torch.tensor([-15.0, 15.0], dtype=torch.float64)
-    return bool((found.rho(ends) - found.lowest > 32).all())
-
-
-def _endless(found: Located, side: float) -> dict | None:
-    """The integral from 0 out to R and to 2R, 4R, …; None unless it keeps growing."""
-    ends = [found.width * size for size in (100.0, 200.0, 400.0, 800.0)]
-
-    def log_density(v: Tensor) -> Tensor:
-        return -found.rho(v)[:, None]
-
-    totals = [float(integral(log_density, min(0.0, side * end), max(0.0, side * end)).z) for end in ends]
-    steps = [later - before for before, later in itertools.pairwise(totals)]
-    if not all(step > 0 for step in steps) or steps[-1] < 0.5 * steps[0]:
-        return None
-    return {
-        "outputs": [0.0],
-        "ranges": [side * end for end in ends],
-        "z": totals,
-        "says": "the integral of exp(−loss) over the target grows without end as the range is doubled",
-    }
+    ends = torch.tensor([-EDGE, EDGE], dtype=torch.float64)
+    return bool((found.rho(ends) - found.lowest > FADED_BY).all())

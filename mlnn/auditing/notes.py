@@ -16,35 +16,40 @@ SVR = (
     "This is the loss of support-vector regression: an exact −log density, uniform within ε and exponential beyond. The"
     " classifier's hinge is not one."
 )
-UNIT = "With the continuous-Bernoulli normaliser added it would be a density on (0, 1)."
+FRACTIONS = "With the continuous-Bernoulli normaliser added it would be a density on (0, 1)."
 SHARED = "Its own mean divides by something that the rows of a batch share (class weights); what is audited is its value per row."
+GAMMA = "The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k."
+HINGE_ROUNDING = 1e-9
+"""Misfit of a hinge, relative, that is rounding; a smooth margin loss is off by far more at the kink."""
+MARGIN = 3.0
+"""Margins on both sides of 0 on which a hinge is recognised: its kink, at 1, is among them."""
 
 
 def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]:
     """Sentences for losses that have a name and a story, and for a reduction that is more than a mean."""
-    told = []
-    if loss.space.kind == "binary" and finding.kind == "no link" and _is_hinge(loss):
-        told.append(HINGE)
-    if finding.family == "flat-topped Laplace":
-        told.append(SVR)
-    if loss.space.facts.support == UNIT_INTERVAL and finding.kind == "proper" and finding.link == "σ(f)":
-        told.append(UNIT)
-    decided = finding.kind not in ("undecided", "batch-coupled")
-    own_mean = loss.objective is not objective  # a module's reduction, which was switched off
-    if decided and own_mean and answers_a_batch(objective, loss.space) and coupling(objective, loss.space):
-        told.append(SHARED)
-    if finding.family == "gamma, shape 1" and finding.kind == "likelihood":
-        told.append("The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k.")
-    return tuple(told)
+    holds = {
+        HINGE: loss.space.kind == "binary" and finding.kind == "no link" and _is_hinge(loss),
+        SVR: finding.family == "flat-topped Laplace",
+        FRACTIONS: loss.space.facts.support == UNIT_INTERVAL and (finding.kind, finding.link) == ("proper", "σ(f)"),
+        SHARED: finding.kind not in ("undecided", "batch-coupled") and _shares(loss, objective),
+        GAMMA: (finding.kind, finding.family) == ("likelihood", "gamma, shape 1"),
+    }
+    return tuple(note for note, told in holds.items() if told)
+
+
+def _shares(loss: Loss, objective: Objective) -> bool:
+    """Whether a module's own reduction, which was switched off, couples the rows that are not."""
+    switched_off = loss.objective is not objective
+    return switched_off and answers_a_batch(objective, loss.space) and coupling(objective, loss.space) is not None
 
 
 def _is_hinge(loss: Loss) -> bool:
     """Whether it is s·max(1 − u, 0) with some s > 0."""
-    margin = torch.linspace(-3, 3, 25, dtype=torch.float64)
+    margin = torch.linspace(-MARGIN, MARGIN, 25, dtype=torch.float64)
     for target in (0.0, 1.0):
         value = loss.value(margin if target else -margin, torch.full_like(margin, target))
         hinge = torch.relu(1 - margin)
         size = float(value.max() / hinge.max())
-        if size <= 0 or not torch.allclose(value, size * hinge, rtol=1e-9, atol=1e-12):
+        if size <= 0 or not torch.allclose(value, size * hinge, rtol=HINGE_ROUNDING, atol=HINGE_ROUNDING / 1000):
             return False
     return True

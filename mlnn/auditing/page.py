@@ -1,25 +1,13 @@
 """The pages of an audit: one loss and its certificate, or a whole catalogue for the screen in front of a class."""
 
+import itertools
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from mlnn.auditing.certificate import Certificate, certificate_facts, distribution, is_finite, temperature
 from mlnn.auditing.figures import implied_figure, overview_figure, separation, z_figure
-from mlnn.auditing.witness_words import witness_lines
-from mlnn.auditing.words import (
-    Certificate,
-    certificate_facts,
-    chain,
-    family,
-    grouped,
-    is_finite,
-    kind_of,
-    lead,
-    measures,
-    precision,
-    read_as,
-    temperature,
-    working_domain,
-)
+from mlnn.auditing.witness_words import Line, witness_lines
+from mlnn.auditing.words import Kind, Step, chain, grouped, kind_of, lead, measures, precision, working_domain
 from mlnn.report.html import Picture, picture, render
 from mlnn.report.words import number
 
@@ -38,16 +26,38 @@ _OVERVIEW = (
 )
 
 
+@dataclass(frozen=True)
+class Entry:
+    """One loss as the templates take it: the certificate itself, and what is said of it in words.
+
+    `anchor`: where it stands on a page of many. `dtype`, `domain`: the working precision and where the loss holds in it.
+    """
+
+    certificate: Certificate
+    anchor: str
+    kind: Kind
+    distribution: str
+    tau: str
+    dtype: str | None
+    domain: str
+    residual: str
+    facts: list[tuple[str, str]]
+    chain: list[Step]
+    measures: list[tuple[str, str, str]]
+    witness: list[Line]
+    says: str
+    pictures: list[Picture]
+
+
 def audit_page(certificate: Certificate) -> str:
-    """The page of one loss. `certificate`: `Certificate.to_dict()`, plain data."""
-    return render("audit.html", [], title=_name(certificate), one=_shown(certificate))
+    """The page of one loss."""
+    return render("audit.html", [], title=certificate.name, one=_entry(certificate))
 
 
 def audits_page(certificates: Sequence[Certificate], title: str = "Which losses are likelihoods?") -> str:
     """The page of many losses: counts, all residuals in one picture, a table by kind, and each loss to open."""
-    sections = [(kind, [_shown(one) for one in found]) for kind, found in grouped(certificates)]
-    for place, one in enumerate(one for _, found in sections for one in found):
-        one["anchor"] = f"loss-{place}"
+    places = itertools.count()
+    sections = [(kind, [_entry(one, f"loss-{next(places)}") for one in found]) for kind, found in grouped(certificates)]
     return render(
         "audits.html",
         [],
@@ -60,33 +70,24 @@ def audits_page(certificates: Sequence[Certificate], title: str = "Which losses 
     )
 
 
-def _name(certificate: Certificate) -> str:
-    return str(certificate.get("name", "a loss"))
-
-
-def _shown(certificate: Certificate) -> dict[str, Any]:
-    """One loss as the templates take it."""
-    dtype, domain = working_domain(certificate)
-    return {
-        "name": _name(certificate),
-        "kind": kind_of(certificate),
-        "sentence": str(certificate.get("sentence", "")),
-        "notes": [str(note) for note in certificate.get("notes") or ()],
-        "targets": str(certificate.get("targets", "–")),
-        "family": family(certificate),
-        "tau": temperature(certificate),
-        "link": read_as(certificate),
-        "measure": str(certificate.get("measure") or "–"),
-        "dtype": dtype,
-        "domain": domain,
-        "residual": number(certificate.get("residual"), 2),
-        "facts": certificate_facts(certificate),
-        "chain": chain(certificate),
-        "measures": measures(certificate),
-        "witness": witness_lines(certificate.get("witness")),
-        "says": str((certificate.get("witness") or {}).get("says", "")),
-        "pictures": _pictures(certificate),
-    }
+def _entry(one: Certificate, anchor: str = "") -> Entry:
+    dtype, domain = working_domain(one)
+    return Entry(
+        certificate=one,
+        anchor=anchor,
+        kind=kind_of(one),
+        distribution=distribution(one),
+        tau=temperature(one),
+        dtype=dtype,
+        domain=domain,
+        residual=number(one.residual, 2),
+        facts=certificate_facts(one),
+        chain=chain(one),
+        measures=measures(one),
+        witness=witness_lines(one.witness),
+        says=one.witness.says if one.witness else "",
+        pictures=_pictures(one),
+    )
 
 
 def _pictures(certificate: Certificate) -> list[Picture]:

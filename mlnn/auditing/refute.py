@@ -1,7 +1,7 @@
 """That no temperature and no base measure make a loss on numbers a likelihood: proofs, and what its output follows instead."""
 
 import math
-from typing import Any
+from dataclasses import replace
 
 import torch
 from scipy.optimize import minimize_scalar
@@ -9,13 +9,22 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.families import Family
+from mlnn.auditing.record import Witness, raw_output, row
 from mlnn.targets import Coordinate
 
 WORSE = 1e-9
-"""Of the loss itself: more than rounding."""
+"""Excess of one loss over another, as a share of the loss itself, that is more than rounding."""
+SMALL_LOSS = 1e-3
+"""A loss smaller than this is measured by it, not by itself."""
+EVERY_COUNT, FAR_COUNTS = 300, (1e3, 1e4, 1e6, 1e9)
+"""All counts up to the one are looked at, and some beyond."""
+WITHIN_CELL = 65
+"""Points within a cell of the grid, where the excess is smallest, before it is minimised between two of them."""
+BEST_STEP = 0.011
+"""The best output is told to the step of its grid, 0.01, and a little."""
 
 
-def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
+def worse_everywhere(loss: Loss) -> Witness | None:
     """Two outputs of which one has the larger loss for every target: its Z is smaller whatever τ and h are.
 
     Looked at on all counts to 300 and beyond, or on a dense grid of a coordinate out to both ends, and where the excess is
@@ -25,14 +34,14 @@ def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
     if loss.space.outputs > 1 or loss.space.whole_line:
         return None
     if along is None:
-        places = torch.tensor([*range(301), 1e3, 1e4, 1e6, 1e9], dtype=torch.float64)
+        places = torch.tensor([*range(EVERY_COUNT + 1), *FAR_COUNTS], dtype=torch.float64)
         target = places
     else:
         places = torch.linspace(-along.dense, along.dense, 481, dtype=torch.float64)
         target = along.target(places)
     outputs = torch.linspace(-6, 6, 25, dtype=torch.float64) + 0.00321
     value = loss.values(outputs, target)
-    excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(1e-3)).amin(-1).nan_to_num(-math.inf)
+    excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(SMALL_LOSS)).amin(-1).nan_to_num(-math.inf)
     if not float(excess.max()) > 0:
         return None
     excess = torch.where(_grows_outwards(value, along is None), excess, -math.inf)
@@ -42,13 +51,13 @@ def worse_everywhere(loss: Loss) -> dict[str, Any] | None:
     if along and not _holds_between(loss, along, outputs[bad], outputs[good], places, value[bad] - value[good]):
         return None
     few = [0, 1, 2] if along is None else [len(places) // 3, len(places) // 2, 2 * len(places) // 3]
-    return {
-        "outputs": [float(outputs[bad]), float(outputs[good])],
-        "targets": [float(target[k]) for k in few],
-        "loss": [[float(value[bad, k]) for k in few], [float(value[good, k]) for k in few]],
-        "excess": float(excess.max()),
-        "says": "the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1",
-    }
+    return Witness(
+        outputs=(float(outputs[bad]), float(outputs[good])),
+        targets=row(target[few]),
+        loss=(row(value[bad, few]), row(value[good, few])),
+        excess=float(excess.max()),
+        says="the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1",
+    )
 
 
 def _grows_outwards(value: Tensor, counts: bool) -> Tensor:
@@ -57,9 +66,9 @@ def _grows_outwards(value: Tensor, counts: bool) -> Tensor:
     What still falls there may cross farther out than is looked.
     """
     apart = value[:, None] - value[None]
-    right = apart[..., -1] >= apart[..., -2] - 1e-9 * (1 + value[:, -1].abs())[:, None]
+    right = apart[..., -1] >= apart[..., -2] - WORSE * (1 + value[:, -1].abs())[:, None]
     left = (
-        torch.ones_like(right) if counts else apart[..., 0] >= apart[..., 1] - 1e-9 * (1 + value[:, 0].abs())[:, None]
+        torch.ones_like(right) if counts else apart[..., 0] >= apart[..., 1] - WORSE * (1 + value[:, 0].abs())[:, None]
     )
     return right & left
 
@@ -71,33 +80,35 @@ def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, pla
     def at(place: float) -> float:
         y = target(torch.tensor([place, place], dtype=torch.float64))
         one, two = loss.value(torch.stack([bad, good]), y).tolist()
-        return one - two
+        return float(one - two)
 
     # The excess is smallest where one of the two losses is: their valleys may be narrower than a cell.
     lowest = [int(k) for k in excess.argsort()[:3]]
     valleys = [int(loss.values(output[None], target(places))[0].argmin()) for output in (bad, good)]
     for k in {*lowest, *valleys}:
         low, high = places[max(k - 1, 0)], places[min(k + 1, len(places) - 1)]
-        line = torch.linspace(float(low), float(high), 65, dtype=torch.float64)
+        line = torch.linspace(float(low), float(high), WITHIN_CELL, dtype=torch.float64)
         y = target(line)
         seen = loss.value(bad.expand_as(y), y) - loss.value(good.expand_as(y), y)
         best = int(seen.argmin())
-        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, 64)]))
+        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, WITHIN_CELL - 1)]))
         if not min(float(seen.min()), float(minimize_scalar(at, bounds=around, method="bounded").fun)) > 0:
             return False
     return True
 
 
-def elsewhere(loss: Loss, family: Family, outputs: Tensor, z: Tensor | None) -> dict[str, Any]:
+def elsewhere(loss: Loss, family: Family, outputs: Tensor, z: Tensor | None) -> Witness:
     """The only measure with this variance function leaves out a target of the space, or has one that is not in it."""
-    found: dict[str, Any] = {}
-    if z is not None:
-        low, high = int(z.argmin()), int(z.argmax())
-        found = {"outputs": [outputs[low].tolist(), outputs[high].tolist()], "z": [float(z[low]), float(z[high])]}
-    return found | {
-        "family": family.name, "lives": family.lives, "space": str(loss.space),
-        "says": "a variance function belongs to one family alone, and that one does not live on the target space",
-    }  # fmt: skip
+    found = Witness(
+        family=family.name,
+        lives=family.lives,
+        space=str(loss.space),
+        says="a variance function belongs to one family alone, and that one does not live on the target space",
+    )
+    if z is None:
+        return found
+    ends = [int(z.argmin()), int(z.argmax())]
+    return replace(found, outputs=tuple(map(raw_output, outputs[ends])), z=row(z[ends]))
 
 
 def elicits(loss: Loss) -> tuple[bool, str | None]:
@@ -111,6 +122,6 @@ def elicits(loss: Loss) -> tuple[bool, str | None]:
     moves = line[best].diff()
     follows = inside and (bool((moves > 0).all()) or bool((moves < 0).all()))
     for name, place in (("f", target), ("exp(f)", target.log()), ("σ(f)", target.logit())):
-        if follows and bool((line[best] - place).abs().max() <= 0.011):
+        if follows and bool((line[best] - place).abs().max() <= BEST_STEP):
             return True, name
     return follows, None

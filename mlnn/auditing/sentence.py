@@ -2,7 +2,8 @@
 
 import math
 
-from mlnn.auditing.certificate import Certificate, Interval
+from mlnn.auditing.certificate import Certificate
+from mlnn.auditing.record import Domain
 from mlnn.targets import TargetSpace
 
 LIKELIHOODS = {
@@ -65,7 +66,7 @@ def _constant(found: Certificate) -> str:
     return f", up to a constant of the target (h(y) = {found.measure})"
 
 
-def _domain(domains: dict[str, str | Interval]) -> str:
+def _domain(domains: dict[str, Domain]) -> str:
     said = [f"in {name} {_range(*ends)}" for name, ends in domains.items() if not isinstance(ends, str)]
     if not said:
         return " As computed it holds at every output looked at."

@@ -6,6 +6,9 @@ import torch
 from torch import Tensor
 
 EXACT = 1e-7
+"""Misfit of a density's gradients, relative to the largest, that is rounding: small residuals of log y and logit y lose digits."""
+FLAT_PART = 0.999
+"""A Huber density has residuals whose gradient is below this share of the largest: without them it is a Laplace."""
 
 
 def shape_name(influence: Tensor, along: str, turns: bool, residuals: Tensor) -> str | None:
@@ -24,7 +27,7 @@ def shape_name(influence: Tensor, along: str, turns: bool, residuals: Tensor) ->
         return "lognormal" if _same(influence / v) else None
     if along == "logit y":
         return "logit-normal" if _same(influence / v) else None
-    return next((name for name, is_it in REAL.items() if is_it(influence, v)), None)
+    return next((name for name, is_it in WHOLE_LINE.items() if is_it(influence, v)), None)
 
 
 def _is_student(influence: Tensor, v: Tensor) -> bool:
@@ -40,7 +43,7 @@ def _is_student(influence: Tensor, v: Tensor) -> bool:
 def _is_huber(influence: Tensor, v: Tensor) -> bool:
     small = int(v.abs().argmin())
     slope, height = influence[small] / v[small], influence.abs().max()
-    inner = (influence.abs() < 0.999 * height).any()
+    inner = (influence.abs() < FLAT_PART * height).any()
     return bool(inner) and _close(influence, (slope * v).clamp(-height, height))
 
 
@@ -59,7 +62,7 @@ def _is_secant(influence: Tensor, v: Tensor) -> bool:
     )
 
 
-REAL: dict[str, Callable[[Tensor, Tensor], bool]] = {
+WHOLE_LINE: dict[str, Callable[[Tensor, Tensor], bool]] = {
     "normal": lambda influence, v: _same(influence / v),
     "Laplace": lambda influence, v: _same(influence * v.sign()),
     "asymmetric Laplace": lambda influence, v: _same(influence[v > 0]) and _same(influence[v < 0]),

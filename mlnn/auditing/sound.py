@@ -1,12 +1,12 @@
 """Can this loss be audited at all? What must hold before any question of probability is asked."""
 
 import re
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss, crossed
+from mlnn.auditing.record import Witness
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import drawn_batch, reduction
@@ -14,10 +14,24 @@ from mlnn.objectives.rowwise import row_by_row
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
-ROWS, FEW = 512, 37
+SEVEN, SOME, WHOLE = 7, 37, 512
+"""Rows of the batches that are asked; the whole is cut unevenly, into SOME and the rest, so that no mean of means is its mean."""
 MANY = 256
 """With more classes than this a loss is looked at in fewer places: each costs the square of their number."""
-STEP = 1e-5
+DIFFERENCE = 1e-5
+"""Step of a central difference, as a share of the output: near the cube root of float64's roundoff, where its error is least."""
+SHORTER = 30
+"""A difference is made once more with a step this many times shorter, for a loss so curved that it is only right then."""
+SIDEWAYS = 0.01
+"""And once at outputs moved by this, where a kink between the ends of a difference is not there twice."""
+SMALL_GRADIENT = 1e-3
+"""Share of the largest gradient below which one is measured by that share."""
+NEAREST_OUTPUT = 0.01
+"""An output nearer to 0 is moved as if it were here."""
+ADDS_UP = 1e-9
+"""Share by which the loss of a batch may miss what its parts give: sums of hundreds of rows in another order."""
+UNSEEN = 2.0**-36
+"""Share by which outputs are moved to see whether a loss computes in float64: below the half ulp, 2^−25, of float32."""
 LABELS = re.compile(r"long|int64|integer|index|one.hot|class|scalar type", re.IGNORECASE)
 UNIT = re.compile(r"between 0 and 1|\[0, 1\]|probabilit", re.IGNORECASE)
 SLACK = 1e-6
@@ -35,7 +49,7 @@ def moderate_outputs(space: TargetSpace, count: int = 41) -> Tensor:
 
 def check_answers(objective: Objective, space: TargetSpace) -> None:
     """Raise ConfigError for a loss that refuses every target of the space, with what it says."""
-    output, target = drawn_batch(space, 7)
+    output, target = drawn_batch(space, SEVEN)
     value, _, said = row_by_row(objective, output, target)
     if said is None or not bool(torch.isnan(value).all()):
         return
@@ -56,9 +70,9 @@ def too_coarse(loss: Loss) -> str | None:
     """
     low = loss.answers_in not in (None, torch.float64)
     if not low:
-        output, target = drawn_batch(loss.space, 37)
+        output, target = drawn_batch(loss.space, SOME)
         here, slope = loss.both(output, target)
-        there = loss.value((1 + 2.0**-36) * output, target)
+        there = loss.value((1 + UNSEEN) * output, target)
         if not (bool((here == there).all()) and bool((slope != 0).any())):
             return None
     told = str(loss.answers_in).removeprefix("torch.") if low else "less than float64"
@@ -68,12 +82,12 @@ def too_coarse(loss: Loss) -> str | None:
 def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
     """Whether an ordinary batch has a finite loss, so that what its rows add can be asked."""
     try:
-        return bool(torch.isfinite(objective.rows(*drawn_batch(space, 7))).all())
+        return bool(torch.isfinite(objective.rows(*drawn_batch(space, SEVEN))).all())
     except Exception:  # whatever it raises, it has refused the batch
         return False
 
 
-def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
+def coupling(objective: Objective, space: TargetSpace) -> Witness | None:
     """A witness that a row's part of the loss depends on the other rows of the batch; None where it does not.
 
     Rows against their batch (7 and 37 rows), then two parts against the whole, where the parts must add up as rows did.
@@ -81,27 +95,29 @@ def coupling(objective: Objective, space: TargetSpace) -> dict[str, Any] | None:
     found = reduction(objective, space)
     if found is None:
         return None
-    output, target = drawn_batch(space, ROWS)
-    cuts = (slice(None), slice(FEW), slice(FEW, None))  # a batch, and an uneven two parts of it
+    output, target = drawn_batch(space, WHOLE)
+    cuts = (slice(None), slice(SOME), slice(SOME, None))  # a batch, and an uneven two parts of it
     # Clones: some losses write into what they are given.
     parts = [objective.rows(output[rows].clone(), target[rows].clone()).detach() for rows in cuts]
     if parts[0].ndim and not found.couples:
         off = (parts[0] - torch.cat(parts[1:])).abs()
         row = int(off.argmax())
-        if float(off[row]) <= 1e-9 * max(1.0, float(parts[0].abs().max())):
+        if float(off[row]) <= ADDS_UP * max(1.0, float(parts[0].abs().max())):
             return None
-        return {
-            "rows": ROWS, "loss": [float(parts[0][row]), float(torch.cat(parts[1:])[row])],
-            "says": "a row's loss is another one in a batch than in a part of that batch",
-        }  # fmt: skip
+        return Witness(
+            rows=WHOLE,
+            loss=(float(parts[0][row]), float(torch.cat(parts[1:])[row])),
+            says="a row's loss is another one in a batch than in a part of that batch",
+        )
     whole, one, two = (float(part.mean()) for part in parts)
-    expected = one + two if found.kind == "sum" else (FEW * one + (ROWS - FEW) * two) / ROWS
-    if not found.couples and abs(whole - expected) <= 1e-9 * max(1.0, abs(expected)):
+    expected = one + two if found.kind == "sum" else (SOME * one + (WHOLE - SOME) * two) / WHOLE
+    if not found.couples and abs(whole - expected) <= ADDS_UP * max(1.0, abs(expected)):
         return None
-    return {
-        "rows": ROWS, "loss": [whole, expected],
-        "says": "the loss of a batch is not the mean (nor the sum) of what its rows, or two parts of it, give on their own",
-    }  # fmt: skip
+    return Witness(
+        rows=WHOLE,
+        loss=(whole, expected),
+        says="the loss of a batch is not the mean (nor the sum) of what its rows, or two parts of it, give on their own",
+    )
 
 
 def cannot_be_read(loss: Loss) -> str | None:
@@ -129,14 +145,14 @@ def cannot_be_read(loss: Loss) -> str | None:
 
 
 def slope_error(
-    loss: Loss, output: Tensor, target: Tensor, slope: Tensor, size: Tensor, relative_step: float = STEP
+    loss: Loss, output: Tensor, target: Tensor, slope: Tensor, size: Tensor, relative_step: float = DIFFERENCE
 ) -> Tensor:
     """|autograd − central difference| (n,) along a fixed direction, less what rounding explains, relative to `size` (n,)."""
     many = output.ndim > 1
     ahead = torch.ones_like(output)
     if many:
         ahead = torch.randn(output.shape[1], generator=generator(1, "audit"), dtype=torch.float64).expand_as(output)
-    reach = (output.abs().amax(1) if many else output.abs()).clamp_min(0.01) * relative_step
+    reach = (output.abs().amax(1) if many else output.abs()).clamp_min(NEAREST_OUTPUT) * relative_step
     step = reach[:, None] if many else reach
     there, back = loss.value(output + step * ahead, target), loss.value(output - step * ahead, target)
     claimed = (slope * ahead).sum(1) if many else slope
@@ -150,14 +166,14 @@ def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
     wrong = torch.ones(len(outputs) * len(targets), dtype=torch.bool)
     # A kink between the two ends of a difference is no fault, and is not there twice; nor is a difference of a loss so
     # curved that it is only right for a shorter step.
-    for beside, step in ((0.0, STEP), (0.01, STEP), (0.0, STEP / 30)):
+    for beside, step in ((0.0, DIFFERENCE), (SIDEWAYS, DIFFERENCE), (0.0, DIFFERENCE / SHORTER)):
         if not bool(wrong.any()):
             return None
         output, target = crossed(outputs + beside, targets)
         _, slope = loss.both(output, target)
         slope = slope.reshape(output.shape)
         size = slope.reshape(len(output), -1).abs().amax(1)
-        wrong &= ~(slope_error(loss, output, target, slope, 1e-3 * size.max(), step) <= SLACK)
+        wrong &= ~(slope_error(loss, output, target, slope, SMALL_GRADIENT * size.max(), step) <= SLACK)
     if not bool(wrong.any()):
         return None
     row = int(wrong.nonzero()[0, 0])

@@ -1,7 +1,6 @@
 """Why a loss on numbers is not decided: Z differs, did not settle, or is infinite. Three findings, each with its own words."""
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,10 +8,14 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Total, partition
+from mlnn.auditing.record import Output, Witness, raw_output, row
 
 AGREE = 1e-6
 """Two quadratures, cut differently, must agree to that share before Z is said to differ between outputs."""
 NOISE = 64 * torch.finfo(torch.float64).eps
+"""Share of the losses that log exp(−loss)·|y| has lost where it is their small difference with a logarithm."""
+DIGITS_LEFT = 1e-3
+"""With more noise than this a fall of the density may drown in it."""
 EITHER = "neither a base measure was found nor a proof that there is none"
 
 
@@ -26,7 +29,7 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
     if not known:
         endless = infinite(loss, outputs)
         if endless:
-            said = f"as it stands, its {what} over the targets is infinite at output {_say(endless['outputs'][0])}"
+            said = f"as it stands, its {what} over the targets is infinite at output {_say(endless.outputs[0])}"
             return Finding("undecided", link=link, witness=endless, said=f"{said}, and {EITHER}")
     why = _disagrees(loss, outputs, total)[0] if known else total.why or "its error is too large"
     if why or off < real:
@@ -34,19 +37,19 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
         return Finding("undecided", link=link, said=f"its {what} over the targets did not settle at the outputs looked"
                        f" at ({why}), so that it is not known whether it is one number; {EITHER}")  # fmt: skip
     low, high = int(total.z.argmin()), int(total.z.argmax())
-    witness = _two(outputs, total.z, low, high)
-    said = (
-        f"Z, its {what} over the targets, differs: {total.z[low]:.6g} at output {_say(outputs[low].tolist())} and"
-        f" {total.z[high]:.6g} at {_say(outputs[high].tolist())}"
-    )
+    witness = _two(outputs[[low, high]], total.z[[low, high]])
+    below, above = map(_say, witness.outputs)
+    said = f"Z, its {what} over the targets, differs: {total.z[low]:.6g} at output {below} and {total.z[high]:.6g} at {above}"
     return Finding("undecided", link=link, residual=off, witness=witness, said=f"{said}; {EITHER}")
 
 
-def _two(outputs: Tensor, z: Tensor, low: int, high: int) -> dict[str, Any]:
-    return {
-        "outputs": [outputs[low].tolist(), outputs[high].tolist()], "z": [float(z[low]), float(z[high])],
-        "says": "as the loss stands, exp(−loss) adds up to two different numbers over the targets",
-    }  # fmt: skip
+def _two(outputs: Tensor, z: Tensor) -> Witness:
+    """Two outputs (2,) or (2, m) and their Z (2,)."""
+    return Witness(
+        outputs=tuple(map(raw_output, outputs)),
+        z=row(z),
+        says="as the loss stands, exp(−loss) adds up to two different numbers over the targets",
+    )
 
 
 def _disagrees(loss: Loss, outputs: Tensor, total: Total) -> tuple[str, Tensor]:
@@ -64,7 +67,7 @@ def _disagrees(loss: Loss, outputs: Tensor, total: Total) -> tuple[str, Tensor]:
     return f"two quadratures of it are {apart.max():.1g} apart" if bool((apart > AGREE).any()) else "", apart > AGREE
 
 
-def far_from_zero(loss: Loss, total: float) -> tuple[str, dict[str, Any] | None]:
+def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     """Why a Z that is `total` near output 0 is not vouched for, and a witness; "" where it is the same far from 0 too."""
     if loss.space.outputs > 1:
         return "and with several outputs it is not looked at farther out", None
@@ -80,13 +83,13 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, dict[str, Any] | None]
         why, open_ = _disagrees(loss, outputs, found)
     if bool(open_.any()):
         return f"but over outputs out to ±{reach:g} it did not settle ({why})", None
-    row = int(off.argmax())
-    return f"but {found.z[row]:.6g} at output {_say(float(outputs[row]))}", _two(
-        torch.tensor([0.0, float(outputs[row])]), torch.tensor([total, float(found.z[row])]).double(), 0, 1
+    worst = int(off.argmax())
+    return f"but {found.z[worst]:.6g} at output {_say(float(outputs[worst]))}", _two(
+        torch.tensor([0.0, float(outputs[worst])]), torch.tensor([total, float(found.z[worst])]).double()
     )
 
 
-def infinite(loss: Loss, outputs: Tensor) -> dict[str, Any] | None:
+def infinite(loss: Loss, outputs: Tensor) -> Witness | None:
     """An output at which exp(−loss), in whatever way the target is counted, does not fall off faster than 1/|y|.
 
     Told far out: to 10⁶⁰, or where log y or logit y is 600, or a count of 10¹¹. None where it falls off, or float64 has
@@ -106,18 +109,19 @@ def infinite(loss: Loss, outputs: Tensor) -> dict[str, Any] | None:
         if seen.shape[1] < 2:
             continue
         noise, rises = NOISE * value[:, one].abs().amax(1), seen.diff(dim=1).amin(1)
-        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < 1e-3)))
+        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < DIGITS_LEFT)))
         if bool(steady.any()):
-            row = int(steady.nonzero()[0, 0])
-            return {
-                "outputs": [outputs[row].tolist()], "targets": target[one].tolist(),
-                "loss": [value[row, one].tolist()],
-                "says": "over these targets exp(−loss) falls off no faster than 1/|y|, so that it adds up without end",
-            }  # fmt: skip
+            at = int(steady.nonzero()[0, 0])
+            return Witness(
+                outputs=(raw_output(outputs[at]),),
+                targets=row(target[one]),
+                loss=(row(value[at, one]),),
+                says="over these targets exp(−loss) falls off no faster than 1/|y|, so that it adds up without end",
+            )
     return None
 
 
-def _say(output: Any) -> str:
-    if isinstance(output, list):
+def _say(output: Output) -> str:
+    if isinstance(output, tuple):
         return "(" + ", ".join(map(_say, output)) + ")"
     return f"{output:.4g}" if math.isfinite(output) else str(output)

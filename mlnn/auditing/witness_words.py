@@ -1,20 +1,12 @@
 """A witness as a small table: the outputs side by side, and the numbers that would have to agree and do not."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from mlnn.report.words import number, plain
+from mlnn.auditing.record import Output, Row, Witness
+from mlnn.report.words import number
 
-WORDS = {
-    "probability": "implied probability",
-    "temperature": "τ it would need",
-    "expected": "expected loss",
-    "loss": "loss",
-    "z": "Z",
-}
-DECIDES = ("temperature", "expected", "loss", "z")
-"""The first of these that a witness has is the one whose numbers disagree."""
 MOST = 4
+"""Entries of an output, and probabilities, that are shown; more would not fit beside one another."""
 
 
 class Line(NamedTuple):
@@ -25,68 +17,90 @@ class Line(NamedTuple):
     loud: bool = False
 
 
-def witness_lines(witness: Mapping[str, Any] | None) -> list[Line]:
-    """The table of a witness, outputs in the first line; empty without one. Unknown entries are left out."""
-    if not witness:
+def witness_lines(witness: Witness | None) -> list[Line]:
+    """The table of a witness, outputs in the first line; empty without one. What a witness does not use is left out."""
+    if witness is None:
         return []
-    if "ranges" in witness:
+    if witness.ranges:
         return _growing(witness)
-    if "rows" in witness:
+    if witness.rows is not None:
         return _apart(witness)
-    lines = [Line("raw output f", [_output(f) for f in witness.get("outputs", [])])]
-    columns = len(lines[0].values)
-    decisive = next((key for key in DECIDES if key in witness and "lives" not in witness), None)
-    for key in ("temperature", "probability", "expected", "loss", "z"):
-        lines += _values(key, witness, columns, key == decisive)
-    if "lives" in witness:
-        whose = f"the {plain(witness.get('family'))} lives on"
-        lines += [
-            Line(whose, [plain(witness["lives"])], True),
-            Line("the targets are", [plain(witness.get("space"))], True),
-        ]
-    if "excess" in witness:
-        lines.append(Line("excess, over every target, at least", [number(witness["excess"], 4)]))
-    return [line for line in lines if line.values]
+    outputs = [Line("raw output f", [_output(f) for f in witness.outputs])] if witness.outputs else []
+    return [*outputs, *_numbers(witness), *_elsewhere(witness), *_excess(witness)]
 
 
-def _values(key: str, witness: Mapping[str, Any], columns: int, loud: bool) -> list[Line]:
-    """The lines of one entry: one number, one per output, or per output one for each of several targets."""
-    found = witness.get(key)
-    if found is None:
-        return []
-    if not isinstance(found, Sequence) or isinstance(found, str):
-        found = [found] * columns
-    if key == "probability" and "expected" in witness:  # of every target, at the first output
+def _numbers(witness: Witness) -> list[Line]:
+    """One number per output and line; loud are those of the first sort, in this order, that a witness has."""
+    of = "" if witness.target is None else f" of target {number(witness.target)}"
+    temperature, expected = (
+        _line(f"τ it would need{of}", witness.temperature),
+        _line(f"expected loss{of}", witness.expected),
+    )
+    loss, z = _losses(witness, of), _line("Z", witness.z)
+    decisive = next((lines for lines in (temperature, expected, loss, z) if lines), [])
+    lines = [*temperature, *_probability(witness, of), *expected, *loss, *z]
+    return [line._replace(loud=witness.lives is None and line in decisive) for line in lines]
+
+
+def _line(word: str, row: Row) -> list[Line]:
+    """One number per output; no line without numbers."""
+    return [Line(word, [number(one, 5) for one in row])] if row else []
+
+
+def _probability(witness: Witness, of: str) -> list[Line]:
+    """One number for all outputs, one per output, or (where an expectation is told) of every target at the first output."""
+    found, word = witness.probability, f"implied probability{of}"
+    if isinstance(found, float):
+        return _line(word, (found,) * len(witness.outputs))
+    if witness.expected and found:
         return [Line("probabilities implied by the first", [", ".join(number(one, 4) for one in found[:MOST])])]
-    if any(isinstance(one, list) for one in found):
-        return [
-            Line(f"{WORDS[key]} of target {plain(target)}", [number(one[i], 5) for one in found], loud)
-            for i, target in enumerate(witness.get("targets", []))
-        ]
-    about = f" of target {plain(witness['target'])}" if "target" in witness and key != "z" else ""
-    return [Line(WORDS[key] + about, [number(one, 5) for one in found], loud)]
+    return _line(word, found)
 
 
-def _growing(witness: Mapping[str, Any]) -> list[Line]:
-    """An integral that never settles, against how far out it was taken."""
+def _losses(witness: Witness, of: str) -> list[Line]:
+    """The loss of the one target, or of each of several."""
+    found = witness.loss
+    several = [one for one in found if isinstance(one, tuple)]
+    if several:
+        by_target = zip(witness.targets, zip(*several, strict=True), strict=True)
+        return [Line(f"loss of target {number(target)}", [number(one, 5) for one in row]) for target, row in by_target]
+    return _line(f"loss{of}", tuple(one for one in found if not isinstance(one, tuple)))
+
+
+def _elsewhere(witness: Witness) -> list[Line]:
+    """Where the only family there could be lives, against what the targets are."""
+    if witness.lives is None:
+        return []
     return [
-        Line("target taken out to", [number(end, 5) for end in witness["ranges"]]),
-        Line(f"∫ exp(−loss) at f = {_output(witness['outputs'][0])}", [number(z, 5) for z in witness["z"]], True),
+        Line(f"the {witness.family or '–'} lives on", [witness.lives], True),
+        Line("the targets are", [witness.space or "–"], True),
     ]
 
 
-def _apart(witness: Mapping[str, Any]) -> list[Line]:
-    """A batch whose loss is not what its parts give."""
-    whole, parts = (number(one, 8) for one in witness["loss"])
+def _excess(witness: Witness) -> list[Line]:
+    return [] if witness.excess is None else [Line("excess, over every target, at least", [number(witness.excess, 4)])]
+
+
+def _growing(witness: Witness) -> list[Line]:
+    """An integral that never settles, against how far out it was taken."""
     return [
-        Line("rows", [number(witness["rows"])]),
+        Line("target taken out to", [number(end, 5) for end in witness.ranges]),
+        Line(f"∫ exp(−loss) at f = {_output(witness.outputs[0])}", [number(z, 5) for z in witness.z], True),
+    ]
+
+
+def _apart(witness: Witness) -> list[Line]:
+    """A batch whose loss is not what its parts give."""
+    whole, parts = (number(one, 8) for one in witness.loss)
+    return [
+        Line("rows", [number(witness.rows)]),
         Line("loss of the whole batch", [whole], True),
         Line("expected from two parts of it", [parts], True),
     ]
 
 
-def _output(output: Any) -> str:
-    """A raw output, or the first few of several."""
-    if isinstance(output, list):
+def _output(output: Output) -> str:
+    """A raw output, or the first few entries of one."""
+    if isinstance(output, tuple):
         return "(" + ", ".join(_output(part) for part in output[:MOST]) + (", …)" if len(output) > MOST else ")")
-    return "–" if output is None else f"{float(output):.4g}".replace("nan", "NaN").replace("inf", "∞")
+    return f"{output:.4g}".replace("nan", "NaN").replace("inf", "∞")

@@ -1,15 +1,20 @@
-"""A certificate in words: its kind and colour, its facts, and the chain from loss to likelihood, held or broken."""
+"""A certificate in words: its kind and colour, and the chain from loss to likelihood, held or broken."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mlnn.auditing.certificate import Certificate, constant, is_finite, nats, where
+from mlnn.auditing.record import Row
 from mlnn.report.words import number
 
-Certificate = Mapping[str, Any]
-"""A certificate as plain data (`Certificate.to_dict()`): infinities and NaN are text, targets are text."""
+SAME_TAU = 1e-9
+"""A temperature this near to 1 is 1: it is read off differences good to nine digits."""
+SAME_Z = 1e-7
+"""A relative spread of Z below this is rounding, and the truncation of the integral."""
 
 
 class Kind(NamedTuple):
@@ -52,78 +57,30 @@ LIKELY = {
 """The kinds that are likelihoods, and what of each is left open."""
 
 
-def kind_of(certificate: Certificate) -> Kind:
+def kind_of(one: Certificate) -> Kind:
     """The kind of a certificate; one that this report does not know is shown in grey with a `?`, never as a pass."""
-    word = str(certificate.get("kind", "undecided"))
-    return KINDS.get(word, Kind(word, "?", KINDS["undecided"].colour, "Not a kind this report knows."))
+    return KINDS.get(one.kind, Kind(one.kind, "?", KINDS["undecided"].colour, "Not a kind this report knows."))
 
 
-def is_finite(certificate: Certificate) -> bool:
-    """Whether the targets are a few labels, so that Z is a sum over them and the output implies a probability."""
-    return str(certificate.get("targets")).startswith(("binary", "classes"))
+def is_discrete(one: Certificate) -> bool:
+    """Whether Z is a sum over the targets, not an integral."""
+    return is_finite(one) or one.targets == "counts"
 
 
-def numbers(values: Any) -> np.ndarray:
-    """(n,) floats of a list that may hold None and the texts "inf" and "nan"; empty without a list."""
-    return np.asarray([] if values is None else values, dtype=float)
+def numbers(row: Row | None) -> NDArray[np.float64]:
+    """A row of a record (n,) as an array; empty without one."""
+    return np.asarray(row or (), dtype=np.float64)
 
 
-def where(domain: Any) -> str:
-    """The raw outputs at which it holds: everywhere, an interval, or a dash where nothing holds."""
-    if isinstance(domain, str) or domain is None:
-        return {"all": "everywhere"}.get(str(domain), "–")
-    low, high = map(float, domain)
-    if np.isinf(low):
-        return f"f ≤ {high:.4g}"
-    return f"f ≥ {low:.4g}" if np.isinf(high) else f"[{low:.4g}, {high:.4g}]"
-
-
-def working_domain(certificate: Certificate) -> tuple[str | None, str]:
+def working_domain(one: Certificate) -> tuple[str | None, str]:
     """The precision that the audit was asked for, and where the loss holds in it; None and a dash where it is none."""
-    domains: Mapping[str, Any] = certificate.get("domains") or {}
-    return next(((dtype, where(domain)) for dtype, domain in domains.items()), (None, "–"))
+    return next(((dtype, where(domain)) for dtype, domain in one.domains.items()), (None, "–"))
 
 
 def precision(certificates: Sequence[Certificate]) -> str | None:
     """The one precision that all were asked for; None where there is none, or more than one: each then says its own."""
     found = {dtype for dtype, _ in map(working_domain, certificates) if dtype}
     return found.pop() if len(found) == 1 else None
-
-
-def read_as(certificate: Certificate) -> str:
-    """The link, or a dash."""
-    return str(certificate.get("link") or "–")
-
-
-def family(certificate: Certificate) -> str:
-    """The distribution, or a dash where there is none, or none with a name."""
-    name = certificate.get("family")
-    return "–" if name in (None, "none") else str(name)
-
-
-def temperature(certificate: Certificate) -> str:
-    """τ; of a family it is free."""
-    if certificate.get("kind") == "likelihood family":
-        return "free"
-    return number(certificate.get("scale"), 6)
-
-
-def certificate_facts(certificate: Certificate) -> list[tuple[str, str]]:
-    """Everything a certificate states as one value, as (word, value); what it does not state is left out."""
-    finite = is_finite(certificate)
-    facts = [
-        ("targets", str(certificate.get("targets", "–"))),
-        ("distribution", family(certificate)),
-        ("τ", temperature(certificate)),
-        ("probability" if finite else "link", read_as(certificate)),
-        ("h(y)", str(certificate.get("measure") or "–")),
-        ("c(y)", f"{constant(certificate) or '–'} nats"),
-        ("residual", number(certificate.get("residual"), 2)),
-        *((f"holds in {dtype}", where(domain)) for dtype, domain in (certificate.get("domains") or {}).items()),
-    ]
-    if certificate.get("unreachable"):
-        facts.append(("outputs that imply no probability", f"{100 * float(certificate['unreachable']):.3g} %"))
-    return [(word, value) for word, value in facts if not value.startswith("–")]
 
 
 class Step(NamedTuple):
@@ -134,32 +91,41 @@ class Step(NamedTuple):
     note: str = ""
 
 
-def chain(certificate: Certificate) -> list[Step]:
+def chain(one: Certificate) -> list[Step]:
     """−log(likelihood) = loss and exp(−loss) = likelihood, as they stand and as they hold for this loss."""
-    kind = certificate.get("kind")
-    p = "P(y | f)" if is_finite(certificate) or certificate.get("targets") == "counts" else "p(y | f)"
-    bare = [f"exp(−loss) = {p}", f"−log {p} = loss"]
-    if kind == "batch-coupled":
+    if one.kind == "batch-coupled":
         return [Step("exp(−Σ loss) = ∏ p(yᵢ | fᵢ)", False, "what a row adds depends on the other rows")]
-    if kind not in LIKELY:
-        holds = False if kind in KINDS and kind != "undecided" else None
-        none = "for no τ > 0 and no h(y)" if holds is False else ""
-        return [
-            Step(bare[0], holds, z_words(certificate)),
-            Step(bare[1], holds),
-            Step(f"exp(−loss/τ)·h(y) = {p}", holds, none),
-        ]
-    tau = "" if abs(float(certificate.get("scale") or 1) - 1) <= 1e-9 else f"/{number(certificate['scale'], 6)}"
-    before, after, remark = _measure(str(certificate.get("measure") or "1"))
-    steps = [Step(bare[0], False, z_words(certificate)), Step(bare[1], False)] if tau or before else []
+    p = "P(y | f)" if is_discrete(one) else "p(y | f)"
+    return _held(one, p) if one.kind in LIKELY else _broken(one, p)
+
+
+def _broken(one: Certificate, p: str) -> list[Step]:
+    """No step holds, or (undecided, or a kind this report does not know) none is known to."""
+    holds = False if one.kind in KINDS and one.kind != "undecided" else None
+    return [
+        *_bare(one, p, holds),
+        Step(f"exp(−loss/τ)·h(y) = {p}", holds, "for no τ > 0 and no h(y)" if holds is False else ""),
+    ]
+
+
+def _held(one: Certificate, p: str) -> list[Step]:
+    """What holds once τ and h are put in; before it the bare chain, where that does not."""
+    tau = "" if one.scale is None or abs(one.scale - 1) <= SAME_TAU else f"/{number(one.scale, 6)}"
+    before, after, remark = _measure(one.measure or "1")
+    steps = _bare(one, p, False) if tau or before else []
     steps += [
         Step(f"exp(−loss{tau}){before} = {p}", True, remark),
         Step(f"−log {p} = loss{tau}{after}", True),
-        Step(f"{_total(certificate)} exp(−loss{tau}){before} = 1", True, "at every output f"),
+        Step(f"{_total(one)} exp(−loss{tau}){before} = 1", True, "at every output f"),
     ]
-    if kind == "likelihood family":
+    if one.kind == "likelihood family":
         steps.append(Step(f"exp(−loss/τ)·h(y, τ) = {p}", True, "for a range of τ: the dispersion is free"))
     return steps
+
+
+def _bare(one: Certificate, p: str, holds: bool | None) -> list[Step]:
+    """The chain without τ and h."""
+    return [Step(f"exp(−loss) = {p}", holds, z_words(one)), Step(f"−log {p} = loss", holds)]
 
 
 def _measure(measure: str) -> tuple[str, str, str]:
@@ -173,44 +139,31 @@ def _measure(measure: str) -> tuple[str, str, str]:
     return "·h(y)", " − log h(y)", f"h(y) is {measure}"
 
 
-def _total(certificate: Certificate) -> str:
-    discrete = is_finite(certificate) or certificate.get("targets") == "counts"
-    return "Σ over y of" if discrete else "∫ over y of"
+def _total(one: Certificate) -> str:
+    return "Σ over y of" if is_discrete(one) else "∫ over y of"
 
 
-def z_words(certificate: Certificate) -> str:
+def z_words(one: Certificate) -> str:
     """What Σ or ∫ exp(−loss) is over the outputs drawn: one number, or a range; nothing where it was not computed."""
-    z = numbers((certificate.get("curves") or {}).get("z"))
-    z = z[~np.isnan(z)]
-    if certificate.get("kind") == "unnormalisable":
+    if one.kind == "unnormalisable":
         return "the integral of exp(−loss) is infinite"
+    z = numbers(one.curves.z)
+    z = z[~np.isnan(z)]
     if not len(z):
         return ""
     low, high = float(z.min()), float(z.max())
-    what = f"Z = {_total(certificate)} exp(−loss)"
-    # A spread below 1e-7 is rounding, and the truncation of the integral.
-    if high == low or high - low <= 1e-7 * abs(low):
+    what = f"Z = {_total(one)} exp(−loss)"
+    if high == low or high - low <= SAME_Z * abs(low):
         return f"{what} is {number(high, 6)} at every output"
     return f"{what} runs from {number(low)} to {number(high)} over the outputs drawn"
 
 
-def measures(certificate: Certificate, most: int = 12) -> list[tuple[str, str, str]]:
+def measures(one: Certificate, most: int = 12) -> list[tuple[str, str, str]]:
     """(y, h(y), c(y) in nats) per target shown, at most `most`; empty where they are one number, which is a fact of its own."""
-    base, constants = certificate.get("base_measure") or {}, certificate.get("constants") or {}
-    if constant(certificate) is not None:
+    base, constants = one.base_measure or {}, one.constants or {}
+    if constant(one) is not None:
         return []
-    return [(number(float(y), 4), number(h, 4), _nats(constants.get(y))) for y, h in list(base.items())[:most]]
-
-
-def constant(certificate: Certificate) -> str | None:
-    """c(y) in nats where it is one number for every target shown; None where it varies, or is not known."""
-    found = {_nats(c) for c in (certificate.get("constants") or {}).values()}
-    return found.pop() if len(found) == 1 else None
-
-
-def _nats(constant: Any) -> str:
-    """Five digits; what is only rounding is shown as 0."""
-    return "–" if constant is None else number(round(float(constant), 9) + 0.0, 5)
+    return [(number(y, 4), number(base[y], 4), nats(constants[y])) for y in list(base)[:most]]
 
 
 def grouped(certificates: Sequence[Certificate]) -> list[tuple[Kind, list[Certificate]]]:

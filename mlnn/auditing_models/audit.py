@@ -21,7 +21,7 @@ from mlnn.auditing_models.calls import (
     size_of,
 )
 from mlnn.auditing_models.layers import DRAWS, Call, couples, culprits, draws, lowest_eps, recorded
-from mlnn.auditing_models.record import ModeAudit, ModelAudit
+from mlnn.auditing_models.record import Layer, ModeAudit, ModelAudit
 from mlnn.auditing_models.words import sentence
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import derive, generator
@@ -62,33 +62,51 @@ def _audited(own: nn.Module, batch: Tensor, train: bool, seed: int) -> ModelAudi
     return ModelAudit(name, len(batch), training, evaluation, tuple(layers), sentence(training, evaluation, layers))
 
 
-def _mode(model: nn.Module, x: Tensor, training: bool, seed: int) -> tuple[ModeAudit, list[dict[str, object]]]:
+def _mode(model: nn.Module, x: Tensor, training: bool, seed: int) -> tuple[ModeAudit, list[Layer]]:
     mode, own, seed = "training" if training else "evaluation", in_mode(model, training), derive(seed, "audit")
     answer, drew, calls = recorded(own, x, seed)
-    base = output_of(answer, len(x))
-    if not bool(torch.isfinite(base).all()):
-        row = int((~torch.isfinite(base)).reshape(len(x), -1).any(1).nonzero()[0, 0])
+    trial = _Trial(own, x, _finite(output_of(answer, len(x)), mode), seed, max(TINY, ULPS * lowest_eps(calls)))
+    stateful, remembers = trial.state()
+    if trial.beyond(trial.base, ask(own, x, seed)) is not False:
+        why = ("the same call with the same random numbers answers differently: it draws where no seed reaches",)
+        found = ModeAudit(mode, None, True, None, None, None, None, None, stateful, None, why)
+    else:
+        found = _tried(trial, mode, drew, stateful, remembers)
+    return found, _layers(trial, found, calls)
+
+
+def _finite(base: Tensor, mode: str) -> Tensor:
+    """The output itself; raises DataError where it is not finite."""
+    bad = ~torch.isfinite(base)
+    if bool(bad.any()):
+        row = int(bad.reshape(len(base), -1).any(1).nonzero()[0, 0])
         raise DataError(
             f"model: in {mode} mode the raw output of row {row} of x is not finite; nothing can be told there"
         )
-    trial = _Trial(own, x, base, seed, max(TINY, ULPS * lowest_eps(calls)))
-    stateful, remembers = trial.state()
-    if trial.beyond(base, ask(own, x, seed)) is not False:
-        why = ("the same call with the same random numbers answers differently: it draws where no seed reaches",)
-        found = ModeAudit(mode, None, True, None, None, None, None, None, stateful, None, why)
-        return found, _layers(trial, found, calls)
+    return base
+
+
+def _tried(trial: "_Trial", mode: str, drew: bool, stateful: tuple[str, ...], remembers: bool) -> ModeAudit:
+    """What a mode does that answers alike to the same random numbers, of which it `drew` some or not."""
     random = trial.random() if drew else False
     coupled = trial.coupled()
     shared = trial.shared() if random and coupled is False else None
     placed, sized = (None, None) if random else (trial.placed(), trial.sized())
     asked = [coupled] if random else [coupled, placed, sized]
     dependent = _any([*asked, False if random is False else shared])
-    factorises = None if dependent is None else not dependent
-    reasons = _reasons(random, shared, coupled, None in asked)
-    found = ModeAudit(
-        mode, factorises, random, shared, coupled, placed, sized, trial.refusal(), stateful, remembers, reasons
+    return ModeAudit(
+        mode,
+        None if dependent is None else not dependent,
+        random,
+        shared,
+        coupled,
+        placed,
+        sized,
+        trial.refusal(),
+        stateful,
+        remembers,
+        _reasons(random, shared, coupled, None in asked),
     )
-    return found, _layers(trial, found, calls)
 
 
 def _reasons(random: bool | None, shared: bool | None, coupled: bool | None, coarse: bool) -> tuple[str, ...]:
@@ -182,7 +200,7 @@ def _any(answers: list[bool | None]) -> bool | None:
     return True if True in answers else None if None in answers else False
 
 
-def _layers(trial: _Trial, found: ModeAudit, calls: list[Call]) -> list[dict[str, object]]:
+def _layers(trial: _Trial, found: ModeAudit, calls: list[Call]) -> list[Layer]:
     """What which layer does, one entry per layer, in order of execution."""
     does: dict[str, list[str]] = {entry.name: [] for entry in calls}
     if found.coupled:
@@ -197,7 +215,5 @@ def _layers(trial: _Trial, found: ModeAudit, calls: list[Call]) -> list[dict[str
         does.setdefault(owner, []).append(f"moves its buffer {own}")
     parts = dict(trial.model.named_modules())
     return [
-        {"name": name, "class": type(parts[name]).__name__, "mode": found.mode, "does": things}
-        for name, things in does.items()
-        if things
+        Layer(name, type(parts[name]).__name__, found.mode, tuple(things)) for name, things in does.items() if things
     ]

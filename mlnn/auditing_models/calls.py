@@ -42,27 +42,36 @@ def _state() -> tuple[bytes, object, object]:
 
 def prepared(model: nn.Module | Callable[[], nn.Module], seed: int) -> nn.Module:
     """A float64 copy on the CPU, its weights nudged; raises ConfigError for what is not a model or cannot be copied."""
-    made = model
-    if not isinstance(model, nn.Module):
-        if not callable(model):
-            raise ConfigError(f"model: {type(model).__name__} is neither an nn.Module nor a factory () → nn.Module")
-        with seeded(derive(seed, "weights")):
-            made = _guarded("model: the factory", model)
-    if not isinstance(made, nn.Module):
-        raise ConfigError(f"model: the factory returned {type(made).__name__}, not an nn.Module")
+    made = model if isinstance(model, nn.Module) else _from_factory(model, seed)
     if any(nn.parameter.is_lazy(part) for part in [*made.parameters(), *made.buffers()]):
         raise ConfigError(
             f"model: {type(made).__name__} has lazy weights without a shape; call it on a batch once before"
         )
     own: nn.Module = _guarded("model: copying it", copy.deepcopy, made).to("cpu", torch.float64)
     draws = generator(seed, "null", "nudge")
-    with torch.no_grad():
-        for weight in own.parameters():
-            size = weight.square().mean().sqrt() if weight.is_floating_point() else torch.tensor(torch.nan)
-            if weight.requires_grad and bool(torch.isfinite(size)):
-                noise = torch.randn(weight.shape, generator=draws, dtype=weight.dtype)
-                weight.add_(NUDGE * (size if size else 1.0) * noise)
+    for weight in own.parameters():
+        _nudge(weight, draws)
     return own
+
+
+def _from_factory(factory: object, seed: int) -> nn.Module:
+    """What a factory makes; raises ConfigError for what is none, raises, or makes no model."""
+    if not callable(factory):
+        raise ConfigError(f"model: {type(factory).__name__} is neither an nn.Module nor a factory () → nn.Module")
+    with seeded(derive(seed, "weights")):
+        made = _guarded("model: the factory", factory)
+    if not isinstance(made, nn.Module):
+        raise ConfigError(f"model: the factory returned {type(made).__name__}, not an nn.Module")
+    return made
+
+
+@torch.no_grad()
+def _nudge(weight: nn.Parameter, draws: torch.Generator) -> None:
+    """Move a trained weight by NUDGE of its size; one that is not finite, or no float, stays."""
+    size = weight.square().mean().sqrt() if weight.is_floating_point() else torch.tensor(torch.nan)
+    if weight.requires_grad and bool(torch.isfinite(size)):
+        noise = torch.randn(weight.shape, generator=draws, dtype=weight.dtype)
+        weight.add_(NUDGE * (size if size else 1.0) * noise)
 
 
 def in_mode(model: nn.Module, training: bool) -> nn.Module:
@@ -73,21 +82,28 @@ def in_mode(model: nn.Module, training: bool) -> nn.Module:
 
 def checked_batch(x: object) -> Tensor:
     """The batch on the CPU, floats in float64; raises DataError unless it has two different rows and is finite."""
+    own = _dense(x).detach().cpu()
+    own = own.double() if own.is_floating_point() else own.clone()
+    if len(own) < 2 or own.numel() == 0:
+        raise DataError(
+            f"x: two rows or more are needed to see whether one depends on another, found {tuple(own.shape)}"
+        )
+    if not bool(torch.isfinite(own).all()):
+        raise DataError("x: holds NaN or infinity; remove or fill it first")
+    if bool((own == own[:1]).all()):
+        raise DataError(f"x: all {len(own)} rows are the same, so exchanging them shows nothing; give different rows")
+    return own
+
+
+def _dense(x: object) -> Tensor:
+    """The batch itself; raises DataError for what is no dense tensor (n, …) of real numbers."""
     if not isinstance(x, Tensor) or (not x.is_nested and x.ndim < 1):
         found = f"shape {tuple(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
         raise DataError(f"x: a tensor (n, …) is needed, found {found}")
     unread = unreadable(x)
     if unread:
         raise DataError(f"x: a dense tensor of real numbers is needed, found a {unread} one")
-    own = x.detach().cpu()
-    own = own.double() if own.is_floating_point() else own.clone()
-    if len(own) < 2 or own.numel() == 0:
-        raise DataError(f"x: two rows or more are needed to see whether one depends on another, found {tuple(x.shape)}")
-    if not bool(torch.isfinite(own).all()):
-        raise DataError("x: holds NaN or infinity; remove or fill it first")
-    if bool((own == own[:1]).all()):
-        raise DataError(f"x: all {len(own)} rows are the same, so exchanging them shows nothing; give different rows")
-    return own
+    return x
 
 
 def checked_seed(seed: object) -> int:

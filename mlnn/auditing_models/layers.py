@@ -25,8 +25,8 @@ class Call:
 
     name: str
     first: int
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
+    args: tuple[object, ...]
+    kwargs: dict[str, object]
     output: Any
 
 
@@ -36,7 +36,7 @@ def recorded(model: nn.Module, x: Tensor, seed: int) -> tuple[Any, bool, list[Ca
     calls: list[Call] = []
     opened: list[tuple[int, Any, Any]] = []
 
-    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def before(_: nn.Module, args: tuple[object, ...], kwargs: dict[str, object]) -> None:
         opened.append((len(calls), _cloned(args), _cloned(kwargs)))  # an in-place layer overwrites what it was given
 
     def after(name: str) -> Callable[..., None]:
@@ -102,7 +102,7 @@ def couples(model: nn.Module, entry: Call, rows: int, at: tuple[int, ...], slack
 
 
 def _again(
-    model: nn.Module, entry: Call, args: tuple[Any, ...], kwargs: dict[str, Any], seed: int
+    model: nn.Module, entry: Call, args: tuple[object, ...], kwargs: dict[str, object], seed: int
 ) -> tuple[Tensor | None, bool]:
     """(first tensor of a layer's answer, whether it drew), by a copy of the layer alone."""
     layer = copy.deepcopy(model.get_submodule(entry.name))

@@ -11,58 +11,29 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from mlnn.auditing.world import quiet_world
-from mlnn.auditing_models.brief import prior_brief
 from mlnn.auditing_models.calls import checked_seed
+from mlnn.auditing_models.record import PriorAudit
 from mlnn.errors import ConfigError
 from mlnn.seeding import generator
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 ROWS, FEATURES = 64, 4
+"""Of the logistic regression on which a decay is measured: small, and with a maximum of the likelihood."""
 MOST_ROWS = 10**15
+"""More are no rows of data."""
 STEPS, RESTING_STEPS = 32, 1500
+"""Steps over which decay and prior are compared, and on the way to rest, when 1/400 of the learning rate is left."""
+NEWTON_STEPS = 50
+"""Of Newton's method on a small convex problem: near the minimum each doubles the digits."""
 COOLING = 0.996
 """Factor on the learning rate per step on the way to rest: a resting point does not depend on it, the noise around it does."""
-SAME = 1e-6
+DECAY_ROUNDING = 1e-6
 """Gap between decay and prior, as a share of what the decay does to the weights, up to which it is rounding.
 Measured over twelve optimisers of torch and three seeds: coupled decay up to 2e-15, decoupled decay from 1.0 up."""
 STAYS = 0.01
 """Share of the distance from the posterior mode to the maximum likelihood below which an optimiser has stayed at the mode."""
 SEEN = 1e-8
 """A decay that moves the weights by less than this share of their size drowns in float64 rounding."""
-
-
-@dataclass(frozen=True, repr=False)
-class PriorAudit:
-    """Whether an optimiser's weight decay λ is the Gaussian prior N(0, 1/(nλ)) on each weight.
-
-    `is_prior`: None where it cannot be told. `rows` n: of the mean loss that the optimiser is used on; `variance`: 1/(nλ),
-    in squared units of the weights, None unless it is the prior (for a loss summed over rows it is 1/λ). `gap`: largest
-    difference between the weights under decay and under the prior written into the loss, over the steps; `effect`:
-    largest change that the decay makes at all. `left_mode`: how far an optimiser started at the posterior mode has moved
-    off it in the end, as a share of the distance from the mode to the maximum of the likelihood, where 1 is that far.
-    `from_maximum`: its distance from that maximum then, in the same unit.
-    """
-
-    optimizer: str
-    weight_decay: float
-    rows: int
-    is_prior: bool | None
-    variance: float | None
-    gap: float
-    effect: float
-    left_mode: float
-    from_maximum: float
-    sentence: str
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain data for a JSON file."""
-        return dataclasses.asdict(self)
-
-    def __repr__(self) -> str:
-        return prior_brief(self.to_dict()).text()
-
-    def _repr_html_(self) -> str:
-        return prior_brief(self.to_dict()).html()
 
 
 def prior_of(optimizer: OptimizerFactory, *, rows: int = ROWS, seed: int = 0) -> PriorAudit:
@@ -93,7 +64,7 @@ def _measured(optimizer: OptimizerFactory, rows: int, seed: int) -> PriorAudit:
     plain = _run(optimizer, problem, ridge=0.0, keep=False)
     gap, effect = (float((decayed - other).abs().max()) for other in (written, plain))
     share = gap / effect if effect > SEEN * float(plain.abs().max()) else math.nan
-    is_prior = None if math.isnan(share) else share <= SAME
+    is_prior = None if math.isnan(share) else share <= DECAY_ROUNDING
     left_mode, from_maximum = _rest(optimizer, problem, decay)
     found = PriorAudit(
         name, decay, rows, is_prior, 1 / (rows * decay) if is_prior else None, gap, effect, left_mode, from_maximum, ""
@@ -126,7 +97,7 @@ class _Problem:
     def mode(self, ridge: float) -> Tensor:
         """The minimum of the loss over all rows, by Newton's method: the MAP estimate, and the MLE where ridge is 0."""
         weight = torch.zeros_like(self.start)
-        for _ in range(50):
+        for _ in range(NEWTON_STEPS):
             p = torch.sigmoid(self.x @ weight)
             slope = self.x.T @ (p - self.y[:, None]) / ROWS + ridge * weight
             curve = (self.x * (p * (1 - p))).T @ self.x / ROWS + ridge * torch.eye(FEATURES, dtype=torch.float64)
@@ -167,7 +138,7 @@ def _step(made: torch.optim.Optimizer, weight: nn.Parameter, loss: Callable[[], 
         weight.grad = None
         with torch.enable_grad():
             value = sign * loss()
-            value.backward()
+            torch.autograd.backward(value)
         return value.item()
 
     made.step(closure)

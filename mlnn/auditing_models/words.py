@@ -1,10 +1,11 @@
 """What a model does to the likelihood, in plain words."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from mlnn.auditing_models.record import ModeAudit
+from mlnn.auditing_models.record import Layer, ModeAudit
 
-Layers = list[dict[str, object]]
+Layers = Sequence[Layer]
 PRODUCT = "∏ p(y_i | x_i)"
 NAMED = 3
 """Layers named in a sentence; of more, the first few and how many there are."""
@@ -12,12 +13,17 @@ NAMED = 3
 
 def sentence(training: ModeAudit | None, evaluation: ModeAudit, layers: Layers) -> str:
     """Both modes: what the loss then is, and what makes it so."""
-    modes = [mode for mode in (training, evaluation) if mode is not None]
-    if len(modes) == 2 and replace(modes[0], mode="") == replace(modes[1], mode=""):
-        modes = [replace(evaluation, mode="training and evaluation")]
-        layers = [layer for layer in layers if layer["mode"] == "evaluation"]
-        return " ".join(_told(modes[0], layers))
-    return " ".join(part for mode in modes for part in _told(mode, [x for x in layers if x["mode"] == mode.mode]))
+    if training is None:
+        modes = [evaluation]
+    elif replace(training, mode="") == replace(evaluation, mode=""):
+        return " ".join(_told(replace(evaluation, mode="training and evaluation"), _of_mode(layers, "evaluation")))
+    else:
+        modes = [training, evaluation]
+    return " ".join(part for mode in modes for part in _told(mode, _of_mode(layers, mode.mode)))
+
+
+def _of_mode(layers: Layers, mode: str) -> Layers:
+    return [layer for layer in layers if layer.mode == mode]
 
 
 def _told(mode: ModeAudit, layers: Layers) -> list[str]:
@@ -75,17 +81,11 @@ def _of_state(mode: ModeAudit, place: str) -> list[str]:
 
 def _who(layers: Layers, deed: str, verb: str) -> str:
     """Subject and verb: the layers that do something, of many the first few."""
-    doers = [layer for layer in layers if deed in _does(layer)]
-    if not doers or doers[0]["name"] == "":
+    doers = [layer for layer in layers if deed in layer.does]
+    if not doers or doers[0].name == "":
         return f"The model's own forward {verb}s" if doers else f"The model {verb}s"
-    words = [f"'{layer['name']}' ({layer['class']})" for layer in doers]
+    words = [f"'{layer.name}' ({layer.class_name})" for layer in doers]
     if len(words) == 1:
         return f"Layer {words[0]} {verb}s"
     rest = f"{len(words) - NAMED} more" if len(words) > NAMED else words.pop()
     return f"Layers {', '.join(words[:NAMED])} and {rest} {verb}"
-
-
-def _does(layer: dict[str, object]) -> list[str]:
-    does = layer["does"]
-    assert isinstance(does, list)
-    return does

@@ -34,11 +34,11 @@ def run(settings: Settings, said: Said) -> None:
                 advance(place, len(entries))
         told = [certificate.to_dict() for certificate in found]
         folder.write_json("certificate.json", told[0] if settings["catalogue"] is None else told)
-        folder.write_text("report.html", audit_page(told[0]) if settings["catalogue"] is None else audits_page(told))
+        folder.write_text("report.html", audit_page(found[0]) if settings["catalogue"] is None else audits_page(found))
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
 
-    show(audit_table(told) if settings["catalogue"] else certificate_panel(told[0]))
+    show(audit_table(found) if settings["catalogue"] else certificate_panel(found[0]))
     paths({"page": folder.final / "report.html", "numbers": folder.final / "certificate.json"})
     parts.check()
     missed = unmet(found, settings["require"])

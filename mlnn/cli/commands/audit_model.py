@@ -29,12 +29,12 @@ def run(settings: Settings, _said: Said) -> None:
             "names": settings["names"],
         }
         folder.write_json("model.json", told)
-        folder.write_text("report.html", model_page(told))
+        folder.write_text("report.html", model_page(audited, prior, settings["names"].get("data", "the data")))
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
 
     show(audited.sentence)
-    show(layer_table(told["model"]["layers"]))
+    show(layer_table(audited.layers))
     if prior:
         show(prior.sentence)
     paths({"page": folder.final / "report.html", "numbers": folder.final / "model.json"})
