@@ -8,10 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.objectives.criteria import Criteria
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.partners import likelihood_of
 
 MIXED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+"""Layers that compute something else in training than in evaluation mode."""
+LARGEST_EXPONENT = 709
+"""exp of more overflows in float64."""
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,17 @@ def score(name: str, nll: Tensor, least: Tensor | None, parameters: int) -> Read
     """The numbers of a reading from nll (n,) and the saturated model's nll (n,), if known; nats per row, nothing dropped."""
     rows, total = len(nll), -float(nll.double().sum())
     saturated = math.nan if least is None else -float(least.double().sum())
+    criteria = Criteria(total, parameters, rows)
     return Reading(
         likelihood=name,
         rows=rows,
         log_likelihood=total,
         per_row=total / rows,
-        geometric_mean=math.inf if total / rows > 709 else math.exp(total / rows),
+        geometric_mean=math.inf if total / rows > LARGEST_EXPONENT else math.exp(total / rows),
         deviance=2 * (saturated - total) if math.isfinite(saturated) else None,
         parameters=parameters,
-        aic=2 * parameters - 2 * total,
-        bic=math.log(rows) * parameters - 2 * total,
+        aic=criteria.aic,
+        bic=criteria.bic,
     )
 
 

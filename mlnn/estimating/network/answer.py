@@ -129,7 +129,7 @@ def _common(problem: Problem) -> dict[str, Any]:
         "likelihood": family.likelihood.name,
         "nobs": problem.nobs,
         "ancillary": family.numbers,
-        "names": problem.names(),
+        "names": problem.network.names(),
         "free": family.free,
         "notes": tuple(notes_of(family, problem.design, family.counted)),
     }

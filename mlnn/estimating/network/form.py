@@ -69,7 +69,7 @@ def _in_parameters(problem: Problem) -> Form:
     constant = [j for j in range(columns.shape[1]) if bool((columns[:, j] == 1).all())][:1]
     order = torch.tensor([j for j in range(columns.shape[1]) if j not in constant] + constant, dtype=torch.int64)
     x = columns[:, order[: len(order) - len(constant)]]
-    names = problem.names()
+    names = problem.network.names()
     features = tuple(names[j] for j in order[: x.shape[1]])
     design = Design(x, problem.y, problem.counts, bool(constant), x.mean(0), features)
     return Form(design, True, 0.0 if float(away) <= 1e-12 * size else float(away), order)
@@ -169,13 +169,13 @@ def grows(problem: Problem, theta: Tensor) -> bool:
             return False
         return bool((margins > 0).all()) and any(
             torch.allclose(problem.output(_doubled(problem, theta, layer)), 2 * output, rtol=1e-9, atol=0.0)
-            for layer in {name.rpartition(".")[0] for name in problem.parts}
+            for layer in {name.rpartition(".")[0] for name in problem.network.parts}
         )
 
 
 def _doubled(problem: Problem, theta: Tensor, layer: str) -> Tensor:
-    sizes = [part.numel() for part in problem.parts.values()]
-    inside = [2.0 if name.rpartition(".")[0] == layer else 1.0 for name in problem.parts]
+    sizes = [part.numel() for part in problem.network.parts.values()]
+    inside = [2.0 if name.rpartition(".")[0] == layer else 1.0 for name in problem.network.parts]
     return theta * torch.tensor(inside, dtype=torch.float64).repeat_interleave(torch.tensor(sizes))
 
 

@@ -174,5 +174,5 @@ def _not_reached(problem: Problem, ends: list[End], starts: int) -> str:
     best = min(ends, key=lambda end: end.value)
     size, before = best.theta.abs(), problem.flat.abs().max()
     if float(size.max()) > 1e3 * (1 + float(before)):
-        why += [f"{problem.names()[int(size.argmax())]} runs away, to {float(best.theta[size.argmax()]):.2g}"]
+        why += [f"{problem.network.names()[int(size.argmax())]} runs away, to {float(best.theta[size.argmax()]):.2g}"]
     return f"{told}the gradient stayed at {nearest:.1e} of its terms; {', or '.join(why)}: start nearer, or take more starts"

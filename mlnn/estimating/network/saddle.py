@@ -27,7 +27,7 @@ def least_curvature(network: Network, x: Tensor, y: Tensor) -> float:
     y = y if y.dtype == torch.int64 else y.double()
 
     def total(weights: Tensor) -> Tensor:
-        return curvature.nll(network.likelihood, network.free(weights, x.double()), y).sum()
+        return curvature.nll(network.likelihood, network.model.free(weights, x.double()), y).sum()
 
     size = len(network.weights)
     pull = vjp(grad(total), network.weights)[1]
