@@ -17,11 +17,12 @@ from training_cases import ADAM, SGD, X, Y, data, network
 
 import mlnn
 from mlnn.comparing import comparison as module
+from mlnn.comparing.deciding import decide
 from mlnn.comparing.growth import COLUMNS, row_of, write_rows
 from mlnn.comparing.probe import probe
 from mlnn.comparing.relations import ORDER, REQUIRABLE
 from mlnn.comparing.trace import Trace
-from mlnn.comparing.verdict import Verdict, decide
+from mlnn.comparing.verdict import Verdict
 from mlnn.data import from_arrays
 from mlnn.errors import ConfigError, RequirementNotMetError
 from mlnn.objectives import bce, bernoulli_nll_log1p

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from mlnn.arguments import called, interval, mapping, shown, sides, whole
+from mlnn.comparing.deciding import decide
 from mlnn.comparing.observe import Observer
 from mlnn.comparing.page import comparison_page
 from mlnn.comparing.probe import Probe, probe
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.resolution import Planter
 from mlnn.comparing.trace import Trace, rows
-from mlnn.comparing.verdict import Verdict, decide
+from mlnn.comparing.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
 from mlnn.estimating import classical_estimate
@@ -261,8 +262,7 @@ def _about(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Lockst
 def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, Any]:
     """How far either side's weights are from the classical estimate, for models that have one."""
     found = {}
-    for side in ("left", "right"):
-        lane = lockstep.lanes[side]
+    for side, lane in [(side, lockstep.lanes[side]) for side in ("left", "right")]:
         likelihood = None if lane.stopped else likelihood_of(lane.recipe.objective)
         classical = classical_estimate(lane.module, likelihood, recipe.dataset) if likelihood else None
         if classical is not None:

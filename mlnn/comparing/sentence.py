@@ -1,14 +1,8 @@
 """The verdict in one plain sentence that a colleague would understand."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.probe import Probe
-
-if TYPE_CHECKING:
-    from mlnn.comparing.verdict import Verdict
+from mlnn.comparing.verdict import Verdict
 
 
 def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None, cause: str | None) -> str:
