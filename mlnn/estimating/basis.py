@@ -108,21 +108,35 @@ def own_scale(found: Estimate, data: Dataset, likelihood: Likelihood) -> OwnScal
     times, plus = np.array([likelihood.rescaled(unit, centre, k) for k in range(outputs)]).T
     moved = back @ found.params.reshape(-1, outputs) * times
     moved[features] += plus
-    errors = np.full(moved.shape, math.nan)
-    if found.information is not None:
-        through = np.kron(np.diag(times), back)
-        errors = np.sqrt(np.diag(through @ found.cov_params() @ through.T)).reshape(outputs, -1).T
-    names = list(found.names[:features])
-    if found.intercept or moved[features].any():
-        names.append("const" if found.intercept else "const (tied)")
-    coefficients = tuple(
-        Coefficient(f"{output}: {name}" if output else name, float(moved[row, k]), float(errors[row, k]))
+    scaled = likelihood.in_units if unit != 1 else ()
+    return OwnScale(
+        coefficients=_coefficients(found, moved, _errors(found, back, times)),
+        llf=found.llf - found.nobs * math.log(unit),
+        ancillary={key: value * (unit if key in scaled else 1.0) for key, value in found.ancillary.items()},
+    )
+
+
+def _errors(found: Estimate, back: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Standard errors (d + 1, m) of coefficients carried back, NaN where there are none."""
+    if found.information is None:
+        return np.full((len(back), len(times)), math.nan)
+    through = np.kron(np.diag(times), back)
+    variances = np.diag(through @ found.cov_params() @ through.T)
+    return np.asarray(np.sqrt(variances)).reshape(len(times), -1).T
+
+
+def _coefficients(found: Estimate, params: np.ndarray, errors: np.ndarray) -> tuple[Coefficient, ...]:
+    """Of (d + 1, m) params and standard errors, the constant last, and only where there is one."""
+    names = list(found.names[: len(params) - 1])
+    if found.intercept:
+        names.append("const")
+    elif params[-1].any():
+        names.append("const (tied)")
+    return tuple(
+        Coefficient(f"{output}: {name}" if output else name, float(params[row, k]), float(errors[row, k]))
         for row, name in enumerate(names)
         for k, output in enumerate(found.outputs)
     )
-    scaled = likelihood.in_units if unit != 1 else ()
-    ancillary = {key: value * (unit if key in scaled else 1.0) for key, value in found.ancillary.items()}
-    return OwnScale(coefficients, found.llf - found.nobs * math.log(unit), ancillary)
 
 
 def _noted(data: Dataset, key: str, otherwise: float) -> float:

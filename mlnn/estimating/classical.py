@@ -177,12 +177,10 @@ def classical_estimate(
     intercept = _constant(module, rows)
     if intercept is None:
         return None
-    try:
-        design, family = design_of(data, family_of(given), intercept, None)
-    except DataError:  # fewer rows than coefficients, say
+    asked = _design(given, data, intercept)
+    if asked is None:
         return None
-    if len(data.x) * design.width * family.outputs > LARGE:
-        return None
+    design, family = asked
     try:
         found = estimate(given, data, intercept=intercept)
     except Exception as problem:  # a likelihood from elsewhere may fail in any way
@@ -194,6 +192,15 @@ def classical_estimate(
         family = family.at(found.ancillary[family.free])
     basis = basis_of(data, intercept, found, likelihood) if told else None
     return ClassicalEstimate(found, None, family, design, rows, basis)
+
+
+def _design(given: str | Likelihood, data: Dataset, intercept: bool) -> tuple[Design, Family] | None:
+    """The training rows as the linear model has them; None where they are too few, or too many."""
+    try:
+        design, family = design_of(data, family_of(given), intercept, None)
+    except DataError:  # fewer rows than coefficients, say
+        return None
+    return None if len(data.x) * design.width * family.outputs > LARGE else (design, family)
 
 
 def _given(likelihood: Likelihood, data: Dataset) -> str | Likelihood:
@@ -228,7 +235,8 @@ def affine_coefficients(module: nn.Module, rows: Tensor, intercept: bool) -> Ten
     shape, width = rows.shape[1:], math.prod(rows.shape[1:])
 
     def ask(flat: Tensor) -> Tensor:
-        return copied(flat.reshape(-1, *shape)).reshape(len(flat), -1).detach()
+        output: Tensor = copied(flat.reshape(-1, *shape))
+        return output.reshape(len(flat), -1).detach()
 
     flat = rows.double().reshape(len(rows), -1)
     try:

@@ -1,6 +1,7 @@
 """A trained network beside its classical estimate: the course of its distance, and the coefficients one by one."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -29,19 +30,18 @@ def course_figure(courses: Mapping[str, Looks], passes: bool = False) -> go.Figu
 
     None without digits.
     """
-    drawn = {name: looks for name, looks in courses.items() if looks and _has_digits(looks)}
+    drawn = _drawn(courses, digits=True)
     if not drawn:
         return None
     words = "passes over the data" if passes else "updates done"
     figure, alone = draw.blank("digits that agree with the MLE", words, HEIGHT), len(drawn) == 1
-    for place, (name, looks) in enumerate(drawn.items()):
-        seen = [look for look in looks if _at(look, passes) > 0]
-        at, colour = np.array([_at(look, passes) for look in seen], dtype=float), SERIES[place % len(SERIES)]
-        least = np.array([look.distance.digits_least for look in seen], dtype=float)
-        draw.line(figure, at, least, "worst coefficient" if alone else name, colour)
+    for (name, looks), colour in zip(drawn.items(), cycle(SERIES), strict=False):
+        seen = [(at, look.distance) for look in looks if (at := _at(look, passes)) > 0]
+        least = [(at, distance.digits_least) for at, distance in seen]
+        _curve(figure, least, "worst coefficient" if alone else name, colour)
         if alone:
-            median = np.array([look.distance.digits_median for look in seen], dtype=float)
-            draw.line(figure, at, median, "median", colour, dash="dot", width=1.3)
+            median = [(at, distance.digits_median) for at, distance in seen]
+            _curve(figure, median, "median", colour, dash="dot", width=1.3)
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
     figure.update_yaxes(rangemode="tozero")
     return figure
@@ -49,17 +49,23 @@ def course_figure(courses: Mapping[str, Looks], passes: bool = False) -> go.Figu
 
 def norm_figure(courses: Mapping[str, Looks]) -> go.Figure | None:
     """|w| against steps where there is no MLE: a straight line on a log axis is growth like the logarithm of the steps."""
-    drawn = {name: looks for name, looks in courses.items() if looks and not _has_digits(looks)}
+    drawn = _drawn(courses, digits=False)
     if not drawn:
         return None
     figure = draw.blank("|w|, norm of the weights", "updates done", HEIGHT)
-    for place, (name, looks) in enumerate(drawn.items()):
-        seen = [look for look in looks if look.step > 0]
-        at = np.array([look.step for look in seen], dtype=float)
-        norm = np.array([look.distance.norm for look in seen], dtype=float)
-        draw.line(figure, at, norm, name or "|w|", SERIES[place % len(SERIES)])
+    for (name, looks), colour in zip(drawn.items(), cycle(SERIES), strict=False):
+        _curve(figure, [(look.step, look.distance.norm) for look in looks if look.step > 0], name or "|w|", colour)
     figure.update_xaxes(type="log", exponentformat="power", dtick=1)
     return figure
+
+
+def _drawn(courses: Mapping[str, Looks], digits: bool) -> dict[str, Looks]:
+    """The courses that have digits of an MLE, or those that have none."""
+
+    def has_digits(looks: Looks) -> bool:
+        return bool(np.isfinite(looks[-1].distance.digits_median))
+
+    return {name: looks for name, looks in courses.items() if looks and has_digits(looks) is digits}
 
 
 def _at(look: Look, passes: bool) -> float:
@@ -67,9 +73,9 @@ def _at(look: Look, passes: bool) -> float:
     return (look.passes or 0.0) if passes else look.step
 
 
-def _has_digits(looks: Looks) -> bool:
-    """Whether there is an MLE to have digits of."""
-    return bool(np.isfinite(looks[-1].distance.digits_median))
+def _curve(figure: go.Figure, points: Sequence[tuple[float, float]], name: str, colour: str, **look: Any) -> None:
+    x, y = np.array(points, dtype=float).reshape(-1, 2).T
+    draw.line(figure, x, y, name, colour, **look)
 
 
 def coefficients(found: Finding | None) -> list[list[str]]:
@@ -92,9 +98,14 @@ def distances(sides: Mapping[str, Mapping[str, Any]] | None) -> list[str]:
     sides: `Finding.to_dict` of each, as a comparison keeps them; one of an older run has no basis.
     """
     told = {side: one["sentence"] for side, one in (sides or {}).items()}
-    if len(set(told.values())) == 1 and len(told) == 2:
+    if len(told) == 2 and len(set(told.values())) == 1:
         return [f"Both: {next(iter(told.values()))}"]
-    bases = {basis["sentence"] if (basis := one.get("basis")) else "" for one in (sides or {}).values()}
-    shared = next(iter(bases)) if len(told) == 2 and len(bases) == 1 else ""
+    shared = _shared([one.get("basis") for one in (sides or {}).values()])
     lines = [f"{side.capitalize()}: {sentence.removesuffix(shared).rstrip()}" for side, sentence in told.items()]
     return lines + [f"Of both sides: {shared}"] * bool(shared)
+
+
+def _shared(bases: Sequence[Mapping[str, Any] | None]) -> str:
+    """What two estimates stand for in the same words; nothing where they do not."""
+    sentences = {basis["sentence"] if basis else "" for basis in bases}
+    return sentences.pop() if len(bases) == 2 and len(sentences) == 1 else ""

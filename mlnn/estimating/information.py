@@ -91,6 +91,7 @@ def _checked_root(scores: Tensor, hessian: Tensor, count: Tensor) -> Tensor:
         raise DataError(f"information check: {n} rows for {p} parameters; more rows than parameters are needed")
     if not bool(torch.isfinite(scores).all() and torch.isfinite(hessian).all()):
         raise DataError("information check: gradients or Hessian hold NaN or infinity")
+    root: Tensor
     root, failed = torch.linalg.cholesky_ex(
         torch.tensordot(count, hessian, 1) / count.sum() if hessian.ndim == 3 else hessian
     )

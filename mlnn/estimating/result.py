@@ -110,13 +110,13 @@ class Estimate:
     @property
     def tvalues(self) -> np.ndarray:
         """params / bse."""
-        return self.params / self._bse()
+        return np.asarray(self.params / self._bse())
 
     @property
     def pvalues(self) -> np.ndarray:
         """Two-sided, of tvalues."""
         size = np.abs(self.tvalues)
-        return 2 * (stats.t.sf(size, self.df_resid) if self.use_t else stats.norm.sf(size))
+        return np.asarray(2 * (stats.t.sf(size, self.df_resid) if self.use_t else stats.norm.sf(size)))
 
     def cov_params(self, kind: str | None = None) -> np.ndarray:
         """Covariance (p m, p m) of `labels`: "expected", "observed" or "robust"; by default the one of `bse`.

@@ -6,9 +6,8 @@ import numpy as np
 
 WIDTH = 84
 """Characters of a line: seven columns of eleven and a name."""
-DIGITS = {"coef": 4, "std err": 4}
-"""Decimals of the columns that have more than `FEW`."""
-FEW = 3
+FEW, MORE = 3, 4
+"""Decimals of a column; coefficients and their standard errors have more."""
 
 
 def table(
@@ -32,7 +31,9 @@ def table(
     for column, output in enumerate(outputs):
         lines += ["=" * WIDTH, f"{output:<18}{heading}", "-" * WIDTH]
         for row, name in enumerate(names):
-            cells = (_cell(part[row, column], DIGITS.get(head, FEW)) for head, part in numbers.items())
+            cells = (
+                _cell(part[row, column], MORE if head in ("coef", "std err") else FEW) for head, part in numbers.items()
+            )
             lines.append(f"{name[:17]:<18}" + "".join(cells))
     lines.append("=" * WIDTH)
     return "\n".join([*lines, *(f"- {note}" for note in notes)])
@@ -50,12 +51,12 @@ def statement(
 
     rows: likelihood and number of rows, in words; params by their labels, ±inf and NaN among them; direction by feature.
     """
-    told = {
-        "direction": [f"{name} {' '.join(f'{v:.4g}' for v in values)}" for name, values in direction.items()],
-        "runs away": [f"{name} → {'+' if v > 0 else '−'}∞" for name, v in params.items() if np.isinf(v)],
-        "stays finite": [f"{name} = {v:.6g}" for name, v in params.items() if np.isfinite(v)],
-        "not determined": [name for name, v in params.items() if np.isnan(v)],
-    }
+    told: dict[str, list[str]] = {"direction": [], "runs away": [], "stays finite": [], "not determined": []}
+    for name, values in direction.items():
+        told["direction"].append(f"{name} {' '.join(f'{v:.4g}' for v in values)}")
+    for name, value in params.items():
+        word, text = _end(name, value)
+        told[word].append(text)
     return "\n".join([
         f"No finite maximum-likelihood estimate: {separation} separation ({rows}).",
         "Along the direction below no row's likelihood falls, and some rows' rises for ever.",
@@ -64,6 +65,15 @@ def statement(
         "Under gradient descent the norm of the weights grows like the logarithm of the number of steps.",
         *(f"- {note}" for note in notes),
     ])  # fmt: skip
+
+
+def _end(name: str, value: float) -> tuple[str, str]:
+    """Where a coefficient of separated rows ends: (under which word it is told, what is told)."""
+    if np.isnan(value):
+        return "not determined", name
+    if np.isinf(value):
+        return "runs away", f"{name} → {'+' if value > 0 else '−'}∞"
+    return "stays finite", f"{name} = {value:.6g}"
 
 
 def _cell(value: float, digits: int) -> str:

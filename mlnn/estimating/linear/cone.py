@@ -30,7 +30,9 @@ class Cone:
 
     def coefficients(self, gamma: Array) -> Array:
         """δ (d, K), zeros for class 0."""
-        return np.c_[np.zeros(len(self.back)), self.back @ gamma.reshape(self.classes - 1, -1).T]
+        free = self.back @ gamma.reshape(self.classes - 1, -1).T
+        delta: Array = np.c_[np.zeros(len(self.back)), free]
+        return delta
 
     def check(self, gamma: Array) -> tuple[Array, bool]:
         """On the data themselves: which margins gain (m,), and that no margin moves back and no pinned row moves.
@@ -98,11 +100,11 @@ def null_space(rows: Array) -> Array:
     if len(rows) > rows.shape[1]:
         rows = np.asarray(np.linalg.qr(rows, mode="r"))  # the same null space, fewer rows
     _, s, vt = np.linalg.svd(rows)
-    return vt[int((s > RANK * s.max(initial=0)).sum()) :].T
+    return np.asarray(vt[int((s > RANK * s.max(initial=0)).sum()) :]).T
 
 
 def moved(back: Array, free: Array) -> Array:
     """back @ free, with rows that are nothing but rounding at exactly 0."""
-    found = back @ free
+    found: Array = back @ free
     found[np.linalg.norm(found, axis=1) <= 1e-9 * np.linalg.norm(back, axis=1)] = 0
     return found

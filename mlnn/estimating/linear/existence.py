@@ -142,4 +142,5 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
 
 def _can_run(family: Family, y: Tensor) -> Tensor:
     """Rows (n,) whose likelihood grows for ever along some direction: hard labels, zero counts."""
-    return family.space.extreme(y)
+    found: Tensor = family.space.extreme(y)
+    return found

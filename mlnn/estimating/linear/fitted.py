@@ -22,12 +22,14 @@ from mlnn.estimating.result import Estimate
 from mlnn.seeding import generator
 from mlnn.world import own_world
 
-MOST = 20_000_000
-"""Numbers in the rows' Hessians that are kept together; of more rows only the mean Hessian is."""
-DRAWS = 200  # data sets with a maximum that are wanted,
-TRIES = 300  # and how many are drawn to find them
-ROWS, SUMS = 2000, 400_000  # rows, and rows × coefficients², up to which data are drawn
-STEPS, CLOSE = 18, 1e-5  # of rows that are separated the push shrinks by e^−½ a step: after 18 it is 1e-4 of the first
+MOST_NUMBERS = 20_000_000
+"""In the rows' Hessians that are kept together; of more rows only the mean Hessian is."""
+DRAWS, TRIES = 200, 300
+"""Data sets with a maximum that are wanted, and how many are drawn to find them."""
+ROWS, SUMS = 2000, 400_000
+"""Rows, and rows × coefficients², up to which data are drawn."""
+STEPS, CLOSE = 18, 1e-5
+"""Of rows that are separated the push shrinks by e^−½ a step: after 18 it is 1e-4 of the first."""
 
 
 @own_world(threads=None)
@@ -46,15 +48,20 @@ def check_estimate(found: Estimate) -> InformationCheck | None:
     few = len(design.y) <= ROWS and len(design.y) * beta.numel() ** 2 <= SUMS
     if few and family.likelihood.samples and design.weights is None and len(design.y) > beta.numel():
         return _against_draws(family, design, beta)
-    p, m = beta.shape
-    whole = len(design.y) * (p * m) ** 2 <= MOST
+    return _against_theory(family, design, beta)
+
+
+def _against_theory(family: Family, design: Design, beta: Tensor) -> InformationCheck:
+    """What many rows say: `information_check` of their gradients and Hessians."""
+    size = beta.numel()
+    whole = len(design.y) * size**2 <= MOST_NUMBERS
     scores, hessians, others = [], [], []
     for rows, x in design.chunks():
         eta, y = x @ beta, design.y[rows]
         _, slope, bend = curvature.rows(family.likelihood, eta, y, "observed")
         scores.append((slope[:, :, None] * x[:, None, :]).reshape(len(x), -1))
         if whole:
-            hessians.append(torch.einsum("njk,na,nb->njakb", bend, x, x).reshape(len(x), p * m, p * m))
+            hessians.append(torch.einsum("njk,na,nb->njakb", bend, x, x).reshape(len(x), size, size))
         if family.free:
             others.append(row_scores(family, eta, y)[:, None])
     hessian = torch.cat(hessians) if whole else evaluate(family, design, beta, "observed").hessian / design.nobs

@@ -21,6 +21,17 @@ class Seed:
     curvature: float
     head: Layer | None
 
+    @property
+    def finding(self) -> Finding | None:
+        """What there is to say of the last layer beside its classical estimate, if it could be asked."""
+        return self.head.finding if self.head else None
+
+    @property
+    def errors(self) -> float | None:
+        """How many standard errors the last layer is from its MLE; None where there is none."""
+        summary = self.finding.summary if self.finding else None
+        return summary.standard_errors if summary else None
+
     def to_dict(self) -> dict[str, object]:
         """Plain data, the spectrum included."""
         numbers = {name: value for name, value in vars(self.standing).items() if name != "spectrum"}

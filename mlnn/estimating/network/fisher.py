@@ -256,6 +256,8 @@ def _root(weight: Tensor) -> Tensor:
     """Symmetric square roots of W (n, m, m), which is not negative but for rounding."""
     if weight.shape[1] == 1:
         return weight.clamp(min=0).sqrt()
+    values: Tensor
+    axes: Tensor
     values, axes = torch.linalg.eigh(weight)
     return (axes * values.clamp(min=0).sqrt()[:, None, :]) @ axes.transpose(1, 2)
 

@@ -37,9 +37,7 @@ def network_report(modules: Sequence[nn.Module], likelihood: Any, data: Dataset)
     """
     networks = _networks(modules, likelihood)
     standings = tuple(stand(module, likelihood, data.x, data.y) for module in modules)
-    met = tuple(data.targets.facts.extreme is None and _is_met(one) for one in standings)
-    # Where every row is met, a gradient's terms are rounding themselves, and say nothing of their sum.
-    stationary = tuple(done or _is_stationary(one) for one, done in zip(standings, met, strict=True))
+    met, stationary = _arrived(standings, data)
     classical = classical_estimate(modules[0], likelihood, data)
     return NetworkReport(
         likelihood=type(likelihood).__name__,
@@ -48,10 +46,7 @@ def network_report(modules: Sequence[nn.Module], likelihood: Any, data: Dataset)
         standings=standings,
         met=met,
         stationary=stationary,
-        curvatures=tuple(
-            least_curvature(network, data.x, data.y) if still else math.nan
-            for network, still in zip(networks, stationary, strict=True)
-        ),
+        curvatures=tuple(_least(one, data, still) for one, still in zip(networks, stationary, strict=True)),
         heads=tuple(last_layer(module, likelihood, data) for module in modules),
         classical=classical,
         distances=tuple(classical.distance(module) for module in modules) if classical else (),
@@ -69,6 +64,18 @@ def _networks(modules: Sequence[nn.Module], likelihood: Any) -> list[Network]:
             "modules: they have different numbers of parameters; give one architecture, one module per seed"
         )
     return networks
+
+
+def _arrived(standings: Sequence[Standing], data: Dataset) -> tuple[tuple[bool, ...], tuple[bool, ...]]:
+    """(which meet every row, which are at a stationary point)."""
+    met = tuple(data.targets.facts.extreme is None and _is_met(one) for one in standings)
+    # Where every row is met, a gradient's terms are rounding themselves, and say nothing of their sum.
+    return met, tuple(done or _is_stationary(one) for one, done in zip(standings, met, strict=True))
+
+
+def _least(network: Network, data: Dataset, stationary: bool) -> float:
+    """The least curvature; NaN away from a stationary point, where it says nothing."""
+    return least_curvature(network, data.x, data.y) if stationary else math.nan
 
 
 def _is_met(one: Standing) -> bool:

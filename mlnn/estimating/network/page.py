@@ -11,9 +11,8 @@ from rich import box
 from rich.table import Table
 
 from mlnn.estimating.classical_page import coefficients
-from mlnn.estimating.network.architecture import Architecture
+from mlnn.estimating.network.architecture import Architecture, Seed
 from mlnn.estimating.network.fisher import FLAT, Spectrum
-from mlnn.estimating.network.last_layer import Layer
 from mlnn.report import draw
 from mlnn.report.html import picture, render
 from mlnn.report.said import said
@@ -177,20 +176,18 @@ class Shown:
 
 
 def _shown(one: Architecture) -> Shown:
-    standings, spread, first = [seed.standing for seed in one.seeds], one.spread, one.seeds[0].head
-    flat = _range([at.spectrum.flat for at in standings], number)
-    finding = first.finding if first else None
+    standings, spread, finding = [seed.standing for seed in one.seeds], one.spread, one.seeds[0].finding
     return Shown(
         model=one.model,
         badge=BADGES[one.kind],
-        word=f"to {one.digits:.1f} digits" if one.kind == "yes" else one.kind,
+        word=_word(one),
         answer=one.answer,
         parameters=number(one.parameters),
-        flat=flat if standings[0].spectrum.whole else f"≥ {flat}",
+        flat=_flat([at.spectrum for at in standings]),
         height=_range([at.log_likelihood for at in standings], lambda value: number(value, 3)),
-        gradient=number(max(at.gradient_relative for at in standings), 2),
-        errors=number(max(at.gradient_in_errors for at in standings), 2),
-        head=_head([seed.head for seed in one.seeds]),
+        gradient=_largest([at.gradient_relative for at in standings]),
+        errors=_largest([at.gradient_in_errors for at in standings]),
+        head=_head(one.seeds),
         weights=number(spread.weights, 2),
         predictions=number(spread.relative, 2),
         held_out=number(spread.relative_held_out, 2),
@@ -198,6 +195,15 @@ def _shown(one: Architecture) -> Shown:
         layer=finding.sentence if finding else "The last layer could not be asked.",
         coefficients=coefficients(finding),
     )
+
+
+def _word(one: Architecture) -> str:
+    return f"to {one.digits:.1f} digits" if one.kind == "yes" else one.kind
+
+
+def _flat(spectra: Sequence[Spectrum]) -> str:
+    """How many directions are flat; at least so many where not all eigenvalues are known."""
+    return ("" if spectra[0].whole else "≥ ") + _range([one.flat for one in spectra], number)
 
 
 def _facts(parameters: int, spectrum: Spectrum) -> list[tuple[str, str]]:
@@ -211,17 +217,20 @@ def _facts(parameters: int, spectrum: Spectrum) -> list[tuple[str, str]]:
     ]
 
 
-def _head(heads: Sequence[Layer | None]) -> str:
+def _head(seeds: Sequence[Seed]) -> str:
     """The last layer over the seeds, in a few words."""
-    if any(head is None for head in heads):
+    if any(seed.head is None for seed in seeds):
         return "not linear"
-    findings = [head.finding for head in heads if head]
-    kinds = [finding.separation if finding else None for finding in findings]
+    kinds = [seed.finding.separation if seed.finding else None for seed in seeds]
     for kind, word in (("complete", "separated"), ("quasi", "quasi-separated")):
         if kind in kinds:
             return f"{kinds.count(kind)} of {len(kinds)} {word}"
-    errors = [finding.summary.standard_errors for finding in findings if finding and finding.summary]
+    errors = [seed.errors for seed in seeds if seed.errors is not None]
     return f"{number(max(errors), 1)} s.e. off the MLE" if len(errors) == len(kinds) else "no unique estimate"
+
+
+def _largest(values: Sequence[float]) -> str:
+    return number(max(values), 2)
 
 
 def _range(values: Sequence[float], show: Callable[[float], str]) -> str:

@@ -20,7 +20,8 @@ from mlnn.seeding import derive, generator
 from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
-WIDEST = 4096  # raw outputs up to which a Jacobian goes row by row; of more it goes parameter by parameter
+WIDEST = 4096
+"""Raw outputs up to which a Jacobian goes row by row; of more it goes parameter by parameter."""
 
 
 def made(factory: Any, seed: int) -> nn.Module:
@@ -57,6 +58,12 @@ def _check_weights(module: nn.Module) -> None:
             raise ConfigError(f"model: {name} is {kind}; dense numbers are needed")
 
 
+def _check_double(module: nn.Module, x: Tensor) -> None:
+    parts = [part for part in module.parameters() if part.requires_grad]
+    if not parts or any(part.dtype != torch.float64 for part in [*parts, x]):
+        raise ConfigError("fit_model: the model and x must be float64 and the model must have weights; call .double()")
+
+
 @contextmanager
 def _of_the_model(what: str) -> Iterator[None]:
     """An exception of a user's model as a ConfigError of a line or two."""
@@ -79,11 +86,7 @@ class Problem:
 
     def __init__(self, family: Family, model: nn.Module, x: Tensor, y: Tensor, weights: Tensor | None) -> None:
         _check_weights(model)
-        parts = [part for part in model.parameters() if part.requires_grad]
-        if not parts or any(part.dtype != torch.float64 for part in [*parts, x]):
-            raise ConfigError(
-                "fit_model: the model and x must be float64 and the model must have weights; call .double()"
-            )
+        _check_double(model, x)
         with _of_the_model("copying it (copy.deepcopy)"):
             copied = copy.deepcopy(model).eval()
         self.network = FlatModel(copied, family.likelihood.baseline)
@@ -215,7 +218,8 @@ class Problem:
             return self.rows(at).sum()
 
         with _of_the_model("taking its second derivatives"):
-            return jacrev(grad(total))(theta).detach()
+            found: Tensor = jacrev(grad(total))(theta)
+        return found.detach()
 
     def jacobian(self, theta: Tensor, free: bool = True) -> Tensor:
         """(n, m, p) of the free raw outputs, or of the raw ones."""
@@ -225,12 +229,13 @@ class Problem:
 
 def _jacobian(function: Callable[[Tensor], Tensor], theta: Tensor, size: int) -> Tensor:
     with _of_the_model("taking its derivatives"):
-        return (_by_parameter(function, theta) if size > WIDEST else jacrev(function)(theta)).detach()
+        found: Tensor = _by_parameter(function, theta) if size > WIDEST else jacrev(function)(theta)
+    return found.detach()
 
 
 def _by_parameter(function: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
     """The Jacobian in as many backward passes as there are parameters: the derivative of u ↦ Jᵀu, which is linear."""
     taken = vjp(function, theta)
     output, pull = taken[0], taken[1]
-    by_parameter = jacrev(lambda u: pull(u)[0])(torch.zeros_like(output))  # (p, *output)
+    by_parameter: Tensor = jacrev(lambda u: pull(u)[0])(torch.zeros_like(output))  # (p, *output)
     return by_parameter.movedim(0, -1)

@@ -33,7 +33,8 @@ def least_curvature(network: Network, x: Tensor, y: Tensor) -> float:
     pull = vjp(grad(total), network.weights)[1]
 
     def product(v: np.ndarray) -> np.ndarray:  # the Hessian is symmetric: vᵀH is Hv
-        return pull(torch.from_numpy(v.ravel().copy()))[0].detach().numpy()
+        along: Tensor = pull(torch.from_numpy(v.ravel().copy()))[0]
+        return along.detach().numpy()
 
     if size < 3:  # fewer than Lanczos steps can handle
         values = np.linalg.eigvalsh(np.stack([product(unit) for unit in np.eye(size)]))
