@@ -7,7 +7,7 @@ import numpy as np
 from mlnn.report.brief import Brief
 from mlnn.visible import visible
 
-MOST_ROWS = 12
+MOST_BRIEF = 12
 """Coefficients in the table: a screenful; `summary()` has them all."""
 WIDEST_NAME = 28
 """Characters of a name, so that a line with two numbers behind it fits a terminal of 80."""
@@ -35,10 +35,10 @@ def coefficient_table(names: Sequence[str], params: np.ndarray, bse: np.ndarray 
     """The first coefficients with their standard errors, if any is known; the first row is the head."""
     errors = bse if bse is not None and bool(np.isfinite(bse).any()) else None
     rows = [["", "coef"] + ["std err"] * (errors is not None)]
-    for place, name in enumerate(names[:MOST_ROWS]):
+    for place, name in enumerate(names[:MOST_BRIEF]):
         clean = visible(name, keep="")
         short = clean if len(clean) <= WIDEST_NAME else clean[: WIDEST_NAME - 1] + "…"
         rows.append([short, f"{params[place]:.6g}"] + ([] if errors is None else [f"{errors[place]:.4g}"]))
-    if len(names) > MOST_ROWS:
-        rows.append([f"… and {len(names) - MOST_ROWS} more", *[""] * (len(rows[0]) - 1)])
+    if len(names) > MOST_BRIEF:
+        rows.append([f"… and {len(names) - MOST_BRIEF} more", *[""] * (len(rows[0]) - 1)])
     return rows

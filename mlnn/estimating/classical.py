@@ -35,11 +35,11 @@ MOST_DIGITS = 16.0
 """What float64 holds: two numbers that are equal agree to no more."""
 LARGE = 2_000_000
 """Rows × coefficients above which none is computed beside a training run: its linear programme would take minutes."""
-CERTAIN = 1e-9
+LIKELIHOOD_ONE = 1e-9
 """Nats below which the supremum of the log-likelihood is that of rows which are all told for certain."""
 LEAST_PVALUE = 1e-300
 """Smaller ones are near the end of float64's range, and are not printed."""
-ARRIVED, INSIDE = 0.999, 0.05
+INDISTINCT, INSIDE = 0.999, 0.05
 """p-values above which no test could tell a network from the MLE, and above which it lies in the 95 % confidence region."""
 
 
@@ -107,7 +107,7 @@ class ClassicalEstimate:
         if self.estimate is None:
             return f"There is no unique estimate to compare with: {self.why}."
         if not self.exists:
-            top = "1" if abs(self.estimate.llf) < CERTAIN else f"exp({self.estimate.llf:.6g})"
+            top = "1" if abs(self.estimate.llf) < LIKELIHOOD_ONE else f"exp({self.estimate.llf:.6g})"
             return (
                 f"There is no maximum to reach: {self.estimate.separation} separation. The likelihood grows towards {top} as"
                 " the weights grow without end, under gradient descent like the logarithm of the steps; now"
@@ -157,7 +157,7 @@ def _coefficients(found: Estimate, distance: Distance) -> tuple[CoefficientDista
 
 
 def _reading(p: float) -> str:
-    if p > ARRIVED:
+    if p > INDISTINCT:
         return "no test on these data could tell it from the MLE"
     if p > INSIDE:
         return "short of the MLE, but inside its 95 % confidence region"

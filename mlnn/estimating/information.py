@@ -15,9 +15,12 @@ from torch import Tensor
 from mlnn.errors import DataError
 from mlnn.world import own_world
 
-SURE = 0.01  # directions disagree if chance gives such a spread less often than this
+SURE = 0.01
+"""Directions disagree if chance gives such a spread less often than this."""
 STANDARD_ERRORS = 3
-AT_MINIMUM = 1e-4  # n gᵀB⁻¹g of the mean gradient g: above, the minimum is more than 1 % of a standard error away
+"""Of tau, within which it is as expected: chance leads farther in 3 of 1000 cases."""
+AT_MINIMUM = 1e-4
+"""n gᵀB⁻¹g of the mean gradient g: above, the minimum is more than 1 % of a standard error away."""
 
 
 @dataclass(frozen=True)

@@ -22,13 +22,13 @@ from mlnn.estimating.linear.least_squares import EPS, check_rank, cholesky_root,
 from mlnn.estimating.linear.sharing import share
 from mlnn.estimating.network import curvature
 
-CONVERGED = 1e-9
+CONVERGED_PUSH = 1e-9
 """In standard errors; one more step is then taken, which squares it."""
-NEAR, PATIENCE = 1.0, 10
+NEAR_MAXIMUM, PATIENCE = 1.0, 10
 """Observed curvature is taken from this λ, or this iteration, on."""
 HALVINGS = 60
 """Of a step: more would leave nothing of it in float64."""
-MOST_DAMPING = 2.0
+MOST_MAJORANTS = 2.0
 """A t's observed curvature is at least minus its majorant: twice that makes every row's positive."""
 LITTLE_DAMPING = 1e-3
 """Below it convergence is as good as quadratic."""
@@ -112,7 +112,9 @@ def finite(point: Point) -> bool:
     )
 
 
-def newton(family: Family, design: Design, start: Tensor, max_iter: int = 100, tolerance: float = CONVERGED) -> Fit:
+def newton(
+    family: Family, design: Design, start: Tensor, max_iter: int = 100, tolerance: float = CONVERGED_PUSH
+) -> Fit:
     """The maximum nearest uphill of `start` (p, m). Raises NotConvergedError, and DataError for dependent columns."""
     point = _first(family, design, start)
     if family.likelihood.squares:
@@ -128,7 +130,7 @@ def newton(family: Family, design: Design, start: Tensor, max_iter: int = 100, t
             raise _failure(family, iteration, push, -point.value, "the curvature vanished along some direction")
         if push <= tolerance or _at_rounding(family, point, push, last):
             return Fit(point.beta + step, point, push, iteration)
-        near = push < NEAR or iteration >= PATIENCE
+        near = push < NEAR_MAXIMUM or iteration >= PATIENCE
         kind = "observed" if near or family.likelihood.robust else "expected"
         point, last = _downhill(family, design, point, step, kind, push, iteration), push
     raise _failure(family, max_iter, last, -point.value, f"max_iter={max_iter} iterations are over; allow more")
@@ -154,7 +156,7 @@ def _root(family: Family, design: Design, point: Point, rank_checked: Callable[[
 
 def _bent_upwards(family: Family, design: Design, point: Point) -> Point:
     """The same point where observed curvature is not positive: expected curvature always is, or damped enough."""
-    damped = "observed", min(MOST_DAMPING, 100 * point.damping)
+    damped = "observed", min(MOST_MAJORANTS, 100 * point.damping)
     kind, damping = damped if family.likelihood.robust else ("expected", 0.0)
     return evaluate(family, design, point.beta, kind, damping)
 
@@ -205,7 +207,7 @@ def _downhill(
 ) -> Point:
     """The first of step, step/2, step/4 … where the nll is lower, up to the rounding of its sum."""
     for halving in range(HALVINGS):
-        damping = min(MOST_DAMPING, point.damping * (10 if halving else 0.1))
+        damping = min(MOST_MAJORANTS, point.damping * (10 if halving else 0.1))
         trial = evaluate(family, design, point.beta + step * 0.5**halving, kind, damping)
         if finite(trial) and trial.value <= point.value + 64 * EPS * point.size:
             return trial
@@ -215,6 +217,6 @@ def _downhill(
 def _failure(family: Family, iterations: int, push: float, reached: float, why: str) -> NotConvergedError:
     return NotConvergedError(
         f"{family.name}: no maximum after {iterations} iterations: {why}."
-        f" The gradient was still {push:.3g} standard errors long (converged: {CONVERGED:g})",
+        f" The gradient was still {push:.3g} standard errors long (converged: {CONVERGED_PUSH:g})",
         reached,
     )

@@ -21,9 +21,12 @@ from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
 LP = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
-TOUCH = 1e-9  # a margin of unit length that is zero to the linear programme
-WORKING = 4000  # rows that a linear programme begins with; rows that object to its answer are added
-SIGN_WORK = 3e7  # entries, summed over the programmes for signs, beyond which signs are left open
+TOUCH = 1e-9
+"""A margin of unit length that is zero to the linear programme."""
+WORKING = 4000
+"""Rows that a linear programme begins with; rows that object to its answer are added."""
+SIGN_WORK = 3e7
+"""Entries, summed over the programmes for signs, beyond which signs are left open."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ GOOD_ENOUGH = 1e-9
 NEARLY = 1e-6
 """The same where, besides, one more step on positive curvature would gain no more than `GAIN` of the value."""
 GAIN = 1e-12
-STEPS = 200
+MOST_STEPS = 200
 """Most steps of one descent: what has a maximum near takes ten or twenty."""
 LEAST_DAMPING, FIRST_DAMPING, MOST_DAMPING = 1e-12, 1e-3, 1e12
 """Of the largest curvature: from nothing but Newton's step to one that no longer moves."""
@@ -57,7 +57,7 @@ class _Model:
         return self.axes @ (self.along / (self.spectrum + damping * self.spectrum.max())) / self.unit
 
 
-def descend(problem: Problem, theta: Tensor, most: int = STEPS) -> End:
+def descend(problem: Problem, theta: Tensor, most: int = MOST_STEPS) -> End:
     """Downhill from `theta` (p,), at most `most` steps."""
     at, damping, unit_ = _point(problem, theta, problem.value(theta)), FIRST_DAMPING, torch.zeros_like(theta)
     before, gain, stuck = math.inf, math.inf, False

@@ -11,7 +11,7 @@ from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.objectives.criteria import Criteria
 from mlnn.report.brief import Brief
 
-MOST_ROWS = 60
+MOST_PRINTED = 60
 """Parameters in the printed table: about what a page of text holds."""
 
 
@@ -125,9 +125,9 @@ class ModelFit:
         ]
 
     def _table(self) -> list[str]:
-        rule, left_out = "-" * 78, len(self.names) - MOST_ROWS
+        rule, left_out = "-" * 78, len(self.names) - MOST_PRINTED
         low, high = self.conf_int().T
-        rows = list(zip(self.names, self.params, self.bse, low, high, strict=True))[:MOST_ROWS]
+        rows = list(zip(self.names, self.params, self.bse, low, high, strict=True))[:MOST_PRINTED]
         return [
             *(rule, f"{'':<30}{'coef':>14}{'std err':>12}{'[0.025':>11}{'0.975]':>11}", rule),
             *(f"{n[:29]:<30}{c:>14.6g}{e:>12.4g}{a:>11.4g}{b:>11.4g}" for n, c, e, a, b in rows),

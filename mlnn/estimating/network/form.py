@@ -21,10 +21,14 @@ from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.linear.start import start
 from mlnn.estimating.network.problem import Problem
 
-LINEAR = 1e-9  # of the largest raw output: a second difference that is rounding
-PROBES = 2000  # features up to which a model is asked whether it is affine in x
-CHECKED = 64  # rows it is checked on
-FEW = 25  # steps after which rows are asked for separation: overlapping ones seldom take more than ten
+LINEAR = 1e-9
+"""Of the largest raw output: a second difference that is rounding."""
+PROBES = 2000
+"""Features up to which a model is asked whether it is affine in x."""
+CHECKED = 64
+"""Rows it is checked on."""
+FEW_STEPS = 25
+"""Steps after which rows are asked for separation: overlapping ones seldom take more than ten."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def _in_x(problem: Problem, linear: bool) -> Form | None:
 
 def separation_beside(problem: Problem, form: Form) -> tuple[str, Separation | None]:
     """("none", "quasi", "complete", or "unknown" where rows are too near to touching to tell; what was found)."""
-    fit = linear_fit(problem, form, FEW)
+    fit = linear_fit(problem, form, FEW_STEPS)
     if fit is not None and certain(problem.family, form.design, fit):
         return "none", None
     try:

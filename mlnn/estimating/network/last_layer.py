@@ -14,7 +14,8 @@ from mlnn.estimating.classical import ClassicalEstimate, classical_estimate
 from mlnn.estimating.distance import Distance, Finding
 from mlnn.world import own_world
 
-DEPENDENT = 1e-9  # share of a feature's length that the features before it leave over
+DEPENDENT = 1e-9
+"""Share of a feature's length that the features before it leave over."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from mlnn.world import own_world
 
 LIKELIER = 1e-6
 """Nats, and a billionth of the log-likelihood: more than rounding."""
-NEAR = 1e-3
+NEAR_SUPREMUM = 1e-3
 """Nats from a supremum: the parameters are on their way to it."""
 ROUNDS = 8
 """Of steps for an end that is likelier than any maximum that was reached, each with little damping again."""
@@ -140,7 +140,7 @@ def _approached(problem: Problem, form: Form | None, kind: str, found: Separatio
     """Whether a model that may be separated is on its way to a supremum that it does not reach; else "unknown"."""
     if form is not None and found is not None and not form.offset:
         limit = supremum(problem.family, form.design, found)[2]
-        return kind if log_likelihood(problem, best.theta) >= limit - NEAR else "unknown"
+        return kind if log_likelihood(problem, best.theta) >= limit - NEAR_SUPREMUM else "unknown"
     return "complete" if grows(problem, best.theta) else "unknown"
 
 

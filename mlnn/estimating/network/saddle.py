@@ -14,7 +14,8 @@ from mlnn.estimating.network.fisher import Network
 from mlnn.seeding import generator
 from mlnn.world import own_world
 
-ASKED = 300  # rounds of Lanczos steps, after which the answer is NaN
+ASKED = 300
+"""Rounds of Lanczos steps, after which the answer is NaN."""
 
 
 @own_world(threads=None)
