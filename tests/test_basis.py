@@ -13,7 +13,7 @@ from app_cases import command
 
 from mlnn import data
 from mlnn.data import Dataset
-from mlnn.estimating import Course, classical_twin, estimate
+from mlnn.estimating import Trajectory, classical_estimate, estimate
 from mlnn.estimating.basis import own_scale
 from mlnn.estimating.classical_page import distances
 from mlnn.models import Logistic, SigmoidNode
@@ -23,9 +23,9 @@ from mlnn.objectives import Bernoulli, Categorical, Normal, NormalLearnedVarianc
 def told(rows: Dataset, likelihood: Any, form: Any = Logistic, outputs: int = 1) -> dict[str, Any]:
     torch.manual_seed(0)
     module = form(rows.input_shape, outputs)
-    twin = classical_twin(module, likelihood, rows)
-    assert twin
-    return twin.to_dict(twin.distance(module))
+    classical = classical_estimate(module, likelihood, rows)
+    assert classical
+    return classical.beside(module).to_dict()
 
 
 def on_raw_rows(own: dict[str, Any], found: Any) -> None:
@@ -76,8 +76,8 @@ def test_classes_and_two_outputs_are_carried_back() -> None:
     moved = own_scale(estimate("normal_learned_variance", bent), replace(bent, **kept), NormalLearnedVariance())
     raw_two = estimate("normal_learned_variance", plain)
     assert moved
-    assert [one["mle"] for one in moved["coefficients"]] == pytest.approx(raw_two.params.ravel(), rel=1e-5)
-    assert moved["llf"] == pytest.approx(raw_two.llf, rel=1e-9)
+    assert [one.mle for one in moved.coefficients] == pytest.approx(raw_two.params.ravel(), rel=1e-5)
+    assert moved.llf == pytest.approx(raw_two.llf, rel=1e-9)
     assert own_scale(estimate("von_mises", bent), bent, VonMises()) is None, "an angle has no other scale"
 
 
@@ -123,9 +123,9 @@ def test_both_sides_of_a_comparison_say_it_once() -> None:
     for seed in (0, 1):
         torch.manual_seed(seed)
         modules.append(Logistic(rows.input_shape, 1))
-    twin = classical_twin(modules[0], Bernoulli(), rows)
-    assert twin
-    sides = {side: twin.to_dict(twin.distance(one)) for side, one in zip(("left", "right"), modules, strict=True)}
+    classical = classical_estimate(modules[0], Bernoulli(), rows)
+    assert classical
+    sides = {side: classical.beside(one).to_dict() for side, one in zip(("left", "right"), modules, strict=True)}
     lines = distances(sides)
     assert len(lines) == 3
     assert [line.count("The MLE stands for") for line in lines] == [0, 0, 1]
@@ -139,12 +139,13 @@ def test_both_sides_of_a_comparison_say_it_once() -> None:
 def test_a_course_carries_it() -> None:
     rows = data.spector(standardize=True)
     module = Logistic(rows.input_shape, 1)
-    course = Course(Bernoulli(), rows, 1)
+    course = Trajectory(Bernoulli(), rows, 1)
     course.watch(0, module)
     found = course.found(module)
     assert found
-    assert found["basis"]["features"]
-    assert json.loads(json.dumps(found))["basis"]["own"]["llf"] == pytest.approx(
+    assert found.basis
+    assert found.basis.features
+    assert json.loads(json.dumps(found.to_dict()))["basis"]["own"]["llf"] == pytest.approx(
         estimate("bernoulli", data.spector()).llf
     )
 

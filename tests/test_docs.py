@@ -31,7 +31,7 @@ from docs_cases import (
 import mlnn
 from mlnn import errors
 from mlnn.auditing.certificate import KINDS
-from mlnn.cli import app, said
+from mlnn.cli import app, performing, said
 from mlnn.cli.compose import composing, settings
 from mlnn.comparing.relations import ORDER, REQUIRABLE
 from mlnn.comparing.verdict import Verdict
@@ -48,8 +48,8 @@ MEANINGS = {
     errors.DataError.exit_code: "data",
     errors.NoAnswerError("").exit_code: "no answer",
     errors.RunFolderError.exit_code: "run folder",
-    app.BUG: "bug",
-    app.INTERRUPTED: "interrupted",
+    performing.BUG: "bug",
+    performing.INTERRUPTED: "interrupted",
 }
 """A word that the docs must use of each exit code."""
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -148,8 +148,8 @@ def test_the_facts_of_a_verdict_are_its_fields() -> None:
 
 def test_the_exit_codes_are_those_of_the_code() -> None:
     meanings, order = said_of_codes(text(README))
-    assert order == list(app.GRAVEST)
-    assert meanings.keys() == MEANINGS.keys() == {0, *app.GRAVEST}
+    assert order == list(performing.GRAVEST)
+    assert meanings.keys() == MEANINGS.keys() == {0, *performing.GRAVEST}
     assert [code for code, word in MEANINGS.items() if word not in meanings[code]] == []
 
 

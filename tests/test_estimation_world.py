@@ -18,7 +18,7 @@ from torch import Tensor, nn
 import mlnn
 from mlnn import data
 from mlnn.errors import MlnnError
-from mlnn.estimating import check_estimate, classical_twin, find_separation, fit_model
+from mlnn.estimating import check_estimate, classical_estimate, find_separation, fit_model
 from mlnn.estimating.network.network import network_report
 from mlnn.models import Logistic
 from mlnn.objectives import Bernoulli
@@ -95,7 +95,7 @@ def of_a_table() -> list[Any]:
 def beside_a_network() -> list[Any]:
     with own_world(seed=0):
         rows, module = data.spector(), Logistic((3,), 1)
-    twin = classical_twin(module, Bernoulli(), rows)
+    twin = classical_estimate(module, Bernoulli(), rows)
     assert twin
     report = network_report([module], Bernoulli(), rows)
     kind = find_separation(rows.x, rows.y, TargetSpace("binary"), True).kind

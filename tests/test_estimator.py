@@ -136,7 +136,7 @@ def test_the_check_of_an_estimate_knows_a_wrong_model_from_a_right_one() -> None
 def test_a_check_of_many_rows_uses_the_mean_hessian(monkeypatch: pytest.MonkeyPatch) -> None:
     found = estimate("bernoulli", data.synthetic(likelihood="bernoulli", rows=3000, features=3))
     whole = check_estimate(found)
-    monkeypatch.setattr("mlnn.estimating.linear.fitted.MOST", 100)
+    monkeypatch.setattr("mlnn.estimating.linear.fitted.MOST_NUMBERS", 100)
     less = check_estimate(found)
     assert whole
     assert less

@@ -134,6 +134,55 @@ def test_an_import_against_the_table_is_found(unit: str, source: str, found: lis
     assert forbidden(unit, source) == found
 
 
+def circles(needs: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of modules that import one another, wherever in a file the imports stand."""
+    reach: dict[str, set[str]] = {}
+    for start in needs:
+        todo, seen = [start], set[str]()
+        while todo:
+            new = needs[todo.pop()] & needs.keys() - seen
+            seen |= new
+            todo += new
+        reach[start] = seen
+    together = {start: frozenset(other for other in seen if start in reach[other]) for start, seen in reach.items()}
+    return sorted(sorted(group) for group in set(together.values()) if group)
+
+
+def module_imports(sources: dict[str, str]) -> dict[str, set[str]]:
+    """The modules among `sources` that each of them imports: `from a import b` is a.b where there is such a module, else a."""
+    found = {}
+    for name, source in sources.items():
+        named = {other if other in sources else other.rpartition(".")[0] for other in modules(ast.parse(source))}
+        found[name] = named & sources.keys()
+    return found
+
+
+def test_no_module_imports_one_that_imports_it() -> None:
+    """Not inside functions and not for type checkers either: what two modules share lies below both."""
+    told = {}
+    for path in sources():
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        told[name] = path.read_text(encoding="utf-8")
+    assert "mlnn.errors" in module_imports(told)["mlnn.seeding"] | module_imports(told)["mlnn.arguments"]
+    assert circles(module_imports(told)) == []
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ({"m.a": "from m.b import f", "m.b": "import m.c", "m.c": "", "m": "from m.a import f"}, []),
+        ({"m.a": "from m.b import f", "m.b": "def f():\n    from m import a", "m": ""}, [["m.a", "m.b"]]),
+        (
+            {"m.a": "if TYPE_CHECKING:\n    from m.c import C", "m.b": "import m.a", "m.c": "from m import b", "m.d": "import m.a"},
+            [["m.a", "m.b", "m.c"]],
+        ),
+        ({"m.a": "def f():\n    import m.a"}, [["m.a"]]),
+    ],
+)  # fmt: skip
+def test_a_circle_of_imports_is_found(sources: dict[str, str], found: list[list[str]]) -> None:
+    assert circles(module_imports(sources)) == found
+
+
 def importers(name: str) -> set[str]:
     """The files of mlnn that import a package."""
     return {

@@ -1,4 +1,4 @@
-"""A trained network beside its classical twin: which models have one, how far they are, and when there is none to reach."""
+"""A trained network beside its classical estimate: which models have one, how far they are, and when there is none to reach."""
 
 import math
 from functools import partial
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mlnn import data
-from mlnn.estimating import Course, classical_twin, estimate
+from mlnn.estimating import Trajectory, classical_estimate, estimate
 from mlnn.estimating.classical import affine_coefficients
 from mlnn.likelihoods import adopted
 from mlnn.models import MLP, Logistic, SigmoidNode
@@ -42,16 +42,16 @@ def test_weights_put_at_the_mle_have_all_its_digits(
     found = estimate(name, rows, intercept=intercept)
     module = form(rows.input_shape, 1).double()
     at_the_mle(module.head, found.params, intercept)
-    twin = classical_twin(module, likelihood, rows)  # type: ignore[arg-type]
-    assert twin
-    assert twin.exists
-    distance = twin.distance(module)
+    classical = classical_estimate(module, likelihood, rows)  # type: ignore[arg-type]
+    assert classical
+    assert classical.exists
+    distance = classical.distance(module)
     assert distance.digits.min() > 9
     assert np.abs(distance.errors).max() < 1e-8
     assert distance.lr == pytest.approx(0, abs=1e-9)
     assert distance.lr_pvalue == pytest.approx(1, abs=1e-6)
     assert distance.gradient < 1e-6
-    assert "no test on these data" in twin.sentence(distance)
+    assert "no test on these data" in classical.sentence(distance)
 
 
 def test_one_standard_error_off_is_one_standard_error_off() -> None:
@@ -62,9 +62,9 @@ def test_one_standard_error_off_is_one_standard_error_off() -> None:
     moved = found.params.copy()
     moved[1] += found.bse[1]
     at_the_mle(module.head, moved, True)
-    twin = classical_twin(module, Bernoulli(), rows)
-    assert twin
-    distance = twin.distance(module)
+    classical = classical_estimate(module, Bernoulli(), rows)
+    assert classical
+    distance = classical.distance(module)
     assert distance.errors.reshape(-1) == pytest.approx([0, 1, 0, 0], abs=1e-7)
     assert distance.digits.reshape(-1)[1] == pytest.approx(
         -math.log10(found.bse[1] / abs(found.params[1])) if found.bse[1] < found.params[1] else 0
@@ -82,9 +82,9 @@ def test_a_softmax_network_is_compared_relative_to_its_first_class() -> None:
         free = torch.from_numpy(found.params).T
         module.head.weight.copy_(torch.cat([torch.zeros(1, 2), free[:, :-1]]) + torch.tensor([0.3, -0.7]))
         module.head.bias.copy_(torch.cat([torch.zeros(1), free[:, -1]]) + 5.0)
-    twin = classical_twin(module, Categorical(), rows)
-    assert twin
-    assert twin.distance(module).digits.min() > 9
+    classical = classical_estimate(module, Categorical(), rows)
+    assert classical
+    assert classical.distance(module).digits.min() > 9
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_where_there_is_no_estimate_none_is_compared_with(made: object, word: st
     rows = made()  # type: ignore[operator]
     likelihood = Categorical() if rows.targets.kind == "classes" else Bernoulli()
     module = Logistic(rows.input_shape, rows.targets.outputs)
-    twin = classical_twin(module, likelihood, rows)
-    assert twin
-    assert not twin.exists
-    distance = twin.distance(module)
+    classical = classical_estimate(module, likelihood, rows)
+    assert classical
+    assert not classical.exists
+    distance = classical.distance(module)
     assert np.isnan(distance.digits).all()
     assert math.isfinite(distance.norm)
-    assert word in twin.sentence(distance)
-    assert twin.to_dict(distance)["coefficients"] == []
+    assert word in classical.sentence(distance)
+    assert classical.finding(distance).to_dict()["coefficients"] == []
 
 
 class Deep(nn.Module):
@@ -120,12 +120,12 @@ class Deep(nn.Module):
         return self.net(x)
 
 
-def test_a_twin_is_found_by_what_a_model_does_not_by_its_name() -> None:
+def test_an_estimate_is_found_by_what_a_model_does_not_by_its_name() -> None:
     rows = data.spector()
-    assert classical_twin(Deep(), Bernoulli(), rows) is not None
-    assert classical_twin(MLP(rows.input_shape, 1, depth=0), Bernoulli(), rows) is not None
-    assert classical_twin(MLP(rows.input_shape, 1, depth=1), Bernoulli(), rows) is None
-    assert classical_twin(nn.Bilinear(3, 3, 1), Bernoulli(), rows) is None  # refuses the call
+    assert classical_estimate(Deep(), Bernoulli(), rows) is not None
+    assert classical_estimate(MLP(rows.input_shape, 1, depth=0), Bernoulli(), rows) is not None
+    assert classical_estimate(MLP(rows.input_shape, 1, depth=1), Bernoulli(), rows) is None
+    assert classical_estimate(nn.Bilinear(3, 3, 1), Bernoulli(), rows) is None  # refuses the call
 
 
 class Offset(nn.Module):
@@ -148,10 +148,10 @@ def test_a_constant_is_known_by_what_it_does() -> None:
     rows = data.spector()
     found = estimate("bernoulli", rows)
     module = Offset(found.params, True)
-    twin = classical_twin(module, Bernoulli(), rows)
-    assert twin
-    assert twin.distance(module).digits.min() > 9
-    assert classical_twin(Offset(found.params, False), Bernoulli(), rows) is None
+    classical = classical_estimate(module, Bernoulli(), rows)
+    assert classical
+    assert classical.distance(module).digits.min() > 9
+    assert classical_estimate(Offset(found.params, False), Bernoulli(), rows) is None
 
 
 def test_affine_coefficients_are_those_of_the_layer() -> None:
@@ -165,68 +165,70 @@ def test_affine_coefficients_are_those_of_the_layer() -> None:
 def test_a_likelihood_with_a_kink_has_digits_and_no_standard_errors() -> None:
     rows = data.diabetes()
     module = Logistic(rows.input_shape, 1)
-    twin = classical_twin(module, Laplace(), rows)
-    assert twin
-    distance = twin.distance(module)
+    classical = classical_estimate(module, Laplace(), rows)
+    assert classical
+    distance = classical.distance(module)
     assert np.isfinite(distance.digits).all()
     assert np.isnan(distance.errors).all()
     assert distance.lr > 0
     assert math.isnan(distance.gradient)
-    assert "standard errors" not in twin.sentence(distance)
+    assert "standard errors" not in classical.sentence(distance)
 
 
-def test_a_likelihood_of_the_users_own_has_the_same_twin() -> None:
+def test_a_likelihood_of_the_users_own_has_the_same_estimate() -> None:
     class Mine:
         def nll(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
             return torch.nn.functional.softplus(output) - target * output
 
     rows = data.spector()
-    mine, known = (classical_twin(Logistic(rows.input_shape, 1), one, rows) for one in (adopted(Mine()), Bernoulli()))
+    mine, known = (
+        classical_estimate(Logistic(rows.input_shape, 1), one, rows) for one in (adopted(Mine()), Bernoulli())
+    )
     assert mine is not None
     assert known is not None
     assert mine.estimate.params == pytest.approx(known.estimate.params, rel=1e-9)
 
 
-def test_a_likelihood_that_fails_has_no_twin_and_says_why() -> None:
+def test_a_likelihood_that_fails_has_none_and_says_why() -> None:
     class Fails:
         def nll(self, _output: torch.Tensor, _target: torch.Tensor) -> torch.Tensor:
             raise KeyError("mine")
 
     rows = data.spector()
-    twin = classical_twin(Logistic(rows.input_shape, 1), adopted(Fails()), rows)
-    assert twin is not None
-    assert twin.estimate is None
-    assert "KeyError" in str(twin.why)
+    classical = classical_estimate(Logistic(rows.input_shape, 1), adopted(Fails()), rows)
+    assert classical is not None
+    assert classical.estimate is None
+    assert "KeyError" in str(classical.why)
 
 
 def test_a_course_looks_ever_more_rarely_and_at_the_end() -> None:
     rows = data.spector()
     module = Logistic(rows.input_shape, 1)
-    course = Course(Bernoulli(), rows, 1000)
+    course = Trajectory(Bernoulli(), rows, 1000)
     for done in range(1001):
         course.watch(done, module)
-    steps = [row["step"] for row in course.rows]
+    steps = [look.step for look in course.looks]
     assert steps[:4] == [0, 1, 2, 3]
     assert steps[-1] == 1000
     assert 30 < len(steps) < 70
     assert course.found(module)
-    nothing = Course(None, rows, 10)
+    nothing = Trajectory(None, rows, 10)
     nothing.watch(0, module)
-    assert (nothing.rows, nothing.found(module)) == ([], None)
+    assert (nothing.looks, nothing.found(module)) == ([], None)
 
 
 def test_training_draws_nearer() -> None:
     rows = data.synthetic(likelihood="bernoulli", rows=200, features=3)
     module = Logistic(rows.input_shape, 1).double()
-    course = Course(Bernoulli(), rows, 300)
+    course = Trajectory(Bernoulli(), rows, 300)
     step = partial(torch.optim.SGD, lr=1.0)(module.parameters())
     for done in range(301):
         course.watch(done, module)
         step.zero_grad()
         Bernoulli().nll(module(rows.x).squeeze(1), rows.y).mean().backward()
         step.step()
-    assert course.rows[-1]["digits_least"] > course.rows[0]["digits_least"] + 2
-    assert course.rows[-1]["lr"] < 1e-3 < course.rows[0]["lr"]
+    assert course.looks[-1].distance.digits_least > course.looks[0].distance.digits_least + 2
+    assert course.looks[-1].distance.lr < 1e-3 < course.looks[0].distance.lr
 
 
 @pytest.mark.slow
@@ -235,16 +237,16 @@ def test_without_a_maximum_the_norm_grows_like_the_logarithm_of_the_steps() -> N
     rows = data.from_arrays(torch.tensor([[1.0], [-1.0]]), torch.tensor([1.0, 0.0]), "binary")
     module = SigmoidNode(rows.input_shape, 1).double()
     torch.nn.init.zeros_(module.head.weight)
-    course = Course(Bernoulli(), rows, 10_000)
+    course = Trajectory(Bernoulli(), rows, 10_000)
     step = torch.optim.SGD(module.parameters(), lr=0.01)
     for done in range(10_001):
         course.watch(done, module)
         step.zero_grad()
         Bernoulli().nll(module(rows.x).squeeze(1), rows.y).mean().backward()
         step.step()
-    assert course.twin
-    assert not course.twin.exists
-    norm = {round(row["step"] * 0.01, 2): row["norm"] for row in course.rows}
+    assert course.classical
+    assert not course.classical.exists
+    norm = {round(look.step * 0.01, 2): look.distance.norm for look in course.looks}
     for time, w in ((t, w) for t, w in norm.items() if t >= 1):
         assert w + math.exp(w) == pytest.approx(time + 1, rel=0.01)
     assert norm[100.0] == pytest.approx(math.log(101 - norm[100.0]), abs=0.01)

@@ -9,13 +9,14 @@ import shutil
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
+from mlnn.cli.performing import BUG, INTERRUPTED, USAGE, Command, perform
 from mlnn.errors import MlnnError
 
 if TYPE_CHECKING:
@@ -26,10 +27,6 @@ COMMANDS = (
 )  # fmt: skip
 BENCHMARKS = ("estimation_speed", "verdict_benchmark")
 """Commands of a checkout alone: a script each in experiments/benchmarks/, which brings what it runs along."""
-INTERRUPTED, BUG, USAGE = 130, 70, 2
-GRAVEST = (INTERRUPTED, BUG, 5, 4, 3, USAGE, 1)
-"""Of several exit codes the first of these counts."""
-Command = Callable[..., None]
 
 
 def main(command: str | None = None, does: Command | None = None) -> None:
@@ -105,18 +102,6 @@ def _run(command: str, arguments: Sequence[str], called: Sequence[str], does: Co
             return 0
         (does or perform(command))(settings(said), said)
     return 0
-
-
-def perform(command: str) -> Command:
-    """The function behind a command, of (settings, said)."""
-    found: Command = importlib.import_module(f"mlnn.cli.commands.{command}").run
-    return found
-
-
-def gravest(codes: Iterable[int]) -> int:
-    """The exit code that counts of several: interrupted before a bug before run folder trouble, …; 0 where all are 0."""
-    found = set(codes)
-    return next((code for code in GRAVEST if code in found), 0)
 
 
 def say(message: str, code: int) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlnn.cli.app import gravest
 from mlnn.cli.compose import Settings
+from mlnn.cli.performing import gravest
 from mlnn.cli.said import Said
 from mlnn.comparing.growth import Cell, Cells, cell_name, finished, growth
 from mlnn.errors import MlnnError, NoAnswerError

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from mlnn.cli.app import gravest
+from mlnn.cli.performing import gravest
 from mlnn.errors import MlnnError, NoAnswerError
 
 Made = TypeVar("Made")

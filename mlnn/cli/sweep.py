@@ -22,7 +22,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from mlnn.cli import app
+from mlnn.cli.performing import gravest, perform
 from mlnn.cli.said import Said, jobs, quoted
 from mlnn.errors import ConfigError, NoAnswerError, RunFolderError
 
@@ -79,7 +79,7 @@ def sweep(said: Said) -> None:
                 study.seal()
         show(plain_table(columns, rows))
         paths({"table": study.final / TABLE})
-        if app.gravest(codes):
+        if gravest(codes):
             raise _failure(
                 [(j.name, r or NEVER_RAN) for j, r in found if (r or NEVER_RAN)["code"]], len(todo), study.final
             )
@@ -142,7 +142,7 @@ def perform_job(said: Said) -> None:
     from mlnn.cli.compose import composing, settings
 
     with composing(said):
-        app.perform(said.command)(settings(said), said)
+        perform(said.command)(settings(said), said)
 
 
 def _record(folder: Path, name: str, any_: bool = False) -> dict[str, Any] | None:
@@ -183,4 +183,4 @@ def _failure(failed: Sequence[tuple[str, dict[str, Any]]], of: int, folder: Path
         lines.append(f"  {name}: exit code {record['code']}: {first[:250]}" + (f" (log: {name}.log)" if kept else ""))
     if len(failed) > TOLD:
         lines[-1] += f"; and {len(failed) - TOLD} more"
-    return NoAnswerError("\n".join(lines), app.gravest(record["code"] for _, record in failed))
+    return NoAnswerError("\n".join(lines), gravest(record["code"] for _, record in failed))

@@ -25,7 +25,7 @@ from mlnn.comparing.trace import Trace, rows, trace_row
 from mlnn.comparing.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
-from mlnn.estimating import classical_twin
+from mlnn.estimating import classical_estimate
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.objectives.grid import DIRECTIONS
 from mlnn.report.brief import Brief
@@ -252,12 +252,11 @@ def _about(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Lockst
 def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, Any]:
     """How far either side's weights are from the classical estimate, for models that have one."""
     found = {}
-    for side in ("left", "right"):
-        lane = lockstep.lanes[side]
-        likelihood = likelihood_of(lane.recipe.objective)
-        twin = classical_twin(lane.module, likelihood, recipe.dataset) if likelihood and not lane.stopped else None
-        if twin is not None:
-            found[side] = twin.to_dict(twin.distance(lane.module))
+    for side, lane in [(side, lockstep.lanes[side]) for side in ("left", "right")]:
+        likelihood = None if lane.stopped else likelihood_of(lane.recipe.objective)
+        classical = classical_estimate(lane.module, likelihood, recipe.dataset) if likelihood else None
+        if classical is not None:
+            found[side] = classical.beside(lane.module).to_dict()
     return found
 
 

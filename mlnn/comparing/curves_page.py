@@ -5,7 +5,8 @@ from typing import Any
 
 from mlnn.comparing import figures
 from mlnn.comparing.series import Trace
-from mlnn.estimating.classical_page import DIGITS, NORM, Rows, coefficients, course_figure, norm_figure, own_scale
+from mlnn.estimating import Finding
+from mlnn.estimating.classical_page import DIGITS, NORM, Looks, coefficients, course_figure, norm_figure, own_scale
 from mlnn.report.html import picture, render
 from mlnn.report.words import facts, likelihood_facts
 
@@ -31,10 +32,10 @@ def curves_page(
     )
 
 
-def train_page(trace: Trace, about: Mapping[str, Any], course: Rows = ()) -> str:
+def train_page(trace: Trace, about: Mapping[str, Any], course: Looks = (), found: Finding | None = None) -> str:
     """The page of one lane on its own: its loss curve, column `loss` (steps,), and what `about` has of its likelihood.
 
-    `course`: its distance to the classical estimate, a dict per step that was looked at.
+    `course`: its distance to the classical estimate at the steps that were looked at; `found`: what that came to.
     """
     run = {"name": about.get("objective", "loss"), "trace": trace}
     caption = "A loss in nats per row that is a likelihood's is −log(likelihood) ÷ rows."
@@ -44,9 +45,9 @@ def train_page(trace: Trace, about: Mapping[str, Any], course: Rows = ()) -> str
         title=f"Training {about.get('model', 'a model')}",
         facts=facts(about),
         likelihood=likelihood_facts(about["likelihood"]) if "likelihood" in about else [],
-        mle=about.get("mle"),
-        coefficients=coefficients(about.get("mle")),
-        own_scale=own_scale(about.get("mle")),
+        mle=found,
+        coefficients=coefficients(found),
+        own_scale=own_scale(found),
         pictures=[
             *picture("Loss", caption, figures.overlay_figure([run])),
             *picture("Digits of the maximum-likelihood estimate", DIGITS, course_figure({"": course})),

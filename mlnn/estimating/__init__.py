@@ -1,6 +1,7 @@
 """The classical maximum-likelihood estimate: does it exist, what is it, how sure is it?"""
 
-from mlnn.estimating.classical import Course, Distance, Twin, classical_twin
+from mlnn.estimating.classical import ClassicalEstimate, classical_estimate
+from mlnn.estimating.distance import Distance, Finding
 from mlnn.estimating.estimate import estimate
 from mlnn.estimating.information import InformationCheck, information_check
 from mlnn.estimating.linear.fitted import check_estimate
@@ -9,19 +10,22 @@ from mlnn.estimating.linear.separation import Separation, find_separation
 from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.nonlinear import fit_model
 from mlnn.estimating.result import Estimate, Wald
+from mlnn.estimating.trajectory import Look, Trajectory
 
 __all__ = [
-    "Course",
+    "ClassicalEstimate",
     "Distance",
     "Estimate",
+    "Finding",
     "InformationCheck",
+    "Look",
     "ModelFit",
     "NotConvergedError",
     "Separation",
-    "Twin",
+    "Trajectory",
     "Wald",
     "check_estimate",
-    "classical_twin",
+    "classical_estimate",
     "estimate",
     "find_separation",
     "fit_model",

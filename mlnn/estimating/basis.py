@@ -6,8 +6,8 @@ numbers for these reasons alone. Coefficients are carried back to the units in w
 """
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
@@ -15,15 +15,50 @@ from mlnn.data import Dataset
 from mlnn.estimating.result import Estimate
 from mlnn.likelihoods import Likelihood
 
-TOLD = 6  # coefficients in a sentence
+MOST_TOLD = 6
+"""Coefficients in a sentence: more would not be read."""
+
+
+@dataclass(frozen=True)
+class Coefficient:
+    """A coefficient's maximum-likelihood estimate with its standard error, NaN where there is none."""
+
+    name: str
+    mle: float
+    se: float
+
+    @property
+    def sentence(self) -> str:
+        """`x1 0.5 ± 0.1`."""
+        return f"{self.name} {self.mle:.5g}" + (f" ± {self.se:.3g}" if math.isfinite(self.se) else "")
+
+
+@dataclass(frozen=True)
+class OwnScale:
+    """The estimate on the data's own scale: coefficients, log-likelihood in nats, and the likelihood's own numbers."""
+
+    coefficients: tuple[Coefficient, ...]
+    llf: float
+    ancillary: Mapping[str, float]
+
+    @property
+    def sentence(self) -> str:
+        """The first few coefficients."""
+        shown = ", ".join(one.sentence for one in self.coefficients[:MOST_TOLD])
+        more = len(self.coefficients) - MOST_TOLD
+        return f"On the data's own scale: {shown}" + (f" and {more} more." if more > 0 else ".")
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        coefficients = [asdict(one) for one in self.coefficients]
+        return {"coefficients": coefficients, "llf": self.llf, "ancillary": dict(self.ancillary)}
 
 
 @dataclass(frozen=True)
 class Basis:
     """rows trained on, rows held out, whether features and the target are standardised, whether the model has a constant.
 
-    own: the estimate on the data's own scale, {"coefficients": [{"name", "mle", "se"}], "llf", "ancillary"}; None where it
-    is on that scale already, or there is none. se is NaN where there are no standard errors.
+    own: the estimate on the data's own scale; None where it is on that scale already, or there is none.
     """
 
     rows: int
@@ -31,7 +66,7 @@ class Basis:
     features: bool
     target: bool
     constant: bool
-    own: dict[str, Any] | None
+    own: OwnScale | None
 
     @property
     def sentence(self) -> str:
@@ -41,66 +76,83 @@ class Basis:
         parts = ["features"] * self.features + ["target"] * self.target
         scale = f"{' and '.join(parts)} standardised" if parts else "in their own units"
         told = [f"The MLE stands for {rows}, {scale}, {'with' if self.constant else 'without'} a constant."]
-        if self.own:
-            shown = [_told(one) for one in self.own["coefficients"][:TOLD]]
-            more = len(self.own["coefficients"]) - TOLD
-            told.append(f"On the data's own scale: {', '.join(shown)}" + (f" and {more} more." if more > 0 else "."))
+        told += [self.own.sentence] if self.own else []
         other = ["of the whole table"] * bool(self.held_out) + ["with a constant"] * (not self.constant)
-        if other:
-            told.append(f"An estimate {' and '.join(other)} has other numbers.")
+        told += [f"An estimate {' and '.join(other)} has other numbers."] if other else []
         return " ".join(told)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain data."""
-        return vars(self) | {"sentence": self.sentence}
-
-
-def _told(one: dict[str, Any]) -> str:
-    spread = f" ± {one['se']:.3g}" if math.isfinite(one["se"]) else ""
-    return f"{one['name']} {one['mle']:.5g}{spread}"
+        return vars(self) | {"own": self.own.to_dict() if self.own else None, "sentence": self.sentence}
 
 
 def basis_of(data: Dataset, constant: bool, found: Estimate | None, likelihood: Likelihood) -> Basis:
     """What an estimate of a Dataset's training rows stands for."""
     target = "target_scale" in data.notes
     own = None
-    if found is not None and found.separation == "none" and (data.standardised or target):
+    if found is not None and found.exists and (data.standardised or target):
         own = own_scale(found, data, likelihood)
     return Basis(len(data.x), len(data.x_held_out), data.standardised is not None, target, constant, own)
 
 
-def own_scale(found: Estimate, data: Dataset, likelihood: Likelihood) -> dict[str, Any] | None:
+def own_scale(found: Estimate, data: Dataset, likelihood: Likelihood) -> OwnScale | None:
     """The estimate of standardised rows in the units they came in; None for angles, which have no other scale.
 
     Of a model without a constant a constant appears that is tied to the coefficients: "const (tied)".
     """
-    centre, unit = float(data.notes.get("target_mean", 0.0)), float(data.notes.get("target_scale", 1.0))  # type: ignore[arg-type]
+    centre, unit = _noted(data, "target_mean", 0.0), _noted(data, "target_scale", 1.0)
     if likelihood.periodic and unit != 1:
         return None
+    back = _back(found, data)
+    outputs, features = len(found.outputs), len(back) - 1
+    times, plus = np.array([likelihood.rescaled(unit, centre, k) for k in range(outputs)]).T
+    moved = back @ found.params.reshape(-1, outputs) * times
+    moved[features] += plus
+    scaled = likelihood.in_units if unit != 1 else ()
+    return OwnScale(
+        coefficients=_coefficients(found, moved, _errors(found, back, times)),
+        llf=found.llf - found.nobs * math.log(unit),
+        ancillary={key: value * (unit if key in scaled else 1.0) for key, value in found.ancillary.items()},
+    )
+
+
+def _errors(found: Estimate, back: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Standard errors (d + 1, m) of coefficients carried back, NaN where there are none."""
+    if found.information is None:
+        return np.full((len(back), len(times)), math.nan)
+    through = np.kron(np.diag(times), back)
+    variances = np.diag(through @ found.cov_params() @ through.T)
+    return np.asarray(np.sqrt(variances)).reshape(len(times), -1).T
+
+
+def _coefficients(found: Estimate, params: np.ndarray, errors: np.ndarray) -> tuple[Coefficient, ...]:
+    """Of (d + 1, m) params and standard errors, the constant last, and only where there is one."""
+    names = list(found.names[: len(params) - 1])
+    if found.intercept:
+        names.append("const")
+    elif params[-1].any():
+        names.append("const (tied)")
+    return tuple(
+        Coefficient(f"{output}: {name}" if output else name, float(params[row, k]), float(errors[row, k]))
+        for row, name in enumerate(names)
+        for k, output in enumerate(found.outputs)
+    )
+
+
+def _noted(data: Dataset, key: str, otherwise: float) -> float:
+    """A number that a Dataset's notes hold, if they do."""
+    value = data.notes.get(key, otherwise)
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _back(found: Estimate, data: Dataset) -> np.ndarray:
+    """(d + 1, p): coefficients of standardised features to those of the features as they came and a constant, the last."""
     features = len(found.names) - found.intercept
-    mean, scale = (np.asarray((data.standardised or {}).get(key, [default] * features))
-                   for key, default in (("mean", 0.0), ("scale", 1.0)))  # fmt: skip
+    made = {"mean": [0.0] * features, "scale": [1.0] * features} | (data.standardised or {})
+    mean, scale = np.asarray(made["mean"]), np.asarray(made["scale"])
     back = np.zeros((features + 1, len(found.names)))
     back[:features, :features] = np.diag(1 / scale)
     back[features, :features] = -mean / scale
     if found.intercept:
         back[features, features] = 1.0
-    params = found.params.reshape(len(found.names), -1)
-    outputs = params.shape[1]
-    times, plus = np.array([likelihood.rescaled(unit, centre, k) for k in range(outputs)]).T
-    moved = back @ params * times
-    moved[features] += plus
-    errors = np.full(moved.shape, math.nan)
-    if found.information is not None:
-        through = np.kron(np.diag(times), back)
-        errors = np.sqrt(np.diag(through @ found.cov_params() @ through.T)).reshape(outputs, -1).T
-    kept = list(range(features)) + [features] * bool(found.intercept or moved[features].any())
-    names = [*found.names[:features], "const" if found.intercept else "const (tied)"]
-    coefficients = [
-        {"name": f"{output}: {names[row]}" if output else names[row], "mle": float(moved[row, k]), "se": float(errors[row, k])}
-        for row in kept
-        for k, output in enumerate(found.outputs)
-    ]  # fmt: skip
-    scaled = likelihood.in_units if unit != 1 else ()
-    ancillary = {key: value * (unit if key in scaled else 1.0) for key, value in found.ancillary.items()}
-    return {"coefficients": coefficients, "llf": found.llf - found.nobs * math.log(unit), "ancillary": ancillary}
+    return back

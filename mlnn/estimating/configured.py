@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -10,10 +11,16 @@ import torch
 from mlnn import settings as build
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError
-from mlnn.estimating import Course, Estimate, ModelFit, check_estimate, estimate
 from mlnn.estimating.catalogue import LIKELIHOODS, family_of
+from mlnn.estimating.distance import Finding
+from mlnn.estimating.estimate import estimate
+from mlnn.estimating.information import InformationCheck
+from mlnn.estimating.linear.fitted import check_estimate
+from mlnn.estimating.network.fit import ModelFit
+from mlnn.estimating.result import Estimate
+from mlnn.estimating.trajectory import Look, Trajectory
 from mlnn.models import Logistic, SigmoidNode
-from mlnn.objectives import Objective, likelihood_of
+from mlnn.objectives import Likelihood, Objective, likelihood_of
 from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, train
@@ -21,10 +28,73 @@ from mlnn.training import LaneRecipe, Recipe, train
 Settings = Mapping[str, Any]
 
 
-def estimated(
-    settings: Settings, progress: Callable[[int, int], None]
-) -> tuple[Estimate | ModelFit, dict[str, Any], Dataset]:
-    """(the estimate, what there is to tell of it, the data) of `experiments/estimate.py`.
+@dataclass(frozen=True)
+class Beside:
+    """A network of the same form, trained beside an estimate: what there is to say of it, its way there, how it trained."""
+
+    found: Finding
+    course: tuple[Look, ...]
+    words: str
+
+    @property
+    def sentence(self) -> str:
+        """How far it came."""
+        return f"Trained beside it, {self.words}: {self.found.sentence}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        return {"found": self.found.to_dict(), "course": [look.to_dict() for look in self.course], "words": self.words}
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """The estimate of a linear model on `data`, the check of its information, and a network trained beside it, if any."""
+
+    found: Estimate
+    data: Dataset
+    check: InformationCheck | None
+    beside: Beside | None
+
+    @property
+    def sentences(self) -> list[str]:
+        """What there is to say below the table."""
+        told = [self.check.sentence] if self.check else []
+        return told + ([self.beside.sentence] if self.beside else [])
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data: the estimate's own, and what stands beside it."""
+        check, exists = self.check, self.found.bse is not None
+        beside = self.beside.to_dict() if self.beside else None
+        return self.found.to_dict() | {
+            "data": self.data.name,
+            "information": vars(check) | {"eigenvalues": check.eigenvalues.tolist()} if check else None,
+            "conf_int": self.found.conf_int().tolist() if exists else None,
+            "pvalues": self.found.pvalues.tolist() if exists else None,
+            "beside": beside,
+            "course": beside["course"] if beside else [],
+            "sentences": self.sentences,
+        }
+
+
+@dataclass(frozen=True)
+class EstimatedModel:
+    """The estimate of a small network on `data`, through its Hessian."""
+
+    found: ModelFit
+    data: Dataset
+
+    @property
+    def sentences(self) -> list[str]:
+        """What there is to say below the table."""
+        return [self.found.sentence]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        return self.found.to_dict() | {"data": self.data.name, "sentences": self.sentences, "course": []}
+
+
+def estimated(settings: Settings, progress: Callable[[int, int], None]) -> Estimated | EstimatedModel:
+    """What `experiments/estimate.py` finds.
 
     With `model` a small network is estimated through its Hessian; without, the linear model, and then a network of the same
     form is trained beside it for `steps` by `optimizer`.
@@ -36,33 +106,21 @@ def estimated(
     if settings["model"] is not None:
         factory = _factory(settings, data, likelihood)
         given = {key: settings[key] for key in ("starts", "seed", "dispersion", "cov")}
-        fitted = estimate(likelihood, data, model=factory, **given)
-        told = fitted.to_dict() | {"data": data.name, "sentences": [fitted.sentence], "course": []}
-        return fitted, told, data
+        return EstimatedModel(estimate(likelihood, data, model=factory, **given), data)
     linear = estimate(
         likelihood, data, intercept=settings["intercept"], dispersion=settings["dispersion"], cov=settings["cov"]
     )
-    check = check_estimate(linear) if linear.separation == "none" else None
+    check = check_estimate(linear) if linear.exists else None
     beside = _beside(settings, data, linear, likelihood, progress) if settings["steps"] else None
-    sentences = [check.sentence] if check else []
-    sentences += [f"Trained beside it, {beside['words']}: {beside['found']['sentence']}"] if beside else []
-    told = linear.to_dict() | {
-        "data": data.name,
-        "information": vars(check) | {"eigenvalues": check.eigenvalues.tolist()} if check else None,
-        "conf_int": linear.conf_int().tolist() if linear.bse is not None else None,
-        "pvalues": linear.pvalues.tolist() if linear.bse is not None else None,
-        "beside": beside,
-        "course": beside["course"] if beside else [],
-        "sentences": sentences,
-    }
-    return linear, told, data
+    return Estimated(linear, data, check, beside)
 
 
-def _likelihood(settings: Settings, data: Dataset) -> Any:
+def _likelihood(settings: Settings, data: Dataset) -> str | Likelihood:
     """What is estimated: a name, the likelihood of an `objective`, or the usual one of the targets."""
     node = settings["objective"]
     if node is None:
-        return settings["likelihood"] or data.targets.facts.usual
+        named: str = settings["likelihood"] or data.targets.facts.usual
+        return named
     if settings["likelihood"] is not None:
         raise ConfigError(
             f"likelihood: {settings['likelihood']} is named beside objective=; one of them says what is estimated"
@@ -74,15 +132,19 @@ def _likelihood(settings: Settings, data: Dataset) -> Any:
     return found
 
 
-def _factory(settings: Settings, data: Dataset, likelihood: Any) -> Callable[[], torch.nn.Module]:
+def _factory(settings: Settings, data: Dataset, likelihood: str | Likelihood) -> Callable[[], torch.nn.Module]:
     family = family_of(likelihood, data.targets)
     outputs = data.targets.outputs if data.targets.labels else family.outputs
     return build.model_factory(settings, data, outputs, settings)
 
 
 def _beside(
-    settings: Settings, data: Dataset, linear: Estimate, given: Any, progress: Callable[[int, int], None]
-) -> dict[str, Any] | None:
+    settings: Settings,
+    data: Dataset,
+    linear: Estimate,
+    given: str | Likelihood,
+    progress: Callable[[int, int], None],
+) -> Beside | None:
     """A network of the same form trained for `steps`, full batch, in float64, on the likelihood at its estimated numbers."""
     likelihood = LIKELIHOODS[given](**linear.ancillary) if isinstance(given, str) else given
     takes = spaces(likelihood.nll) or (data.targets.kind,)
@@ -92,9 +154,9 @@ def _beside(
     form = Logistic if linear.intercept else SigmoidNode
     model = partial(form, data.input_shape, objective.targets.outputs)
     recipe = Recipe(data, model, settings["steps"], None, torch.float64, seed=settings["seed"])
-    course = Course(likelihood, data, settings["steps"])
+    trajectory = Trajectory(likelihood, data, settings["steps"])
     lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
-    lane = train(recipe, lane_recipe, lambda _row: None, progress, course.watch)
-    found = course.found(lane.module)
+    lane = train(recipe, lane_recipe, lambda _row: None, progress, trajectory.watch)
+    found = trajectory.found(lane.module)
     words = f"{settings['steps']} steps of {settings['names'].get('optimizer', 'the optimiser')} in float64"
-    return {"found": found, "course": course.rows, "words": words} if found else None
+    return Beside(found, tuple(trajectory.looks), words) if found else None

@@ -23,7 +23,7 @@ from mlnn.estimating.linear.existence import (
 )
 from mlnn.estimating.linear.inference import COVARIANCES
 from mlnn.estimating.linear.least_squares import RankError
-from mlnn.estimating.linear.newton import NotConvergedError
+from mlnn.estimating.linear.newton import Fit, NotConvergedError
 from mlnn.estimating.linear.start import start
 from mlnn.estimating.network.answer import of_kinks
 from mlnn.estimating.network.fit import ModelFit
@@ -76,7 +76,7 @@ def estimate(
     weights: Any = None,
     dispersion: str = "unbiased",
     cov: str = "expected",
-    max_iter: int = 100,
+    max_iter: int = MOST_STEPS,
     model: Callable[[], nn.Module] | None = None,
     starts: int = 3,
     seed: int = 0,
@@ -103,19 +103,10 @@ def estimate(
     outside the space, one class, dependent columns, fewer rows than coefficients, no finite ancillary number) and
     NotConvergedError. Separated rows are no error: the answer says so.
     """
-    if dispersion not in DISPERSIONS:
-        raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
-    if cov not in COVARIANCES:
-        raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
-    if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
-        raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
+    _check_choices(dispersion, cov, max_iter)
     starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
-        if cov != "expected":
-            raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
-        if intercept is not True or max_iter != MOST_STEPS:
-            key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
-            raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
+        _check_linear_choices(cov, intercept, max_iter)
         return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
     design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
     check_nll(family, design.y)
@@ -125,6 +116,24 @@ def estimate(
         llf = answer.log_likelihood(fitted, design, beta)
         return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
     return _smooth(family, design, cov, dispersion, max_iter)
+
+
+def _check_choices(dispersion: str, cov: str, max_iter: int) -> None:
+    if dispersion not in DISPERSIONS:
+        raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
+    if cov not in COVARIANCES:
+        raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
+    if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
+        raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
+
+
+def _check_linear_choices(cov: str, intercept: bool, max_iter: int) -> None:
+    """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
+    if cov != "expected":
+        raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
+    if intercept is not True or max_iter != MOST_STEPS:
+        key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
+        raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
 
 
 def _family(likelihood: Any, data: Any) -> Family:
@@ -178,9 +187,23 @@ def _check_determined(family: Family, design: Design) -> None:
 
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
-    failure: NotConvergedError | None = None
+    found = _maximum(family, design, max_iter)
+    if isinstance(found, NotConvergedError) or not certain(found[0], design, found[1]):
+        separated = _separated(family, design, cov)
+        if separated is not None:
+            return separated
+    if isinstance(found, NotConvergedError):
+        raise found
+    fitted, fit = found
+    if not fitted.knows_information and cov == "expected":
+        cov = "observed"
+    return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+
+
+def _maximum(family: Family, design: Design, max_iter: int) -> tuple[Family, Fit] | NotConvergedError:
+    """The maximum; what was raised on the way to it where the rows may be separated, and then have none."""
     try:
-        fitted, fit = maximise(family, design, start(family, design), max_iter)
+        return maximise(family, design, start(family, design), max_iter)
     except RankError as error:
         raise DataError(f"{error}{beside_rank(family, design)}") from None
     except NoNumberError as error:
@@ -188,17 +211,16 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
     except NotConvergedError as error:
         if not family.space.separable:
             raise
-        failure = error
-    if failure or not certain(fitted, design, fit):
-        found = separation_of(family, design)
-        if found.kind != "none" and rises_along(family, design, found):
-            limit, beta, llf = supremum(family, design, found)
-            return answer.of_separation(limit, design, beta, llf, _null(family, design), cov, found)
-        if failure:
-            raise failure
-    if not fitted.knows_information and cov == "expected":
-        cov = "observed"
-    return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+        return error
+
+
+def _separated(family: Family, design: Design, cov: str) -> Estimate | None:
+    """The answer of separated rows; None of any others."""
+    found = separation_of(family, design)
+    if found.kind == "none" or not rises_along(family, design, found):
+        return None
+    limit, beta, llf = supremum(family, design, found)
+    return answer.of_separation(limit, design, beta, llf, _null(family, design), cov, found)
 
 
 def _null(family: Family, design: Design) -> float:
@@ -207,4 +229,4 @@ def _null(family: Family, design: Design) -> float:
     if family.likelihood.kinked:
         fitted, beta, _ = linear_programme.maximum(family, alone)
         return answer.log_likelihood(fitted, alone, beta)
-    return -maximise(family, alone, start(family, alone), 100)[1].point.value
+    return -maximise(family, alone, start(family, alone), MOST_STEPS)[1].point.value

@@ -15,9 +15,12 @@ from torch import Tensor
 from mlnn.errors import DataError
 from mlnn.world import own_world
 
-SURE = 0.01  # directions disagree if chance gives such a spread less often than this
+SURE = 0.01
+"""Directions disagree if chance gives such a spread less often than this."""
 STANDARD_ERRORS = 3
-AT_MINIMUM = 1e-4  # n gᵀB⁻¹g of the mean gradient g: above, the minimum is more than 1 % of a standard error away
+"""Of tau, within which it is as expected: chance leads farther in 3 of 1000 cases."""
+AT_MINIMUM = 1e-4
+"""n gᵀB⁻¹g of the mean gradient g: above, the minimum is more than 1 % of a standard error away."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def _checked_root(scores: Tensor, hessian: Tensor, count: Tensor) -> Tensor:
         raise DataError(f"information check: {n} rows for {p} parameters; more rows than parameters are needed")
     if not bool(torch.isfinite(scores).all() and torch.isfinite(hessian).all()):
         raise DataError("information check: gradients or Hessian hold NaN or infinity")
+    root: Tensor
     root, failed = torch.linalg.cholesky_ex(
         torch.tensordot(count, hessian, 1) / count.sum() if hessian.ndim == 3 else hessian
     )

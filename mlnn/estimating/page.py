@@ -8,7 +8,10 @@ import plotly.graph_objects as go
 from rich import box
 from rich.table import Table
 
-from mlnn.estimating.classical_page import NORM, coefficients, course_figure, norm_figure, own_scale
+from mlnn.estimating.classical_page import MOST_ROWS, NORM, coefficients, course_figure, norm_figure, own_scale
+from mlnn.estimating.configured import Estimated, EstimatedModel
+from mlnn.estimating.race import DIGITS, Result, Runner
+from mlnn.estimating.result import Estimate
 from mlnn.report import draw
 from mlnn.report.html import picture, render
 from mlnn.report.said import said
@@ -19,108 +22,96 @@ _COEFFICIENTS = (
 )
 _COURSE = "A network of the same form, trained beside it. The digits of its worst coefficient, and of the median one."
 _RACE = "Passes count every row that the optimiser asked for, line searches included. Digits of the worst coefficient."
-_DIGITS = (2, 4, 6, 8)
 
 
-def estimate_page(told: Mapping[str, Any], summary: str) -> str:
-    """The page of one estimate. `told`: `Estimate.to_dict` and what stands beside it; `summary`: the table as text."""
-    name = str(told.get("likelihood", "model"))
-    exists = told.get("separation", "none") in (
-        "none",
-        "unknown",
-    )  # the summary says what there is to say of the unknown
-    course = {"": told.get("course") or []}
+def estimate_page(told: Estimated | EstimatedModel) -> str:
+    """The page of one estimate, and of the network trained beside it."""
+    linear = told if isinstance(told, Estimated) else None
+    beside = linear.beside if linear else None
+    course, found = {"": beside.course if beside else ()}, beside.found if beside else None
     return render(
         "estimate.html",
         [],
-        title=f"The {name} estimate of {told.get('data', 'the data')}",
-        exists=exists,
-        separation=told.get("separation", "none"),
-        summary=summary,
-        sentences=told.get("sentences") or [],
-        mle=(told.get("beside") or {}).get("found"),
-        rows=coefficients((told.get("beside") or {}).get("found")),
-        own_scale=own_scale((told.get("beside") or {}).get("found")),
+        title=f"The {told.found.likelihood} estimate of {told.data.name}",
+        exists=told.found.separation in ("none", "unknown"),  # the summary says what there is to say of the unknown
+        separation=told.found.separation,
+        summary=told.found.summary(),
+        sentences=told.sentences,
+        rows=coefficients(found),
+        own_scale=own_scale(found),
         pictures=[
-            *picture("Coefficients", _COEFFICIENTS, forest_figure(told) if exists else None),
+            *picture("Coefficients", _COEFFICIENTS, forest_figure(linear.found) if linear else None),
             *picture("How near training comes", _COURSE, course_figure(course)),
             *picture("Norm of the weights", NORM, norm_figure(course)),
         ],
     )
 
 
-def forest_figure(told: Mapping[str, Any]) -> go.Figure | None:
-    """Estimates over their standard errors with 95 % intervals, one row per coefficient, at most 40."""
-    if not told.get("bse") or told.get("conf_int") is None:
+def forest_figure(found: Estimate) -> go.Figure | None:
+    """Estimates over their standard errors with 95 % intervals, one row per coefficient; None without standard errors."""
+    if found.bse is None or not (np.isfinite(found.bse) & (found.bse > 0)).all():
         return None
-    params, bse = (np.asarray(told[key], dtype=float).T.reshape(-1) for key in ("params", "bse"))
-    if not (np.isfinite(bse) & (bse > 0)).all():
-        return None
-    outputs = told.get("outputs") or [""]
-    names = [f"{output}: {name}" if output else name for output in outputs for name in told["names"]][:40]
-    size = (params / bse)[: len(names)]
-    half = (np.moveaxis(np.asarray(told["conf_int"], dtype=float), -1, 0)[1].T.reshape(-1) - params)[: len(names)]
+    params, bse, upper = (
+        part.T.reshape(-1)[:MOST_ROWS] for part in (found.params, found.bse, found.conf_int()[..., 1])
+    )
+    names = found.labels[:MOST_ROWS]
     figure = draw.blank("", "estimate, in standard errors", max(260, 90 + 26 * len(names)))
     figure.add_vline(x=0, line={"color": "#8A94A0", "width": 1})
     figure.add_scatter(
-        x=draw.listed(size), y=names, mode="markers", marker={"color": LEFT, "size": 9}, showlegend=False,
-        error_x={"type": "data", "array": draw.listed(half / bse[: len(names)]), "color": LEFT, "thickness": 1.6},
+        x=draw.listed(params / bse), y=names, mode="markers", marker={"color": LEFT, "size": 9}, showlegend=False,
+        error_x={"type": "data", "array": draw.listed((upper - params) / bse), "color": LEFT, "thickness": 1.6},
         hovertemplate="%{y}: %{x:.3f} standard errors<extra></extra>",
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True, title=None)
     return figure
 
 
-def estimator_page(found: Sequence[Mapping[str, Any]], about: Mapping[str, Any]) -> str:
-    """The page of the race: `found` as `mlnn.estimating.race.race` gives it, one per optimiser and seed."""
-    many = len({one["row"]["seed"] for one in found}) > 1
-    courses = {f"{one['name']}, seed {one['row']['seed']}" if many else one["name"]: one["course"] for one in found}
-    exists = bool(found[0]["found"]["coefficients"])
+def estimator_page(runners: Sequence[Runner], about: Mapping[str, Any]) -> str:
+    """The page of the race, a runner per optimiser and seed."""
+    many = len({one.result.seed for one in runners}) > 1
+    courses = {f"{one.name}, seed {one.result.seed}" if many else one.name: one.course for one in runners}
+    first = runners[0].found
+    exists = bool(first.coefficients)
     return render(
         "estimator.html",
         [],
         title="Which optimiser reaches the maximum-likelihood estimate?",
         exists=exists,
-        lead=_lead(found) if exists else found[0]["found"]["sentence"],
+        lead=_lead([one.result for one in runners]) if exists else first.sentence,
         facts=facts(about),
-        rows=[[one["name"], *_cells(one["row"])] for one in found],
-        digits=_DIGITS,
+        rows=[[one.name, *_cells(one.result)] for one in runners],
+        digits=DIGITS,
         pictures=[
-            *picture("Digits against passes", _RACE, course_figure(courses, "passes", "passes over the data")),
+            *picture("Digits against passes", _RACE, course_figure(courses, passes=True)),
             *picture("Norm of the weights", NORM, norm_figure(courses)),
         ],
     )
 
 
-def race_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def race_table(results: Sequence[Result]) -> Table:
     """One line per optimiser and seed: passes made, digits reached, and the passes that 2, 4, 6 and 8 digits took."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("optimiser")
-    for name in ("passes", "digits", "std errors", "2 (ll−ll)", *(f"to {digits}" for digits in _DIGITS)):
+    for name in ("passes", "digits", "std errors", "2 (ll−ll)", *(f"to {digits}" for digits in DIGITS)):
         table.add_column(name, justify="right")
-    for row in rows:
-        table.add_row(said(str(row["name"])), *_cells(row))
+    for one in results:
+        table.add_row(said(str(one.name)), *_cells(one))
     return table
 
 
-def _cells(row: Mapping[str, Any]) -> list[str]:
-    reached = [row[f"passes_to_{digits}"] for digits in _DIGITS]
-    least = row["digits_least"]
+def _cells(one: Result) -> list[str]:
     return [
-        number(row["passes"], 4), number(least, 3) if np.isfinite(least) else "–", _size(row["standard_errors"]),
-        _size(row["lr"]), *("–" if at is None else number(at, 4) for at in reached),
+        number(one.passes, 4), _size(one.distance.digits_least, 3), _size(one.distance.standard_errors, 2),
+        _size(one.distance.lr, 2), *("–" if at is None else number(at, 4) for at in one.reached),
     ]  # fmt: skip
 
 
-def _size(value: float) -> str:
-    return number(value, 2) if np.isfinite(value) else "–"
+def _size(value: float, digits: int) -> str:
+    return number(value, digits) if np.isfinite(value) else "–"
 
 
-def _lead(found: Sequence[Mapping[str, Any]]) -> str:
-    best = max(found, key=lambda one: one["row"]["digits_least"])
-    least = [one for one in found if one["row"]["passes_to_4"] is None]
-    text = f"{best['name']} comes nearest: {best['row']['digits_least']:.1f} digits after {best['row']['passes']:.0f} passes."
-    if least:
-        names = ", ".join(dict.fromkeys(one["name"] for one in least))
-        text += f" Not four digits within the passes: {names}."
-    return text
+def _lead(results: Sequence[Result]) -> str:
+    best = max(results, key=lambda one: one.distance.digits_least)
+    text = f"{best.name} comes nearest: {best.distance.digits_least:.1f} digits after {best.passes:.0f} passes."
+    least = list(dict.fromkeys(one.name for one in results if one.reached[DIGITS.index(4)] is None))
+    return f"{text} Not four digits within the passes: {', '.join(least)}." if least else text

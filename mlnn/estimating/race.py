@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,54 @@ from torch import Tensor
 
 from mlnn import settings as build
 from mlnn.errors import ConfigError
-from mlnn.estimating import Course
+from mlnn.estimating.distance import DistanceSummary, Finding
+from mlnn.estimating.trajectory import Look, Trajectory
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.runs import csv_text, write_file
 from mlnn.training import LaneRecipe, train
 
 DIGITS = (2, 4, 6, 8)
+"""Of the worst coefficient: from two, enough for most purposes, to eight, half of what float64 holds."""
 COLUMNS = ("name", "seed", "passes", "digits_least", "digits_median", "standard_errors", "lr", "gradient_in_errors",
            *(f"passes_to_{digits}" for digits in DIGITS))  # fmt: skip
 Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table: where an optimiser ended after `passes`, and the passes (None: never) to each of `DIGITS`."""
+
+    name: str
+    seed: int
+    passes: float
+    distance: DistanceSummary
+    reached: tuple[float | None, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data, the columns of the table."""
+        numbers = asdict(self.distance)
+        del numbers["norm"]  # without a maximum it has a figure of its own
+        reached = {f"passes_to_{digits}": at for digits, at in zip(DIGITS, self.reached, strict=True)}
+        return {"name": self.name, "seed": self.seed, "passes": self.passes} | numbers | reached
+
+
+@dataclass(frozen=True)
+class Runner:
+    """One optimiser's training: where it stood on its way, what there is to say of its end, and its line of the table."""
+
+    name: str
+    course: tuple[Look, ...]
+    found: Finding
+    result: Result
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        return {
+            "name": self.name,
+            "course": [look.to_dict() for look in self.course],
+            "found": self.found.to_dict(),
+            "row": self.result.to_dict(),
+        }
 
 
 class Counted:
@@ -32,11 +72,10 @@ class Counted:
         return self.function(output, target)
 
 
-def race(name: str, settings: Settings, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Train one model with one optimiser for `passes` over the data; {"name", "course", "found", "row"}.
+def race(name: str, settings: Settings, progress: Callable[[int, int], None] | None = None) -> Runner:
+    """Train one model with one optimiser for `passes` over the data, looking at steps that thin out like a logarithm.
 
-    course: `Distance.summary` with `step` and `passes`, at steps that thin out like a logarithm. Raises ConfigError where
-    the objective has no likelihood or the model no classical twin.
+    Raises ConfigError where the objective has no likelihood or the model no classical estimate.
     """
     build.pin_threads(settings)
     data = build.dataset(settings)
@@ -48,35 +87,34 @@ def race(name: str, settings: Settings, progress: Callable[[int, int], None] | N
         raise ConfigError(f"passes: {settings['passes']}; more than 0 are needed")
     steps = max(1, round(settings["passes"] * rows / (settings["batch_size"] or rows)))
     recipe = build.recipe({**settings, "steps": steps}, data, objective.targets.outputs)
-    counted, course = Counted(objective), Course(likelihood, data, steps)
+    counted, trajectory = Counted(objective), Trajectory(likelihood, data, steps)
+    course: list[Look] = []
 
     def watch(done: int, module: torch.nn.Module) -> bool:
-        over = counted.rows >= settings["passes"] * rows
-        before = len(course.rows)
-        course.watch(done, module)
+        over = bool(counted.rows >= settings["passes"] * rows)
+        trajectory.watch(done, module)
         if over:
-            course.look(done, module)
-        for row in course.rows[before:]:
-            row["passes"] = counted.rows / rows
+            trajectory.look(done, module)
+        new = trajectory.looks[len(course) :]
+        course.extend(dataclasses.replace(look, passes=counted.rows / rows) for look in new)
         return over
 
     lane_recipe = LaneRecipe(dataclasses.replace(objective, function=counted), build.optimizer_factory(settings))
     lane = train(recipe, lane_recipe, lambda _row: None, progress, watch)
-    found = course.found(lane.module)
+    found = trajectory.found(lane.module)
     if found is None:
         raise ConfigError(f"model: '{settings['names']['model']}' has no classical twin, its output is not affine in x")
-    return {"name": name, "course": course.rows, "found": found, "row": _row(name, settings["seed"], course.rows)}
+    return Runner(name, tuple(course), found, _result(name, settings["seed"], course))
 
 
-def _row(name: str, seed: int, course: Sequence[Mapping[str, float]]) -> dict[str, Any]:
-    """One line of the table: where it ended, and the first pass at which the worst coefficient had 2, 4, 6, 8 digits."""
-    row: dict[str, Any] = {"name": name, "seed": seed} | {key: course[-1][key] for key in COLUMNS[2:8]}
-    for digits in DIGITS:
-        held = [at["passes"] for at in course if at["digits_least"] >= digits]
-        row[f"passes_to_{digits}"] = held[0] if held else None
-    return row
+def _result(name: str, seed: int, course: Sequence[Look]) -> Result:
+    """Where a training ended, and the first pass at which the worst coefficient had 2, 4, 6, 8 digits."""
+    reached = (
+        next((look.passes for look in course if look.distance.digits_least >= digits), None) for digits in DIGITS
+    )
+    return Result(name, seed, course[-1].passes or 0.0, course[-1].distance, tuple(reached))
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def write_rows(results: Sequence[Result], path: Path) -> None:
     """CSV, one line per optimiser and seed, full precision; empty where digits were never reached."""
-    write_file(path, csv_text(COLUMNS, rows))
+    write_file(path, csv_text(COLUMNS, [one.to_dict() for one in results]))

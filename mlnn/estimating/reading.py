@@ -11,7 +11,8 @@ from torch import Tensor
 from mlnn.data.columns import check_exact
 from mlnn.errors import ConfigError, DataError
 
-NESTING = 4  # of lists, in which a masked entry is looked for
+NESTING = 4
+"""Of lists, in which a masked entry is looked for."""
 
 
 def whole(key: str, value: Any, least: int | None = None) -> int:
@@ -68,6 +69,11 @@ def _array(values: Any, what: str) -> Tensor:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates first")
     check_exact(array, what)
+    return _viewed(array)
+
+
+def _viewed(array: np.ndarray) -> Tensor:
+    """A tensor over the array's own numbers, or over a copy of those that torch cannot read in place."""
     odd = not array.dtype.isnative or any(step < 0 for step in array.strides) or array.dtype.itemsize > 8
     if odd or (array.dtype.kind == "u" and array.dtype.itemsize > 1):  # torch has few operations for wide unsigned ones
         array = np.array(array, dtype=np.float64, order="C")

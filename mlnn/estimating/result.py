@@ -1,6 +1,6 @@
 """What was estimated, in the vocabulary of statsmodels."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 
@@ -8,9 +8,11 @@ import numpy as np
 from scipy import stats
 
 from mlnn.errors import ConfigError, unknown
-from mlnn.estimating.briefly import brief_of_estimate
+from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.estimating.linear.inference import Information
 from mlnn.estimating.summary import statement, table
+from mlnn.objectives.criteria import Criteria
+from mlnn.report.brief import Brief
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ class Estimate:
     information: Information | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        return brief_of_estimate(self).text()
+        return self._brief().text()
 
     def _repr_html_(self) -> str:
-        return brief_of_estimate(self).html()
+        return self._brief().html()
 
     @property
     def llr(self) -> float:
@@ -76,19 +78,24 @@ class Estimate:
     @property
     def llr_pvalue(self) -> float | None:
         """Of the likelihood-ratio test against the constant alone, χ² with df_model degrees; None where not nested."""
-        if not self.intercept or not self.df_model or self.separation != "none":
+        if not self.intercept or not self.df_model or not self.exists:
             return None
         return float(stats.chi2.sf(self.llr, self.df_model))
 
     @property
     def aic(self) -> float | None:
         """2 parameters − 2 llf; None of separated rows."""
-        return None if self.separation != "none" else 2 * self.parameters - 2 * self.llf
+        return self._criteria.aic if self.exists else None
 
     @property
     def bic(self) -> float | None:
         """log(nobs) parameters − 2 llf; None of separated rows."""
-        return None if self.separation != "none" else float(np.log(self.nobs)) * self.parameters - 2 * self.llf
+        return self._criteria.bic if self.exists else None
+
+    @property
+    def exists(self) -> bool:
+        """Whether there is a finite maximum."""
+        return self.separation == "none"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -103,13 +110,13 @@ class Estimate:
     @property
     def tvalues(self) -> np.ndarray:
         """params / bse."""
-        return self.params / self._bse()
+        return np.asarray(self.params / self._bse())
 
     @property
     def pvalues(self) -> np.ndarray:
         """Two-sided, of tvalues."""
         size = np.abs(self.tvalues)
-        return 2 * (stats.t.sf(size, self.df_resid) if self.use_t else stats.norm.sf(size))
+        return np.asarray(2 * (stats.t.sf(size, self.df_resid) if self.use_t else stats.norm.sf(size)))
 
     def cov_params(self, kind: str | None = None) -> np.ndarray:
         """Covariance (p m, p m) of `labels`: "expected", "observed" or "robust"; by default the one of `bse`.
@@ -150,7 +157,65 @@ class Estimate:
 
     def summary(self) -> str:
         """A table as a statistics package prints it; of separated rows a statement instead."""
-        return table(self) if self.separation == "none" else statement(self)
+        if self.exists:
+            columns = dict(self._columns())
+            title = f"Maximum likelihood: {self.likelihood}"
+            return table(title, list(self._header()), columns, self.names, self.outputs, self.notes)
+        params = dict(zip(self.labels, self.params.T.reshape(-1), strict=True))
+        direction: dict[str, np.ndarray] = {}
+        if self.direction is not None:
+            direction = dict(zip(self.names, self.direction.reshape(len(self.names), -1), strict=True))
+        rows = f"{self.likelihood}, {self.nobs:g} rows"
+        return statement(rows, self.separation, self.llf, params, direction, self.notes[1:])
+
+    def _columns(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Of the table; of a likelihood with kinks coefficients alone: the notes say why there is nothing beside them."""
+        yield "coef", self.params
+        if self.information is not None:
+            letter, interval = "t" if self.use_t else "z", self.conf_int()
+            yield "std err", self._bse()
+            yield letter, self.tvalues
+            yield f"P>|{letter}|", self.pvalues
+            yield "[0.025", interval[..., 0]
+            yield "0.975]", interval[..., 1]
+
+    def _header(self) -> Iterator[tuple[str, str]]:
+        yield "No. observations:", f"{self.nobs:g}"
+        yield "Df residuals:", f"{self.df_resid:g}"
+        yield "Df model:", f"{self.df_model:g}"
+        yield "Covariance:", self.cov
+        yield "Converged:", f"{self.converged} ({self.iterations} iterations)"
+        yield "Log-likelihood:", f"{self.llf:.6f}"
+        yield "LL, constant alone:", f"{self.llnull:.6f}"
+        if self.llr_pvalue is not None:
+            yield "LLR p-value:", f"{self.llr_pvalue:.4g}"
+        if self.deviance is not None:
+            yield "Deviance:", f"{self.deviance:.6g}"
+        yield "Dispersion:", f"{self.dispersion:.6g}"
+        for name, criterion in (("AIC:", self.aic), ("BIC:", self.bic)):
+            if criterion is not None:
+                yield name, f"{criterion:.4f}"
+        for name, value in self.ancillary.items():
+            yield f"{name}:", f"{value:.6g}"
+
+    def _brief(self) -> Brief:
+        """What an interactive session shows."""
+        bse = None if self.bse is None else self.bse.T.reshape(-1)
+        return brief(
+            "Maximum-likelihood estimate" if self.exists else "No finite maximum-likelihood estimate",
+            "; ".join(self.notes),
+            likelihood=self.likelihood,
+            rows=self.nobs,
+            llf=self.llf,
+            separation=self.separation,
+            supremum=not self.exists,
+            ancillary=self.ancillary,
+            table=coefficient_table(self.labels, self.params.T.reshape(-1), bse),
+        )
+
+    @property
+    def _criteria(self) -> Criteria:
+        return Criteria(self.llf, self.parameters, self.nobs)
 
     def _rows(self, names: str | Sequence[str]) -> list[int]:
         """Where the named coefficients stand in `labels`."""

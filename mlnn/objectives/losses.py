@@ -19,7 +19,8 @@ def bce(output: Tensor, target: Binary) -> Tensor:
     output, target: (n,), target in [0, 1]. Returns (n,). The framework clamps both logarithms at −100 and divides its
     gradient by max(p(1−p), 1e-12), so in float32 value and gradient follow the formula for z in about [−27, 16] only.
     """
-    return _BCE(torch.sigmoid(output), target)
+    value: Tensor = _BCE(torch.sigmoid(output), target)
+    return value
 
 
 def bce_with_logits(output: Tensor, target: Binary) -> Tensor:
@@ -27,7 +28,8 @@ def bce_with_logits(output: Tensor, target: Binary) -> Tensor:
 
     output, target: (n,). Returns (n,). Labels outside [0, 1] are not noticed by the framework; mlnn's data are checked.
     """
-    return _BCE_WITH_LOGITS(output, target)
+    value: Tensor = _BCE_WITH_LOGITS(output, target)
+    return value
 
 
 def soft_margin(output: Tensor, target: HardBinary) -> Tensor:

@@ -1,17 +1,20 @@
 """exp(−loss) read as a likelihood: what a trained model's raw outputs say of the data, with no constant dropped."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from mlnn.likelihoods.likelihood import Likelihood
+from mlnn.objectives.criteria import Criteria
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.partners import likelihood_of
 
 MIXED = (nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd)
+"""Layers that compute something else in training than in evaluation mode."""
+LARGEST_EXPONENT = 709
+"""exp of more overflows in float64."""
 
 
 @dataclass(frozen=True)
@@ -52,23 +55,24 @@ def read_likelihood(objective: Objective, module: nn.Module, output: Tensor, tar
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     least = likelihood.least(target)
     found = score(_name(likelihood), nll, least, sum(weight.numel() for weight in weights))
-    return replace(found, caveats=tuple(_caveats(found, objective, module, nll, least is not None)))
+    return replace(found, caveats=_caveats(found, objective, module, nll, least is not None))
 
 
 def score(name: str, nll: Tensor, least: Tensor | None, parameters: int) -> Reading:
     """The numbers of a reading from nll (n,) and the saturated model's nll (n,), if known; nats per row, nothing dropped."""
     rows, total = len(nll), -float(nll.double().sum())
     saturated = math.nan if least is None else -float(least.double().sum())
+    criteria = Criteria(total, parameters, rows)
     return Reading(
         likelihood=name,
         rows=rows,
         log_likelihood=total,
         per_row=total / rows,
-        geometric_mean=math.inf if total / rows > 709 else math.exp(total / rows),
+        geometric_mean=math.inf if total / rows > LARGEST_EXPONENT else math.exp(total / rows),
         deviance=2 * (saturated - total) if math.isfinite(saturated) else None,
         parameters=parameters,
-        aic=2 * parameters - 2 * total,
-        bic=math.log(rows) * parameters - 2 * total,
+        aic=criteria.aic,
+        bic=criteria.bic,
     )
 
 
@@ -78,20 +82,34 @@ def _name(likelihood: Likelihood) -> str:
     return f"{likelihood.name}({numbers})" if numbers else likelihood.name
 
 
-def _caveats(found: Reading, objective: Objective, module: nn.Module, nll: Tensor, saturated: bool) -> Iterator[str]:
-    if not bool(torch.isfinite(nll).all()):
-        yield "some rows have no finite likelihood"
-    if found.parameters >= found.rows:
-        yield f"{found.parameters} parameters for {found.rows} rows: AIC and BIC are not meaningful"
-    if sum(weight.ndim > 1 for weight in module.parameters()) > 1:
-        yield "hidden layers make the model non-regular (its weights are not identified): AIC and BIC are a guide at best"
-    if objective.targets.finite and bool((nll < math.log(2)).all()):
-        yield "every target has a probability above ½: the rows are separated, and no finite maximum need exist"
-    if not saturated:
-        yield "a saturated model of this likelihood is not known, so there is no deviance"
-    elif found.deviance is None:
-        yield "the likelihood is unbounded, so there is no saturated model and no maximum for AIC and BIC"
+def _caveats(found: Reading, objective: Objective, module: nn.Module, nll: Tensor, saturated: bool) -> tuple[str, ...]:
     layers = sorted({type(part).__name__ for part in module.modules() if isinstance(part, MIXED)})
-    if layers:
-        yield f"{', '.join(layers)}: in training the loss was not this likelihood, which is taken in evaluation mode"
-    yield "AIC and BIC presume the maximum; training may have stopped before it, and fixed dispersions are not counted"
+    told = (
+        (not bool(torch.isfinite(nll).all()), "some rows have no finite likelihood"),
+        (
+            found.parameters >= found.rows,
+            f"{found.parameters} parameters for {found.rows} rows: AIC and BIC are not meaningful",
+        ),
+        (
+            sum(weight.ndim > 1 for weight in module.parameters()) > 1,
+            "hidden layers make the model non-regular (its weights are not identified): AIC and BIC are a guide at best",
+        ),
+        (
+            objective.targets.finite and bool((nll < math.log(2)).all()),
+            "every target has a probability above ½: the rows are separated, and no finite maximum need exist",
+        ),
+        (not saturated, "a saturated model of this likelihood is not known, so there is no deviance"),
+        (
+            saturated and found.deviance is None,
+            "the likelihood is unbounded, so there is no saturated model and no maximum for AIC and BIC",
+        ),
+        (
+            bool(layers),
+            f"{', '.join(layers)}: in training the loss was not this likelihood, which is taken in evaluation mode",
+        ),
+        (
+            True,
+            "AIC and BIC presume the maximum; training may have stopped before it, and fixed dispersions are not counted",
+        ),
+    )
+    return tuple(sentence for holds, sentence in told if holds)

@@ -1,11 +1,14 @@
 """Is this network a maximum-likelihood estimate? A ladder of architectures, several seeds each, all on the same rows."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlnn.cli.compose import Settings, ladder
 from mlnn.cli.parts import Parts
 from mlnn.cli.said import Said
+
+if TYPE_CHECKING:
+    from mlnn.estimating.network.architecture import Architecture
 
 
 def run(settings: Settings, said: Said) -> None:
@@ -18,7 +21,7 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.settings import dataset
     from mlnn.workers import Call, supervised
 
-    by_rung: dict[str, list[dict]] = {}
+    by_rung: dict[str, list[dict[str, Any]]] = {}
     for name, cell in ladder(settings, said):
         by_rung.setdefault(name, []).append(cell)
     about = {key: settings["names"][key] for key in ("objective", "data", "optimizer")}
@@ -33,8 +36,8 @@ def run(settings: Settings, said: Said) -> None:
                 name = calls[outcome.place].arguments[0]
                 made[name] = parts.try_one(name, outcome.result)
                 advance(len(made), len(by_rung))
-        found = [report for name in by_rung if (report := made[name])]
-        folder.write_json("network.json", found)
+        found = [one for name in by_rung if (one := made[name])]
+        folder.write_json("network.json", [one.to_dict() for one in found])
         folder.write_text("report.html", network_page(found, about))
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
@@ -50,10 +53,11 @@ def headline(_folder: Path) -> dict[str, Any]:
     return {}
 
 
-def architecture(name: str, cells: list[dict]) -> dict:
+def architecture(name: str, cells: list[dict[str, Any]]) -> "Architecture":
     """Train one architecture from every seed, on the rows of the first, and say what its likelihood is."""
     from mlnn import settings as build
     from mlnn.errors import ConfigError, NoAnswerError
+    from mlnn.estimating.network.architecture import architecture_of
     from mlnn.estimating.network.network import network_report
     from mlnn.objectives import likelihood_of
     from mlnn.training import LaneRecipe, train
@@ -74,6 +78,4 @@ def architecture(name: str, cells: list[dict]) -> dict:
                 f"{name}, seed {cell['seed']}: {lane.stopped.what} not finite at step {lane.stopped.step}"
             )
         modules.append(lane.module)
-    found = network_report(modules, likelihood, data).to_dict()
-    seeds = [{"seed": cell["seed"]} | one for cell, one in zip(cells, found["seeds"], strict=True)]
-    return {"model": name} | found | {"seeds": seeds}
+    return architecture_of(name, [cell["seed"] for cell in cells], network_report(modules, likelihood, data))

@@ -19,22 +19,21 @@ def run(settings: Settings, _said: Said) -> None:
         raise ConfigError(f"require: {settings['require']!r}; mle is what can be required")
     with new_run(settings["out"], "estimate", settings["overwrite"]) as folder:
         with progress("estimating") as advance:
-            found, told, data = estimated(settings, advance)
-        folder.write_text("summary.txt", found.summary() + "\n")
-        folder.write_json("estimate.json", told)
-        folder.write_text("report.html", estimate_page(told, found.summary()))
+            told = estimated(settings, advance)
+        summary, separation = told.found.summary(), told.found.separation
+        folder.write_text("summary.txt", summary + "\n")
+        folder.write_json("estimate.json", told.to_dict())
+        folder.write_text("report.html", estimate_page(told))
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
-        folder.write_json("data.json", data.to_dict())
+        folder.write_json("data.json", told.data.to_dict())
 
-    print(found.summary())
-    for sentence in told["sentences"]:
+    print(summary)
+    for sentence in told.sentences:
         show(sentence)
     paths({"page": folder.final / "report.html", "numbers": folder.final / "estimate.json"})
-    if settings["require"] and found.separation != "none":
-        what = (
-            "that cannot be told of this model" if found.separation == "unknown" else f"{found.separation} separation"
-        )
+    if settings["require"] and separation != "none":
+        what = "that cannot be told of this model" if separation == "unknown" else f"{separation} separation"
         raise RequirementNotMetError(f"required a finite estimate: {what}")
 
 

@@ -29,14 +29,15 @@ def run(settings: Settings, said: Said) -> None:
                 found += [one] if one else []
         names = settings["names"]
         about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings["dtype"]}
-        write_rows([one["row"] for one in found], folder.path("estimator.csv"))
-        folder.write_json("estimator.json", found)
+        write_rows([one.result for one in found], folder.path("estimator.csv"))
+        folder.write_json("estimator.json", [one.to_dict() for one in found])
         folder.write_text("report.html", estimator_page(found, about))
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
 
-    show(race_table([one["row"] for one in found]))
-    show(found[0]["found"]["sentence"] if not found[0]["found"]["coefficients"] else "")
+    show(race_table([one.result for one in found]))
+    first = found[0].found
+    show(first.sentence if not first.coefficients else "")
     paths({"page": folder.final / "report.html", "numbers": folder.final / "estimator.csv"})
     parts.check()
 

@@ -12,7 +12,7 @@ def run(settings: Settings, _said: Said) -> None:
     from mlnn import settings as build
     from mlnn.comparing.curves_page import train_page
     from mlnn.errors import NoAnswerError
-    from mlnn.estimating import Course
+    from mlnn.estimating import Trajectory
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import likelihood_table, paths, progress, show
     from mlnn.runs import TraceWriter, new_run, read_trace
@@ -35,26 +35,28 @@ def run(settings: Settings, _said: Said) -> None:
     about["batch_size"] = recipe.batch_size or len(recipe.dataset)
 
     with new_run(settings["out"], "train", settings["overwrite"]) as folder:
-        course = Course(likelihood_of(objective), recipe.dataset, recipe.steps)
+        course = Trajectory(likelihood_of(objective), recipe.dataset, recipe.steps)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
             lane = train_lane(recipe, lane_recipe, trace.append, advance, course.watch)
         curve, reading = read_trace(folder.path("trace.csv")), lane_likelihood(recipe, lane)
-        about |= {"likelihood": reading.to_dict() if reading else None, "mle": course.found(lane.module)}
-        if course.rows:
+        about |= {"likelihood": reading.to_dict() if reading else None}
+        found = course.found(lane.module)
+        about["mle"] = found.to_dict() if found else None
+        if course.looks:
             with closing(TraceWriter(folder.path("course.csv"))) as rows:
-                for row in course.rows:
-                    rows.append(row)
+                for look in course.looks:
+                    rows.append(look.to_dict())
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
         folder.write_json("data.json", recipe.dataset.to_dict())
         folder.write_json("about.json", about | {"stopped": vars(lane.stopped) if lane.stopped else None})
-        folder.write_text("report.html", train_page(curve, about, course.rows))
+        folder.write_text("report.html", train_page(curve, about, course.looks, found))
 
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(about["likelihood"]))
-    if about["mle"]:
-        show(about["mle"]["sentence"])
+    if found:
+        show(found.sentence)
     if lane.stopped:
         where = "" if lane.stopped.row is None else f" in row {lane.stopped.row} (raw output {lane.stopped.output!r})"
         ended = f"stopped: {lane.stopped.what} not finite at step {lane.stopped.step}{where}"

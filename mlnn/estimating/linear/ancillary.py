@@ -21,10 +21,13 @@ from mlnn.estimating.linear.newton import Fit, newton
 from mlnn.estimating.linear.sharing import share
 from mlnn.estimating.network import curvature
 
-STEP = 0.02  # in t: truncation about STEP⁶/140, rounding eps/STEP² for the second derivative, both below 1e-11
-FIRST = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))  # Fornberg (1988)
+STEP = 0.02
+"""In t: truncation about STEP⁶/140, rounding eps/STEP² for the second derivative, both below 1e-11."""
+FIRST = ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))
+"""Fornberg (1988)."""
 SECOND = ((0, -49 / 18), (1, 3 / 2), (2, -3 / 20), (3, 1 / 90))
-FARTHEST = 16.0  # of |t|: a number beyond e^±16 is a limit, not an estimate
+FARTHEST = 16.0
+"""Of |t|: a number beyond e^±16 is a limit, not an estimate."""
 
 
 class NoNumberError(DataError):

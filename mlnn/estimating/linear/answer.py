@@ -1,6 +1,6 @@
 """From a maximum, or the lack of one, to an `Estimate`: dispersion, deviance, what AIC counts."""
 
-import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
 
-ROUNDING = 1e-14  # of the largest target: residuals below are what is lost in computing them
+ROUNDING = 1e-14
+"""Of the largest target: residuals below are what is lost in computing them."""
 
 
 def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str, convention: str) -> Estimate:
@@ -139,28 +140,33 @@ def ways_of(design: Design) -> float:
 
 def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
     """What there is to know of the likelihood's number, and of rows that are a binomial table."""
-    notes = []
+    return [*_of_the_number(family, counted), *_of_the_rows(family, design)]
+
+
+def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
     if family.free:
         how = "count it" if counted else "do not count it"
-        notes.append(f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does")
+        yield f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
     if not family.knows_information:
-        notes += [
+        yield (
             f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"
             " its nll gives it, and another maximum is not ruled out"
-        ]
+        )
     if family.numbers and not family.free:
-        notes.append("kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items()))
-    sigma = family.numbers.get("sigma", math.inf) if family.free else math.inf
-    if sigma <= ROUNDING * float(design.y.abs().max()):
-        notes.append("every row is met to rounding: sigma, llf, standard errors and tests measure that rounding only")
+        yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items())
+
+
+def _of_the_rows(family: Family, design: Design) -> Iterator[str]:
+    estimated = family.numbers if family.free else {}
+    if "sigma" in estimated and estimated["sigma"] <= ROUNDING * float(design.y.abs().max()):
+        yield "every row is met to rounding: sigma, llf, standard errors and tests measure that rounding only"
     if design.binomial:
-        notes.append("a binomial table: nobs counts its rows, llf has Σ log C(n, k), as a GLM's does")
+        yield "a binomial table: nobs counts its rows, llf has Σ log C(n, k), as a GLM's does"
     elif family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any()):
-        notes.append(
+        yield (
             "y × weights are not whole numbers: nobs is the sum of the weights and llf that of single trials, without"
             " Σ log C(n, k)"
         )
-    return notes
 
 
 def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -> tuple[str, float]:

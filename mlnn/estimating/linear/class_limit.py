@@ -11,8 +11,10 @@ from torch import Tensor
 from mlnn.errors import DataError
 from mlnn.estimating.linear.separation import Separation
 
-STEPS, CLOSE = 100, 1e-9  # Newton's steps at most, and the push in standard errors at which one more is taken
-FLAT = 1e-11  # an eigenvalue below this share of the largest is a direction that changes nothing
+MOST_STEPS, LAST_PUSH = 100, 1e-9
+"""Newton's steps at most, and the push in standard errors at which one more is taken."""
+IDLE = 1e-11
+"""An eigenvalue below this share of the largest is a direction that changes nothing."""
 
 
 def class_limit(
@@ -51,16 +53,16 @@ def _maximum(z: Tensor, y: Tensor, count: Tensor, behind: Tensor) -> tuple[Tenso
 
     beta = torch.zeros(z.shape[1], one.shape[1], dtype=torch.float64)
     value, p = at(beta)
-    for _ in range(STEPS):
+    for _ in range(MOST_STEPS):
         gradient = (z.T @ (count[:, None] * (one - p))).T.reshape(-1)
         bend = count[:, None, None] * (torch.diag_embed(p) - p[:, :, None] * p[:, None, :])
         hessian = torch.einsum("njk,na,nb->jakb", bend, z, z).reshape(len(gradient), -1)
         values, vectors = torch.linalg.eigh(hessian)
-        keep = values > FLAT * values[-1]
+        keep = values > IDLE * values[-1]
         pushed = vectors[:, keep].T @ gradient / values[keep].sqrt()
         step = (vectors[:, keep] @ (pushed / values[keep].sqrt())).reshape(one.shape[1], -1).T
         push = float(pushed.norm())
-        if push < CLOSE:
+        if push < LAST_PUSH:
             return beta + step, at(beta + step)[0]
         for halving in range(60):
             trial, probability = at(beta + step * 0.5**halving)

@@ -12,8 +12,10 @@ from mlnn.targets import TargetSpace
 
 Array = np.ndarray
 EPS = float(np.finfo(np.float64).eps)
-ROUNDING = 64 * EPS  # a margin is zero up to this times Σ_j |x_j δ_j|
-RANK = 1e-12  # a singular value below this share of the largest is rounding
+MARGIN_ROUNDING = 64 * EPS
+"""A margin is zero up to this times Σ_j |x_j δ_j|."""
+RANK = 1e-12
+"""A singular value below this share of the largest is rounding."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,9 @@ class Cone:
 
     def coefficients(self, gamma: Array) -> Array:
         """δ (d, K), zeros for class 0."""
-        return np.c_[np.zeros(len(self.back)), self.back @ gamma.reshape(self.classes - 1, -1).T]
+        free = self.back @ gamma.reshape(self.classes - 1, -1).T
+        delta: Array = np.c_[np.zeros(len(self.back)), free]
+        return delta
 
     def check(self, gamma: Array) -> tuple[Array, bool]:
         """On the data themselves: which margins gain (m,), and that no margin moves back and no pinned row moves.
@@ -38,11 +42,11 @@ class Cone:
         A gain exceeds the rounding of its own sum; standing still includes slipping by the rounding of δ, in columns' units.
         """
         delta, size = self.coefficients(gamma), np.abs(self.z)
-        score, sums = self.z @ delta, ROUNDING * (size @ np.abs(delta))
+        score, sums = self.z @ delta, MARGIN_ROUNDING * (size @ np.abs(delta))
         row, own, other = self.pairs
         margin, rounding = score[row, own] - score[row, other], sums[row, own] + sums[row, other]
         unit = np.maximum(size.max(0), np.finfo(np.float64).tiny)
-        slip = ROUNDING * (size / unit).sum(1) * (unit[:, None] * np.abs(delta)).max()
+        slip = MARGIN_ROUNDING * (size / unit).sum(1) * (unit[:, None] * np.abs(delta)).max()
         still = np.abs(score[self.pinned]).max(1, initial=0) <= slip[self.pinned]
         gains = (margin > rounding) & (self.margins @ gamma > 0)
         return gains, bool((margin >= -slip[row]).all() and still.all())
@@ -98,11 +102,11 @@ def null_space(rows: Array) -> Array:
     if len(rows) > rows.shape[1]:
         rows = np.asarray(np.linalg.qr(rows, mode="r"))  # the same null space, fewer rows
     _, s, vt = np.linalg.svd(rows)
-    return vt[int((s > RANK * s.max(initial=0)).sum()) :].T
+    return np.asarray(vt[int((s > RANK * s.max(initial=0)).sum()) :]).T
 
 
 def moved(back: Array, free: Array) -> Array:
     """back @ free, with rows that are nothing but rounding at exactly 0."""
-    found = back @ free
+    found: Array = back @ free
     found[np.linalg.norm(found, axis=1) <= 1e-9 * np.linalg.norm(back, axis=1)] = 0
     return found

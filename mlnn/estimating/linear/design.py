@@ -16,9 +16,10 @@ from mlnn.estimating.catalogue import Family
 from mlnn.estimating.reading import own, view
 from mlnn.targets import TargetSpace
 
-CHUNK = 2**18  # numbers in a chunk: small enough for the cache, large enough that a call's overhead does not count
-
-LARGEST = 1e150  # of a target: squares, added up, stay below 1e308
+CHUNK = 2**18
+"""Numbers in a chunk: small enough for the cache, large enough that a call's overhead does not count."""
+LARGEST = 1e150
+"""Of a target: squares, added up, stay below 1e308."""
 
 
 @dataclass(frozen=True)
@@ -97,19 +98,9 @@ def design_of(
     """
     if not isinstance(intercept, bool | np.bool_):
         raise ConfigError(f"intercept: must be True or False, found {intercept!r}")
-    x, y, features = _parts(data)
-    y = y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim != 1 or len(x) != len(y) or not len(y):
-        raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},), n > 0")
-    if x.ndim > 2 and not few and not isinstance(data, Dataset):
-        raise DataError(
-            f"x: found shape {tuple(x.shape)}; a linear raw output takes rows of features (n, d). Give x.reshape(len(x), -1)"
-            " if every number is a feature of its own, or a model= that reads x as it is"
-        )
-    x = x.reshape(len(x), 1 if x.ndim == 1 else math.prod(x.shape[1:]))
+    x, y, names = _named_rows(data, few)
     if not isinstance(data, Dataset):
         check_aligned("data", x=data[0], y=data[1], weights=weights)
-    names = tuple(map(str, features)) if len(features) == x.shape[1] else tuple(f"x{j}" for j in range(x.shape[1]))
     if not few:
         _check_names(names, bool(intercept))
     counts, of = _weights(weights, len(y)), ""
@@ -122,6 +113,26 @@ def design_of(
     if enough and not few and (short := too_few(design, family)):
         raise DataError(f"data: {short}")
     return design, family
+
+
+def _named_rows(data: Any, few: bool) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+    """x (n, d), y (n,) and a name per column, once it is certain that they match."""
+    x, y, features = _parts(data)
+    y = y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
+    if y.ndim != 1 or len(x) != len(y) or not len(y):
+        raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},), n > 0")
+    if x.ndim > 2 and not few and not isinstance(data, Dataset):
+        raise DataError(
+            f"x: found shape {tuple(x.shape)}; a linear raw output takes rows of features (n, d). Give x.reshape(len(x), -1)"
+            " if every number is a feature of its own, or a model= that reads x as it is"
+        )
+    x = x.reshape(len(x), 1 if x.ndim == 1 else math.prod(x.shape[1:]))
+    return x, y, _names(features, x.shape[1])
+
+
+def _names(features: Sequence[Any], width: int) -> tuple[str, ...]:
+    """The features' own names, or x0, x1, … where there is not one for each column."""
+    return tuple(map(str, features)) if len(features) == width else tuple(f"x{j}" for j in range(width))
 
 
 def too_few(design: Design, family: Family) -> str:
@@ -202,28 +213,38 @@ def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
     """The space the targets are in, checked, with more than one value in it where the likelihood needs that."""
     space = family.space
     if space.labels:
-        TargetSpace("counts").check(y, "y" + of)
-        space = TargetSpace("classes", max(2, int(y.max()) + 1))
-        missing = [k for k, rows in enumerate(torch.bincount(y.long()).tolist()) if not rows]
-        if missing or int(y.max()) == 0:
-            raise DataError(
-                f"y{of}: no row of class {missing[0] if missing else 1}; classes are 0 … K−1, each with rows"
-            )
-        return space
+        return _classes(y, of)
     # With weights a row may stand for several trials, and y for the share of successes: a binomial.
     TargetSpace("unit" if space.kind == "binary" and weighted else space.kind).check(y, "y" + of)
     row = int(y.abs().argmax()) if y.is_floating_point() else 0
     if abs(float(y[row])) > LARGEST:
         raise DataError(f"y{of}: row {row} is {float(y[row]):g}, too large to square and add up in float64; rescale y")
+    _check_varied(space, y, of)
+    _check_possible(family, y, of)
+    return space
+
+
+def _classes(y: Tensor, of: str) -> TargetSpace:
+    """The classes that there are, each with rows."""
+    TargetSpace("counts").check(y, "y" + of)
+    missing = [k for k, rows in enumerate(torch.bincount(y.long()).tolist()) if not rows]
+    if missing or int(y.max()) == 0:
+        raise DataError(f"y{of}: no row of class {missing[0] if missing else 1}; classes are 0 … K−1, each with rows")
+    return TargetSpace("classes", int(y.max()) + 1)
+
+
+def _check_varied(space: TargetSpace, y: Tensor, of: str) -> None:
     if space.kind == "binary" and bool((y == y[0]).all()) and float(y[0]) in (0.0, 1.0):
         raise DataError(f"y{of}: all {len(y)} targets are {float(y[0]):g}; two classes are needed")
     if space.kind == "counts" and not bool(y.any()):
         raise DataError(f"y{of}: all counts are 0; the log of their mean is −∞, so there is no maximum")
+
+
+def _check_possible(family: Family, y: Tensor, of: str) -> None:
     found = family.likelihood.impossible(y)
     if found is not None and bool(found[0].any()):
         row = int(found[0].nonzero()[0, 0])
         raise DataError(f"y{of}: row {row} is {float(y[row]):g}; {found[1]}")
-    return space
 
 
 def _means(x: Tensor, names: tuple[str, ...], of: str) -> Tensor:

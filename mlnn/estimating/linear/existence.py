@@ -19,9 +19,10 @@ from mlnn.targets import TargetSpace
 
 FAR = (5.0, 20.0, 80.0, 320.0)
 """Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked."""
-SURE = 1e-6
+CERTAIN = 1e-6
 """Nats that a row may still lack of certainty that far out."""
-BUDGET = 300  # iterations towards a supremum, whatever the caller allowed for the maximum
+BUDGET = 300
+"""Iterations towards a supremum, whatever the caller allowed for the maximum."""
 
 
 def certain(family: Family, design: Design, fit: Fit) -> bool:
@@ -86,7 +87,7 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     values = [total(family, design, far * eta) for far in FAR]
     falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))
     last = curvature.nll(family.likelihood, FAR[-1] * eta, design.y)
-    return falls and bool((last[(FAR[-1] * eta[:, 0]).abs() >= FAR[-2]] <= SURE).all())
+    return falls and bool((last[(FAR[-1] * eta[:, 0]).abs() >= FAR[-2]] <= CERTAIN).all())
 
 
 def beside_rank(family: Family, design: Design) -> str:
@@ -142,4 +143,5 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
 
 def _can_run(family: Family, y: Tensor) -> Tensor:
     """Rows (n,) whose likelihood grows for ever along some direction: hard labels, zero counts."""
-    return family.space.extreme(y)
+    found: Tensor = family.space.extreme(y)
+    return found

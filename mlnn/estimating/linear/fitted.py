@@ -22,12 +22,14 @@ from mlnn.estimating.result import Estimate
 from mlnn.seeding import generator
 from mlnn.world import own_world
 
-MOST = 20_000_000
-"""Numbers in the rows' Hessians that are kept together; of more rows only the mean Hessian is."""
-DRAWS = 200  # data sets with a maximum that are wanted,
-TRIES = 300  # and how many are drawn to find them
-ROWS, SUMS = 2000, 400_000  # rows, and rows × coefficients², up to which data are drawn
-STEPS, CLOSE = 18, 1e-5  # of rows that are separated the push shrinks by e^−½ a step: after 18 it is 1e-4 of the first
+MOST_NUMBERS = 20_000_000
+"""In the rows' Hessians that are kept together; of more rows only the mean Hessian is."""
+DRAWS, TRIES = 200, 300
+"""Data sets with a maximum that are wanted, and how many are drawn to find them."""
+FEW_ROWS, FEW_SUMS = 2000, 400_000
+"""Rows, and rows × coefficients², up to which data are drawn."""
+REFIT_STEPS, REFITTED = 18, 1e-5
+"""Of rows that are separated the push shrinks by e^−½ a step: after 18 it is 1e-4 of the first."""
 
 
 @own_world(threads=None)
@@ -43,18 +45,23 @@ def check_estimate(found: Estimate) -> InformationCheck | None:
         return None
     family, beta = found.information.family, found.information.beta
     design = _single(family, found.information.design)
-    few = len(design.y) <= ROWS and len(design.y) * beta.numel() ** 2 <= SUMS
+    few = len(design.y) <= FEW_ROWS and len(design.y) * beta.numel() ** 2 <= FEW_SUMS
     if few and family.likelihood.samples and design.weights is None and len(design.y) > beta.numel():
         return _against_draws(family, design, beta)
-    p, m = beta.shape
-    whole = len(design.y) * (p * m) ** 2 <= MOST
+    return _against_theory(family, design, beta)
+
+
+def _against_theory(family: Family, design: Design, beta: Tensor) -> InformationCheck:
+    """What many rows say: `information_check` of their gradients and Hessians."""
+    size = beta.numel()
+    whole = len(design.y) * size**2 <= MOST_NUMBERS
     scores, hessians, others = [], [], []
     for rows, x in design.chunks():
         eta, y = x @ beta, design.y[rows]
         _, slope, bend = curvature.rows(family.likelihood, eta, y, "observed")
         scores.append((slope[:, :, None] * x[:, None, :]).reshape(len(x), -1))
         if whole:
-            hessians.append(torch.einsum("njk,na,nb->njakb", bend, x, x).reshape(len(x), p * m, p * m))
+            hessians.append(torch.einsum("njk,na,nb->njakb", bend, x, x).reshape(len(x), size, size))
         if family.free:
             others.append(row_scores(family, eta, y)[:, None])
     hessian = torch.cat(hessians) if whole else evaluate(family, design, beta, "observed").hessian / design.nobs
@@ -71,7 +78,7 @@ def _single(family: Family, design: Design) -> Design:
         x, weights = torch.cat([x, x]), torch.cat([weights * y, weights * (1 - y)])
         y = torch.cat([torch.ones_like(y), torch.zeros_like(y)])
     counts = weights.round()
-    if float(counts.sum()) > ROWS or bool(((weights - counts).abs() > 1e-9 * counts.clamp(min=1)).any()):
+    if float(counts.sum()) > FEW_ROWS or bool(((weights - counts).abs() > 1e-9 * counts.clamp(min=1)).any()):
         return replace(design, x=x, y=y, weights=weights)
     times = counts.long()
     return replace(design, x=x.repeat_interleave(times, 0), y=y.repeat_interleave(times), weights=None)
@@ -126,7 +133,7 @@ def _fit(family: Family, x: Tensor, y: Tensor, start: Tensor) -> tuple[Tensor, T
     """Coefficients (D, p, m) of every row of targets y (D, n) by Fisher scoring, and which have come to a maximum."""
     now = _point(family, x, y, start.expand(len(y), *start.shape))
     size = torch.ones(len(y), 1, 1, dtype=torch.float64)
-    for _ in range(STEPS):
+    for _ in range(REFIT_STEPS):
         trial = _point(family, x, y, now.beta + size * now.step)
         lower = trial.value <= now.value + 1e-12 * now.value.abs()  # False for NaN
         size = torch.where(lower[:, None, None], 1.0, size / 2)
@@ -136,9 +143,9 @@ def _fit(family: Family, x: Tensor, y: Tensor, start: Tensor) -> tuple[Tensor, T
                 for new, old in zip(vars(trial).values(), vars(now).values(), strict=True)
             )
         )
-        if bool((now.push < CLOSE).all()):
+        if bool((now.push < REFITTED).all()):
             break
-    return now.beta, now.push < CLOSE
+    return now.beta, now.push < REFITTED
 
 
 def _point(family: Family, x: Tensor, y: Tensor, beta: Tensor) -> _Points:

@@ -106,4 +106,7 @@ def _unshift(design: Design, outputs: int) -> Tensor:
     one = torch.eye(design.width, dtype=torch.float64)
     if design.intercept:
         one[-1, :-1] = -design.shift
-    return torch.block_diag(*[one] * outputs)
+    whole = torch.zeros(outputs, len(one), outputs, len(one), dtype=torch.float64)
+    for k in range(outputs):
+        whole[k, :, k] = one
+    return whole.reshape(outputs * len(one), -1)

@@ -5,7 +5,7 @@ coefficients none, because the next step corrects them. Above it R comes from a 
 al. 2012): R of [R so far; √W chunk], so Q is never stored and memory stays that of a chunk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -15,7 +15,10 @@ from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.network import curvature
 
-WELL = 1e6  # condition number of H with a unit diagonal: the covariance then keeps ten digits
+WELL = 1e6
+"""Condition number of H with a unit diagonal: the covariance then keeps ten digits."""
+TINY = 1e-150
+"""A length whose square underflows."""
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -33,7 +36,8 @@ def cholesky_root(hessian: Tensor) -> Tensor | None:
     values = torch.linalg.eigvalsh(unit)
     if values[0] * WELL < values[-1]:
         return None
-    return torch.linalg.cholesky(unit, upper=True) * scale
+    root: Tensor = torch.linalg.cholesky(unit, upper=True)
+    return root * scale
 
 
 def qr_root(family: Family, design: Design, beta: Tensor, kind: str, damping: float = 0.0) -> Tensor | None:
@@ -82,15 +86,30 @@ def check_rank(design: Design) -> None:
     """
     root = _stacked_qr(design, lambda _rows, x: x, design.width)
     assert root is not None
+    size = _lengths(design, root)
+    dependent = [design.names[column] for column in _dependent(design, root, size)]
+    if dependent:
+        raise RankError(
+            f"x: {len(dependent)} of {design.width} columns depend on the others and have no coefficient of their own:"
+            f" {', '.join(dependent)}; leave them out"
+        )
+
+
+def _lengths(design: Design, root: Tensor) -> Tensor:
+    """Of the columns as they came. Raises RankError for one without any."""
     shift = design.shift if design.intercept else torch.zeros(0, dtype=torch.float64)
-    size = root.norm(dim=0)
+    size: Tensor = root.norm(dim=0)
     size[: len(shift)] = torch.hypot(size[: len(shift)], shift * len(design.y) ** 0.5)  # a length before the shift
-    if bool((size < 1e-150).any()):
-        empty = ", ".join(name for name, length in zip(design.names, size.tolist(), strict=True) if length < 1e-150)
+    if bool((size < TINY).any()):
+        empty = ", ".join(name for name, length in zip(design.names, size.tolist(), strict=True) if length < TINY)
         raise RankError(f"x: {empty}: nothing but 0, or numbers too small to square; leave out, or rescale")
+    return size
+
+
+def _dependent(design: Design, root: Tensor, size: Tensor) -> Iterator[int]:
+    """The columns of which those before them, the constant first, leave nothing but rounding."""
     least = 8 * EPS * max(len(design.y), design.width)
     basis: list[Tensor] = []
-    dependent = []
     order = [design.width - 1, *range(design.width - 1)] if design.intercept else [*range(design.width)]
     for column in order:
         rest = root[:, column].clone()
@@ -98,14 +117,9 @@ def check_rank(design: Design) -> None:
             for direction in basis:
                 rest -= (direction @ rest) * direction
         if rest.norm() <= least * size[column]:
-            dependent.append(design.names[column])
+            yield column
         else:
             basis.append(rest / rest.norm())
-    if dependent:
-        raise RankError(
-            f"x: {len(dependent)} of {design.width} columns depend on the others and have no coefficient of their own:"
-            f" {', '.join(dependent)}; leave them out"
-        )
 
 
 def _stacked_qr(design: Design, weighted: Callable[[slice, Tensor], Tensor | None], width: int) -> Tensor | None:

@@ -8,7 +8,9 @@ after every full step, more after a shortened one (Marquardt 1963). The normal i
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -20,10 +22,16 @@ from mlnn.estimating.linear.least_squares import EPS, check_rank, cholesky_root,
 from mlnn.estimating.linear.sharing import share
 from mlnn.estimating.network import curvature
 
-CONVERGED = 1e-9  # in standard errors; one more step is then taken, which squares it
-NEAR, PATIENCE = 1.0, 10  # observed curvature from this λ, or this iteration, on
+CONVERGED_PUSH = 1e-9
+"""In standard errors; one more step is then taken, which squares it."""
+NEAR_MAXIMUM, PATIENCE = 1.0, 10
+"""Observed curvature is taken from this λ, or this iteration, on."""
 HALVINGS = 60
-MOST_DAMPING = 2.0  # a t's observed curvature is at least minus its majorant: twice that makes every row's positive
+"""Of a step: more would leave nothing of it in float64."""
+MOST_MAJORANTS = 2.0
+"""A t's observed curvature is at least minus its majorant: twice that makes every row's positive."""
+LITTLE_DAMPING = 1e-3
+"""Below it convergence is as good as quadratic."""
 
 
 class NotConvergedError(MlnnError):
@@ -104,37 +112,59 @@ def finite(point: Point) -> bool:
     )
 
 
-def newton(family: Family, design: Design, start: Tensor, max_iter: int = 100, tolerance: float = CONVERGED) -> Fit:
+def newton(
+    family: Family, design: Design, start: Tensor, max_iter: int = 100, tolerance: float = CONVERGED_PUSH
+) -> Fit:
     """The maximum nearest uphill of `start` (p, m). Raises NotConvergedError, and DataError for dependent columns."""
-    robust = family.likelihood.robust
-    point = evaluate(family, design, start, *(("observed", 1.0) if robust else ("expected", 0.0)))
-    if not finite(point):
-        raise DataError(_too_large(family, design, point))
+    point = _first(family, design, start)
     if family.likelihood.squares:
         return _least_squares(family, design, point, tolerance)
-    canonical, last, rank_known = family.likelihood.canonical, math.inf, False
+    last, rank_checked = math.inf, cache(lambda: check_rank(design))
     for iteration in range(1, max_iter + 1):
-        root = cholesky_root(point.hessian)
+        root = _root(family, design, point, rank_checked)
         if root is None:
-            if not rank_known:
-                check_rank(design)
-                rank_known = True
-            root = qr_root(family, design, point.beta, point.kind, point.damping)
-        if root is None:  # observed curvature that is not positive: expected curvature always is, or damped enough
-            kind, damping = ("observed", min(MOST_DAMPING, 100 * point.damping)) if robust else ("expected", 0.0)
-            point = evaluate(family, design, point.beta, kind, damping)
+            point = _bent_upwards(family, design, point)
             continue
         push, step = _step(root, point)
         if not math.isfinite(push):
             raise _failure(family, iteration, push, -point.value, "the curvature vanished along some direction")
-        # At the rounding of the sums nothing more is gained; quadratic convergence would have halved λ until there.
-        quadratic = canonical or (point.kind == "observed" and point.damping < 1e-3)
-        floor = push**2 <= 64 * EPS * point.size and push > last / 2 and quadratic
-        if push <= tolerance or floor:
+        if push <= tolerance or _at_rounding(family, point, push, last):
             return Fit(point.beta + step, point, push, iteration)
-        kind = "observed" if robust or push < NEAR or iteration >= PATIENCE else "expected"
+        near = push < NEAR_MAXIMUM or iteration >= PATIENCE
+        kind = "observed" if near or family.likelihood.robust else "expected"
         point, last = _downhill(family, design, point, step, kind, push, iteration), push
     raise _failure(family, max_iter, last, -point.value, f"max_iter={max_iter} iterations are over; allow more")
+
+
+def _first(family: Family, design: Design, start: Tensor) -> Point:
+    """The point to start from; DataError where its sums are not finite."""
+    kind, damping = ("observed", 1.0) if family.likelihood.robust else ("expected", 0.0)
+    point = evaluate(family, design, start, kind, damping)
+    if not finite(point):
+        raise DataError(_too_large(family, design, point))
+    return point
+
+
+def _root(family: Family, design: Design, point: Point, rank_checked: Callable[[], None]) -> Tensor | None:
+    """Of the curvature; None where it is not positive. `rank_checked` is asked before the rows are gone through for it."""
+    root = cholesky_root(point.hessian)
+    if root is not None:
+        return root
+    rank_checked()
+    return qr_root(family, design, point.beta, point.kind, point.damping)
+
+
+def _bent_upwards(family: Family, design: Design, point: Point) -> Point:
+    """The same point where observed curvature is not positive: expected curvature always is, or damped enough."""
+    damped = "observed", min(MOST_MAJORANTS, 100 * point.damping)
+    kind, damping = damped if family.likelihood.robust else ("expected", 0.0)
+    return evaluate(family, design, point.beta, kind, damping)
+
+
+def _at_rounding(family: Family, point: Point, push: float, last: float) -> bool:
+    """Whether the gradient is the rounding of the sums: quadratic convergence would have halved λ until there."""
+    quadratic = family.likelihood.canonical or (point.kind == "observed" and point.damping < LITTLE_DAMPING)
+    return push**2 <= 64 * EPS * point.size and push > last / 2 and quadratic
 
 
 def _least_squares(family: Family, design: Design, point: Point, tolerance: float) -> Fit:
@@ -177,7 +207,7 @@ def _downhill(
 ) -> Point:
     """The first of step, step/2, step/4 … where the nll is lower, up to the rounding of its sum."""
     for halving in range(HALVINGS):
-        damping = min(MOST_DAMPING, point.damping * (10 if halving else 0.1))
+        damping = min(MOST_MAJORANTS, point.damping * (10 if halving else 0.1))
         trial = evaluate(family, design, point.beta + step * 0.5**halving, kind, damping)
         if finite(trial) and trial.value <= point.value + 64 * EPS * point.size:
             return trial
@@ -187,6 +217,6 @@ def _downhill(
 def _failure(family: Family, iterations: int, push: float, reached: float, why: str) -> NotConvergedError:
     return NotConvergedError(
         f"{family.name}: no maximum after {iterations} iterations: {why}."
-        f" The gradient was still {push:.3g} standard errors long (converged: {CONVERGED:g})",
+        f" The gradient was still {push:.3g} standard errors long (converged: {CONVERGED_PUSH:g})",
         reached,
     )

@@ -21,9 +21,12 @@ from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
 LP = {"primal_feasibility_tolerance": 1e-9, "dual_feasibility_tolerance": 1e-9}
-TOUCH = 1e-9  # a margin of unit length that is zero to the linear programme
-WORKING = 4000  # rows that a linear programme begins with; rows that object to its answer are added
-SIGN_WORK = 3e7  # entries, summed over the programmes for signs, beyond which signs are left open
+TOUCH = 1e-9
+"""A margin of unit length that is zero to the linear programme."""
+WORKING = 4000
+"""Rows that a linear programme begins with; rows that object to its answer are added."""
+SIGN_WORK = 3e7
+"""Entries, summed over the programmes for signs, beyond which signs are left open."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,10 @@ def separation_beside_rank(x: Tensor, y: Tensor, space: TargetSpace, intercept: 
         kind = find_separation(x, y, space, intercept).kind
     except DataError:  # too near to tell: nothing is said
         return None
-    how = {"complete": "completely", "quasi": "quasi-completely"}.get(kind)
-    return f"; without them the rows are {how} separated, and there is no finite maximum either" if how else None
+    if kind == "none":
+        return None
+    how = {"complete": "completely", "quasi": "quasi-completely"}[kind]
+    return f"; without them the rows are {how} separated, and there is no finite maximum either"
 
 
 def _direction(cone: Cone) -> tuple[Array | None, Array]:
@@ -115,29 +120,39 @@ def _direction(cone: Cone) -> tuple[Array | None, Array]:
     gains, holds = cone.check(gamma)
     if holds and gains.all():
         return gamma, gains
-    working = _first(margins @ gamma)
+    return _by_programme(cone, _first(margins @ gamma))
+
+
+def _by_programme(cone: Cone, working: Array) -> tuple[Array | None, Array]:
+    """The same by linear programmes over rows that are `working` (m,), more of them until no other row objects."""
+    margins = cone.margins
     while True:
         gamma, runs, free = _widest(margins[working])
-        values, near = margins @ gamma, TOUCH * np.linalg.norm(gamma)
-        # Rows left out object if they go back, or stand still though they are no combination of rows that must.
-        undecided = (values <= near) & ~working
-        objection = np.where(undecided & (values < -near), -values / max(near, TOUCH), 0)
-        if not objection.any() and free.shape[1]:
-            size = np.linalg.norm(margins @ free, axis=1)
-            objection = np.where(undecided & (size > TOUCH), size, 0)
+        objection = _objection(margins, working, gamma, free)
         if not objection.any():
             break
         working[np.argsort(-objection)[: min(WORKING // 2, np.count_nonzero(objection))]] = True
-    every = values > near
+    every = margins @ gamma > TOUCH * np.linalg.norm(gamma)
     every[working] = runs
     if not every.any():
-        return None, nothing
+        return None, np.zeros(margins.shape[0], dtype=bool)
     gains, holds = cone.check(gamma)
     if not holds or (every & ~gains).any():
         raise DataError(
             "separation: rows of different targets touch to about 1e-10, too near to tell; round or drop them"
         )
     return gamma, every
+
+
+def _objection(margins: sp.csr_matrix, working: Array, gamma: Array, free: Array) -> Array:
+    """How much each row left out objects (m,): it goes back, or stands still though no combination of rows that must."""
+    values, near = margins @ gamma, TOUCH * np.linalg.norm(gamma)
+    undecided = (values <= near) & ~working
+    objection = np.where(undecided & (values < -near), -values / max(near, TOUCH), 0)
+    if not objection.any() and free.shape[1]:
+        size = np.linalg.norm(margins @ free, axis=1)
+        objection = np.where(undecided & (size > TOUCH), size, 0)
+    return np.asarray(objection)
 
 
 def _first(values: Array) -> Array:

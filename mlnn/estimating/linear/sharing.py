@@ -16,7 +16,8 @@ import torch
 from mlnn.estimating.linear.design import Design
 
 Result = TypeVar("Result")
-WORTH = 2**15  # rows to a thread below which starting it costs more than it saves
+WORTH = 2**15
+"""Rows to a thread below which starting it costs more than it saves."""
 
 
 def share(design: Design, work: Callable[[Design], Result]) -> list[Result]:

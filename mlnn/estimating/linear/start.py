@@ -13,8 +13,10 @@ from mlnn.estimating.linear.newton import newton
 from mlnn.likelihoods import Normal
 from mlnn.targets import TargetSpace
 
-STRIDE = 17  # a prime: rows that repeat in a pattern (a panel, a factorial design) do not fall in step with it
+STRIDE = 17
+"""A prime: rows that repeat in a pattern (a panel, a factorial design) do not fall in step with it."""
 ROWS_PER_COEFFICIENT = 100
+"""In a sample, below which its maximum says too little of that of all rows."""
 
 
 def start(family: Family, design: Design) -> Tensor:

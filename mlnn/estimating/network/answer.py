@@ -12,8 +12,10 @@ from mlnn.estimating.network.errors import log_likelihood, surroundings
 from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.problem import Problem
 
-IDENTIFIED = 1e-10  # smallest eigenvalue over largest, below which a direction counts as flat
-CERTAIN = 1e-6  # nats: a row's nll below which it counts as told for certain
+FLATTEST = 1e-10
+"""Smallest eigenvalue over largest, below which a direction counts as flat."""
+TOLD = 1e-6
+"""Nats: a row's nll below which it counts as told for certain."""
 UNKNOWN = (
     "whether there is a finite maximum cannot be told of a model that is not linear in its parameters (separation: unknown);"
     " this is the highest of the stationary points reached"
@@ -129,7 +131,7 @@ def _common(problem: Problem) -> dict[str, Any]:
         "likelihood": family.likelihood.name,
         "nobs": problem.nobs,
         "ancillary": family.numbers,
-        "names": problem.names(),
+        "names": problem.network.names(),
         "free": family.free,
         "notes": tuple(notes_of(family, problem.design, family.counted)),
     }
@@ -147,15 +149,15 @@ def _few(problem: Problem, flat: int) -> str:
 
 def _told_for_certain(problem: Problem, theta: Tensor) -> str:
     with torch.no_grad():
-        sure = int((problem.rows(theta) < CERTAIN * problem.weights).sum())
-    told = f"; {sure} of {len(problem.y)} rows are told for certain (to {CERTAIN:g} nats), as they are when parameters run away"
+        sure = int((problem.rows(theta) < TOLD * problem.weights).sum())
+    told = f"; {sure} of {len(problem.y)} rows are told for certain (to {TOLD:g} nats), as they are when parameters run away"
     return told if sure else ""
 
 
 def _identified(eigenvalues: Tensor, whole: bool) -> tuple[bool, str, int]:
     """Whether every direction is curved downwards in the likelihood, the sentence that says so, and how many are flat."""
     share = eigenvalues / eigenvalues.abs().max().clamp(min=torch.finfo(torch.float64).tiny)
-    flat, up, p = int((share.abs() <= IDENTIFIED).sum()), int((share < -IDENTIFIED).sum()), len(share)
+    flat, up, p = int((share.abs() <= FLATTEST).sum()), int((share < -FLATTEST).sum()), len(share)
     flat = 0 if whole else flat
     if up:
         return False, f"not a maximum: the likelihood rises along {up} of {p} directions; no standard errors", flat

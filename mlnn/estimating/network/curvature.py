@@ -80,6 +80,8 @@ def _bent_upwards(bend: Tensor) -> Tensor:
     """Curvatures (n, m, m) with their eigenvalues' signs dropped: every step on them goes downhill."""
     if bend.shape[1] == 1:
         return bend.abs()
+    values: Tensor
+    vectors: Tensor
     values, vectors = torch.linalg.eigh((bend + bend.mT) / 2)
     return (vectors * values.abs()[:, None, :]) @ vectors.mT
 

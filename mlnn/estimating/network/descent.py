@@ -8,13 +8,17 @@ from torch import Tensor
 
 from mlnn.estimating.network.problem import Problem
 
-CONVERGED = 1e-12  # largest |Σ_i s_ij| / Σ_i |s_ij| of a maximum, s the rows' gradients
-GOOD_ENOUGH = 1e-9  # the same where rounding ends the steps before
-NEARLY = (
-    1e-6  # the same where, besides, one more step on positive curvature would gain no more than `GAIN` of the value
-)
+CONVERGED = 1e-12
+"""Largest |Σ_i s_ij| / Σ_i |s_ij| of a maximum, s the rows' gradients."""
+GOOD_ENOUGH = 1e-9
+"""The same where rounding ends the steps before."""
+NEARLY = 1e-6
+"""The same where, besides, one more step on positive curvature would gain no more than `GAIN` of the value."""
 GAIN = 1e-12
-STEPS = 200
+MOST_STEPS = 200
+"""Most steps of one descent: what has a maximum near takes ten or twenty."""
+LEAST_DAMPING, FIRST_DAMPING, MOST_DAMPING = 1e-12, 1e-3, 1e12
+"""Of the largest curvature: from nothing but Newton's step to one that no longer moves."""
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -28,37 +32,75 @@ class End:
     converged: bool
 
 
-def descend(problem: Problem, theta: Tensor, most: int = STEPS) -> End:
+@dataclass(frozen=True)
+class _Point:
+    """Parameters, the value there, its gradient, and how large that is beside its terms."""
+
+    theta: Tensor
+    value: float
+    gradient: Tensor
+    relative: float
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The parabola at a point: its axes, their |curvature| and the slope along them, in units of the parameters' own."""
+
+    unit: Tensor
+    axes: Tensor
+    spectrum: Tensor
+    along: Tensor
+    gain: float
+
+    def step(self, damping: float) -> Tensor:
+        """Downhill, the shorter the larger the damping."""
+        return self.axes @ (self.along / (self.spectrum + damping * self.spectrum.max())) / self.unit
+
+
+def descend(problem: Problem, theta: Tensor, most: int = MOST_STEPS) -> End:
     """Downhill from `theta` (p,), at most `most` steps."""
-    value, damping, unit_ = problem.value(theta), 1e-3, torch.zeros_like(theta)
-    gradient, relative = _gradient(problem, theta)
+    at, damping, unit_ = _point(problem, theta, problem.value(theta)), FIRST_DAMPING, torch.zeros_like(theta)
     before, gain, stuck = math.inf, math.inf, False
     for _ in range(most):
         # Steps go on below CONVERGED while they still gain a digit: params are then as good as rounding lets them be.
-        if not math.isfinite(relative) or before / 10 < relative <= CONVERGED:
+        if not math.isfinite(at.relative) or before / 10 < at.relative <= CONVERGED:
             break
-        curvature = problem.hessian(theta)
+        curvature = problem.hessian(at.theta)
         unit_ = torch.maximum(unit_, unit(curvature))
-        # |eigenvalues|: a saddle is left downhill, where a plain Newton step would walk into it.
-        spectrum, axes = torch.linalg.eigh(curvature / unit_ / unit_[:, None])
-        along = axes.T @ (gradient / unit_)
-        gain = float((along**2 / spectrum).sum()) / 2 if bool(spectrum[0] > EPS * spectrum[-1]) else math.inf
-        spectrum = spectrum.abs()
-        while damping < 1e12:
-            there = theta - axes @ (along / (spectrum + damping * spectrum.max())) / unit_
-            new_value = problem.value(there)
-            if new_value <= value + 4 * EPS * abs(value):
-                new_gradient, new_relative = _gradient(problem, there)
-                if new_value < value or new_relative < relative:  # at the end values are equal and gradients are not
-                    break
-            damping *= 10
-        else:
+        model = _model(curvature, at.gradient, unit_)
+        gain = model.gain
+        lower, damping = _lower(problem, at, model, damping)
+        if lower is None:
             stuck = True
             break
-        theta, value, gradient, before, relative = there, new_value, new_gradient, relative, new_relative
-        damping = max(damping / 10, 1e-12)
-    still = relative <= GOOD_ENOUGH or (stuck and relative <= NEARLY and gain <= GAIN * abs(value))
-    return End(theta, relative, value, still)
+        at, before, damping = lower, at.relative, max(damping / 10, LEAST_DAMPING)
+    still = at.relative <= GOOD_ENOUGH or (stuck and at.relative <= NEARLY and gain <= GAIN * abs(at.value))
+    return End(at.theta, at.relative, at.value, still)
+
+
+def _model(curvature: Tensor, gradient: Tensor, unit_: Tensor) -> _Model:
+    """With |eigenvalues|: a saddle is left downhill, where a plain Newton step would walk into it."""
+    spectrum, axes = torch.linalg.eigh(curvature / unit_ / unit_[:, None])
+    along = axes.T @ (gradient / unit_)
+    gain = float((along**2 / spectrum).sum()) / 2 if bool(spectrum[0] > EPS * spectrum[-1]) else math.inf
+    return _Model(unit_, axes, spectrum.abs(), along, gain)
+
+
+def _lower(problem: Problem, at: _Point, model: _Model, damping: float) -> tuple[_Point | None, float]:
+    """The first point of ever shorter steps that is lower, and its damping; None where there is none."""
+    while damping < MOST_DAMPING:
+        there = at.theta - model.step(damping)
+        value = problem.value(there)
+        if value <= at.value + 4 * EPS * abs(at.value):
+            new = _point(problem, there, value)
+            if value < at.value or new.relative < at.relative:  # at the end values are equal and gradients are not
+                return new, damping
+        damping *= 10
+    return None, damping
+
+
+def _point(problem: Problem, theta: Tensor, value: float) -> _Point:
+    return _Point(theta, value, *_gradient(problem, theta))
 
 
 def _gradient(problem: Problem, theta: Tensor) -> tuple[Tensor, float]:

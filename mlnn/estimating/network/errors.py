@@ -15,7 +15,9 @@ from mlnn.estimating.network.problem import Problem
 from mlnn.likelihoods import Normal
 
 BESIDE = 1.05
-EXACT = 1e-14  # residuals below this share of the targets are rounding
+"""Times a number that is near the likeliest: where the search for it begins."""
+EXACT = 1e-14
+"""Residuals below this share of the targets are rounding."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Surroundings:
 
     def covariance(self, unit: Tensor) -> Tensor | None:
         """(p, p): inverse of the expected information, a number that is estimated too taken into account; None if singular."""
+        inverse: Tensor
         inverse, bad = torch.linalg.inv_ex(self.expected / unit / unit[:, None])
         if bool(bad) or not bool((inverse.diagonal() > 0).all()):
             return None
@@ -90,35 +93,43 @@ def log_likelihood(problem: Problem, theta: Tensor) -> float:
 def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundings:
     """At a maximum of the problem with its number in place; `convention` of the dispersion as in `estimate`."""
     family, observed = problem.family, problem.hessian(theta)
-    left = problem.nobs - len(theta)
     if family.likelihood.squares:
-        rough = _gauss_newton(problem, theta)
-        if family.free is None:
-            at = family.dispersion
-            return Surroundings(at, "given", observed / at, rough / at)
-        n, rss = problem.nobs, 2 * problem.value(theta)
-        ml, unbiased = rss / n, rss / left if left > 0 else math.nan
-        assert family.likelihood.conventions is not None
-        kind = family.likelihood.conventions[convention != "ml"]
-        dispersion = ml if convention == "ml" else unbiased
-        return Surroundings(dispersion, kind, observed * (n / rss), rough / dispersion)
-    eta = problem.free(theta).detach()
+        return _of_squares(problem, theta, observed, convention)
     if family.likelihood.canonical or not family.knows_information:
         return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
-    jacobian = problem.jacobian(theta)
+    eta, jacobian = problem.free(theta).detach(), problem.jacobian(theta)
     bend = _weighed(problem, curvature.rows(family.likelihood, eta, problem.y, "expected")[2])
     expected = torch.einsum("nap,nab,nbq->pq", jacobian, bend, jacobian)
     if family.likelihood.conventions is not None:
-        kind, dispersion = _pearson(problem, eta, left, convention)
+        kind, dispersion = _pearson(problem, eta, problem.nobs - len(theta), convention)
         return Surroundings(dispersion, kind, observed, expected, dispersion / family.dispersion)
     if family.free is None:
         return Surroundings(None, "given", observed, expected)
-    cross = torch.zeros(len(theta), dtype=torch.float64)
-    targets = curvature.typical(family.likelihood, eta)
-    for y in targets:
-        moved = _weighed(problem, difference(family, gradient_at(eta, y)))
-        cross += torch.einsum("nap,na->p", jacobian, moved) / len(targets)
+    cross = _cross(problem, eta, jacobian)
     return Surroundings(None, "ml", observed, expected, 1.0, cross, corner(family, problem.design, eta))
+
+
+def _of_squares(problem: Problem, theta: Tensor, observed: Tensor, convention: str) -> Surroundings:
+    """Of a normal, whose information is that at σ = 1 over σ²."""
+    family, rough = problem.family, _gauss_newton(problem, theta)
+    if family.free is None:
+        at = family.dispersion
+        return Surroundings(at, "given", observed / at, rough / at)
+    assert family.likelihood.conventions is not None
+    n, rss, left = problem.nobs, 2 * problem.value(theta), problem.nobs - len(theta)
+    kind = family.likelihood.conventions[convention != "ml"]
+    dispersion = rss / n if convention == "ml" else rss / left if left > 0 else math.nan
+    return Surroundings(dispersion, kind, observed * (n / rss), rough / dispersion)
+
+
+def _cross(problem: Problem, eta: Tensor, jacobian: Tensor) -> Tensor:
+    """(p,): what the number's logarithm and each parameter share of the expected information."""
+    cross = torch.zeros(jacobian.shape[2], dtype=torch.float64)
+    targets = curvature.typical(problem.family.likelihood, eta)
+    for y in targets:
+        moved = _weighed(problem, difference(problem.family, gradient_at(eta, y)))
+        cross += torch.einsum("nap,na->p", jacobian, moved) / len(targets)
+    return cross
 
 
 def _pearson(problem: Problem, eta: Tensor, left: float, convention: str) -> tuple[str, float]:

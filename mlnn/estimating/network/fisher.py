@@ -16,25 +16,27 @@ import numpy as np
 import torch
 from scipy.sparse.linalg import LinearOperator, svds
 from torch import Tensor, nn
-from torch.func import functional_call, jacrev, vjp, vmap
+from torch.func import jacrev, vjp, vmap
 
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.network import curvature
+from mlnn.estimating.network.flat import FlatModel
+from mlnn.likelihoods import Likelihood
 from mlnn.likelihoods.likelihood import Adopted, adopted
 from mlnn.world import own_world
 
-FLAT = 1e-24  # of the largest eigenvalue, parameters in units of their own curvature: below it is rounding
-THRESHOLDS = (
-    1e-8,
-    1e-12,
-    1e-16,
-    1e-20,
-    1e-24,
-    1e-28,
-)  # at which flat directions are counted, to see if the choice matters
-WHOLE = 2000  # parameters, or rows × outputs, up to which all eigenvalues are computed
-NUMBERS = 2**22  # in a chunk of Jacobians
-LEADING = 20  # eigenvalues where not all are computed
+FLAT = 1e-24
+"""Of the largest eigenvalue, parameters in units of their own curvature: below it is rounding."""
+THRESHOLDS = (1e-8, 1e-12, 1e-16, 1e-20, 1e-24, 1e-28)
+"""At which flat directions are counted, to see if the choice matters."""
+WHOLE = 2000
+"""Parameters, or rows × outputs, up to which all eigenvalues are computed."""
+NUMBERS = 2**22
+"""In a chunk of Jacobians: 32 MiB."""
+LEADING = 20
+"""Eigenvalues where not all are computed."""
+SHOWN = 5
+"""Eigenvalues told of either end of a spectrum."""
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -63,17 +65,31 @@ class Spectrum:
         """Directions in which nothing changes: no data of this kind tell their points apart."""
         return self.below(FLAT)
 
-    def to_dict(self) -> dict[str, Any]:
+    @property
+    def flat_at(self) -> dict[str, int]:
+        """How many directions would count as flat at other thresholds."""
+        return {f"{threshold:.0e}": self.below(threshold) for threshold in THRESHOLDS}
+
+    @property
+    def leading(self) -> list[float]:
+        """The largest few."""
+        return [float(value) for value in self.eigenvalues[:SHOWN]]
+
+    @property
+    def trailing(self) -> list[float] | None:
+        """The smallest few; None where not all are known."""
+        return [float(value) for value in self.eigenvalues[-SHOWN:]] if self.whole else None
+
+    def to_dict(self) -> dict[str, object]:
         """As plain data."""
-        counts = {f"{threshold:.0e}": self.below(threshold) for threshold in THRESHOLDS}
         return {
             "parameters": self.parameters,
             "bound": self.bound,
             "whole": self.whole,
-            "leading": self.eigenvalues[:5].tolist(),
-            "trailing": self.eigenvalues[-5:].tolist() if self.whole else None,
+            "leading": self.leading,
+            "trailing": self.trailing,
             "flat": self.flat,
-            "flat_at": counts,
+            "flat_at": self.flat_at,
             "scaled": self.scaled.tolist(),
         }
 
@@ -97,7 +113,10 @@ class Standing:
 
 
 class Network:
-    """A float64 copy of a module in evaluation mode, as a function of one flat vector of its trained parameters."""
+    """A float64 copy of a module in evaluation mode, and the likelihood of its raw outputs.
+
+    Raises ConfigError for a likelihood with kinks or from outside the catalogue, and a module with nothing to train.
+    """
 
     def __init__(self, module: nn.Module, likelihood: Any) -> None:
         likelihood = adopted(likelihood)
@@ -106,30 +125,31 @@ class Network:
                 f"likelihood: {likelihood.name} has no Fisher information here; give an instance of a smooth"
                 " likelihood of mlnn.objectives"
             )
-        self.likelihood = likelihood
-        self.module = copy.deepcopy(module).to("cpu", torch.float64).eval()
-        self.parts = {name: part.detach() for name, part in self.module.named_parameters() if part.requires_grad}
-        if not self.parts:
+        if not any(part.requires_grad for part in module.parameters()):
             raise ConfigError(f"model: {type(module).__name__} has no trainable parameters")
-        self.weights = torch.cat([part.reshape(-1) for part in self.parts.values()])
+        self.likelihood: Likelihood = likelihood
+        self.model = FlatModel(copy.deepcopy(module).to("cpu", torch.float64).eval(), likelihood.baseline)
 
-    def free(self, weights: Tensor, x: Tensor) -> Tensor:
-        """Free raw outputs (n, m) of rows x (n, *input_shape): of classes, relative to class 0."""
-        pieces = weights.split([part.numel() for part in self.parts.values()])
-        named = {name: piece.view_as(part) for (name, part), piece in zip(self.parts.items(), pieces, strict=True)}
-        output = functional_call(self.module, named, (x,)).reshape(len(x), -1)
-        return output[:, 1:] - output[:, :1] if self.likelihood.baseline else output
+    @property
+    def weights(self) -> Tensor:
+        """The trained parameters in one vector (p,), as they stand."""
+        return self.model.flat
+
+    def free(self, x: Tensor) -> Tensor:
+        """Free raw outputs (n, m) of rows x (n, *input_shape) at these weights."""
+        return self.model.free(self.weights, x)
 
     def jacobian(self, x: Tensor) -> Tensor:
         """Derivative of the free raw outputs in the parameters, row by row; (b, *input_shape) to (b, m, p)."""
 
         def row(weights: Tensor, one: Tensor) -> Tensor:
-            return self.free(weights, one[None])[0]
+            return self.model.free(weights, one[None])[0]
 
         try:
-            return vmap(jacrev(row), in_dims=(None, 0))(self.weights, x).detach()
+            found: Tensor = vmap(jacrev(row), in_dims=(None, 0))(self.weights, x)
         except RuntimeError:  # some layers (recurrent ones) have no batched form
-            return torch.stack([jacrev(row, chunk_size=1)(self.weights, one) for one in x]).detach()
+            found = torch.stack([jacrev(row, chunk_size=1)(self.weights, one) for one in x])
+        return found.detach()
 
 
 @own_world(threads=None)
@@ -143,7 +163,7 @@ def stand(module: nn.Module, likelihood: Any, x: Tensor, y: Tensor) -> Standing:
     network = Network(module, likelihood)
     y = y if y.dtype == torch.int64 else y.double()
     with torch.no_grad():
-        eta = network.free(network.weights, x.double())
+        eta = network.free(x.double())
     if len(y) != len(eta) or not bool(torch.isfinite(eta).all()):
         raise DataError(
             f"network: {len(eta)} raw outputs for {len(y)} targets, {int((~torch.isfinite(eta)).sum())} not finite;"
@@ -216,7 +236,7 @@ class _Sums:
         return np.sort(singular**2)[::-1]
 
     def _pull(self) -> Callable[[Tensor], Tensor]:
-        back = vjp(lambda weights: self.network.free(weights, self.x), self.network.weights)[1]
+        back = vjp(lambda weights: self.network.model.free(weights, self.x), self.network.weights)[1]
         return lambda u: back(u)[0]
 
 
@@ -236,6 +256,8 @@ def _root(weight: Tensor) -> Tensor:
     """Symmetric square roots of W (n, m, m), which is not negative but for rounding."""
     if weight.shape[1] == 1:
         return weight.clamp(min=0).sqrt()
+    values: Tensor
+    axes: Tensor
     values, axes = torch.linalg.eigh(weight)
     return (axes * values.clamp(min=0).sqrt()[:, None, :]) @ axes.transpose(1, 2)
 

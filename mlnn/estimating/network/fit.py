@@ -1,6 +1,5 @@
 """What was estimated of a small model, in the vocabulary of `Estimate`."""
 
-import math
 from dataclasses import dataclass, field
 from numbers import Real
 
@@ -8,7 +7,12 @@ import numpy as np
 from scipy import stats
 
 from mlnn.errors import ConfigError
-from mlnn.estimating.briefly import brief_of_model
+from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.objectives.criteria import Criteria
+from mlnn.report.brief import Brief
+
+MOST_PRINTED = 60
+"""Parameters in the printed table: about what a page of text holds."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -55,20 +59,20 @@ class ModelFit:
     covariance: np.ndarray | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
-        return brief_of_model(self).text()
+        return self._brief().text()
 
     def _repr_html_(self) -> str:
-        return brief_of_model(self).html()
+        return self._brief().html()
 
     @property
     def aic(self) -> float | None:
         """2 parameters − 2 llf; None of separated rows. For a model that is not identified a guide at best."""
-        return None if self.separated else 2 * self.parameters - 2 * self.llf
+        return None if self.separated else self._criteria.aic
 
     @property
     def bic(self) -> float | None:
         """log(nobs) parameters − 2 llf; None of separated rows."""
-        return None if self.separated else math.log(self.nobs) * self.parameters - 2 * self.llf
+        return None if self.separated else self._criteria.bic
 
     @property
     def separated(self) -> bool:
@@ -103,19 +107,48 @@ class ModelFit:
 
     def summary(self) -> str:
         """A table as a statistics package prints it, at most 60 parameters, the sentence and the notes."""
-        low, high = self.conf_int().T
-        lines = [f"Maximum likelihood of a model: {self.likelihood}, {len(self.params)} parameters, {self.nobs:g} rows"]
-        if self.separated:
-            lines = [
-                f"No finite maximum-likelihood estimate: {self.separation} separation ({self.likelihood}, {self.nobs:g} rows)."
-            ]
-            lines += [f"log-likelihood below {self.llf:.6g}, its supremum, which no parameters reach"]
-        else:
-            lines += [f"log-likelihood {self.llf:.6f}   AIC {self.aic:.4f}   BIC {self.bic:.4f}"]
-        lines += [f"{key} {value:.6g}" for key, value in self.ancillary.items()]
-        if not self.separated:
-            lines += ["-" * 78, f"{'':<30}{'coef':>14}{'std err':>12}{'[0.025':>11}{'0.975]':>11}", "-" * 78]
-            rows = list(zip(self.names, self.params, self.bse, low, high, strict=True))
-            lines += [f"{n[:29]:<30}{c:>14.6g}{e:>12.4g}{a:>11.4g}{b:>11.4g}" for n, c, e, a, b in rows[:60]]
-            lines += [f"… and {len(rows) - 60} more"] * (len(rows) > 60) + ["-" * 78]
+        numbers = [f"{key} {value:.6g}" for key, value in self.ancillary.items()]
+        lines = [*self._statement(), *numbers] if self.separated else [*self._header(), *numbers, *self._table()]
         return "\n".join([*lines, self.sentence, *(f"- {note}" for note in self.notes)])
+
+    def _statement(self) -> list[str]:
+        rows = f"({self.likelihood}, {self.nobs:g} rows)"
+        return [
+            f"No finite maximum-likelihood estimate: {self.separation} separation {rows}.",
+            f"log-likelihood below {self.llf:.6g}, its supremum, which no parameters reach",
+        ]
+
+    def _header(self) -> list[str]:
+        return [
+            f"Maximum likelihood of a model: {self.likelihood}, {len(self.params)} parameters, {self.nobs:g} rows",
+            f"log-likelihood {self.llf:.6f}   AIC {self.aic:.4f}   BIC {self.bic:.4f}",
+        ]
+
+    def _table(self) -> list[str]:
+        rule, left_out = "-" * 78, len(self.names) - MOST_PRINTED
+        low, high = self.conf_int().T
+        rows = list(zip(self.names, self.params, self.bse, low, high, strict=True))[:MOST_PRINTED]
+        return [
+            *(rule, f"{'':<30}{'coef':>14}{'std err':>12}{'[0.025':>11}{'0.975]':>11}", rule),
+            *(f"{n[:29]:<30}{c:>14.6g}{e:>12.4g}{a:>11.4g}{b:>11.4g}" for n, c, e, a, b in rows),
+            *[f"… and {left_out} more"] * (left_out > 0),
+            rule,
+        ]
+
+    def _brief(self) -> Brief:
+        """What an interactive session shows."""
+        return brief(
+            "No finite maximum-likelihood estimate" if self.separated else "Maximum likelihood of a model",
+            "; ".join([self.sentence, *self.notes]),
+            likelihood=self.likelihood,
+            rows=self.nobs,
+            llf=self.llf,
+            separation=self.separation,
+            supremum=self.separated,
+            ancillary=self.ancillary,
+            table=coefficient_table(self.names, self.params, self.bse),
+        )
+
+    @property
+    def _criteria(self) -> Criteria:
+        return Criteria(self.llf, self.parameters, self.nobs)

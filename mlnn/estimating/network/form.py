@@ -21,10 +21,14 @@ from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.linear.start import start
 from mlnn.estimating.network.problem import Problem
 
-LINEAR = 1e-9  # of the largest raw output: a second difference that is rounding
-PROBES = 2000  # features up to which a model is asked whether it is affine in x
-CHECKED = 64  # rows it is checked on
-FEW = 25  # steps after which rows are asked for separation: overlapping ones seldom take more than ten
+LINEAR = 1e-9
+"""Of the largest raw output: a second difference that is rounding."""
+PROBES = 2000
+"""Features up to which a model is asked whether it is affine in x."""
+CHECKED = 64
+"""Rows it is checked on."""
+FEW_STEPS = 25
+"""Steps after which rows are asked for separation: overlapping ones seldom take more than ten."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def _in_parameters(problem: Problem) -> Form:
     constant = [j for j in range(columns.shape[1]) if bool((columns[:, j] == 1).all())][:1]
     order = torch.tensor([j for j in range(columns.shape[1]) if j not in constant] + constant, dtype=torch.int64)
     x = columns[:, order[: len(order) - len(constant)]]
-    names = problem.names()
+    names = problem.network.names()
     features = tuple(names[j] for j in order[: x.shape[1]])
     design = Design(x, problem.y, problem.counts, bool(constant), x.mean(0), features)
     return Form(design, True, 0.0 if float(away) <= 1e-12 * size else float(away), order)
@@ -114,7 +118,7 @@ def _in_x(problem: Problem, linear: bool) -> Form | None:
 
 def separation_beside(problem: Problem, form: Form) -> tuple[str, Separation | None]:
     """("none", "quasi", "complete", or "unknown" where rows are too near to touching to tell; what was found)."""
-    fit = linear_fit(problem, form, FEW)
+    fit = linear_fit(problem, form, FEW_STEPS)
     if fit is not None and certain(problem.family, form.design, fit):
         return "none", None
     try:
@@ -169,13 +173,13 @@ def grows(problem: Problem, theta: Tensor) -> bool:
             return False
         return bool((margins > 0).all()) and any(
             torch.allclose(problem.output(_doubled(problem, theta, layer)), 2 * output, rtol=1e-9, atol=0.0)
-            for layer in {name.rpartition(".")[0] for name in problem.parts}
+            for layer in {name.rpartition(".")[0] for name in problem.network.parts}
         )
 
 
 def _doubled(problem: Problem, theta: Tensor, layer: str) -> Tensor:
-    sizes = [part.numel() for part in problem.parts.values()]
-    inside = [2.0 if name.rpartition(".")[0] == layer else 1.0 for name in problem.parts]
+    sizes = [part.numel() for part in problem.network.parts.values()]
+    inside = [2.0 if name.rpartition(".")[0] == layer else 1.0 for name in problem.network.parts]
     return theta * torch.tensor(inside, dtype=torch.float64).repeat_interleave(torch.tensor(sizes))
 
 

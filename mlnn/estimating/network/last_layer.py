@@ -10,10 +10,27 @@ from scipy import linalg
 from torch import Tensor, nn
 
 from mlnn.data import Dataset
-from mlnn.estimating.classical import Distance, Twin, classical_twin
+from mlnn.estimating.classical import ClassicalEstimate, classical_estimate
+from mlnn.estimating.distance import Distance, Finding
 from mlnn.world import own_world
 
-DEPENDENT = 1e-9  # share of a feature's length that the features before it leave over
+DEPENDENT = 1e-9
+"""Share of a feature's length that the features before it leave over."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What there is to say of a last layer: its features, how many are independent, and the finding, None where not asked."""
+
+    features: int
+    independent: int
+    finding: Finding | None
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain data."""
+        nothing: dict[str, object] = {"separation": None, "sentence": None}
+        found = self.finding.to_dict() if self.finding else nothing
+        return {"features": self.features, "independent": self.independent, **found}
 
 
 @dataclass(frozen=True)
@@ -21,52 +38,51 @@ class Head:
     """The last layer given its features, a generalised linear model: does its MLE exist, and how far off is the layer?
 
     features: how many, `independent` of them not a combination of the others (dead units are); the layer is rewritten in
-    these. twin: the MLE, or the statement that there is none; None where it cannot be asked. Its standard errors take the
-    features as given, as if they had not been trained on the same rows.
+    these. classical: the MLE, or the statement that there is none; None where it cannot be asked. Its standard errors take
+    the features as given, as if they had not been trained on the same rows.
     """
 
     features: int
     independent: int
-    twin: Twin | None
+    classical: ClassicalEstimate | None
     distance: Distance | None
 
     @property
     def separation(self) -> str | None:
         """ "none", "quasi" or "complete"; None where there is no answer."""
-        return self.twin.estimate.separation if self.twin and self.twin.estimate else None
+        return self.classical.estimate.separation if self.classical and self.classical.estimate else None
 
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data."""
-        fit = (
-            self.twin.to_dict(self.distance) if self.twin and self.distance else {"separation": None, "sentence": None}
-        )
-        return {"features": self.features, "independent": self.independent} | fit
+    @property
+    def layer(self) -> Layer:
+        """The same as told."""
+        found = self.classical.finding(self.distance) if self.classical and self.distance else None
+        return Layer(self.features, self.independent, found)
 
 
 @own_world(threads=None)
 def last_layer(module: nn.Module, likelihood: Any, data: Dataset) -> Head | None:
     """The last linear layer, whose output is the raw output, against its MLE given its features; None if there is none."""
-    found = _features(module, data.x)
-    if found is None:
+    asked = _features(module, data.x)
+    if asked is None:
         return None
-    layer, features = found
+    layer, features = asked
     kept, layer = _independent(layer, features)
     if not len(kept):
         return Head(features.shape[1], 0, None, None)
     empty = torch.empty(0, len(kept), dtype=torch.float64)
     rows = Dataset("features", features[:, kept], data.y, data.targets, empty, data.y[:0])
-    twin = classical_twin(layer, likelihood, rows, told=False)  # its rows are features
-    return Head(features.shape[1], len(kept), twin, twin.distance(layer) if twin else None)
+    found = classical_estimate(layer, likelihood, rows, told=False)  # its rows are features
+    return Head(features.shape[1], len(kept), found, found.distance(layer) if found else None)
 
 
 def _features(module: nn.Module, x: Tensor) -> tuple[nn.Linear, Tensor] | None:
     """(the linear layer that made the raw output, its input (n, d)), on a float64 copy in evaluation mode."""
-    twin, calls = copy.deepcopy(module).to("cpu", torch.float64).eval(), []
-    for part in twin.modules():
+    copied, calls = copy.deepcopy(module).to("cpu", torch.float64).eval(), []
+    for part in copied.modules():
         if isinstance(part, nn.Linear):
             part.register_forward_hook(lambda layer, given, made: calls.append((layer, given[0], made)))
     with torch.no_grad():
-        output = twin(x.double())
+        output = copied(x.double())
     for layer, given, made in reversed(calls):
         if given.ndim == 2 and torch.equal(made.reshape(len(x), -1), output.reshape(len(x), -1)):
             return layer, given.detach()

@@ -31,9 +31,12 @@ from mlnn.estimating.reading import whole as whole_number
 from mlnn.objectives import Likelihood
 from mlnn.world import own_world
 
-LIKELIER = 1e-6  # nats, and a billionth of the log-likelihood: more than rounding
-NEAR = 1e-3  # nats from a supremum: the parameters are on their way to it
-ROUNDS = 8  # of steps for an end that is likelier than any maximum that was reached, each with little damping again
+LIKELIER = 1e-6
+"""Nats, and a billionth of the log-likelihood: more than rounding."""
+NEAR_SUPREMUM = 1e-3
+"""Nats from a supremum: the parameters are on their way to it."""
+ROUNDS = 8
+"""Of steps for an end that is likelier than any maximum that was reached, each with little damping again."""
 
 
 @own_world(threads=None)
@@ -72,30 +75,42 @@ def _family(likelihood: Any) -> Family:
 def fit(problem: Problem, starts: int, seed: int, convention: str = "unbiased") -> ModelFit:
     """What there is to say of a problem: its maximum, or that there is none. Raises DataError where neither was found."""
     form = form_of(problem)
+    exact = form is not None and form.exact
     kind, found = _existence(problem, form)
-    if form is not None and form.exact and found is not None and kind != "none":
+    if exact and found is not None and kind != "none":
         return _separated(problem, form, kind, found, None)
     ends = [descend(problem, start) for start in problem.starts(starts, seed)]
-    if form is not None and form.exact and form.place is not None:
-        ends = _with_the_classical(problem, form, ends)
-    best = min(ends, key=lambda end: end.value)
-    if kind != "none" and not (form is not None and form.exact):
-        kind = _approached(problem, form, kind, found, best)
+    ends = _with_the_classical(problem, form, ends)
+    if kind != "none" and not exact:
+        kind = _approached(problem, form, kind, found, _best(ends))
         if kind in ("quasi", "complete"):
-            return _separated(problem, form, kind, found, best)
-    ends = _furthered(problem, ends, kind)
+            return _separated(problem, form, kind, found, _best(ends))
+    return _highest(problem, form, kind, ends, starts, convention)
+
+
+def _highest(problem: Problem, form: Form | None, kind: str, ends: list[End], starts: int, convention: str) -> ModelFit:
+    """The highest of the maxima that were reached. Raises DataError where none was."""
+    best, ends = _best(ends), _furthered(problem, ends, kind)
     maxima = [end for end in ends if end.converged]
     if not maxima:
         with_number(problem, best.theta)  # says so where every target is met
         raise DataError(_not_reached(problem, ends, starts))
-    best = min(maxima, key=lambda end: end.value)
+    best = _best(maxima)
     near = classical_number(problem, form) if form is not None else None
     problem, theta = with_number(problem, best.theta, near)
+    whole = form is not None and form.place is not None and whole_rank(form)
+    return of_maximum(problem, theta, best.gradient, convention, kind, _likelier(problem, theta, ends), whole)
+
+
+def _best(ends: list[End]) -> End:
+    return min(ends, key=lambda end: end.value)
+
+
+def _likelier(problem: Problem, theta: Tensor, ends: list[End]) -> float | None:
+    """The log-likelihood of the likeliest end that did not converge, where it is above the one at `theta`."""
     top = log_likelihood(problem, theta)
     others = [log_likelihood(problem, end.theta) for end in ends if not end.converged]
-    likelier = max((llf for llf in others if _above(llf, top)), default=None)
-    whole = form is not None and form.place is not None and whole_rank(form)
-    return of_maximum(problem, theta, best.gradient, convention, kind, likelier, whole)
+    return max((llf for llf in others if _above(llf, top)), default=None)
 
 
 def _existence(problem: Problem, form: Form | None) -> tuple[str, Separation | None]:
@@ -104,9 +119,10 @@ def _existence(problem: Problem, form: Form | None) -> tuple[str, Separation | N
     return ("unknown", None) if form is None else separation_beside(problem, form)
 
 
-def _with_the_classical(problem: Problem, form: Form, ends: list[End]) -> list[End]:
+def _with_the_classical(problem: Problem, form: Form | None, ends: list[End]) -> list[End]:
     """The ends, and where the classical fit leads if that is likelier: of a density with many maxima it knows the way."""
-    if problem.family.likelihood.kinked:
+    linear = form is not None and form.exact and form.place is not None
+    if form is None or not linear or problem.family.likelihood.kinked:
         return ends
     classical = linear_fit(problem, form)
     if classical is None:
@@ -124,17 +140,14 @@ def _approached(problem: Problem, form: Form | None, kind: str, found: Separatio
     """Whether a model that may be separated is on its way to a supremum that it does not reach; else "unknown"."""
     if form is not None and found is not None and not form.offset:
         limit = supremum(problem.family, form.design, found)[2]
-        return kind if log_likelihood(problem, best.theta) >= limit - NEAR else "unknown"
+        return kind if log_likelihood(problem, best.theta) >= limit - NEAR_SUPREMUM else "unknown"
     return "complete" if grows(problem, best.theta) else "unknown"
 
 
 def _furthered(problem: Problem, ends: list[End], kind: str) -> list[End]:
     """The ends, the likeliest taken further if it has not converged and no maximum is as likely."""
-    best = min(ends, key=lambda end: end.value)
-    reached = [log_likelihood(problem, end.theta) for end in ends if end.converged]
-    likelier = _above(log_likelihood(problem, best.theta), max(reached, default=-math.inf))
-    hopeless = not math.isfinite(best.gradient) or (kind == "unknown" and not reached)
-    if best.converged or hopeless or not likelier:
+    best = _best(ends)
+    if not _promising(problem, ends, best, kind):
         return ends
     further = best
     for _ in range(ROUNDS):
@@ -142,6 +155,15 @@ def _furthered(problem: Problem, ends: list[End], kind: str) -> list[End]:
         if further.converged or torch.equal(further.theta, before.theta):
             break
     return [further if end is best else end for end in ends]
+
+
+def _promising(problem: Problem, ends: list[End], best: End, kind: str) -> bool:
+    """Whether more steps from the likeliest end, which has not converged, may come to a maximum likelier than any reached."""
+    reached = [log_likelihood(problem, end.theta) for end in ends if end.converged]
+    hopeless = not math.isfinite(best.gradient) or (kind == "unknown" and not reached)
+    if best.converged or hopeless:
+        return False
+    return _above(log_likelihood(problem, best.theta), max(reached, default=-math.inf))
 
 
 def _separated(problem: Problem, form: Form | None, kind: str, found: Separation | None, best: End | None) -> ModelFit:
@@ -171,8 +193,8 @@ def _not_reached(problem: Problem, ends: list[End], starts: int) -> str:
         why += [f"{problem.family.name} has kinks, which no Newton step ends at"]
     else:
         why += ["the likelihood is all but flat on the way, or the model has kinks"]
-    best = min(ends, key=lambda end: end.value)
+    best = _best(ends)
     size, before = best.theta.abs(), problem.flat.abs().max()
     if float(size.max()) > 1e3 * (1 + float(before)):
-        why += [f"{problem.names()[int(size.argmax())]} runs away, to {float(best.theta[size.argmax()]):.2g}"]
+        why += [f"{problem.network.names()[int(size.argmax())]} runs away, to {float(best.theta[size.argmax()]):.2g}"]
     return f"{told}the gradient stayed at {nearest:.1e} of its terms; {', or '.join(why)}: start nearer, or take more starts"

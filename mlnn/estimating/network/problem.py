@@ -2,25 +2,26 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad, jacrev, vjp
+from torch.func import grad, jacrev, vjp
 from torch.nn.parameter import is_lazy
 
 from mlnn.errors import ConfigError, DataError, MlnnError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.design import Design
+from mlnn.estimating.network.flat import FlatModel
 from mlnn.seeding import derive, generator
 from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
-WIDEST = 4096  # raw outputs up to which a Jacobian goes row by row; of more it goes parameter by parameter
+WIDEST = 4096
+"""Raw outputs up to which a Jacobian goes row by row; of more it goes parameter by parameter."""
 
 
 def made(factory: Any, seed: int) -> nn.Module:
@@ -57,6 +58,12 @@ def _check_weights(module: nn.Module) -> None:
             raise ConfigError(f"model: {name} is {kind}; dense numbers are needed")
 
 
+def _check_double(module: nn.Module, x: Tensor) -> None:
+    parts = [part for part in module.parameters() if part.requires_grad]
+    if not parts or any(part.dtype != torch.float64 for part in [*parts, x]):
+        raise ConfigError("fit_model: the model and x must be float64 and the model must have weights; call .double()")
+
+
 @contextmanager
 def _of_the_model(what: str) -> Iterator[None]:
     """An exception of a user's model as a ConfigError of a line or two."""
@@ -79,15 +86,11 @@ class Problem:
 
     def __init__(self, family: Family, model: nn.Module, x: Tensor, y: Tensor, weights: Tensor | None) -> None:
         _check_weights(model)
-        self.parts = {name: part.detach() for name, part in model.named_parameters() if part.requires_grad}
-        if not self.parts or any(part.dtype != torch.float64 for part in [*self.parts.values(), x]):
-            raise ConfigError(
-                "fit_model: the model and x must be float64 and the model must have weights; call .double()"
-            )
+        _check_double(model, x)
         with _of_the_model("copying it (copy.deepcopy)"):
-            self.model = copy.deepcopy(model).eval()
+            copied = copy.deepcopy(model).eval()
+        self.network = FlatModel(copied, family.likelihood.baseline)
         self.x, self.family, self.normal = x, family, family.likelihood.squares
-        self.flat = torch.cat([part.reshape(-1) for part in self.parts.values()])
         self.counts = None if weights is None else weights.to(torch.float64)
         self.weights = torch.ones(len(x), dtype=torch.float64) if self.counts is None else self.counts
         first = self._asked()
@@ -96,18 +99,27 @@ class Problem:
             self.family = family.over(TargetSpace("classes", first.shape[1]))
         classes = y.dtype == torch.int64 and self.output(self.flat).ndim == 2
         self.y = y if classes else y.to(torch.float64)
-        fits = len(x) == len(y) == len(self.weights) and self._nll_shape() == x.shape[:1]
-        if not fits or not bool(torch.isfinite(x).all() and torch.isfinite(self.y).all() and (self.weights >= 0).all()):
+        self._check_rows()
+
+    @property
+    def flat(self) -> Tensor:
+        """The model's own parameters (p,)."""
+        return self.network.flat
+
+    def _check_rows(self) -> None:
+        x, y, weights = self.x, self.y, self.weights
+        fits = len(x) == len(y) == len(weights) and self._nll_shape() == x.shape[:1]
+        if not fits or not bool(torch.isfinite(x).all() and torch.isfinite(y).all() and (weights >= 0).all()):
             raise DataError(
                 "fit_model: x (n, …), y and weights (n,) must be finite, weights not negative, and give an nll (n,); found"
-                f" x {tuple(x.shape)}, y {tuple(y.shape)}, weights {tuple(self.weights.shape)}"
+                f" x {tuple(x.shape)}, y {tuple(y.shape)}, weights {tuple(weights.shape)}"
             )
 
     def _asked(self) -> Tensor:
         """The raw output at the first weights, once it is certain that it is one."""
-        named, told = dict(self.parts), f"called on x {tuple(self.x.shape)} it"
+        told = f"called on x {tuple(self.x.shape)} it"
         with torch.no_grad(), _of_the_model(told):
-            first, again = (functional_call(self.model, named, (self.x.clone(),)) for _ in range(2))
+            first, again = (self.network.output(self.flat, self.x.clone()) for _ in range(2))
         if not isinstance(first, Tensor):
             raise ConfigError(
                 f"model: {told} gave a {type(first).__name__}, not a tensor of raw outputs; return the tensor"
@@ -169,27 +181,19 @@ class Problem:
 
     def moved(self, seed: int, k: int) -> Tensor:
         """The k-th displacement of the model's own weights."""
-        spread = torch.cat([part.square().mean().sqrt().expand(part.numel()) for part in self.parts.values()])
+        spread = torch.cat([part.square().mean().sqrt().expand(part.numel()) for part in self.network.parts.values()])
         spread = torch.where(spread > 0, spread, 1)
         noise = torch.randn(len(self.flat), generator=generator(seed, "weights", k), dtype=torch.float64)
         return self.flat + 0.5 * spread * noise
 
-    def named(self, theta: Tensor) -> Mapping[str, Tensor]:
-        """The flat vector as the model's parameters."""
-        pieces = theta.split([part.numel() for part in self.parts.values()])
-        return {name: piece.view_as(part) for (name, part), piece in zip(self.parts.items(), pieces, strict=True)}
-
-    def output(self, theta: Tensor, x: Tensor | None = None) -> Tensor:
-        """Raw outputs (n,) or (n, K) of the rows, or of other rows x. A clone: a model may work on its input in place."""
-        out = functional_call(self.model, dict(self.named(theta)), ((self.x if x is None else x).clone(),))
+    def output(self, theta: Tensor) -> Tensor:
+        """Raw outputs (n,) or (n, K) of the rows."""
+        out = self.network.output(theta, self.x.clone())
         return out.squeeze(1) if out.ndim == 2 and out.shape[1] == 1 else out
 
     def free(self, theta: Tensor, x: Tensor | None = None) -> Tensor:
-        """Free raw outputs (n, m): of classes relative to class 0."""
-        out = self.output(theta, x)
-        if out.ndim == 1:
-            return out[:, None]
-        return out[:, 1:] - out[:, :1] if self.family.likelihood.baseline else out
+        """Free raw outputs (n, m) of the rows, or of other rows x: of classes relative to class 0."""
+        return self.network.free(theta, (self.x if x is None else x).clone())
 
     def rows(self, theta: Tensor) -> Tensor:
         """What is minimised, per row: weighted nll; for a Normal half the squared residual, whose minimum is the same."""
@@ -214,27 +218,24 @@ class Problem:
             return self.rows(at).sum()
 
         with _of_the_model("taking its second derivatives"):
-            return jacrev(grad(total))(theta).detach()
+            found: Tensor = jacrev(grad(total))(theta)
+        return found.detach()
 
     def jacobian(self, theta: Tensor, free: bool = True) -> Tensor:
         """(n, m, p) of the free raw outputs, or of the raw ones."""
         function = self.free if free else self.output
         return _jacobian(function, theta, function(theta).numel()).reshape(len(self.y), -1, len(theta))
 
-    def names(self) -> tuple[str, ...]:
-        """`weight[0,1]` for each entry of the flat vector."""
-        at = ((name, index) for name, part in self.parts.items() for index in np.ndindex(tuple(part.shape)))
-        return tuple(f"{name}[{','.join(map(str, index))}]" if index else name for name, index in at)
-
 
 def _jacobian(function: Callable[[Tensor], Tensor], theta: Tensor, size: int) -> Tensor:
     with _of_the_model("taking its derivatives"):
-        return (_by_parameter(function, theta) if size > WIDEST else jacrev(function)(theta)).detach()
+        found: Tensor = _by_parameter(function, theta) if size > WIDEST else jacrev(function)(theta)
+    return found.detach()
 
 
 def _by_parameter(function: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
     """The Jacobian in as many backward passes as there are parameters: the derivative of u ↦ Jᵀu, which is linear."""
     taken = vjp(function, theta)
     output, pull = taken[0], taken[1]
-    by_parameter = jacrev(lambda u: pull(u)[0])(torch.zeros_like(output))  # (p, *output)
+    by_parameter: Tensor = jacrev(lambda u: pull(u)[0])(torch.zeros_like(output))  # (p, *output)
     return by_parameter.movedim(0, -1)

@@ -14,7 +14,8 @@ from mlnn.estimating.network.fisher import Network
 from mlnn.seeding import generator
 from mlnn.world import own_world
 
-ASKED = 300  # rounds of Lanczos steps, after which the answer is NaN
+ASKED = 300
+"""Rounds of Lanczos steps, after which the answer is NaN."""
 
 
 @own_world(threads=None)
@@ -27,13 +28,14 @@ def least_curvature(network: Network, x: Tensor, y: Tensor) -> float:
     y = y if y.dtype == torch.int64 else y.double()
 
     def total(weights: Tensor) -> Tensor:
-        return curvature.nll(network.likelihood, network.free(weights, x.double()), y).sum()
+        return curvature.nll(network.likelihood, network.model.free(weights, x.double()), y).sum()
 
     size = len(network.weights)
     pull = vjp(grad(total), network.weights)[1]
 
     def product(v: np.ndarray) -> np.ndarray:  # the Hessian is symmetric: vᵀH is Hv
-        return pull(torch.from_numpy(v.ravel().copy()))[0].detach().numpy()
+        along: Tensor = pull(torch.from_numpy(v.ravel().copy()))[0]
+        return along.detach().numpy()
 
     if size < 3:  # fewer than Lanczos steps can handle
         values = np.linalg.eigvalsh(np.stack([product(unit) for unit in np.eye(size)]))

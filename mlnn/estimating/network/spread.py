@@ -65,7 +65,7 @@ def spread_of(networks: Sequence[Network], heights: Sequence[float], data: Datas
 def _predict(network: Network, x: Tensor) -> Tensor:
     """The mean of the target for rows x; (n,), or (n, K) probabilities."""
     with torch.no_grad():
-        eta = network.free(network.weights, x.double())
+        eta = network.free(x.double())
         return network.likelihood.mean(curvature.raw(network.likelihood, eta))
 
 
