@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 
 from mlnn.arguments import interval
+from mlnn.comparing import stored
 from mlnn.comparing.cause import likely_cause
 from mlnn.comparing.differences import BELOW
 from mlnn.comparing.domain import ALL
@@ -68,6 +69,18 @@ class Verdict:
     def to_dict(self) -> dict[str, object]:
         """Plain data for `verdict.json`."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, told: stored.Stored) -> "Verdict":
+        """What `to_dict` gave, back from JSON; ValueError names what is not what belongs there."""
+        return cls(
+            stored.relation(told, "relation"), stored.relation(told, "value_relation"),
+            stored.relation(told, "gradient_relation"), stored.word(told, "sentence") or "", stored.domain(told, "domain"),
+            stored.number(told, "left_domain"), stored.number_or(told, "scale", 1.0), stored.shift(told, "shift"),
+            stored.number(told, "resolution"), stored.sizes(told, "resolutions"),
+            stored.table(told, "first_difference"), stored.word(told, "control") or "not run",
+            stored.number(told, "shrink"), stored.table(told, "evidence") or {},
+        )  # fmt: skip
 
     def facts(self) -> list[tuple[str, str]]:
         """What there is to know beside the sentence, (word, value): the domain, factor and shift, the resolution."""
