@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -92,7 +91,7 @@ def curves_table(curves: Sequence[Curve], differences: Sequence[Difference] = ()
     return table
 
 
-def _losses(loss: NDArray) -> tuple[str, str, str, str]:
+def _losses(loss: np.ndarray) -> tuple[str, str, str, str]:
     if not len(loss):
         return "0", "–", "–", "–"
     lowest = np.nanmin(loss) if not np.isnan(loss).all() else np.nan

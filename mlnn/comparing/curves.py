@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlnn.comparing.stored import plain
 from mlnn.errors import RunFolderError
@@ -58,8 +57,8 @@ class Curve:
     """One loss curve of one run: `loss` per `step`, (n,) each, and what it must share with another to be compared."""
 
     name: str
-    step: NDArray
-    loss: NDArray
+    step: np.ndarray
+    loss: np.ndarray
     ground: Ground = Ground()
 
 
@@ -68,8 +67,8 @@ class Difference:
     """|difference| of two loss curves at the steps that both have, (n,) each."""
 
     name: str
-    step: NDArray
-    gap: NDArray
+    step: np.ndarray
+    gap: np.ndarray
 
 
 def curves(runs: Sequence[Run]) -> list[Curve]:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlnn.comparing.trace import Columns, breaks, twins
 from mlnn.comparing.verdict import Verdict
@@ -96,7 +95,7 @@ def _shrink_card(shrink: float | None, trace: Columns) -> Card | None:
     return Card("Precision twin", f"{number(shrink, 2)}×" if shrink is not None else "–", note)
 
 
-def _largest(values: NDArray) -> float:
+def _largest(values: np.ndarray) -> float:
     """Largest value that was reached; NaN only if there was none (a lane that stopped is told by `breaks`)."""
     known = values[~np.isnan(values)]
     return float(known.max()) if len(known) else float("nan")

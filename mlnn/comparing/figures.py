@@ -5,7 +5,6 @@ from typing import TypedDict
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from mlnn.comparing.badges import BADGES
 from mlnn.comparing.curves import Curve, Difference
@@ -33,7 +32,7 @@ _TWINS = (TWIN, "#CC79A7", "#5B4B8A")
 _BREAK = BADGES["broken"].colour
 
 
-def _loss_axis(figure: go.Figure, losses: Sequence[NDArray]) -> None:
+def _loss_axis(figure: go.Figure, losses: Sequence[np.ndarray]) -> None:
     # A loss that falls (or explodes) over two decades is readable only on a log axis.
     values = np.concatenate(losses)
     values = values[np.isfinite(values)]
@@ -62,7 +61,7 @@ def _mark_breaks(figure: go.Figure, trace: Columns) -> None:
         )
 
 
-def _faint(figure: go.Figure, others: Sequence[Columns], column: str, axis: LogAxis | None = None) -> list[NDArray]:
+def _faint(figure: go.Figure, others: Sequence[Columns], column: str, axis: LogAxis | None = None) -> list[np.ndarray]:
     """Draw a column of further seeds as faint lines, and give those columns."""
     holding = [other for other in others if column in other]
     for other in holding:
@@ -86,15 +85,19 @@ def loss_figure(trace: Columns, run: RunInfo, others: Sequence[Columns] = ()) ->
     for column in columns:
         colour, look = looks[column]
         draw.line(figure, step, trace[column], names[column], colour, **look)
-    hidden = {"control": "loss_control"} if "loss_control" in trace else {}
-    for column, name in names.items():
-        hidden |= {f"{name}, {dtype}": twin for dtype, twin in twins(trace, column).items()}
-    hidden |= {f"null {i}": column for i, column in enumerate(null_twins(trace, "loss"), 1)}
-    for i, (name, column) in enumerate(hidden.items()):
+    for i, (name, column) in enumerate(_waiting(trace, names).items()):
         draw.line(figure, step, trace[column], name, SERIES[(i + 2) % len(SERIES)], width=1.3, hidden=True)
     _loss_axis(figure, [*losses, *(trace[column] for column in columns)])
     _mark_breaks(figure, trace)
     return figure
+
+
+def _waiting(trace: Columns, names: Mapping[str, str]) -> dict[str, str]:
+    """name → column of the losses beside the pair's own: control, precision twins, null twins."""
+    found = {"control": "loss_control"} if "loss_control" in trace else {}
+    for column, name in names.items():
+        found |= {f"{name}, {dtype}": twin for dtype, twin in twins(trace, column).items()}
+    return found | {f"null {i}": column for i, column in enumerate(null_twins(trace, "loss"), 1)}
 
 
 def gap_figure(trace: Columns, run: RunInfo, others: Sequence[Columns] = ()) -> go.Figure | None:

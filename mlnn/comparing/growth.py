@@ -13,7 +13,6 @@ from pathlib import Path
 
 import joblib
 import numpy as np
-from numpy.typing import NDArray
 
 from mlnn.comparing import stored
 from mlnn.comparing.configured import run_comparison
@@ -147,12 +146,12 @@ def _row(name: str, depth: int, trace: Columns, verdict: Verdict, info: RunInfo)
     )
 
 
-def _last(values: NDArray) -> int:
+def _last(values: np.ndarray) -> int:
     known = np.flatnonzero(~np.isnan(values))
     return int(known[-1]) if len(known) else len(values) - 1
 
 
-def _most(values: NDArray) -> float:
+def _most(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
     return float(known.max()) if len(known) else math.nan
 
@@ -178,5 +177,5 @@ def _sizes(gaps: Iterable[float | None]) -> list[float]:
     return [math.nan if gap is None else gap for gap in gaps]
 
 
-def _end(losses: NDArray) -> float:
+def _end(losses: np.ndarray) -> float:
     return float(losses[-max(1, len(losses) // 10) :].mean())

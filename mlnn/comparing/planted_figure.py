@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from mlnn.report import draw
 from mlnn.report.logaxis import LogAxis, log_axis
@@ -39,7 +38,7 @@ def planted_figure(planted: Planted) -> go.Figure | None:
     return figure
 
 
-def _faults(figure: go.Figure, kind: str, points: NDArray, colour: str, symbol: str, axis: LogAxis) -> None:
+def _faults(figure: go.Figure, kind: str, points: np.ndarray, colour: str, symbol: str, axis: LogAxis) -> None:
     """The faults of one kind, points (n, 3) as `Planted` has them."""
     size, gap, allowed = points.T
     caught = gap > allowed

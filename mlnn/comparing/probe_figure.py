@@ -7,7 +7,6 @@ from html import escape
 import numpy as np
 import plotly.graph_objects as go
 import torch
-from numpy.typing import NDArray
 
 from mlnn.comparing.figures import PAIR
 from mlnn.comparing.probe import Probe
@@ -29,15 +28,15 @@ class TargetCurves:
     """Both objectives at one target: per side, `value` and `gradient`, (n,) each, at the outputs of `ProbeCurves`."""
 
     target: float
-    value: Mapping[str, NDArray]
-    gradient: Mapping[str, NDArray]
+    value: Mapping[str, np.ndarray]
+    gradient: Mapping[str, np.ndarray]
 
 
 @dataclass(frozen=True)
 class ProbeCurves:
     """What the page draws of a probe: raw outputs (n,), and the curves per target."""
 
-    output: NDArray
+    output: np.ndarray
     targets: Sequence[TargetCurves]
 
 
@@ -99,7 +98,7 @@ def _title(figure: go.Figure, axis: str, text: str) -> None:
     figure.layout[axis].title = {"text": text, "standoff": 6, "font": {"size": 13}}
 
 
-def _draw(figure: go.Figure, output: NDArray, curves: Mapping[str, NDArray], cell: int, run: RunInfo) -> None:
+def _draw(figure: go.Figure, output: np.ndarray, curves: Mapping[str, np.ndarray], cell: int, run: RunInfo) -> None:
     names = {"left": run.left, "right": run.right}
     for side, (colour, look) in PAIR.items():
         draw.line(figure, output, curves[side], names[side], colour, **look)
@@ -114,7 +113,7 @@ def _draw(figure: go.Figure, output: NDArray, curves: Mapping[str, NDArray], cel
         )
 
 
-def _span(seen: Sequence[NDArray], output: NDArray, reach: float) -> list[float]:
+def _span(seen: Sequence[np.ndarray], output: np.ndarray, reach: float) -> list[float]:
     """Range of y over what is shown of x."""
     values = np.concatenate([curve[np.abs(output) <= reach] for curve in seen])
     values = values[np.isfinite(values)]

@@ -4,11 +4,13 @@ A run folder may be anybody's: its records are read back through here, so that w
 """
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from mlnn.comparing.relations import ORDER
 from mlnn.visible import shown
 
 Stored = Mapping[str, object]
+T = TypeVar("T")
 _NOT_FINITE = ("nan", "inf", "-inf")  # as JSON holds them
 
 
@@ -16,20 +18,26 @@ def _damaged(key: str, value: object) -> ValueError:
     return ValueError(f"no {key} is {shown(value)}")
 
 
+def _said(stored: Stored, key: str, kind: type[T]) -> T | None:
+    value = stored.get(key)
+    if value is None or (isinstance(value, kind) and not isinstance(value, bool)):
+        return value
+    raise _damaged(key, value)
+
+
 def word(stored: Stored, key: str) -> str | None:
     """A text, or None where nothing is said."""
-    value = stored.get(key)
-    if not isinstance(value, str | None):
-        raise _damaged(key, value)
-    return value
+    return _said(stored, key, str)
 
 
 def whole(stored: Stored, key: str) -> int | None:
     """A whole number, or None where nothing is said."""
-    value = stored.get(key)
-    if not isinstance(value, int | None) or isinstance(value, bool):
-        raise _damaged(key, value)
-    return value
+    return _said(stored, key, int)
+
+
+def table(stored: Stored, key: str) -> dict[str, object] | None:
+    """Values by name, or None where nothing is said."""
+    return _said(stored, key, dict)
 
 
 def plain(stored: Stored, key: str) -> str | int | float | None:
@@ -42,7 +50,7 @@ def plain(stored: Stored, key: str) -> str | int | float | None:
 
 def number(stored: Stored, key: str) -> float | None:
     """A number, finite or not, or None where nothing is said."""
-    value = stored.get(key)
+    value = plain(stored, key)
     return None if value is None else _float(key, value)
 
 
@@ -60,18 +68,10 @@ def _float(key: str, value: object) -> float:
     raise _damaged(key, value)
 
 
-def table(stored: Stored, key: str) -> dict[str, object] | None:
-    """Values by name, or None where nothing is said."""
-    value = stored.get(key)
-    if not isinstance(value, dict | None):
-        raise _damaged(key, value)
-    return value
-
-
 def relation(stored: Stored, key: str) -> str:
     """One of the relations; it must be there."""
-    value = stored.get(key)
-    if not isinstance(value, str) or value not in ORDER:
+    value = word(stored, key)
+    if value is None or value not in ORDER:
         raise _damaged(key, value)
     return value
 
@@ -96,7 +96,7 @@ def shift(stored: Stored, key: str) -> float | dict[float, float]:
     """A number, or one per target; 0 where nothing is said."""
     value = stored.get(key)
     if not isinstance(value, dict):
-        return 0.0 if value is None else _float(key, value)
+        return number_or(stored, key, 0.0)
     try:
         return {float(target): _float(key, size) for target, size in value.items()}
     except ValueError:

@@ -5,9 +5,8 @@ from array import array
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-Columns = Mapping[str, NDArray]
+Columns = Mapping[str, np.ndarray]
 """A finished trace: arrays by name, (steps,) each."""
 
 

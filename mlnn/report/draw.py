@@ -4,7 +4,7 @@ from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mlnn.report.logaxis import ZERO_NOTE, LogAxis
 from mlnn.report.thin import thin
@@ -38,8 +38,8 @@ def listed(values: ArrayLike) -> list[float | None]:
 
 def line(
     figure: go.Figure,
-    x: NDArray,
-    y: NDArray,
+    x: np.ndarray,
+    y: np.ndarray,
     name: str,
     colour: str,
     axis: LogAxis | None = None,
@@ -71,7 +71,7 @@ def line(
     )
 
 
-def band(figure: go.Figure, x: NDArray, low: NDArray, high: NDArray, name: str, axis: LogAxis) -> None:
+def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, name: str, axis: LogAxis) -> None:
     """Fill between `low` and `high`, all (n,), where both are known."""
     known = np.isfinite(low) & np.isfinite(high)
     if not known.any():
