@@ -43,8 +43,8 @@ class RunInfo:
         mle = stored.table(told, "mle") or {}
         known = {one.name for one in fields(cls)} - {"more"}
         return cls(
-            left=stored.word(told, "left") or "left",
-            right=stored.word(told, "right") or "right",
+            left=stored.word_or(told, "left", "left"),
+            right=stored.word_or(told, "right", "right"),
             model=stored.word(told, "model"),
             data=stored.word(told, "data"),
             targets=stored.word(told, "targets"),
@@ -65,7 +65,7 @@ class RunInfo:
 
     def named(self, names: Mapping[str, object]) -> "RunInfo":
         """The same run under other names; ValueError for one that is no name."""
-        return RunInfo.from_dict(self.to_dict() | dict(names))
+        return RunInfo.from_dict(self.to_dict() | dict(names)) if names else self
 
     @property
     def title(self) -> str:

@@ -30,6 +30,12 @@ def word(stored: Stored, key: str) -> str | None:
     return _said(stored, key, str)
 
 
+def word_or(stored: Stored, key: str, otherwise: str) -> str:
+    """A text; `otherwise` where nothing is said."""
+    value = word(stored, key)
+    return otherwise if value is None else value
+
+
 def whole(stored: Stored, key: str) -> int | None:
     """A whole number, or None where nothing is said."""
     return _said(stored, key, int)

@@ -75,10 +75,10 @@ class Verdict:
         """What `to_dict` gave, back from JSON; ValueError names what is not what belongs there."""
         return cls(
             stored.relation(told, "relation"), stored.relation(told, "value_relation"),
-            stored.relation(told, "gradient_relation"), stored.word(told, "sentence") or "", stored.domain(told, "domain"),
+            stored.relation(told, "gradient_relation"), stored.word_or(told, "sentence", ""), stored.domain(told, "domain"),
             stored.number(told, "left_domain"), stored.number_or(told, "scale", 1.0), stored.shift(told, "shift"),
             stored.number(told, "resolution"), stored.sizes(told, "resolutions"),
-            stored.table(told, "first_difference"), stored.word(told, "control") or "not run",
+            stored.table(told, "first_difference"), stored.word_or(told, "control", "not run"),
             stored.number(told, "shrink"), stored.table(told, "evidence") or {},
         )  # fmt: skip
 
