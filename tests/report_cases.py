@@ -1,29 +1,31 @@
 """Synthetic input for the tests of the report: traces, verdicts and growth rows; whole, bare and broken."""
 
+from dataclasses import replace
+
 import numpy as np
 
+from mlnn.comparing.growth import GrowthCell
+from mlnn.comparing.probe_figure import ProbeCurves, TargetCurves
+from mlnn.comparing.records import GrowthRow, RunInfo
+from mlnn.comparing.trained import Trained
+from mlnn.comparing.verdict import Verdict
+
 HOSTILE = "</script><script>alert(1)</script>&<b>"
-ABOUT = {
-    "left": "bce", "right": "bernoulli_nll_log1p", "model": "mlp", "data": {"name": "moons", "rows": 512},
-    "optimizer": "SGD(lr=0.1)", "steps": 50, "batch_size": 32, "dtype": "float32", "seed": 0, "parameters": 2305,
-}  # fmt: skip
+RUN = RunInfo(
+    left="bce", right="bernoulli_nll_log1p", model="mlp", data="moons, 512 rows", optimizer="SGD(lr=0.1)", steps=50,
+    batch_size=32, dtype="float32", seed=0, parameters=2305,
+)  # fmt: skip
+TRAINED = Trained("bce", "mlp", "moons", "SGD(lr=0.1)", 50, "float32", 0, 32)
 Z = np.linspace(-40, 40, 9)
-SIDE = (np.logaddexp(0, Z)).tolist()
-PROBE = {
-    "output": Z.tolist(),
-    "dtype": "float32",
-    "targets": [
-        {"target": y, "value_left": SIDE, "value_right": SIDE, "gradient_left": SIDE, "gradient_right": SIDE}
-        for y in (0, 1)
-    ],
-}
-VERDICT = {
-    "relation": "equal", "value_relation": "equal", "gradient_relation": "equal", "domain": [-27.6, 16.6],
-    "left_domain": 0.0123, "scale": 1.0, "shift": 0.0, "resolution": 1.234e-6, "control": "bitwise", "shrink": 4.87e8,
-    "first_difference": {"step": 1, "parameter": "0.weight", "row": None, "output": None, "target": None},
-    "sentence": "Equal where it matters.", "evidence": {"max_abs_loss_gap": 2.4e-7, "note": "short"},
-    "resolutions": {"float32": 1e-6}, "probe": PROBE,
-}  # fmt: skip
+SIDE = {side: np.logaddexp(0, Z) for side in ("left", "right")}
+PROBE = ProbeCurves(Z, [TargetCurves(y, SIDE, SIDE) for y in (0, 1)])
+VERDICT = Verdict(
+    "equal", "equal", "equal", "Equal where it matters.", domain=(-27.6, 16.6), left_domain=0.0123, resolution=1.234e-6,
+    control="bitwise", shrink=4.87e8, evidence={"max_abs_loss_gap": 2.4e-7, "note": "short"},
+    first_difference={"step": 1, "parameter": "0.weight", "row": None, "output": None, "target": None},
+    resolutions={"float32": 1e-6},
+)  # fmt: skip
+BARE = Verdict("undecided", "undecided", "undecided", "")
 
 
 def make_trace(steps=50, size=1e-7, broken=None, seed=0):
@@ -60,23 +62,22 @@ def make_rows(broken=True):
     rows = []
     for i, model in enumerate(("one_node", "mlp", "cnn")):
         for seed in (0, 1):
-            row = {
-                "model": model, "parameters": 5 * 10**i, "depth": i, "seed": seed, "relation": "equal",
-                "max_abs_loss_gap": 1e-7 * i, "gradient_gap": 1e-7, "weight_gap": 2e-7 * i * (1 + seed),
-                "null_low": 1e-8 * i, "null_high": 1e-6 * (1 + seed), "float64_weight_gap": 4e-16 * i, "shrink": 5e8,
-                "first_difference_step": 1, "steps": 50, "non_finite": 0, "dtype": "float32",
-            }  # fmt: skip
+            row = GrowthRow(
+                model=model, parameters=5 * 10**i, depth=i, seed=seed, relation="equal", max_abs_loss_gap=1e-7 * i,
+                gradient_gap=1e-7, weight_gap=2e-7 * i * (1 + seed), null_low=1e-8 * i, null_high=1e-6 * (1 + seed),
+                float64_weight_gap=4e-16 * i, shrink=5e8, first_difference_step=1, steps=50, non_finite=0,
+            )  # fmt: skip
             if broken and (model, seed) == ("mlp", 1):
-                row |= {"relation": "broken", "weight_gap": np.nan, "max_abs_loss_gap": np.nan}
+                row = replace(row, relation="broken", weight_gap=np.nan, max_abs_loss_gap=np.nan)
             rows.append(row)
     return rows
 
 
 def make_cells(rows):
     return [
-        {
-            "model": row["model"], "seed": row["seed"], "verdict": VERDICT | {"relation": row["relation"]},
-            "trace": make_trace(seed=row["seed"]), "about": ABOUT | {"parameters": row["parameters"]},
-        }
+        GrowthCell(
+            row.model, row.seed, row, replace(VERDICT, relation=row.relation), make_trace(seed=row.seed),
+            replace(RUN, parameters=row.parameters),
+        )
         for row in rows
     ]  # fmt: skip

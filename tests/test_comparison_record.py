@@ -1,6 +1,7 @@
 """What a comparison leaves behind: the trace, the verdict as a requirement, the run folder, a row of growth."""
 
 import copy
+import dataclasses
 import functools
 import json
 import math
@@ -223,16 +224,16 @@ def test_held_out_rows_serve_for_the_prediction_gap_and_are_not_trained_on() -> 
 
 def test_a_comparison_becomes_a_row_of_growth(tmp_path: Path) -> None:
     row = row_of("tiny", 1, read_run(pair().save(tmp_path / "run")))
-    assert list(row) == list(COLUMNS)
-    assert (row["model"], row["parameters"], row["depth"], row["relation"]) == ("tiny", 49, 1, "equal")
-    assert row["weight_gap"] == pair().trace["weight_gap"][-1]
-    assert row["shrink"] == pytest.approx(row["weight_gap"] / row["float64_weight_gap"])
-    assert 1e7 < row["gradient_shrink"] < 1e10
-    assert row["non_finite"] == 0
-    write_rows([row, row | {"first_difference_step": None}], tmp_path / "growth.csv")
+    assert list(row.to_dict()) == list(COLUMNS)
+    assert (row.model, row.parameters, row.depth, row.relation) == ("tiny", 49, 1, "equal")
+    assert row.weight_gap == pair().trace["weight_gap"][-1]
+    assert row.shrink == pytest.approx(row.weight_gap / row.float64_weight_gap)
+    assert 1e7 < row.gradient_shrink < 1e10
+    assert row.non_finite == 0
+    write_rows([row, dataclasses.replace(row, first_difference_step=None)], tmp_path / "growth.csv")
     header, first, second = (tmp_path / "growth.csv").read_text().splitlines()
     assert header.split(",") == list(COLUMNS)
-    assert float(first.split(",")[COLUMNS.index("weight_gap")]) == row["weight_gap"]
+    assert float(first.split(",")[COLUMNS.index("weight_gap")]) == row.weight_gap
     assert second.split(",")[COLUMNS.index("first_difference_step")] == ""
 
 

@@ -34,14 +34,14 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def gaps(found: list[Curve]) -> dict[str, list[float]]:
-    return {pair["name"]: list(pair["trace"]["abs_loss_gap"]) for pair in differences(found)[0]}
+    return {pair.name: list(pair.gap) for pair in differences(found)[0]}
 
 
 def test_runs_that_line_up_are_compared_step_by_step() -> None:
     found = curves([stored("one", {"loss": [3.0, 2.0, 1.0]}), stored("two", {"loss": [3.0, 2.5, 0.75]})])
     assert [curve.name for curve in found] == ["one", "two"]
     apart, notes = differences(found)
-    assert [(pair["name"], list(pair["trace"]["step"])) for pair in apart] == [("one − two", [0, 1, 2])]
+    assert [(pair.name, list(pair.step)) for pair in apart] == [("one − two", [0, 1, 2])]
     assert gaps(found) == {"one − two": [0.0, 0.5, 0.25]}
     assert notes == []
 

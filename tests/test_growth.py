@@ -3,13 +3,13 @@
 import csv
 import math
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from app_cases import Result, command, write
 
 from mlnn.comparing.growth import COLUMNS, write_rows
+from mlnn.comparing.records import GrowthRow
 from mlnn.runs import read_run
 
 DOCUMENTED = [
@@ -127,8 +127,7 @@ def test_other_steps_give_other_bits(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_does_not_exist_is_left_empty(tmp_path: Path) -> None:
-    row: dict[str, Any] = dict.fromkeys(COLUMNS, 0.1 + 0.2)
-    row |= {"model": "a", "first_difference_step": None, "shrink": math.nan, "null_high": math.inf, "steps": 3}
+    row = GrowthRow("a", weight_gap=0.1 + 0.2, shrink=math.nan, null_high=math.inf, steps=3)
     write_rows([row], tmp_path / "growth.csv")
     (found,) = rows(tmp_path / "growth.csv")
     assert found["weight_gap"] == "0.30000000000000004"

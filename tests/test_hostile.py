@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 from hostile_cases import ROOT, WARM, acts, acts_each
 
+from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.still import growth_png
 from mlnn.report.matplotlib import _is_in_the_current_folder
 
@@ -175,7 +176,7 @@ from mlnn.comparing.curves import curves
 from mlnn.comparing.curves_page import curves_page
 from mlnn.runs import read_run
 [one] = curves([read_run('run')])
-curves_page([{'name': one.name, 'trace': {'step': one.step, 'loss': one.loss}, 'about': one.ground}])
+curves_page([one])
 """
 OVERWRITE = """
 from mlnn.runs import new_run
@@ -262,10 +263,16 @@ LIBRARY = """
 import importlib, pkgutil, mlnn
 for part in pkgutil.walk_packages(mlnn.__path__, 'mlnn.'):
     importlib.import_module(part.name)
-from mlnn.comparing.page import growth_page
+import numpy as np
+from mlnn.comparing.growth import GrowthCell
+from mlnn.comparing.growth_page import growth_page
+from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.still import growth_png
-growth_png([{'model': 'a', 'weight_gap': 1e-7}], 'out.png')
-growth_page([{'model': '<b>[red]\\x1b', 'weight_gap': 1e-7}], [], {})
+from mlnn.comparing.verdict import Verdict
+growth_png([GrowthRow('a', weight_gap=1e-7)], 'out.png', RunInfo())
+name = '<b>[red]\\x1b'
+verdict = Verdict('equal', 'equal', 'equal', '')
+growth_page([GrowthCell(name, 0, GrowthRow(name, weight_gap=1e-7), verdict, {'step': np.arange(1)}, RunInfo())], RunInfo())
 """
 FOLDERS: dict[str, tuple[Arm, str]] = {"decoys": (decoys, LIBRARY)}
 SAMPLES = NAMES | TABLES | RUNS | REPOSITORIES | FOLDERS
@@ -336,8 +343,10 @@ def test_a_command_line_is_watched_too(tmp_path: Path) -> None:
 
 PICTURE = """
 import sys
+from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.still import growth_png
-growth_png([{'model': 'mlp', 'parameters': 9, 'weight_gap': 1e-7, 'float64_weight_gap': 0.0, 'relation': 'equal'}], sys.argv[1])
+row = GrowthRow('mlp', 9, relation='equal', weight_gap=1e-7, float64_weight_gap=0.0)
+growth_png([row], sys.argv[1], RunInfo())
 import matplotlib
 print(matplotlib.rcParams['figure.facecolor'], matplotlib.rcParams['font.size'], matplotlib.rcParams['savefig.bbox'])
 """
@@ -381,10 +390,10 @@ def test_the_picture_is_the_same_whatever_settings_lie_there(tmp_path: Path) -> 
 def test_settings_change_no_picture_even_where_they_were_read(tmp_path: Path) -> None:
     import matplotlib
 
-    rows = [{"model": "mlp", "weight_gap": 1e-7}]
-    plain = growth_png(rows, tmp_path / "plain.png").read_bytes()
+    rows = [GrowthRow("mlp", weight_gap=1e-7)]
+    plain = growth_png(rows, tmp_path / "plain.png", RunInfo()).read_bytes()
     with matplotlib.rc_context({"font.size": 30, "figure.facecolor": "red", "savefig.bbox": "tight"}):
-        assert growth_png(rows, tmp_path / "set.png").read_bytes() == plain
+        assert growth_png(rows, tmp_path / "set.png", RunInfo()).read_bytes() == plain
         assert matplotlib.rcParams["font.size"] == 30, "the caller's own are as before"
 
 

@@ -1,18 +1,21 @@
 """What the report draws: numbers on screen, thinning, the log axis, curves, yardsticks, probe and ladder."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from report_cases import ABOUT, MINIMAL, PROBE, TRACES, VERDICT, make_rows, make_trace
+from report_cases import MINIMAL, PROBE, RUN, TRACES, VERDICT, make_rows, make_trace
 
+from mlnn.comparing.badges import badge, severity
 from mlnn.comparing.evidence_words import trace_notes, yardsticks
 from mlnn.comparing.figures import gap_figure, gradient_figure, loss_figure
 from mlnn.comparing.ladder import ladder_figure
-from mlnn.comparing.probe_figure import probe_figure
+from mlnn.comparing.probe_figure import ProbeCurves, TargetCurves, probe_figure
 from mlnn.comparing.rungs import rungs, summary
-from mlnn.comparing.series import breaks, null_twins, twins
+from mlnn.comparing.trace import breaks, null_twins, twins
 from mlnn.report.logaxis import log_axis
 from mlnn.report.thin import thin
-from mlnn.report.words import badge, number, severity
+from mlnn.report.words import number, plain
 
 # Numbers and words
 
@@ -32,6 +35,11 @@ def test_number_on_screen(value, text):
 def test_unknown_relation_is_never_shown_as_a_pass():
     assert badge("fine")[0] == "?"
     assert severity("fine") > severity("broken") > severity("different") > severity("undecided") > severity("equal")
+
+
+def test_plain_values_as_one_short_text():
+    value = {"a": [1.5, None, True], "b": (2, "x"), "c": {}}
+    assert plain(value) == "a [1.5, –, yes], b [2, x], c –"
 
 
 # Thinning
@@ -98,22 +106,22 @@ def test_break_is_found_on_its_side_and_said():
 
 
 def test_both_objectives_are_drawn_and_right_is_dashed_on_top():
-    lines = [line for line in loss_figure(make_trace(), ABOUT).data if line.visible is True]
+    lines = [line for line in loss_figure(make_trace(), RUN).data if line.visible is True]
     assert [line.name for line in lines] == ["bce", "bernoulli_nll_log1p"]
     assert lines[0].line.width > lines[1].line.width
     assert lines[1].line.dash != "solid"
 
 
 def test_gap_figure_has_band_pair_and_twin():
-    names = [line.name for line in gap_figure(make_trace(), ABOUT).data if line.showlegend is not False]
+    names = [line.name for line in gap_figure(make_trace(), RUN).data if line.showlegend is not False]
     assert names == ["null band", "float32", "float64 twin"]
     without = make_trace()
     del without["null_low"]
-    assert "null twin 1" in [line.name for line in gap_figure(without, ABOUT).data]
+    assert "null twin 1" in [line.name for line in gap_figure(without, RUN).data]
 
 
 def test_zero_gap_is_drawn_and_says_zero():
-    figure = gap_figure(TRACES["zero"], ABOUT)
+    figure = gap_figure(TRACES["zero"], RUN)
     pair = next(line for line in figure.data if line.name == "float32")
     assert all(value > 0 for value in pair.y)
     assert set(pair.text) == {"0"}
@@ -128,7 +136,7 @@ def test_broken_gap_breaks_the_line_and_is_marked():
 
 @pytest.mark.parametrize("figure", [loss_figure, gap_figure])
 def test_no_columns_no_figure(figure):
-    assert figure(MINIMAL, ABOUT) is None
+    assert figure(MINIMAL, RUN) is None
     assert gradient_figure(MINIMAL) is None
 
 
@@ -139,7 +147,7 @@ def test_yardsticks_say_where_the_gap_lies():
     def note(factor):
         trace = make_trace()
         trace["weight_gap"] = trace["weight_gap"] * factor
-        return next(card["note"] for card in yardsticks(VERDICT, trace) if card["name"] == "Weight gap")
+        return next(card.note for card in yardsticks(VERDICT, trace) if card.name == "Weight gap")
 
     assert "inside the null band" in note(1)
     assert "above the null band" in note(100)
@@ -147,30 +155,30 @@ def test_yardsticks_say_where_the_gap_lies():
 
 
 def test_yardsticks_of_a_trace_that_never_was_finite_say_nan():
-    cards = {card["name"]: card for card in yardsticks(VERDICT, TRACES["all NaN"])}
-    assert cards["Weight gap"]["value"] == cards["Gradient gap"]["value"] == "NaN"
-    assert "inside" not in cards["Weight gap"]["note"]
+    cards = {card.name: card for card in yardsticks(VERDICT, TRACES["all NaN"])}
+    assert cards["Weight gap"].value == cards["Gradient gap"].value == "NaN"
+    assert "inside" not in cards["Weight gap"].note
 
 
 # The probe
 
 
-@pytest.mark.parametrize("domain", ["all", [-27.6, 16.6], [-np.inf, np.inf], None])
+@pytest.mark.parametrize("domain", ["all", (-27.6, 16.6), (-np.inf, np.inf), None])
 def test_probe_is_drawn_with_its_domain(domain):
-    figure = probe_figure(PROBE, domain, ABOUT)
+    figure = probe_figure(PROBE, domain, RUN)
     assert len(figure.data) == 8
     assert len(figure.layout.shapes) == (0 if domain is None else 4)
 
 
 def test_probe_with_vectors_or_nothing_is_left_out():
-    assert probe_figure(None, "all", ABOUT) is None
-    assert probe_figure({"output": [[0.0, 1.0]], "targets": PROBE["targets"]}, "all", ABOUT) is None
-    assert probe_figure({"output": [], "targets": []}, "all", ABOUT) is None
+    assert probe_figure(None, "all", RUN) is None
+    assert probe_figure(replace(PROBE, output=np.array([[0.0, 1.0]])), "all", RUN) is None
+    assert probe_figure(ProbeCurves(np.zeros(0), []), "all", RUN) is None
 
 
 def test_probe_with_non_finite_values_and_extremes():
-    target = {"target": 1, "value_left": [np.nan, 1.0, np.inf], "value_right": [1.0, np.nan, 2.0]}
-    figure = probe_figure({"output": [1e4, 0.0, -1e4], "targets": [target]}, None, ABOUT)
+    curves = {"left": np.array([np.nan, 1.0, np.inf]), "right": np.array([1.0, np.nan, 2.0])}
+    figure = probe_figure(ProbeCurves(np.array([1e4, 0.0, -1e4]), [TargetCurves(1, curves, curves)]), None, RUN)
     assert figure.data[0].x == (-1e4, 0.0, 1e4)
     assert figure.data[0].y == (None, 1.0, None)
     assert list(figure.layout.xaxis.range) == [-60, 60]
@@ -196,11 +204,11 @@ def test_summary_names_the_exceptions():
 
 
 def test_ladder_shows_every_seed_a_broken_one_too():
-    figure = ladder_figure(make_rows(), ABOUT)
+    figure = ladder_figure(make_rows(), RUN)
     points = next(line for line in figure.data if line.name == "float32")
     assert len(points.x) == 6
     assert all(x > 0 for x in points.x)
     assert list(points.marker.symbol).count("x") == 1
     assert any("NaN" in text and "broken" in text for text in points.text)
     assert figure.layout.yaxis.ticktext[2].strip() == "cnn · 500"
-    assert ladder_figure([], ABOUT) is None
+    assert ladder_figure([], RUN) is None

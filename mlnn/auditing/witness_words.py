@@ -85,7 +85,7 @@ def _growing(witness: Witness) -> list[Line]:
     """An integral that never settles, against how far out it was taken."""
     return [
         Line("target taken out to", [number(end, 5) for end in witness.ranges]),
-        Line(f"∫ exp(−loss) at f = {_output(witness.outputs[0])}", [number(z, 5) for z in witness.z], True),
+        Line(f"∫ exp(−loss) at f = {_output(witness.outputs[0])}", [number(z, 5) for z in witness.z if not isinstance(z, tuple)], True),
     ]
 
 

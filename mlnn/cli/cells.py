@@ -7,7 +7,7 @@ from pathlib import Path
 from mlnn.cli.compose import Settings
 from mlnn.cli.performing import gravest
 from mlnn.cli.said import Said
-from mlnn.comparing.growth import Cell, Cells, cell_name, finished, growth
+from mlnn.comparing.growth import Cells, GrowthCell, cell_name, finished, growth
 from mlnn.errors import MlnnError, NoAnswerError
 from mlnn.runs import Study, open_study, unused
 from mlnn.runs.environment import environment
@@ -20,8 +20,13 @@ TOLD = 2
 
 
 def train_cells(
-    settings: Settings, said: Said, kind: str, below: str, cells: Cells, write: Callable[[Study, Sequence[Cell]], None]
-) -> tuple[Path, list[Cell]]:
+    settings: Settings,
+    said: Said,
+    kind: str,
+    below: str,
+    cells: Cells,
+    write: Callable[[Study, Sequence[GrowthCell]], None],
+) -> tuple[Path, list[GrowthCell]]:
     """(folder, finished cells) of a study of these cells; `write` tells of them, in the study's own files.
 
     Raises NoAnswerError, with the gravest code of those that failed, after the others have ended and been written of.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +19,17 @@ from mlnn.comparing.gaps import common_gap
 from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
 from mlnn.comparing.probe import Probe, probe
+from mlnn.comparing.probe_figure import probe_curves
+from mlnn.comparing.records import LaneInfo, RunInfo
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.resolution import Planter
-from mlnn.comparing.trace import Trace, rows, trace_row
+from mlnn.comparing.trace import Trace, rows
+from mlnn.comparing.trace_row import trace_row
 from mlnn.comparing.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
 from mlnn.estimating import classical_estimate
 from mlnn.objectives import Objective, likelihood_of
-from mlnn.objectives.grid import DIRECTIONS
 from mlnn.report.brief import Brief
 from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
 from mlnn.runs.environment import environment
@@ -42,16 +44,28 @@ Progress = Callable[[int, int], None]
 
 @dataclass(repr=False)
 class Comparison:
-    """A finished comparison. `trace`: numpy arrays (steps,) by name, in memory; `lanes`: what each lane was, where it stopped."""
+    """A finished comparison. `run`: what was run; `trained`: what each lane was, where it stopped, by name; `trace`: numpy
+    arrays (steps,) by name, in memory; `planted`: faults that were planted, for the page.
+    """
 
     verdict: Verdict
-    about: dict[str, Any]
-    lanes: dict[str, dict[str, Any]]
+    run: RunInfo
+    trained: dict[str, LaneInfo]
     data: dict[str, object]
     probe: Probe
     trace: dict[str, np.ndarray]
     planted: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=environment)
+    environment: dict[str, object] = field(default_factory=environment)
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What was run, as plain data."""
+        return self.run.to_dict()
+
+    @property
+    def lanes(self) -> dict[str, dict[str, object]]:
+        """What each lane was, as plain data."""
+        return {name: lane.to_dict() for name, lane in self.trained.items()}
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -60,18 +74,15 @@ class Comparison:
         return self._brief().html()
 
     def _brief(self) -> Brief:
-        about, steps = self.about, len(self.trace["step"])
-        title = f"Comparison of {about['left']} and {about['right']}: {self.verdict.relation}"
-        run = (
-            f"{about['model']} on {about['data']}, {about['optimizer']}, {steps} of {about['steps']} steps,"
-            f" {about['dtype']}, seed {about['seed']}"
-        )
+        run, steps = self.run, len(self.trace["step"])
+        title = f"Comparison of {run.left} and {run.right}: {self.verdict.relation}"
+        ran = f"{run.model} on {run.data}, {run.optimizer}, {steps} of {run.steps} steps, {run.dtype}, seed {run.seed}"
         kept = sorted({0, steps // 2, steps - 1})
         table = [["step", *(name.replace("_", " ") for name in SHOWN)]]
         table += [[str(step), *(f"{self.trace[name][step]:.6g}" for name in SHOWN)] for step in kept]
-        return Brief(title, self.verdict.sentence, [("run", run), *self.verdict.facts()], table)
+        return Brief(title, self.verdict.sentence, [("run", ran), *self.verdict.facts()], table)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Verdict, what was compared, lanes and data, as plain data."""
         return {"verdict": self.verdict.to_dict(), "about": self.about, "lanes": self.lanes, "data": self.data}
 
@@ -119,11 +130,7 @@ class Comparison:
 
     def page(self) -> str:
         """The page as HTML."""
-        return comparison_page(
-            self.verdict.to_dict() | {"probe": probe_curves(self.probe), "planted": self.planted},
-            self.trace,
-            self.about,
-        )
+        return comparison_page(self.verdict, self.trace, self.run, probe_curves(self.probe), self.planted)
 
 
 def compare(
@@ -144,7 +151,7 @@ def compare(
     require: str | None = None,
     domain: tuple[float, float] | None = None,
     progress: Progress | None = None,
-    about: dict[str, Any] | None = None,
+    about: Mapping[str, object] | None = None,
     threads: int = 1,
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
@@ -166,7 +173,7 @@ def compare(
     twins = whole("null_twins", null_twins, 0, MOST_TWINS)
     threads = whole("threads", threads, 1, MOST_THREADS)
     seed = whole("seed", seed, -(2**64), 2**64)
-    names = mapping("about", about)
+    names = _names(about)
     if progress is not None:
         called("progress", progress, "a function of (steps done, steps), or None")
     with own_world(threads, seed):
@@ -179,10 +186,20 @@ def compare(
             for given, kind in zip((left, right), sides("outputs", outputs), strict=True)
         ]
         comparison = _run(recipe, pair[0], pair[1], twins, progress)
-    comparison.about.update(names)
+    comparison.run = comparison.run.named(names)
     if require is not None and not comparison.verdict.meets(require, limits):
         raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
     return comparison
+
+
+def _names(about: object) -> Mapping[str, object]:
+    """The caller's own names of what is run; raises ConfigError for what is no name."""
+    names = mapping("about", about)
+    try:
+        RunInfo().named(names)
+    except ValueError as problem:
+        raise ConfigError(f"about: {problem}") from None
+    return names
 
 
 def _dataset(data: Any, targets: str | TargetSpace | None) -> Dataset:
@@ -225,31 +242,30 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
             with callback():
                 progress(record.step + 1, recipe.steps)
     verdict = decide(probed, evidence, planter.caught)
-    about = _about(recipe, left, right, lockstep) | {"mle": _to_the_mle(recipe, lockstep)}
-    return Comparison(
-        verdict, about, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder
+    run = _run_info(recipe, left, right, lockstep)
+    return Comparison(verdict, run, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder)
+
+
+def _run_info(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Lockstep) -> RunInfo:
+    lane = lockstep.lanes["left"]
+    return RunInfo(
+        left=left.objective.name,
+        right=right.objective.name,
+        model=type(lane.module).__name__,
+        data=recipe.dataset.name,
+        targets=str(recipe.dataset.targets),
+        optimizer=type(lane.optimizer).__name__,
+        steps=recipe.steps,
+        batch_size=recipe.batch_size or len(recipe.dataset),
+        dtype=dtype_name(recipe.dtype),
+        device=str(recipe.device),
+        seed=recipe.seed,
+        parameters=sum(weight.numel() for weight in lane.weights),
+        mle=_to_the_mle(recipe, lockstep),
     )
 
 
-def _about(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Lockstep) -> dict[str, Any]:
-    lane = lockstep.lanes["left"]
-    return {
-        "left": left.objective.name,
-        "right": right.objective.name,
-        "model": type(lane.module).__name__,
-        "data": recipe.dataset.name,
-        "targets": str(recipe.dataset.targets),
-        "optimizer": type(lane.optimizer).__name__,
-        "steps": recipe.steps,
-        "batch_size": recipe.batch_size or len(recipe.dataset),
-        "dtype": dtype_name(recipe.dtype),
-        "device": str(recipe.device),
-        "seed": recipe.seed,
-        "parameters": sum(weight.numel() for weight in lane.weights),
-    }
-
-
-def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, Any]:
+def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, dict[str, Any]]:
     """How far either side's weights are from the classical estimate, for models that have one."""
     found = {}
     for side, lane in [(side, lockstep.lanes[side]) for side in ("left", "right")]:
@@ -260,31 +276,15 @@ def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, Any]:
     return found
 
 
-def _lanes(lockstep: Lockstep) -> dict[str, dict[str, Any]]:
+def _lanes(lockstep: Lockstep) -> dict[str, LaneInfo]:
     return {
-        name: {
-            "objective": lane.recipe.objective.name,
-            "dtype": dtype_name(lane.dtype),
-            "accumulate": lane.recipe.accumulate,
-            "rows": "permuted" if name in lockstep.permuted else "as left",
-            "weights": "one ulp from left" if name.startswith("null_") and name not in lockstep.permuted else "as left",
-            "stopped": vars(lane.stopped) if lane.stopped else None,
-        }
+        name: LaneInfo(
+            objective=lane.recipe.objective.name,
+            dtype=dtype_name(lane.dtype),
+            accumulate=lane.recipe.accumulate,
+            rows="permuted" if name in lockstep.permuted else "as left",
+            weights="one ulp from left" if name.startswith("null_") and name not in lockstep.permuted else "as left",
+            stopped=lane.stopped,
+        )
         for name, lane in lockstep.lanes.items()
     }
-
-
-def probe_curves(probed: Probe) -> dict[str, Any]:
-    """The probe's curves inside [−40, 40] as plain lists, for the page; with K outputs, along the first direction only."""
-    grid = probed.grid
-    near = grid.strength.abs() <= 40
-    if grid.output.ndim > 1:
-        near &= torch.arange(len(grid.strength)) % DIRECTIONS == 0
-    rows = []
-    for column, target in enumerate(grid.target.tolist()):
-        row: dict[str, Any] = {"target": target}
-        for side, at in (("left", probed.left), ("right", probed.right)):
-            row[f"value_{side}"] = at.value[near, column].tolist()
-            row[f"gradient_{side}"] = at.gradient[near, column, 0].tolist()
-        rows.append(row)
-    return {"output": grid.strength[near].tolist(), "targets": rows, "dtype": dtype_name(probed.dtype)}

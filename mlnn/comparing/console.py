@@ -1,7 +1,6 @@
-"""The console after a comparison: a verdict in a panel, a ladder and stored curves in tables."""
+"""The console after a comparison: a verdict in a panel, a ladder and stored curves in tables, a training's likelihood."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from rich import box
@@ -10,32 +9,46 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from mlnn.comparing.badges import badge
+from mlnn.comparing.curves import Curve, Difference
 from mlnn.comparing.evidence_words import verdict_lines
+from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.rungs import rungs
+from mlnn.comparing.trained import likelihood_facts
+from mlnn.comparing.verdict import Verdict
+from mlnn.objectives import Reading
 from mlnn.report.said import said
-from mlnn.report.words import badge, facts, number, title
+from mlnn.report.words import number
 from mlnn.visible import visible
 
 
-def verdict_panel(verdict: Mapping[str, Any], about: Mapping[str, Any]) -> RenderableType:
+def _grid(lines: Iterable[tuple[str, str]]) -> Table:
+    """(word, value) pairs, one a line."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column()
+    for word, value in lines:
+        grid.add_row(said(word), said(value))
+    return grid
+
+
+def verdict_panel(verdict: Verdict, run: RunInfo) -> RenderableType:
     """A panel: relation, sentence, what was run, and what the verdict rests on. Names are shown as plain text."""
-    symbol, colour, meaning = badge(verdict.get("relation"))
-    head = Text.assemble(
-        (visible(f" {symbol} {verdict.get('relation', 'undecided')} "), f"bold white on {colour}"), f"  {meaning}"
-    )
-    lines = Table.grid(padding=(0, 2))
-    lines.add_column(style="dim", no_wrap=True)
-    lines.add_column()
-    for word, value in verdict_lines(verdict):
-        lines.add_row(said(word), said(value))
-    run = said(" · ".join(f"{word} {value}" for word, value in facts(about)), style="dim")
-    parts: list[RenderableType] = [head, Text(), said(str(verdict.get("sentence", ""))), Text(), lines]
-    if run.plain:
-        parts += [Text(), run]
-    return Panel(Group(*parts), title=said(title(about)), title_align="left", border_style=colour, padding=(1, 2))
+    symbol, colour, meaning = badge(verdict.relation)
+    head = Text.assemble((visible(f" {symbol} {verdict.relation} "), f"bold white on {colour}"), f"  {meaning}")
+    ran = said(" · ".join(f"{word} {value}" for word, value in run.facts()), style="dim")
+    parts: list[RenderableType] = [head, Text(), said(verdict.sentence), Text(), _grid(verdict_lines(verdict))]
+    if ran.plain:
+        parts += [Text(), ran]
+    return Panel(Group(*parts), title=said(run.title), title_align="left", border_style=colour, padding=(1, 2))
 
 
-def growth_table(rows: Sequence[Mapping[str, Any]]) -> Table:
+def likelihood_table(reading: Reading | None) -> Table:
+    """What a trained model's likelihood is, one line per number and caveat."""
+    return _grid(likelihood_facts(reading))
+
+
+def growth_table(rows: Sequence[GrowthRow]) -> Table:
     """One line per architecture, in ladder order: over its seeds the worst relation and the largest gaps."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("model", overflow="fold")
@@ -57,31 +70,28 @@ def growth_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def curves_table(runs: Sequence[Mapping[str, Any]], differences: Sequence[Mapping[str, Any]] = ()) -> Table:
+def curves_table(curves: Sequence[Curve], differences: Sequence[Difference] = ()) -> Table:
     """Stored runs side by side: steps, first, lowest and last loss; then the largest difference of each pair.
 
-    `runs` and `differences` are as `curves_page` takes them. A loss that ends non-finite says NaN.
+    A loss that ends non-finite says NaN.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
     for name in ("steps", "first", "lowest", "last", "largest difference", "at step"):
         table.add_column(name, justify="right")
-    for run in runs:
-        for column in ("loss", "loss_left", "loss_right"):
-            if column in run["trace"]:
-                name = run["name"] if column == "loss" else f"{run['name']} ({column.removeprefix('loss_')})"
-                table.add_row(said(str(name)), *_losses(run["trace"][column]), "", "")
+    for curve in curves:
+        table.add_row(said(curve.name), *_losses(curve.loss), "", "")
     if differences:
         table.add_section()
     for one in differences:
-        gap = np.abs(np.asarray(one["trace"]["abs_loss_gap"], dtype=float))
-        at = number(int(one["trace"]["step"][int(np.argmax(gap))])) if len(gap) else "–"
-        table.add_row(said(str(one["name"])), number(len(gap)), "", "", "", number(gap.max() if len(gap) else None), at)
+        at = int(np.argmax(one.gap))
+        table.add_row(
+            said(one.name), number(len(one.gap)), "", "", "", number(one.gap.max()), number(int(one.step[at]))
+        )
     return table
 
 
-def _losses(values: Any) -> tuple[str, str, str, str]:
-    loss = np.asarray(values, dtype=float)
+def _losses(loss: np.ndarray) -> tuple[str, str, str, str]:
     if not len(loss):
         return "0", "–", "–", "–"
     lowest = np.nanmin(loss) if not np.isnan(loss).all() else np.nan

@@ -3,25 +3,72 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
+from mlnn.comparing.stored import plain
 from mlnn.errors import RunFolderError
+from mlnn.report.words import facts
 from mlnn.runs import Run
 from mlnn.visible import shown
 
-SAME_BATCHES = ("fingerprint", "seed", "batch_size")
+Said = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What two runs must share to be compared step by step: the data's fingerprint, seed, batch size. None: not said."""
+
+    fingerprint: Said = None
+    data: Said = None
+    seed: Said = None
+    batch_size: Said = None
+
+    @classmethod
+    def of(cls, run: Run) -> "Ground":
+        """What a stored run says; RunFolderError for what is neither a word nor a number."""
+        try:
+            return cls(
+                plain(run.data, "fingerprint"), plain(run.data, "name"),
+                plain(run.about, "seed"), plain(run.about, "batch_size"),
+            )  # fmt: skip
+        except ValueError as problem:
+            raise RunFolderError(f"{run.path}: is damaged: {problem}") from None
+
+    def facts(self) -> list[tuple[str, str]]:
+        """As (word, value) pairs."""
+        return facts({"data": self.data, "batch_size": self.batch_size, "seed": self.seed})
+
+    def unlike(self, other: "Ground") -> list[str]:
+        """In what another run differs, in words."""
+        sides = (
+            ("data", self.fingerprint == other.fingerprint, self._rows(), other._rows()),
+            ("seed", self.seed == other.seed, shown(self.seed), shown(other.seed)),
+            ("batch size", self.batch_size == other.batch_size, shown(self.batch_size), shown(other.batch_size)),
+        )
+        return [f"{word} ({own} against {its})" for word, same, own, its in sides if not same]
+
+    def _rows(self) -> str:
+        return f"{shown(self.data)} {shown(self.fingerprint)[:6]}"
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One loss curve of one run: `loss` per `step`, and what it must share with another to be compared step by step."""
+    """One loss curve of one run: `loss` per `step`, (n,) each, and what it must share with another to be compared."""
 
     name: str
     step: np.ndarray
     loss: np.ndarray
-    ground: dict[str, Any]
+    ground: Ground = Ground()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """|difference| of two loss curves at the steps that both have, (n,) each."""
+
+    name: str
+    step: np.ndarray
+    gap: np.ndarray
 
 
 def curves(runs: Sequence[Run]) -> list[Curve]:
@@ -29,13 +76,9 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
     names = _short_names(runs)
     found = []
     for name, run in zip(names, runs, strict=True):
-        ground = {"fingerprint": run.data.get("fingerprint"), "data": run.data.get("name")}
-        ground |= {key: run.about.get(key) for key in ("seed", "batch_size")}
         if "step" not in run.trace or run.trace["step"].dtype != np.int64:
             raise RunFolderError(f"{run.path}: trace.csv is damaged: a column 'step' of whole numbers belongs there")
-        for key, value in ground.items():
-            if not isinstance(value, str | int | float | None):
-                raise RunFolderError(f"{run.path}: is damaged: no {key} is {shown(value)}")
+        ground = Ground.of(run)
         for column, word in (("loss", None), ("loss_left", "left"), ("loss_right", "right")):
             if column in run.trace:
                 label = name if word is None else f"{name} {shown(run.about.get(word, word))}"
@@ -43,30 +86,21 @@ def curves(runs: Sequence[Run]) -> list[Curve]:
     return found
 
 
-def differences(found: Sequence[Curve]) -> tuple[list[dict[str, Any]], list[str]]:
+def differences(found: Sequence[Curve]) -> tuple[list[Difference], list[str]]:
     """Step-by-step |difference| of every pair that saw the same batches; for the others a note that says why not."""
     apart, notes = [], []
     for one, two in itertools.combinations(found, 2):
-        unlike = [key for key in SAME_BATCHES if one.ground.get(key) != two.ground.get(key)]
-        pair = f"{one.name} and {two.name}"
+        pair, unlike = f"{one.name} and {two.name}", one.ground.unlike(two.ground)
         if unlike:
-            shown = {"fingerprint": "data", "batch_size": "batch size"}
-            reasons = ", ".join(f"{shown.get(key, key)} ({_say(one, key)} against {_say(two, key)})" for key in unlike)
-            notes.append(f"{pair} are not compared step by step: they differ in {reasons}.")
+            notes.append(f"{pair} are not compared step by step: they differ in {', '.join(unlike)}.")
             continue
         steps, first, second = np.intersect1d(one.step, two.step, return_indices=True)
         if len(one.step) != len(two.step):
             notes.append(f"{pair}: {len(one.step)} and {len(two.step)} steps; compared on the {len(steps)} they share.")
         if len(steps):
             gap = np.abs(one.loss[first] - two.loss[second])
-            apart.append({"name": f"{one.name} − {two.name}", "trace": {"step": steps, "abs_loss_gap": gap}})
+            apart.append(Difference(f"{one.name} − {two.name}", steps, gap))
     return apart, notes
-
-
-def _say(curve: Curve, key: str) -> str:
-    if key != "fingerprint":
-        return shown(curve.ground.get(key))
-    return f"{shown(curve.ground.get('data'))} {shown(curve.ground.get(key))[:6]}"
 
 
 def _short_names(runs: Sequence[Run]) -> list[str]:

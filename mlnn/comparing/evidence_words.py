@@ -1,100 +1,107 @@
 """What a verdict rests on, in words and rounded numbers: the yardsticks, the details, the plain evidence."""
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from mlnn.comparing.series import Trace, breaks, twins
+from mlnn.comparing.trace import Columns, breaks, twins
+from mlnn.comparing.verdict import Verdict
 from mlnn.report.words import number, plain
 
 
-def verdict_lines(verdict: Mapping[str, Any]) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class Card:
+    """One yardstick: its name, its value, and what the value means."""
+
+    name: str
+    value: str
+    note: str
+
+
+def verdict_lines(verdict: Verdict) -> list[tuple[str, str]]:
     """(word, value) for each part of the verdict that is there, in a fixed order."""
+    outside = None if verdict.left_domain is None else f"{100 * verdict.left_domain:.3g} %"
     lines = [
-        (word, plain(verdict[key]))
-        for word, key in (("value", "value_relation"), ("gradient", "gradient_relation"), ("domain", "domain"))
-        if verdict.get(key) is not None
+        ("value", verdict.value_relation),
+        ("gradient", verdict.gradient_relation),
+        ("domain", verdict.domain),
+        ("rows outside the domain", outside),
+        ("factor", verdict.scale),
+        ("shift", verdict.shift),
+        ("control", verdict.control),
+        ("shrink", verdict.shrink),
+        ("resolution", _resolution(verdict.resolution)),
+        ("first bits that differ", _first_difference(verdict.first_difference)),
     ]
-    if verdict.get("left_domain") is not None:
-        lines.append(("rows outside the domain", f"{100 * float(verdict['left_domain']):.3g} %"))
-    for word, key in (("factor", "scale"), ("shift", "shift"), ("control", "control"), ("shrink", "shrink")):
-        if verdict.get(key) is not None:
-            lines.append((word, plain(verdict[key])))
-    lines.append(("resolution", _resolution(verdict.get("resolution"))))
-    lines.append(("first bits that differ", _first_difference(verdict.get("first_difference"))))
-    return lines
+    return [(word, plain(value)) for word, value in lines if value is not None]
 
 
-def _resolution(value: object) -> str:
+def _resolution(value: float | None) -> str:
     return "not measured" if value is None else f"{number(value)} (the smallest planted fault that this check catches)"
 
 
-def _first_difference(found: Mapping[str, Any] | None) -> str:
-    if not found:
-        return "none"
-    return ", ".join(f"{key} {plain(value)}" for key, value in found.items() if value is not None)
+def _first_difference(found: Mapping[str, object] | None) -> str:
+    return ", ".join(f"{key} {plain(value)}" for key, value in (found or {}).items() if value is not None) or "none"
 
 
-def yardsticks(verdict: Mapping[str, Any], trace: Trace) -> list[dict[str, str]]:
-    """Cards {name, value, note}: control, null band, gradient at common weights, precision twin, resolution."""
+def yardsticks(verdict: Verdict, trace: Columns) -> list[Card]:
+    """Control, null band, gradient at common weights, precision twin, resolution; those that were measured."""
     cards = [
-        _card("Control", plain(verdict.get("control")), "left against left; must be bitwise"),
+        Card("Control", verdict.control, "left against left; must be bitwise"),
         _null_card(trace),
         _gradient_card(trace),
-        _shrink_card(verdict.get("shrink"), trace),
-        _card("Resolution", number(verdict.get("resolution"), 2), "smallest planted fault that would have been caught"),
+        _shrink_card(verdict.shrink, trace),
+        Card("Resolution", number(verdict.resolution, 2), "smallest planted fault that would have been caught"),
     ]
-    return [card for card in cards if card]
+    return [card for card in cards if card is not None]
 
 
-def _card(name: str, value: str, note: str) -> dict[str, str]:
-    return {"name": name, "value": value, "note": note}
-
-
-def _null_card(trace: Trace) -> dict[str, str]:
+def _null_card(trace: Columns) -> Card | None:
     if "weight_gap" not in trace:
-        return {}
-    step, gap = _last(trace, "weight_gap")
-    note = f"at step {number(step)}" if step is not None else "never finite"
-    if step is not None and {"null_low", "null_high"} <= set(trace):
-        at = int(np.flatnonzero(trace["step"] == step)[0])
+        return None
+    known = np.flatnonzero(~np.isnan(trace["weight_gap"]))
+    if not len(known):
+        return Card("Weight gap", number(float("nan")), "never finite")
+    at = int(known[-1])
+    gap, note = float(trace["weight_gap"][at]), f"at step {number(int(trace['step'][at]))}"
+    if {"null_low", "null_high"} <= trace.keys():
         low, high = float(trace["null_low"][at]), float(trace["null_high"][at])
-        side = "inside" if low <= gap <= high else "above" if gap > high else "below" if gap < low else "beside"
-        note += f", {side} the null band {number(low, 2)} … {number(high, 2)}"
-    return _card("Weight gap", number(gap, 2), note)
+        note += f", {_beside(gap, low, high)} the null band {number(low, 2)} … {number(high, 2)}"
+    return Card("Weight gap", number(gap, 2), note)
 
 
-def _gradient_card(trace: Trace) -> dict[str, str]:
+def _beside(gap: float, low: float, high: float) -> str:
+    """Where a gap lies; `beside` a band that has no ends."""
+    if low <= gap <= high:
+        return "inside"
+    return "above" if gap > high else "below" if gap < low else "beside"
+
+
+def _gradient_card(trace: Columns) -> Card | None:
     if "gradient_gap" not in trace:
-        return {}
+        return None
     higher = [
         f"{dtype}: {number(_largest(trace[column]), 2)}" for dtype, column in twins(trace, "gradient_gap").items()
     ]
     note = "largest relative gap at common weights" + (f"; {', '.join(higher)}" if higher else "")
-    return _card("Gradient gap", number(_largest(trace["gradient_gap"]), 2), note)
+    return Card("Gradient gap", number(_largest(trace["gradient_gap"]), 2), note)
 
 
-def _shrink_card(shrink: float | None, trace: Trace) -> dict[str, str]:
+def _shrink_card(shrink: float | None, trace: Columns) -> Card | None:
     if shrink is None and not twins(trace, "weight_gap"):
-        return {}
+        return None
     note = "how much the precision twin shrinks the gap; rounding shrinks 5.4e8 times from float32 to float64"
-    return _card("Precision twin", f"{number(shrink, 2)}×" if shrink is not None else "–", note)
+    return Card("Precision twin", f"{number(shrink, 2)}×" if shrink is not None else "–", note)
 
 
-def _largest(values: NDArray) -> float:
+def _largest(values: np.ndarray) -> float:
     """Largest value that was reached; NaN only if there was none (a lane that stopped is told by `breaks`)."""
     known = values[~np.isnan(values)]
     return float(known.max()) if len(known) else float("nan")
 
 
-def _last(trace: Trace, column: str) -> tuple[int | None, float]:
-    known = np.flatnonzero(~np.isnan(trace[column]))
-    return (int(trace["step"][known[-1]]), float(trace[column][known[-1]])) if len(known) else (None, float("nan"))
-
-
-def trace_notes(trace: Trace) -> list[str]:
+def trace_notes(trace: Columns) -> list[str]:
     """Sentences that the curves cannot say: where a lane stopped being finite, how many rows were saturated."""
     notes = [
         f"The {side} objective is no longer finite from step {number(step)}." for side, step in breaks(trace).items()
@@ -106,6 +113,6 @@ def trace_notes(trace: Trace) -> list[str]:
     return notes
 
 
-def table(values: Mapping[str, Any] | None) -> list[tuple[str, str]]:
-    """A dict of plain numbers and short texts as (word, value) pairs."""
-    return [(str(key).replace("_", " "), plain(value)) for key, value in (values or {}).items()]
+def table(values: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Plain numbers and short texts by name as (word, value) pairs."""
+    return [(key.replace("_", " "), plain(value)) for key, value in values.items()]

@@ -4,48 +4,41 @@ Every finished cell is a run folder of its own, and all that is told of a cell i
 has trained and one of this call are told alike.
 """
 
+import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import joblib
 import numpy as np
 
+from mlnn.comparing import stored
 from mlnn.comparing.configured import run_comparison
+from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.seeds import Seeds, summarise
+from mlnn.comparing.trace import Columns
 from mlnn.comparing.verdict import Verdict
+from mlnn.errors import RunFolderError
 from mlnn.runs import Run, Study, csv_text, read_run, write_file
 from mlnn.settings import Settings
 from mlnn.workers import Call, Outcome, supervised
 
-COLUMNS = (
-    "model", "parameters", "depth", "seed", "relation", "max_abs_loss_gap", "gradient_gap", "weight_gap", "null_low",
-    "null_high", "float64_weight_gap", "shrink", "first_difference_step", "steps", "non_finite", "gradient_gap_float64",
-    "gradient_shrink", "left_domain",
-)  # fmt: skip
+COLUMNS = tuple(column.name for column in dataclasses.fields(GrowthRow))
 Cells = Sequence[tuple[str, Settings]]
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A finished cell: its row of growth.csv, its verdict as plain data, trace and what was run."""
+class GrowthCell:
+    """A finished cell: its architecture and seed, its row of growth.csv, its verdict, its trace and what was run."""
 
     model: str
     seed: int
-    row: dict[str, Any]
-    verdict: dict[str, Any]
-    trace: dict[str, np.ndarray]
-    about: dict[str, Any]
-
-    def meets(self, require: str, domain: tuple[float, float] | None) -> bool:
-        """Whether the verdict is at least as strong as `require`, as `Verdict.meets` decides it."""
-        found = {key: self.verdict[key] for key in ("relation", "value_relation", "gradient_relation", "sentence")}
-        interval = self.verdict["domain"]
-        left = self.verdict["left_domain"]
-        bounds = interval if isinstance(interval, str) else (float(interval[0]), float(interval[1]))
-        return Verdict(**found, domain=bounds, left_domain=left).meets(require, domain)
+    row: GrowthRow
+    verdict: Verdict
+    trace: Columns
+    run: RunInfo
 
 
 def cell_name(name: str, settings: Settings) -> str:
@@ -87,50 +80,70 @@ def growth(
 def train_cell(name: str, settings: Settings, folder: Path) -> None:
     """Train one cell and seal it in `folder`."""
     comparison = run_comparison(settings)
-    comparison.about = comparison.about | {"model": name}
+    comparison.run = dataclasses.replace(comparison.run, model=name)
     comparison.save(folder, config=json.dumps(dict(settings), indent=1), page=False)
 
 
-def finished(cells: Cells, study: Study, below: str) -> list[Cell]:
+def finished(cells: Cells, study: Study, below: str) -> list[GrowthCell]:
     """The cells that `study` holds, in the order of the ladder."""
     return [
-        _cell(name, settings, read_run(study.path(f"{below}/{cell_name(name, settings)}")))
+        read_cell(name, settings, read_run(study.path(f"{below}/{cell_name(name, settings)}")))
         for name, settings in cells
         if study.done(f"{below}/{cell_name(name, settings)}")
     ]
 
 
-def _cell(name: str, settings: Settings, run: Run) -> Cell:
+def read_cell(name: str, settings: Settings, run: Run) -> GrowthCell:
+    """A cell from its run folder; RunFolderError where what is stored is no comparison's."""
     depth = settings["model"].get("depth", settings["model"].get("blocks", 1))
-    verdict = run.verdict or {}
-    told = {key: value for key, value in verdict.items() if key not in ("about", "lanes")}
-    return Cell(name, settings["seed"], row_of(name, depth, run), told, run.trace, run.about)
+    verdict, info = told(run)
+    return GrowthCell(name, settings["seed"], row_of(name, depth, run), verdict, run.trace, info)
 
 
-def row_of(name: str, depth: int, run: Run) -> dict[str, Any]:
-    """One line of growth.csv: largest gaps over the steps, weight gaps and null band at the last step both sides ran."""
-    trace, verdict, about = run.trace, run.verdict or {}, run.about
-    fine = "float64" if about["dtype"] != "float64" else "float32"
+def told(run: Run) -> tuple[Verdict, RunInfo]:
+    """What a stored comparison says; RunFolderError where that is damaged."""
+    try:
+        return Verdict.from_dict(run.verdict or {}), RunInfo.from_dict(run.about)
+    except ValueError as problem:
+        raise RunFolderError(f"{run.path}: is damaged: {problem}") from None
+
+
+def row_of(name: str, depth: int, run: Run) -> GrowthRow:
+    """The line of growth.csv of a stored comparison; RunFolderError where that is damaged."""
+    verdict, info = told(run)
+    try:
+        return _row(name, depth, run.trace, verdict, info)
+    except (KeyError, IndexError):
+        raise RunFolderError(f"{run.path}: trace.csv is damaged: it holds no steps of a comparison") from None
+    except ValueError as problem:
+        raise RunFolderError(f"{run.path}: is damaged: {problem}") from None
+
+
+def _row(name: str, depth: int, trace: Columns, verdict: Verdict, info: RunInfo) -> GrowthRow:
+    fine = "float64" if info.dtype != "float64" else "float32"
     last = _last(trace["weight_gap"])
-    gap, exact = trace["weight_gap"][last], trace[f"weight_gap_{fine}"][last]
-    if fine == "float32":
-        gap, exact = exact, gap
-    first = verdict["first_difference"] or {}
-    values = (
-        name, about["parameters"], depth, about["seed"], verdict["relation"],
-        _most(trace["abs_loss_gap"]), _most(trace["gradient_gap"]), float(trace["weight_gap"][last]),
-        float(trace["null_low"][last]), float(trace["null_high"][last]), float(exact),
-        float(gap / exact) if exact else float("nan"), first.get("step"), len(trace["step"]),
-        int((trace["non_finite_left"] + trace["non_finite_right"] > 0).sum()),
-        _most(trace["gradient_gap_float64" if fine == "float64" else "gradient_gap"]),
-        _number(verdict["shrink"]), _number(verdict["left_domain"]),
-    )  # fmt: skip
-    return dict(zip(COLUMNS, values, strict=True))
-
-
-def _number(value: Any) -> float | None:
-    """A number as a run folder holds it: those that are not finite stand there as words."""
-    return None if value is None else float(value)
+    own, twin = float(trace["weight_gap"][last]), float(trace[f"weight_gap_{fine}"][last])
+    coarse, exact = (own, twin) if fine == "float64" else (twin, own)
+    return GrowthRow(
+        model=name,
+        parameters=info.parameters,
+        depth=depth,
+        seed=info.seed,
+        relation=verdict.relation,
+        max_abs_loss_gap=_most(trace["abs_loss_gap"]),
+        gradient_gap=_most(trace["gradient_gap"]),
+        weight_gap=own,
+        null_low=float(trace["null_low"][last]),
+        null_high=float(trace["null_high"][last]),
+        float64_weight_gap=exact,
+        shrink=coarse / exact if exact else math.nan,
+        first_difference_step=stored.whole(verdict.first_difference or {}, "step"),
+        steps=len(trace["step"]),
+        non_finite=int((trace["non_finite_left"] + trace["non_finite_right"] > 0).sum()),
+        gradient_gap_float64=_most(trace["gradient_gap_float64" if fine == "float64" else "gradient_gap"]),
+        gradient_shrink=verdict.shrink,
+        left_domain=verdict.left_domain,
+    )
 
 
 def _last(values: np.ndarray) -> int:
@@ -140,20 +153,28 @@ def _last(values: np.ndarray) -> int:
 
 def _most(values: np.ndarray) -> float:
     known = values[~np.isnan(values)]
-    return float(known.max()) if len(known) else float("nan")
+    return float(known.max()) if len(known) else math.nan
 
 
-def write_rows(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+def write_rows(rows: Sequence[GrowthRow], path: Path) -> None:
     """growth.csv at full precision; a value that does not exist is left empty."""
-    write_file(path, csv_text(COLUMNS, rows))
+    write_file(path, csv_text(COLUMNS, [row.to_dict() for row in rows]))
 
 
-def over_seeds(cells: Sequence[Cell], margin: float) -> Seeds:
+def over_seeds(cells: Sequence[GrowthCell], margin: float) -> Seeds:
     """Several seeds of one comparison as one result; the final loss of a seed is the mean over its last tenth of steps."""
     rows = [cell.row for cell in cells]
-    gaps = {name: [row[name] for row in rows] for name in ("max_abs_loss_gap", "gradient_gap", "weight_gap")}
+    gaps = {
+        "max_abs_loss_gap": _sizes(row.max_abs_loss_gap for row in rows),
+        "gradient_gap": _sizes(row.gradient_gap for row in rows),
+        "weight_gap": _sizes(row.weight_gap for row in rows),
+    }
     ends = [[_end(cell.trace[f"loss_{side}"]) for cell in cells] for side in ("left", "right")]
-    return summarise([row["relation"] for row in rows], gaps, ends[0], ends[1], margin)
+    return summarise([row.relation for row in rows], gaps, ends[0], ends[1], margin)
+
+
+def _sizes(gaps: Iterable[float | None]) -> list[float]:
+    return [math.nan if gap is None else gap for gap in gaps]
 
 
 def _end(losses: np.ndarray) -> float:

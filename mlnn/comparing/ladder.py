@@ -1,38 +1,44 @@
 """Interactive picture of growth: one rung per architecture, its weight gaps in both precisions and the null band."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
 
-from mlnn.comparing.rungs import Row, Rung, rungs, working_dtype
+from mlnn.comparing.records import GrowthRow, RunInfo
+from mlnn.comparing.rungs import Gap, Rung, rungs
 from mlnn.report import draw
 from mlnn.report.logaxis import LogAxis, log_axis
 from mlnn.report.words import RIGHT, TWIN, number
 
-COLUMNS = ("weight_gap", "float64_weight_gap", "null_low", "null_high")
+GAPS: tuple[Gap, ...] = (
+    lambda row: row.weight_gap,
+    lambda row: row.float64_weight_gap,
+    lambda row: row.null_low,
+    lambda row: row.null_high,
+)
 
 
-def ladder_axis(ladder: Sequence[Rung]) -> LogAxis:
-    """The log axis that holds every gap and band of the ladder."""
-    return log_axis([rung.values(column) for rung in ladder for column in COLUMNS])
+def ladder_axis(ladder: Sequence[Rung]) -> LogAxis | None:
+    """The log axis that holds every gap and band of the ladder; None where nothing was measured."""
+    found = [[size for _, size in rung.measured(gap)] for rung in ladder for gap in GAPS]
+    return log_axis(found) if any(found) else None
 
 
-def ladder_figure(rows: Sequence[Row], about: Mapping[str, Any]) -> go.Figure | None:
+def ladder_figure(rows: Sequence[GrowthRow], run: RunInfo) -> go.Figure | None:
     """Weight gap after training (log axis) against architecture, first rung on top; one point per seed and precision.
 
     A gap of zero sits on the floor; one that is not finite is a cross at the right edge.
     """
     ladder = rungs(rows)
-    if not any(rung.values(column) for rung in ladder for column in COLUMNS):
-        return None
     axis = ladder_axis(ladder)
+    if axis is None:
+        return None
     figure = draw.blank("", "weight gap ÷ distance travelled, after training", height=130 + 34 * len(ladder))
     _bands(figure, ladder, axis)
-    dtype = working_dtype(rows, about)
-    _points(figure, ladder, "float64_weight_gap", "float64 twin", (TWIN, "diamond", 12), axis)
-    _points(figure, ladder, "weight_gap", dtype, (RIGHT, "circle", 9), axis)
+    _points(figure, ladder, lambda row: row.float64_weight_gap, "float64 twin", (TWIN, "diamond", 12), axis)
+    _points(figure, ladder, lambda row: row.weight_gap, run.working_dtype, (RIGHT, "circle", 9), axis)
     draw.gap_axis(figure, axis, "x")
     figure.update_layout(
         yaxis={
@@ -68,31 +74,26 @@ def _bands(figure: go.Figure, ladder: Sequence[Rung], axis: LogAxis) -> None:
 
 
 def _points(
-    figure: go.Figure, ladder: Sequence[Rung], column: str, name: str, look: tuple[str, str, int], axis: LogAxis
+    figure: go.Figure, ladder: Sequence[Rung], gap: Gap, name: str, look: tuple[str, str, int], axis: LogAxis
 ) -> None:
-    points = [
-        (i, row, float(row[column]))
-        for i, rung in enumerate(ladder)
-        for row in rung.rows
-        if row.get(column) is not None
-    ]
+    points = [(i, row, size) for i, rung in enumerate(ladder) for row, size in rung.measured(gap)]
     if not points:
         return
-    colour, symbol, size = look
-    placed = axis.place([gap for _, _, gap in points])
-    lost = placed != placed
+    colour, symbol, diameter = look
+    placed = axis.place([size for _, _, size in points])
+    lost = np.isnan(placed)
     figure.add_scatter(
         # Not finite: a cross at the right edge, so that a broken seed is seen.
-        x=[10.0**axis.high if gone else float(x) for x, gone in zip(placed, lost, strict=True)],
+        x=np.where(lost, 10.0**axis.high, placed).tolist(),
         y=[i for i, _, _ in points],
         mode="markers",
         name=escape(name),
         marker={
             "color": colour,
-            "size": size,
-            "symbol": ["x" if gone else symbol for gone in lost],
+            "size": diameter,
+            "symbol": np.where(lost, "x", symbol).tolist(),
             "line": {"color": "white", "width": 1},
         },
-        text=[f"seed {row.get('seed', '–')}: {number(gap)}, {row.get('relation', '')}" for _, row, gap in points],
+        text=[f"seed {row.seed}: {number(size)}, {row.relation}" for _, row, size in points],
         hovertemplate="%{text}",
     )

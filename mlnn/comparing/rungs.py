@@ -1,14 +1,15 @@
 """Growth rows, several seeds per architecture, gathered into one rung per architecture, in ladder order."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from mlnn.report.words import number, severity
+from mlnn.comparing.badges import severity
+from mlnn.comparing.records import GrowthRow
+from mlnn.report.words import number
 
-Row = Mapping[str, Any]
+Gap = Callable[[GrowthRow], float | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,51 +25,46 @@ class Rung:
     null_low: float | None
     null_high: float | None
     twin_gap: float | None
-    rows: tuple[Row, ...]
+    rows: tuple[GrowthRow, ...]
 
     @property
     def label(self) -> str:
         """Name and parameter count, for a tick."""
         return self.model if self.parameters is None else f"{self.model} · {number(self.parameters)}"
 
-    def values(self, column: str) -> list[float]:
-        """One number per seed that has the column."""
-        return [float(row[column]) for row in self.rows if row.get(column) is not None]
+    def measured(self, gap: Gap) -> list[tuple[GrowthRow, float]]:
+        """(row, gap) of each seed that has this gap."""
+        found = ((row, gap(row)) for row in self.rows)
+        return [(row, size) for row, size in found if size is not None]
 
 
-def rungs(rows: Iterable[Row]) -> list[Rung]:
+def rungs(rows: Iterable[GrowthRow]) -> list[Rung]:
     """One rung per model, in the order in which models first appear."""
-    by_model: dict[str, list[Row]] = {}
+    by_model: dict[str, list[GrowthRow]] = {}
     for row in rows:
-        by_model.setdefault(str(row["model"]), []).append(row)
+        by_model.setdefault(row.model, []).append(row)
     return [_rung(model, seeds) for model, seeds in by_model.items()]
 
 
-def _rung(model: str, rows: Sequence[Row]) -> Rung:
-    parameters = rows[0].get("parameters")
+def _rung(model: str, rows: Sequence[GrowthRow]) -> Rung:
     return Rung(
         model=model,
-        parameters=None if parameters is None else int(parameters),
-        relation=max((str(row.get("relation", "undecided")) for row in rows), key=severity),
-        loss_gap=_most(rows, "max_abs_loss_gap"),
-        gradient_gap=_most(rows, "gradient_gap"),
-        weight_gap=_most(rows, "weight_gap"),
-        null_low=_most(rows, "null_low", np.min),
-        null_high=_most(rows, "null_high"),
-        twin_gap=_most(rows, "float64_weight_gap"),
+        parameters=rows[0].parameters,
+        relation=max((row.relation for row in rows), key=severity),
+        loss_gap=_most(row.max_abs_loss_gap for row in rows),
+        gradient_gap=_most(row.gradient_gap for row in rows),
+        weight_gap=_most(row.weight_gap for row in rows),
+        null_low=_most((row.null_low for row in rows), np.min),
+        null_high=_most(row.null_high for row in rows),
+        twin_gap=_most(row.float64_weight_gap for row in rows),
         rows=tuple(rows),
     )
 
 
-def _most(rows: Sequence[Row], column: str, pick: Any = np.max) -> float | None:
+def _most(sizes: Iterable[float | None], pick: Callable[[list[float]], float] = np.max) -> float | None:
     # np.max and np.min hand NaN through: one seed that broke must not hide behind those that did not.
-    values = [float(row[column]) for row in rows if row.get(column) is not None]
-    return float(pick(values)) if values else None
-
-
-def working_dtype(rows: Sequence[Row], about: Mapping[str, Any]) -> str:
-    """Name of the dtype of the pair itself."""
-    return str(about.get("dtype") or (rows[0].get("dtype") if rows else None) or "working dtype")
+    known = [size for size in sizes if size is not None]
+    return float(pick(known)) if known else None
 
 
 def summary(ladder: Sequence[Rung]) -> str:

@@ -1,36 +1,37 @@
 """The still picture of growth, for a README or a slide."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mlnn.comparing.badges import badge
 from mlnn.comparing.ladder import ladder_axis
-from mlnn.comparing.rungs import Row, Rung, rungs, working_dtype
+from mlnn.comparing.records import GrowthRow, RunInfo
+from mlnn.comparing.rungs import Gap, Rung, rungs
 from mlnn.errors import DataError
-from mlnn.report.logaxis import ZERO_NOTE, LogAxis
+from mlnn.report.logaxis import ZERO_NOTE, LogAxis, log_axis
 from mlnn.report.matplotlib import drawing
-from mlnn.report.words import FAINT, INK, NULL, RIGHT, TWIN, badge, number
+from mlnn.report.words import FAINT, INK, NULL, RIGHT, TWIN, number
 from mlnn.visible import shown, visible
 
 _MUTED, _WIDTH = "#55606B", 9.6
 
 
-def growth_png(rows: Sequence[Row], path: str | Path, about: Mapping[str, Any] | None = None) -> Path:
+def growth_png(rows: Sequence[GrowthRow], path: str | Path, run: RunInfo) -> Path:
     """Write the ladder as a PNG (150 dpi) and give its path; first rung on top. Raises DataError without rows."""
-    ladder, about = rungs(rows), about or {}
+    ladder = rungs(rows)
     if not ladder:
         raise DataError("growth picture: there are no rows to draw; run at least one architecture")
     with drawing() as (Figure, Canvas):
-        _draw(Figure, Canvas, ladder, rows, path, about)
+        _draw(Figure, Canvas, ladder, path, run)
     return Path(path)
 
 
-def _draw(
-    Figure: Any, Canvas: Any, ladder: Sequence[Rung], rows: Sequence[Row], path: str | Path, about: Mapping[str, Any]
-) -> None:
-    axis, dtype = ladder_axis(ladder), visible(working_dtype(rows, about), keep="")
+def _draw(Figure: Any, Canvas: Any, ladder: Sequence[Rung], path: str | Path, run: RunInfo) -> None:
+    axis, dtype = ladder_axis(ladder) or log_axis([]), visible(run.working_dtype, keep="")
     above, below, rung_height = 1.5, 0.78, 0.36  # inches
     height = above + below + rung_height * len(ladder)
     left = min(0.45, (0.5 + 0.082 * max(len(_label(rung)) for rung in ladder)) / _WIDTH)
@@ -39,7 +40,7 @@ def _draw(
     axes = figure.add_axes((left, below / height, 0.855 - left, rung_height * len(ladder) / height))
     _rungs(axes, ladder, axis, dtype)
     _frame(axes, ladder, axis)
-    question, answer = headline(ladder, about, dtype)
+    question, answer = headline(ladder, run, dtype)
     for text, size, top, weight, colour in (
         (question, 14.5, 0.22, "bold", INK),
         (answer, 10.5, 0.56, "normal", _MUTED),
@@ -63,48 +64,59 @@ def _label(rung: Rung) -> str:
     return label if len(label) <= 44 else label[:43] + "…"
 
 
-def headline(ladder: Sequence[Rung], about: Mapping[str, Any], dtype: str) -> tuple[str, str]:
+def headline(ladder: Sequence[Rung], run: RunInfo, dtype: str) -> tuple[str, str]:
     """Title as a question, and its answer from the relations and gaps found."""
-    pair = (
-        f"{shown(about['left'])} and {shown(about['right'])}" if {"left", "right"} <= about.keys() else "Two objectives"
-    )
-    question = f"{pair}: the same training, however large the network?"
+    question = f"{shown(run.left)} and {shown(run.right)}: the same training, however large the network?"
     same = [rung for rung in ladder if rung.relation in ("bitwise", "equal")]
-    count = f"all {len(ladder)}" if len(same) == len(ladder) else f"{len(same)} of {len(ladder)}"
-    answer = f"{'Yes' if len(same) == len(ladder) else 'Not always'}: equal on {count} architectures."
-    both = [r for r in same if _known(r.weight_gap) and _known(r.twin_gap)]
-    if both:
-        first, second = max(r.weight_gap or 0 for r in both), max(r.twin_gap or 0 for r in both)
-        rounding = f"at most {number(first, 2)}, is rounding: in float64 it is at most {number(second, 2)}"
-        answer += f" Their gap in {dtype}, {rounding}." if first > 0 else " Every bit of the weights is the same."
+    everywhere = len(same) == len(ladder)
+    count = f"all {len(ladder)}" if everywhere else f"{len(same)} of {len(ladder)}"
+    answer = f"{'Yes' if everywhere else 'Not always'}: equal on {count} architectures.{_rounding(same, dtype)}"
     return question, answer
 
 
-def _known(value: float | None) -> bool:
-    return value is not None and bool(np.isfinite(value))
+def _rounding(same: Sequence[Rung], dtype: str) -> str:
+    """How large the gaps of equal pairs become, of those with a gap in both precisions."""
+    gaps = [(_finite(rung.weight_gap), _finite(rung.twin_gap)) for rung in same]
+    both = [(own, twin) for own, twin in gaps if own is not None and twin is not None]
+    if not both:
+        return ""
+    own, twin = (max(sizes) for sizes in zip(*both, strict=True))
+    if own == 0:
+        return " Every bit of the weights is the same."
+    return f" Their gap in {dtype}, at most {number(own, 2)}, is rounding: in float64 it is at most {number(twin, 2)}."
+
+
+def _finite(size: float | None) -> float | None:
+    return size if size is not None and math.isfinite(size) else None
 
 
 def _rungs(axes: Any, ladder: Sequence[Rung], axis: LogAxis, dtype: str) -> None:
-    bands = [(i, r.null_low, r.null_high) for i, r in enumerate(ladder) if _known(r.null_low) and _known(r.null_high)]
-    if bands:
-        rows, low, high = zip(*bands, strict=True)
+    bands = [(i, _finite(rung.null_low), _finite(rung.null_high)) for i, rung in enumerate(ladder)]
+    known = [band for band in bands if None not in band]
+    if known:
+        rows, low, high = zip(*known, strict=True)
         axes.hlines(
             rows, axis.place(low), axis.place(high), color=NULL, alpha=0.38, lw=9, label="null band (rounding alone)"
         )
     # The circles lie on the diamonds and are smaller: where both gaps are zero, both are seen.
-    for column, name, colour, marker, size in (
-        ("float64_weight_gap", "float64 twin", TWIN, "D", 44),
-        ("weight_gap", dtype, RIGHT, "o", 34),
-    ):
-        points = np.array([(i, gap) for i, r in enumerate(ladder) for gap in r.values(column)]).reshape(-1, 2)
-        y, gaps = points[:, 0], points[:, 1]
-        if not len(gaps):
-            continue
-        known = np.isfinite(gaps)
-        look: dict[str, Any] = {"color": colour, "zorder": 3, "clip_on": False}
-        axes.scatter(axis.place(gaps[known]), y[known], s=size, marker=marker, ec="white", lw=0.7, label=name, **look)
-        # Not finite: a cross at the right edge, so that a broken seed is seen.
-        axes.scatter(np.full((~known).sum(), 10.0**axis.high), y[~known], s=size, marker="x", lw=1.8, **look)
+    _points(axes, ladder, axis, lambda row: row.float64_weight_gap, "float64 twin", (TWIN, "D", 44))
+    _points(axes, ladder, axis, lambda row: row.weight_gap, dtype, (RIGHT, "o", 34))
+
+
+def _points(axes: Any, ladder: Sequence[Rung], axis: LogAxis, gap: Gap, name: str, look: tuple[str, str, int]) -> None:
+    found = [(i, size) for i, rung in enumerate(ladder) for _, size in rung.measured(gap)]
+    if not found:
+        return
+    colour, marker, area = look
+    y, gaps = np.array(found).T
+    known = np.isfinite(gaps)
+    axes.scatter(
+        axis.place(gaps[known]), y[known], s=area, marker=marker, ec="white", lw=0.7, label=name, color=colour, zorder=3,
+        clip_on=False,
+    )  # fmt: skip
+    # Not finite: a cross at the right edge, so that a broken seed is seen.
+    edge = np.full((~known).sum(), 10.0**axis.high)
+    axes.scatter(edge, y[~known], s=area, marker="x", lw=1.8, color=colour, zorder=3, clip_on=False)
 
 
 def _frame(axes: Any, ladder: Sequence[Rung], axis: LogAxis) -> None:

@@ -1,83 +1,20 @@
-"""The trace of a comparison: one row per step, and the columns in memory, 8 bytes a number, so that no disk can lose them."""
+"""The trace of a comparison: kept column by column in memory while it grows, and which columns a finished one holds."""
 
-import math
+import re
 from array import array
 from collections.abc import Mapping
 
 import numpy as np
 
-from mlnn.comparing.gaps import NAN, CommonGap, relative, ulps, weight_gap
-from mlnn.targets import TargetSpace
-from mlnn.training import LaneStep, Recipe, StepRecord, dtype_name
-
-Row = dict[str, float]
-
-
-def trace_row(record: StepRecord, gaps: Mapping[str, CommonGap], recipe: Recipe, targets: TargetSpace) -> Row:
-    """Every gap of one step, by column. `gaps`: at common weights, by precision; `targets`: the space that left reads."""
-    lanes, own = record.lanes, dtype_name(recipe.dtype)
-    row: Row = {"step": record.step}
-    row |= {f"loss_{name}": lane.answer.loss if record.ran(name) else NAN for name, lane in lanes.items()}
-    row["abs_loss_gap"] = abs(row["loss_right"] - row["loss_left"])
-    for name in (own, *(name.removeprefix("left_") for name in lanes if name.startswith("left_"))):
-        row["gradient_gap" if name == own else f"gradient_gap_{name}"] = gaps[name].gradient if name in gaps else NAN
-    row["gradient_gap_free"] = _free_gap(record, own)
-    row["saturated_fraction"] = _saturated(lanes["left"], targets)
-    row |= {f"non_finite_{side}": _non_finite(lanes[side]) for side in ("left", "right")}
-    return row | _weight_gaps(record, recipe) | _null_band(record)
-
-
-def _free_gap(record: StepRecord, own: str) -> float:
-    """How far right's own gradient is from left's, each at its own weights."""
-    if not all(record.ran(side) and record.lanes[side].answer.stop is None for side in ("left", "right")):
-        return NAN
-    left, right = record.common[own].gradient, record.lanes["right"].answer.gradient
-    return relative(right - left, left)
-
-
-def _weight_gaps(record: StepRecord, recipe: Recipe) -> Row:
-    """After the step: right's weights against left's, in each precision, and predictions on the probe rows."""
-    lanes = record.lanes
-    left, right = lanes["left"], lanes["right"]
-    alive = left.alive and right.alive
-    row: Row = {
-        "weight_gap": weight_gap(left, right),
-        "weight_gap_ulps": ulps(left.shared, right.after, recipe.dtype) if alive else NAN,
-        "prediction_gap": NAN,
-    }
-    if record.predictions is not None:
-        one, two = record.predictions
-        row["prediction_gap"] = float((one - two).abs().max())
-    for name in (name.removeprefix("left_") for name in lanes if name.startswith("left_")):
-        row[f"weight_gap_{name}"] = weight_gap(lanes[f"left_{name}"], lanes[f"right_{name}"])
-    return row
-
-
-def _null_band(record: StepRecord) -> Row:
-    """How far rounding alone has driven left: the gap of each null twin, the least and the largest."""
-    lanes = record.lanes
-    row = {f"weight_gap_{name}": weight_gap(lanes["left"], lanes[name]) for name in lanes if name.startswith("null_")}
-    known = [gap for gap in row.values() if gap == gap]
-    low, high = (min(known), max(known)) if known else (NAN, NAN)
-    return row | {"null_low": low, "null_high": high}
-
-
-def _saturated(lane: LaneStep, targets: TargetSpace) -> float:
-    """Fraction of rows whose probability has rounded to 0 or 1; 0 for target spaces without probabilities."""
-    if targets.facts.means != (0.0, 1.0):
-        return 0.0
-    p = targets.link(lane.answer.output)
-    full = (p == 1) | (p == 0) if p.ndim == 1 else (p == 1).any(1)
-    return float(full.double().mean())
-
-
-def _non_finite(lane: LaneStep) -> float:
-    """How many entries of the loss and the gradient are not finite."""
-    return float(not math.isfinite(lane.answer.loss)) + float((~lane.answer.gradient.isfinite()).sum())
+Columns = Mapping[str, np.ndarray]
+"""A finished trace: arrays by name, (steps,) each."""
 
 
 class Trace:
-    """Rows of numbers, name → int or float; a column is int64 where every entry was whole, else float64."""
+    """Rows of numbers, name → int or float; a column is int64 where every entry was whole, else float64.
+
+    8 bytes a number, in memory, so that no disk can lose it.
+    """
 
     def __init__(self) -> None:
         self._columns: dict[str, array[float]] = {}
@@ -102,6 +39,32 @@ class Trace:
         }
 
 
-def rows(trace: Mapping[str, np.ndarray]) -> list[dict[str, float]]:
+def rows(trace: Columns) -> list[dict[str, float]]:
     """A finished trace's rows, in their order."""
     return [dict(zip(trace, row, strict=True)) for row in zip(*(c.tolist() for c in trace.values()), strict=True)]
+
+
+def twins(trace: Columns, column: str) -> dict[str, str]:
+    """dtype → column name, for each precision twin of `column` (`weight_gap_float64` is float64's)."""
+    found = ((re.fullmatch(rf"{re.escape(column)}_(b?float\d+)", name), name) for name in trace)
+    return {match[1]: name for match, name in found if match}
+
+
+def null_twins(trace: Columns, column: str) -> list[str]:
+    """Names of the columns of `column` that belong to null twins, in order."""
+    return [name for name in trace if re.fullmatch(rf"{re.escape(column)}_null_\d+", name)]
+
+
+def breaks(trace: Columns) -> dict[str, int]:
+    """First step at which `left` or `right` is non-finite, for each side where that happens."""
+    found = {}
+    for side in ("left", "right"):
+        bad = np.zeros(len(trace["step"]), dtype=bool)
+        if f"loss_{side}" in trace:
+            bad |= ~np.isfinite(trace[f"loss_{side}"])
+        if f"non_finite_{side}" in trace:
+            count = trace[f"non_finite_{side}"]
+            bad |= np.isnan(count) | (count > 0)
+        if bad.any():
+            found[side] = int(trace["step"][int(bad.argmax())])
+    return found

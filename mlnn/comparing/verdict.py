@@ -4,6 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from mlnn.arguments import interval
+from mlnn.comparing import stored
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.report.brief import Brief
 
@@ -53,6 +54,18 @@ class Verdict:
     def to_dict(self) -> dict[str, object]:
         """Plain data for `verdict.json`."""
         return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, told: stored.Stored) -> "Verdict":
+        """What `to_dict` gave, back from JSON; ValueError names what is not what belongs there."""
+        return cls(
+            stored.relation(told, "relation"), stored.relation(told, "value_relation"),
+            stored.relation(told, "gradient_relation"), stored.word_or(told, "sentence", ""), stored.domain(told, "domain"),
+            stored.number(told, "left_domain"), stored.number_or(told, "scale", 1.0), stored.shift(told, "shift"),
+            stored.number(told, "resolution"), stored.sizes(told, "resolutions"),
+            stored.table(told, "first_difference"), stored.word_or(told, "control", "not run"),
+            stored.number(told, "shrink"), stored.table(told, "evidence") or {},
+        )  # fmt: skip
 
     def facts(self) -> list[tuple[str, str]]:
         """What there is to know beside the sentence, (word, value): the domain, factor and shift, the resolution."""

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -14,8 +13,8 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from mlnn.report.said import Harmless, said
-from mlnn.report.words import likelihood_facts, number
+from mlnn.report.said import Harmless
+from mlnn.report.words import number
 from mlnn.visible import visible
 
 MOST_SHOWN = 40
@@ -66,7 +65,7 @@ def _lines(what: str) -> Callable[[int, int], None]:
     return advance
 
 
-def plain_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Table:
+def plain_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) -> Table:
     """Rows by column as they are, numbers short, at most 40 of them; what a row lacks is left empty."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
@@ -78,16 +77,7 @@ def plain_table(columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Ta
     return table
 
 
-def _cell(value: Any) -> Text:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return Text("" if value is None else number(value) if is_number else visible(value, keep=""))
-
-
-def likelihood_table(reading: Mapping[str, Any] | None) -> Table:
-    """What a trained model's likelihood is, one line per number and caveat; `reading` as `likelihood_facts` takes it."""
-    lines = Table.grid(padding=(0, 2))
-    lines.add_column(style="dim", no_wrap=True)
-    lines.add_column()
-    for word, value in likelihood_facts(reading):
-        lines.add_row(said(word), said(value))
-    return lines
+def _cell(value: object) -> Text:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return Text(number(value))
+    return Text("" if value is None else visible(value, keep=""))

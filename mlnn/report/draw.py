@@ -1,25 +1,17 @@
 """The look of every interactive picture: one empty figure, one line, one band, one log axis for gaps."""
 
-from collections.abc import Mapping
 from html import escape
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from mlnn.report.logaxis import ZERO_NOTE, LogAxis
 from mlnn.report.thin import thin
-from mlnn.report.words import BADGE, FAINT, INK, LEFT, NULL, RIGHT, number
+from mlnn.report.words import FAINT, INK, NULL, number
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-# Right lies dashed on a wide, pale left: where they coincide both are seen.
-PAIR: dict[str, dict[str, Any]] = {
-    "left": {"colour": LEFT, "width": 4.5, "opacity": 0.55},
-    "right": {"colour": RIGHT, "width": 2, "dash": "7px,6px"},
-}
 AXIS = {"gridcolor": "#ECEFF2", "linecolor": FAINT, "zeroline": False, "ticks": "outside", "tickcolor": FAINT}
-_BREAK = BADGE["broken"][1]
 
 
 def blank(y: str, x: str = "step", height: int = 340) -> go.Figure:
@@ -45,22 +37,33 @@ def listed(values: ArrayLike) -> list[float | None]:
 
 
 def line(
-    figure: go.Figure, x: NDArray, y: NDArray, name: str, colour: str, axis: LogAxis | None = None, **look: Any
+    figure: go.Figure,
+    x: np.ndarray,
+    y: np.ndarray,
+    name: str,
+    colour: str,
+    axis: LogAxis | None = None,
+    *,
+    width: float = 2,
+    dash: str = "solid",
+    opacity: float | None = None,
+    hidden: bool = False,
+    faint: bool = False,
 ) -> None:
     """Add the curve (x, y), both (n,), thinned; with `axis` it is a gap, and hovering still says the true number.
 
-    `look`: width, dash, opacity, hidden (only in the legend until clicked), faint (no legend entry of its own).
+    hidden: only in the legend until clicked; faint: no legend entry of its own.
     """
     x, y = thin(np.asarray(x), np.asarray(y, dtype=float))
-    faint = look.get("faint", False)
+    solid = 0.3 if faint else 1
     figure.add_scatter(
         x=listed(x),
         y=listed(axis.place(y) if axis else y),
         name=escape(name),
         mode="lines" if len(y) > 1 else "markers",
-        line={"color": colour, "width": look.get("width", 2), "dash": look.get("dash", "solid")},
-        opacity=look.get("opacity", 0.3 if faint else 1),
-        visible="legendonly" if look.get("hidden") else True,
+        line={"color": colour, "width": width, "dash": dash},
+        opacity=solid if opacity is None else opacity,
+        visible="legendonly" if hidden else True,
         showlegend=not faint,
         hoverinfo="skip" if faint else None,
         text=None if faint else [number(v) for v in y],
@@ -68,8 +71,8 @@ def line(
     )
 
 
-def band(figure: go.Figure, x: NDArray, low: NDArray, high: NDArray, axis: LogAxis) -> None:
-    """Fill between `low` and `high`, all (n,), where both are known: the null band."""
+def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, name: str, axis: LogAxis) -> None:
+    """Fill between `low` and `high`, all (n,), where both are known."""
     known = np.isfinite(low) & np.isfinite(high)
     if not known.any():
         return
@@ -80,7 +83,7 @@ def band(figure: go.Figure, x: NDArray, low: NDArray, high: NDArray, axis: LogAx
     figure.add_scatter(
         x=listed(lower[0]),
         y=listed(axis.place(lower[1])),
-        name="null band",
+        name=name,
         fill="tonexty",
         fillcolor="rgba(138, 148, 160, 0.28)",
         **common,
@@ -107,24 +110,4 @@ def gap_axis(figure: go.Figure, axis: LogAxis, which: str = "y") -> None:
             place = {"y": 0, "x": axis.low, "yref": "paper", "xanchor": "left", "yanchor": "bottom"}
         figure.add_annotation(
             text=ZERO_NOTE, showarrow=False, font={"size": 11, "color": NULL}, bgcolor="rgba(255,255,255,0.8)", **place
-        )
-
-
-def mark_breaks(figure: go.Figure, found: Mapping[str, int], steps: NDArray) -> None:
-    """A labelled upright line at each step of `found` (side → step), where that side stops being finite."""
-    by_step: dict[int, list[str]] = {}
-    for side, step in found.items():
-        by_step.setdefault(step, []).append(side)
-    for i, (step, sides) in enumerate(by_step.items()):
-        early = step - steps[0] < (steps[-1] - steps[0]) / 2
-        figure.add_vline(
-            step,
-            line={"color": _BREAK, "width": 1.4, "dash": "dash"},
-            annotation={
-                "text": f"{' and '.join(sides)} not finite from step {number(step)}",
-                "font": {"size": 12, "color": _BREAK},
-                "bgcolor": "rgba(255,255,255,0.85)",
-                "yshift": -20 * i,  # two labels, one below the other
-            },
-            annotation_position="top right" if early else "top left",
         )

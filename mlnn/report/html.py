@@ -1,7 +1,8 @@
 """One HTML page, whole in itself: styles, data and the plotting library inline, nothing fetched."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -11,11 +12,20 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from mlnn.report.thin import MOST
-from mlnn.report.words import badge, number, plain
+from mlnn.report.words import number, plain
 from mlnn.visible import visible
 
-Picture = dict[str, Any]
 _NO_BOX = "<extra></extra>"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as the page holds it: `json` is what plotly draws, safe inside a script element; `height` in pixels."""
+
+    heading: str
+    caption: str
+    json: Markup
+    height: int
 
 
 @cache
@@ -28,7 +38,7 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters |= {"number": number, "plain": plain}
-    environment.globals |= {"badge": badge, "plotly_js": Markup(get_plotlyjs()), "most": MOST}
+    environment.globals |= {"plotly_js": Markup(get_plotlyjs()), "most": MOST}
     return environment
 
 
@@ -56,9 +66,10 @@ def picture(heading: str, caption: str, figure: go.Figure | None) -> list[Pictur
     # The JSON sits in a <script> element, which nothing in it may close.
     told = json.dumps(_harmless(json.loads(figure.to_json())), separators=(",", ":"))
     text = Markup(told.replace("<", "\\u003c"))
-    return [{"heading": heading, "caption": caption, "json": text, "height": figure.layout.height}]
+    return [Picture(heading, caption, text, figure.layout.height)]
 
 
-def render(template: str, traces: Sequence[Mapping[str, Any]], **values: Any) -> str:
+def render(template: str, traces: Sequence[Mapping[str, Sized]], **values: object) -> str:
+    """The page of a template; `traces` are the columns that its pictures draw, which says whether they are thinned."""
     thinned = any(len(trace["step"]) > MOST for trace in traces)
     return _environment().get_template(template).render(thinned=thinned, **values)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 ZERO_NOTE = "0 = bitwise"
@@ -18,7 +18,7 @@ class LogAxis:
     high: int
     zeros: bool
 
-    def place(self, values: ArrayLike) -> NDArray:
+    def place(self, values: ArrayLike) -> np.ndarray:
         """Sizes as they are drawn, same shape: zeros on the floor, non-finite ones NaN (drawn as a break)."""
         size = np.abs(np.asarray(values, dtype=float))
         size = np.where(np.isfinite(size), size, np.nan)

@@ -1,12 +1,11 @@
 """Thinning a long curve for the page without losing a spike."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 MOST = 400
 
 
-def thin(x: NDArray, y: NDArray, most: int = MOST) -> tuple[NDArray, NDArray]:
+def thin(x: np.ndarray, y: np.ndarray, most: int = MOST) -> tuple[np.ndarray, np.ndarray]:
     """At most `most` points of the curve (x, y), both (n,): both ends, and the lowest and highest point of each bin.
 
     A stretch without a finite value keeps one point, so that the line still breaks there.

@@ -59,10 +59,10 @@ class Run:
     path: Path
     config: str
     trace: dict[str, np.ndarray]
-    verdict: dict[str, Any] | None
-    environment: dict[str, Any]
-    data: dict[str, Any]
-    about: dict[str, Any]
+    verdict: dict[str, object] | None
+    environment: dict[str, object]
+    data: dict[str, object]
+    about: dict[str, object]
 
 
 def read_run(path: Path | str, most_bytes: int = MOST_BYTES) -> Run:
@@ -82,7 +82,7 @@ def read_run(path: Path | str, most_bytes: int = MOST_BYTES) -> Run:
     _check_names(path, digests)
     pieces = _verified(path, digests, most_bytes)
 
-    def json(name: str) -> dict[str, Any]:
+    def json(name: str) -> dict[str, object]:
         return parse_json(pieces[name], path / name)
 
     return Run(
@@ -105,15 +105,12 @@ def damage(path: Path) -> str | None:
     return None
 
 
-def _check_names(path: Path, digests: Mapping[str, Any]) -> None:
+def _check_names(path: Path, digests: Mapping[str, object]) -> None:
     """Every name of the checksums is that of a file inside, and every file inside is among them."""
     if len(digests) > MOST_FILES:
         raise RunFolderError(f"{path}: {CHECKSUMS} names {len(digests):,} files, more than {MOST_FILES:,}")
     for name, digest in digests.items():
-        if not is_inside(name) or name == CHECKSUMS:
-            raise RunFolderError(f"{path}: {CHECKSUMS} names '{shown(name)}', which is no file inside the run folder")
-        if not isinstance(digest, str) or len(digest) != 64:
-            raise RunFolderError(f"{path}: {CHECKSUMS} is damaged: no SHA-256 of '{shown(name)}'")
+        _check_digest(path, name, digest)
     for name in NEEDED:
         if name not in digests:
             raise RunFolderError(f"{path}: {CHECKSUMS} is damaged: it says nothing of {name}")
@@ -122,27 +119,40 @@ def _check_names(path: Path, digests: Mapping[str, Any]) -> None:
             raise RunFolderError(f"{path}: '{shown(name)}' was not there when the run was written; move it elsewhere")
 
 
+def _check_digest(path: Path, name: str, digest: object) -> None:
+    if not is_inside(name) or name == CHECKSUMS:
+        raise RunFolderError(f"{path}: {CHECKSUMS} names '{shown(name)}', which is no file inside the run folder")
+    if not isinstance(digest, str) or len(digest) != 64:
+        raise RunFolderError(f"{path}: {CHECKSUMS} is damaged: no SHA-256 of '{shown(name)}'")
+
+
 def _files(folder: Path) -> list[str]:
     """Names of all files below a folder, of which none may be a link, a pipe or a device. Hidden ones are left out."""
     files: list[str] = []
     waiting, seen = [""], 0
     while waiting:
-        below = waiting.pop()
-        try:
-            # What a file manager or another program leaves behind begins with a dot, and is never read here.
-            entries = [entry for entry in os.scandir(folder / below) if not entry.name.startswith(".")]
-            modes = {f"{below}{entry.name}": entry.stat(follow_symlinks=False).st_mode for entry in entries}
-        except OSError as error:
-            raise _unreadable(folder / below, error) from error
-        for name, mode in modes.items():
+        for name, mode in _modes(folder, waiting.pop()).items():
             if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
                 kind = "a link" if stat.S_ISLNK(mode) else "no plain file"
                 raise RunFolderError(f"{folder}: '{shown(name)}' is {kind}; a run folder holds plain files only")
-            (waiting if stat.S_ISDIR(mode) else files).append(f"{name}/" if stat.S_ISDIR(mode) else name)
-        seen += len(modes)
+            if stat.S_ISDIR(mode):
+                waiting.append(f"{name}/")
+            else:
+                files.append(name)
+            seen += 1
         if seen > MOST_FILES:
             raise RunFolderError(f"{folder}: holds more than {MOST_FILES:,} files; this is no run")
     return files
+
+
+def _modes(folder: Path, below: str) -> dict[str, int]:
+    """What lies directly in `below`, a folder inside a run folder, and of which kind each is."""
+    try:
+        # What a file manager or another program leaves behind begins with a dot, and is never read here.
+        entries = [entry for entry in os.scandir(folder / below) if not entry.name.startswith(".")]
+        return {f"{below}{entry.name}": entry.stat(follow_symlinks=False).st_mode for entry in entries}
+    except OSError as error:
+        raise _unreadable(folder / below, error) from error
 
 
 def _verified(path: Path, digests: Mapping[str, str], most_bytes: int) -> dict[str, bytes]:

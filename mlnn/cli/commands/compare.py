@@ -1,14 +1,15 @@
 """Do two objectives train the same network? Many lanes in lockstep, a verdict, a run folder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import Settings, seeded
 from mlnn.cli.said import Said
 
 if TYPE_CHECKING:
-    from mlnn.comparing.growth import Cell
+    from mlnn.comparing.growth import GrowthCell
     from mlnn.runs import Study
 
 
@@ -34,25 +35,33 @@ def run(settings: Settings, said: Said) -> None:
     folder = result.save(settings["out"], config=settings["config"], overwrite=settings["overwrite"])
 
     verdict = result.verdict
-    show(verdict_panel(verdict.to_dict(), result.about))
-    for sentence in distances(result.about["mle"]):
+    show(verdict_panel(verdict, result.run))
+    for sentence in distances(result.run.mle):
         show(sentence)
     paths({"page": folder / "report.html", "trace": folder / "trace.csv", "verdict": folder / "verdict.json"})
     if require is not None and not verdict.meets(require, domain):
         raise RequirementNotMetError(unmet(verdict, require, domain))
 
 
-def headline(folder: Path) -> dict[str, Any]:
+def headline(folder: Path) -> dict[str, object]:
     """What a table of many comparisons says of the one in `folder`."""
-    from mlnn.comparing.growth import row_of
+    from mlnn.comparing.growth import row_of, told
     from mlnn.runs import read_json, read_run
 
-    verdict = read_json(folder / "verdict.json")
-    if "gaps" in verdict:  # many seeds
-        return {"relation": verdict["relation"]} | {name: found[0] for name, found in verdict["gaps"].items()}
-    row = row_of("", 0, read_run(folder))
-    kept = ("relation", "max_abs_loss_gap", "gradient_gap", "weight_gap", "float64_weight_gap")
-    return {key: row[key] for key in kept} | {"resolution": verdict["resolution"], "steps": row["steps"]}
+    found = read_json(folder / "verdict.json")
+    if "gaps" in found:  # many seeds
+        return {"relation": found["relation"]} | {name: gap[0] for name, gap in found["gaps"].items()}
+    run = read_run(folder)
+    row, verdict = row_of("", 0, run), told(run)[0]
+    return {
+        "relation": row.relation,
+        "max_abs_loss_gap": row.max_abs_loss_gap,
+        "gradient_gap": row.gradient_gap,
+        "weight_gap": row.weight_gap,
+        "float64_weight_gap": row.float64_weight_gap,
+        "resolution": verdict.resolution,
+        "steps": row.steps,
+    }
 
 
 def many_seeds(settings: Settings, said: Said) -> None:
@@ -61,16 +70,16 @@ def many_seeds(settings: Settings, said: Said) -> None:
     from mlnn.comparing.configured import interval
     from mlnn.comparing.console import growth_table
     from mlnn.comparing.growth import over_seeds, write_rows
-    from mlnn.comparing.page import growth_page
+    from mlnn.comparing.growth_page import growth_page
     from mlnn.errors import RequirementNotMetError
     from mlnn.report.console import paths, show
 
-    def write(study: "Study", cells: Sequence["Cell"]) -> None:
-        rows, result = [cell.row for cell in cells], over_seeds(cells, settings["margin"])
-        about = cells[0].about | {"seed": ", ".join(str(cell.seed) for cell in cells)}
-        write_rows(rows, study.path("seeds.csv"))
+    def write(study: "Study", cells: Sequence["GrowthCell"]) -> None:
+        result = over_seeds(cells, settings["margin"])
+        shared = replace(cells[0].run, seed=", ".join(str(cell.seed) for cell in cells))
+        write_rows([cell.row for cell in cells], study.path("seeds.csv"))
         study.write_json("verdict.json", result.to_dict())
-        study.write_text("report.html", growth_page(rows, [vars(cell) for cell in cells], about, result.sentence))
+        study.write_text("report.html", growth_page(cells, shared, result.sentence))
 
     folder, cells = train_cells(settings, said, "compare", "seeds", seeded(settings, said), write)
     result = over_seeds(cells, settings["margin"])
@@ -78,7 +87,7 @@ def many_seeds(settings: Settings, said: Said) -> None:
     show(result.sentence)
     paths({"page": folder / "report.html", "numbers": folder / "seeds.csv", "verdict": folder / "verdict.json"})
     require, domain = settings["require"], interval(settings)
-    unmet = [cell for cell in cells if require and not cell.meets(require, domain)]
+    unmet = [cell for cell in cells if require and not cell.verdict.meets(require, domain)]
     if unmet:
         seeds = ", ".join(str(cell.seed) for cell in unmet)
-        raise RequirementNotMetError(f"required '{require}', not met by seed {seeds}: {unmet[0].verdict['sentence']}")
+        raise RequirementNotMetError(f"required '{require}', not met by seed {seeds}: {unmet[0].verdict.sentence}")

@@ -17,15 +17,14 @@ def run(settings: Settings, _said: Said) -> None:
     if not settings["runs"]:
         raise ConfigError("runs: none given; name one or more run folders: curves.py runs/train/… runs/train/…")
     found = curves([read_run(str(folder)) for folder in settings["runs"]])
-    drawn = [{"name": c.name, "trace": {"step": c.step, "loss": c.loss}, "about": c.ground} for c in found]
     apart, notes = differences(found)
     page = Path(settings["page"] or "curves.html")
     try:
-        write_file(page, curves_page(drawn, apart, notes))
+        write_file(page, curves_page(found, apart, notes))
     except RunFolderError as problem:
         raise RunFolderError(f"page: {problem}") from None
 
-    show(curves_table(drawn, apart))
+    show(curves_table(found, apart))
     for sentence in notes:
         show(sentence)
     paths({"page": page})

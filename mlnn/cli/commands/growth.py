@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import Settings, ladder
 from mlnn.cli.said import Said
 
 if TYPE_CHECKING:
-    from mlnn.comparing.growth import Cell
+    from mlnn.comparing.growth import GrowthCell
     from mlnn.runs import Study
 
 
@@ -16,27 +16,30 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.cli.cells import train_cells
     from mlnn.comparing.console import growth_table
     from mlnn.comparing.growth import write_rows
-    from mlnn.comparing.page import growth_page
+    from mlnn.comparing.growth_page import growth_page
+    from mlnn.comparing.records import RunInfo
     from mlnn.comparing.still import growth_png
     from mlnn.report.console import paths, show
 
     names = settings["names"]
-    about = {key: names[key] for key in ("left", "right", "data", "optimizer")}
-    about |= {key: settings[key] for key in ("steps", "batch_size", "dtype")}
+    shared = RunInfo(
+        left=names["left"], right=names["right"], data=names["data"], optimizer=names["optimizer"],
+        steps=settings["steps"], batch_size=settings["batch_size"], dtype=settings["dtype"],
+    )  # fmt: skip
 
-    def write(study: "Study", cells: Sequence["Cell"]) -> None:
+    def write(study: "Study", cells: Sequence["GrowthCell"]) -> None:
         rows = [cell.row for cell in cells]
         write_rows(rows, study.path("growth.csv"))
         with study.writing("growth.png") as path:
-            growth_png(rows, path, about)
-        study.write_text("report.html", growth_page(rows, [vars(cell) for cell in cells], about))
+            growth_png(rows, path, shared)
+        study.write_text("report.html", growth_page(cells, shared))
 
     folder, cells = train_cells(settings, said, "growth", "cells", ladder(settings, said), write)
     show(growth_table([cell.row for cell in cells]))
     paths({"page": folder / "report.html", "figure": folder / "growth.png", "numbers": folder / "growth.csv"})
 
 
-def headline(folder: Path) -> dict[str, Any]:
+def headline(folder: Path) -> dict[str, object]:
     """What a table of many growths says of the one in `folder`: how many cells, and the weakest relation."""
     from mlnn.comparing.relations import weakest
     from mlnn.runs import read_table

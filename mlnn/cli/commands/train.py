@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from mlnn.cli.compose import Settings
 from mlnn.cli.said import Said
@@ -10,11 +9,13 @@ from mlnn.cli.said import Said
 
 def run(settings: Settings, _said: Said) -> None:
     from mlnn import settings as build
+    from mlnn.comparing.console import likelihood_table
     from mlnn.comparing.curves_page import train_page
+    from mlnn.comparing.trained import Trained
     from mlnn.errors import NoAnswerError
     from mlnn.estimating import Trajectory
     from mlnn.objectives import likelihood_of
-    from mlnn.report.console import likelihood_table, paths, progress, show
+    from mlnn.report.console import paths, progress, show
     from mlnn.runs import TraceWriter, new_run, read_trace
     from mlnn.runs.environment import environment
     from mlnn.training import LaneRecipe, lane_likelihood
@@ -25,14 +26,6 @@ def run(settings: Settings, _said: Said) -> None:
     objective = build.objective(settings["objective"], settings, data.targets, "objective", settings["outputs"])
     recipe = build.recipe(settings, data, objective.targets.outputs)
     names = settings["names"]
-    about = {
-        "objective": objective.name,
-        "model": names["model"],
-        "data": names["data"],
-        "optimizer": names["optimizer"],
-    }
-    about |= {key: settings[key] for key in ("steps", "dtype", "seed")}
-    about["batch_size"] = recipe.batch_size or len(recipe.dataset)
 
     with new_run(settings["out"], "train", settings["overwrite"]) as folder:
         course = Trajectory(likelihood_of(objective), recipe.dataset, recipe.steps)
@@ -40,9 +33,12 @@ def run(settings: Settings, _said: Said) -> None:
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
             lane = train_lane(recipe, lane_recipe, trace.append, advance, course.watch)
         curve, reading = read_trace(folder.path("trace.csv")), lane_likelihood(recipe, lane)
-        about |= {"likelihood": reading.to_dict() if reading else None}
-        found = course.found(lane.module)
-        about["mle"] = found.to_dict() if found else None
+        trained = Trained(
+            objective=objective.name, model=names["model"], data=names["data"], optimizer=names["optimizer"],
+            steps=settings["steps"], dtype=settings["dtype"], seed=settings["seed"],
+            batch_size=recipe.batch_size or len(recipe.dataset),
+            likelihood=reading, mle=course.found(lane.module), stopped=lane.stopped,
+        )  # fmt: skip
         if course.looks:
             with closing(TraceWriter(folder.path("course.csv"))) as rows:
                 for look in course.looks:
@@ -50,13 +46,13 @@ def run(settings: Settings, _said: Said) -> None:
         folder.write_text("config.yaml", settings["config"])
         folder.write_json("environment.json", environment())
         folder.write_json("data.json", recipe.dataset.to_dict())
-        folder.write_json("about.json", about | {"stopped": vars(lane.stopped) if lane.stopped else None})
-        folder.write_text("report.html", train_page(curve, about, course.looks, found))
+        folder.write_json("about.json", trained.to_dict())
+        folder.write_text("report.html", train_page(curve, trained, course.looks))
 
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
-    show(likelihood_table(about["likelihood"]))
-    if found:
-        show(found.sentence)
+    show(likelihood_table(trained.likelihood))
+    if trained.mle:
+        show(trained.mle.sentence)
     if lane.stopped:
         where = "" if lane.stopped.row is None else f" in row {lane.stopped.row} (raw output {lane.stopped.output!r})"
         ended = f"stopped: {lane.stopped.what} not finite at step {lane.stopped.step}{where}"
@@ -66,7 +62,7 @@ def run(settings: Settings, _said: Said) -> None:
         raise NoAnswerError(f"the training ended non-finite ({ended}); what it recorded is in {folder.final}")
 
 
-def headline(folder: Path) -> dict[str, Any]:
+def headline(folder: Path) -> dict[str, object]:
     """What a table of many trainings says of the one in `folder`."""
     from mlnn.runs import read_run
 
