@@ -21,6 +21,7 @@ TABLE = {
     "visible": "",
     "world": "",
     "errors": "visible",
+    "keys": "errors",
     "received": "visible",
     "report": "visible",
     "arguments": "errors",
@@ -41,7 +42,7 @@ TABLE = {
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating objectives report runs"
     " settings targets training visible workers world",
-    "cli": "auditing auditing_models comparing errors estimating objectives report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives seeding targets training world",
     "__main__": "cli",

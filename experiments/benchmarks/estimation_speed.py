@@ -1,8 +1,25 @@
 """How long does a logistic regression with standard errors take, beside the packages that people use?"""
 
-from mlnn.cli import main
+from dataclasses import dataclass
+
+from mlnn.cli import Script, main
 from mlnn.cli.compose import Settings
 from mlnn.cli.said import Said
+from mlnn.keys import BaseSettings, at_least, key, share
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedSettings(BaseSettings):
+    """configs/estimation_speed.yaml"""
+
+    rows: int = key(1_000_000, "of the data", at_least(1))
+    columns: int = key(50, "of the data", at_least(1))
+    correlation: float = key(0.0, "between any two columns", share)
+    repeats: int = key(3, "alternating, each in a process of its own", at_least(1))
+    rivals: list[str] = key(
+        ["sklearn", "sklearn_tight", "statsmodels_glm", "statsmodels_logit", "glum"],
+        "one that is not installed is left out",
+    )
 
 
 def run(settings: Settings, _said: Said) -> None:
@@ -25,4 +42,4 @@ def run(settings: Settings, _said: Said) -> None:
 
 
 if __name__ == "__main__":
-    main("estimation_speed", run)
+    main("estimation_speed", Script(SpeedSettings, run))

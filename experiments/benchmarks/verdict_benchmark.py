@@ -1,8 +1,28 @@
 """Could the verdict be wrong? Pairs known to be equal, and pairs known to be faulty, judged by mlnn and by tolerances."""
 
-from mlnn.cli import main
+from dataclasses import dataclass
+
+from mlnn.cli import Script, main
 from mlnn.cli.compose import Settings
 from mlnn.cli.said import Said
+from mlnn.keys import BaseSettings, above, at_least, key
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSettings(BaseSettings):
+    """configs/verdict_benchmark.yaml"""
+
+    kinds: list[str] = key(["equal", "unequal"], "of pairs")
+    pairs: list[str] = key([], "parts of pair names, e.g. [smoothing, broadcast]; empty: all")
+    every: int = key(1, "every n-th pair only", at_least(1))
+    architectures: list[str] = key(["node", "tanh2", "relu4"], "on which a pair is trained")
+    optimizers: list[str] = key(["sgd", "adam"], "with which it is trained")
+    dtypes: list[str] = key(
+        ["float32", "float64", "float16"], "a pair runs in those of them for which it means what it says"
+    )
+    full: bool = key(False, "every combination; else every second one, each pair still meeting all of them")
+    steps: int = key(32, "optimiser steps", at_least(1))
+    jobs: int | None = key(None, "comparisons at once; null: one per core", above(0))
 
 
 def run(settings: Settings, _said: Said) -> None:
@@ -31,4 +51,4 @@ def run(settings: Settings, _said: Said) -> None:
 
 
 if __name__ == "__main__":
-    main("verdict_benchmark", run)
+    main("verdict_benchmark", Script(BenchmarkSettings, run))

@@ -18,13 +18,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mlnn.cli import received
 from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, MOST_JOBS, Said
-from mlnn.cli.schema import LANE_OPTIONS, check_keys, check_references, renamed
+from mlnn.cli.schema import LANE_OPTIONS, check_references, renamed, typed
 from mlnn.errors import ConfigError, unknown
+from mlnn.keys import COMMANDS, OF_MANY, entries
+from mlnn.keys import Settings as Record
 from mlnn.shipped import config_dir
 
 Settings = dict[str, Any]
-OF_MANY = ("ladder", "catalogue", "seeds")
-"""Keys that make one command many runs; a single one of them has none."""
 NOTED = {"overrides", "runtime", "job"}
 """Where Hydra notes the call itself."""
 COMPOSING = (HydraException, OmegaConfBaseException)
@@ -41,12 +41,12 @@ def composing(said: Said) -> Iterator[None]:
         yield
 
 
-def settings(said: Said) -> Settings:
-    """The composed config as plain data, checked against the shipped one; raises ConfigError."""
+def settings(said: Said, record: type[Record] | None = None) -> Settings:
+    """The composed config as plain data, checked against the record of its keys; raises ConfigError."""
     _check_choices(said)
     try:
         config, names = _compose(said.command, said.task_words)
-        plain = _checked(config, said)
+        plain = _checked(config, said, record or COMMANDS[said.command])
     except COMPOSING as problem:
         raise ConfigError(explain(problem, said.command)) from None
     plain["names"] = names
@@ -110,7 +110,7 @@ def _cells(said: Said, where: str, overrides: list[str], seeds: list[int]) -> li
         config, names = _compose(said.command, [*mine, *overrides])
         for seed in seeds:
             config.seed = seed
-            cell = _checked(config, said)
+            cell = _checked(config, said, COMMANDS[said.command])
             cells.append({key: value for key, value in cell.items() if key not in OF_MANY} | {"names": names})
     except ConfigError as problem:
         raise ConfigError(f"{where}: {problem}") from None
@@ -143,28 +143,20 @@ def _check_hydra(config: DictConfig, name: str) -> None:
         raise ConfigError(f"hydra.{changed}: is set by a config file or a rung; they hold nothing of Hydra's own")
 
 
-def _checked(config: DictConfig, said: Said) -> Settings:
+def _checked(config: DictConfig, said: Said, record: type[Record]) -> Settings:
     raw: Any = OmegaConf.to_container(config, resolve=False)
     check_references(raw)
-    shipped = _shipped(said.command)
-    for key in ALOUD:
-        if key in raw and raw[key] != said.value(key, shipped.get(key)):
-            raise received.only_aloud(key, "config")
+    for name, key in entries(record).items():
+        if name in ALOUD and name in raw and raw[name] != said.value(name, key.default):
+            raise received.only_aloud(name, "config")
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    check_keys(plain, shipped)
+    typed(record, plain)
     from mlnn.trust import check_targets
 
     for key, node in plain.items():
         check_targets(node, plain.get("trust", ()), key)
     for side in ("left", "right"):
         _check_side(side, plain.get(side) or {}, plain.get("trust", ()))
-    return plain
-
-
-@cache
-def _shipped(name: str) -> Settings:
-    """What the shipped config of a command holds, nothing said; read-only. What was sent comes after it and can't change it."""
-    plain: Any = OmegaConf.to_container(hydra.compose(name), resolve=False)
     return plain
 
 
