@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from mlnn.cli import Script, main
 from mlnn.cli.compose import Settings
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 from mlnn.keys import BaseSettings, at_least, key, share
 
@@ -22,23 +23,19 @@ class SpeedSettings(BaseSettings):
     )
 
 
-def run(settings: Settings, _said: Said) -> None:
+def run(settings: Settings, said: Said) -> None:
     from speed import race, speed_table
 
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
 
     sizes = {key: settings[key] for key in ("rows", "columns", "correlation", "repeats", "rivals", "seed")}
-    with new_run(settings["out"], "estimation_speed", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         with progress("fitting") as advance:
             found = race(**sizes, progress=advance)
         folder.write_json("speed.json", {"sizes": sizes, "found": found})
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
 
     show(speed_table(found))
-    paths({"numbers": folder.final / "speed.json"})
+    point_to(folder.final, numbers="speed.json")
 
 
 if __name__ == "__main__":

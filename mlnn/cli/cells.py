@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlnn.cli.app import gravest
 from mlnn.cli.compose import Settings
+from mlnn.cli.running import note
 from mlnn.cli.said import Said
 from mlnn.comparing.growth import Cell, Cells, cell_name, finished, growth
 from mlnn.errors import MlnnError, NoAnswerError
@@ -47,8 +48,7 @@ def train_cells(
             first = failed[0]
             raise NoAnswerError(f"{cell_name(*cells[first.place])}: {first.failure}", first.code)
         write(study, found)
-        study.write_text("config.yaml", settings["config"])
-        study.write_json("environment.json", environment())
+        note(study, settings)
         study.write_json("data.json", dataset(settings).to_dict())
         if failed:
             raise _failure(failed, cells, study, below)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlnn.cli.compose import Settings, catalogue
 from mlnn.cli.parts import Parts
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 
 if TYPE_CHECKING:
@@ -17,15 +18,13 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.auditing.console import audit_table, certificate_panel
     from mlnn.auditing.page import audit_page, audits_page
     from mlnn.errors import RequirementNotMetError
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
     from mlnn.settings import pin_threads
 
     check_kind(settings["require"])
     pin_threads(settings)
     entries = catalogue(settings, said) if settings["catalogue"] else [(None, settings)]
-    with new_run(settings["out"], "audit", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         found, parts = [], Parts(len(entries))
         with progress(f"{len(entries)} losses") as advance:
             for place, (name, entry) in enumerate(entries, start=1):
@@ -35,11 +34,9 @@ def run(settings: Settings, said: Said) -> None:
         told = [certificate.to_dict() for certificate in found]
         folder.write_json("certificate.json", told[0] if settings["catalogue"] is None else told)
         folder.write_text("report.html", audit_page(told[0]) if settings["catalogue"] is None else audits_page(told))
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
 
     show(audit_table(told) if settings["catalogue"] else certificate_panel(told[0]))
-    paths({"page": folder.final / "report.html", "numbers": folder.final / "certificate.json"})
+    point_to(folder.final, page="report.html", numbers="certificate.json")
     parts.check()
     missed = unmet(found, settings["require"])
     if missed:

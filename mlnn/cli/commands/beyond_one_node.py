@@ -5,6 +5,7 @@ from typing import Any
 
 from mlnn.cli.compose import Settings, ladder
 from mlnn.cli.parts import Parts
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 
 
@@ -12,9 +13,7 @@ def run(settings: Settings, said: Said) -> None:
     import joblib
 
     from mlnn.estimating.network.page import network_page, network_table
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
     from mlnn.settings import dataset
     from mlnn.workers import Call, supervised
 
@@ -25,7 +24,7 @@ def run(settings: Settings, said: Said) -> None:
     about |= {key: settings[key] for key in ("steps", "batch_size", "dtype")}
     workers = min(settings["jobs"] or joblib.cpu_count(), len(by_rung))
 
-    with new_run(settings["out"], "beyond_one_node", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         calls = [Call(architecture, rung, folder.path(f"{rung[0]}.log")) for rung in by_rung.items()]
         made, parts = {}, Parts(len(calls))
         with progress(f"{len(by_rung)} architectures") as advance:
@@ -36,12 +35,10 @@ def run(settings: Settings, said: Said) -> None:
         found = [report for name in by_rung if (report := made[name])]
         folder.write_json("network.json", found)
         folder.write_text("report.html", network_page(found, about))
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
         folder.write_json("data.json", dataset(settings).to_dict())
 
     show(network_table(found))
-    paths({"page": folder.final / "report.html", "numbers": folder.final / "network.json"})
+    point_to(folder.final, page="report.html", numbers="network.json")
     parts.check()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlnn.cli.compose import Settings, seeded
+from mlnn.cli.running import point_to
 from mlnn.cli.said import Said
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.comparing.relations import check_require
     from mlnn.errors import RequirementNotMetError
     from mlnn.estimating.classical_page import distances
-    from mlnn.report.console import paths, progress, show
+    from mlnn.report.console import progress, show
     from mlnn.runs import check_free
 
     require, domain = settings["require"], interval(settings)
@@ -37,7 +38,7 @@ def run(settings: Settings, said: Said) -> None:
     show(verdict_panel(verdict.to_dict(), result.about))
     for sentence in distances(result.about["mle"]):
         show(sentence)
-    paths({"page": folder / "report.html", "trace": folder / "trace.csv", "verdict": folder / "verdict.json"})
+    point_to(folder, page="report.html", trace="trace.csv", verdict="verdict.json")
     if require is not None and not verdict.meets(require, domain):
         raise RequirementNotMetError(unmet(verdict, require, domain))
 
@@ -63,7 +64,7 @@ def many_seeds(settings: Settings, said: Said) -> None:
     from mlnn.comparing.growth import over_seeds, write_rows
     from mlnn.comparing.page import growth_page
     from mlnn.errors import RequirementNotMetError
-    from mlnn.report.console import paths, show
+    from mlnn.report.console import show
 
     def write(study: "Study", cells: Sequence["Cell"]) -> None:
         rows, result = [cell.row for cell in cells], over_seeds(cells, settings["margin"])
@@ -76,7 +77,7 @@ def many_seeds(settings: Settings, said: Said) -> None:
     result = over_seeds(cells, settings["margin"])
     show(growth_table([cell.row for cell in cells]))
     show(result.sentence)
-    paths({"page": folder / "report.html", "numbers": folder / "seeds.csv", "verdict": folder / "verdict.json"})
+    point_to(folder, page="report.html", numbers="seeds.csv", verdict="verdict.json")
     require, domain = settings["require"], interval(settings)
     unmet = [cell for cell in cells if require and not cell.meets(require, domain)]
     if unmet:

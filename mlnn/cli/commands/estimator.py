@@ -6,18 +6,17 @@ from typing import Any
 
 from mlnn.cli.compose import Settings, ladder
 from mlnn.cli.parts import Parts
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 
 
 def run(settings: Settings, said: Said) -> None:
     from mlnn.estimating.page import estimator_page, race_table
     from mlnn.estimating.race import race, write_rows
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
 
     cells = ladder(settings, said)
-    with new_run(settings["out"], "estimator", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         found, parts = [], Parts(len(cells))
         with progress(f"{len(cells)} trainings") as advance:
             for place, (name, cell) in enumerate(cells):
@@ -32,12 +31,10 @@ def run(settings: Settings, said: Said) -> None:
         write_rows([one["row"] for one in found], folder.path("estimator.csv"))
         folder.write_json("estimator.json", found)
         folder.write_text("report.html", estimator_page(found, about))
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
 
     show(race_table([one["row"] for one in found]))
     show(found[0]["found"]["sentence"] if not found[0]["found"]["coefficients"] else "")
-    paths({"page": folder.final / "report.html", "numbers": folder.final / "estimator.csv"})
+    point_to(folder.final, page="report.html", numbers="estimator.csv")
     parts.check()
 
 

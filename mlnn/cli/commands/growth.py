@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.running import point_to
 from mlnn.cli.said import Said
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.comparing.growth import write_rows
     from mlnn.comparing.page import growth_page
     from mlnn.comparing.still import growth_png
-    from mlnn.report.console import paths, show
+    from mlnn.report.console import show
 
     names = settings["names"]
     about = {key: names[key] for key in ("left", "right", "data", "optimizer")}
@@ -33,7 +34,7 @@ def run(settings: Settings, said: Said) -> None:
 
     folder, cells = train_cells(settings, said, "growth", "cells", ladder(settings, said), write)
     show(growth_table([cell.row for cell in cells]))
-    paths({"page": folder / "report.html", "figure": folder / "growth.png", "numbers": folder / "growth.csv"})
+    point_to(folder, page="report.html", figure="growth.png", numbers="growth.csv")
 
 
 def headline(folder: Path) -> dict[str, Any]:

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 from mlnn.cli.compose import Settings
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 
 
-def run(settings: Settings, _said: Said) -> None:
+def run(settings: Settings, said: Said) -> None:
     from mlnn import settings as build
     from mlnn.comparing.curves_page import train_page
     from mlnn.errors import NoAnswerError
     from mlnn.estimating import Course
     from mlnn.objectives import likelihood_of
-    from mlnn.report.console import likelihood_table, paths, progress, show
-    from mlnn.runs import TraceWriter, new_run, read_trace
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import likelihood_table, progress, show
+    from mlnn.runs import TraceWriter, read_trace
     from mlnn.training import LaneRecipe, lane_likelihood
     from mlnn.training import train as train_lane
 
@@ -34,7 +34,7 @@ def run(settings: Settings, _said: Said) -> None:
     about |= {key: settings[key] for key in ("steps", "dtype", "seed")}
     about["batch_size"] = recipe.batch_size or len(recipe.dataset)
 
-    with new_run(settings["out"], "train", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         course = Course(likelihood_of(objective), recipe.dataset, recipe.steps)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
@@ -45,8 +45,6 @@ def run(settings: Settings, _said: Said) -> None:
             with closing(TraceWriter(folder.path("course.csv"))) as rows:
                 for row in course.rows:
                     rows.append(row)
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
         folder.write_json("data.json", recipe.dataset.to_dict())
         folder.write_json("about.json", about | {"stopped": vars(lane.stopped) if lane.stopped else None})
         folder.write_text("report.html", train_page(curve, about, course.rows))
@@ -59,7 +57,7 @@ def run(settings: Settings, _said: Said) -> None:
         where = "" if lane.stopped.row is None else f" in row {lane.stopped.row} (raw output {lane.stopped.output!r})"
         ended = f"stopped: {lane.stopped.what} not finite at step {lane.stopped.step}{where}"
         show(ended)
-    paths({"page": folder.final / "report.html", "trace": folder.final / "trace.csv"})
+    point_to(folder.final, page="report.html", trace="trace.csv")
     if lane.stopped:
         raise NoAnswerError(f"the training ended non-finite ({ended}); what it recorded is in {folder.final}")
 
