@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from mlnn.cli import Script, main
-from mlnn.cli.compose import Settings
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 from mlnn.keys import BaseSettings, at_least, key, share
@@ -23,12 +22,14 @@ class SpeedSettings(BaseSettings):
     )
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: SpeedSettings, said: Said) -> None:
     from speed import race, speed_table
 
     from mlnn.report.console import progress, show
 
-    sizes = {key: settings[key] for key in ("rows", "columns", "correlation", "repeats", "rivals", "seed")}
+    named = ("rows", "columns", "correlation", "repeats", "rivals", "seed")
+    told = settings.told()
+    sizes = {key: told[key] for key in named}
     with answering(settings, said) as folder:
         with progress("fitting") as advance:
             found = race(**sizes, progress=advance)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from mlnn.cli import Script, main
-from mlnn.cli.compose import Settings
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 from mlnn.keys import BaseSettings, above, at_least, key
@@ -26,18 +25,18 @@ class BenchmarkSettings(BaseSettings):
     jobs: int | None = key(None, "comparisons at once; null: one per core", above(0))
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: BenchmarkSettings, said: Said) -> None:
     from judging import cells, run_cells, select, write_rows
     from tables import listings, markdown, rich_table
 
     from mlnn.report.console import progress, show
 
-    pairs = select(settings["kinds"], settings["pairs"], settings["every"])
-    todo = cells(pairs, settings["architectures"], settings["optimizers"], settings["dtypes"], settings["steps"],
-                 settings["seed"], settings["full"])  # fmt: skip
+    pairs = select(settings.kinds, settings.pairs, settings.every)
+    todo = cells(pairs, settings.architectures, settings.optimizers, settings.dtypes, settings.steps,
+                 settings.seed, settings.full)  # fmt: skip
     with answering(settings, said) as folder:
         with progress(f"{len(todo)} comparisons") as advance:
-            rows = run_cells(todo, settings["jobs"], advance)
+            rows = run_cells(todo, settings.jobs, advance)
         found = listings(rows)
         write_rows(rows, folder.path("benchmark.csv"))
         folder.write_text("results.md", markdown(rows, found))

@@ -3,11 +3,12 @@
 Only Hydra's compose API is used, so that no folder is made, no logger set up and no callback run on a config's behalf.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -20,11 +21,23 @@ from mlnn.cli import received
 from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, MOST_JOBS, Said
 from mlnn.cli.schema import LANE_OPTIONS, check_references, renamed, typed
 from mlnn.errors import ConfigError, unknown
-from mlnn.keys import COMMANDS, OF_MANY, entries
-from mlnn.keys import Settings as Record
+from mlnn.keys import (
+    COMMANDS,
+    OF_MANY,
+    AuditSettings,
+    BeyondOneNodeSettings,
+    CompareSettings,
+    CurvesSettings,
+    EstimatorSettings,
+    GrowthSettings,
+    Node,
+    Settings,
+    entries,
+)
 from mlnn.shipped import config_dir
 
-Settings = dict[str, Any]
+Made = TypeVar("Made", bound=Settings)
+Climbing = TypeVar("Climbing", GrowthSettings, EstimatorSettings, BeyondOneNodeSettings)
 NOTED = {"overrides", "runtime", "job"}
 """Where Hydra notes the call itself."""
 COMPOSING = (HydraException, OmegaConfBaseException)
@@ -41,19 +54,17 @@ def composing(said: Said) -> Iterator[None]:
         yield
 
 
-def settings(said: Said, record: type[Record] | None = None) -> Settings:
-    """The composed config as plain data, checked against the record of its keys; raises ConfigError."""
+def settings(said: Said, record: type[Settings] | None = None) -> Settings:
+    """What a command is told, checked; raises ConfigError. `record`: its keys, for a command that is not mlnn's own."""
     _check_choices(said)
     try:
         config, names = _compose(said.command, said.task_words)
-        plain = _checked(config, said, record or COMMANDS[said.command])
+        found = _checked(config, said, record or COMMANDS[said.command])
     except COMPOSING as problem:
         raise ConfigError(explain(problem, said.command)) from None
-    plain["names"] = names
-    plain["config"] = OmegaConf.to_yaml(config, resolve=False)
-    for key in said.paths and ("runs",):
-        plain[key] = [*plain[key], *said.paths]
-    return plain
+    if isinstance(found, CurvesSettings):
+        found = dataclasses.replace(found, runs=[*found.runs, *said.paths])
+    return dataclasses.replace(found, names=names, config=OmegaConf.to_yaml(config, resolve=False))
 
 
 def check(said: Said) -> None:
@@ -61,27 +72,28 @@ def check(said: Said) -> None:
     _compose(said.command, said.task_words)
 
 
-def ladder(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+def ladder(own: Climbing, said: Said) -> list[tuple[str, Climbing]]:
     """(rung name, settings) for every rung of `ladder` and every seed: this command line, then the rung's overrides."""
-    return _rungs(plain, said, "ladder", "{shallow: [model=mlp, model.depth=1]}", _seeds(plain))
+    example = "{shallow: [model=mlp, model.depth=1]}"
+    return _rungs(type(own), said, "ladder", own.ladder, example, own.seeds)
 
 
-def catalogue(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+def catalogue(own: AuditSettings, said: Said) -> list[tuple[str, AuditSettings]]:
     """(name, settings) for every entry of `catalogue`, as `ladder` does for rungs."""
-    return _rungs(plain, said, "catalogue", "{on_labels: [objective=mse, targets=binary]}", [plain["seed"]])
+    example = "{on_labels: [objective=mse, targets=binary]}"
+    return _rungs(AuditSettings, said, "catalogue", own.catalogue or {}, example, [own.seed])
 
 
-def seeded(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+def seeded(own: CompareSettings, said: Said) -> list[tuple[str, CompareSettings]]:
     """(model name, settings) of this very run, once for every seed of `seeds`."""
-    model = plain["names"]["model"]
-    received.check_name(str(model), "model")
-    return [(model, cell) for cell in _cells(said, "seeds", [], _seeds(plain))]
+    model = own.names["model"]
+    received.check_name(model, "model")
+    return [(model, cell) for cell in _cells(CompareSettings, said, "seeds", [], own.seeds or [])]
 
 
 def _rungs(
-    plain: Mapping[str, Any], said: Said, key: str, example: str, seeds: list[int]
-) -> list[tuple[str, Settings]]:
-    rungs = plain[key]
+    record: type[Made], said: Said, key: str, rungs: Node, example: str, seeds: list[int]
+) -> list[tuple[str, Made]]:
     if not rungs or not all(isinstance(item, list) for item in rungs.values()):
         raise ConfigError(f"{key}: give names with lists of overrides, e.g. {example}")
     most = said.limit("most_jobs", MOST_JOBS)
@@ -89,19 +101,13 @@ def _rungs(
         raise ConfigError(f"{key}: {len(rungs) * len(seeds)} runs, more than {most}; most_jobs=… allows more")
     received.check_rungs(rungs, key)
     return [
-        (rung, cell) for rung in rungs for cell in _cells(said, f"{key}.{rung}", list(map(str, rungs[rung])), seeds)
+        (rung, cell)
+        for rung, words in rungs.items()
+        for cell in _cells(record, said, f"{key}.{rung}", list(map(str, words)), seeds)
     ]
 
 
-def _seeds(plain: Mapping[str, Any]) -> list[int]:
-    seeds = plain["seeds"]
-    whole = isinstance(seeds, list) and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
-    if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"seeds: {seeds!r}; give different whole numbers, e.g. [0, 1, 2]")
-    return seeds
-
-
-def _cells(said: Said, where: str, overrides: list[str], seeds: list[int]) -> list[Settings]:
+def _cells(record: type[Made], said: Said, where: str, overrides: list[str], seeds: list[int]) -> list[Made]:
     """This run's settings with `overrides` over them, composed once and then read with each of the seeds."""
     set_here = {text.split("=")[0].lstrip("+~") for text in [*overrides, *(f"{key}=0" for key in OF_MANY)]}
     mine = [text for text in said.task_words if text.split("=")[0].lstrip("+~") not in set_here]
@@ -110,8 +116,7 @@ def _cells(said: Said, where: str, overrides: list[str], seeds: list[int]) -> li
         config, names = _compose(said.command, [*mine, *overrides])
         for seed in seeds:
             config.seed = seed
-            cell = _checked(config, said, COMMANDS[said.command])
-            cells.append({key: value for key, value in cell.items() if key not in OF_MANY} | {"names": names})
+            cells.append(dataclasses.replace(_checked(config, said, record), names=names))
     except ConfigError as problem:
         raise ConfigError(f"{where}: {problem}") from None
     except COMPOSING as problem:
@@ -143,25 +148,25 @@ def _check_hydra(config: DictConfig, name: str) -> None:
         raise ConfigError(f"hydra.{changed}: is set by a config file or a rung; they hold nothing of Hydra's own")
 
 
-def _checked(config: DictConfig, said: Said, record: type[Record]) -> Settings:
+def _checked(config: DictConfig, said: Said, record: type[Made]) -> Made:
     raw: Any = OmegaConf.to_container(config, resolve=False)
     check_references(raw)
     for name, key in entries(record).items():
         if name in ALOUD and name in raw and raw[name] != said.value(name, key.default):
             raise received.only_aloud(name, "config")
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    typed(record, plain)
+    found = typed(record, plain)
     from mlnn.trust import check_targets
 
     for key, node in plain.items():
         check_targets(node, plain.get("trust", ()), key)
     for side in ("left", "right"):
         _check_side(side, plain.get(side) or {}, plain.get("trust", ()))
-    return plain
+    return found
 
 
 @cache
-def _shipped_hydra(name: str) -> Settings:
+def _shipped_hydra(name: str) -> Node:
     """Hydra's own node of a command's shipped config; read-only."""
     plain: Any = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra, resolve=False)
     return plain

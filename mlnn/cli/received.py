@@ -9,7 +9,7 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -156,7 +156,7 @@ def root_of(package: str) -> str:
     return next((part for part in parts[last + 1 :] if part), "")
 
 
-def check_rungs(rungs: dict[Any, Any], where: str) -> None:
+def check_rungs(rungs: Mapping[str, Any], where: str) -> None:
     """Overrides in a file are held to what the file itself may say; a name that becomes a folder is a plain one."""
     for name, words in rungs.items():
         if name == "defaults" or not isinstance(words, list):

@@ -16,8 +16,8 @@ import numpy as np
 from mlnn.comparing.configured import run_comparison
 from mlnn.comparing.seeds import Seeds, summarise
 from mlnn.comparing.verdict import Verdict
+from mlnn.keys import ComparedSettings
 from mlnn.runs import Run, Study, csv_text, read_run, write_file
-from mlnn.settings import Settings
 from mlnn.workers import Call, Outcome, supervised
 
 COLUMNS = (
@@ -25,7 +25,7 @@ COLUMNS = (
     "null_high", "float64_weight_gap", "shrink", "first_difference_step", "steps", "non_finite", "gradient_gap_float64",
     "gradient_shrink", "left_domain",
 )  # fmt: skip
-Cells = Sequence[tuple[str, Settings]]
+Cells = Sequence[tuple[str, ComparedSettings]]
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,9 @@ class Cell:
         return Verdict(**found, domain=bounds, left_domain=left).meets(require, domain)
 
 
-def cell_name(name: str, settings: Settings) -> str:
+def cell_name(name: str, settings: ComparedSettings) -> str:
     """The folder of a cell below the study's: architecture and seed."""
-    return f"{name}-seed{settings['seed']}"
+    return f"{name}-seed{settings.seed}"
 
 
 def growth(
@@ -73,7 +73,7 @@ def growth(
         name, settings = cells[place]
         folder = study.path(f"{below}/{cell_name(name, settings)}")
         study.clear(f"{below}/{folder.name}")
-        calls.append(Call(train_cell, (name, dict(settings), folder), folder.with_name(f"{folder.name}.log")))
+        calls.append(Call(train_cell, (name, settings, folder), folder.with_name(f"{folder.name}.log")))
     workers = min(jobs or joblib.cpu_count(), max(len(calls), 1))
     failed = []
     for count, outcome in enumerate(supervised(calls, at_once=workers, timeout=timeout), start=1):
@@ -84,11 +84,11 @@ def growth(
     return sorted(failed, key=lambda outcome: outcome.place)
 
 
-def train_cell(name: str, settings: Settings, folder: Path) -> None:
+def train_cell(name: str, settings: ComparedSettings, folder: Path) -> None:
     """Train one cell and seal it in `folder`."""
     comparison = run_comparison(settings)
     comparison.about = comparison.about | {"model": name}
-    comparison.save(folder, config=json.dumps(dict(settings), indent=1), page=False)
+    comparison.save(folder, config=json.dumps(settings.told(), indent=1), page=False)
 
 
 def finished(cells: Cells, study: Study, below: str) -> list[Cell]:
@@ -100,11 +100,11 @@ def finished(cells: Cells, study: Study, below: str) -> list[Cell]:
     ]
 
 
-def _cell(name: str, settings: Settings, run: Run) -> Cell:
-    depth = settings["model"].get("depth", settings["model"].get("blocks", 1))
+def _cell(name: str, settings: ComparedSettings, run: Run) -> Cell:
+    depth = settings.model.get("depth", settings.model.get("blocks", 1))
     verdict = run.verdict or {}
     told = {key: value for key, value in verdict.items() if key not in ("about", "lanes")}
-    return Cell(name, settings["seed"], row_of(name, depth, run), told, run.trace, run.about)
+    return Cell(name, settings.seed, row_of(name, depth, run), told, run.trace, run.about)
 
 
 def row_of(name: str, depth: int, run: Run) -> dict[str, Any]:

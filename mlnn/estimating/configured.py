@@ -1,7 +1,7 @@
 """The estimate that settings describe, and a network of the same form trained beside it."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,17 +12,16 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError
 from mlnn.estimating import Course, Estimate, ModelFit, check_estimate, estimate
 from mlnn.estimating.catalogue import LIKELIHOODS, family_of
+from mlnn.keys import EstimateSettings, Node
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, train
 
-Settings = Mapping[str, Any]
-
 
 def estimated(
-    settings: Settings, progress: Callable[[int, int], None]
+    settings: EstimateSettings, progress: Callable[[int, int], None]
 ) -> tuple[Estimate | ModelFit, dict[str, Any], Dataset]:
     """(the estimate, what there is to tell of it, the data) of `experiments/estimate.py`.
 
@@ -30,20 +29,24 @@ def estimated(
     form is trained beside it for `steps` by `optimizer`.
     """
     build.pin_threads(settings)
-    own = {key: settings[key] for key in ("held_out", "standardize", "standardize_target") if key in settings["data"]}
-    data = build.dataset({**settings, "data": settings["data"] | own})
+    own = {
+        "held_out": settings.held_out,
+        "standardize": settings.standardize,
+        "standardize_target": settings.standardize_target,
+    }
+    taken = {key: value for key, value in own.items() if key in settings.data}
+    data = build.dataset(dataclasses.replace(settings, data={**settings.data, **taken}))
     likelihood = _likelihood(settings, data)
-    if settings["model"] is not None:
-        factory = _factory(settings, data, likelihood)
-        given = {key: settings[key] for key in ("starts", "seed", "dispersion", "cov")}
+    if settings.model is not None:
+        factory = _factory(settings.model, settings, data, likelihood)
+        given: dict[str, Any] = {"starts": settings.starts, "seed": settings.seed}
+        given |= {"dispersion": settings.dispersion, "cov": settings.cov}
         fitted = estimate(likelihood, data, model=factory, **given)
         told = fitted.to_dict() | {"data": data.name, "sentences": [fitted.sentence], "course": []}
         return fitted, told, data
-    linear = estimate(
-        likelihood, data, intercept=settings["intercept"], dispersion=settings["dispersion"], cov=settings["cov"]
-    )
+    linear = estimate(likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov)
     check = check_estimate(linear) if linear.separation == "none" else None
-    beside = _beside(settings, data, linear, likelihood, progress) if settings["steps"] else None
+    beside = _beside(settings, data, linear, likelihood, progress) if settings.steps else None
     sentences = [check.sentence] if check else []
     sentences += [f"Trained beside it, {beside['words']}: {beside['found']['sentence']}"] if beside else []
     told = linear.to_dict() | {
@@ -58,14 +61,14 @@ def estimated(
     return linear, told, data
 
 
-def _likelihood(settings: Settings, data: Dataset) -> Any:
+def _likelihood(settings: EstimateSettings, data: Dataset) -> Any:
     """What is estimated: a name, the likelihood of an `objective`, or the usual one of the targets."""
-    node = settings["objective"]
+    node = settings.objective
     if node is None:
-        return settings["likelihood"] or data.targets.facts.usual
-    if settings["likelihood"] is not None:
+        return settings.likelihood or data.targets.facts.usual
+    if settings.likelihood is not None:
         raise ConfigError(
-            f"likelihood: {settings['likelihood']} is named beside objective=; one of them says what is estimated"
+            f"likelihood: {settings.likelihood} is named beside objective=; one of them says what is estimated"
         )
     made = build.objective(node, settings, data.targets, "objective", "raw")
     found = likelihood_of(made)
@@ -74,14 +77,14 @@ def _likelihood(settings: Settings, data: Dataset) -> Any:
     return found
 
 
-def _factory(settings: Settings, data: Dataset, likelihood: Any) -> Callable[[], torch.nn.Module]:
+def _factory(node: Node, settings: EstimateSettings, data: Dataset, likelihood: Any) -> Callable[[], torch.nn.Module]:
     family = family_of(likelihood, data.targets)
     outputs = data.targets.outputs if data.targets.labels else family.outputs
-    return build.model_factory(settings, data, outputs, settings)
+    return build.model_factory(node, data, outputs, settings)
 
 
 def _beside(
-    settings: Settings, data: Dataset, linear: Estimate, given: Any, progress: Callable[[int, int], None]
+    settings: EstimateSettings, data: Dataset, linear: Estimate, given: Any, progress: Callable[[int, int], None]
 ) -> dict[str, Any] | None:
     """A network of the same form trained for `steps`, full batch, in float64, on the likelihood at its estimated numbers."""
     likelihood = LIKELIHOODS[given](**linear.ancillary) if isinstance(given, str) else given
@@ -91,10 +94,10 @@ def _beside(
     objective = Objective.of(likelihood, data.targets, name=linear.likelihood)
     form = Logistic if linear.intercept else SigmoidNode
     model = partial(form, data.input_shape, objective.targets.outputs)
-    recipe = Recipe(data, model, settings["steps"], None, torch.float64, seed=settings["seed"])
-    course = Course(likelihood, data, settings["steps"])
+    recipe = Recipe(data, model, settings.steps, None, torch.float64, seed=settings.seed)
+    course = Course(likelihood, data, settings.steps)
     lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
     lane = train(recipe, lane_recipe, lambda _row: None, progress, course.watch)
     found = course.found(lane.module)
-    words = f"{settings['steps']} steps of {settings['names'].get('optimizer', 'the optimiser')} in float64"
+    words = f"{settings.steps} steps of {settings.names.get('optimizer', 'the optimiser')} in float64"
     return {"found": found, "course": course.rows, "words": words} if found else None

@@ -11,6 +11,7 @@ from torch import Tensor
 from mlnn import settings as build
 from mlnn.errors import ConfigError
 from mlnn.estimating import Course
+from mlnn.keys import EstimatorSettings
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.runs import csv_text, write_file
 from mlnn.training import LaneRecipe, train
@@ -18,7 +19,6 @@ from mlnn.training import LaneRecipe, train
 DIGITS = (2, 4, 6, 8)
 COLUMNS = ("name", "seed", "passes", "digits_least", "digits_median", "standard_errors", "lr", "gradient_in_errors",
            *(f"passes_to_{digits}" for digits in DIGITS))  # fmt: skip
-Settings = Mapping[str, Any]
 
 
 class Counted:
@@ -32,7 +32,7 @@ class Counted:
         return self.function(output, target)
 
 
-def race(name: str, settings: Settings, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def race(name: str, settings: EstimatorSettings, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Train one model with one optimiser for `passes` over the data; {"name", "course", "found", "row"}.
 
     course: `Distance.summary` with `step` and `passes`, at steps that thin out like a logarithm. Raises ConfigError where
@@ -40,18 +40,16 @@ def race(name: str, settings: Settings, progress: Callable[[int, int], None] | N
     """
     build.pin_threads(settings)
     data = build.dataset(settings)
-    objective = build.objective(settings["objective"], settings, data.targets, "objective", settings["outputs"])
+    objective = build.objective(settings.objective, settings, data.targets, "objective", settings.outputs)
     likelihood, rows = likelihood_of(objective), len(data)
     if likelihood is None:
         raise ConfigError(f"objective: no likelihood is known for '{objective.name}', so there is no estimate to reach")
-    if not settings["passes"] > 0:
-        raise ConfigError(f"passes: {settings['passes']}; more than 0 are needed")
-    steps = max(1, round(settings["passes"] * rows / (settings["batch_size"] or rows)))
-    recipe = build.recipe({**settings, "steps": steps}, data, objective.targets.outputs)
+    steps = max(1, round(settings.passes * rows / (settings.batch_size or rows)))
+    recipe = build.recipe(settings, data, objective.targets.outputs, steps)
     counted, course = Counted(objective), Course(likelihood, data, steps)
 
     def watch(done: int, module: torch.nn.Module) -> bool:
-        over = counted.rows >= settings["passes"] * rows
+        over = counted.rows >= settings.passes * rows
         before = len(course.rows)
         course.watch(done, module)
         if over:
@@ -64,8 +62,8 @@ def race(name: str, settings: Settings, progress: Callable[[int, int], None] | N
     lane = train(recipe, lane_recipe, lambda _row: None, progress, watch)
     found = course.found(lane.module)
     if found is None:
-        raise ConfigError(f"model: '{settings['names']['model']}' has no classical twin, its output is not affine in x")
-    return {"name": name, "course": course.rows, "found": found, "row": _row(name, settings["seed"], course.rows)}
+        raise ConfigError(f"model: '{settings.names['model']}' has no classical twin, its output is not affine in x")
+    return {"name": name, "course": course.rows, "found": found, "row": _row(name, settings.seed, course.rows)}
 
 
 def _row(name: str, seed: int, course: Sequence[Mapping[str, float]]) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import AuditModelSettings
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: AuditModelSettings, said: Said) -> None:
     from mlnn import settings as build
     from mlnn.auditing_models import audit_model as certify
     from mlnn.auditing_models import prior_of
@@ -17,15 +17,15 @@ def run(settings: Settings, said: Said) -> None:
 
     build.pin_threads(settings)
     data = build.dataset(settings)
-    factory = build.model_factory(settings, data, settings["outputs"], settings)
-    decays = "weight_decay" in settings["optimizer"]
+    factory = build.model_factory(settings.model, data, settings.outputs, settings)
+    decays = "weight_decay" in settings.optimizer
     with answering(settings, said) as folder:
-        audited = certify(factory, data.x[: settings["rows"]], seed=settings["seed"])
-        prior = prior_of(build.optimizer_factory(settings), rows=len(data), seed=settings["seed"]) if decays else None
+        audited = certify(factory, data.x[: settings.rows], seed=settings.seed)
+        prior = prior_of(build.optimizer_factory(settings), rows=len(data), seed=settings.seed) if decays else None
         told: dict[str, Any] = {
             "model": audited.to_dict(),
             "prior": prior.to_dict() if prior else None,
-            "names": settings["names"],
+            "names": settings.names,
         }
         folder.write_json("model.json", told)
         folder.write_text("report.html", model_page(told))

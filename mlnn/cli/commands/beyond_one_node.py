@@ -3,13 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.compose import ladder
 from mlnn.cli.parts import Parts
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import BeyondOneNodeSettings
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: BeyondOneNodeSettings, said: Said) -> None:
     import joblib
 
     from mlnn.estimating.network.page import network_page, network_table
@@ -17,18 +18,18 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.settings import dataset
     from mlnn.workers import Call, supervised
 
-    by_rung: dict[str, list[dict]] = {}
+    by_rung: dict[str, list[BeyondOneNodeSettings]] = {}
     for name, cell in ladder(settings, said):
         by_rung.setdefault(name, []).append(cell)
-    about = {key: settings["names"][key] for key in ("objective", "data", "optimizer")}
-    about |= {key: settings[key] for key in ("steps", "batch_size", "dtype")}
-    workers = min(settings["jobs"] or joblib.cpu_count(), len(by_rung))
+    about: dict[str, Any] = {key: settings.names[key] for key in ("objective", "data", "optimizer")}
+    about |= {"steps": settings.steps, "batch_size": settings.batch_size, "dtype": settings.dtype}
+    workers = min(settings.jobs or joblib.cpu_count(), len(by_rung))
 
     with answering(settings, said) as folder:
         calls = [Call(architecture, rung, folder.path(f"{rung[0]}.log")) for rung in by_rung.items()]
         made, parts = {}, Parts(len(calls))
         with progress(f"{len(by_rung)} architectures") as advance:
-            for outcome in supervised(calls, at_once=workers, timeout=settings["job_timeout"]):
+            for outcome in supervised(calls, at_once=workers, timeout=settings.job_timeout):
                 name = calls[outcome.place].arguments[0]
                 made[name] = parts.try_one(name, outcome.result)
                 advance(len(made), len(by_rung))
@@ -47,7 +48,7 @@ def headline(_folder: Path) -> dict[str, Any]:
     return {}
 
 
-def architecture(name: str, cells: list[dict]) -> dict:
+def architecture(name: str, cells: list[BeyondOneNodeSettings]) -> dict[str, Any]:
     """Train one architecture from every seed, on the rows of the first, and say what its likelihood is."""
     from mlnn import settings as build
     from mlnn.errors import ConfigError, NoAnswerError
@@ -58,19 +59,17 @@ def architecture(name: str, cells: list[dict]) -> dict:
     build.pin_threads(cells[0])
     data, modules = build.dataset(cells[0]), []
     for cell in cells:
-        objective = build.objective(cell["objective"], cell, data.targets, "objective", cell["outputs"])
+        objective = build.objective(cell.objective, cell, data.targets, "objective", cell.outputs)
         likelihood = likelihood_of(objective)
         if likelihood is None:
             raise ConfigError(
                 f"objective '{objective.name}': no likelihood is known for it; audit.py tells if it has one"
             )
-        recipe = build.recipe(cell, data, objective.targets.outputs)
+        recipe = build.recipe(cell, data, objective.targets.outputs, cell.steps)
         lane = train(recipe, LaneRecipe(objective, build.optimizer_factory(cell)), lambda _: None)
         if lane.stopped:
-            raise NoAnswerError(
-                f"{name}, seed {cell['seed']}: {lane.stopped.what} not finite at step {lane.stopped.step}"
-            )
+            raise NoAnswerError(f"{name}, seed {cell.seed}: {lane.stopped.what} not finite at step {lane.stopped.step}")
         modules.append(lane.module)
     found = network_report(modules, likelihood, data).to_dict()
-    seeds = [{"seed": cell["seed"]} | one for cell, one in zip(cells, found["seeds"], strict=True)]
+    seeds = [{"seed": cell.seed} | one for cell, one in zip(cells, found["seeds"], strict=True)]
     return {"model": name} | found | {"seeds": seeds}

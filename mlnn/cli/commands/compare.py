@@ -4,35 +4,34 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlnn.cli.compose import Settings, seeded
+from mlnn.cli.compose import seeded
 from mlnn.cli.running import point_to
 from mlnn.cli.said import Said
+from mlnn.keys import CompareSettings
 
 if TYPE_CHECKING:
     from mlnn.comparing.growth import Cell
     from mlnn.runs import Study
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: CompareSettings, said: Said) -> None:
     from mlnn.comparing.comparison import unmet
     from mlnn.comparing.configured import interval, run_comparison
     from mlnn.comparing.console import verdict_panel
-    from mlnn.comparing.relations import check_require
     from mlnn.errors import RequirementNotMetError
     from mlnn.estimating.classical_page import distances
     from mlnn.report.console import progress, show
     from mlnn.runs import check_free
 
-    require, domain = settings["require"], interval(settings)
-    check_require(require)
-    if settings["seeds"] is not None:
+    require, domain = settings.require, interval(settings)
+    if settings.seeds is not None:
         many_seeds(settings, said)
         return
-    if settings["out"] is not None:
-        check_free(Path(settings["out"]), settings["overwrite"])
+    if settings.out is not None:
+        check_free(Path(settings.out), settings.overwrite)
     with progress("training all lanes") as advance:
         result = run_comparison(settings, advance)
-    folder = result.save(settings["out"], config=settings["config"], overwrite=settings["overwrite"])
+    folder = result.save(settings.out, config=settings.config, overwrite=settings.overwrite)
 
     verdict = result.verdict
     show(verdict_panel(verdict.to_dict(), result.about))
@@ -56,7 +55,7 @@ def headline(folder: Path) -> dict[str, Any]:
     return {key: row[key] for key in kept} | {"resolution": verdict["resolution"], "steps": row["steps"]}
 
 
-def many_seeds(settings: Settings, said: Said) -> None:
+def many_seeds(settings: CompareSettings, said: Said) -> None:
     """Every seed a comparison of its own; together one result."""
     from mlnn.cli.cells import train_cells
     from mlnn.comparing.configured import interval
@@ -67,18 +66,18 @@ def many_seeds(settings: Settings, said: Said) -> None:
     from mlnn.report.console import show
 
     def write(study: "Study", cells: Sequence["Cell"]) -> None:
-        rows, result = [cell.row for cell in cells], over_seeds(cells, settings["margin"])
+        rows, result = [cell.row for cell in cells], over_seeds(cells, settings.margin)
         about = cells[0].about | {"seed": ", ".join(str(cell.seed) for cell in cells)}
         write_rows(rows, study.path("seeds.csv"))
         study.write_json("verdict.json", result.to_dict())
         study.write_text("report.html", growth_page(rows, [vars(cell) for cell in cells], about, result.sentence))
 
     folder, cells = train_cells(settings, said, "compare", "seeds", seeded(settings, said), write)
-    result = over_seeds(cells, settings["margin"])
+    result = over_seeds(cells, settings.margin)
     show(growth_table([cell.row for cell in cells]))
     show(result.sentence)
     point_to(folder, page="report.html", numbers="seeds.csv", verdict="verdict.json")
-    require, domain = settings["require"], interval(settings)
+    require, domain = settings.require, interval(settings)
     unmet = [cell for cell in cells if require and not cell.meets(require, domain)]
     if unmet:
         seeds = ", ".join(str(cell.seed) for cell in unmet)

@@ -3,19 +3,17 @@
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import EstimateSettings
 
 
-def run(settings: Settings, said: Said) -> None:
-    from mlnn.errors import ConfigError, RequirementNotMetError
+def run(settings: EstimateSettings, said: Said) -> None:
+    from mlnn.errors import RequirementNotMetError
     from mlnn.estimating.configured import estimated
     from mlnn.estimating.page import estimate_page
     from mlnn.report.console import progress, show
 
-    if settings["require"] not in (None, "mle"):
-        raise ConfigError(f"require: {settings['require']!r}; mle is what can be required")
     with answering(settings, said) as folder:
         with progress("estimating") as advance:
             found, told, data = estimated(settings, advance)
@@ -28,7 +26,7 @@ def run(settings: Settings, said: Said) -> None:
     for sentence in told["sentences"]:
         show(sentence)
     point_to(folder.final, page="report.html", numbers="estimate.json")
-    if settings["require"] and found.separation != "none":
+    if settings.require and found.separation != "none":
         what = (
             "that cannot be told of this model" if found.separation == "unknown" else f"{found.separation} separation"
         )

@@ -4,13 +4,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.compose import ladder
 from mlnn.cli.parts import Parts
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import EstimatorSettings
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: EstimatorSettings, said: Said) -> None:
     from mlnn.estimating.page import estimator_page, race_table
     from mlnn.estimating.race import race, write_rows
     from mlnn.report.console import progress, show
@@ -24,10 +25,10 @@ def run(settings: Settings, said: Said) -> None:
                 def step(done: int, of: int, at: int = place) -> None:
                     advance(at * of + done, len(cells) * of)
 
-                one = parts.try_one(f"{name}, seed {cell['seed']}", partial(race, name, cell, step))
+                one = parts.try_one(f"{name}, seed {cell.seed}", partial(race, name, cell, step))
                 found += [one] if one else []
-        names = settings["names"]
-        about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings["dtype"]}
+        names = settings.names
+        about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings.dtype}
         write_rows([one["row"] for one in found], folder.path("estimator.csv"))
         folder.write_json("estimator.json", found)
         folder.write_text("report.html", estimator_page(found, about))

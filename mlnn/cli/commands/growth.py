@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.compose import ladder
 from mlnn.cli.running import point_to
 from mlnn.cli.said import Said
+from mlnn.keys import GrowthSettings
 
 if TYPE_CHECKING:
     from mlnn.comparing.growth import Cell
     from mlnn.runs import Study
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: GrowthSettings, said: Said) -> None:
     from mlnn.cli.cells import train_cells
     from mlnn.comparing.console import growth_table
     from mlnn.comparing.growth import write_rows
@@ -21,9 +22,9 @@ def run(settings: Settings, said: Said) -> None:
     from mlnn.comparing.still import growth_png
     from mlnn.report.console import show
 
-    names = settings["names"]
-    about = {key: names[key] for key in ("left", "right", "data", "optimizer")}
-    about |= {key: settings[key] for key in ("steps", "batch_size", "dtype")}
+    names = settings.names
+    about: dict[str, Any] = {key: names[key] for key in ("left", "right", "data", "optimizer")}
+    about |= {"steps": settings.steps, "batch_size": settings.batch_size, "dtype": settings.dtype}
 
     def write(study: "Study", cells: Sequence["Cell"]) -> None:
         rows = [cell.row for cell in cells]

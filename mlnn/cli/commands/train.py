@@ -4,12 +4,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import TrainSettings
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: TrainSettings, said: Said) -> None:
     from mlnn import settings as build
     from mlnn.comparing.curves_page import train_page
     from mlnn.errors import NoAnswerError
@@ -22,16 +22,16 @@ def run(settings: Settings, said: Said) -> None:
 
     build.pin_threads(settings)
     data = build.dataset(settings)
-    objective = build.objective(settings["objective"], settings, data.targets, "objective", settings["outputs"])
-    recipe = build.recipe(settings, data, objective.targets.outputs)
-    names = settings["names"]
-    about = {
+    objective = build.objective(settings.objective, settings, data.targets, "objective", settings.outputs)
+    recipe = build.recipe(settings, data, objective.targets.outputs, settings.steps)
+    names = settings.names
+    about: dict[str, Any] = {
         "objective": objective.name,
         "model": names["model"],
         "data": names["data"],
         "optimizer": names["optimizer"],
     }
-    about |= {key: settings[key] for key in ("steps", "dtype", "seed")}
+    about |= {"steps": settings.steps, "dtype": settings.dtype, "seed": settings.seed}
     about["batch_size"] = recipe.batch_size or len(recipe.dataset)
 
     with answering(settings, said) as folder:
