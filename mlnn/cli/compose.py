@@ -131,12 +131,17 @@ def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str
     except Exception as problem:  # Hydra tells of some mistakes by a bare ValueError or TypeError
         raise ConfigError(explain(problem, name)) from None
     _check_hydra(config, name)
-    choices = config.hydra.runtime.choices
-    climbing = next((f"{key}={value}" for key, value in choices.items() if value and received.climbs(str(value))), None)
+    names = _chosen(config.hydra.runtime.choices)
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), names
+
+
+def _chosen(choices: Mapping[str, str | None]) -> dict[str, str]:
+    """What was chosen from each group, by the key it fills; ConfigError for a choice that is not in its folder."""
+    found = {key: value for key, value in choices.items() if value}
+    climbing = next((f"{key}={value}" for key, value in found.items() if received.climbs(str(value))), None)
     if climbing is not None:
         raise ConfigError(f"{climbing}: leads out of the config folder")
-    names = {key.rpartition("@")[2]: value for key, value in choices.items() if value and not key.startswith("hydra/")}
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), names
+    return {key.rpartition("@")[2]: value for key, value in found.items() if not key.startswith("hydra/")}
 
 
 def _check_hydra(config: DictConfig, name: str) -> None:
@@ -168,7 +173,7 @@ def _checked(config: DictConfig, said: Said, record: type[Made]) -> Made:
 @cache
 def _shipped_hydra(name: str) -> Node:
     """Hydra's own node of a command's shipped config; read-only."""
-    plain: Any = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra, resolve=False)
+    plain: dict[str, Any] = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra, resolve=False)
     return plain
 
 
@@ -207,16 +212,19 @@ def explain(problem: Exception, name: str) -> str:
         return str(problem.__cause__)
     if isinstance(problem, MissingConfigException) and problem.options:
         group, _, choice = (problem.missing_cfg_file or "").rpartition("/")
-        return f"{group}: " + unknown(group, choice, (option for option in problem.options))
+        return f"{group}: " + unknown(group, choice, problem.options)
     missing = re.search(r"(?:In '([^']+)': )?Could not override '([^']+)'", text)
     if missing:
-        file = f"{missing[1]}: " if missing[1] and missing[1] != name else ""
-        new = renamed(missing[2])
-        if new:
-            return file + new
-        return f"{file}{unknown('key', missing[2], _known(name)).split(' Choices:')[0].rstrip('.')}; --help lists all"
+        return _no_such_key(missing[1], missing[2], name)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:3]) or type(problem).__name__
+
+
+def _no_such_key(file: str | None, key: str, name: str) -> str:
+    """What to say of a key that the command `name` has not; `file`: which config sets it, None for the command line."""
+    where = f"{file}: " if file and file != name else ""
+    nearest = unknown("key", key, _known(name)).split(" Choices:")[0].rstrip(".")
+    return where + (renamed(key) or f"{nearest}; --help lists all")
 
 
 def _known(name: str) -> list[str]:
