@@ -173,8 +173,9 @@ def _checked(config: DictConfig, said: Said, record: type[Made]) -> Made:
 @cache
 def _shipped_hydra(name: str) -> Node:
     """Hydra's own node of a command's shipped config; read-only."""
-    plain: dict[str, Any] = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra, resolve=False)
-    return plain
+    plain: Any = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra, resolve=False)
+    own: Node = plain
+    return own
 
 
 def _check_side(side: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
