@@ -188,11 +188,10 @@ def _check_texts(file: Any, known: Any, groups: list[Any], limits: Limits, said:
 
 def _room(number: int, column: Any, rows: int, groups: list[Any]) -> int:
     """Bytes of a column beyond a number a row, as far as its file tells: texts of one length, and lists."""
-    fixed = rows * column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0
-    if not column.max_repetition_level:
-        return fixed
-    # Lists: their length is not that of the table.
-    return fixed + NUMBER * sum(max(group.column(number).num_values, 0) for group in groups)
+    room: int = rows * column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0
+    if column.max_repetition_level:  # lists: their length is not that of the table
+        room += NUMBER * sum(max(group.column(number).num_values, 0) for group in groups)
+    return room
 
 
 def _check_letters(file: Any, paths: list[str], limits: Limits, said: str, room: int) -> None:

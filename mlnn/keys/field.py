@@ -25,15 +25,14 @@ class Key:
     """A key of a record, told apart from the others.
 
     `kind`: int, float, str, bool, list, Mapping, or the record of a group of keys. `nullable`: whether null says something.
-    `default`: as it ships; of a group that is chosen, the name of the choice (`chosen`). `known`: a record of some keys of a
-    free-form group, those of a known type.
+    `default`: as it ships; of a group that is chosen, the name of the choice. `known`: a record of some keys of a free-form
+    group, those of a known type.
     """
 
     name: str
     kind: type
     nullable: bool
     default: Any
-    chosen: bool
     meaning: str
     check: Check | None
     known: type | None
@@ -41,13 +40,13 @@ class Key:
 
 def key(default: T, meaning: str, check: Check | None = None, known: type | None = None) -> T:
     """The field of a key that ships as `default`."""
-    said = {KEY: (default, False, meaning, check, known)}
+    said = {KEY: (default, meaning, check, known)}
     return field(default_factory=lambda: copy.copy(default), metadata=said)
 
 
 def choice(name: str, meaning: str) -> Any:
     """The field of a group that ships as the choice `name`."""
-    return field(metadata={KEY: (name, True, meaning, None, None)})
+    return field(metadata={KEY: (name, meaning, None, None)})
 
 
 def entries(record: type) -> dict[str, Key]:
