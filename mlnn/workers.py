@@ -4,13 +4,14 @@ The processes come from a fork server that has imported torch once, so that star
 has none, they are started afresh). A worker ends with the process that asked for it, however that one ends.
 """
 
+import math
 import multiprocessing
 import os
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import connection
@@ -67,7 +68,8 @@ def supervised(
     at_once: how many run side by side. timeout: seconds that a call may take, None: as long as it likes. fresh: a process
     for each call; otherwise a worker takes one call after another. Leaving the iterator early ends the workers.
     """
-    if at_once < 1 or (timeout is not None and not timeout > 0):
+    limit = math.inf if timeout is None else timeout
+    if at_once < 1 or not limit > 0:
         raise ConfigError(f"{at_once} calls at once, {timeout} seconds each: both must be above 0")
     waiting = list(enumerate(calls))[::-1]
     idle: list[_Worker] = []
@@ -78,8 +80,7 @@ def supervised(
                 worker = idle.pop() if idle else _Worker()
                 worker.take(*waiting.pop())
                 busy[worker.pipe] = worker
-            until = None if timeout is None else min(w.since for w in busy.values()) + timeout - time.monotonic()
-            for pipe in connection.wait(list(busy), timeout=None if until is None else max(until, 0.0)):
+            for pipe in connection.wait(list(busy), timeout=_patience(busy.values(), limit)):
                 worker = busy.pop(pipe)
                 outcome = worker.answer()
                 if fresh or not worker.alive:
@@ -87,14 +88,18 @@ def supervised(
                 else:
                     idle.append(worker)
                 yield outcome
-            for pipe, worker in list(busy.items()):
-                if timeout is not None and time.monotonic() - worker.since > timeout:
-                    del busy[pipe]
-                    worker.end()
-                    yield worker.failed(f"took longer than {timeout:g} s")
+            for worker in [worker for worker in busy.values() if worker.age > limit]:
+                del busy[worker.pipe]
+                worker.end()
+                yield worker.failed(f"took longer than {limit:g} s")
     finally:
         for worker in [*idle, *busy.values()]:
             worker.end()
+
+
+def _patience(busy: Iterable["_Worker"], limit: float) -> float | None:
+    """Seconds until the first of them has had its time; None: there is no limit."""
+    return None if math.isinf(limit) else max(limit - max(worker.age for worker in busy), 0.0)
 
 
 class _Worker:
@@ -111,6 +116,11 @@ class _Worker:
         life.close()
         self.alive, self.place, self.since, self.log = True, -1, 0.0, Path()
 
+    @property
+    def age(self) -> float:
+        """Seconds since its call began."""
+        return time.monotonic() - self.since
+
     def take(self, place: int, call: Call) -> None:
         """Start a call."""
         self.place, self.since, self.log = place, time.monotonic(), call.log
@@ -126,14 +136,14 @@ class _Worker:
             return self.failed(_died(self._process.exitcode))
         except Exception as problem:  # a value that cannot be read back here
             return self.failed(f"its answer could not be read: {problem}")
-        return Outcome(self.place, found.value, found.failure, found.code, time.monotonic() - self.since)
+        return Outcome(self.place, found.value, found.failure, found.code, self.age)
 
     def failed(self, why: str) -> Outcome:
         """The outcome of a call that gave none."""
         self.alive = False
         with suppress(OSError), open(self.log, "a", encoding="utf-8") as log:
             log.write(why + "\n")
-        return Outcome(self.place, None, why, NO_ANSWER, time.monotonic() - self.since)
+        return Outcome(self.place, None, why, NO_ANSWER, self.age)
 
     def end(self) -> None:
         """End the process, by force if it does not go."""

@@ -8,8 +8,7 @@ has them. On leaving, by an exception or an interrupt too, all of it is as it wa
 
 What threads share: random streams, default dtype and most switches belong to the process, so runs in several threads take
 turns; one that waits goes on when the other has ended. Entering again from inside, as a callback may, is no wait. A callback of
-the caller's that lasts (see `callback`) lets the next thread in meanwhile. Code of the caller's own threads that takes no part
-in this can still disturb a run, by reseeding torch, say.
+the caller's that lasts (see `callback`) lets the next thread in meanwhile. Threads of the caller's own can still disturb a run.
 """
 
 import os
@@ -34,6 +33,7 @@ FP32 = {
     for use in (("all",) if backend == "generic" else ("all", "matmul", "conv", "rnn"))
 }
 """How torch may compute float32 products, per backend and kind of work, in a fresh process. "none" computes as "ieee" does."""
+_cuda_is_used: Callable[[], bool] = torch.cuda.is_initialized
 Switch = tuple[Callable[[], Any], Callable[[Any], Any], Any]
 SWITCHES: tuple[Switch, ...] = (
     (torch.get_default_dtype, torch.set_default_dtype, torch.float32),
@@ -234,7 +234,7 @@ def seed_streams(seed: int) -> None:
     """Start every process-wide random stream (torch on the CPU and CUDA, numpy, Python) from a seed, any int of 63 bits."""
     # `torch.manual_seed` would also queue a call per absent accelerator.
     torch.default_generator.manual_seed(seed % 2**63)
-    if torch.cuda.is_initialized():
+    if _cuda_is_used():
         torch.cuda.manual_seed_all(seed % 2**63)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - the global stream is just what is meant
     random.seed(seed)
@@ -251,7 +251,7 @@ def _read() -> _Shared:
         tuple(read() for read, _, _ in SWITCHES),
         _products(),
         torch.default_generator.get_state(),
-        torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None,
+        torch.cuda.get_rng_state_all() if _cuda_is_used() else None,
         np.random.get_state(),  # noqa: NPY002
         random.getstate(),
     )

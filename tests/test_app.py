@@ -36,8 +36,10 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def composed(name: str, *words: str, look: Callable[..., Any] = lambda plain, _said: plain) -> Any:
-    """The settings that a task is given, or what `look` makes of them."""
+def composed(
+    name: str, *words: str, look: Callable[..., Any] = lambda own, _said: own.told() | {"config": own.config}
+) -> Any:
+    """What a task is told, or what `look` makes of its settings."""
     said = read(name, words)
     with composing(said):
         return look(settings(said), said)
@@ -84,6 +86,7 @@ def test_every_experiment_asks_a_question_and_composes_for_the_commands_it_names
 def test_every_rung_of_every_ladder_composes(path: Path) -> None:
     rungs = yaml.safe_load(path.read_text(encoding="utf-8"))
     cells = composed("growth", f"ladder={path.stem}", "seeds=[7]", look=ladder)
+    cells = [(name, cell.told()) for name, cell in cells]
     assert [(name, cell["seed"]) for name, cell in cells] == [(name, 7) for name in rungs]
     for name, cell in cells:
         for word in rungs[name]:

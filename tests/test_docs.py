@@ -1,5 +1,6 @@
 """Are README and docs true? Links, commands, overrides, names, relations, exit codes and forms against the code."""
 
+import dataclasses
 import inspect
 import re
 import xml.etree.ElementTree as ET
@@ -172,7 +173,7 @@ def keys() -> frozenset[str]:
     for name in COMMANDS:
         line = said.read(name, ["runs=[a]"] if name == "curves" else [])
         with composing(line):
-            walk(settings(line), "")
+            walk(dataclasses.asdict(settings(line)), "")
     for function in (mlnn.compare, mlnn.audit, mlnn.estimate, assert_same_objective):
         found |= set(inspect.signature(function).parameters)
     return frozenset(found)

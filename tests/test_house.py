@@ -21,6 +21,7 @@ TABLE = {
     "visible": "",
     "world": "",
     "errors": "visible",
+    "keys": "errors",
     "received": "visible",
     "report": "visible",
     "arguments": "errors",
@@ -36,12 +37,12 @@ TABLE = {
     "auditing": "errors likelihoods objectives report seeding targets world",
     "training": "arguments data errors objectives seeding targets world",
     "auditing_models": "auditing errors report seeding",
-    "settings": "data errors objectives signature targets training trust",
-    "estimating": "arguments data errors likelihoods models objectives report runs seeding"
+    "settings": "data errors keys objectives signature targets training trust",
+    "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
-    "comparing": "arguments data errors estimating objectives report runs"
+    "comparing": "arguments data errors estimating keys objectives report runs"
     " settings targets training visible workers world",
-    "cli": "auditing auditing_models comparing errors estimating objectives report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives seeding targets training world",
     "__main__": "cli",

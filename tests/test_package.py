@@ -40,7 +40,7 @@ assert list(read_run("saved").trace["step"]) == [0, 1, 2]
 words = said.read("compare", ["data=iris_pair", "model=logistic", "steps=7"])
 with compose.composing(words):
     found = compose.settings(words)
-assert (found["steps"], found["names"]["data"]) == (7, "iris_pair")
+assert (found.steps, found.names["data"]) == (7, "iris_pair")
 print("used", mlnn.__version__)
 """
 

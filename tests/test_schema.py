@@ -1,14 +1,14 @@
-"""What composed settings may say: keys, types and references, apart from how they were composed."""
+"""What composed settings may say: keys, types, bounds and references, apart from how they were composed."""
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import yaml
-from app_cases import CONFIGS
 
-from mlnn.cli.schema import UNSET, check_keys, check_references
+from mlnn.cli.schema import check_references, typed
 from mlnn.errors import ConfigError
+from mlnn.keys import CompareSettings, Node, choice, entries
 
 SHIPPED: dict[str, Any] = {
     "seed": 0,
@@ -25,8 +25,29 @@ SHIPPED: dict[str, Any] = {
     "model": {"_target_": "mlnn.models.MLP", "_partial_": True, "depth": 2},
     "job_timeout": None,
     "left": {"_target_": "mlnn.objectives.bce", "prior": 1.0},
-    "lanes": {"left": {"compile": False, "autocast": None, "optimizer": {"foreach": None}, "mapping": None}},
+    "threads": 1,
+    "most_jobs": 1000,
+    "most_config_bytes": 1000000,
+    "data": {"_target_": "mlnn.data.iris"},
+    "optimizer": {"_target_": "torch.optim.Adam"},
+    "right": {"_target_": "mlnn.objectives.bce"},
+    "steps": 3,
+    "dtype": "float32",
+    "null_twins": 3,
+    "seeds": None,
 }
+LANE: dict[str, Any] = {
+    "outputs": "raw", "accumulate": 1, "compile": False, "autocast": None, "optimizer": {"foreach": None}, "model": None,
+    "mapping": None, "prior": 0.0,
+}  # fmt: skip
+SHIPPED["lanes"] = {"left": dict(LANE), "right": dict(LANE)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Climbing(CompareSettings):
+    """A comparison with a ladder: every kind of key there is."""
+
+    ladder: Node = choice("architectures", "rungs")
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -61,7 +82,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     ],
 )
 def test_what_may_be_said(path: str, value: Any) -> None:
-    check_keys(changed(path, value), SHIPPED)
+    typed(Climbing, changed(path, value))
 
 
 @pytest.mark.parametrize(
@@ -93,13 +114,13 @@ def test_what_may_be_said(path: str, value: Any) -> None:
 )
 def test_what_may_not_be_said(path: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        check_keys(changed(path, value), SHIPPED)
+        typed(Climbing, changed(path, value))
 
 
 @pytest.mark.parametrize("key", SHIPPED)
 def test_no_key_may_be_taken_out(key: str) -> None:
     with pytest.raises(ConfigError, match=f"^{key}: was taken out"):
-        check_keys({name: value for name, value in SHIPPED.items() if name != key}, SHIPPED)
+        typed(Climbing, {name: value for name, value in SHIPPED.items() if name != key})
 
 
 @pytest.mark.parametrize(
@@ -118,23 +139,56 @@ def test_resolvers_are_refused_where_they_stand(text: str) -> None:
         check_references({"a": [{"b": text}]})
 
 
-def test_what_a_key_holds_once_it_is_set_is_known_of_every_key_that_ships_empty() -> None:
-    def empty(node: Any, path: str = "") -> list[str]:
-        if not isinstance(node, dict) or "_target_" in node:
-            return [path] if node is None else []
-        return [found for key, value in node.items() for found in empty(value, f"{path}.{key}".lstrip("."))]
-
-    files = [*CONFIGS.glob("*.yaml"), *CONFIGS.glob("lane/*.yaml")]
-    nodes = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in files]
-    for node in nodes:
-        node.pop("hydra", None)
-        node.pop("defaults", None)
-    found = {key.rpartition(".")[2] for node in nodes for key in empty(node)}
-    assert {"out", "jobs", "model", "seeds"} <= found
-    assert found <= UNSET.keys()
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        *(("jobs", 0, "more than 0"), ("jobs", -1, "more than 0")),
+        *(("job_timeout", 0.0, "more than 0"), ("job_timeout", -2.0, "more than 0")),
+    ],
+)
+def test_how_many_and_how_long_are_above_0(key: str, value: float, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: .*{message}"):
+        typed(CompareSettings, {name: one for name, one in SHIPPED.items() if name != "ladder"} | {key: value})
 
 
-@pytest.mark.parametrize(("key", "value"), [("jobs", 0), ("jobs", -1), ("job_timeout", 0.0), ("job_timeout", -2.0)])
-def test_how_many_and_how_long_are_above_0(key: str, value: float) -> None:
-    with pytest.raises(ConfigError, match=f"{key}: .*more than 0"):
-        check_keys(SHIPPED | {key: value}, SHIPPED)
+@pytest.mark.parametrize(
+    ("path", "value", "needed"),
+    [
+        ("steps", -3, "-3; at least 1"),
+        ("threads", 0, "0; at least 1"),
+        ("margin", -1, "-1; at least 0"),
+        ("margin", float("nan"), "nan; at least 0"),
+        ("batch_size", 0, "0; at least 1"),
+        ("null_twins", -1, "-1; at least 0"),
+        ("dtype", "float23", "unknown dtype 'float23'. Did you mean 'float32'"),
+        ("device", "gpu", "'gpu' is no device; 'cpu' always is"),
+        ("device", "cuda:first", "'cuda:first' is no device"),
+        ("require", "equall", "unknown relation 'equall'. Did you mean 'equal'"),
+        ("seeds", [], "[]; give different whole numbers"),
+        ("seeds", [0, True], "[0, True]; give different whole numbers"),
+        ("domain", [0, 1, 2], "[0, 1, 2]; two raw outputs"),
+        ("lanes.left.accumulate", 0, "0; at least 1"),
+        ("lanes.right.prior", -1.0, "-1.0; at least 0"),
+        ("lanes.right.autocast", "half", "unknown dtype 'half'"),
+        ("lanes.right.outputs", "logits", "unknown kind of outputs 'logits'"),
+    ],
+)
+def test_what_is_out_of_bounds_is_refused_with_what_is_needed(path: str, value: Any, needed: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        typed(Climbing, changed(path, value))
+    assert str(refused.value).startswith(f"{path}: {needed}")
+
+
+def test_a_key_of_a_lane_may_not_be_taken_out_and_one_of_its_optimizer_may() -> None:
+    lane = {name: value for name, value in LANE.items() if name != "prior"}
+    with pytest.raises(ConfigError, match=r"^lanes\.left\.prior: was taken out"):
+        typed(Climbing, changed("lanes.left", lane))
+    typed(Climbing, changed("lanes.left.optimizer", {}))
+
+
+def test_settings_are_told_as_they_were_composed() -> None:
+    given = {name: SHIPPED[name] for name in entries(CompareSettings)}
+    told = typed(CompareSettings, given).told()
+    del given["seeds"]
+    assert told == given | {"names": {}}
+    assert list(told) == [*given, "names"]

@@ -1,28 +1,43 @@
 """How long does a logistic regression with standard errors take, beside the packages that people use?"""
 
-from mlnn.cli import main
-from mlnn.cli.compose import Settings
+from dataclasses import dataclass
+
+from mlnn.cli import Script, main
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import BaseSettings, at_least, key, share
 
 
-def run(settings: Settings, _said: Said) -> None:
+@dataclass(frozen=True, kw_only=True)
+class SpeedSettings(BaseSettings):
+    """configs/estimation_speed.yaml"""
+
+    rows: int = key(1_000_000, "of the data", at_least(1))
+    columns: int = key(50, "of the data", at_least(1))
+    correlation: float = key(0.0, "between any two columns", share)
+    repeats: int = key(3, "alternating, each in a process of its own", at_least(1))
+    rivals: list[str] = key(
+        ["sklearn", "sklearn_tight", "statsmodels_glm", "statsmodels_logit", "glum"],
+        "one that is not installed is left out",
+    )
+
+
+def run(settings: SpeedSettings, said: Said) -> None:
     from speed import race, speed_table
 
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
 
-    sizes = {key: settings[key] for key in ("rows", "columns", "correlation", "repeats", "rivals", "seed")}
-    with new_run(settings["out"], "estimation_speed", settings["overwrite"]) as folder:
+    named = ("rows", "columns", "correlation", "repeats", "rivals", "seed")
+    told = settings.told()
+    sizes = {key: told[key] for key in named}
+    with answering(settings, said) as folder:
         with progress("fitting") as advance:
             found = race(**sizes, progress=advance)
         folder.write_json("speed.json", {"sizes": sizes, "found": found})
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
 
     show(speed_table(found))
-    paths({"numbers": folder.final / "speed.json"})
+    point_to(folder.final, numbers="speed.json")
 
 
 if __name__ == "__main__":
-    main("estimation_speed", run)
+    main("estimation_speed", Script(SpeedSettings, run))

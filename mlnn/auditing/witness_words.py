@@ -85,13 +85,17 @@ def _growing(witness: Witness) -> list[Line]:
     """An integral that never settles, against how far out it was taken."""
     return [
         Line("target taken out to", [number(end, 5) for end in witness.ranges]),
-        Line(f"∫ exp(−loss) at f = {_output(witness.outputs[0])}", [number(z, 5) for z in witness.z if not isinstance(z, tuple)], True),
+        Line(
+            f"∫ exp(−loss) at f = {_output(witness.outputs[0])}",
+            [number(z, 5) for z in witness.z if not isinstance(z, tuple)],
+            True,
+        ),
     ]
 
 
 def _apart(witness: Witness) -> list[Line]:
     """A batch whose loss is not what its parts give."""
-    whole, parts = (number(one, 8) for one in witness.loss)
+    whole, parts = (number(one, 8) for one in witness.loss if not isinstance(one, tuple))
     return [
         Line("rows", [number(witness.rows)]),
         Line("loss of the whole batch", [whole], True),

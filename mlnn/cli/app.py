@@ -4,33 +4,41 @@ Heavy imports wait until a command starts, so that `--help` is quick.
 """
 
 import importlib
+import io
 import os
 import shutil
 import signal
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from mlnn.cli.performing import BUG, INTERRUPTED, USAGE, Command, perform
-from mlnn.errors import MlnnError
+from mlnn.errors import ConfigError, MlnnError, unknown
+from mlnn.keys import COMMANDS, Settings
 
 if TYPE_CHECKING:
     from mlnn.cli.said import Said
 
-COMMANDS = (
-    "train", "compare", "growth", "audit", "audit_model", "estimate", "estimator", "beyond_one_node", "curves",
-)  # fmt: skip
 BENCHMARKS = ("estimation_speed", "verdict_benchmark")
 """Commands of a checkout alone: a script each in experiments/benchmarks/, which brings what it runs along."""
 
 
-def main(command: str | None = None, does: Command | None = None) -> None:
-    """The console script `mlnn`, and each script in experiments/; exits. `does`: what runs, for a command not in mlnn.cli.
+@dataclass(frozen=True)
+class Script:
+    """A command of a checkout: `keys` that it can be told, and what runs, of (settings, said)."""
+
+    keys: type[Settings]
+    run: Command
+
+
+def main(command: str | None = None, script: Script | None = None) -> None:
+    """The console script `mlnn`, and each script in experiments/; exits. `script`: what a command not in mlnn.cli is.
 
     Exit codes: 0 done; 1 `require=` not met; 2 bad usage or config; 3 bad data; 4 a job gave no answer, or a training or an
     estimate ended non-finite; 5 run folder trouble; 70 a bug in mlnn (with its traceback); 130 interrupted.
@@ -40,7 +48,7 @@ def main(command: str | None = None, does: Command | None = None) -> None:
     if command is None:
         command, arguments = (arguments[0] if arguments else "--help"), arguments[1:]
         called.append(command)
-    sys.exit(start(command, arguments, called, does))
+    sys.exit(start(command, arguments, called, script))
 
 
 def _called() -> list[str]:
@@ -54,7 +62,7 @@ def _called() -> list[str]:
     return [program] if os.access(program, os.X_OK) else [python, program]
 
 
-def start(command: str, arguments: Sequence[str], called: Sequence[str] = (), does: Command | None = None) -> int:
+def start(command: str, arguments: Sequence[str], called: Sequence[str] = (), script: Script | None = None) -> int:
     """Run `command` with these arguments; the exit code."""
     if command in ("--help", "-h", "help"):
         print(_overview())
@@ -62,17 +70,9 @@ def start(command: str, arguments: Sequence[str], called: Sequence[str] = (), do
     if command == "--version":
         print(importlib.import_module("mlnn").__version__)
         return 0
-    from mlnn.errors import ConfigError, unknown
-
     with _ending():
         try:
-            if command in BENCHMARKS and does is None:
-                raise ConfigError(
-                    f"{command}: is now python experiments/benchmarks/{command}.py, in a checkout of mlnn"
-                )
-            if command not in COMMANDS and does is None:
-                raise ConfigError(unknown("command", command, COMMANDS))
-            return _run(command, arguments, called, does)
+            return _run(command, arguments, called, script or _own(command))
         except MlnnError as problem:
             return say(str(problem), problem.exit_code)
         except KeyboardInterrupt as stop:
@@ -84,23 +84,31 @@ def start(command: str, arguments: Sequence[str], called: Sequence[str] = (), do
             return BUG
 
 
-def _run(command: str, arguments: Sequence[str], called: Sequence[str], does: Command | None) -> int:
+def _own(command: str) -> Script:
+    """A command of mlnn's; its code is imported once its settings are read."""
+    if command in BENCHMARKS:
+        raise ConfigError(f"{command}: is now python experiments/benchmarks/{command}.py, in a checkout of mlnn")
+    if command not in COMMANDS:
+        raise ConfigError(unknown("command", command, COMMANDS))
+    return Script(COMMANDS[command], lambda settings, said: perform(command)(settings, said))
+
+
+def _run(command: str, arguments: Sequence[str], called: Sequence[str], script: Script) -> int:
     from mlnn.cli import said as saying
     from mlnn.cli.compose import composing, settings
-    from mlnn.errors import ConfigError
 
     said = saying.read(command, arguments, called)
     with composing(said):
         if said.show:
-            return _show(said)
-        if said.many and does is not None:
+            return _show(said, script.keys)
+        if said.many and command not in COMMANDS:
             raise ConfigError(f"-m: {command} is one run; its own keys say over what it goes")
         if said.many:
             from mlnn.cli.sweep import sweep
 
             sweep(said)
             return 0
-        (does or perform(command))(settings(said), said)
+        script.run(settings(said, script.keys), said)
     return 0
 
 
@@ -114,26 +122,31 @@ def say(message: str, code: int) -> int:
     return code
 
 
-def _show(said: "Said") -> int:
-    """One of Hydra's own pages: --help, --cfg job, --info."""
+def _show(said: "Said", keys: type[Settings]) -> int:
+    """One of Hydra's own pages: --help, with the keys of the command in it, --cfg job, --info."""
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
     from mlnn.cli.compose import COMPOSING, check, explain
+    from mlnn.cli.helping import with_keys
     from mlnn.shipped import config_dir
 
     if said.config_dir is not None:  # Hydra's pages act on Hydra's own node, which is to be mlnn's
         check(said)
     GlobalHydra.instance().clear()
     page = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=said.command)(lambda _: None)
+    shown = io.StringIO()
     try:
         with (
             patch.object(sys, "argv", [said.command, *said.show, *said.words]),
             patch.dict(os.environ, HYDRA_FULL_ERROR="1"),
+            redirect_stdout(shown),
+            suppress(SystemExit),  # Hydra's end of a page that was shown; what goes wrong is raised
         ):
             page()
     except COMPOSING as problem:
         return say(explain(problem, said.command), USAGE)
+    print(with_keys(shown.getvalue(), keys) if "--help" in said.show else shown.getvalue(), end="")
     return 0
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlnn.cli.compose import Settings
 from mlnn.cli.performing import gravest
+from mlnn.cli.running import note
 from mlnn.cli.said import Said
 from mlnn.comparing.growth import Cells, GrowthCell, cell_name, finished, growth
 from mlnn.errors import MlnnError, NoAnswerError
+from mlnn.keys import CompareSettings, GrowthSettings
 from mlnn.runs import Study, open_study, unused
 from mlnn.runs.environment import environment
 from mlnn.runs.study import EXECUTION
@@ -20,7 +21,7 @@ TOLD = 2
 
 
 def train_cells(
-    settings: Settings,
+    settings: CompareSettings | GrowthSettings,
     said: Said,
     kind: str,
     below: str,
@@ -33,9 +34,9 @@ def train_cells(
     """
     from mlnn.report.console import progress, show
 
-    out = Path(settings["out"] or unused(kind))
+    out = Path(settings.out or unused(kind))
     with (
-        open_study(out, kind, _of(cells), environment(), settings["overwrite"]) as study,
+        open_study(out, kind, _of(cells), environment(), settings.overwrite) as study,
         how_to_go_on(said, study.final),
     ):
         if study.finished:
@@ -46,14 +47,13 @@ def train_cells(
         for difference in study.elsewhere(environment()):
             show(f"note: cells trained earlier were trained in another environment: {difference}")
         with progress(f"{len(cells)} cells") as advance:
-            failed = growth(cells, study, below, settings["jobs"], settings["job_timeout"], advance)
+            failed = growth(cells, study, below, settings.jobs, settings.job_timeout, advance)
         found = finished(cells, study, below)
         if not found:
             first = failed[0]
             raise NoAnswerError(f"{cell_name(*cells[first.place])}: {first.failure}", first.code)
         write(study, found)
-        study.write_text("config.yaml", settings["config"])
-        study.write_json("environment.json", environment())
+        note(study, settings)
         study.write_json("data.json", dataset(settings).to_dict())
         if failed:
             raise _failure(failed, cells, study, below)
@@ -90,12 +90,12 @@ def _of(cells: Cells) -> dict[str, object]:
     """What a study is of: each cell's settings less those that say how it is run, and the data that they mean."""
     data: dict[str, str] = {}
     for _, settings in cells:
-        key = str(settings["data"])
+        key = str(settings.data)
         if key not in data:
             data[key] = dataset(settings).fingerprint()
     return {
         "cells": {
-            cell_name(name, settings): {k: v for k, v in settings.items() if k not in EXECUTION}
+            cell_name(name, settings): {k: v for k, v in settings.told().items() if k not in EXECUTION}
             for name, settings in cells
         },
         "data": list(data.values()),

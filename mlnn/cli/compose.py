@@ -3,11 +3,12 @@
 Only Hydra's compose API is used, so that no folder is made, no logger set up and no callback run on a config's behalf.
 """
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
@@ -18,13 +19,25 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mlnn.cli import received
 from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, MOST_JOBS, Said
-from mlnn.cli.schema import LANE_OPTIONS, check_keys, check_references, renamed
+from mlnn.cli.schema import LANE_OPTIONS, check_references, renamed, typed
 from mlnn.errors import ConfigError, unknown
+from mlnn.keys import (
+    COMMANDS,
+    OF_MANY,
+    AuditSettings,
+    BeyondOneNodeSettings,
+    CompareSettings,
+    CurvesSettings,
+    EstimatorSettings,
+    GrowthSettings,
+    Node,
+    Settings,
+    entries,
+)
 from mlnn.shipped import config_dir
 
-Settings = dict[str, Any]
-OF_MANY = ("ladder", "catalogue", "seeds")
-"""Keys that make one command many runs; a single one of them has none."""
+Made = TypeVar("Made", bound=Settings)
+Climbing = TypeVar("Climbing", GrowthSettings, EstimatorSettings, BeyondOneNodeSettings)
 NOTED = {"overrides", "runtime", "job"}
 """Where Hydra notes the call itself."""
 COMPOSING = (HydraException, OmegaConfBaseException)
@@ -41,19 +54,17 @@ def composing(said: Said) -> Iterator[None]:
         yield
 
 
-def settings(said: Said) -> Settings:
-    """The composed config as plain data, checked against the shipped one; raises ConfigError."""
+def settings(said: Said, record: type[Settings] | None = None) -> Settings:
+    """What a command is told, checked; raises ConfigError. `record`: its keys, for a command that is not mlnn's own."""
     _check_choices(said)
     try:
         config, names = _compose(said.command, said.task_words)
-        plain = _checked(config, said)
+        found = _checked(config, said, record or COMMANDS[said.command])
     except COMPOSING as problem:
         raise ConfigError(explain(problem, said.command)) from None
-    plain["names"] = names
-    plain["config"] = OmegaConf.to_yaml(config, resolve=False)
-    for key in said.paths and ("runs",):
-        plain[key] = [*plain[key], *said.paths]
-    return plain
+    if isinstance(found, CurvesSettings):
+        found = dataclasses.replace(found, runs=[*found.runs, *said.paths])
+    return dataclasses.replace(found, names=names, config=OmegaConf.to_yaml(config, resolve=False))
 
 
 def check(said: Said) -> None:
@@ -61,27 +72,28 @@ def check(said: Said) -> None:
     _compose(said.command, said.task_words)
 
 
-def ladder(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+def ladder(own: Climbing, said: Said) -> list[tuple[str, Climbing]]:
     """(rung name, settings) for every rung of `ladder` and every seed: this command line, then the rung's overrides."""
-    return _rungs(plain, said, "ladder", "{shallow: [model=mlp, model.depth=1]}", _seeds(plain))
+    example = "{shallow: [model=mlp, model.depth=1]}"
+    return _rungs(type(own), said, "ladder", own.ladder, example, own.seeds)
 
 
-def catalogue(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+def catalogue(own: AuditSettings, said: Said) -> list[tuple[str, AuditSettings]]:
     """(name, settings) for every entry of `catalogue`, as `ladder` does for rungs."""
-    return _rungs(plain, said, "catalogue", "{on_labels: [objective=mse, targets=binary]}", [plain["seed"]])
+    example = "{on_labels: [objective=mse, targets=binary]}"
+    return _rungs(AuditSettings, said, "catalogue", own.catalogue or {}, example, [own.seed])
 
 
-def seeded(plain: Mapping[str, Any], said: Said) -> list[tuple[str, Settings]]:
+def seeded(own: CompareSettings, said: Said) -> list[tuple[str, CompareSettings]]:
     """(model name, settings) of this very run, once for every seed of `seeds`."""
-    model = plain["names"]["model"]
-    received.check_name(str(model), "model")
-    return [(model, cell) for cell in _cells(said, "seeds", [], _seeds(plain))]
+    model = own.names["model"]
+    received.check_name(model, "model")
+    return [(model, cell) for cell in _cells(CompareSettings, said, "seeds", [], own.seeds or [])]
 
 
 def _rungs(
-    plain: Mapping[str, Any], said: Said, key: str, example: str, seeds: list[int]
-) -> list[tuple[str, Settings]]:
-    rungs = plain[key]
+    record: type[Made], said: Said, key: str, rungs: Node, example: str, seeds: list[int]
+) -> list[tuple[str, Made]]:
     if not rungs or not all(isinstance(item, list) for item in rungs.values()):
         raise ConfigError(f"{key}: give names with lists of overrides, e.g. {example}")
     most = said.limit("most_jobs", MOST_JOBS)
@@ -89,19 +101,13 @@ def _rungs(
         raise ConfigError(f"{key}: {len(rungs) * len(seeds)} runs, more than {most}; most_jobs=… allows more")
     received.check_rungs(rungs, key)
     return [
-        (rung, cell) for rung in rungs for cell in _cells(said, f"{key}.{rung}", list(map(str, rungs[rung])), seeds)
+        (rung, cell)
+        for rung, words in rungs.items()
+        for cell in _cells(record, said, f"{key}.{rung}", list(map(str, words)), seeds)
     ]
 
 
-def _seeds(plain: Mapping[str, Any]) -> list[int]:
-    seeds = plain["seeds"]
-    whole = isinstance(seeds, list) and all(isinstance(seed, int) and not isinstance(seed, bool) for seed in seeds)
-    if not whole or not seeds or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"seeds: {seeds!r}; give different whole numbers, e.g. [0, 1, 2]")
-    return seeds
-
-
-def _cells(said: Said, where: str, overrides: list[str], seeds: list[int]) -> list[Settings]:
+def _cells(record: type[Made], said: Said, where: str, overrides: list[str], seeds: list[int]) -> list[Made]:
     """This run's settings with `overrides` over them, composed once and then read with each of the seeds."""
     set_here = {text.split("=")[0].lstrip("+~") for text in [*overrides, *(f"{key}=0" for key in OF_MANY)]}
     mine = [text for text in said.task_words if text.split("=")[0].lstrip("+~") not in set_here]
@@ -110,8 +116,7 @@ def _cells(said: Said, where: str, overrides: list[str], seeds: list[int]) -> li
         config, names = _compose(said.command, [*mine, *overrides])
         for seed in seeds:
             config.seed = seed
-            cell = _checked(config, said)
-            cells.append({key: value for key, value in cell.items() if key not in OF_MANY} | {"names": names})
+            cells.append(dataclasses.replace(_checked(config, said, record), names=names))
     except ConfigError as problem:
         raise ConfigError(f"{where}: {problem}") from None
     except COMPOSING as problem:
@@ -126,12 +131,17 @@ def _compose(name: str, words: Sequence[str]) -> tuple[DictConfig, dict[str, str
     except Exception as problem:  # Hydra tells of some mistakes by a bare ValueError or TypeError
         raise ConfigError(explain(problem, name)) from None
     _check_hydra(config, name)
-    choices = config.hydra.runtime.choices
-    climbing = next((f"{key}={value}" for key, value in choices.items() if value and received.climbs(str(value))), None)
+    names = _chosen(config.hydra.runtime.choices)
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), names
+
+
+def _chosen(choices: Mapping[str, str | None]) -> dict[str, str]:
+    """What was chosen from each group, by the key it fills; ConfigError for a choice that is not in its folder."""
+    found = {key: value for key, value in choices.items() if value}
+    climbing = next((f"{key}={value}" for key, value in found.items() if received.climbs(str(value))), None)
     if climbing is not None:
         raise ConfigError(f"{climbing}: leads out of the config folder")
-    names = {key.rpartition("@")[2]: value for key, value in choices.items() if value and not key.startswith("hydra/")}
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]), names
+    return {key.rpartition("@")[2]: value for key, value in found.items() if not key.startswith("hydra/")}
 
 
 def _check_hydra(config: DictConfig, name: str) -> None:
@@ -143,36 +153,29 @@ def _check_hydra(config: DictConfig, name: str) -> None:
         raise ConfigError(f"hydra.{changed}: is set by a config file or a rung; they hold nothing of Hydra's own")
 
 
-def _checked(config: DictConfig, said: Said) -> Settings:
+def _checked(config: DictConfig, said: Said, record: type[Made]) -> Made:
     raw: Any = OmegaConf.to_container(config, resolve=False)
     check_references(raw)
-    shipped = _shipped(said.command)
-    for key in ALOUD:
-        if key in raw and raw[key] != said.value(key, shipped.get(key)):
-            raise received.only_aloud(key, "config")
+    for name, key in entries(record).items():
+        if name in ALOUD and name in raw and raw[name] != said.value(name, key.default):
+            raise received.only_aloud(name, "config")
     plain: Any = OmegaConf.to_container(config, resolve=True)
-    check_keys(plain, shipped)
+    found = typed(record, plain)
     from mlnn.trust import check_targets
 
     for key, node in plain.items():
         check_targets(node, plain.get("trust", ()), key)
     for side in ("left", "right"):
         _check_side(side, plain.get(side) or {}, plain.get("trust", ()))
-    return plain
+    return found
 
 
 @cache
-def _shipped(name: str) -> Settings:
-    """What the shipped config of a command holds, nothing said; read-only. What was sent comes after it and can't change it."""
-    plain: Any = OmegaConf.to_container(hydra.compose(name), resolve=False)
-    return plain
-
-
-@cache
-def _shipped_hydra(name: str) -> Settings:
+def _shipped_hydra(name: str) -> Node:
     """Hydra's own node of a command's shipped config; read-only."""
     plain: Any = OmegaConf.to_container(hydra.compose(name, return_hydra_config=True).hydra, resolve=False)
-    return plain
+    own: Node = plain
+    return own
 
 
 def _check_side(side: str, node: Mapping[str, Any], trusted: Sequence[str]) -> None:
@@ -210,16 +213,19 @@ def explain(problem: Exception, name: str) -> str:
         return str(problem.__cause__)
     if isinstance(problem, MissingConfigException) and problem.options:
         group, _, choice = (problem.missing_cfg_file or "").rpartition("/")
-        return f"{group}: " + unknown(group, choice, (option for option in problem.options))
+        return f"{group}: " + unknown(group, choice, problem.options)
     missing = re.search(r"(?:In '([^']+)': )?Could not override '([^']+)'", text)
     if missing:
-        file = f"{missing[1]}: " if missing[1] and missing[1] != name else ""
-        new = renamed(missing[2])
-        if new:
-            return file + new
-        return f"{file}{unknown('key', missing[2], _known(name)).split(' Choices:')[0].rstrip('.')}; --help lists all"
+        return _no_such_key(missing[1], missing[2], name)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return "; ".join(lines[:3]) or type(problem).__name__
+
+
+def _no_such_key(file: str | None, key: str, name: str) -> str:
+    """What to say of a key that the command `name` has not; `file`: which config sets it, None for the command line."""
+    where = f"{file}: " if file and file != name else ""
+    nearest = unknown("key", key, _known(name)).split(" Choices:")[0].rstrip(".")
+    return where + (renamed(key) or f"{nearest}; --help lists all")
 
 
 def _known(name: str) -> list[str]:

@@ -9,13 +9,14 @@ import io
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import yaml
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult, ConfigSource
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -29,6 +30,8 @@ from mlnn.errors import ConfigError
 MOST_NODES, MOST_DEPTH = 50_000, 40
 """Of one file with its aliases unfolded: the largest shipped one has 260 nodes, 4 deep."""
 LISTS_OF_OVERRIDES = ("ladder", "catalogue")
+PROTECTED = ("hydra", *ALOUD)
+"""Keys that a file sets nothing of."""
 CLIMBS = re.compile(r"(^|[/\\])\.\.?([/\\]|$)|^[/~\\]|[\\\x00-\x1f]|://")
 
 
@@ -140,12 +143,13 @@ def check_text(text: str, where: str) -> dict[str, Any]:
 
 def check_package(package: str | None, where: str, found: dict[str, Any]) -> None:
     """Where a file's keys go must not be one of the protected places."""
-    root = root_of(package or "")
-    if root == "hydra" or root in ALOUD or "$" in (package or ""):
+    place = package or ""
+    root = root_of(place)
+    if root in PROTECTED or "$" in place:
         raise ConfigError(f"{where}: '# @package {package}' is refused; a config file sets mlnn's own keys only")
-    at_root = (not root and (package or "").endswith("_global_")) or "/" not in where
-    said = next((str(key) for key in found if at_root and _aloud(str(key))), None)
-    if said is not None:
+    at_root = (not root and place.endswith("_global_")) or "/" not in where
+    said = next((str(key) for key in found if str(key).split(".")[0] in ALOUD), None)
+    if at_root and said is not None:
         raise only_aloud(said, where)
 
 
@@ -156,24 +160,28 @@ def root_of(package: str) -> str:
     return next((part for part in parts[last + 1 :] if part), "")
 
 
-def check_rungs(rungs: dict[Any, Any], where: str) -> None:
+def check_rungs(rungs: Mapping[str, Any], where: str) -> None:
     """Overrides in a file are held to what the file itself may say; a name that becomes a folder is a plain one."""
     for name, words in rungs.items():
         if name == "defaults" or not isinstance(words, list):
             continue
         check_name(str(name), where)
         for override in parse([str(word) for word in words]):
-            key = override.key_or_group
-            root = re.split(r"[./]", key.strip("/"))[0]
-            place = root_of(override.package or "")
-            if "hydra" in (root, place):
-                raise ConfigError(
-                    f"{where}.{name}: '{override.get_key_element()}' is refused; a config file holds nothing of Hydra's own"
-                )
-            if place in ALOUD:
-                raise only_aloud(place, f"{where}.{name}")
-            if root in ALOUD or key.rpartition(".")[2].startswith("most_"):
-                raise only_aloud(key, f"{where}.{name}")
+            _check_override(override, f"{where}.{name}")
+
+
+def _check_override(override: Override, where: str) -> None:
+    key = override.key_or_group
+    root = re.split(r"[./]", key.strip("/"))[0]
+    place = root_of(override.package or "")
+    if "hydra" in (root, place):
+        raise ConfigError(
+            f"{where}: '{override.get_key_element()}' is refused; a config file holds nothing of Hydra's own"
+        )
+    if place in ALOUD:
+        raise only_aloud(place, where)
+    if root in ALOUD or key.rpartition(".")[2].startswith("most_"):
+        raise only_aloud(key, where)
 
 
 def check_name(name: str, where: str) -> None:
@@ -191,10 +199,6 @@ def only_aloud(key: str, where: str) -> ConfigError:
 def climbs(choice: str) -> bool:
     """Whether the name of a choice would lead out of its folder."""
     return CLIMBS.search(choice) is not None
-
-
-def _aloud(key: str) -> bool:
-    return key.split(".")[0] in ALOUD
 
 
 def _check_keys(node: Any, where: str, above: str = "") -> None:
@@ -224,14 +228,17 @@ def _deepest(path: str, value: Any) -> str:
 def _check_defaults(entries: Any, where: str) -> None:
     for entry in entries if isinstance(entries, list) else []:
         for key, value in entry.items() if isinstance(entry, dict) else [(entry, None)]:
-            name = re.sub(r"^\s*(override\s+|optional\s+)*", "", str(key)).strip()
-            group, _, package = name.partition("@")
-            choices = value if isinstance(value, list) else [value]
-            if group.strip("/").split("/")[0] == "hydra" or root_of(package) in ("hydra", *ALOUD):
-                raise ConfigError(f"{where}: defaults: '{name}' is refused; a config file holds nothing of Hydra's own")
-            told = [str(choice) for choice in choices if choice is not None]
-            if any(climbs(choice) for choice in told) or ".." in group.split("/"):
-                raise ConfigError(f"{where}: defaults: '{name}: {', '.join(told)}' leads out of the config folder")
+            _check_default(str(key), value if isinstance(value, list) else [value], where)
+
+
+def _check_default(key: str, choices: list[Any], where: str) -> None:
+    name = re.sub(r"^\s*(override\s+|optional\s+)*", "", key).strip()
+    group, _, package = name.partition("@")
+    if group.strip("/").split("/")[0] == "hydra" or root_of(package) in PROTECTED:
+        raise ConfigError(f"{where}: defaults: '{name}' is refused; a config file holds nothing of Hydra's own")
+    told = [str(choice) for choice in choices if choice is not None]
+    if any(climbs(choice) for choice in told) or ".." in group.split("/"):
+        raise ConfigError(f"{where}: defaults: '{name}: {', '.join(told)}' leads out of the config folder")
 
 
 def _check_size(text: str, where: str) -> None:

@@ -93,23 +93,27 @@ def read(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> 
     odd = next((word for word in rest if word.startswith("-")), None)
     if odd is not None:
         raise ConfigError(f"{odd}: unknown option; there are --help, -m, --config-dir DIR, --cfg job")
-    words = [*found.words, *rest]
-    paths: list[str] = []
-    if command in PATHS:
-        paths = [word for word in words if "=" not in word or os.path.lexists(word)]
-        words = [word for word in words if word not in paths]
-    show = [
-        option for option in ("--help", "--hydra-help", "--resolve") if getattr(found, option[2:].replace("-", "_"))
-    ]
-    for option in ("--cfg", "--package", "--info"):
-        value = getattr(found, option[2:])
-        show += [option, value] if value is not None else []
-    page = found.help or found.hydra_help or found.cfg is not None or found.info is not None
-    if show and not page:
-        raise ConfigError(f"{show[0]}: says how a page is shown; name one: --cfg job, --help")
-    said = Said(command, tuple(words), tuple(paths), found.config_dir, found.multirun, tuple(show), tuple(called))
+    words = (*found.words, *rest)
+    paths = tuple(filter(_is_path, words)) if command in PATHS else ()
+    overrides = tuple(word for word in words if word not in paths)
+    said = Said(command, overrides, paths, found.config_dir, found.multirun, _page(found), tuple(called))
     _check(said)
     return said
+
+
+def _is_path(word: str) -> bool:
+    return "=" not in word or os.path.lexists(word)
+
+
+def _page(found: argparse.Namespace) -> tuple[str, ...]:
+    """The options that ask for a page of Hydra's and say how it is shown; ConfigError for the second without the first."""
+    flags = {"--help": found.help, "--hydra-help": found.hydra_help, "--resolve": found.resolve}
+    valued = {"--cfg": found.cfg, "--package": found.package, "--info": found.info}
+    show = [option for option, said in flags.items() if said]
+    show += [word for option, value in valued.items() if value is not None for word in (option, value)]
+    if show and not {"--help", "--hydra-help", "--cfg", "--info"} & set(show):
+        raise ConfigError(f"{show[0]}: says how a page is shown; name one: --cfg job, --help")
+    return tuple(show)
 
 
 def parse(words: Sequence[str]) -> list[Override]:

@@ -1,24 +1,25 @@
-"""Do composed settings say only what the shipped config lets them say? Keys, types, references; plain data throughout."""
+"""From composed plain data to the record of a command: every key known, of its type, within its bounds; references only."""
 
+import dataclasses
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from mlnn.errors import ConfigError, unknown
+from mlnn.keys import Key, Lane, entries
 
 REFERENCE = re.compile(r"\$\{[\w.@\[\]-]+\}")
-LANE_OPTIONS = ("outputs", "accumulate", "compile", "autocast", "optimizer", "model", "mapping", "prior")
+LANE_OPTIONS = tuple(entries(Lane))
 """How a side is run: said as `lanes.left.…`; what is said as `left.…` is an argument of the objective."""
-NULLABLE = frozenset({"batch_size"})
-# What a key that ships as null holds once it is set.
-UNSET: dict[str, Any] = {
-    **dict.fromkeys(("autocast", "likelihood", "loss", "mapping", "out", "page", "require", "targets"), ""),
-    **dict.fromkeys(("foreach", "fused"), True),
-    **dict.fromkeys(("batch_size", "jobs"), 1),
-    **dict.fromkeys(("job_timeout", "weight_decay"), 1.0),
-    **{key: [] for key in ("domain", "seeds")},
-    **{key: {} for key in ("catalogue", "model", "objective")},
+KINDS = {
+    int: "a whole number",
+    float: "a number",
+    str: "a word",
+    bool: "true or false",
+    list: "a list",
+    Mapping: "a group",
 }
-POSITIVE = ("jobs", "job_timeout")
+Record = TypeVar("Record")
 
 
 def renamed(path: str) -> str | None:
@@ -45,43 +46,44 @@ def check_references(node: Any, where: str = "") -> None:
         )
 
 
-def check_keys(given: dict[str, Any], shipped: dict[str, Any], where: str = "") -> None:
-    """Raise ConfigError unless every key is one that the shipped config has, with a value of its type.
+def typed(record: type[Record], given: Mapping[str, Any], where: str = "") -> Record:
+    """The record of these values; raises ConfigError unless every key is there, of its type and within its bounds.
 
-    A node with a `_target_`, such as a side's objective, is left to `mlnn.trust`, which knows the arguments of what it builds.
+    A free-form group, such as a side's objective, is left to `mlnn.trust`, which knows the arguments of what it builds.
     """
-    lost = next((key for key in shipped if not where and key not in given), None)
+    known = entries(record)
+    lost = next((name for name in known if name not in given), None)
     if lost is not None:
-        raise ConfigError(f"{lost}: was taken out, and is needed")
-    for key, value in given.items():
-        path = f"{where}.{key}".lstrip(".")
-        if key not in shipped:
-            if where.endswith("optimizer"):  # its own arguments, laid over the shared optimiser's
-                continue
-            raise ConfigError(f"{path}: {unknown('key', str(key), shipped)}")
-        standard = shipped[key]
-        _check_value(path, value, standard)
-        if isinstance(standard, dict) and not (path in ("ladder", "catalogue") or "_target_" in standard):
-            check_keys(value, standard, path)
+        raise ConfigError(f"{_below(where, lost)}: was taken out, and is needed")
+    values = {}
+    for name, value in given.items():
+        path = _below(where, name)
+        if name not in known:
+            raise ConfigError(f"{path}: {unknown('key', str(name), known)}")
+        values[name] = _value(known[name], value, path)
+    return record(**values)
 
 
-def _check_value(path: str, value: Any, standard: Any) -> None:
-    if standard is None and value is not None:
-        standard = UNSET.get(path.rpartition(".")[2])
-    if standard is None or (value is None and path in NULLABLE) or "._" in path:
-        return
-    kinds: tuple[type, ...] = (type(standard),)
-    if isinstance(standard, float):
-        kinds = (float, int)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and not isinstance(standard, bool)):
-        word = {
-            int: "a whole number",
-            float: "a number",
-            str: "a word",
-            bool: "true or false",
-            list: "a list",
-            dict: "a group",
-        }
-        raise ConfigError(f"{path}: {value!r} is not {word[type(standard)]}")
-    if path in POSITIVE and isinstance(value, int | float) and not value > 0:
-        raise ConfigError(f"{path}: {value!r}; more than 0 is needed")
+def _value(key: Key, value: Any, path: str) -> Any:
+    if value is None and key.nullable:
+        return None
+    nested = dataclasses.is_dataclass(key.kind)
+    _check_kind(Mapping if nested else key.kind, value, path)
+    wrong = key.check(value) if key.check else None
+    if wrong is not None:
+        raise ConfigError(f"{path}: {wrong}")
+    if key.known is not None:
+        for name, inner in entries(key.known).items():
+            if name in value:
+                _value(inner, value[name], _below(path, name))
+    return typed(key.kind, value, path) if nested else value
+
+
+def _check_kind(kind: type, value: Any, path: str) -> None:
+    kinds = (int, float) if kind is float else kind
+    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{path}: {value!r} is not {KINDS[kind]}")
+
+
+def _below(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name

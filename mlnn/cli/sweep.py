@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.global_hydra import GlobalHydra
@@ -23,14 +23,17 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
 from mlnn.cli.performing import gravest, perform
+from mlnn.cli.running import point_to
 from mlnn.cli.said import Said, jobs, quoted
 from mlnn.errors import ConfigError, NoAnswerError, RunFolderError
+
+if TYPE_CHECKING:
+    from mlnn.runs import Study
 
 TABLE = "sweep.csv"
 TOLD, NAME_LENGTH = 3, 80
 MOVES = ("out", "overwrite", "jobs", "job_timeout", "most_jobs", "most_config_bytes", "require", "domain")
 """Words that say how, where and how strictly; what a job is does not depend on them."""
-NEVER_RAN: dict[str, Any] = {"code": 4, "seconds": 0.0, "error": "it was not run"}
 
 
 @dataclass(frozen=True)
@@ -42,21 +45,30 @@ class Job:
     swept: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a job ended: its exit code, how long it took, and what it said where that is not 0."""
+
+    code: int
+    seconds: float
+    error: str | None
+
+
+NEVER_RAN = Ended(4, 0.0, "it was not run")
+
+
 def sweep(said: Said) -> None:
     """Run every job of a sweep that has no answer yet, and tell of all of them.
 
     Raises NoAnswerError with the gravest of the jobs' exit codes, once all have ended, where one of them is not 0.
     """
     from mlnn.cli.cells import how_to_go_on
-    from mlnn.report.console import paths, plain_table, show
-    from mlnn.runs import csv_text, open_study, unused
+    from mlnn.runs import open_study, unused
     from mlnn.runs.environment import environment
 
     if said.command == "curves":
         raise ConfigError("-m: curves draws what is stored, it has no jobs")
-    timeout = said.value("job_timeout")
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0):
-        raise ConfigError(f"job_timeout: {timeout!r}; a number of seconds above 0 is needed")
+    _check_timeout(said.value("job_timeout"))
     todo = named(jobs(said.without("out", "overwrite")))
     out = Path(said.value("out") or unused(said.command))
     of = {"cells": {job.name: sorted(job.said.without(*MOVES).words) for job in todo}, "data": []}
@@ -66,23 +78,36 @@ def sweep(said: Said) -> None:
         ) as study,
         how_to_go_on(said, study.final),
     ):
-        records = {job.name: _record(study.final, job.name) for job in todo}
-        launch(said, [job for job in todo if records[job.name] is None], len(todo), study.final)
-        found = [(job, _record(study.final, job.name) or _record(study.final, job.name, any_=True)) for job in todo]
-        rows = [_row(job, record or NEVER_RAN, study.final) for job, record in found]
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        codes = [(record or NEVER_RAN)["code"] for _, record in found]
-        if not study.finished:
-            study.write_text(TABLE, csv_text(columns, rows))
-            study.write_json("environment.json", environment())
-            if all(_sealed(study.final / job.name) for job in todo):
-                study.seal()
-        show(plain_table(columns, rows))
-        paths({"table": study.final / TABLE})
-        if gravest(codes):
-            raise _failure(
-                [(j.name, r or NEVER_RAN) for j, r in found if (r or NEVER_RAN)["code"]], len(todo), study.final
-            )
+        launch(said, [job for job in todo if not _answered(study.final, job.name)], len(todo), study.final)
+        _tell([(job, _ended(study.final, job.name)) for job in todo], study)
+
+
+def _tell(found: Sequence[tuple[Job, Ended]], study: "Study") -> None:
+    """The table of all jobs, written and shown; raises NoAnswerError where one of them did not end with 0."""
+    from mlnn.report.console import plain_table, show
+    from mlnn.runs import csv_text
+    from mlnn.runs.environment import environment
+
+    rows = [_row(job, ended, study.final) for job, ended in found]
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    if not study.finished:
+        study.write_text(TABLE, csv_text(columns, rows))
+        study.write_json("environment.json", environment())
+        if all(_sealed(study.final / job.name) for job, _ in found):
+            study.seal()
+    show(plain_table(columns, rows))
+    point_to(study.final, table=TABLE)
+    failed = [(job.name, ended) for job, ended in found if ended.code]
+    if failed:
+        raise _failure(failed, len(found), study.final)
+
+
+def _check_timeout(timeout: object) -> None:
+    """What was said of `job_timeout`: it counts before any job is composed."""
+    if timeout is None:
+        return
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
+        raise ConfigError(f"job_timeout: {timeout!r}; a number of seconds above 0 is needed")
 
 
 def named(found: Sequence[tuple[tuple[str, ...], Said]]) -> list[Job]:
@@ -145,42 +170,51 @@ def perform_job(said: Said) -> None:
         perform(said.command)(settings(said), said)
 
 
-def _record(folder: Path, name: str, any_: bool = False) -> dict[str, Any] | None:
-    """How the job ended, if it gave an answer (a run folder that is sealed), or `any_` way; None where it is to be run."""
-    from mlnn.runs import damage, read_json
+def _answered(folder: Path, name: str) -> bool:
+    """Whether the job has been run and gave an answer, a run folder that is sealed."""
+    from mlnn.runs import damage
+
+    return _ended(folder, name) is not NEVER_RAN and damage(folder / name) is None
+
+
+def _ended(folder: Path, name: str) -> Ended:
+    """How the job ended, whether or not with an answer."""
+    from mlnn.runs import read_json
 
     try:
         record = read_json(folder / f"{name}.json")
     except RunFolderError:
-        return None
-    answered = any_ or damage(folder / name) is None
-    whole = isinstance(record.get("code"), int) and isinstance(record.get("seconds"), int | float)
-    return record if whole and answered else None
+        return NEVER_RAN
+    code, seconds = record.get("code"), record.get("seconds")
+    if not isinstance(code, int) or not isinstance(seconds, int | float):
+        return NEVER_RAN
+    return Ended(code, seconds, record.get("error"))
 
 
 def _sealed(folder: Path) -> bool:
     return (folder / "checksums.json").is_file()
 
 
-def _row(job: Job, record: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _row(job: Job, ended: Ended, folder: Path) -> dict[str, Any]:
     """A line of the table: what was swept, how it ended, and the headline of its run."""
-    row: dict[str, Any] = {"job": job.name, **job.swept, "exit_code": record["code"]}
+    row: dict[str, Any] = {"job": job.name, **job.swept, "exit_code": ended.code}
     path = folder / job.name
     if _sealed(path):
         try:
             row |= importlib.import_module(f"mlnn.cli.commands.{job.said.command}").headline(path)
         except RunFolderError as problem:
-            return row | {"seconds": record["seconds"], "error": str(problem)}
-    return row | {"seconds": record["seconds"], "error": record.get("error")}
+            return row | {"seconds": ended.seconds, "error": str(problem)}
+    return row | {"seconds": ended.seconds, "error": ended.error}
 
 
-def _failure(failed: Sequence[tuple[str, dict[str, Any]]], of: int, folder: Path) -> NoAnswerError:
+def _failure(failed: Sequence[tuple[str, Ended]], of: int, folder: Path) -> NoAnswerError:
     kept = any(_sealed(folder / name) for name in os.listdir(folder))
     where = f"; the table and a log each are in {folder}" if kept else ", so nothing is kept"
     lines = [f"{len(failed)} of {of} jobs did not end with 0{where}"]
-    for name, record in failed[:TOLD]:
-        first = (str(record.get("error")).splitlines() or [""])[0]
-        lines.append(f"  {name}: exit code {record['code']}: {first[:250]}" + (f" (log: {name}.log)" if kept else ""))
+    log = " (log: {}.log)" if kept else ""
+    for name, ended in failed[:TOLD]:
+        first = (str(ended.error).splitlines() or [""])[0]
+        lines.append(f"  {name}: exit code {ended.code}: {first[:250]}{log.format(name)}")
     if len(failed) > TOLD:
         lines[-1] += f"; and {len(failed) - TOLD} more"
-    return NoAnswerError("\n".join(lines), gravest(record["code"] for _, record in failed))
+    return NoAnswerError("\n".join(lines), gravest(ended.code for _, ended in failed))

@@ -21,12 +21,12 @@ from mlnn.comparing.seeds import Seeds, summarise
 from mlnn.comparing.trace import Columns
 from mlnn.comparing.verdict import Verdict
 from mlnn.errors import RunFolderError
+from mlnn.keys import ComparedSettings
 from mlnn.runs import Run, Study, csv_text, read_run, write_file
-from mlnn.settings import Settings
 from mlnn.workers import Call, Outcome, supervised
 
 COLUMNS = tuple(column.name for column in dataclasses.fields(GrowthRow))
-Cells = Sequence[tuple[str, Settings]]
+Cells = Sequence[tuple[str, ComparedSettings]]
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class GrowthCell:
     run: RunInfo
 
 
-def cell_name(name: str, settings: Settings) -> str:
+def cell_name(name: str, settings: ComparedSettings) -> str:
     """The folder of a cell below the study's: architecture and seed."""
-    return f"{name}-seed{settings['seed']}"
+    return f"{name}-seed{settings.seed}"
 
 
 def growth(
@@ -66,7 +66,7 @@ def growth(
         name, settings = cells[place]
         folder = study.path(f"{below}/{cell_name(name, settings)}")
         study.clear(f"{below}/{folder.name}")
-        calls.append(Call(train_cell, (name, dict(settings), folder), folder.with_name(f"{folder.name}.log")))
+        calls.append(Call(train_cell, (name, settings, folder), folder.with_name(f"{folder.name}.log")))
     workers = min(jobs or joblib.cpu_count(), max(len(calls), 1))
     failed = []
     for count, outcome in enumerate(supervised(calls, at_once=workers, timeout=timeout), start=1):
@@ -77,11 +77,11 @@ def growth(
     return sorted(failed, key=lambda outcome: outcome.place)
 
 
-def train_cell(name: str, settings: Settings, folder: Path) -> None:
+def train_cell(name: str, settings: ComparedSettings, folder: Path) -> None:
     """Train one cell and seal it in `folder`."""
     comparison = run_comparison(settings)
     comparison.run = dataclasses.replace(comparison.run, model=name)
-    comparison.save(folder, config=json.dumps(dict(settings), indent=1), page=False)
+    comparison.save(folder, config=json.dumps(settings.told(), indent=1), page=False)
 
 
 def finished(cells: Cells, study: Study, below: str) -> list[GrowthCell]:
@@ -93,11 +93,11 @@ def finished(cells: Cells, study: Study, below: str) -> list[GrowthCell]:
     ]
 
 
-def read_cell(name: str, settings: Settings, run: Run) -> GrowthCell:
+def read_cell(name: str, settings: ComparedSettings, run: Run) -> GrowthCell:
     """A cell from its run folder; RunFolderError where what is stored is no comparison's."""
-    depth = settings["model"].get("depth", settings["model"].get("blocks", 1))
+    depth = settings.model.get("depth", settings.model.get("blocks", 1))
     verdict, info = told(run)
-    return GrowthCell(name, settings["seed"], row_of(name, depth, run), verdict, run.trace, info)
+    return GrowthCell(name, settings.seed, row_of(name, depth, run), verdict, run.trace, info)
 
 
 def told(run: Run) -> tuple[Verdict, RunInfo]:

@@ -65,7 +65,7 @@ def infer_targets(y: Tensor) -> TargetSpace:
     Only zeros and ones (or bool): binary. Integers that are exactly 0 … K−1, K > 2: classes(K). Anything else: real,
     which includes labels −1/+1 and integers with holes: name the space if that is not what they are.
     """
-    values = y.unique()
+    values = torch.unique(y)
     if bool(((values == 0) | (values == 1)).all()):
         return TargetSpace("binary")
     if not y.is_floating_point() and torch.equal(values, torch.arange(len(values))):
@@ -81,7 +81,10 @@ def _tensor(values: Array, what: str) -> Tensor:
         if tensor.dtype == torch.int64:
             check_exact(tensor.numpy(), what)
         return tensor.to(torch.float64 if tensor.is_floating_point() else torch.int64)
-    array = _array(values, what)
+    return _from_numpy(_array(values, what), what)
+
+
+def _from_numpy(array: np.ndarray, what: str) -> Tensor:
     if array.dtype.kind not in "biuf":
         raise DataError(f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates as numbers first")
     if array.dtype.kind == "u" and array.size and int(array.max()) > np.iinfo(np.int64).max:
@@ -97,8 +100,6 @@ def _tensor(values: Array, what: str) -> Tensor:
 
 def _array(values: Array, what: str, depth: int = 0) -> np.ndarray:
     """Any array, or lists of them, as a numpy array that has lost nothing on the way: no mask, no missing value, no row."""
-    if depth > DEEPEST:
-        raise DataError(f"{what} is a list of lists more than {DEEPEST} deep; a rectangular array of numbers is needed")
     if isinstance(values, Tensor):
         check_tensor(values, what)
         cpu = values.detach().cpu()
@@ -110,16 +111,19 @@ def _array(values: Array, what: str, depth: int = 0) -> np.ndarray:
     if hasattr(values, "toarray") and not hasattr(values, "__array__"):
         raise DataError(f"{what} is a sparse {type(values).__name__}; give .toarray()")
     if isinstance(values, list | tuple):
-        values = [_array(part, what, depth + 1) if _holds_more(part) else part for part in values]
+        values = [_entry(part, what, depth + 1) for part in values]
     try:
         return np.asarray(values)
     except Exception as problem:  # ragged lists, and whatever an object's own conversion may raise
         raise DataError(f"{what} is not a rectangular array of numbers: {first_line(problem)}") from None
 
 
-def _holds_more(part: Any) -> bool:
-    """Whether an entry of a list is itself a list or an array, which may hide a mask; a number is not."""
-    return isinstance(part, list | tuple) or (hasattr(part, "__array__") and not isinstance(part, np.generic))
+def _entry(part: Any, what: str, depth: int) -> Any:
+    """An entry of a list: what is itself a list or an array may hide a mask, and is looked into; a number is not."""
+    holds_more = isinstance(part, list | tuple) or (hasattr(part, "__array__") and not isinstance(part, np.generic))
+    if depth > DEEPEST and holds_more:
+        raise DataError(f"{what} is a list of lists more than {DEEPEST} deep; a rectangular array of numbers is needed")
+    return _array(part, what, depth) if holds_more else part
 
 
 def _unmasked(values: "np.ma.MaskedArray[Any, Any]", what: str) -> np.ndarray:

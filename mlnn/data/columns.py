@@ -41,12 +41,14 @@ def to_numbers(series: Any) -> np.ndarray:
     import pandas
 
     if series.dtype.kind in "biuf":
-        return series.to_numpy(dtype=np.float64, na_value=np.nan)
+        measured: np.ndarray = series.to_numpy(dtype=np.float64, na_value=np.nan)
+        return measured
     # Dates, durations and complex numbers would be converted, silently, to something that was never measured.
     if series.dtype.kind in "mMc":
         return np.full(len(series), np.nan)
-    numbers = pandas.to_numeric(series.astype(object), errors="coerce")
-    return numbers.to_numpy(dtype=np.float64, na_value=np.nan)
+    read = pandas.to_numeric(series.astype(object), errors="coerce")
+    numbers: np.ndarray = read.to_numpy(dtype=np.float64, na_value=np.nan)
+    return numbers
 
 
 def finite_numbers(series: Any, file: str) -> np.ndarray:

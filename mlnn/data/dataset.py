@@ -86,7 +86,7 @@ def check(name: str, x: Tensor, y: Tensor, targets: TargetSpace, features: tuple
     _check_values(name, x, features)
     targets.check(y, f"{name}: target")
     if targets.finite:
-        found = y.unique()
+        found = torch.unique(y)
         if len(found) < 2:
             raise DataError(
                 f"{name}: all {len(y)} training targets are {found[0].item():g}; two classes or more are needed"

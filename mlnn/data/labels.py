@@ -62,16 +62,24 @@ def _text_classes(series: Any, file: str, space: TargetSpace | None) -> tuple[Te
     count, where = len(found), f"{file}: target '{shown(series.name)}'"
     if count == 1:
         raise DataError(f"{where}: all {len(names)} rows are '{shown(found[0])}'; two classes or more are needed")
-    if (space is None and count == 2) or (space is not None and space.kind == "binary"):
-        raise DataError(f"{where} holds text labels ({_some(found)}); say which one counts as 1 with positive=…")
-    if space is None and count > MOST_TEXT_CLASSES:
+    space = space or _guessed(count)
+    if space is None:
         raise DataError(
             f"{where} holds {count} different texts ({_some(found)}); if they are classes: targets=classes({count})"
         )
-    if space is not None and space.classes != count:
+    if space.kind == "binary":
+        raise DataError(f"{where} holds text labels ({_some(found)}); say which one counts as 1 with positive=…")
+    if space.classes != count:
         raise DataError(f"{where} holds {count} labels ({_some(found)}), but targets={space}")
     numbers = {name: k for k, name in enumerate(found)}
     return torch.tensor([numbers[name] for name in names]), TargetSpace("classes", count), numbers
+
+
+def _guessed(count: int) -> TargetSpace | None:
+    """What so many different texts are, where nobody says; None where they may be anything."""
+    if count == 2:
+        return TargetSpace("binary")
+    return TargetSpace("classes", count) if count <= MOST_TEXT_CLASSES else None
 
 
 def _infer(values: np.ndarray, where: str) -> TargetSpace:

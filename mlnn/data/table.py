@@ -71,11 +71,11 @@ def table(
 
 def _feature_columns(frame: Any, name: str, target: str, features: Sequence[str] | str | None) -> list[str]:
     """The names of the feature columns, all of them there and none of them the target."""
-    chosen = [features] if isinstance(features, str) else features
-    columns = [column for column in frame.columns if column != target] if chosen is None else [str(c) for c in chosen]
-    for column in [target, *columns]:
-        if column not in frame.columns:
-            raise DataError(f"{name}: " + unknown("column", column, frame.columns))
+    named = [features] if isinstance(features, str) else features
+    columns = list(frame.columns.drop(target, errors="ignore")) if named is None else list(map(str, named))
+    missing = next((column for column in [target, *columns] if column not in frame.columns), None)
+    if missing is not None:
+        raise DataError(f"{name}: " + unknown("column", missing, frame.columns))
     if target in columns:
         raise ConfigError(f"data.features: holds the target '{shown(target)}'; take it out")
     if len(set(columns)) < len(columns):

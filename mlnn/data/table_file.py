@@ -35,26 +35,17 @@ def find(path: object) -> Path:
 
 def read(file: Path, limits: Limits) -> Any:
     """The pandas frame of a file within `limits`; DataError for what is no plain file, too large, or damaged."""
-    kind = "Parquet" if file.name.lower().endswith(PARQUET) else "CSV"
     said = shown(file, 200)
-    try:
-        opened = open_plain(file)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise DataError(f"data.path: there is no file '{said}'") from error
-        raise DataError(f"data.path: '{said}' cannot be read: {error.strerror or error}") from error
-    with opened:
+    with _opened(file, said) as opened:
         pandas = optional("pandas", "data=table")
-        if kind == "Parquet":
+        kind, parse = "CSV", _read_csv
+        if file.name.lower().endswith(PARQUET):
+            kind, parse = "Parquet", _read_parquet
             optional("pyarrow", "a Parquet file")
         try:
             if size(opened) > limits.bytes:
                 raise limits.exceeded("bytes", said)
-            return (
-                _read_parquet(opened, pandas, limits, said)
-                if kind == "Parquet"
-                else _read_csv(opened, pandas, limits, file)
-            )
+            return parse(opened, pandas, limits, file)
         except MlnnError:
             raise
         except Exception as error:  # whatever a parser makes of somebody's file, the file is at fault
@@ -62,11 +53,20 @@ def read(file: Path, limits: Limits) -> Any:
             raise DataError(f"data.path: '{said}' cannot be read as {kind}: {shown(reason, 300)}") from error
 
 
-def _read_parquet(file: BinaryIO, pandas: Any, limits: Limits, said: str) -> Any:
+def _opened(file: Path, said: str) -> BinaryIO:
+    try:
+        return open_plain(file)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise DataError(f"data.path: there is no file '{said}'") from error
+        raise DataError(f"data.path: '{said}' cannot be read: {error.strerror or error}") from error
+
+
+def _read_parquet(file: BinaryIO, pandas: Any, limits: Limits, path: Path) -> Any:
     # From memory: pyarrow's threads would go on asking an open file of Python's after it is closed.
     content = optional("pyarrow", "a Parquet file").py_buffer(b"".join(chunks(file)))
     reader = optional("pyarrow", "a Parquet file").BufferReader
-    check_parquet(content, reader, limits, said)
+    check_parquet(content, reader, limits, shown(path, 200))
     return pandas.read_parquet(reader(content), engine="pyarrow")
 
 

@@ -96,19 +96,24 @@ def check_csv(stream: Any, limits: Limits, said: str, held: int | None) -> None:
         lines += max(block.count(b"\n"), block.count(b"\r"))
         if lines > limits.rows + 1:
             raise limits.exceeded("rows", said)
-        for length in _lengths(block):
-            line = line + length if length >= 0 else 0
-            if line > longest:
-                raise DataError(
-                    f"data.path: '{said}' has a line of more than {longest:,} bytes, and is not read. If it should be:"
-                    f" data.most_columns=…, a larger number ({LINE:,} bytes of a line go with each)"
-                )
-        if len(head) < longest:
-            head += block[: longest - len(head)]
+        line = _line(line, block, longest, said)
+        head += block[: longest - len(head)]
     columns = count_fields(head, limits.columns)
     if columns > limits.columns:
         raise limits.exceeded("columns", said)
     _check_cells(lines, columns, limits, said)
+
+
+def _line(line: int, block: bytes, longest: int, said: str) -> int:
+    """Bytes of the last line so far, after a block; DataError where one is longer than `longest`."""
+    for length in _lengths(block):
+        line = line + length if length >= 0 else 0
+        if line > longest:
+            raise DataError(
+                f"data.path: '{said}' has a line of more than {longest:,} bytes, and is not read. If it should be:"
+                f" data.most_columns=…, a larger number ({LINE:,} bytes of a line go with each)"
+            )
+    return line
 
 
 def _lengths(block: bytes) -> Iterator[int]:
@@ -156,9 +161,10 @@ def check_parquet(content: Any, reader: Any, limits: Limits, said: str) -> None:
     if known.num_row_groups > MOST_GROUPS:
         raise DataError(f"data.path: '{said}' cannot be read as Parquet: more than {MOST_GROUPS:,} stretches of rows")
     groups = [known.row_group(number) for number in range(known.num_row_groups)]
-    if min([known.num_rows, *(group.num_rows for group in groups)]) < 0:
+    held = [group.num_rows for group in groups]
+    if min([known.num_rows, *held]) < 0:
         raise DataError(f"data.path: '{said}' cannot be read as Parquet: it says that it has fewer rows than none")
-    rows = max(known.num_rows, sum(group.num_rows for group in groups))
+    rows = max(known.num_rows, sum(held))
     if rows > limits.rows:
         raise limits.exceeded("rows", said)
     if sum(max(group.total_byte_size, 0) for group in groups) > limits.bytes:
@@ -170,23 +176,27 @@ def check_parquet(content: Any, reader: Any, limits: Limits, said: str) -> None:
 def _check_texts(file: Any, known: Any, groups: list[Any], limits: Limits, said: str) -> None:
     """One text of a million letters, stored once and pointed to by a million rows, takes a million times its room."""
     columns = [known.schema.column(number) for number in range(known.num_columns)]
-    room = sum(known.num_rows * one.length for one in columns if one.physical_type == "FIXED_LEN_BYTE_ARRAY")
-    for number, column in enumerate(columns):
-        if column.max_repetition_level:  # lists: their length is not that of the table
-            room += NUMBER * sum(max(group.column(number).num_values, 0) for group in groups)
+    room = sum(_room(number, column, known.num_rows, groups) for number, column in enumerate(columns))
     if room > limits.bytes:
         raise limits.exceeded("bytes", said, "bytes of columns")
     texts = [column for column in columns if column.physical_type == "BYTE_ARRAY"]
-    for column in texts:
-        if column.max_repetition_level:
-            name = shown(column.path)
-            raise DataError(f"data.path: '{said}': column '{name}' holds lists of texts; a cell holds one value")
-    paths = [column.path for column in texts]
-    if paths:
-        _check_letters(file, paths, limits, said, room)
+    lists = next((shown(column.path) for column in texts if column.max_repetition_level), None)
+    if lists is not None:
+        raise DataError(f"data.path: '{said}': column '{lists}' holds lists of texts; a cell holds one value")
+    _check_letters(file, [column.path for column in texts], limits, said, room)
+
+
+def _room(number: int, column: Any, rows: int, groups: list[Any]) -> int:
+    """Bytes of a column beyond a number a row, as far as its file tells: texts of one length, and lists."""
+    room: int = rows * column.length if column.physical_type == "FIXED_LEN_BYTE_ARRAY" else 0
+    if column.max_repetition_level:  # lists: their length is not that of the table
+        room += NUMBER * sum(max(group.column(number).num_values, 0) for group in groups)
+    return room
 
 
 def _check_letters(file: Any, paths: list[str], limits: Limits, said: str, room: int) -> None:
+    if not paths:
+        return
     parquet = optional("pyarrow.parquet", "a Parquet file")
     compute = optional("pyarrow.compute", "a Parquet file")
     for batch in parquet.ParquetFile(file, read_dictionary=paths).iter_batches(columns=paths, use_threads=False):

@@ -1,10 +1,9 @@
 """The estimate that settings describe, and a network of the same form trained beside it."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import torch
 
@@ -19,13 +18,12 @@ from mlnn.estimating.linear.fitted import check_estimate
 from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.result import Estimate
 from mlnn.estimating.trajectory import Look, Trajectory
+from mlnn.keys import EstimateSettings, Node
 from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import Likelihood, Objective, likelihood_of
 from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, train
-
-Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -93,37 +91,43 @@ class EstimatedModel:
         return self.found.to_dict() | {"data": self.data.name, "sentences": self.sentences, "course": []}
 
 
-def estimated(settings: Settings, progress: Callable[[int, int], None]) -> Estimated | EstimatedModel:
+def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) -> Estimated | EstimatedModel:
     """What `experiments/estimate.py` finds.
 
     With `model` a small network is estimated through its Hessian; without, the linear model, and then a network of the same
     form is trained beside it for `steps` by `optimizer`.
     """
     build.pin_threads(settings)
-    own = {key: settings[key] for key in ("held_out", "standardize", "standardize_target") if key in settings["data"]}
-    data = build.dataset({**settings, "data": settings["data"] | own})
+    own = {
+        "held_out": settings.held_out,
+        "standardize": settings.standardize,
+        "standardize_target": settings.standardize_target,
+    }
+    taken = {key: value for key, value in own.items() if key in settings.data}
+    data = build.dataset(dataclasses.replace(settings, data={**settings.data, **taken}))
     likelihood = _likelihood(settings, data)
-    if settings["model"] is not None:
-        factory = _factory(settings, data, likelihood)
-        given = {key: settings[key] for key in ("starts", "seed", "dispersion", "cov")}
-        return EstimatedModel(estimate(likelihood, data, model=factory, **given), data)
-    linear = estimate(
-        likelihood, data, intercept=settings["intercept"], dispersion=settings["dispersion"], cov=settings["cov"]
-    )
+    if settings.model is not None:
+        factory = _factory(settings.model, settings, data, likelihood)
+        fitted = estimate(
+            likelihood, data, model=factory, starts=settings.starts, seed=settings.seed,
+            dispersion=settings.dispersion, cov=settings.cov,
+        )  # fmt: skip
+        return EstimatedModel(fitted, data)
+    linear = estimate(likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov)
     check = check_estimate(linear) if linear.exists else None
-    beside = _beside(settings, data, linear, likelihood, progress) if settings["steps"] else None
+    beside = _beside(settings, data, linear, likelihood, progress) if settings.steps else None
     return Estimated(linear, data, check, beside)
 
 
-def _likelihood(settings: Settings, data: Dataset) -> str | Likelihood:
+def _likelihood(settings: EstimateSettings, data: Dataset) -> str | Likelihood:
     """What is estimated: a name, the likelihood of an `objective`, or the usual one of the targets."""
-    node = settings["objective"]
+    node = settings.objective
     if node is None:
-        named: str = settings["likelihood"] or data.targets.facts.usual
+        named: str = settings.likelihood or data.targets.facts.usual
         return named
-    if settings["likelihood"] is not None:
+    if settings.likelihood is not None:
         raise ConfigError(
-            f"likelihood: {settings['likelihood']} is named beside objective=; one of them says what is estimated"
+            f"likelihood: {settings.likelihood} is named beside objective=; one of them says what is estimated"
         )
     made = build.objective(node, settings, data.targets, "objective", "raw")
     found = likelihood_of(made)
@@ -132,14 +136,16 @@ def _likelihood(settings: Settings, data: Dataset) -> str | Likelihood:
     return found
 
 
-def _factory(settings: Settings, data: Dataset, likelihood: str | Likelihood) -> Callable[[], torch.nn.Module]:
+def _factory(
+    node: Node, settings: EstimateSettings, data: Dataset, likelihood: str | Likelihood
+) -> Callable[[], torch.nn.Module]:
     family = family_of(likelihood, data.targets)
     outputs = data.targets.outputs if data.targets.labels else family.outputs
-    return build.model_factory(settings, data, outputs, settings)
+    return build.model_factory(node, data, outputs, settings)
 
 
 def _beside(
-    settings: Settings,
+    settings: EstimateSettings,
     data: Dataset,
     linear: Estimate,
     given: str | Likelihood,
@@ -153,10 +159,10 @@ def _beside(
     objective = Objective.of(likelihood, data.targets, name=linear.likelihood)
     form = Logistic if linear.intercept else SigmoidNode
     model = partial(form, data.input_shape, objective.targets.outputs)
-    recipe = Recipe(data, model, settings["steps"], None, torch.float64, seed=settings["seed"])
-    trajectory = Trajectory(likelihood, data, settings["steps"])
+    recipe = Recipe(data, model, settings.steps, None, torch.float64, seed=settings.seed)
+    trajectory = Trajectory(likelihood, data, settings.steps)
     lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
     lane = train(recipe, lane_recipe, lambda _row: None, progress, trajectory.watch)
     found = trajectory.found(lane.module)
-    words = f"{settings['steps']} steps of {settings['names'].get('optimizer', 'the optimiser')} in float64"
+    words = f"{settings.steps} steps of {settings.names.get('optimizer', 'the optimiser')} in float64"
     return Beside(found, tuple(trajectory.looks), words) if found else None

@@ -62,6 +62,7 @@ def estimate(
     model: Callable[[], nn.Module],
     weights: Any = None,
     dispersion: str = "unbiased",
+    cov: str = "expected",
     starts: int = 3,
     seed: int = 0,
 ) -> ModelFit: ...

@@ -1,10 +1,9 @@
 """Which optimiser reaches the classical estimate, to how many digits, in how many passes over the data?"""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +12,7 @@ from mlnn import settings as build
 from mlnn.errors import ConfigError
 from mlnn.estimating.distance import DistanceSummary, Finding
 from mlnn.estimating.trajectory import Look, Trajectory
+from mlnn.keys import EstimatorSettings
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.runs import csv_text, write_file
 from mlnn.training import LaneRecipe, train
@@ -21,7 +21,6 @@ DIGITS = (2, 4, 6, 8)
 """Of the worst coefficient: from two, enough for most purposes, to eight, half of what float64 holds."""
 COLUMNS = ("name", "seed", "passes", "digits_least", "digits_median", "standard_errors", "lr", "gradient_in_errors",
            *(f"passes_to_{digits}" for digits in DIGITS))  # fmt: skip
-Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,26 +71,24 @@ class Counted:
         return self.function(output, target)
 
 
-def race(name: str, settings: Settings, progress: Callable[[int, int], None] | None = None) -> Runner:
+def race(name: str, settings: EstimatorSettings, progress: Callable[[int, int], None] | None = None) -> Runner:
     """Train one model with one optimiser for `passes` over the data, looking at steps that thin out like a logarithm.
 
     Raises ConfigError where the objective has no likelihood or the model no classical estimate.
     """
     build.pin_threads(settings)
     data = build.dataset(settings)
-    objective = build.objective(settings["objective"], settings, data.targets, "objective", settings["outputs"])
+    objective = build.objective(settings.objective, settings, data.targets, "objective", settings.outputs)
     likelihood, rows = likelihood_of(objective), len(data)
     if likelihood is None:
         raise ConfigError(f"objective: no likelihood is known for '{objective.name}', so there is no estimate to reach")
-    if not settings["passes"] > 0:
-        raise ConfigError(f"passes: {settings['passes']}; more than 0 are needed")
-    steps = max(1, round(settings["passes"] * rows / (settings["batch_size"] or rows)))
-    recipe = build.recipe({**settings, "steps": steps}, data, objective.targets.outputs)
+    steps = max(1, round(settings.passes * rows / (settings.batch_size or rows)))
+    recipe = build.recipe(settings, data, objective.targets.outputs, steps)
     counted, trajectory = Counted(objective), Trajectory(likelihood, data, steps)
     course: list[Look] = []
 
     def watch(done: int, module: torch.nn.Module) -> bool:
-        over = bool(counted.rows >= settings["passes"] * rows)
+        over = bool(counted.rows >= settings.passes * rows)
         trajectory.watch(done, module)
         if over:
             trajectory.look(done, module)
@@ -103,8 +100,10 @@ def race(name: str, settings: Settings, progress: Callable[[int, int], None] | N
     lane = train(recipe, lane_recipe, lambda _row: None, progress, watch)
     found = trajectory.found(lane.module)
     if found is None:
-        raise ConfigError(f"model: '{settings['names']['model']}' has no classical twin, its output is not affine in x")
-    return Runner(name, tuple(course), found, _result(name, settings["seed"], course))
+        raise ConfigError(
+            f"model: '{settings.names['model']}' has no classical estimate, its output is not affine in x"
+        )
+    return Runner(name, tuple(course), found, _result(name, settings.seed, course))
 
 
 def _result(name: str, seed: int, course: Sequence[Look]) -> Result:

@@ -32,7 +32,8 @@ class Conv(nn.Module):
         self.head = nn.Linear(hidden, whole("outputs", outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.hidden(self.features(x).flatten(1)))
+        raw: Tensor = self.head(self.hidden(self.features(x).flatten(1)))
+        return raw
 
 
 def _stage(inputs: int, channels: int, middle: nn.Module) -> nn.Module:

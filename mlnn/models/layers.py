@@ -48,7 +48,8 @@ class Residual(nn.Module):
         self.branch = branch
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.branch(x)
+        out: Tensor = x + self.branch(x)
+        return out
 
 
 def as_sequence(x: Tensor) -> Tensor:

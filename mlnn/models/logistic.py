@@ -17,4 +17,5 @@ class Logistic(nn.Module):
         self.head = nn.Linear(flat_size(input_shape), whole("outputs", outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(x.flatten(1))
+        raw: Tensor = self.head(x.flatten(1))
+        return raw

@@ -39,4 +39,5 @@ class MLP(nn.Module):
         self.head = nn.Linear(size, whole("outputs", outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.hidden(x.flatten(1)))
+        raw: Tensor = self.head(self.hidden(x.flatten(1)))
+        return raw

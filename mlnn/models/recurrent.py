@@ -21,4 +21,5 @@ class Recurrent(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         states, _ = self.gru(layers.as_sequence(x))
-        return self.head(states[:, -1])
+        raw: Tensor = self.head(states[:, -1])
+        return raw

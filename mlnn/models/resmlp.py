@@ -31,7 +31,8 @@ class ResMLP(nn.Module):
         self.head = nn.Linear(width, whole("outputs", outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.norm(self.blocks(self.stem(x.flatten(1)))))
+        raw: Tensor = self.head(self.norm(self.blocks(self.stem(x.flatten(1)))))
+        return raw
 
 
 def _block(width: int, middle: nn.Module, end: nn.Module) -> nn.Module:

@@ -31,7 +31,8 @@ class ResNet(nn.Module):
         self.head = nn.Linear(width, whole("outputs", outputs, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.blocks(self.stem(x)).mean(dim=(2, 3)))
+        raw: Tensor = self.head(self.blocks(self.stem(x)).mean(dim=(2, 3)))
+        return raw
 
 
 def _convolution(inputs: int, width: int, stride: int = 1) -> list[nn.Module]:

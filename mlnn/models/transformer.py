@@ -40,7 +40,8 @@ class Transformer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         steps = self.blocks(self.stem(layers.as_sequence(x)) + self.positions)
-        return self.head(self.norm(steps).mean(dim=1))
+        raw: Tensor = self.head(self.norm(steps).mean(dim=1))
+        return raw
 
 
 class SelfAttention(nn.Module):
@@ -61,7 +62,8 @@ class SelfAttention(nn.Module):
         # on rows this short the formula written out is no slower than the fused kernel.
         scores = key @ (query * query.shape[-1] ** -0.5).transpose(-2, -1)
         mixed = scores.softmax(dim=-2).transpose(-2, -1) @ value
-        return self.merge(mixed.transpose(1, 2).flatten(2))
+        merged: Tensor = self.merge(mixed.transpose(1, 2).flatten(2))
+        return merged
 
 
 def _block(width: int, heads: int, middle: nn.Module, end: nn.Module) -> nn.Module:

@@ -15,6 +15,8 @@ import torch
 
 from mlnn.runs.commit import commit
 
+_mkldnn_is_there: Callable[[], bool] = torch.backends.mkldnn.is_available
+
 
 def environment() -> dict[str, Any]:
     """The environment as JSON-ready values; an item that cannot be found out is None. Never raises."""
@@ -33,7 +35,7 @@ def environment() -> dict[str, Any]:
         "default_dtype": lambda: str(torch.get_default_dtype()),
         "deterministic_algorithms": torch.are_deterministic_algorithms_enabled,
         "float32_matmul_precision": torch.get_float32_matmul_precision,
-        "mkldnn": lambda: torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled,
+        "mkldnn": lambda: _mkldnn_is_there() and torch.backends.mkldnn.enabled,
         # Denormal numbers flushed to zero: a switch that torch sets but does not report.
         "flush_denormal": lambda: bool((torch.tensor(2.0**-1074, dtype=torch.float64) * 1).item() == 0),
         "git": commit,

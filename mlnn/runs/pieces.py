@@ -72,16 +72,21 @@ def parse_trace(content: bytes, path: Path) -> dict[str, np.ndarray]:
     *lines, rest = parse_text(content, path).split("\n")
     if rest or not lines:
         raise RunFolderError(f"{path}: line {len(lines) + 1} is cut off; the file was not written to its end")
-    header = lines[0].split(",")
-    if len(set(header)) < len(header) or not all(map(_is_name, header)):
-        raise RunFolderError(f"{path}: line 1 is damaged; different column names belong there")
-    if len(header) > MOST_COLUMNS:
-        raise RunFolderError(f"{path}: line 1 names {len(header):,} columns, more than {MOST_COLUMNS:,}")
+    header = _header(lines[0], path)
     rows = [line.split(",") for line in lines[1:]]
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header) or not all(map(_NUMBER.fullmatch, row)):
             raise RunFolderError(f"{path}: line {number} is damaged; {len(header)} numbers belong there")
     return {name: _column([row[index] for row in rows], path) for index, name in enumerate(header)}
+
+
+def _header(line: str, path: Path) -> list[str]:
+    names = line.split(",")
+    if len(set(names)) < len(names) or not all(map(_is_name, names)):
+        raise RunFolderError(f"{path}: line 1 is damaged; different column names belong there")
+    if len(names) > MOST_COLUMNS:
+        raise RunFolderError(f"{path}: line 1 names {len(names):,} columns, more than {MOST_COLUMNS:,}")
+    return names
 
 
 def _is_name(name: str) -> bool:

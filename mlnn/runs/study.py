@@ -120,19 +120,7 @@ def open_study(
     final = Path(os.path.abspath(path))
     made = [parent for parent in (final, *final.parents) if not os.path.lexists(parent)]
     now = {"kind": kind, "of": json.loads(to_json(of))}
-    study = Study(final)
-    if (final / STUDY).is_file():
-        study.finished, study.damaged = _finished(final, overwrite)
-        if not study.finished:
-            with _locked(final):  # somebody at work there is met before anything is moved
-                pass
-        if not overwrite:
-            study.earlier = _same(final, now, grows)
-            study.finished = study.finished and study.earlier["of"] == now["of"]
-    if not study.earlier:
-        _check_free(final, overwrite)
-        if final.exists() and any(final.iterdir()):
-            study.replaces = writing.step_aside(final)
+    study = _found(final, now, overwrite, grows)
     if study.finished:
         yield study
         return
@@ -151,16 +139,40 @@ def open_study(
         raise
 
 
+def _found(final: Path, now: Mapping[str, Any], overwrite: bool, grows: bool) -> Study:
+    """The study as an earlier call has left it, or a new one, before which what lies there has stepped aside."""
+    study = Study(final)
+    if (final / STUDY).is_file():
+        study.finished, study.damaged = _finished(final, overwrite)
+        if not study.finished:
+            with _locked(final):  # somebody at work there is met before anything is moved
+                pass
+        if not overwrite:
+            study.earlier = _same(final, now, grows)
+            study.finished = study.finished and study.earlier["of"] == now["of"]
+    if not study.earlier:
+        _check_free(final, overwrite)
+        if final.exists() and any(final.iterdir()):
+            study.replaces = writing.step_aside(final)
+    return study
+
+
 def differences(before: Any, now: Any, where: str = "") -> list[str]:
     """Each key that differs, with both values."""
     if isinstance(before, dict) and isinstance(now, dict):
-        keys = [*before, *(key for key in now if key not in before)]
+        keys = dict.fromkeys([*before, *now])
         return [d for key in keys for d in differences(before.get(key), now.get(key), f"{where}.{key}".lstrip("."))]
+    if before == now:
+        return []
     if isinstance(before, list) and isinstance(now, list):
-        gone, new = ([str(x) for x in one if x not in other] for one, other in ((before, now), (now, before)))
-        before, now = (", ".join(gone), ", ".join(new)) if gone or new else (before, now)
-        return [f"{where}: {before} → {now}".lstrip(": ")] if before != now else []
-    return [] if before == now else [f"{where}: {before!r} → {now!r}"]
+        gone, new = _only_in(before, now), _only_in(now, before)
+        told = f"{gone} → {new}" if gone or new else f"{before} → {now}"  # the same in another order
+        return [f"{where}: {told}".lstrip(": ")]
+    return [f"{where}: {before!r} → {now!r}"]
+
+
+def _only_in(one: list[Any], other: list[Any]) -> str:
+    return ", ".join(str(item) for item in one if item not in other)
 
 
 def _finished(final: Path, overwrite: bool) -> tuple[bool, str | None]:
@@ -194,18 +206,19 @@ def _same(final: Path, now: Mapping[str, Any], grows: bool) -> dict[str, Any]:
 
 def _told(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first few differences; of what differs in many cells, each key once."""
-    before, of = found.get("of", {}), now["of"]
     if found.get("kind") != now["kind"]:
         return f"{found.get('kind')} → {now['kind']}"
-    old, new = before.get("cells", {}), of["cells"]
+    old, new = found.get("of", {}).get("cells", {}), now["of"]["cells"]
     changed = [text for name in old if name in new for text in differences(old[name], new[name])]
-    for word, one, other in (("no more", old, new), ("new", new, old)):
-        names = [name for name in one if name not in other]
-        changed += [f"{word}: {', '.join(names[:3])}" + (" …" if len(names) > 3 else "")] if names else []
-    if not changed:
-        changed = ["the data have changed"]
-    once = list(dict.fromkeys(text[:100] for text in changed))
+    changed += [*_named("no more", old, new), *_named("new", new, old)]
+    once = list(dict.fromkeys(text[:100] for text in changed or ["the data have changed"]))
     return "; ".join(once[:MOST_TOLD]) + (f"; and {len(once) - MOST_TOLD} more" if len(once) > MOST_TOLD else "")
+
+
+def _named(word: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """The first names of cells that are in one alone, after a word; nothing where there are none."""
+    names = [name for name in one if name not in other]
+    return [f"{word}: {', '.join(names[:3])}" + (" …" if len(names) > 3 else "")] if names else []
 
 
 @contextmanager

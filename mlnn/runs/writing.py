@@ -135,9 +135,7 @@ def check_free(final: Path, overwrite: bool) -> None:
             f"{final}: is a link; a run is not written through it, choose the folder itself or another"
         )
     if not os.path.lexists(final) or (final.is_dir() and not disk("read", final, os.listdir, final)):
-        parent = next(p for p in final.parents if p.exists())
-        if parent.is_dir() and not os.access(parent, os.W_OK):
-            raise RunFolderError(f"{final}: cannot write: {parent} may not be written to")
+        _check_parent(final)
         return
     if not final.is_dir():
         raise RunFolderError(f"{final}: is a file; a run needs a folder of its own")
@@ -145,6 +143,12 @@ def check_free(final: Path, overwrite: bool) -> None:
         raise RunFolderError(f"{final}: is not empty; choose another folder, or say overwrite=true to replace the run")
     if not all(map(_is_plain, (final / "environment.json", final / CHECKSUMS))):
         raise RunFolderError(f"{final}: is not an mlnn run, so it is not overwritten; choose another folder")
+
+
+def _check_parent(final: Path) -> None:
+    parent = next(p for p in final.parents if p.exists())
+    if parent.is_dir() and not os.access(parent, os.W_OK):
+        raise RunFolderError(f"{final}: cannot write: {parent} may not be written to")
 
 
 def _is_plain(path: Path) -> bool:

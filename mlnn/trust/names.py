@@ -55,7 +55,8 @@ def resolve(target: str, trusted: Sequence[str] = (), where: str = "_target_") -
     if area in CLASSES:
         return _torch_class(target, area, where)
     module, _, name = target.rpartition(".")
-    return getattr(importlib.import_module(module), name)
+    found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def _trusted(target: str, area: str, trusted: Sequence[str], where: str) -> Callable[..., Any]:
@@ -75,7 +76,8 @@ def _trusted(target: str, area: str, trusted: Sequence[str], where: str) -> Call
         raise ConfigError(f"{where}: '{target}' is a {type(found).__name__}, not a class or function")
     if not _may_pass_on(found, trusted):
         raise _leak(where, target, _home(found))
-    return found
+    passed: Callable[..., Any] = found
+    return passed
 
 
 def walk(node: object, where: str) -> Iterator[tuple[str, object]]:
@@ -88,14 +90,18 @@ def walk(node: object, where: str) -> Iterator[tuple[str, object]]:
             limit = f"nested more than {MOST_DEPTH} deep" if depth > MOST_DEPTH else f"more than {MOST_VALUES:,} values"
             raise ConfigError(f"{shown(where)}: {limit}; no setting of mlnn is")
         yield path, value
-        inner: list[tuple[str, object]] = []
-        if isinstance(value, Mapping):
-            inner = [(f"{path}.{shown(key)}", item) for key, item in value.items()]
-        elif isinstance(value, Sequence) and is_list(value):
-            if len(value) > MOST_VALUES:
-                raise ConfigError(f"{path}: more than {MOST_VALUES:,} values; no setting of mlnn has as many")
-            inner = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-        waiting += [(name, item, depth + 1) for name, item in reversed(inner)]
+        waiting += [(name, item, depth + 1) for name, item in reversed(_inside(value, path))]
+
+
+def _inside(value: object, path: str) -> list[tuple[str, object]]:
+    """What a mapping or a list holds, each with its key path."""
+    if isinstance(value, Mapping):
+        return [(f"{path}.{shown(key)}", item) for key, item in value.items()]
+    if not (isinstance(value, Sequence) and is_list(value)):
+        return []
+    if len(value) > MOST_VALUES:
+        raise ConfigError(f"{path}: more than {MOST_VALUES:,} values; no setting of mlnn has as many")
+    return [(f"{path}[{index}]", item) for index, item in enumerate(value)]
 
 
 def _is_one_of(value: object, choices: Iterable[object]) -> bool:
@@ -115,22 +121,32 @@ def _allowed(target: object, trusted: Sequence[str], where: str) -> str:
     """Where the name begins: a trusted module, torch.nn, torch.optim, or mlnn. ConfigError, before any import, if refused."""
     if isinstance(trusted, str) or not all(isinstance(name, str) and name.isidentifier() for name in trusted):
         raise ConfigError(f"trust: found {shown(trusted)}; give a list of top-level module names, e.g. trust=[my_zoo]")
-    short = isinstance(target, str) and len(target) <= LONGEST_NAME
-    parts = target.split(".") if isinstance(target, str) and short else []
+    name = _dotted(target, where)
+    parts = name.split(".")
+    area = _root_of(name, trusted)
+    _refuse_hidden(name, parts, "__" if area else "_", where)
+    if area is not None:
+        return area
+    area = _root_of(name, CLASSES)
+    if area is not None:
+        _torch_class(name, area, where)
+        return area
+    if name not in targets():
+        raise _refusal(name, parts[0], where)
+    return "mlnn"
+
+
+def _dotted(target: object, where: str) -> str:
+    """The name, as plain text, if it is two or more words with dots between them."""
+    parts = target.split(".") if isinstance(target, str) and len(target) <= LONGEST_NAME else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         found = f"'{shown(target)}'" if isinstance(target, str) else shown(target)
         raise ConfigError(f"{where}: {found} is not a dotted name such as torch.nn.Linear")
-    target = ".".join(parts)
-    area = next((root for root in trusted if _below(target, (root,))), None)
-    _refuse_hidden(target, parts, "__" if area else "_", where)
-    if area is None and _below(target, CLASSES):
-        area = next(root for root in CLASSES if _below(target, (root,)))
-        _torch_class(target, area, where)
-    elif area is None and target in targets():
-        area = "mlnn"
-    elif area is None:
-        raise _refusal(target, parts[0], where)
-    return area
+    return ".".join(parts)
+
+
+def _root_of(name: str, roots: Iterable[str]) -> str | None:
+    return next((root for root in roots if _below(name, (root,))), None)
 
 
 def _refuse_hidden(target: str, parts: Sequence[str], mark: str, where: str) -> None:
@@ -144,8 +160,7 @@ def _refusal(target: str, root: str, where: str) -> ConfigError:
         odd = next(letter for letter in target if not letter.isascii())
         return ConfigError(f"{where}: {target!a} is refused: it holds {odd!a}, which only looks like another letter")
     if root == "mlnn":
-        near = difflib.get_close_matches(target, targets(), n=1, cutoff=0.8)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = _nearest(target, targets(), 0.8)
         return ConfigError(
             f"{where}: '{target}' is refused: of mlnn's own parts a config may name those that a shipped config names.{hint}"
         )
@@ -158,24 +173,30 @@ def _refusal(target: str, root: str, where: str) -> ConfigError:
 def _torch_class(target: str, area: str, where: str) -> type:
     """The class that a name in torch.nn or torch.optim leads to: one step from a module that torch has imported itself."""
     parts = target.split(".")
-    length = max(
-        n for n in range(len(parts) + 1) if ".".join(parts[:n]) in {area} | (sys.modules.keys() if n else set())
-    )
+    known = {area, *sys.modules}
+    length = max(n for n in range(1, len(parts) + 1) if ".".join(parts[:n]) in known)
     module, rest = ".".join(parts[:length]), parts[length:]
     if not rest:
         raise ConfigError(f"{where}: '{target}' is a module, not a class or function")
     if not target.isascii():
         raise _refusal(target, parts[0], where)
-    found = vars(sys.modules[module]).get(rest[0])
+    names = vars(sys.modules[module])
+    found = names.get(rest[0])
     if found is None:
-        near = difflib.get_close_matches(
-            rest[0], [n for n in vars(sys.modules[module]) if n[0] != "_"], n=1, cutoff=0.5
-        )
-        hint = f" Did you mean '{near[0]}'?" if near else ""
+        hint = _nearest(rest[0], [name for name in names if name[0] != "_"])
         raise ConfigError(f"{where}: '{target}' is refused: '{module}' has no '{shown(rest[0])}'.{hint}")
-    if len(rest) > 1 or not _is_torch_class(found, area):
-        raise _leak(where, target, _home(found) if len(rest) == 1 else f"what lies inside '{module}.{rest[0]}'")
-    return found
+    if len(rest) > 1:
+        raise _leak(where, target, f"what lies inside '{module}.{rest[0]}'")
+    if not _is_torch_class(found, area):
+        raise _leak(where, target, _home(found))
+    made: type = found
+    return made
+
+
+def _nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str:
+    """A sentence that names the nearest thing that exists; empty where nothing is near."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return f" Did you mean '{near[0]}'?" if near else ""
 
 
 def _is_torch_class(found: object, area: str) -> bool:
@@ -205,8 +226,8 @@ def _step(found: Any, part: str, last: bool, where: str) -> Any:
     if hasattr(found, part):
         return getattr(found, part)
     name = getattr(found, "__name__", type(found).__name__)
-    near = difflib.get_close_matches(part, [n for n in dir(found) if not n.startswith("_")], n=1, cutoff=0.5)
-    raise ConfigError(f"{where}: '{name}' has no '{part}'." + (f" Did you mean '{near[0]}'?" if near else ""))
+    hint = _nearest(part, [n for n in dir(found) if not n.startswith("_")])
+    raise ConfigError(f"{where}: '{name}' has no '{part}'.{hint}")
 
 
 def _may_pass_on(found: Any, trusted: Sequence[str]) -> bool:
@@ -218,8 +239,12 @@ def _may_pass_on(found: Any, trusted: Sequence[str]) -> bool:
         return False
     if inspect.isclass(found) and issubclass(found, MlnnError):
         return True
-    alike = (target for target in targets() if _below(target, ("mlnn",)) and target.rpartition(".")[2] == name)
-    return any(resolve(target) is found for target in alike)
+    return any(resolve(target) is found for target in _shipped_as(name))
+
+
+def _shipped_as(name: object) -> Iterator[str]:
+    """What of mlnn's own a shipped config names so at its end."""
+    return (target for target in targets() if _below(target, ("mlnn",)) and target.rpartition(".")[2] == name)
 
 
 def _home(found: object) -> str:

@@ -3,41 +3,38 @@
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import AuditModelSettings
 
 
-def run(settings: Settings, _said: Said) -> None:
+def run(settings: AuditModelSettings, said: Said) -> None:
     from mlnn import settings as build
     from mlnn.auditing_models import audit_model as certify
     from mlnn.auditing_models import prior_of
     from mlnn.auditing_models.page import layer_table, model_page
-    from mlnn.report.console import paths, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import show
 
     build.pin_threads(settings)
     data = build.dataset(settings)
-    factory = build.model_factory(settings, data, settings["outputs"], settings)
-    decays = "weight_decay" in settings["optimizer"]
-    with new_run(settings["out"], "audit_model", settings["overwrite"]) as folder:
-        audited = certify(factory, data.x[: settings["rows"]], seed=settings["seed"])
-        prior = prior_of(build.optimizer_factory(settings), rows=len(data), seed=settings["seed"]) if decays else None
+    factory = build.model_factory(settings.model, data, settings.outputs, settings)
+    decays = "weight_decay" in settings.optimizer
+    with answering(settings, said) as folder:
+        audited = certify(factory, data.x[: settings.rows], seed=settings.seed)
+        prior = prior_of(build.optimizer_factory(settings), rows=len(data), seed=settings.seed) if decays else None
         told: dict[str, Any] = {
             "model": audited.to_dict(),
             "prior": prior.to_dict() if prior else None,
-            "names": settings["names"],
+            "names": settings.names,
         }
         folder.write_json("model.json", told)
-        folder.write_text("report.html", model_page(audited, prior, settings["names"].get("data", "the data")))
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
+        folder.write_text("report.html", model_page(audited, prior, settings.names.get("data", "the data")))
 
     show(audited.sentence)
     show(layer_table(audited.layers))
     if prior:
         show(prior.sentence)
-    paths({"page": folder.final / "report.html", "numbers": folder.final / "model.json"})
+    point_to(folder.final, page="report.html", numbers="model.json")
 
 
 def headline(folder: Path) -> dict[str, Any]:

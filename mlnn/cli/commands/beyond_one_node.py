@@ -3,48 +3,46 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.compose import ladder
 from mlnn.cli.parts import Parts
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import BeyondOneNodeSettings
 
 if TYPE_CHECKING:
     from mlnn.estimating.network.architecture import Architecture
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: BeyondOneNodeSettings, said: Said) -> None:
     import joblib
 
     from mlnn.estimating.network.page import network_page, network_table
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
     from mlnn.settings import dataset
     from mlnn.workers import Call, supervised
 
-    by_rung: dict[str, list[dict[str, Any]]] = {}
+    by_rung: dict[str, list[BeyondOneNodeSettings]] = {}
     for name, cell in ladder(settings, said):
         by_rung.setdefault(name, []).append(cell)
-    about = {key: settings["names"][key] for key in ("objective", "data", "optimizer")}
-    about |= {key: settings[key] for key in ("steps", "batch_size", "dtype")}
-    workers = min(settings["jobs"] or joblib.cpu_count(), len(by_rung))
+    about: dict[str, Any] = {key: settings.names[key] for key in ("objective", "data", "optimizer")}
+    about |= {"steps": settings.steps, "batch_size": settings.batch_size, "dtype": settings.dtype}
+    workers = min(settings.jobs or joblib.cpu_count(), len(by_rung))
 
-    with new_run(settings["out"], "beyond_one_node", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         calls = [Call(architecture, rung, folder.path(f"{rung[0]}.log")) for rung in by_rung.items()]
         made, parts = {}, Parts(len(calls))
         with progress(f"{len(by_rung)} architectures") as advance:
-            for outcome in supervised(calls, at_once=workers, timeout=settings["job_timeout"]):
+            for outcome in supervised(calls, at_once=workers, timeout=settings.job_timeout):
                 name = calls[outcome.place].arguments[0]
                 made[name] = parts.try_one(name, outcome.result)
                 advance(len(made), len(by_rung))
         found = [one for name in by_rung if (one := made[name])]
         folder.write_json("network.json", [one.to_dict() for one in found])
         folder.write_text("report.html", network_page(found, about))
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
         folder.write_json("data.json", dataset(settings).to_dict())
 
     show(network_table(found))
-    paths({"page": folder.final / "report.html", "numbers": folder.final / "network.json"})
+    point_to(folder.final, page="report.html", numbers="network.json")
     parts.check()
 
 
@@ -53,7 +51,7 @@ def headline(_folder: Path) -> dict[str, Any]:
     return {}
 
 
-def architecture(name: str, cells: list[dict[str, Any]]) -> "Architecture":
+def architecture(name: str, cells: list[BeyondOneNodeSettings]) -> "Architecture":
     """Train one architecture from every seed, on the rows of the first, and say what its likelihood is."""
     from mlnn import settings as build
     from mlnn.errors import ConfigError, NoAnswerError
@@ -65,17 +63,15 @@ def architecture(name: str, cells: list[dict[str, Any]]) -> "Architecture":
     build.pin_threads(cells[0])
     data, modules = build.dataset(cells[0]), []
     for cell in cells:
-        objective = build.objective(cell["objective"], cell, data.targets, "objective", cell["outputs"])
+        objective = build.objective(cell.objective, cell, data.targets, "objective", cell.outputs)
         likelihood = likelihood_of(objective)
         if likelihood is None:
             raise ConfigError(
                 f"objective '{objective.name}': no likelihood is known for it; audit.py tells if it has one"
             )
-        recipe = build.recipe(cell, data, objective.targets.outputs)
+        recipe = build.recipe(cell, data, objective.targets.outputs, cell.steps)
         lane = train(recipe, LaneRecipe(objective, build.optimizer_factory(cell)), lambda _: None)
         if lane.stopped:
-            raise NoAnswerError(
-                f"{name}, seed {cell['seed']}: {lane.stopped.what} not finite at step {lane.stopped.step}"
-            )
+            raise NoAnswerError(f"{name}, seed {cell.seed}: {lane.stopped.what} not finite at step {lane.stopped.step}")
         modules.append(lane.module)
-    return architecture_of(name, [cell["seed"] for cell in cells], network_report(modules, likelihood, data))
+    return architecture_of(name, [cell.seed for cell in cells], network_report(modules, likelihood, data))

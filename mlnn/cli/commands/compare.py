@@ -5,40 +5,40 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlnn.cli.compose import Settings, seeded
+from mlnn.cli.compose import seeded
+from mlnn.cli.running import point_to
 from mlnn.cli.said import Said
+from mlnn.keys import CompareSettings
 
 if TYPE_CHECKING:
     from mlnn.comparing.growth import GrowthCell
     from mlnn.runs import Study
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: CompareSettings, said: Said) -> None:
     from mlnn.comparing.comparison import unmet
     from mlnn.comparing.configured import interval, run_comparison
     from mlnn.comparing.console import verdict_panel
-    from mlnn.comparing.relations import check_require
     from mlnn.errors import RequirementNotMetError
     from mlnn.estimating.classical_page import distances
-    from mlnn.report.console import paths, progress, show
+    from mlnn.report.console import progress, show
     from mlnn.runs import check_free
 
-    require, domain = settings["require"], interval(settings)
-    check_require(require)
-    if settings["seeds"] is not None:
+    require, domain = settings.require, interval(settings)
+    if settings.seeds is not None:
         many_seeds(settings, said)
         return
-    if settings["out"] is not None:
-        check_free(Path(settings["out"]), settings["overwrite"])
+    if settings.out is not None:
+        check_free(Path(settings.out), settings.overwrite)
     with progress("training all lanes") as advance:
         result = run_comparison(settings, advance)
-    folder = result.save(settings["out"], config=settings["config"], overwrite=settings["overwrite"])
+    folder = result.save(settings.out, config=settings.config, overwrite=settings.overwrite)
 
     verdict = result.verdict
     show(verdict_panel(verdict, result.run))
     for sentence in distances(result.run.mle):
         show(sentence)
-    paths({"page": folder / "report.html", "trace": folder / "trace.csv", "verdict": folder / "verdict.json"})
+    point_to(folder, page="report.html", trace="trace.csv", verdict="verdict.json")
     if require is not None and not verdict.meets(require, domain):
         raise RequirementNotMetError(unmet(verdict, require, domain))
 
@@ -64,7 +64,7 @@ def headline(folder: Path) -> dict[str, object]:
     }
 
 
-def many_seeds(settings: Settings, said: Said) -> None:
+def many_seeds(settings: CompareSettings, said: Said) -> None:
     """Every seed a comparison of its own; together one result."""
     from mlnn.cli.cells import train_cells
     from mlnn.comparing.configured import interval
@@ -72,21 +72,21 @@ def many_seeds(settings: Settings, said: Said) -> None:
     from mlnn.comparing.growth import over_seeds, write_rows
     from mlnn.comparing.growth_page import growth_page
     from mlnn.errors import RequirementNotMetError
-    from mlnn.report.console import paths, show
+    from mlnn.report.console import show
 
     def write(study: "Study", cells: Sequence["GrowthCell"]) -> None:
-        result = over_seeds(cells, settings["margin"])
+        result = over_seeds(cells, settings.margin)
         shared = replace(cells[0].run, seed=", ".join(str(cell.seed) for cell in cells))
         write_rows([cell.row for cell in cells], study.path("seeds.csv"))
         study.write_json("verdict.json", result.to_dict())
         study.write_text("report.html", growth_page(cells, shared, result.sentence))
 
     folder, cells = train_cells(settings, said, "compare", "seeds", seeded(settings, said), write)
-    result = over_seeds(cells, settings["margin"])
+    result = over_seeds(cells, settings.margin)
     show(growth_table([cell.row for cell in cells]))
     show(result.sentence)
-    paths({"page": folder / "report.html", "numbers": folder / "seeds.csv", "verdict": folder / "verdict.json"})
-    require, domain = settings["require"], interval(settings)
+    point_to(folder, page="report.html", numbers="seeds.csv", verdict="verdict.json")
+    require, domain = settings.require, interval(settings)
     unmet = [cell for cell in cells if require and not cell.verdict.meets(require, domain)]
     if unmet:
         seeds = ", ".join(str(cell.seed) for cell in unmet)

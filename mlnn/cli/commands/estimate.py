@@ -3,36 +3,31 @@
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import EstimateSettings
 
 
-def run(settings: Settings, _said: Said) -> None:
-    from mlnn.errors import ConfigError, RequirementNotMetError
+def run(settings: EstimateSettings, said: Said) -> None:
+    from mlnn.errors import RequirementNotMetError
     from mlnn.estimating.configured import estimated
     from mlnn.estimating.page import estimate_page
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
 
-    if settings["require"] not in (None, "mle"):
-        raise ConfigError(f"require: {settings['require']!r}; mle is what can be required")
-    with new_run(settings["out"], "estimate", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         with progress("estimating") as advance:
             told = estimated(settings, advance)
         summary, separation = told.found.summary(), told.found.separation
         folder.write_text("summary.txt", summary + "\n")
         folder.write_json("estimate.json", told.to_dict())
         folder.write_text("report.html", estimate_page(told))
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
         folder.write_json("data.json", told.data.to_dict())
 
     print(summary)
     for sentence in told.sentences:
         show(sentence)
-    paths({"page": folder.final / "report.html", "numbers": folder.final / "estimate.json"})
-    if settings["require"] and separation != "none":
+    point_to(folder.final, page="report.html", numbers="estimate.json")
+    if settings.require and separation != "none":
         what = "that cannot be told of this model" if separation == "unknown" else f"{separation} separation"
         raise RequirementNotMetError(f"required a finite estimate: {what}")
 

@@ -4,20 +4,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.compose import ladder
 from mlnn.cli.parts import Parts
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import EstimatorSettings
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: EstimatorSettings, said: Said) -> None:
     from mlnn.estimating.page import estimator_page, race_table
     from mlnn.estimating.race import race, write_rows
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import new_run
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
 
     cells = ladder(settings, said)
-    with new_run(settings["out"], "estimator", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         found, parts = [], Parts(len(cells))
         with progress(f"{len(cells)} trainings") as advance:
             for place, (name, cell) in enumerate(cells):
@@ -25,20 +25,18 @@ def run(settings: Settings, said: Said) -> None:
                 def step(done: int, of: int, at: int = place) -> None:
                     advance(at * of + done, len(cells) * of)
 
-                one = parts.try_one(f"{name}, seed {cell['seed']}", partial(race, name, cell, step))
+                one = parts.try_one(f"{name}, seed {cell.seed}", partial(race, name, cell, step))
                 found += [one] if one else []
-        names = settings["names"]
-        about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings["dtype"]}
+        names = settings.names
+        about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings.dtype}
         write_rows([one.result for one in found], folder.path("estimator.csv"))
         folder.write_json("estimator.json", [one.to_dict() for one in found])
         folder.write_text("report.html", estimator_page(found, about))
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
 
     show(race_table([one.result for one in found]))
     first = found[0].found
     show(first.sentence if not first.coefficients else "")
-    paths({"page": folder.final / "report.html", "numbers": folder.final / "estimator.csv"})
+    point_to(folder.final, page="report.html", numbers="estimator.csv")
     parts.check()
 
 

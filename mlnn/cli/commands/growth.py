@@ -4,27 +4,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlnn.cli.compose import Settings, ladder
+from mlnn.cli.compose import ladder
+from mlnn.cli.running import point_to
 from mlnn.cli.said import Said
+from mlnn.keys import GrowthSettings
 
 if TYPE_CHECKING:
     from mlnn.comparing.growth import GrowthCell
     from mlnn.runs import Study
 
 
-def run(settings: Settings, said: Said) -> None:
+def run(settings: GrowthSettings, said: Said) -> None:
     from mlnn.cli.cells import train_cells
     from mlnn.comparing.console import growth_table
     from mlnn.comparing.growth import write_rows
     from mlnn.comparing.growth_page import growth_page
     from mlnn.comparing.records import RunInfo
     from mlnn.comparing.still import growth_png
-    from mlnn.report.console import paths, show
+    from mlnn.report.console import show
 
-    names = settings["names"]
+    names = settings.names
     shared = RunInfo(
         left=names["left"], right=names["right"], data=names["data"], optimizer=names["optimizer"],
-        steps=settings["steps"], batch_size=settings["batch_size"], dtype=settings["dtype"],
+        steps=settings.steps, batch_size=settings.batch_size, dtype=settings.dtype,
     )  # fmt: skip
 
     def write(study: "Study", cells: Sequence["GrowthCell"]) -> None:
@@ -36,7 +38,7 @@ def run(settings: Settings, said: Said) -> None:
 
     folder, cells = train_cells(settings, said, "growth", "cells", ladder(settings, said), write)
     show(growth_table([cell.row for cell in cells]))
-    paths({"page": folder / "report.html", "figure": folder / "growth.png", "numbers": folder / "growth.csv"})
+    point_to(folder, page="report.html", figure="growth.png", numbers="growth.csv")
 
 
 def headline(folder: Path) -> dict[str, object]:

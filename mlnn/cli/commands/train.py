@@ -3,11 +3,12 @@
 from contextlib import closing
 from pathlib import Path
 
-from mlnn.cli.compose import Settings
+from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
+from mlnn.keys import TrainSettings
 
 
-def run(settings: Settings, _said: Said) -> None:
+def run(settings: TrainSettings, said: Said) -> None:
     from mlnn import settings as build
     from mlnn.comparing.console import likelihood_table
     from mlnn.comparing.curves_page import train_page
@@ -15,19 +16,18 @@ def run(settings: Settings, _said: Said) -> None:
     from mlnn.errors import NoAnswerError
     from mlnn.estimating import Trajectory
     from mlnn.objectives import likelihood_of
-    from mlnn.report.console import paths, progress, show
-    from mlnn.runs import TraceWriter, new_run, read_trace
-    from mlnn.runs.environment import environment
+    from mlnn.report.console import progress, show
+    from mlnn.runs import TraceWriter, read_trace
     from mlnn.training import LaneRecipe, lane_likelihood
     from mlnn.training import train as train_lane
 
     build.pin_threads(settings)
     data = build.dataset(settings)
-    objective = build.objective(settings["objective"], settings, data.targets, "objective", settings["outputs"])
-    recipe = build.recipe(settings, data, objective.targets.outputs)
-    names = settings["names"]
+    objective = build.objective(settings.objective, settings, data.targets, "objective", settings.outputs)
+    recipe = build.recipe(settings, data, objective.targets.outputs, settings.steps)
+    names = settings.names
 
-    with new_run(settings["out"], "train", settings["overwrite"]) as folder:
+    with answering(settings, said) as folder:
         course = Trajectory(likelihood_of(objective), recipe.dataset, recipe.steps)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
@@ -35,7 +35,7 @@ def run(settings: Settings, _said: Said) -> None:
         curve, reading = read_trace(folder.path("trace.csv")), lane_likelihood(recipe, lane)
         trained = Trained(
             objective=objective.name, model=names["model"], data=names["data"], optimizer=names["optimizer"],
-            steps=settings["steps"], dtype=settings["dtype"], seed=settings["seed"],
+            steps=settings.steps, dtype=settings.dtype, seed=settings.seed,
             batch_size=recipe.batch_size or len(recipe.dataset),
             likelihood=reading, mle=course.found(lane.module), stopped=lane.stopped,
         )  # fmt: skip
@@ -43,8 +43,6 @@ def run(settings: Settings, _said: Said) -> None:
             with closing(TraceWriter(folder.path("course.csv"))) as rows:
                 for look in course.looks:
                     rows.append(look.to_dict())
-        folder.write_text("config.yaml", settings["config"])
-        folder.write_json("environment.json", environment())
         folder.write_json("data.json", recipe.dataset.to_dict())
         folder.write_json("about.json", trained.to_dict())
         folder.write_text("report.html", train_page(curve, trained, course.looks))
@@ -57,7 +55,7 @@ def run(settings: Settings, _said: Said) -> None:
         where = "" if lane.stopped.row is None else f" in row {lane.stopped.row} (raw output {lane.stopped.output!r})"
         ended = f"stopped: {lane.stopped.what} not finite at step {lane.stopped.step}{where}"
         show(ended)
-    paths({"page": folder.final / "report.html", "trace": folder.final / "trace.csv"})
+    point_to(folder.final, page="report.html", trace="trace.csv")
     if lane.stopped:
         raise NoAnswerError(f"the training ended non-finite ({ended}); what it recorded is in {folder.final}")
 

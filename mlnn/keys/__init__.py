@@ -1,0 +1,58 @@
+"""Every key that a command can be told, in a record a command: its type, its default, what it means and what it may be."""
+
+from mlnn.keys.commands import (
+    COMMANDS,
+    AuditModelSettings,
+    AuditSettings,
+    BeyondOneNodeSettings,
+    CompareSettings,
+    CurvesSettings,
+    EstimateSettings,
+    EstimatorSettings,
+    GrowthSettings,
+    TrainSettings,
+)
+from mlnn.keys.field import Check, Key, Node, above, at_least, choice, entries, key, one_of, share
+from mlnn.keys.shared import (
+    DTYPES,
+    OF_MANY,
+    BaseSettings,
+    ComparedSettings,
+    Lane,
+    Lanes,
+    ModelSettings,
+    Settings,
+    TrainedSettings,
+)
+
+__all__ = [
+    "COMMANDS",
+    "DTYPES",
+    "OF_MANY",
+    "AuditModelSettings",
+    "AuditSettings",
+    "BaseSettings",
+    "BeyondOneNodeSettings",
+    "Check",
+    "CompareSettings",
+    "ComparedSettings",
+    "CurvesSettings",
+    "EstimateSettings",
+    "EstimatorSettings",
+    "GrowthSettings",
+    "Key",
+    "Lane",
+    "Lanes",
+    "ModelSettings",
+    "Node",
+    "Settings",
+    "TrainSettings",
+    "TrainedSettings",
+    "above",
+    "at_least",
+    "choice",
+    "entries",
+    "key",
+    "one_of",
+    "share",
+]
