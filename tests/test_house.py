@@ -236,11 +236,10 @@ def too_long(source: str) -> list[str]:
     return found + [f"the file: {lines} lines"] * (lines > LINES)
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_files_and_functions_stay_small(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert too_long(text) == []
-    assert not text or ast.get_docstring(ast.parse(text)), "a file says in its first line what it is for"
+def test_files_and_functions_stay_small_and_say_in_their_first_line_what_they_are_for() -> None:
+    texts = {str(path.relative_to(PACKAGE)): path.read_text(encoding="utf-8") for path in sources()}
+    assert {name: found for name, text in texts.items() if (found := too_long(text))} == {}
+    assert [name for name, text in texts.items() if not ast.get_docstring(ast.parse(text))] == []
 
 
 def test_what_is_too_long_is_found() -> None:

@@ -27,11 +27,13 @@ class BernoulliProbit(Likelihood):
 
     def nll(self, output: Tensor, target: Binary) -> Tensor:
         """−y log Φ(z) − (1−y) log Φ(−z), nats per row; (n,), (n,) to (n,). No overflow below |z| = 1e19."""
-        return -(target * log_ndtr(output) + (1 - target) * log_ndtr(-output))
+        found: Tensor = -(target * log_ndtr(output) + (1 - target) * log_ndtr(-output))
+        return found
 
     def mean(self, output: Tensor) -> Tensor:
         """E[y | z] = Φ(z); (n,) to (n,)."""
-        return torch.special.ndtr(output)
+        probability: Tensor = torch.special.ndtr(output)
+        return probability
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row, in the dtype of the output; (n,) to (n,)."""

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from faults import reductions
-from faults.pair import equal
+from faults.pair import Function, equal, nll_of
 from mlnn.objectives import Bernoulli, bce
 from mlnn.objectives import bernoulli_nll_log1p as log1p
 
@@ -61,15 +61,15 @@ def log_cosh(z: Tensor, y: Tensor) -> Tensor:
 
 
 def distribution(z: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Bernoulli(logits=z).log_prob(y)
+    return nll_of(torch.distributions.Bernoulli(logits=z), y)
 
 
 def binomial(z: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Binomial(1, logits=z).log_prob(y)
+    return nll_of(torch.distributions.Binomial(1, logits=z), y)
 
 
 def categorical(z: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Categorical(logits=torch.stack([torch.zeros_like(z), z], 1)).log_prob(y.long())
+    return nll_of(torch.distributions.Categorical(logits=torch.stack([torch.zeros_like(z), z], 1)), y.long())
 
 
 def soft_margin(z: Tensor, y: Tensor) -> Tensor:
@@ -77,7 +77,8 @@ def soft_margin(z: Tensor, y: Tensor) -> Tensor:
 
 
 def vmapped(z: Tensor, y: Tensor) -> Tensor:
-    return torch.vmap(lambda one, label: torch.logaddexp(one, torch.zeros_like(one)) - label * one)(z, y)
+    found: Tensor = torch.vmap(lambda one, label: torch.logaddexp(one, torch.zeros_like(one)) - label * one)(z, y)
+    return found
 
 
 def by_selection(z: Tensor, y: Tensor) -> Tensor:
@@ -103,7 +104,8 @@ class _OwnBackward(torch.autograd.Function):
 
 
 def own_backward(z: Tensor, y: Tensor) -> Tensor:
-    return _OwnBackward.apply(z, y)
+    apply: Function = _OwnBackward.apply
+    return apply(z, y)
 
 
 def probabilities_log1p(p: Tensor, y: Tensor) -> Tensor:

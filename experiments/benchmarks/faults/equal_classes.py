@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from faults import reductions
-from faults.pair import equal
+from faults.pair import equal, nll_of
 
 per_row = partial(F.cross_entropy, reduction="none")
 
@@ -67,15 +67,15 @@ def divergence(z: Tensor, y: Tensor) -> Tensor:
 
 
 def categorical(z: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Categorical(logits=z).log_prob(y)
+    return nll_of(torch.distributions.Categorical(logits=z), y)
 
 
 def one_hot_categorical(z: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.OneHotCategorical(logits=z).log_prob(F.one_hot(y, z.shape[1]).to(z))
+    return nll_of(torch.distributions.OneHotCategorical(logits=z), F.one_hot(y, z.shape[1]).to(z))
 
 
 def multinomial(z: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Multinomial(1, logits=z).log_prob(F.one_hot(y, z.shape[1]).to(z))
+    return nll_of(torch.distributions.Multinomial(1, logits=z), F.one_hot(y, z.shape[1]).to(z))
 
 
 def log_of_softmax(z: Tensor, y: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from faults import reductions
-from faults.pair import Pair, equal
+from faults.pair import Pair, equal, nll_of
 
 squared = partial(F.mse_loss, reduction="none")
 absolute = partial(F.l1_loss, reduction="none")
@@ -31,7 +31,8 @@ def expanded(f: Tensor, y: Tensor) -> Tensor:
 
 
 def norm(f: Tensor, y: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(f - y) ** 2 / len(y)
+    found: Tensor = torch.linalg.vector_norm(f - y) ** 2 / len(y)
+    return found
 
 
 def inner(f: Tensor, y: Tensor) -> Tensor:
@@ -44,7 +45,7 @@ def spread_and_bias(f: Tensor, y: Tensor) -> Tensor:
 
 
 def normal(f: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Normal(f, 1.0).log_prob(y)
+    return nll_of(torch.distributions.Normal(f, 1.0), y)
 
 
 def gaussian(f: Tensor, y: Tensor, full: bool = False) -> Tensor:
@@ -56,7 +57,7 @@ def absolute_by_maximum(f: Tensor, y: Tensor) -> Tensor:
 
 
 def laplace(f: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Laplace(f, 1.0).log_prob(y)
+    return nll_of(torch.distributions.Laplace(f, 1.0), y)
 
 
 def huber_where(f: Tensor, y: Tensor, delta: float = 0.7) -> Tensor:
@@ -109,7 +110,7 @@ def poisson_full(f: Tensor, y: Tensor) -> Tensor:
 
 
 def poisson_distribution(f: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Poisson(torch.exp(f)).log_prob(y)
+    return nll_of(torch.distributions.Poisson(torch.exp(f)), y)
 
 
 def deviance(f: Tensor, y: Tensor) -> Tensor:
@@ -130,7 +131,7 @@ def negative_binomial_direct(f: Tensor, y: Tensor) -> Tensor:
 
 
 def negative_binomial_distribution(f: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.NegativeBinomial(THETA, logits=f - math.log(THETA)).log_prob(y)
+    return nll_of(torch.distributions.NegativeBinomial(THETA, logits=f - math.log(THETA)), y)
 
 
 def _pairs(space: str, left: Any, forms: tuple[tuple[Any, ...], ...]) -> tuple[Pair, ...]:

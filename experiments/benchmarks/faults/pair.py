@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
+from torch.distributions import Distribution
 
 Function = Callable[[Tensor, Tensor], Tensor]
 Settings = dict[str, Any]
@@ -61,3 +62,9 @@ def equal(name: str, targets: str, left: Function, right: Function, note: str, *
 def fault(name: str, targets: str, left: Function, right: Function, note: str, **more: Any) -> Pair:
     """A pair of which right is wrong; unless it says otherwise, the right name for it is `different`."""
     return Pair("unequal", name, targets, left, right, note, **{"relations": ("different",)} | more)
+
+
+def nll_of(distribution: Distribution, value: Tensor) -> Tensor:
+    """−log of a torch distribution at a value, as somebody would write it who has the distribution at hand."""
+    found: Tensor = -distribution.log_prob(value)
+    return found

@@ -1,5 +1,7 @@
 """What is done around a per-row objective, rightly and wrongly: f(rows, output, target), to be used with `partial`."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -128,7 +130,8 @@ class _ClippedGradient(torch.autograd.Function):
 
 
 def clipped_gradient(rows: Function, output: Tensor, target: Tensor, bound: float) -> Tensor:
-    return rows(_ClippedGradient.apply(output, bound), target).mean()
+    clipped: Callable[[Tensor, float], Tensor] = _ClippedGradient.apply
+    return rows(clipped(output, bound), target).mean()
 
 
 class MovingScale:

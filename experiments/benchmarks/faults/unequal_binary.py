@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from faults import reductions
 from faults.equal_binary import logaddexp, softplus
-from faults.pair import BY_BATCH, FAINT, Function, Pair, fault
+from faults.pair import BY_BATCH, FAINT, Function, Pair, fault, nll_of
 from mlnn.objectives import bernoulli_nll_clipped, bernoulli_nll_naive
 from mlnn.objectives import bernoulli_nll_log1p as log1p
 
@@ -99,7 +99,7 @@ def outputs_clamped(z: Tensor, y: Tensor, bound: float) -> Tensor:
 
 
 def probabilities_in_distribution(z: Tensor, y: Tensor) -> Tensor:
-    return -torch.distributions.Bernoulli(probs=torch.sigmoid(z)).log_prob(y)
+    return nll_of(torch.distributions.Bernoulli(probs=torch.sigmoid(z)), y)
 
 
 def relu_form(z: Tensor, y: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from faults.equal_numbers import (
     product,
     squared,
 )
-from faults.pair import BY_BATCH, FAINT, Pair, fault
+from faults.pair import BY_BATCH, FAINT, Pair, Settings, fault
 
 
 def broadcast(f: Tensor, y: Tensor) -> Tensor:
@@ -113,7 +113,7 @@ def _counts(name: str, right: Any, note: str, left: Any = poisson, **more: Any) 
     return fault(f"counts: {name}", "counts", left, right, note, **more)
 
 
-def _optimizer(name: str, note: str, left: dict | None = None, right: dict | None = None, **more: Any) -> Pair:
+def _optimizer(name: str, note: str, left: Settings | None = None, right: Settings | None = None, **more: Any) -> Pair:
     """An optimiser fault: settings laid over either side's."""
     overlays = {
         "left_optimizer": None if left is None else (lambda settings: settings | left),
