@@ -88,7 +88,8 @@ def test_estimator_says_who_gets_there_and_when() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "named"), [(("model=mlp",), "classical estimate"), (("objective=hinge",), "hinge"), (("passes=0",), "passes")]
+    ("words", "named"),
+    [(("model=mlp",), "classical estimate"), (("objective=hinge",), "hinge"), (("passes=0",), "passes")],
 )
 def test_bad_usage_of_estimator(words: tuple[str, ...], named: str) -> None:
     write(Path(), {"conf/ladder/two.yaml": "quick: [optimizer=lbfgs]\n"})

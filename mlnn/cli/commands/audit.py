@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import catalogue
 from mlnn.cli.parts import Parts
@@ -55,7 +55,7 @@ def _certificate(name: str | None, entry: AuditSettings) -> "Certificate":
     return certify(loss, targets, outputs=entry.outputs, dtype=parse_dtype(entry.dtype), name=name)
 
 
-def headline(folder: Path) -> dict[str, Any]:
+def headline(folder: Path) -> dict[str, object]:
     """What a table of many audits says of the one in `folder`."""
     from mlnn.runs import read_json
 

@@ -37,7 +37,7 @@ def run(settings: AuditModelSettings, said: Said) -> None:
     point_to(folder.final, page="report.html", numbers="model.json")
 
 
-def headline(folder: Path) -> dict[str, Any]:
+def headline(folder: Path) -> dict[str, object]:
     """What a table of many says of the run in `folder`."""
     from mlnn.runs import read_json
 

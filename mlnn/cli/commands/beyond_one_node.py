@@ -46,7 +46,7 @@ def run(settings: BeyondOneNodeSettings, said: Said) -> None:
     parts.check()
 
 
-def headline(_folder: Path) -> dict[str, Any]:
+def headline(_folder: Path) -> dict[str, object]:
     """What a table of many says of the run in `folder`: where it lies."""
     return {}
 

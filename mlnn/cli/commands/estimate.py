@@ -1,7 +1,6 @@
 """The classical maximum-likelihood estimate of a (generalised) linear model, or the reason why there is none."""
 
 from pathlib import Path
-from typing import Any
 
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
@@ -32,7 +31,7 @@ def run(settings: EstimateSettings, said: Said) -> None:
         raise RequirementNotMetError(f"required a finite estimate: {what}")
 
 
-def headline(folder: Path) -> dict[str, Any]:
+def headline(folder: Path) -> dict[str, object]:
     """What a table of many says of the run in `folder`."""
     from mlnn.runs import read_json
 

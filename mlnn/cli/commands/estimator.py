@@ -2,7 +2,6 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from mlnn.cli.compose import ladder
 from mlnn.cli.parts import Parts
@@ -40,6 +39,6 @@ def run(settings: EstimatorSettings, said: Said) -> None:
     parts.check()
 
 
-def headline(_folder: Path) -> dict[str, Any]:
+def headline(_folder: Path) -> dict[str, object]:
     """What a table of many says of the run in `folder`: where it lies."""
     return {}
