@@ -16,11 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
@@ -45,6 +47,7 @@ FLIPPED = {
     ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
 THOUSAND = 1000
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -117,38 +120,60 @@ def put_to_the_tests(change: Change, house: Path) -> Outcome:
     whole = path.read_bytes()
     last = change.start + len(change.before.encode())
     path.write_bytes(whole[: change.start] + change.after.encode() + whole[last:])
-    tests = [f"tests/test_{name}.py" for name in TESTS[Path(change.file).parts[1]]]
+    try:
+        by = failure(Path(change.file).parts[1], house)
+    finally:
+        path.write_bytes(whole)
+    return Outcome(change, by is not None, by or "", time.monotonic() - begun)
+
+
+def failure(folder: str, house: Path) -> str | None:
+    """What fails first of a folder's tests in a copy of the repository; None where all pass."""
+    tests = [f"tests/test_{name}.py" for name in TESTS[folder]]
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "slow or not slow", *tests]
     env = os.environ | {"PYTHONPATH": str(house)}  # child processes too read the changed copy
     try:
         done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=LONGEST, env=env)
-        failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
-        noticed, by = done.returncode != 0, failed[0] if failed else f"exit code {done.returncode}"
     except subprocess.TimeoutExpired:
-        noticed, by = True, "it did not end"
-    finally:
-        path.write_bytes(whole)
-    return Outcome(change, noticed, by if noticed else "", time.monotonic() - begun)
+        return "it did not end"
+    told = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return None if done.returncode == 0 else (told or [f"exit code {done.returncode}"])[0]
 
 
 def run(todo: Sequence[Change], jobs: int) -> Iterator[Outcome]:
-    """The outcome of every change, `jobs` at once, each in a copy of the repository of its own."""
+    """The outcome of every change, `jobs` at once, each in a copy of the repository of its own.
+
+    Raises SystemExit where the tests of a folder fail though nothing is changed: then nothing can be noticed.
+    """
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
         houses: SimpleQueue[Path] = SimpleQueue()
         for number in range(jobs):
-            house = Path(folder) / str(number)
-            kept = shutil.ignore_patterns(".git", ".venv", "runs", "__pycache__", ".*_cache", ".hypothesis")
-            shutil.copytree(ROOT, house, ignore=kept)
-            houses.put(house)
+            houses.put(_copied(Path(folder) / str(number)))
 
-        def one(change: Change) -> Outcome:
+        def lent(do: Callable[[Path], Result]) -> Result:
             house = houses.get()
             try:
-                return put_to_the_tests(change, house)
+                return do(house)
             finally:
                 houses.put(house)
 
-        yield from pool.map(one, todo)
+        folders = sorted({Path(change.file).parts[1] for change in todo})
+        for name, fails in zip(folders, pool.map(lambda name: lent(partial(failure, name)), folders), strict=True):
+            if fails is not None:
+                raise SystemExit(f"{name}: its tests fail though nothing is changed: {fails}")
+        yield from pool.map(lambda change: lent(partial(put_to_the_tests, change)), todo)
+
+
+def _copied(house: Path) -> Path:
+    """A copy of the files that belong to the repository."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (house / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, house / name)
+    return house
 
 
 def main() -> None:
