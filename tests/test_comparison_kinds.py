@@ -136,9 +136,9 @@ def test_the_weight_gap_of_an_untrained_right_is_the_whole_distance_travelled() 
 def test_gaps_of_known_size() -> None:
     one = torch.tensor([1.0, -3.0, 0.5])
     up = torch.nextafter(one, torch.full_like(one, math.inf))
-    assert ulps(one.double(), up.double(), one.dtype) == 1
-    assert ulps(one.double(), torch.nextafter(up, torch.full_like(one, math.inf)).double(), one.dtype) == 2
-    assert ulps(one.double(), one.double(), one.dtype) == 0
+    assert ulps(one, up) == 1
+    assert ulps(one, torch.nextafter(up, torch.full_like(one, math.inf))) == 2
+    assert ulps(one, one) == 0
     assert relative(torch.tensor([3.0, 4.0]), torch.tensor([0.0, 10.0])) == 0.5
     assert relative(torch.zeros(2), torch.zeros(2)) == 0
     assert relative(torch.ones(2), torch.zeros(2)) == math.inf

@@ -1,5 +1,6 @@
 """Lanes in lockstep: same weights, batches and masks for all; what control, twins and followers are."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -19,6 +20,7 @@ from training_cases import (
     with_dropout,
 )
 
+import mlnn
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import flat, make_lockstep
 
@@ -125,8 +127,8 @@ def test_a_record_holds_its_step_and_nothing_of_a_later_one() -> None:
     for before, after in itertools.pairwise(records):
         for name, lane in after.lanes.items():
             assert torch.equal(lane.before, before.lanes[name].after)
-            assert torch.equal(lane.start, records[0].lanes[name].before)
             assert not torch.equal(lane.before, lane.after)
+    assert torch.equal(records[-1].starts["left"], records[0].lanes["left"].before)
     with pytest.raises(AttributeError):
         records[0].batch = records[1].batch  # type: ignore[misc]
 
@@ -147,3 +149,39 @@ def test_a_look_asks_at_the_weights_before_the_step_though_all_have_stepped_sinc
         assert record.look.predictions is not None
         left, right = record.look.predictions["float64"]
         assert torch.equal(left, right), "the same weights and buffers predict the same"
+
+
+class Forwards(nn.Module):
+    """Two weights in one order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 3), nn.Linear(3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(torch.tanh(self.a(x)))
+
+
+class Backwards(Forwards):
+    """The same in the other order, under other names."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.last, self.first = nn.Linear(3, 1), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.first(x)))
+
+
+def test_each_lane_is_met_in_its_own_coordinates_where_right_orders_its_weights_otherwise() -> None:
+    def renamed(state: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name.replace("a.", "first.").replace("b.", "last."): tensor for name, tensor in state.items()}
+
+    own = lane_recipe(log1p)
+    other = dataclasses.replace(own, model=Backwards, mapping=renamed)
+    found = mlnn.compare(Forwards, own, other, (X, Y), optimizer=SGD, steps=5, batch_size=32)
+    assert found.verdict.relation in ("bitwise", "equal")
+    assert found.verdict.control == "bitwise"
+    for name in ("weight_gap", "weight_gap_float64", "null_low", "null_high", "weight_gap_null_2"):
+        assert found.trace[name].max() < 1e-4, name
+    assert found.trace["null_high"].max() > 0

@@ -241,6 +241,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
         if progress:
             with callback():
                 progress(record.step + 1, recipe.steps)
+        del record  # of a large network it would take memory while the next step is made
     verdict = decide(probed, evidence, planter.caught)
     run = _run_info(recipe, left, right, lockstep)
     return Comparison(verdict, run, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder)

@@ -1,6 +1,7 @@
 """Distances between two lanes at a step. A gap of 0 means the same bits; NaN means that it could not be measured.
 
-Weights and gradients are flat float64 vectors (P,), as a `StepRecord` holds them.
+Weights and gradients are flat vectors (P,), as a `StepRecord` holds them; differences are taken in float64, which holds every
+smaller float exactly.
 """
 
 import math
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlnn.training import Common, LaneStep
+from mlnn.training import Common, StepRecord
 
 NAN = float("nan")
 
@@ -22,9 +23,10 @@ def relative(difference: Tensor, reference: Tensor) -> float:
     return size / scale if scale else (math.inf if size == size else NAN)
 
 
-def ulps(first: Tensor, second: Tensor, dtype: torch.dtype) -> float:
+def ulps(first: Tensor, second: Tensor) -> float:
     """Largest difference in units in the last place of the first lane's weights, in its own dtype."""
-    info = torch.finfo(dtype)
+    info = torch.finfo(first.dtype)
+    first, second = first.double(), second.double()
     _, exponent = torch.frexp(first.abs().clamp_min(info.smallest_normal))
     spacing = torch.ldexp(torch.full_like(first, info.eps), exponent - 1)
     return float(((first - second).abs() / spacing).max())
@@ -60,17 +62,20 @@ class CommonGap:
 
 def common_gap(common: Common) -> CommonGap:
     """Compare left's answer with that of right's recipe at the same weights."""
-    left, right = common.gradient, common.right.gradient
+    left, right = common.gradient.double(), common.right.gradient.double()
     square = float(left @ left)
     factor = float(left @ right) / square if square else NAN
     return CommonGap(common.left.loss, common.right.loss, relative(right - left, left), factor, left, right)
 
 
-def weight_gap(first: LaneStep, second: LaneStep) -> float:
-    """‖w_second − w_first‖ ÷ ‖w_first − w_start‖, the distance travelled; NaN unless both go on.
+def weight_gap(record: StepRecord, left: str, other: str) -> float:
+    """‖w_other − w_left‖ ÷ ‖w_left − w_start‖, the distance travelled; NaN unless both lanes go on.
 
-    Dividing by the norm of the weights instead would let an untrained network pass.
+    A right lane is met in its own coordinates, a null twin has left's. Dividing by the norm of the weights instead would
+    let an untrained network pass.
     """
+    first, second = record.lanes[left], record.lanes[other]
     if not (first.alive and second.alive):
         return NAN
-    return relative(second.after - first.shared, first.after - first.start)
+    place = first.shared if other.startswith("right") else first.after
+    return relative(second.after.double() - place.double(), first.after.double() - record.starts[left].double())

@@ -152,22 +152,22 @@ def _see_common(evidence: Evidence, record: StepRecord, gaps: Mapping[str, Commo
 
 def _see_predictions(evidence: Evidence, step: int, predictions: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     """Predictions of both sides at left's weights in evaluation mode: buffers and modes that training does not show."""
-    apart = {name: float((right - left).norm()) for name, (left, right) in predictions.items()}
-    evidence.prediction.see(step, apart, [float(left.norm()) for left, _ in predictions.values()][-1])
+    apart = {name: float((right.double() - left.double()).norm()) for name, (left, right) in predictions.items()}
+    evidence.prediction.see(step, apart, [float(left.double().norm()) for left, _ in predictions.values()][-1])
 
 
 def _see_strides(evidence: Evidence, record: StepRecord) -> None:
     """The two optimisers' steps from the same weights, gradient and state, per precision."""
     strides = {name: common.stride for name, common in record.common.items() if common.stride}
     if {"float32", "float64"} <= strides.keys():
-        apart = {name: float((stride.right - stride.left).norm()) for name, stride in strides.items()}
+        apart = {name: float((stride.right.double() - stride.left.double()).norm()) for name, stride in strides.items()}
         evidence.update.see(record.step, apart, strides["float64"].travelled)
 
 
 def _see_weights(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
     """Bits of the weights after the step."""
     left, right, control = (record.lanes[name] for name in ("left", "right", "control"))
-    evidence.moved = evidence.moved or not torch.equal(left.after, left.start)
+    evidence.moved = evidence.moved or not torch.equal(left.after, record.starts["left"])
     if not left.alive:
         return
     if evidence.control is None and not torch.equal(left.after, control.after):

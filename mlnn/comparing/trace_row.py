@@ -21,39 +21,39 @@ def trace_row(record: StepRecord, gaps: Mapping[str, CommonGap], recipe: Recipe,
     row["gradient_gap_free"] = _free_gap(record, own)
     row["saturated_fraction"] = _saturated(lanes["left"], targets)
     row |= {f"non_finite_{side}": _non_finite(lanes[side]) for side in ("left", "right")}
-    return row | _weight_gaps(record, recipe) | _null_band(record)
+    return row | _weight_gaps(record) | _null_band(record)
 
 
 def _free_gap(record: StepRecord, own: str) -> float:
     """How far right's own gradient is from left's, each at its own weights."""
     if not all(record.ran(side) and record.lanes[side].answer.stop is None for side in ("left", "right")):
         return NAN
-    left, right = record.common[own].gradient, record.lanes["right"].answer.gradient
+    left, right = record.common[own].gradient.double(), record.lanes["right"].answer.gradient.double()
     return relative(right - left, left)
 
 
-def _weight_gaps(record: StepRecord, recipe: Recipe) -> Row:
+def _weight_gaps(record: StepRecord) -> Row:
     """After the step: right's weights against left's, in each precision, and predictions on the probe rows."""
     lanes = record.lanes
     left, right = lanes["left"], lanes["right"]
     alive = left.alive and right.alive
     row: Row = {
-        "weight_gap": weight_gap(left, right),
-        "weight_gap_ulps": ulps(left.shared, right.after, recipe.dtype) if alive else NAN,
+        "weight_gap": weight_gap(record, "left", "right"),
+        "weight_gap_ulps": ulps(left.shared, right.after) if alive else NAN,
         "prediction_gap": NAN,
     }
     if record.predictions is not None:
         one, two = record.predictions
         row["prediction_gap"] = float((one - two).abs().max())
     for name in (name.removeprefix("left_") for name in lanes if name.startswith("left_")):
-        row[f"weight_gap_{name}"] = weight_gap(lanes[f"left_{name}"], lanes[f"right_{name}"])
+        row[f"weight_gap_{name}"] = weight_gap(record, f"left_{name}", f"right_{name}")
     return row
 
 
 def _null_band(record: StepRecord) -> Row:
     """How far rounding alone has driven left: the gap of each null twin, the least and the largest."""
-    lanes = record.lanes
-    row = {f"weight_gap_{name}": weight_gap(lanes["left"], lanes[name]) for name in lanes if name.startswith("null_")}
+    nulls = [name for name in record.lanes if name.startswith("null_")]
+    row = {f"weight_gap_{name}": weight_gap(record, "left", name) for name in nulls}
     known = [gap for gap in row.values() if gap == gap]
     low, high = (min(known), max(known)) if known else (NAN, NAN)
     return row | {"null_low": low, "null_high": high}

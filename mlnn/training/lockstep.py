@@ -43,40 +43,43 @@ class Lockstep:
 
         `looks`: the steps whose record has a `Look`.
         """
-        starts = {name: flat(lane.weights) for name, lane in self.lanes.items()}
-        last: Mapping[str, LaneStep] = {}
+        starts = {name: flat(self.lanes[name].weights) for name in map(self._leads, self.followers)}
+        before = {name: flat(lane.weights) for name, lane in self.lanes.items()}
+        ended: dict[str, LaneStep] = {}
         for batch in batches(self.recipe):
-            record = self._step(batch, starts, last, batch.step in looks)
+            record = self._step(batch, starts, before, ended, batch.step in looks)
+            before = {name: lane.after for name, lane in record.lanes.items() if lane.alive}
+            ended = {name: lane for name, lane in record.lanes.items() if not lane.alive}
             yield record
-            last = record.lanes
-            if not any(last[side].alive for side in ("left", "right")):
+            del record  # a large network's record is not kept while the next one is made
+            if ended.keys() >= {"left", "right"}:
                 return
 
     def _step(
-        self, batch: Batch, starts: Mapping[str, Tensor], last: Mapping[str, LaneStep], looks: bool
+        self,
+        batch: Batch,
+        starts: Mapping[str, Tensor],
+        before: Mapping[str, Tensor],
+        ended: Mapping[str, LaneStep],
+        looks: bool,
     ) -> StepRecord:
         """Every lane answers, then every lane that is still finite steps; in between all stand where they answered."""
-        led = {dtype: self.leader(dtype).name for dtype in self.followers if self.leader(dtype).stopped is None}
+        led = {dtype: self._leads(dtype) for dtype in self.followers if self.leader(dtype).stopped is None}
         beside = {dtype: self._right_at_left(dtype, batch) for dtype in led}
-        answers = {
-            name: lane.evaluate(self._own_rows(name, batch))
-            for name, lane in self.lanes.items()
-            if lane.stopped is None
-        }
+        answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in before}
         gradients = {dtype: self._shared_gradient(dtype, answers[name]) for dtype, name in led.items()}
         look = self._look(batch) if looks else None
         arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
         for name, answer in answers.items():
             if answer.stop is None:
                 self.lanes[name].update(answer)
-        lanes = dict(last) | {
-            name: self._lane_step(name, answer, starts[name], last.get(name)) for name, answer in answers.items()
-        }
+        new = {name: self._lane_step(name, answer, before[name]) for name, answer in answers.items()}
+        lanes = {name: new[name] if name in new else ended[name] for name in self.lanes}
         common = {
             dtype: Common(answers[name], beside[dtype], gradients[dtype], _stride(lanes[name], arrived.get(dtype)))
             for dtype, name in led.items()
         }
-        return StepRecord(batch, lanes, common, self._predictions(batch), look)
+        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look)
 
     def _right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Right's answer to a batch at left's weights."""
@@ -132,13 +135,13 @@ class Lockstep:
         rows = data.x_held_out if len(data.x_held_out) else data.x
         return rows[:PROBE_ROWS].to(self.recipe.dtype).to(self.recipe.device)
 
-    def _lane_step(self, name: str, answer: Evaluated, start: Tensor, last: LaneStep | None) -> LaneStep:
-        lane, before = self.lanes[name], last.after if last else start
+    def _lane_step(self, name: str, answer: Evaluated, before: Tensor) -> LaneStep:
+        lane = self.lanes[name]
         after = before if answer.stop else flat(lane.weights)
         follower = next((other for dtype, other in self.followers.items() if self.leader(dtype) is lane), None)
         apart = follower is not None and follower.recipe.mapping is not None
         shared = flat(follower.translate(lane, lane.weights)) if follower is not None and apart else after
-        return LaneStep(answer, start, before, after, shared, lane.stopped)
+        return LaneStep(answer, before, after, shared, lane.stopped)
 
     def _shared_gradient(self, dtype: str, answer: Evaluated) -> Tensor:
         """Left's gradient in place, that of `answer`, in right's coordinates."""
@@ -162,7 +165,10 @@ class Lockstep:
 
     def leader(self, dtype: str) -> Lane:
         """The left lane of a precision."""
-        return self.lanes["left" if dtype == dtype_name(self.recipe.dtype) else f"left_{dtype}"]
+        return self.lanes[self._leads(dtype)]
+
+    def _leads(self, dtype: str) -> str:
+        return "left" if dtype == dtype_name(self.recipe.dtype) else f"left_{dtype}"
 
     def _own_rows(self, name: str, batch: Batch) -> Batch:
         if name not in self.permuted:
@@ -213,7 +219,7 @@ def _stride(left: LaneStep, right: Tensor | None) -> Stride | None:
     """Both optimisers' steps from one place; None where one of them was not taken."""
     if right is None or not left.alive:
         return None
-    return Stride(left.shared, right, float((left.after - left.before).norm()))
+    return Stride(left.shared, right, float((left.after.double() - left.before.double()).norm()))
 
 
 def _check_weights(left: Lane, right: Lane) -> None:

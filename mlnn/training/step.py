@@ -1,7 +1,6 @@
 """What one step of a lockstep leaves behind: a frozen record, and all that is told of the step is a function of it.
 
-Weights and gradients are flat float64 vectors (P,), in the order of the lane's own parameters. A float64 holds every smaller
-float exactly, so two lanes have the same bits where their vectors are equal.
+Weights and gradients are flat vectors (P,) in the lane's own precision, in the order of its own parameters.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,8 @@ from mlnn.training.batches import Batch
 
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
-    """All entries in one float64 vector, a copy."""
-    return torch.cat([t.detach().reshape(-1).to(torch.float64) for t in tensors])
+    """All entries in one vector, a copy, in their own precision."""
+    return torch.cat([t.detach().reshape(-1) for t in tensors])
 
 
 @dataclass(frozen=True)
@@ -48,14 +47,13 @@ class Evaluated:
 
 @dataclass(frozen=True, eq=False)
 class LaneStep:
-    """One lane at one step: what it answered, and its weights at the start of the run, before the step and after it.
+    """One lane at one step: what it answered, and its weights before the step and after it.
 
     `stop`: where it stopped, in this step or earlier. A lane that has stopped keeps its last answer, with its batch.
-    `shared`: `after` in the coordinates of the lanes it is compared with (see `LaneRecipe.mapping`); else the same.
+    `shared`: of a left lane, `after` in right's coordinates (see `LaneRecipe.mapping`); of the others, `after`.
     """
 
     answer: Evaluated
-    start: Tensor
     before: Tensor
     after: Tensor
     shared: Tensor
@@ -105,10 +103,12 @@ class Look:
 class StepRecord:
     """One step of all lanes. `lanes` by name; `common` by precision, for those whose left lane was still running.
 
+    `starts`: the first weights of every left lane, by its name, from which it has travelled.
     `predictions`: (left's, right's) raw outputs on the probe rows after the step, where both go on. `look`: at some steps.
     """
 
     batch: Batch
+    starts: Mapping[str, Tensor]
     lanes: Mapping[str, LaneStep]
     common: Mapping[str, Common]
     predictions: tuple[Tensor, Tensor] | None
