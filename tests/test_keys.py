@@ -10,6 +10,7 @@ import pytest
 import yaml
 from app_cases import CONFIGS, ROOT, command
 
+from mlnn import world
 from mlnn.auditing import KINDS
 from mlnn.cli.compose import composing, settings
 from mlnn.cli.helping import keys_table, with_keys
@@ -19,6 +20,7 @@ from mlnn.estimating.estimate import DISPERSIONS
 from mlnn.estimating.linear.inference import COVARIANCES
 from mlnn.keys import COMMANDS, DTYPES, OF_MANY, Key, Lane, Settings, entries
 from mlnn.keys.commands import CERTIFICATES, RELATIONS
+from mlnn.keys.shared import MOST_THREADS
 from mlnn.training.recipe import DTYPES as TRAINED_IN
 
 BENCHMARKS = {
@@ -129,6 +131,7 @@ def test_help_writes_defaults_as_they_are_typed() -> None:
 def test_words_are_those_of_the_code_that_reads_them() -> None:
     assert set(DTYPES) == set(TRAINED_IN)
     assert RELATIONS == REQUIRABLE
+    assert MOST_THREADS == world.MOST_THREADS
     assert CERTIFICATES == KINDS
     for name, words in (("dispersion", DISPERSIONS), ("cov", COVARIANCES)):
         check = entries(COMMANDS["estimate"])[name].check

@@ -62,6 +62,10 @@ def without(name: str) -> Callable[[Run], Run]:
     return lambda run: replace(run, trace={key: column for key, column in run.trace.items() if key != name})
 
 
+def steps(shift: float) -> Callable[[Run], Run]:
+    return lambda run: replace(run, trace=run.trace | {"step": run.trace["step"] + shift})
+
+
 def verdict(**changed: object) -> Callable[[Run], Run]:
     return lambda run: replace(run, verdict=(run.verdict or {}) | changed)
 
@@ -90,6 +94,8 @@ DAMAGED: dict[str, tuple[Callable[[Run], Run], str]] = {
     "distances of texts": (about(mle={"left": "near"}), "no left is near"),
     "no gaps": (without("weight_gap"), "trace.csv is damaged"),
     "no twin": (without("gradient_gap_float64"), "trace.csv is damaged"),
+    "half steps": (steps(0.5), "a column 'step' of whole numbers"),
+    "no number for a step": (steps(math.nan), "a column 'step' of whole numbers"),
 }
 
 

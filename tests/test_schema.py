@@ -155,7 +155,8 @@ def test_how_many_and_how_long_are_above_0(key: str, value: float, message: str)
     ("path", "value", "needed"),
     [
         ("steps", -3, "-3; at least 1"),
-        ("threads", 0, "0; at least 1"),
+        ("threads", 0, "0; 1 to 1024"),
+        ("threads", 10**9, "1000000000; 1 to 1024"),
         ("margin", -1, "-1; at least 0"),
         ("margin", float("nan"), "nan; at least 0"),
         ("batch_size", 0, "0; at least 1"),

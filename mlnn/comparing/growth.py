@@ -111,6 +111,8 @@ def told(run: Run) -> tuple[Verdict, RunInfo]:
 def row_of(name: str, depth: int, run: Run) -> GrowthRow:
     """The line of growth.csv of a stored comparison; RunFolderError where that is damaged."""
     verdict, info = told(run)
+    if "step" not in run.trace or run.trace["step"].dtype != np.int64:
+        raise RunFolderError(f"{run.path}: trace.csv is damaged: a column 'step' of whole numbers belongs there")
     try:
         return _row(name, depth, run.trace, verdict, info)
     except (KeyError, IndexError):

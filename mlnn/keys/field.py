@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 import re
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -62,9 +63,11 @@ def _kind(hint: Any) -> tuple[type, bool]:
     return typing.get_origin(kind) or kind, NoneType in parts
 
 
-def at_least(least: float) -> Check:
-    """A number that is not smaller."""
-    return lambda value: None if value >= least else f"{value!r}; at least {least} is needed"
+def at_least(least: float, most: float | None = None) -> Check:
+    """A finite number that is not smaller, and not larger than `most`, if that is given."""
+    if most is not None:
+        return lambda value: None if least <= value <= most else f"{value!r}; {least} to {most} are possible"
+    return lambda value: None if least <= value < math.inf else f"{value!r}; at least {least} is needed"
 
 
 def above(bound: float) -> Check:
@@ -97,5 +100,5 @@ def seeds(value: Sequence[Any]) -> str | None:
 
 def interval(value: Sequence[Any]) -> str | None:
     """Two numbers, the smaller one first."""
-    numbers = len(value) == 2 and all(isinstance(end, int | float) for end in value)
+    numbers = len(value) == 2 and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
     return None if numbers and value[0] < value[1] else f"{value!r}; two raw outputs are needed, e.g. [-15, 15]"

@@ -8,6 +8,8 @@ from mlnn.keys.field import Node, above, at_least, choice, device, key, one_of
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 OUTPUTS = ("raw", "probabilities")
+MOST_THREADS = 1024
+"""As many as `mlnn.world` takes: a thread too many for the machine's memory ends the process."""
 OF_MANY = ("ladder", "catalogue", "seeds")
 """Keys that make one command many runs; a single one of them has none."""
 
@@ -38,7 +40,9 @@ class BaseSettings(Settings):
     """configs/base.yaml."""
 
     seed: int = key(0, "split by purpose: data, row order, first weights, dropout")
-    threads: int = key(1, "of torch; they change bits in some architectures, so they are pinned", at_least(1))
+    threads: int = key(
+        1, "of torch; they change bits in some architectures, so they are pinned", at_least(1, MOST_THREADS)
+    )
     device: str = key("cpu", "where it is computed: cpu, cuda, cuda:1, mps, …", device)
     out: str | None = key(None, "run folder; null: runs/<command>/<date>_<time>; command line only")
     overwrite: bool = key(False, "replace an earlier run in `out`; command line only")
