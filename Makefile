@@ -24,7 +24,7 @@ run: $(STAMP)
 
 test: $(STAMP)
 	@echo "running the tests"
-	@$(BIN)/python -m pytest -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(STAMP)
 	@$(BIN)/ruff check
