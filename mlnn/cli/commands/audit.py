@@ -60,4 +60,4 @@ def headline(folder: Path) -> dict[str, object]:
     from mlnn.runs import read_json
 
     found = read_json(folder / "certificate.json")
-    return {key: found[key] for key in ("kind", "tau", "residual") if key in found}
+    return {key: found[key] for key in ("kind", "scale", "residual") if key in found}
