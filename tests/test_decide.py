@@ -13,11 +13,13 @@ from training_cases import SGD, lane_recipe, recipe
 
 from mlnn.comparing.cause import likely_cause
 from mlnn.comparing.decide import decide, steady
+from mlnn.comparing.differences import see_both
 from mlnn.comparing.evidence import Evidence, Judged, allowed
 from mlnn.comparing.gaps import CommonGap
 from mlnn.comparing.observe import _see_common, _would_stop
 from mlnn.comparing.probe import Part, Probe, probe
 from mlnn.objectives import Objective, bernoulli_nll_log1p
+from mlnn.objectives.grid import make_grid
 from mlnn.training import Batch, Common, Evaluated, LaneStep, StepRecord, Stop, make_lockstep
 
 EPS = float(torch.finfo(torch.float32).eps)
@@ -162,6 +164,20 @@ def test_shifts_that_agree_over_the_targets_are_one_number(off: float, one: bool
 def test_a_cause_is_named_for_a_factor_that_has_one(factors: dict[int, float], words: str | None) -> None:
     cause = likely_cause(probed(), factors)
     assert cause is None if words is None else words in str(cause)
+
+
+@pytest.mark.parametrize(("bend", "factor"), [(1e-15, 1.5), (1e-10, 1.0)])
+def test_a_factor_is_one_number_over_all_outputs_or_none(bend: float, factor: float) -> None:
+    bent = Objective.of(lambda z, y: 1.5 * bernoulli_nll_log1p(z, y) + bend * z.square() / 2, binary)
+    both = see_both(NLL, bent, make_grid(binary), {torch.float32, torch.float64})
+    assert both.factor == pytest.approx(factor, rel=1e-12)
+
+
+@pytest.mark.parametrize(("weight", "words"), [(1.2, "only target 1 is treated differently"), (1.0005, "")])
+def test_the_one_target_that_is_treated_differently_is_named(weight: float, words: str) -> None:
+    one_sided = Objective.of(lambda z, y: bernoulli_nll_log1p(z, y) * (1 + (weight - 1) * y), binary)
+    found = likely_cause(probe(NLL, one_sided, binary, torch.float32), {})
+    assert words in str(found) if words else found is None
 
 
 @pytest.mark.parametrize(("share", "stops"), [(2e-6, True), (5e-7, False)])

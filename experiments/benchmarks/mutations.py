@@ -26,9 +26,9 @@ from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
-    "comparing": ("probe", "gate", "resolution", "comparison_kinds", "comparison_record", "floating_point", "hidden_faults",
-                  "seeds", "comparison", "lanes", "pairs"),
-    "training": ("training", "lane", "lanes", "randomness", "comparison_kinds", "comparison"),
+    "comparing": ("decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record", "floating_point",
+                  "hidden_faults", "seeds", "comparison", "lanes", "pairs"),
+    "training": ("decide", "training", "lane", "lanes", "randomness", "comparison_kinds", "comparison"),
     "objectives": ("objectives", "losses", "reading", "gate", "probe"),
     "likelihoods": ("likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
     "targets": ("targets", "likelihoods", "gate", "audit"),
