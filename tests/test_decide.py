@@ -166,7 +166,7 @@ def test_a_cause_is_named_for_a_factor_that_has_one(factors: dict[int, float], w
     assert cause is None if words is None else words in str(cause)
 
 
-@pytest.mark.parametrize(("bend", "factor"), [(1e-15, 1.5), (1e-10, 1.0)])
+@pytest.mark.parametrize(("bend", "factor"), [(1e-16, 1.5), (3e-12, 1.0)])
 def test_a_factor_is_one_number_over_all_outputs_or_none(bend: float, factor: float) -> None:
     bent = Objective.of(lambda z, y: 1.5 * bernoulli_nll_log1p(z, y) + bend * z.square() / 2, binary)
     both = see_both(NLL, bent, make_grid(binary), {torch.float32, torch.float64})
