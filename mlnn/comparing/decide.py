@@ -133,7 +133,7 @@ def _too_few_steps(probed: Found, evidence: Evidence) -> Found | None:
 
 
 def _other_steps(probed: Found, evidence: Evidence) -> Found | None:
-    odd = evidence.update.first_real or evidence.update.unexplained(evidence.own)
+    odd = evidence.update.odd(evidence.own)
     if not odd:
         return None
     step, size = odd
@@ -144,7 +144,7 @@ def _other_steps(probed: Found, evidence: Evidence) -> Found | None:
 
 
 def _other_predictions(probed: Found, evidence: Evidence) -> Found | None:
-    odd = evidence.prediction.first_real or evidence.prediction.unexplained(evidence.own)
+    odd = evidence.prediction.odd(evidence.own)
     if not odd:
         return None
     step, size = odd

@@ -95,6 +95,10 @@ class Judged:
             return self.rough[name]
         return (0, self.largest[name]) if self.excess(name) > EXPLAINED_ON_AVERAGE else None
 
+    def odd(self, name: str) -> tuple[int, float] | None:
+        """(step, gap) of the first real difference, else of what a dtype's rounding does not explain; None if nowhere."""
+        return self.first_real or self.unexplained(name)
+
     @property
     def shrink(self) -> float | None:
         """Geometric mean over the steps of float32 gap ÷ float64 gap; None where nothing differed."""

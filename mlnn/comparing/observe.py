@@ -76,7 +76,7 @@ def _would_stop(other: Objective, answer: Evaluated, stop: Stop, optimizers_diff
         value = other(output, answer.target)
     except Exception:  # it refuses what the stopped lane answered with numbers that are not finite
         return True
-    slope = torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output)
+    slope = _slope(value, output)
     reach = OVERFLOWING * torch.finfo(value.dtype).max  # a factor may let one side overflow a step before the other
     return not (float(value.detach().abs()) < reach and float(slope.abs().max()) < reach)
 
@@ -117,7 +117,7 @@ def _where(record: StepRecord, gradient: Tensor, sides: Sides) -> dict[str, obje
     for objective in (sides.left, sides.right):
         output = left.output.clone().requires_grad_()
         value = guard(f"objective '{objective.name}'", objective, output, left.target)
-        slopes.append(torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output))
+        slopes.append(_slope(value, output))
     apart = (slopes[0] != slopes[1]).reshape(len(left.output), -1).any(1)
     size = (slopes[0] - slopes[1]).abs().reshape(len(left.output), -1).amax(1).nan_to_num(math.inf)
     if bool(apart.any()):
@@ -128,6 +128,11 @@ def _where(record: StepRecord, gradient: Tensor, sides: Sides) -> dict[str, obje
             "target": left.target[place].item(),
         }
     return found
+
+
+def _slope(value: Tensor, output: Tensor) -> Tensor:
+    """The gradient of a value at raw outputs; zeros where it does not depend on them."""
+    return torch.autograd.grad(value, output)[0] if value.requires_grad else torch.zeros_like(output)
 
 
 def _first(parameters: Sequence[tuple[str, int]], first: Tensor, second: Tensor) -> str | None:

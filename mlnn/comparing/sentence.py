@@ -78,8 +78,7 @@ def _decay(verdict: Verdict, evidence: Evidence) -> str | None:
     """Whether one side's weight decay is the other's Gaussian prior, by the steps taken from the same weights."""
     if not evidence.decay or not evidence.update.steps or verdict.relation in SILENT:
         return None
-    apart = evidence.update.first_real or evidence.update.unexplained(evidence.own)
-    if apart:
+    if evidence.update.odd(evidence.own):
         return f"Weight decay: {evidence.decay} do not take the same steps, so they are not the same prior."
     return f"Weight decay: {evidence.decay} take the same steps: the decay is that Gaussian prior, so the fit is MAP."
 

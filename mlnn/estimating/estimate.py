@@ -21,13 +21,13 @@ from mlnn.estimating.linear.existence import (
     separation_of,
     supremum,
 )
-from mlnn.estimating.linear.inference import COVARIANCES
+from mlnn.estimating.linear.inference import COVARIANCES, unshifted
 from mlnn.estimating.linear.least_squares import RankError
 from mlnn.estimating.linear.newton import Fit, NotConvergedError
 from mlnn.estimating.linear.start import start
 from mlnn.estimating.network.answer import of_kinks
 from mlnn.estimating.network.fit import ModelFit
-from mlnn.estimating.network.form import form_of, parameters_at, unfree
+from mlnn.estimating.network.form import form_of, parameters_at
 from mlnn.estimating.network.nonlinear import fit
 from mlnn.estimating.network.problem import Problem, made
 from mlnn.estimating.reading import view, whole
@@ -173,7 +173,7 @@ def _of_kinks(problem: Problem) -> ModelFit:
             " with no fixed part, only; take a smooth likelihood ('huber_density', 'student_t', …) or such a model"
         )
     family, beta, _ = linear_programme.maximum(problem.family, form.design)
-    theta = parameters_at(form, unfree(form.design, beta))
+    theta = parameters_at(form, unshifted(form.design, beta))
     return of_kinks(problem.at(family), theta, answer.log_likelihood(family, form.design, beta))
 
 

@@ -19,7 +19,7 @@ from mlnn.world import own_world
 STEPS_COMPARED = 32
 """Steps in which the two optimisers' steps are compared even where their settings look alike (groups and hooks do not show)."""
 PROBE_ROWS = 64
-"""Rows on which predictions are compared: enough for every class of the shipped data, and a forward pass that costs little."""
+"""Rows on which predictions are compared, at most: a forward pass of them is asked at every step."""
 TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
     torch.float64: (torch.float32,),
     torch.float32: (torch.float64,),

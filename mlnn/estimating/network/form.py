@@ -190,8 +190,3 @@ def parameters_at(form: Form, beta: Tensor) -> Tensor:
     theta = torch.empty(len(form.place), dtype=torch.float64)
     theta[form.place] = beta[:, 0]
     return theta
-
-
-def unfree(design: Design, beta: Tensor) -> Tensor:
-    """Coefficients (p, m) of the columns as they came, from those of the shifted ones."""
-    return torch.cat([beta[:-1], beta[-1:] - design.shift @ beta[:-1]]) if design.intercept else beta

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family, family_of
 from mlnn.estimating.linear.existence import supremum
+from mlnn.estimating.linear.inference import unshifted
 from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.network.answer import of_maximum, of_separation
 from mlnn.estimating.network.descent import End, descend
@@ -23,7 +24,6 @@ from mlnn.estimating.network.form import (
     linear_fit,
     parameters_at,
     separation_beside,
-    unfree,
     whole_rank,
 )
 from mlnn.estimating.network.problem import Problem
@@ -127,7 +127,7 @@ def _with_the_classical(problem: Problem, form: Form | None, ends: list[End]) ->
     classical = linear_fit(problem, form)
     if classical is None:
         return ends
-    end = descend(problem, parameters_at(form, unfree(form.design, classical.beta)))
+    end = descend(problem, parameters_at(form, unshifted(form.design, classical.beta)))
     top = max((log_likelihood(problem, one.theta) for one in ends if one.converged), default=-math.inf)
     return [*ends, end] if _above(log_likelihood(problem, end.theta), top) else ends
 
