@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from mlnn.arguments import shown
 from mlnn.errors import ConfigError, unknown
+from mlnn.objectives.promotion import Inside, promoted, unpromoted
 from mlnn.signature import raw_outputs, spaces
 from mlnn.targets import SPACES, TargetSpace
 
@@ -23,12 +25,14 @@ class Objective:
 
     `outputs`: "raw", or "probabilities" for a callable that takes σ(z), softmax(z), … (then the link of the target space
     is applied first). `targets`: the target space, with the raw outputs per row that the callable's signature asks for.
+    `inside`: what it computes in, None where nobody has looked (see `mlnn.objectives.precision`).
     """
 
     name: str
     function: Callable[[Tensor, Tensor], Tensor]
     outputs: str = "raw"
     targets: TargetSpace = field(default_factory=lambda: TargetSpace("binary"))
+    inside: Inside | None = None
 
     @classmethod
     def of(cls, given: Any, targets: TargetSpace, outputs: str = "raw", name: str | None = None) -> "Objective":
@@ -60,6 +64,11 @@ class Objective:
                 " choose other data or another objective"
             )
         return cls(name or own, function, outputs, replace(targets, raw=raw_outputs(function)))
+
+    def twin(self, dtype: torch.dtype) -> AbstractContextManager[object]:
+        """Around a call in a dtype, its backward pass and the reading of its answer: in float64, promoted where it has to be."""
+        promotes = self.inside is not None and self.inside.promotes and dtype == torch.float64
+        return promoted() if promotes else nullcontext()
 
     def __repr__(self) -> str:
         return f"Objective({self.name!r}, {self.outputs} outputs, targets {self.targets})"
@@ -107,4 +116,5 @@ def _at_dtype(function: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype) 
         return function
     if all(part.dtype == dtype for part in [*function.buffers(), *function.parameters()] if part.is_floating_point()):
         return function
-    return copy.deepcopy(function).to(dtype)
+    with unpromoted():  # copying is no part of what the module computes
+        return copy.deepcopy(function).to(dtype)

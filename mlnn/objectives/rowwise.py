@@ -46,7 +46,7 @@ def _fill(
     """Fill rows low … high−1: at once where the objective answers per row, else by halves down to single rows."""
     alone = high - low == 1
     try:
-        value, gradient = _batch(objective, output[low:high], target[low:high], reduce=alone)
+        value, gradient = asked_batch(objective, output[low:high], target[low:high], reduce=alone)
         if alone or value.ndim:
             into[0][low:high], into[1][low:high] = value.to(torch.float64), gradient.to(torch.float64)
             return
@@ -64,7 +64,7 @@ def _fill(
 
 def one_batch(objective: Objective, output: Tensor, target: Tensor, dtype: torch.dtype) -> tuple[float, Tensor]:
     """Reduced value and gradient (as output, float64) of one batch in a dtype."""
-    value, gradient = _batch(objective, output.to(dtype), as_dtype(target, dtype), reduce=True)
+    value, gradient = asked_batch(objective, output.to(dtype), as_dtype(target, dtype), reduce=True)
     return float(value), gradient.to(torch.float64)
 
 
@@ -72,15 +72,17 @@ def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:
     return target if target.dtype == torch.int64 else target.to(dtype)
 
 
-def _batch(objective: Objective, output: Tensor, target: Tensor, reduce: bool = False) -> tuple[Tensor, Tensor]:
+def asked_batch(objective: Objective, output: Tensor, target: Tensor, reduce: bool = False) -> tuple[Tensor, Tensor]:
+    """Value, (n,) or a number, and gradient (as output) of one batch, in the output's dtype; in float64, of the promoted twin."""
     if (
         not torch.is_grad_enabled() or torch.is_inference_mode_enabled()
     ):  # the caller's own doing, and no fault of the objective's
         with plain_tensors():
-            return _batch(objective, output, target, reduce)
+            return asked_batch(objective, output, target, reduce)
     output = output.clone().requires_grad_()
-    value = objective(output, target) if reduce else objective.rows(output, target)
-    if not value.requires_grad:  # an output that the objective ignores has gradient 0
-        return value.detach(), torch.zeros_like(output)
-    (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
-    return value.detach(), torch.zeros_like(output) if gradient is None else gradient
+    with objective.twin(output.dtype):
+        value = objective(output, target) if reduce else objective.rows(output, target)
+        if not value.requires_grad:  # an output that the objective ignores has gradient 0
+            return value.detach(), torch.zeros_like(output)
+        (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
+        return value.detach(), torch.zeros_like(output) if gradient is None else gradient
