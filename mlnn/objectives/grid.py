@@ -34,6 +34,12 @@ class Grid:
     target: Tensor
 
     @property
+    def reach(self) -> Tensor:
+        """(G, 1) size of the largest entry of an output."""
+        size = self.output.abs()
+        return (size if size.ndim == 1 else size.amax(1))[:, None]
+
+    @property
     def moderate(self) -> Tensor:
         """Mask (G,) of the outputs that any ordinary training visits."""
         return self.strength.abs() <= MODERATE
