@@ -57,6 +57,9 @@ def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
 
 def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
     """A sentence for an objective that answers the same call twice differently (state, randomness); None otherwise."""
+    said = f"'{objective.name}' answered the same call twice differently (state or randomness)"
+    if objective.inside is not None and objective.inside.moody:
+        return said
     output, target = drawn_batch(targets, 37)
     try:
         answers = [one_batch(objective, output, target, torch.float64) for _ in range(3)]
@@ -66,7 +69,7 @@ def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
     # The same NaN twice is no news here: that the side is not finite is told elsewhere.
     if all(repr(v) == repr(value) and torch.allclose(g, slope, 0, 0, equal_nan=True) for v, g in answers[1:]):
         return None
-    return f"'{objective.name}' answered the same call twice differently (state or randomness)"
+    return said
 
 
 def _mean_of_rows(objective: Objective, output: Tensor, target: Tensor, given: Tensor) -> bool:
