@@ -1,4 +1,4 @@
-"""Losses that compute in a lower float than they are given, by every way that a cast can hide; and kernels that no dispatch sees."""
+"""Losses that compute in a lower float than they are given, by every way a cast can hide; and kernels no dispatch sees."""
 
 import ctypes
 import shutil
@@ -131,7 +131,7 @@ def _op(z: Tensor, y: Tensor) -> list[Tensor]:
 
 _op.register_autograd(
     lambda ctx, grads: (ctx.saved_tensors[0] * grads[0][:, None], None),
-    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(output[1]),
+    setup_context=lambda ctx, inputs, output: ctx.save_for_backward(output[1]),  # noqa: ARG005 - given by name
 )
 
 

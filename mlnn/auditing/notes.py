@@ -19,7 +19,9 @@ SVR = (
 FRACTIONS = "With the continuous-Bernoulli normaliser added it would be a density on (0, 1)."
 SHARED = "Its own mean divides by something that the rows of a batch share (class weights); what is audited is its value per row."
 GAMMA = "The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k."
-LOWER = "It computes in {dtype} whatever it is given; the certificate is of its formula, computed in float64 throughout."
+LOWER = (
+    "It computes in {dtype} whatever it is given; the certificate is of its formula, computed in float64 throughout."
+)
 HINGE_ROUNDING = 1e-9
 """Misfit of a hinge, relative, that is rounding; a smooth margin loss is off by far more at the kink."""
 MARGIN = 3.0

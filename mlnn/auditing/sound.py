@@ -80,7 +80,11 @@ def too_coarse(loss: Loss) -> str | None:
         here, slope = loss.both(output, target)
         there = loss.value((1 + UNSEEN) * output, target)
         low = bool((here == there).all()) and bool((slope != 0).any())
-    return f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference" if low else None
+    return (
+        f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference"
+        if low
+        else None
+    )
 
 
 def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:

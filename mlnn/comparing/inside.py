@@ -29,9 +29,13 @@ def said_inside(probe: Probe) -> str | None:
         return None
     if len(set(found.values())) == 1 and len(found) == len(SIDES) and len(sealed) in (0, len(SIDES)):
         word = found["left"]
-        return f"Both kernels compute in {word} whatever they are given." if sealed else f"Both compute in {word} inside."
+        return (
+            f"Both kernels compute in {word} whatever they are given." if sealed else f"Both compute in {word} inside."
+        )
     told = [
-        f"{side}'s kernel computes in {word} whatever it is given" if side in sealed else f"{side} computes in {word} inside"
+        f"{side}'s kernel computes in {word} whatever it is given"
+        if side in sealed
+        else f"{side} computes in {word} inside"
         for side, word in found.items()
     ]
     return _sentence(", ".join(told))

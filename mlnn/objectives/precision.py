@@ -106,9 +106,7 @@ def _unopened(twin: _Answer | None, told: _Answer | None) -> str | None:
     return "with its casts promoted to float64 its kernel reads something else" if twin.off(told) > bound else None
 
 
-def _matter(
-    objective: Objective, output: Tensor, target: Tensor, to: torch.dtype, twin: _Answer
-) -> list[torch.dtype]:
+def _matter(objective: Objective, output: Tensor, target: Tensor, to: torch.dtype, twin: _Answer) -> list[torch.dtype]:
     """The floats lower than `to` whose casts move the answer, each left alone in turn; all asked for where only together."""
     if not twin.asked:
         return []

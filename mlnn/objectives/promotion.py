@@ -90,7 +90,11 @@ class _Makers(TorchFunctionMode):
         self.to, self.low, self.default, self.asked = to, low, default, asked
 
     def __torch_function__(
-        self, function: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = dict(kwargs or {})
         if function not in MAKERS:
@@ -118,7 +122,7 @@ class _Ops(TorchDispatchMode):
         return False
 
     def __init__(self, to: torch.dtype, low: frozenset[torch.dtype], default: torch.dtype, asked: Asked) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.to, self.low, self.default, self.asked = to, low, default, asked
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
         self.written: set[int] = set()
@@ -136,7 +140,9 @@ class _Ops(TorchDispatchMode):
             self._note_written(function._schema.arguments, higher, named)
         found = function(*higher, **named)
         if self.default in self.low and not _has_floats(args) and kwargs.get("dtype") is None:
-            if isinstance(found, Tensor) and found.dtype == self.to:  # in the default dtype: zeros(3), a count ÷ a count
+            if (
+                isinstance(found, Tensor) and found.dtype == self.to
+            ):  # in the default dtype: zeros(3), a count ÷ a count
                 self.asked.dtypes.add(self.default)
         return found
 
@@ -174,15 +180,18 @@ class _Ops(TorchDispatchMode):
             return given.to(self.to)
         storage = given.untyped_storage()
         if storage._cdata not in self.twins:
-            whole = torch.empty(0, dtype=given.dtype, device=given.device).set_(storage)  # type: ignore[call-overload]
+            whole = torch.empty(0, dtype=given.dtype, device=given.device).set_(storage)
             self.twins[storage._cdata] = whole, whole.to(self.to)
         return self.twins[storage._cdata][1].as_strided(given.shape, given.stride(), given.storage_offset())
 
+    def _by_default(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether nothing but the default dtype, a lower one, says which float an op gives."""
+        return self.default in self.low and kwargs.get("dtype") is None and not _has_floats(args)
+
     def _drawn(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Random numbers: drawn as they would have been, then raised; another dtype would draw others."""
-        if self.default in self.low and not _has_floats(args) and kwargs.get("dtype") is None:
-            if any(argument.name == "dtype" for argument in function._schema.arguments):
-                kwargs = {**kwargs, "dtype": self.default}
+        if self._by_default(args, kwargs) and any(one.name == "dtype" for one in function._schema.arguments):
+            kwargs = {**kwargs, "dtype": self.default}
         found = function(*args, **kwargs)
         if isinstance(found, Tensor) and found.dtype in self.low:
             self.asked.dtypes.add(found.dtype)

@@ -76,7 +76,9 @@ class Lockstep:
         led = {dtype: self._leads(dtype) for dtype in self.followers if self.leader(dtype).stopped is None}
         beside = {dtype: self._right_at_left(dtype, batch) for dtype in led}
         nulls = {dtype: self._nulls(dtype, batch) for dtype in led if self.null_eps and dtype == ALONE}
-        mirrored = {dtype: self._left_at_left(dtype, batch) for dtype in led if dtype in self.mirrors and dtype != ALONE}
+        mirrored = {
+            dtype: self._left_at_left(dtype, batch) for dtype in led if dtype in self.mirrors and dtype != ALONE
+        }
         answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in before}
         told = {dtype: mirrored.get(dtype, answers[name]) for dtype, name in led.items()}
         gradients = {dtype: self._shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
@@ -155,7 +157,7 @@ class Lockstep:
             for dtype, leader, follower in pairs if dtype == "float64" or (self.null_eps and dtype == ALONE)
         }  # fmt: skip
 
-        def ask(objective: Objective, dtype: str = "float64") -> Evaluated:
+        def ask(objective: Objective, dtype: str) -> Evaluated:
             self.followers[dtype].take_over(state[dtype])
             return self.followers[dtype].evaluate(batch, objective)
 

@@ -94,12 +94,12 @@ class Look:
     """What is asked at a few steps only, at left's weights before the step.
 
     `predictions`: (left's, right's) flat raw outputs on the probe rows in evaluation mode, by precision; None where a lane has
-    stopped. `ask`: right's model on this batch under any objective, in a dtype (float64 unless told); it can be called until the
-    next step is asked for.
+    stopped. `ask`: right's model on this batch under any objective, in a dtype, by name; it can be called until the next step is
+    asked for.
     """
 
     predictions: Mapping[str, tuple[Tensor, Tensor]] | None
-    ask: Callable[..., Evaluated]
+    ask: Callable[[Objective, str], Evaluated]
 
 
 @dataclass(frozen=True, eq=False)
