@@ -3,18 +3,23 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mlnn.data import nested
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
+from mlnn.objectives.layout import sliced
 from mlnn.seeding import derive, generator
-from mlnn.training.batches import Batch
-from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeeze
+from mlnn.training.batches import Batch, Rows
+from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeezed
 from mlnn.training.recipe import LaneRecipe, Recipe
 from mlnn.training.step import Evaluated, Stop, flat
-from mlnn.world import seed_streams
+from mlnn.world import own_world, seed_streams
 
 
 def initial_model(recipe: Recipe) -> nn.Module:
@@ -23,10 +28,28 @@ def initial_model(recipe: Recipe) -> nn.Module:
     A module that is lazy and unmade is made by the first two rows, under the same seed. Raises ConfigError where the
     factory gives no module, or one that cannot be trained or copied.
     """
-    model = made_module(recipe.model, recipe.dataset.x[:2], derive(recipe.seed, "weights"))
+    model = made_module(recipe.model, recipe.dataset.first(2), derive(recipe.seed, "weights"))
     if not any(p.requires_grad for p in model.parameters()):
         raise ConfigError(f"model: {type(model).__name__} has no trainable parameters")
     return copied(model).to(recipe.device, recipe.dtype)  # a factory may hand out the caller's own network
+
+
+def with_inputs_for(recipe: Recipe, model: nn.Module) -> Recipe:
+    """The recipe with inputs as the model takes them: whole numbers as they came, where it refuses them as floats."""
+    if not recipe.dataset.whole or _answers(model, recipe):
+        return recipe
+    tokens = replace(recipe, tokens=True)
+    return tokens if _answers(model, tokens) else recipe
+
+
+def _answers(model: nn.Module, recipe: Recipe) -> bool:
+    trial = copied(model).eval()
+    with own_world(None), torch.no_grad():
+        try:
+            raw_output(trial, recipe.inputs(recipe.dataset.first(2), recipe.dtype))
+        except ConfigError:  # what it says is said when it is trained
+            return False
+    return True
 
 
 def mapped_model(recipe: LaneRecipe, model: nn.Module, shared: Recipe) -> nn.Module:
@@ -36,7 +59,7 @@ def mapped_model(recipe: LaneRecipe, model: nn.Module, shared: Recipe) -> nn.Mod
     """
     if recipe.model is None:
         return model
-    own = copied(made_module(recipe.model, shared.dataset.x[:2], derive(shared.seed, "weights")))
+    own = copied(made_module(recipe.model, shared.dataset.first(2), derive(shared.seed, "weights")))
     weight = next(model.parameters())
     state = mapped(recipe, model.state_dict())
     try:
@@ -102,15 +125,15 @@ class Lane:
         Under its own objective, a lane that is not finite stops here.
         """
         asked = objective or self.recipe.objective
-        loss, output, target = self._backward(batch, asked)
+        loss, output, rows = self._backward(batch, asked)
         gradient = flat(self.gradients)
         stop = None
         if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
             what = "gradient" if math.isfinite(loss) else "loss"
-            stop = _first_row(asked, what, batch, output, target)
+            stop = _first_row(asked, what, batch, output, rows)
         if objective is None and self.stopped is None:
             self.stopped = stop
-        return Evaluated(batch, loss, output, target, gradient, stop)
+        return Evaluated(batch, loss, output, rows.y, gradient, stop, rows.extras)
 
     def update(self, answer: Evaluated) -> None:
         """One optimiser step from the gradient in place, that of `answer`. L-BFGS asks the batch again as often as it likes."""
@@ -159,7 +182,7 @@ class Lane:
             mine.grad = None if unused and unused[place] else gradient.clone()
 
     @torch.no_grad()
-    def predict(self, x: Tensor, seed: int = 0) -> Tensor:
+    def predict(self, x: Any, seed: int = 0) -> Tensor:
         """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics).
 
         A model that draws in this mode too draws the same in every lane that is asked with the same seed.
@@ -168,7 +191,8 @@ class Lane:
         modes = [(part, part.training) for part in self.module.modules()]  # a frozen part is to stay frozen
         self.module.eval()
         try:
-            return squeeze(raw_output(self.module, x.to(self.dtype)))
+            output = raw_output(self.module, nested.cast(x, self.dtype))
+            return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions)
         finally:
             for part, training in modes:
                 part.training = training
@@ -176,25 +200,24 @@ class Lane:
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())
 
-    def _backward(self, batch: Batch, objective: Objective) -> tuple[float, Tensor, Tensor]:
-        """Put the gradient of a batch in place; (loss, raw output, target)."""
+    def _backward(self, batch: Batch, objective: Objective) -> tuple[float, Tensor, Rows]:
+        """Put the gradient of a batch in place; (loss, raw output, rows)."""
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
-        x, y = batch.at(self.dtype)
+        rows = batch.at(self.dtype)
         if self.recipe.accumulate == 1:
-            output, loss = self._forward(x, y, objective)
+            output, loss = self._forward(rows, objective)
             guard(f"the backward pass of {self.asked}", loss.backward)
-            return loss.item(), output, y
+            return loss.item(), output, rows
         value, outputs = 0.0, []
-        parts = min(self.recipe.accumulate, len(y))
-        for part_x, part_y in zip(x.chunk(parts), y.chunk(parts), strict=True):
-            output, loss = self._forward(part_x.contiguous(), part_y.contiguous(), objective)
-            loss = loss * (len(part_y) / len(y))
+        for part in rows.parts(self.recipe.accumulate):
+            output, loss = self._forward(part, objective)
+            loss = loss * (len(part.y) / len(rows.y))
             guard(f"the backward pass of {self.asked}", loss.backward)
             value += loss.item()
             outputs.append(output)
-        return value, torch.cat(outputs), y
+        return value, torch.cat(outputs), rows
 
     def _add_prior(self) -> float:
         """½·prior·|w|² at the present weights; its gradient is added to the one in place."""
@@ -205,11 +228,12 @@ class Lane:
             penalty.backward()
         return penalty.item()
 
-    def _forward(self, x: Tensor, y: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
-        with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
-            output = squeeze(raw_output(self._run, x)).to(self.dtype)
-        check_output(output, len(y), self.recipe.objective.targets)
-        loss = guard(self.asked, objective, output, y)
+    def _forward(self, rows: Rows, objective: Objective) -> tuple[Tensor, Tensor]:
+        space, y = self.recipe.objective.targets, rows.y
+        with torch.autocast(y.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
+            output = squeezed(raw_output(self._run, rows.x), space, space.positions(y)).to(self.dtype)
+        check_output(output, y, space)
+        loss = guard(self.asked, partial(objective, **rows.extras), output, y)
         if not loss.requires_grad or not _reaches(loss, output):
             raise ConfigError(
                 f"{self.asked}: its value does not depend on the raw output (a constant, or"
@@ -218,19 +242,21 @@ class Lane:
         return output.detach(), loss
 
 
-def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, target: Tensor) -> Stop:
+def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, rows: Rows) -> Stop:
     """A stop at a batch, with its first row whose own loss or gradient is not finite, where there is one."""
     for place in range(len(output)):
         one = output[place : place + 1].clone().requires_grad_()
         try:
-            value = objective(one, target[place : place + 1])
+            value = objective(
+                one, rows.y[place : place + 1], **sliced(rows.extras, slice(place, place + 1), len(rows.y))
+            )
             (slope,) = torch.autograd.grad(value, one)
             fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
         except Exception:  # an objective that refuses single rows has no row to name
             break
         if not fine:
             row = int(batch.rows[place])
-            return Stop(batch.step, what, row, output[place].tolist(), target[place].item())
+            return Stop(batch.step, what, row, output[place].tolist(), rows.y[place].tolist())
     return Stop(batch.step, what)
 
 

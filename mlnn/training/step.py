@@ -4,7 +4,7 @@ Weights and gradients are flat vectors (P,) in the lane's own precision, in the 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -34,8 +34,8 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """A lane's answer to a batch at the weights it had: `loss` (a number), `output` (n,) or (n, m), `target` (n,), and the
-    `gradient` (P,) of the objective alone, zeros where a weight is unused."""
+    """A lane's answer to a batch at the weights it had: `loss` (a number), `output` (n, *positions[, m]), `target` (n, …),
+    and the `gradient` (P,) of the objective alone, zeros where a weight is unused. `extras`: those of the rows, by name."""
 
     batch: Batch
     loss: float
@@ -43,6 +43,7 @@ class Evaluated:
     target: Tensor
     gradient: Tensor
     stop: Stop | None = None
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
