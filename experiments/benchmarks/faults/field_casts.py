@@ -94,7 +94,9 @@ def positive_weight(z: Tensor, y: Tensor) -> Tensor:
 
 
 def _same(name: str, left: Function, right: Function, note: str, inside: tuple[str, str], **more: Any) -> Pair:
-    return equal(f"casts: {name}", more.pop("targets", "classes(5)"), left, right, note, inside=inside, family="field", **more)
+    return equal(
+        f"casts: {name}", more.pop("targets", "classes(5)"), left, right, note, inside=inside, family="field", **more
+    )
 
 
 def _wrong(name: str, left: Function, right: Function, note: str, **more: Any) -> Pair:

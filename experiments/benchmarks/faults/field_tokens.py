@@ -209,7 +209,11 @@ def _wrong(name: str, left: Function, right: Function, note: str, **more: Any) -
 
 
 SHARED: dict[str, Any] = {"family": "field", "shape": (LENGTH,)}
-TARGETS, FIRST, PLAIN = f"classes({CLASSES}, ignore=-100)", f"classes({CLASSES}, ignore=-100, axis=1)", f"classes({CLASSES})"
+TARGETS, FIRST, PLAIN = (
+    f"classes({CLASSES}, ignore=-100)",
+    f"classes({CLASSES}, ignore=-100, axis=1)",
+    f"classes({CLASSES})",
+)
 KEPT = r"ignored|kept|padding"
 PAIRS = (
     _same("classes moved to axis 1", flattened, transposed, "transpose(1, 2) for a flattened view"),

@@ -1,5 +1,10 @@
 """All pairs of which the right side is wrong."""
 
-from faults import unequal_binary, unequal_classes, unequal_numbers
+from faults import field, unequal_binary, unequal_classes, unequal_numbers
 
-UNEQUAL = (*unequal_binary.PAIRS, *unequal_classes.PAIRS, *unequal_numbers.PAIRS)
+UNEQUAL = (
+    *unequal_binary.PAIRS,
+    *unequal_classes.PAIRS,
+    *unequal_numbers.PAIRS,
+    *(pair for pair in field.PAIRS if pair.kind == "unequal"),
+)
