@@ -1,9 +1,10 @@
 """Small models for losses that own a head's weights, have several heads, or are computed inside the model."""
 
 import torch
-from faults.rows import FEATURES
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from faults.rows import FEATURES
 
 WIDTH, CLASSES, LATENT = 8, 5, 3
 

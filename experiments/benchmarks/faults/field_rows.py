@@ -160,6 +160,26 @@ def zero_head() -> nn.Module:
     return model
 
 
+def weight_of_class(z: Tensor, y: Tensor, table: Tensor) -> Tensor:
+    """Class weights that change from window to window: a row of `table` a row."""
+    weight = table.gather(1, y[:, None]).squeeze(1)
+    return (weight * per_row(z, y)).sum() / weight.sum()
+
+
+def weight_by_one_hot(z: Tensor, y: Tensor, table: Tensor) -> Tensor:
+    hot = F.one_hot(y, z.shape[1]) * table
+    return -(hot * torch.log_softmax(z, 1)).sum() / hot.sum()
+
+
+def weight_of_prediction(z: Tensor, y: Tensor, table: Tensor) -> Tensor:
+    weight = table.gather(1, z.argmax(1, keepdim=True)).squeeze(1)
+    return (weight * per_row(z, y)).sum() / weight.sum()
+
+
+def class_tables(draws: torch.Generator, rows: int) -> Batch:
+    return {"table": (0.2 + torch.rand(1, 4, generator=draws, dtype=torch.float64)).repeat(rows, 1)}
+
+
 def row_weights(draws: torch.Generator, rows: int) -> Batch:
     return {"weight": 0.1 + 2 * torch.rand(rows, generator=draws, dtype=torch.float64)}
 
@@ -186,6 +206,10 @@ PAIRS = (
     _same("kink of relu and abs", "binary", logistic, with_relu_and_abs, "autograd is wrong at exactly 0, and nowhere else"),
     weighed("row weights", "classes(4)", weighted_mean, weighted_einsum, "weights divided by their sum first"),
     weighed("row weights of mean 1", "classes(4)", weighted_mean, weights_of_mean_one, "weights divided by their mean"),
+    _same("class weights by name", "classes(4)", weight_of_class, weight_by_one_hot, "class weights that change",
+          extras=class_tables),
+    _wrong("weight of the prediction", "classes(4)", weight_of_class, weight_of_prediction, "weights looked up by argmax",
+           extras=class_tables, cause=r"weight"),
     _wrong("weights over kept rows", KEPT, weighted_ignoring, weighted_over_kept, "Σ w l / n over kept rows: torch/nn#926",
            relations=BY_BATCH, cause=r"weight|factor"),
     _wrong("ignored in the denominator", KEPT, ignoring, ignored_in_denominator, "smp#852: zeros counted in the mean",

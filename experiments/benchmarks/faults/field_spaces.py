@@ -77,7 +77,7 @@ def divergence_by_hand(z: Tensor, y: Tensor) -> Tensor:
 
 
 def divergence_mean(z: Tensor, y: Tensor) -> Tensor:
-    return F.kl_div(F.log_softmax(z, 1), y, reduction="mean")
+    return F.kl_div(F.log_softmax(z, 1), y, reduction="none").mean()
 
 
 def divergence_reversed(z: Tensor, y: Tensor) -> Tensor:
@@ -235,7 +235,7 @@ PAIRS = (
     _wrong("one label dropped", LABELS, labels_mean, one_label_dropped, "slicing off a background class"),
     _wrong("known labels by row", LABELS, labels_by_mask, labels_mask_averaged, "per row first, then the mean",
            extras=known_labels, cause=r"row|kept|mask|sequence"),
-    _wrong("divergence over entries", SOFT, soft_entropy, divergence_mean, "LD#74: kl_div(reduction='mean')",
+    _wrong("divergence over entries", SOFT, soft_entropy, divergence_mean, "LD#74: kl_div's mean over rows and classes",
            relations=("scaled",), cause=SUM),
     _wrong("mean over entries", SOFT, soft_entropy, entries_mean, "continual-learning#5: .mean() without .sum(1)",
            relations=("scaled",), cause=SUM),

@@ -157,7 +157,7 @@ def chunk_means_added(z: Tensor, y: Tensor) -> Tensor:
 
 def remainder_dropped(z: Tensor, y: Tensor) -> Tensor:
     outputs, targets = z.flatten(0, 1), y.flatten()
-    whole = max(len(targets) // 4 * 4, 1) if len(targets) % 4 else max(len(targets) - 4, 1)
+    whole = len(targets) // CHUNK * CHUNK or len(targets)
     return F.cross_entropy(outputs[:whole], targets[:whole])
 
 

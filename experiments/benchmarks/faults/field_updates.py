@@ -126,6 +126,33 @@ def scheduled_by_hand(model: nn.Module, optimizer: Optimizer, batches: Sequence[
     return loss
 
 
+def clipped_values(model: nn.Module, optimizer: Optimizer, batches: Sequence[Batch]) -> float:
+    optimizer.zero_grad()
+    loss = sum(backward(model, batches))
+    nn.utils.clip_grad_value_(model.parameters(), 0.02)
+    optimizer.step()
+    return loss
+
+
+def clamped_values(model: nn.Module, optimizer: Optimizer, batches: Sequence[Batch]) -> float:
+    optimizer.zero_grad()
+    loss = sum(backward(model, batches))
+    for weight in model.parameters():
+        weight.grad = None if weight.grad is None else weight.grad.clamp(-0.02, 0.02)
+    optimizer.step()
+    return loss
+
+
+def averaged(model: nn.Module, optimizer: Optimizer, batches: Sequence[Batch]) -> float:
+    """A moving average of the weights is kept for evaluation; training does not see it."""
+    loss = by_token_count(model, optimizer, batches)
+    for weight in model.parameters():
+        state = optimizer.state[weight]
+        kept_so_far = state.setdefault("average", weight.detach().clone())
+        kept_so_far.lerp_(weight.detach(), 0.1)
+    return loss
+
+
 # Wrong.
 
 
@@ -223,6 +250,8 @@ PAIRS = (
     _same("accumulated by shares", by_token_count, shares_of_means, "mlx-lm#1413: means weighted by tokens, zeroed at the end"),
     _same("clipped by hand", clipped, clipped_by_hand, "norm and factor by hand, once per window"),
     _same("scheduled by hand", scheduled, scheduled_by_hand, "a schedule, or lr halved by the loop"),
+    _same("values clamped by hand", clipped_values, clamped_values, "clip_grad_value_ by clamp"),
+    _same("average kept aside", by_token_count, averaged, "a moving average of the weights for evaluation only"),
     _wrong("mean of micro-batch means", by_token_count, mean_of_means, "transformers, torchtitan#1842: unequal token counts",
            cause=MEANS),
     _wrong("means added", by_token_count, means_added, "guided-diffusion#111: never divided", cause=rf"{MEANS}|factor|sum"),

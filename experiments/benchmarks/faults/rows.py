@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass
 
 import torch
-from faults.pair import Batch, Pair
 from torch import Generator, Tensor
+
+from faults.pair import Batch, Pair
 
 FEATURES = 5
 IGNORED = 0.2
