@@ -6,8 +6,10 @@ from collections.abc import Iterator
 import pytest
 import torch
 from faults import PAIRS
+from faults.field_rows import ignoring, in_place_target, weights_unread
+from faults.field_updates import by_token_count, shares_of_means, whole_window
 from faults.pair import BITS, Batch, Pair
-from faults.rows import draw_batch, draw_batches, draw_output
+from faults.rows import draw_batch, draw_batches, draw_output, read
 from torch import Tensor, nn
 
 from mlnn.seeding import generator
@@ -129,3 +131,132 @@ def _loops(pair: Pair) -> float:
 @pytest.mark.parametrize("pair", FIELD, ids=lambda pair: pair.name)
 def test_a_label_is_true(pair: Pair) -> None:
     assert held(pair) is None
+
+
+@pytest.mark.parametrize("pair", [pair for pair in FIELD if pair.relations == ("shifted",)], ids=lambda pair: pair.name)
+def test_a_shift_depends_on_the_target_only(pair: Pair) -> None:
+    draws = generator(0, "shift")
+    y = draw_batch(pair, ROWS, draws)["y"]
+    outputs = [draw_output(pair, ROWS, draws, scale) for scale in SCALES]
+    shifts = [float((pair.right(z, y) - pair.left(z, y)).mean()) for z in outputs]
+    assert abs(shifts[0]) > 1e-3
+    assert max(shifts) - min(shifts) < 1e-13
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["casts: smoothing 1e-3", "kernel: small probabilities dropped", "tokens: smoothing 1e-4", "rows: floored at -30",
+     "spaces: labels summed", "steps: second head weaker", "updates: clipped in parts"],
+)  # fmt: skip
+def test_a_fault_that_is_labelled_equal_is_found(name: str) -> None:
+    assert held(dataclasses.replace(BY_NAME[name], kind="equal", relations=("equal",))) is not None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["casts: bfloat16 outputs", "kernel: plain", "tokens: chunked sums", "steps: contrast", "updates: clipped by hand"],
+)
+def test_an_equal_pair_that_is_labelled_wrong_is_found(name: str) -> None:
+    assert held(dataclasses.replace(BY_NAME[name], kind="unequal", relations=("different",))) is not None
+
+
+def test_a_factor_and_a_difference_are_told_apart() -> None:
+    assert held(dataclasses.replace(BY_NAME["tokens: mean of sequence means"], relations=("scaled",))) is not None
+    assert held(dataclasses.replace(BY_NAME["rows: weights unread"], relations=("scaled",))) is not None
+    nan = dataclasses.replace(BY_NAME["tokens: masked"], right=lambda z, y: (z * torch.nan).mean() + 0 * y.sum())
+    assert "not finite" in str(held(nan))
+
+
+def test_a_fault_that_shows_far_out_does_not_show_in_the_middle() -> None:
+    for name in ("rows: padding not masked", "rows: floored at -30", "rows: kink under a zero head"):
+        assert held(dataclasses.replace(BY_NAME[name], shows=None)) is not None, name
+
+
+def test_the_field_has_faults_and_right_forms_of_every_kind() -> None:
+    kinds = {pair.name.split(":")[0] for pair in FIELD}
+    assert kinds == {"casts", "kernel", "tokens", "positions", "rows", "spaces", "steps", "updates"}
+    for kind in kinds:
+        own = [pair.kind for pair in FIELD if pair.name.startswith(f"{kind}:")]
+        assert min(own.count("equal"), own.count("unequal")) >= 5, kind
+    assert min(sum(pair.kind == kind for pair in FIELD) for kind in ("equal", "unequal")) >= 32
+    spaces = {read(pair.targets).kind for pair in FIELD}
+    assert spaces == {"binary", "classes", "multilabel", "simplex", "ordinal", "real"}
+    assert all(pair.cause is None for pair in FIELD if pair.kind == "equal")
+
+
+def test_what_a_side_computes_in_widens_what_is_expected_of_an_equal_pair_only() -> None:
+    pair = BY_NAME["kernel: plain"]
+    assert pair.expected("float32") == ("bitwise", "equal")
+    assert pair.computes_in("float64") == {"right": "float32"}
+    assert pair.expected("float64") == ("bitwise", "equal", "indistinguishable")
+    assert BY_NAME["casts: float32 against float64"].computes_in("float64") == {"left": "float32"}
+    assert BY_NAME["casts: bfloat16 outputs"].computes_in("float32") == {"right": "bfloat16"}
+    assert BY_NAME["kernel: small probabilities dropped"].expected("float64") == ("different",)
+
+
+def test_a_space_is_read_as_it_is_written() -> None:
+    space = read("classes(5, ignore=-100, axis=1)")
+    assert (space.kind, space.size, space.ignore, space.axis) == ("classes", 5, -100, 1)
+    assert space.raw_shape(3, (6,)) == (3, 5, 6)
+    assert read("classes(5, ignore=2)").ignore == 2
+    assert read("ordinal(4)").raw_shape(3, ()) == (3, 3)
+    assert read("binary").raw_shape(3, (6,)) == (3, 6)
+    assert read("real").outputs == 1
+
+
+def test_rows_are_of_the_shape_that_is_said_and_the_same_every_time() -> None:
+    pair = BY_NAME["tokens: given count"]
+    one, two = (draw_batch(pair, ROWS, generator(1, "rows")) for _ in range(2))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert one["x"].shape == (ROWS, 6, 5)
+    assert one["y"].shape == (ROWS, 6)
+    keep = one["y"] != -100
+    assert keep[:, 0].all()  # no row is empty
+    assert 0.2 < keep.double().mean() < 0.8
+    assert len(set(keep.sum(1).tolist())) > 2  # of unequal length
+    for pair in FIELD:
+        drawn = draw_batch(pair, 4, generator(2, pair.name))
+        assert all(len(tensor) == 4 for tensor in drawn.values()), pair.name
+    parts = draw_batches(BY_NAME["updates: never zeroed"], 3, 16, generator(3, "rows"))
+    assert [len(part["y"]) for part in parts] == [16, 16, 16]
+    assert not torch.equal(parts[0]["x"], parts[1]["x"])
+
+
+def test_a_pair_that_is_said_to_write_in_place_does() -> None:
+    draws = generator(4, "in place")
+    batch, z = draw_batch(BY_NAME["rows: target overwritten"], ROWS, draws), torch.randn(ROWS, 5, dtype=torch.float64)
+    before = batch["y"].clone()
+    assert torch.isclose(in_place_target(z, batch["y"]), ignoring(z, before))
+    assert not torch.equal(batch["y"], before)
+    ours = z.clone()
+    BY_NAME["rows: output overwritten"].right(ours, before.clamp_min(0))
+    assert not torch.equal(ours, z)
+    extra = torch.rand(ROWS, dtype=torch.float64)
+    assert weights_unread(z, before.clamp_min(0), extra) == weights_unread(z, before.clamp_min(0), 2 * extra)
+
+
+@pytest.mark.parametrize("name", ["clipped by hand", "scheduled by hand", "values clamped by hand"])
+def test_what_both_loops_do_is_felt(name: str) -> None:
+    """Else the pair would be equal for want of anything done."""
+    pair = BY_NAME[f"updates: {name}"]
+    for update in pair.update or ():
+        assert _loops(dataclasses.replace(pair, update=(by_token_count, update))) > 1e-3
+
+
+def test_what_a_loop_keeps_lies_with_its_optimiser() -> None:
+    """Lanes of one side share the function: a second run of it begins afresh."""
+    for pair in (pair for pair in FIELD if pair.update):
+        assert _loops(dataclasses.replace(pair, update=(pair.update[1], pair.update[1]))) == 0, pair.name
+
+
+def test_a_window_may_come_whole_or_in_parts() -> None:
+    pair = BY_NAME["updates: accumulated by token count"]
+    (window,) = draw_batches(pair, 1, 16, generator(5, "window"))
+    parts = [{name: tensor[at : at + 4] for name, tensor in window.items()} for at in range(0, 16, 4)]
+    for update in (by_token_count, shares_of_means, whole_window):
+        ends = []
+        for batches in ([window], parts):
+            model = _model(pair)
+            update(model, torch.optim.SGD(model.parameters(), lr=0.1), batches)
+            ends.append(torch.cat([weight.detach().flatten() for weight in model.parameters()]))
+        assert torch.equal(*ends)

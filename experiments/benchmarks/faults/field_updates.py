@@ -148,8 +148,8 @@ def averaged(model: nn.Module, optimizer: Optimizer, batches: Sequence[Batch]) -
     loss = by_token_count(model, optimizer, batches)
     for weight in model.parameters():
         state = optimizer.state[weight]
-        kept_so_far = state.setdefault("average", weight.detach().clone())
-        kept_so_far.lerp_(weight.detach(), 0.1)
+        average = state.setdefault("average", weight.detach().clone())
+        average.lerp_(weight.detach(), 0.1)
     return loss
 
 
