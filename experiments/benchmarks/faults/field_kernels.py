@@ -113,18 +113,18 @@ def row_weights(draws: torch.Generator, rows: int) -> dict[str, Tensor]:
     return {"weight": 0.1 + 2 * torch.rand(rows, generator=draws, dtype=torch.float64)}
 
 
-def _same(name: str, note: str, targets: str = "classes(7)", **settings: float) -> Pair:
+def _same(name: str, note: str, targets: str = "classes(7)", **settings: Any) -> Pair:
     left, right = partial(plain, **settings), partial(kernel, **settings)
     return equal(f"kernel: {name}", targets, left, right, note, inside=("float64", "float32"), family="field")
 
 
-def _wrong(name: str, wrong: str, note: str, settings: dict[str, float] | None = None, **more: Any) -> Pair:
+def _wrong(name: str, wrong: str, note: str, settings: dict[str, Any] | None = None, **more: Any) -> Pair:
     left, right = partial(plain, **settings or {}), partial(kernel, wrong=wrong, **settings or {})
     more = {"targets": "classes(7)", "inside": ("float64", "float32"), "family": "field"} | more
     return fault(f"kernel: {name}", more.pop("targets"), left, right, note, **more)
 
 
-ALL: dict[str, float] = {"smoothing": SMOOTHING, "penalty": PENALTY, "cap": CAP}
+ALL: dict[str, Any] = {"smoothing": SMOOTHING, "penalty": PENALTY, "cap": CAP}
 BACKWARD = r"derivative|backward|own gradient"
 PAIRS = (
     _same("plain", "a fused kernel that upcasts, with its own backward"),
@@ -138,8 +138,10 @@ PAIRS = (
     equal("kernel: under row weights", "classes(7)", partial(after_weights, rows=plain),
           partial(after_weights, rows=kernel), "reduction='none', then weights", inside=("float64", "float32"),
           family="field", extras=row_weights),
-    _wrong("small probabilities dropped", "small ones dropped", "backward zeroes softmax entries below 1e-3", size=1e-3),
-    _wrong("another row's largest", "another row's largest", "the first row's maximum taken off in the backward only"),
+    _wrong("small probabilities dropped", "small ones dropped", "backward zeroes softmax entries below 1e-3", size=1e-3,
+           cause=rf"1e-3|0\.001|small|{BACKWARD}"),
+    _wrong("another row's largest", "another row's largest", "the first row's maximum taken off in the backward only",
+           cause=BACKWARD),
     _wrong("upstream not multiplied", "not multiplied", "grad_output taken for 1 per row", relations=BY_BATCH,
            cause=rf"factor|rows|sum|upstream|{BACKWARD}"),
     _wrong("first row's upstream", "first row's", "Liger-Kernel#1298, #968: grad_output[0] for every row",

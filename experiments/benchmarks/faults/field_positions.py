@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from faults.field_kernels import kernel, plain
+from faults.field_kernels import BACKWARD, kernel, plain
 from faults.pair import BY_BATCH, Batch, Function, Pair, equal, fault
 
 LENGTH, IGNORE = 4, -100
@@ -101,5 +101,6 @@ PAIRS = (
     _wrong("teacher by row", "simplex(5)", teacher_by_position, teacher_by_row,
            "sparseml#592: batchmean divides by rows, not tokens", relations=("scaled",), cause=r"factor|sum|mean"),
     _wrong("kernel, small probabilities dropped", TOKENS, partial(kept_rows, rows=plain),
-           partial(kept_rows, rows=partial(kernel, wrong="small ones dropped")), "below 1e-3, on tokens", size=1e-3, **UPCAST),
+           partial(kept_rows, rows=partial(kernel, wrong="small ones dropped")), "below 1e-3, on tokens", size=1e-3,
+           cause=rf"1e-3|0\.001|small|{BACKWARD}", **UPCAST),
 )  # fmt: skip

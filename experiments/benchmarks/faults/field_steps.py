@@ -14,6 +14,27 @@ from faults.pair import Batch, Function, Pair, equal, fault
 IGNORE, CHUNK, LENGTH = -100, 7, 6
 
 
+def heads(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    found: tuple[Tensor, Tensor] = model(batch["x"])
+    return found
+
+
+def coded(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    found: tuple[Tensor, Tensor, Tensor] = model(batch["x"], batch["noise"])
+    return found
+
+
+def towers(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    found: tuple[Tensor, Tensor, Tensor] = model(batch["x"], batch["y"])
+    return found
+
+
+def inner_tokens(model: nn.Module, batch: Batch) -> Tensor:
+    """What the head is given, positions laid flat."""
+    found: Tensor = model.get_submodule("trunk")(batch["x"]).flatten(0, 1)
+    return found
+
+
 def head_then_loss(model: nn.Module, batch: Batch) -> Tensor:
     return F.cross_entropy(model(batch["x"]).flatten(0, 1), batch["y"].flatten())
 
@@ -25,7 +46,7 @@ def in_the_model(model: nn.Module, batch: Batch) -> Tensor:
 
 def chunked_head(model: nn.Module, batch: Batch, means: bool = False, last_only: bool = False) -> Tensor:
     """Head and loss by chunks of positions, so that never all raw outputs are there."""
-    inner, labels = model.get_submodule("trunk")(batch["x"]).flatten(0, 1), batch["y"].flatten()
+    inner, labels = inner_tokens(model, batch), batch["y"].flatten()
     total, parts = inner.new_zeros(()), list(zip(inner.split(CHUNK), labels.split(CHUNK), strict=True))
     for place, (part, wanted) in enumerate(parts):
         head = model.get_submodule("head") if not last_only or place == len(parts) - 1 else _frozen_head(model)
@@ -37,7 +58,7 @@ def chunked_head(model: nn.Module, batch: Batch, means: bool = False, last_only:
 
 def _frozen_head(model: nn.Module) -> Function:
     head = model.get_submodule("head")
-    return partial(F.linear, weight=head.weight.detach(), bias=head.bias.detach())  # type: ignore[union-attr, operator]
+    return partial(F.linear, weight=head.weight.detach(), bias=head.bias.detach())  # type: ignore[operator]
 
 
 class _FusedHead(torch.autograd.Function):
@@ -62,7 +83,7 @@ class _FusedHead(torch.autograd.Function):
 
 def fused_head(model: nn.Module, batch: Batch, wrong: str = "") -> Tensor:
     apply: Function = _FusedHead.apply
-    inner, head = model.get_submodule("trunk")(batch["x"]).flatten(0, 1), model.get_submodule("head")
+    inner, head = inner_tokens(model, batch), model.get_submodule("head")
     return apply(inner, head.weight, head.bias, batch["y"].flatten(), wrong)
 
 
@@ -72,30 +93,30 @@ def sequence_means(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def two_heads(model: nn.Module, batch: Batch, share: float = 0.5) -> Tensor:
-    z, value = model(batch["x"])
+    z, value = heads(model, batch)
     return F.cross_entropy(z, batch["y"]) + share * F.mse_loss(value, batch["second"])
 
 
 def two_heads_by_hand(model: nn.Module, batch: Batch) -> Tensor:
-    z, value = model(batch["x"])
+    z, value = heads(model, batch)
     logs = torch.log_softmax(z, -1).gather(-1, batch["y"][:, None]).squeeze(-1)
     return ((value - batch["second"]).square() / 2 - logs).mean()
 
 
 def two_heads_detached(model: nn.Module, batch: Batch) -> Tensor:
-    z, value = model(batch["x"])
+    z, value = heads(model, batch)
     return F.cross_entropy(z, batch["y"]) + 0.5 * F.mse_loss(value.detach(), batch["second"])
 
 
 def bound(model: nn.Module, batch: Batch) -> Tensor:
     """Reconstruction and divergence from N(0, 1), summed over their dimensions, a mean over rows."""
-    back, mean, log_variance = model(batch["x"], batch["noise"])
+    back, mean, log_variance = coded(model, batch)
     divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(1)
     return ((back - batch["x"]).square().sum(1) / 2 + divergence).mean()
 
 
 def bound_by_distributions(model: nn.Module, batch: Batch) -> Tensor:
-    back, mean, log_variance = model(batch["x"], batch["noise"])
+    back, mean, log_variance = coded(model, batch)
     normal = torch.distributions.Normal
     prior = normal(torch.zeros_like(mean), torch.ones_like(mean))
     divergence = torch.distributions.kl_divergence(normal(mean, (log_variance / 2).exp()), prior)
@@ -103,46 +124,46 @@ def bound_by_distributions(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def bound_latent_mean(model: nn.Module, batch: Batch) -> Tensor:
-    back, mean, log_variance = model(batch["x"], batch["noise"])
+    back, mean, log_variance = coded(model, batch)
     divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).mean(1)
     return ((back - batch["x"]).square().sum(1) / 2 + divergence).mean()
 
 
 def bound_of_deviation(model: nn.Module, batch: Batch) -> Tensor:
     """The encoder's log-variance taken for a log-deviation in the divergence."""
-    back, mean, spread = model(batch["x"], batch["noise"])
+    back, mean, spread = coded(model, batch)
     divergence = -0.5 * (1 + 2 * spread - mean.square() - (2 * spread).exp()).sum(1)
     return ((back - batch["x"]).square().sum(1) / 2 + divergence).mean()
 
 
 def contrast(model: nn.Module, batch: Batch) -> Tensor:
-    one, two, scale = model(batch["x"], batch["y"])
+    one, two, scale = towers(model, batch)
     logits, own = scale * one @ two.T, torch.arange(len(one))
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
 def contrast_by_hand(model: nn.Module, batch: Batch) -> Tensor:
-    one, two, scale = model(batch["x"], batch["y"])
+    one, two, scale = towers(model, batch)
     logits = scale * one @ two.T
     both = torch.logsumexp(logits, 0) + torch.logsumexp(logits, 1)
     return (both / 2 - logits.diagonal()).mean()
 
 
 def contrast_one_way(model: nn.Module, batch: Batch) -> Tensor:
-    one, two, scale = model(batch["x"], batch["y"])
+    one, two, scale = towers(model, batch)
     return F.cross_entropy(scale * one @ two.T, torch.arange(len(one)))
 
 
 def contrast_own_left_out(model: nn.Module, batch: Batch) -> Tensor:
     """The pair's own entry is missing from the sum below."""
-    one, two, scale = model(batch["x"], batch["y"])
+    one, two, scale = towers(model, batch)
     logits = scale * one @ two.T
     others = logits.masked_fill(torch.eye(len(one), dtype=torch.bool), -torch.inf)
     return ((torch.logsumexp(others, 0) + torch.logsumexp(others, 1)) / 2 - logits.diagonal()).mean()
 
 
 def contrast_scale_detached(model: nn.Module, batch: Batch) -> Tensor:
-    one, two, scale = model(batch["x"], batch["y"])
+    one, two, scale = towers(model, batch)
     logits, own = scale.detach() * one @ two.T, torch.arange(len(one))
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2 + 0 * scale
 
@@ -180,8 +201,9 @@ PAIRS = (
     _wrong("chunked head, means", TOKENS, head_then_loss, partial(chunked_head, means=True), "means of chunks averaged",
            cause=r"chunk|micro-batch|mean"),
     _wrong("chunked head, last chunk's weights", TOKENS, head_then_loss, partial(chunked_head, last_only=True),
-           "grad_weight overwritten where it should be added up"),
-    _wrong("fused head without bias", TOKENS, head_then_loss, partial(fused_head, wrong="bias"), "grad_bias never filled"),
+           "grad_weight overwritten where it should be added up", cause=r"derivative|detach"),
+    _wrong("fused head without bias", TOKENS, head_then_loss, partial(fused_head, wrong="bias"), "grad_bias never filled",
+           cause=r"derivative|backward"),
     _wrong("loss in the model by sequence", TOKENS, in_the_model, sequence_means, "verl#593: the trainer's own reduction",
            cause=r"sequence"),
     _wrong("second head weaker", HEADS, two_heads, partial(two_heads, share=0.49), "an auxiliary weight rounded", size=1e-2),
@@ -191,5 +213,6 @@ PAIRS = (
     _wrong("bound of a deviation", LATENTS, bound, bound_of_deviation, "log σ taken for log σ²"),
     _wrong("contrast one way", TOWERS, contrast, contrast_one_way, "one direction of a symmetric loss"),
     _wrong("contrast, own left out", TOWERS, contrast, contrast_own_left_out, "pytorch-metric-learning#699"),
-    _wrong("contrast, scale detached", TOWERS, contrast, contrast_scale_detached, "a learned temperature that never learns"),
+    _wrong("contrast, scale detached", TOWERS, contrast, contrast_scale_detached, "a learned temperature that never learns",
+           cause=r"derivative|detach"),
 )  # fmt: skip
