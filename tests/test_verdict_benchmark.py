@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from faults import EQUAL, PAIRS, UNEQUAL, reductions
+from faults.causes import CAUSES, with_cause
 from faults.equal_binary import logaddexp
 from faults.pair import BITS
 from faults.rows import read
@@ -282,7 +283,18 @@ def test_a_cause_is_right_only_where_it_holds_what_the_pair_says() -> None:
     assert named(BY_NAME["tokens: end dropped"], "ignored rows counted") == "wrong"  # none is to be named
     assert named(BY_NAME["tokens: masked"], "sequence") == "wrong"  # between equal sides there is none
     assert named(BY_NAME["binary: logaddexp"], "a factor") == "wrong"
-    assert named(BY_NAME["binary: label smoothing 0.01"], "label smoothing") == "unknown"
+    assert named(BY_NAME["binary: label smoothing 0.01"], "a clip") == "wrong"
+    assert named(BY_NAME["binary: hinge"], "a clip") == "unknown"  # the catalogue does not say
+
+
+def test_the_causes_of_the_textbook_are_found_by_the_names_of_its_faults() -> None:
+    for words in CAUSES:
+        assert any(re.search(words, pair.name) for pair in TEXTBOOK), words
+    assert with_cause(BY_NAME["binary: hinge"]).cause is None
+    assert with_cause(dataclasses.replace(BY_NAME["binary: log2"], cause="bits")).cause == "bits"
+    unequal = select(["unequal"], families=["textbook"])
+    assert sum(pair.cause is not None for pair in unequal) > 0.5 * len(unequal)
+    assert all(pair.cause is None for pair in EQUAL)
 
 
 def test_silence_is_no_decision_but_where_no_more_is_to_be_had() -> None:

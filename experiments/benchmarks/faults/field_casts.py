@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from faults.causes import GRADIENT
 from faults.equal_classes import per_row
 from faults.pair import Function, Pair, equal, fault
 
@@ -127,7 +128,7 @@ PAIRS = (
     _wrong("temperature 1.01", mean_entropy, temperature_left_in, "upcast and divided by a temperature", size=1e-2,
            cause=r"temperature"),
     _wrong("normaliser detached", mean_entropy, normaliser_detached, "logsumexp under no_grad: softmax gone from the gradient",
-           cause=r"derivative|gradient|detach"),
+           cause=GRADIENT),
     _wrong("weights forgotten", weighted, weights_forgotten, "the upcasting branch without class weights", cause=r"weight"),
     _wrong("smoothing 1e-3", mean_entropy, smoothing_left_on, "label smoothing in the upcasting branch only", size=1e-3,
            cause=r"smooth"),

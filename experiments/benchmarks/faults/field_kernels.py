@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from faults.causes import GRADIENT
 from faults.pair import BY_BATCH, Function, Pair, equal, fault
 
 SMOOTHING, PENALTY, CAP = 0.1, 1e-2, 5.0
@@ -125,7 +126,6 @@ def _wrong(name: str, wrong: str, note: str, settings: dict[str, Any] | None = N
 
 
 ALL: dict[str, Any] = {"smoothing": SMOOTHING, "penalty": PENALTY, "cap": CAP}
-BACKWARD = r"derivative|backward|own gradient"
 PAIRS = (
     _same("plain", "a fused kernel that upcasts, with its own backward"),
     _same("many classes", "the same over 1000 classes", "classes(1000)"),
@@ -139,25 +139,25 @@ PAIRS = (
           partial(after_weights, rows=kernel), "reduction='none', then weights", inside=("float64", "float32"),
           family="field", extras=row_weights),
     _wrong("small probabilities dropped", "small ones dropped", "backward zeroes softmax entries below 1e-3", size=1e-3,
-           cause=rf"1e-3|0\.001|small|{BACKWARD}"),
+           cause=rf"1e-3|0\.001|small|{GRADIENT}"),
     _wrong("another row's largest", "another row's largest", "the first row's maximum taken off in the backward only",
-           cause=BACKWARD),
+           cause=rf"couples|another row|{GRADIENT}"),
     _wrong("upstream not multiplied", "not multiplied", "grad_output taken for 1 per row", relations=BY_BATCH,
-           cause=rf"factor|rows|sum|upstream|{BACKWARD}"),
+           cause=rf"factor|rows|sum|upstream|{GRADIENT}"),
     _wrong("first row's upstream", "first row's", "Liger-Kernel#1298, #968: grad_output[0] for every row",
-           cause=rf"upstream|{BACKWARD}"),
+           cause=rf"upstream|first row|{GRADIENT}"),
     fault("kernel: first row's upstream, weighted", "classes(7)", partial(after_weights, rows=plain),
           partial(after_weights, rows=partial(kernel, wrong="first row's")), "the same once rows are weighted",
-          inside=("float64", "float32"), family="field", extras=row_weights, cause=rf"upstream|weight|{BACKWARD}"),
+          inside=("float64", "float32"), family="field", extras=row_weights, cause=rf"upstream|first row|weight|{GRADIENT}"),
     fault("kernel: mean not divided", "classes(7)", mean_of_rows, partial(mean_kernel, divided=False),
           "1/n missing in the backward", inside=("float64", "float32"), family="field", relations=BY_BATCH,
-          cause=rf"factor|rows|sum|{BACKWARD}"),
+          cause=rf"factor|rows|sum|{GRADIENT}"),
     _wrong("smoothing over K - 1", "K - 1", "ε spread over the other classes only: pytorch#7455, mlx#166",
            {"smoothing": SMOOTHING}, size=2e-2, cause=r"smooth"),
     _wrong("smoothing over K - 1 in the backward", "K - 1 in the backward", "forward over K, backward over K − 1",
-           {"smoothing": SMOOTHING}, size=2e-2, cause=rf"smooth|{BACKWARD}"),
+           {"smoothing": SMOOTHING}, size=2e-2, cause=rf"smooth|{GRADIENT}"),
     _wrong("penalty left out of the gradient", "penalty left out", "z-loss in the value only", {"penalty": PENALTY},
-           size=2e-2, cause=BACKWARD),
+           size=2e-2, cause=GRADIENT),
     _wrong("cap left out of the gradient", "cap left out", "tanh' forgotten in the backward", {"cap": CAP}, size=2e-2,
-           cause=BACKWARD),
+           cause=GRADIENT),
 )  # fmt: skip

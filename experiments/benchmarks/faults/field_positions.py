@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from faults.field_kernels import BACKWARD, kernel, plain
+from faults.causes import GRADIENT
+from faults.field_kernels import kernel, plain
 from faults.pair import BY_BATCH, Batch, Function, Pair, equal, fault
 
 LENGTH, IGNORE = 4, -100
@@ -102,5 +103,5 @@ PAIRS = (
            "sparseml#592: batchmean divides by rows, not tokens", relations=("scaled",), cause=r"factor|sum|mean"),
     _wrong("kernel, small probabilities dropped", TOKENS, partial(kept_rows, rows=plain),
            partial(kept_rows, rows=partial(kernel, wrong="small ones dropped")), "below 1e-3, on tokens", size=1e-3,
-           cause=rf"1e-3|0\.001|small|{BACKWARD}", **UPCAST),
+           cause=rf"1e-3|0\.001|small|{GRADIENT}", **UPCAST),
 )  # fmt: skip

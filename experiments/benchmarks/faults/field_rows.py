@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from faults.causes import GRADIENT
 from faults.equal_classes import per_row
 from faults.pair import BY_BATCH, Batch, Function, Pair, equal, fault
 from faults.rows import FEATURES
@@ -225,12 +226,13 @@ PAIRS = (
            cause=r"cap|clip|satur"),
     _wrong("kink under a zero head", "binary", logistic, with_clamp_and_abs, "zero-initialised head: step 1 stands on the kink",
            model=zero_head, shows=torch.zeros_like),
-    _wrong("modulation detached", FIVE, modulated, modulation_detached, "focal weight under no_grad", cause=r"derivative|detach"),
+    _wrong("modulation detached", FIVE, modulated, modulation_detached, "focal weight under no_grad", cause=GRADIENT),
     misweighed("mean of weighted", "classes(4)", weighted_mean, mean_of_weighted, "RePlay#91, keras#7394: Σ w l / n",
                relations=BY_BATCH),
     misweighed("weights squared", "classes(4)", weighted_mean, weights_squared, "weighted by the sampler and by the loss"),
     misweighed("weights unread", "classes(4)", weighted_mean, weights_unread, "the weight column is loaded and never used"),
-    misweighed("weights broadcast", "classes(4)", weighted_mean, weights_broadcast, "(n, 1) × (n,): weights cancel"),
+    misweighed("weights broadcast", "classes(4)", weighted_mean, weights_broadcast, "(n, 1) × (n,): weights cancel",
+               cause=r"weight|broadcast|n × n"),
     misweighed("nonzero weights counted", "classes(4)", weighted_mean, nonzero_counted, "keras#7394: over the number of w ≠ 0",
                relations=BY_BATCH),
 )  # fmt: skip

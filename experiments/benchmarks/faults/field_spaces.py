@@ -246,7 +246,7 @@ PAIRS = (
     _wrong("teacher not softened", SOFT, distilled, distilled_teacher_hard, "temperature on the student alone",
            cause=r"temperature|target"),
     _wrong("mixup by the first share", MIXED, mixed_targets, mixed_first_share, "one λ for the batch", extras=second_labels,
-           cause=r"weight|share|extra"),
+           cause=r"weight|share|first row|couples"),
     _wrong("thresholds off by one", ORDERED, cumulative, cumulative_off_by_one, "y ≥ k for y > k"),
     _wrong("thresholds averaged", ORDERED, cumulative, cumulative_mean, "mean over K − 1 thresholds", relations=("scaled",),
            cause=SUM),

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from faults.causes import GRADIENT
 from faults.field_models import LATENT, AutoEncoder, Tokens, TwoHeads, TwoTowers
 from faults.pair import Batch, Function, Pair, equal, fault
 
@@ -201,18 +202,18 @@ PAIRS = (
     _wrong("chunked head, means", TOKENS, head_then_loss, partial(chunked_head, means=True), "means of chunks averaged",
            cause=r"chunk|micro-batch|mean"),
     _wrong("chunked head, last chunk's weights", TOKENS, head_then_loss, partial(chunked_head, last_only=True),
-           "grad_weight overwritten where it should be added up", cause=r"derivative|detach"),
+           "grad_weight overwritten where it should be added up", cause=GRADIENT),
     _wrong("fused head without bias", TOKENS, head_then_loss, partial(fused_head, wrong="bias"), "grad_bias never filled",
-           cause=r"derivative|backward"),
+           cause=GRADIENT),
     _wrong("loss in the model by sequence", TOKENS, in_the_model, sequence_means, "verl#593: the trainer's own reduction",
            cause=r"sequence"),
     _wrong("second head weaker", HEADS, two_heads, partial(two_heads, share=0.49), "an auxiliary weight rounded", size=1e-2),
     _wrong("second head detached", HEADS, two_heads, two_heads_detached, "auxiliary loss logged, never trained",
-           cause=r"derivative|detach"),
+           cause=GRADIENT),
     _wrong("bound, mean over latent", LATENTS, bound, bound_latent_mean, "keras-molecules#59, keras-io#270"),
     _wrong("bound of a deviation", LATENTS, bound, bound_of_deviation, "log σ taken for log σ²"),
     _wrong("contrast one way", TOWERS, contrast, contrast_one_way, "one direction of a symmetric loss"),
     _wrong("contrast, own left out", TOWERS, contrast, contrast_own_left_out, "pytorch-metric-learning#699"),
     _wrong("contrast, scale detached", TOWERS, contrast, contrast_scale_detached, "a learned temperature that never learns",
-           cause=r"derivative|detach"),
+           cause=GRADIENT),
 )  # fmt: skip
