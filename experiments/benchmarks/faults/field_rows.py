@@ -153,6 +153,26 @@ def with_clamp_and_abs(z: Tensor, y: Tensor) -> Tensor:
     return z.clamp_min(0) - z * y + torch.log1p(torch.exp(-z.abs()))
 
 
+def margins(z: Tensor, y: Tensor) -> Tensor:
+    """Of every positive over every negative row; none where a batch has one label only."""
+    return (z[y == 1][:, None] - z[y == 0]).flatten()
+
+
+def ranked(z: Tensor, y: Tensor) -> Tensor:
+    return F.softplus(-margins(z, y), threshold=50).mean()
+
+
+def ranked_by_mask(z: Tensor, y: Tensor) -> Tensor:
+    pairs = (y[:, None] > y).to(z)
+    losses = torch.logaddexp(torch.zeros_like(pairs), z[None, :] - z[:, None])
+    return (losses * pairs).sum() / pairs.sum()
+
+
+def ranked_over_all(z: Tensor, y: Tensor) -> Tensor:
+    pairs = (y[:, None] > y).to(z)
+    return (torch.logaddexp(torch.zeros_like(pairs), z[None, :] - z[:, None]) * pairs).mean()
+
+
 def zero_head() -> nn.Module:
     """A linear model that starts at 0, so that every first raw output is exactly 0."""
     model = nn.Linear(FEATURES, 1)
@@ -203,6 +223,10 @@ PAIRS = (
     _same("output overwritten", FIVE, per_row, in_place_output, "the largest subtracted in place"),
     _same("chunked partition", LARGE, per_row, chunked_partition, "logsumexp of logsumexps over 1000 classes"),
     _same("online partition", LARGE, per_row, online_partition, "running largest and sum over 1000 classes"),
+    _same("8192 classes", "classes(8192)", per_row, online_partition, "a vocabulary, block by block", once=True),
+    _same("pairs of rows", "binary", ranked, ranked_by_mask, "ranking: undefined on one row, on both sides"),
+    _wrong("pairs over all", "binary", ranked, ranked_over_all, "mean over n² pairs, most of them masked", relations=BY_BATCH,
+           cause=r"factor|pairs|mask|rows"),
     _same("padding masked", FIVE, per_row, padded_and_masked, "padded vocabulary set to −∞"),
     _same("kink of relu and abs", "binary", logistic, with_relu_and_abs, "autograd is wrong at exactly 0, and nowhere else"),
     weighed("row weights", "classes(4)", weighted_mean, weighted_einsum, "weights divided by their sum first"),
