@@ -168,7 +168,7 @@ def _where_largest(grid: Grid, gaps: Tensor) -> Part:
     gaps = gaps.nan_to_num(math.inf, math.inf)
     row, column = divmod(int(gaps.argmax()), gaps.shape[1])
     size = float(gaps[row, column])
-    return Part("different", size, grid.output[row].tolist(), grid.target[column].tolist()) if size else Part("equal")
+    return Part("different", size, grid.output[row].tolist(), grid.target[column].double().tolist()) if size else Part("equal")
 
 
 def _nearer(both: Both, dtype: torch.dtype) -> str | None:
