@@ -16,6 +16,7 @@ from mlnn.arguments import called, interval, mapping, shown, sides, whole
 from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.gaps import common_gap
+from mlnn.comparing.local_probe import local_probe
 from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
 from mlnn.comparing.probe import Probe, probe
@@ -26,10 +27,10 @@ from mlnn.comparing.resolution import Planter
 from mlnn.comparing.trace import Trace, rows
 from mlnn.comparing.trace_row import trace_row
 from mlnn.comparing.verdict import Verdict
-from mlnn.data import Dataset, from_arrays
+from mlnn.data import Dataset, Given, from_arrays
 from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
 from mlnn.estimating import classical_estimate
-from mlnn.objectives import Objective, likelihood_of
+from mlnn.objectives import likelihood_of
 from mlnn.report.brief import Brief
 from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
 from mlnn.runs.environment import environment
@@ -137,7 +138,7 @@ def compare(
     model: Callable[[], torch.nn.Module],
     left: Any,
     right: Any,
-    data: Dataset | tuple[Any, Any],
+    data: Dataset | Given | tuple[Any, Any],
     *,
     optimizer: Callable[..., torch.optim.Optimizer],
     steps: int,
@@ -157,8 +158,9 @@ def compare(
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
     model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
-    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, or a `LaneRecipe` where more than
-    the objective differs. data: a Dataset or (x, y), each a tensor, a numpy array, a pandas frame or series, or lists.
+    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model,
+    batch), or a `LaneRecipe` where more than the objective differs.
+    data: a Dataset or (x, y), each a tensor, a numpy array, a pandas frame or series, or lists.
     optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of (x, y); inferred
     if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per side). require:
     the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold. progress:
@@ -182,7 +184,7 @@ def compare(
         pair = [
             given.wrapped(dataset.targets, kind)
             if isinstance(given, LaneRecipe)
-            else LaneRecipe(Objective.of(given, dataset.targets, kind), optimizer)
+            else LaneRecipe(given, optimizer).wrapped(dataset.targets, kind)
             for given, kind in zip((left, right), sides("outputs", outputs), strict=True)
         ]
         comparison = _run(recipe, pair[0], pair[1], twins, progress)
@@ -202,9 +204,9 @@ def _names(about: object) -> Mapping[str, object]:
     return names
 
 
-def _dataset(data: Any, targets: str | TargetSpace | None) -> Dataset:
+def _dataset(data: Any, targets: str | TargetSpace | None) -> Dataset | Given:
     """The data of a comparison; raises DataError for anything but a Dataset or a pair."""
-    if isinstance(data, Dataset):
+    if isinstance(data, Dataset | Given):
         return data
     if isinstance(data, tuple | list) and len(data) == 2:
         return from_arrays(data[0], data[1], targets=targets)
@@ -221,17 +223,20 @@ def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) ->
 
 
 def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, progress: Progress | None) -> Comparison:
-    targets = left.objective.targets
-    if right.objective.targets.outputs != targets.outputs:
+    rowwise = left.rowwise and right.rowwise
+    targets = left.objective.targets if rowwise else None
+    if targets is not None and right.objective.targets.outputs != targets.outputs:
         raise ConfigError(
             f"left reads {targets.outputs} raw outputs per row and right {right.objective.targets.outputs};"
             " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
         )
-    probed = probe(left.objective, right.objective, targets, recipe.dtype)
+    probed = probe(left.objective, right.objective, targets, recipe.dtype) if targets is not None else None
     lockstep = make_lockstep(recipe, left, right, null_twins)
+    probed = probed or local_probe(lockstep)
     sides, trace = Sides.of(lockstep), Trace()
-    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay)
-    planter = Planter(left.objective, right.objective)
+    own_update = left.update is not None or right.update is not None
+    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay, own_update=own_update)
+    planter = Planter(left.objective, right.objective, rowwise)
     for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
         gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}
         trace.append(trace_row(record, gaps, recipe, targets))
@@ -270,8 +275,11 @@ def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, dict[str, Any]]
     """How far either side's weights are from the classical estimate, for models that have one."""
     found = {}
     for side, lane in [(side, lockstep.lanes[side]) for side in ("left", "right")]:
-        likelihood = None if lane.stopped else likelihood_of(lane.recipe.objective)
-        classical = classical_estimate(lane.module, likelihood, recipe.dataset) if likelihood else None
+        data = recipe.dataset
+        if lane.stopped or not lane.recipe.rowwise or not isinstance(data, Dataset):
+            continue
+        likelihood = likelihood_of(lane.recipe.objective)
+        classical = classical_estimate(lane.module, likelihood, data) if likelihood else None
         if classical is not None:
             found[side] = classical.beside(lane.module).to_dict()
     return found

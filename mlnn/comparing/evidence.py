@@ -114,7 +114,7 @@ def allowed(coarse: float) -> float:
 class Evidence:
     """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
     that stopped where the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where
-    the priors differ.
+    the priors differ; `own_update`: whether a side has an update of its own, and may share state by it.
     """
 
     own: str
@@ -137,11 +137,14 @@ class Evidence:
     raw_low: float = math.inf
     raw_high: float = -math.inf
     decay: str | None = None
+    own_update: bool = False
 
     def see_rows(self, output: Tensor, inside: Tensor) -> None:
         """Count the rows of the left lane, and those outside the domain of the working dtype."""
         self.rows += len(inside)
         self.rows_outside += int((~inside).sum())
+        if not output.numel():  # a step whose raw outputs cannot be told
+            return
         self.raw_low = min(self.raw_low, float(output.min()))
         self.raw_high = max(self.raw_high, float(output.max()))
 

@@ -31,12 +31,16 @@ CLEARLY = 10.0
 
 @dataclass(frozen=True)
 class Part:
-    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is."""
+    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is.
+
+    `place`: in words, where it is no raw output and target.
+    """
 
     relation: str
     size: float = 0.0
     output: float | list[float] | None = None
     target: float | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,8 @@ class Probe:
     """Both objectives on the grid. `domain`: per target, the interval of raw outputs (or of their largest entry) on which
     they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
-    `flat_outside`: the side without a gradient beyond the domain.
+    `flat_outside`: the side without a gradient beyond the domain. Of a local probe (see `local_probe`): `visited`, the places
+    in words; `broke`, where a side alone is not finite.
     """
 
     grid: Grid
@@ -63,21 +68,26 @@ class Probe:
     unsteady: str | None = None
     whole: Whole | None = None
     flat_outside: str | None = None
+    visited: str | None = None
+    broke: str | None = None
 
     @property
     def interval(self) -> Interval:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
 
-    def inside(self, output: Tensor, target: Tensor, double: bool = False) -> Tensor:
+    def inside(self, output: Tensor, target: Tensor, double: bool = False, rows: int = 0) -> Tensor:
         """Mask (n,) of the rows inside the domain: by the row's own target where targets are few, else by the interval.
 
-        Objectives that part already on [−1, 1] have no domain; then every row is judged.
+        Objectives that part already on [−1, 1] have no domain; then every row is judged, as where a step tells no raw
+        outputs of its `rows` rows.
         """
+        if not len(output):
+            return torch.ones(rows, dtype=torch.bool)
         domain = self.domain64 if double else self.domain
         if not is_wide(domain):
             return torch.ones(len(output), dtype=torch.bool, device=output.device)
-        strength = output if output.ndim == 1 else output.abs().amax(1)
+        strength = output if output.ndim == 1 else output.abs().flatten(1).amax(1)
         low, high = meet(domain)
         mask = (strength >= low) & (strength <= high)
         if self.per_target:

@@ -61,6 +61,11 @@ class Objective:
             )
         return cls(name or own, function, outputs, replace(targets, raw=raw_outputs(function)))
 
+    @property
+    def rowwise(self) -> bool:
+        """Whether it can be asked for rows of raw outputs: always; a `Step` cannot."""
+        return True
+
     def __repr__(self) -> str:
         return f"Objective({self.name!r}, {self.outputs} outputs, targets {self.targets})"
 

@@ -1,6 +1,5 @@
 """One training run inside a comparison: an ordinary PyTorch loop, cut in two: an answer to a batch, and the step from it."""
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 
@@ -8,10 +7,13 @@ import torch
 from torch import Tensor, nn
 
 from mlnn.errors import ConfigError
-from mlnn.objectives import Objective
+from mlnn.objectives import Objective, Step
 from mlnn.seeding import derive, generator
+from mlnn.training.asking import ask_step, run_update, told_in_evaluation
 from mlnn.training.batches import Batch
-from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeeze
+from mlnn.training.module import check_output, copied, evaluating, guard, made_module, raw_output, squeeze
+from mlnn.training.optimizers import made_optimizer, takes_closure
+from mlnn.training.own_update import OwnUpdate
 from mlnn.training.recipe import LaneRecipe, Recipe
 from mlnn.training.step import Evaluated, Stop, flat
 from mlnn.world import seed_streams
@@ -81,22 +83,24 @@ class Lane:
         self.module = copied(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = _made_optimizer(recipe, self.weights)
-        self.takes_closure = _takes_closure(self.optimizer)
+        self.optimizer = made_optimizer(recipe, self.weights)
+        self.takes_closure = takes_closure(self.optimizer)
         self.stopped: Stop | None = None
         self._run = torch.compile(self.module) if recipe.compile else self.module
+        self.own = None if recipe.update is None else OwnUpdate(recipe.update, self.module, self._run, self.optimizer)
 
     @property
     def asked(self) -> str:
         """The objective as an error names it."""
-        return f"objective '{self.recipe.objective.name}'"
+        kind = "objective" if self.recipe.objective.rowwise else "step"
+        return f"{kind} '{self.recipe.objective.name}'"
 
     @property
     def gradients(self) -> list[Tensor]:
         """The gradient in place, one tensor per weight: that of the last batch evaluated."""
         return [torch.zeros_like(w) if w.grad is None else w.grad for w in self.weights]
 
-    def evaluate(self, batch: Batch, objective: Objective | None = None) -> Evaluated:
+    def evaluate(self, batch: Batch, objective: Objective | Step | None = None) -> Evaluated:
         """Loss and gradient of a batch at the present weights, and in place; under another objective than its own, if one is given.
 
         Under its own objective, a lane that is not finite stops here.
@@ -107,13 +111,19 @@ class Lane:
         stop = None
         if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
             what = "gradient" if math.isfinite(loss) else "loss"
-            stop = _first_row(asked, what, batch, output, target)
+            stop = Stop(batch.step, what)
+            if self.recipe.rowwise and isinstance(asked, Objective):
+                stop = _first_row(asked, what, batch, output, target)
         if objective is None and self.stopped is None:
             self.stopped = stop
         return Evaluated(batch, loss, output, target, gradient, stop)
 
     def update(self, answer: Evaluated) -> None:
         """One optimiser step from the gradient in place, that of `answer`. L-BFGS asks the batch again as often as it likes."""
+        if self.own is not None:
+            self.own.keep()
+            self._check_weights(answer)
+            return
         pending, value = True, answer.loss + self._add_prior()
 
         def closure() -> Tensor:
@@ -125,8 +135,20 @@ class Lane:
             return torch.tensor(value, dtype=torch.float64)
 
         guard("optimizer", self.optimizer.step, *([closure] if self.takes_closure else []))
+        self._check_weights(answer)
+
+    def _check_weights(self, answer: Evaluated) -> None:
         if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
             self.stopped = Stop(answer.batch.step, "weights")
+
+    def follow(self, leader: "Lane", answer: Evaluated) -> None:
+        """Step, with this lane's optimiser and its own state, from where the leader stood and with the gradient that it took."""
+        if self.own is None:
+            self.take_gradient_of(leader)
+        elif self.own.calls == (1 if leader.own is None else leader.own.calls) == 1:
+            given = self.translate(leader, leader.gradients)
+            run_update(self.own, answer.batch, self.recipe.accumulate, self.dtype, given)
+        self.update(answer)
 
     def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
         """What this lane takes over of another one: its weights and buffers, or the state dict that its mapping reads."""
@@ -165,19 +187,26 @@ class Lane:
         A model that draws in this mode too draws the same in every lane that is asked with the same seed.
         """
         seed_streams(seed)
-        modes = [(part, part.training) for part in self.module.modules()]  # a frozen part is to stay frozen
-        self.module.eval()
-        try:
+        with evaluating(self.module):
             return squeeze(raw_output(self.module, x.to(self.dtype)))
-        finally:
-            for part, training in modes:
-                part.training = training
+
+    def predict_batch(self, batch: Batch) -> Tensor | None:
+        """The same of a batch in a step of the user's own, flat; None where raw outputs cannot be told."""
+        step = self.recipe.objective
+        if self.own is not None or not isinstance(step, Step):
+            return None
+        with evaluating(self.module):
+            return told_in_evaluation(step, self.module, batch, self.dtype)
 
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())
 
-    def _backward(self, batch: Batch, objective: Objective) -> tuple[float, Tensor, Tensor]:
+    def _backward(self, batch: Batch, objective: Objective | Step) -> tuple[float, Tensor, Tensor]:
         """Put the gradient of a batch in place; (loss, raw output, target)."""
+        if self.own is not None:
+            return run_update(self.own, batch, self.recipe.accumulate, self.dtype)
+        if isinstance(objective, Step):
+            return ask_step(objective, self.module, self._run, batch, self.recipe, self.dtype)
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
@@ -245,25 +274,3 @@ def _reaches(loss: Tensor, output: Tensor) -> bool:
             seen.add(node)
             waiting += [above for above, _ in node.next_functions]
     return False
-
-
-def _made_optimizer(recipe: LaneRecipe, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The lane's own optimiser of the given weights; raises ConfigError where the factory makes something else."""
-    made = guard("optimizer", recipe.optimizer, list(weights))
-    if not isinstance(made, torch.optim.Optimizer):
-        raise ConfigError(f"optimizer: the factory returned {type(made).__name__}, not a torch.optim.Optimizer")
-    own = {id(weight) for weight in weights}
-    if any(id(weight) not in own for group in made.param_groups for weight in group["params"]):
-        raise ConfigError(
-            f"optimizer: the factory returned an {type(made).__name__} of other weights than those it was given;"
-            " make a new one for each call, e.g. partial(torch.optim.SGD, lr=0.1)"
-        )
-    return made
-
-
-def _takes_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether `step` can be given a function that evaluates the loss again, as torch's own optimisers can."""
-    try:
-        return bool(inspect.signature(optimizer.step).parameters)
-    except (TypeError, ValueError):  # compiled code does not tell
-        return True

@@ -65,9 +65,9 @@ class Lockstep:
     ) -> StepRecord:
         """Every lane answers, then every lane that is still finite steps; in between all stand where they answered."""
         led = {dtype: self._leads(dtype) for dtype in self.followers if self.leader(dtype).stopped is None}
-        beside = {dtype: self._right_at_left(dtype, batch) for dtype in led}
+        beside = {dtype: self.right_at_left(dtype, batch) for dtype in led}
         answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in before}
-        gradients = {dtype: self._shared_gradient(dtype, answers[name]) for dtype, name in led.items()}
+        gradients = {dtype: self.shared_gradient(dtype, answers[name]) for dtype, name in led.items()}
         look = self._look(batch) if looks else None
         arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
         for name, answer in answers.items():
@@ -81,7 +81,7 @@ class Lockstep:
         }
         return StepRecord(batch, starts, lanes, common, self._predictions(batch), look)
 
-    def _right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
+    def right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Right's answer to a batch at left's weights."""
         follower = self.followers[dtype]
         follower.stopped = None
@@ -99,20 +99,19 @@ class Lockstep:
             leader, follower = self.leader(dtype), self.followers[dtype]
             if leader.stopped is None:
                 follower.take_over(follower.wanted(leader))
-                follower.take_gradient_of(leader)
-                follower.update(answers[leader.name])
+                follower.follow(leader, answers[leader.name])
                 arrived[dtype] = flat(follower.weights)
         return arrived
 
     def _look(self, batch: Batch) -> Look:
-        """Predictions at left's weights, and a way to ask right's model there, later on, under another objective."""
+        """Predictions at left's weights, and ways to ask right's model there later: another objective, or half the rows."""
         pairs = [(dtype, self.leader(dtype), follower) for dtype, follower in self.followers.items()]
         alive = all(lane.stopped is None for _, *pair in pairs for lane in pair)
-        rows = self._probe_rows()
         told = {
-            dtype: (flat([leader.predict(rows, batch.step)]), flat([follower.predict(rows, batch.step)]))
-            for dtype, leader, follower in pairs if alive
-        }  # fmt: skip
+            dtype: found
+            for dtype, leader, follower in pairs
+            if alive and (found := self._predicted(leader, follower, batch)) is not None
+        }
         asked = self.followers["float64"]
         state = {name: tensor.detach().clone() for name, tensor in asked.wanted(self.leader("float64")).items()}
 
@@ -120,11 +119,24 @@ class Lockstep:
             asked.take_over(state)
             return asked.evaluate(batch, objective)
 
-        return Look(told if alive else None, ask)
+        def half() -> Evaluated | None:
+            part = batch.half()
+            asked.take_over(state)
+            return None if part is None else asked.evaluate(part)
+
+        return Look(told or None, ask, half)
+
+    def _predicted(self, left: Lane, right: Lane, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """Both lanes' raw outputs in evaluation mode, flat: of the probe rows, or of a batch, as their steps' models tell them."""
+        if self.rowwise:
+            rows = self._probe_rows()
+            return flat([left.predict(rows, batch.step)]), flat([right.predict(rows, batch.step)])
+        one, two = left.predict_batch(batch), right.predict_batch(batch)
+        return None if one is None or two is None or one.shape != two.shape else (one, two)
 
     def _predictions(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         left, right = self.lanes["left"], self.lanes["right"]
-        if left.stopped is not None or right.stopped is not None:
+        if left.stopped is not None or right.stopped is not None or not self.rowwise:
             return None
         rows = self._probe_rows()
         return left.predict(rows, batch.step), right.predict(rows, batch.step)
@@ -143,7 +155,7 @@ class Lockstep:
         shared = flat(follower.translate(lane, lane.weights)) if follower is not None and apart else after
         return LaneStep(answer, before, after, shared, lane.stopped)
 
-    def _shared_gradient(self, dtype: str, answer: Evaluated) -> Tensor:
+    def shared_gradient(self, dtype: str, answer: Evaluated) -> Tensor:
         """Left's gradient in place, that of `answer`, in right's coordinates."""
         leader, follower = self.leader(dtype), self.followers[dtype]
         if follower.recipe.mapping is None:
@@ -153,7 +165,16 @@ class Lockstep:
     def compares_steps(self, step: int) -> bool:
         """Whether followers take a step of their own. L-BFGS evaluates its objective again, so it is compared only if asked."""
         searches = any(isinstance(self.lanes[side].optimizer, torch.optim.LBFGS) for side in ("left", "right"))
+        if any(self.lanes[side].own is not None for side in ("left", "right")):
+            return (
+                True  # what an update does besides the gradient is seen in its steps alone, and its state has to follow
+            )
         return self.optimizers_differ or (step < STEPS_COMPARED and not searches)
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether both sides are objectives of raw outputs, which can be asked row by row."""
+        return all(self.lanes[side].recipe.rowwise for side in ("left", "right"))
 
     @property
     def optimizers_differ(self) -> bool:
@@ -180,7 +201,8 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
     """Left, right, control, null twins and precision twins, each a module of its own with the same first weights.
 
     Null twins alternate between permuted batch rows and weights moved by one ulp; a model that draws random numbers of
-    its own (dropout) gets the one-ulp kind only, since permuted rows would meet other masks.
+    its own (dropout) gets the one-ulp kind only, since permuted rows would meet other masks; so does a step, whose batch may
+    have no rows.
     """
     model = initial_model(recipe)
     own = recipe.dtype
@@ -190,11 +212,13 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
         "right": Lane("right", right, theirs, own),
         "control": Lane("control", left, model, own),
     }
-    draws_masks = _is_random(model, recipe)
+    together = not left.rowwise or _is_random(
+        model, recipe
+    )  # rows in their order: masks, or what only the step knows of them
     permuted = {}
     for number in range(1, null_twins + 1):
         name = f"null_{number}"
-        if number % 2 and not draws_masks:
+        if number % 2 and not together:
             permuted[name] = generator(recipe.seed, "null", name)
             lanes[name] = Lane(name, left, model, own)
         else:

@@ -1,7 +1,8 @@
 """What is asked of the user's own parts: a factory for a module, a module for one raw output, each refused in a few lines."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -81,6 +82,18 @@ def check_output(output: Tensor, rows: int, targets: TargetSpace) -> None:
         raise ConfigError(
             f"model: raw output of shape {tuple(output.shape)} for {rows} rows and targets '{targets}'; {wanted} is needed"
         )
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, with every part's own mode put back: a frozen part is to stay frozen."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def squeeze(output: Tensor) -> Tensor:

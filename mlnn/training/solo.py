@@ -51,7 +51,7 @@ def _train(
         watch(0, lane.module)
     for batch in batches(recipe):
         held = math.nan
-        if len(held_x):
+        if len(held_x) and lane_recipe.rowwise:
             with torch.no_grad():
                 held = float(guard(lane.asked, lane_recipe.objective, lane.predict(held_x), held_y))
         answer = lane.evaluate(batch)
@@ -70,6 +70,8 @@ def _train(
 
 def lane_likelihood(recipe: Recipe, lane: Lane) -> Reading | None:
     """A trained lane's likelihood over all training rows, in evaluation mode; None where the objective has none known."""
+    if not lane.recipe.rowwise:
+        return None
     x, y = recipe.dataset.x.to(recipe.dtype).to(recipe.device), recipe.dataset.y.to(recipe.device)
     y = y if y.dtype == torch.int64 else y.to(recipe.dtype)
     return read_likelihood(lane.recipe.objective, lane.module, lane.predict(x), y)

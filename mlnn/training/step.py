@@ -35,7 +35,10 @@ class Stop:
 @dataclass(frozen=True, eq=False)
 class Evaluated:
     """A lane's answer to a batch at the weights it had: `loss` (a number), `output` (n,) or (n, m), `target` (n,), and the
-    `gradient` (P,) of the objective alone, zeros where a weight is unused."""
+    `gradient` (P,) of the objective alone, zeros where a weight is unused.
+
+    Of a `Step` or an update of the lane's own: the raw outputs where they can be told, else (0,), and no target, (0,).
+    """
 
     batch: Batch
     loss: float
@@ -93,10 +96,12 @@ class Look:
 
     `predictions`: (left's, right's) flat raw outputs on the probe rows in evaluation mode, by precision; None where a lane has
     stopped. `ask`: right's model on this batch under any objective, in float64; it can be called until the next step is asked for.
+    `half`: right's recipe on the first half of the rows, likewise; None where there is one row alone.
     """
 
     predictions: Mapping[str, tuple[Tensor, Tensor]] | None
     ask: Callable[[Objective], Evaluated]
+    half: Callable[[], Evaluated | None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ def run(settings: TrainSettings, said: Said) -> None:
     names = settings.names
 
     with answering(settings, said) as folder:
-        course = Trajectory(likelihood_of(objective), recipe.dataset, recipe.steps)
+        course = Trajectory(likelihood_of(objective), data, recipe.steps)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
             lane = train_lane(recipe, lane_recipe, trace.append, advance, course.watch)
