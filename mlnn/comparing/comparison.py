@@ -235,7 +235,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
     probed = probed or local_probe(lockstep)
     sides, trace = Sides.of(lockstep), Trace()
     own_update = left.update is not None or right.update is not None
-    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay, own_update=own_update)
+    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay, rowwise=rowwise, own_update=own_update)
     planter = Planter(left.objective, right.objective, rowwise)
     for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
         gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}

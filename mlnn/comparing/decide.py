@@ -147,6 +147,9 @@ def _other_steps(probed: Found, evidence: Evidence) -> Found | None:
     why = (
         f"from the same weights, gradient and state the optimizers take steps that differ by {size:.2g} at step {step}"
     )
+    if evidence.own_update:
+        factor = next(iter(evidence.factors.values()), 1.0)
+        why = f"gradients agree{'' if factor == 1 else f' up to a factor of {factor:.6g}'}, but {why}"
     return Found(probed.value, "different", why)
 
 

@@ -3,7 +3,6 @@
 What training does not visit is visited here: raw outputs far out, moved together, at random. Weights are left as they were.
 """
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -33,6 +32,8 @@ from mlnn.training import Common, Evaluated, Lane, Lockstep, batches, dtype_name
 
 ASKED_AGAIN = 3
 """Times that the same is asked: a count kept from call to call changes the second answer, a state that alternates the third."""
+MUCH_MORE = 2.0
+"""The largest difference is told beside the first one where it is more than this many times as large."""
 STEADY_SHIFT = 1e-9
 """A shift is one number where it is the same at all places, relative to itself, to this: a median of float64 differences."""
 
@@ -48,8 +49,10 @@ class _Seen:
     names: list[str] = field(default_factory=list)
     bitwise: dict[str, bool] = field(default_factory=lambda: {"value": True, "gradient": True})
     undefined: list[str] = field(default_factory=list)
+    tells: bool = False
     parted: list[tuple[str, str, str, float]] = field(default_factory=list)
-    reached: float = 0.0
+    sizes: list[float] = field(default_factory=list)
+    largest: dict[str, tuple[float, str]] = field(default_factory=lambda: {"value": (0.0, ""), "gradient": (0.0, "")})
 
     def see(self, name: str, gaps: Mapping[str, CommonGap], largest: float) -> None:
         """Take in one place. `largest`: of the raw outputs in size, 0 where they are not told."""
@@ -60,8 +63,8 @@ class _Seen:
         if odd:
             self.undefined += [name] * (not any(place == name for place, *_ in self.parted))
             return
-        self.reached = max(self.reached, largest)
-        step, exact = len(self.names), gaps["float64"]
+        self.sizes.append(largest)
+        exact = gaps["float64"]
         self.names.append(name)
         for what, same in (
             ("gradient", all(torch.equal(gap.left_gradient, gap.right_gradient) for gap in gaps.values())),
@@ -70,9 +73,16 @@ class _Seen:
             self.bitwise[what] &= same
         size = self.factor * float(exact.left_gradient.norm())
         if size or float(exact.right_gradient.norm()):
-            self.gradient.see(step, {d: gap.residual(self.factor) for d, gap in gaps.items()}, size)
+            self._judge("gradient", {d: gap.residual(self.factor) for d, gap in gaps.items()}, size)
         values = {d: abs(gap.right - self.factor * gap.left - self.shift) for d, gap in gaps.items()}
-        self.value.see(step, values, max(abs(self.factor * exact.left), abs(self.shift)))
+        self._judge("value", values, max(abs(self.factor * exact.left), abs(self.shift)))
+
+    def _judge(self, which: str, differences: Mapping[str, float], size: float) -> None:
+        judged: Judged = getattr(self, which)
+        before, place = judged.real, len(self.names) - 1
+        judged.see(place, differences, size)
+        if judged.real > before:
+            self.largest[which] = judged.real, self.names[place]
 
 
 def local_probe(lockstep: Lockstep) -> Probe:
@@ -89,11 +99,12 @@ def local_probe(lockstep: Lockstep) -> Probe:
     if not unsteady:
         seen.see(HERE.name, here, 0.0)
         told = _told(lockstep)
+        seen.tells = told and len(lockstep.lanes["left"].evaluate(next(batches(lockstep.recipe))).output) > 0
         visited = _words(told)
         for visit in _visits(told):
             answers = _at(lockstep, visit)
             seen.see(visit.name, {name: gap for name, (gap, _) in answers.items()}, answers["float64"][1])
-        visited = visited.replace("…", f"up to {seen.reached:.3g}")
+        visited = visited.replace("…", f"up to {max(seen.sizes):.3g}")
     _forget(lockstep)
     domain, broke = _domain(seen)
     grid, curves = _nothing()
@@ -224,7 +235,9 @@ def _part(seen: _Seen, which: str, own: str) -> Part:
         return Part("undecided")
     real = judged.first_real
     if real and (judged.real > BELOW * eps or own == "float64"):
-        return Part("different", real[1], place=_place(seen, real[0]))
+        most, where = seen.largest[which]
+        also = f" and by up to {most:.2g} at {where}" if most > MUCH_MORE * real[1] else ""
+        return Part("different", real[1], place=f"{_place(seen, real[0])}{also}")
     rough = judged.unexplained(own)
     if rough:
         return Part("different", rough[1], place=f"{_place(seen, rough[0])} in {own}, more than its rounding explains")
@@ -245,8 +258,8 @@ def _domain(seen: _Seen) -> tuple[Interval, str | None]:
     if not seen.parted:
         return ALL, None
     name, side, dtype, size = min(seen.parted, key=lambda one: one[3])
-    reach = seen.reached if seen.reached < size else math.nan
-    if reach >= 1:
+    reach = max((one for one in seen.sizes if one < size), default=0.0)
+    if reach >= 1 and seen.tells:
         return (-reach, reach), None
     return ALL, f"at {name}, {side} is not finite in {dtype} where the other side is"
 

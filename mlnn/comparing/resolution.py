@@ -78,9 +78,8 @@ class Planter:
             return
         gap = self._gaps(record, evidence) if self.rowwise else gaps_of_faults(record, evidence)
         floor = allowed(evidence.gradient.coarse)
-        for kind in (
-            PLANTS if self.rowwise else STEP_PLANTS
-        ):  # on one row a smoothing, a dropped row or a clip at the median changes nothing
+        for kind in PLANTS if self.rowwise else STEP_PLANTS:
+            # On one row a smoothing, a dropped row or a clip at the median changes nothing.
             if kind not in self.caught and gap(kind, ACTS_AT) > FLOOR:
                 self.caught[kind] = None
         self.ladder = self.ladder or {kind: [(size, gap(kind, size), floor) for size in SIZES] for kind in self.caught}

@@ -62,9 +62,15 @@ class Told:
         return output
 
     def as_rows(self, count: int) -> Tensor:
-        """The raw outputs of `count` rows, as (n,) or (n, …), where the calls gave one tensor each of all rows; else (0,)."""
-        same = self.outputs and all(one.ndim and one.shape[1:] == self.outputs[0].shape[1:] for one in self.outputs)
-        output = torch.cat(self.outputs) if same else torch.empty(0)
+        """The raw outputs of `count` rows, (n,) or (n, …): of micro-batches one after the other, several heads or views side by
+        side, (n, all their entries); (0,) where the calls gave something else.
+        """
+        seen = self.outputs
+        if len(seen) > 1 and all(one.ndim and len(one) == count for one in seen):
+            return torch.cat([one.reshape(count, -1) for one in seen], 1)
+        if not seen or any(not one.ndim or one.shape[1:] != seen[0].shape[1:] for one in seen):
+            return torch.empty(0)
+        output = torch.cat(seen)
         if len(output) != count:
             return torch.empty(0)
         return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
