@@ -1,8 +1,7 @@
 """A lane's own update, for a loop that is not a plain one: run from where the lane stands, taken back, and kept when it is time."""
 
 import copy
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,12 +40,7 @@ class OwnUpdate:
         self._arrived: _State | None = None
         self._given: Sequence[Tensor] | None = None
 
-    def run(
-        self,
-        batches: list[Any],
-        given: Sequence[Tensor] | None = None,
-        within: AbstractContextManager[Any] | None = None,
-    ) -> float:
+    def run(self, batches: list[Any], given: Sequence[Tensor] | None = None) -> float:
         """The loss that the update returns. `given`: gradients to put in place of its own where it calls the optimiser's step.
 
         Afterwards .grad holds what stood there at that call, zeros where there was none.
@@ -56,8 +50,7 @@ class OwnUpdate:
         before, self.calls, self.gradients, self._given = self._copy(), 0, [], given
         hook = self.optimizer.register_step_pre_hook(self._at_step)
         try:
-            with within or nullcontext():
-                told = guard("update", self.update, self._run, self.optimizer, batches)
+            told = guard("update", self.update, self._run, self.optimizer, batches)
         finally:
             hook.remove()
             self._arrived = self._live()
@@ -79,19 +72,18 @@ class OwnUpdate:
 
     def _at_step(self, _optimizer: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A hook before each step of the optimiser; one that is given a closure has its gradient after the first call of it."""
-        closure = arguments[0] if arguments else named.get("closure")
-        if not callable(closure):
+        closure = next((one for one in (*arguments[1:], *named.values()) if callable(one)), None)  # first comes the optimiser
+        if closure is None:
             self._take()
             return None
-        called: Callable[[], Any] = closure
 
         def watched() -> Any:
-            told = called()
+            told = closure()
             if not self.gradients:
                 self._take()
             return told
 
-        return (watched,), {}
+        return (*arguments[:1], watched), {}
 
     def _take(self) -> None:
         self.calls += 1
