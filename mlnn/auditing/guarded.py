@@ -23,9 +23,9 @@ PRECISIONS = {
 class Guarded(Objective):
     """An objective whose callable may write into its arguments: it is asked with copies, and its answer is checked."""
 
-    def rows(self, output: Tensor, target: Tensor) -> Tensor:
+    def rows(self, output: Tensor, target: Tensor, **extras: Tensor) -> Tensor:
         """As `Objective.rows`; raises ConfigError also for an answer that is not real, dense, and where the output is."""
-        value = super().rows(output.clone(), target.clone())
+        value = super().rows(output, target, **extras)
         unread = unreadable(value)
         if unread or value.device != output.device:
             raise ConfigError(

@@ -10,9 +10,8 @@ from torch import Tensor
 
 from mlnn.comparing.evidence import Judged, allowed
 from mlnn.objectives import Objective
-from mlnn.objectives.reduction import ROWS, Reduction, drawn_batch, reduction
+from mlnn.objectives.reduction import ROWS, Reduction, drawn_rows, reduction
 from mlnn.objectives.rowwise import one_batch
-from mlnn.targets import TargetSpace
 
 SCALES = (1.0, 4.0)
 """Of the raw outputs drawn: about those of an untrained network, and of one that is sure."""
@@ -45,7 +44,6 @@ class Whole:
 def whole_batches(
     left: Objective,
     right: Objective,
-    targets: TargetSpace,
     shifted: bool,
     reach: float = math.inf,
     own: str = "float32",
@@ -54,18 +52,19 @@ def whole_batches(
 
     Raw outputs are held within ±`reach`, where the two agree row by row: what differs here is then the batch's doing.
     """
-    kinds = reduction(left, targets), reduction(right, targets)
+    kinds = reduction(left), reduction(right)
     unknown = Whole(None, None, {}, 0.0, 0.0)
     if None in kinds:
         return replace(unknown, left=kinds[0], right=kinds[1])
     seen = _Seen()
+    precisions = {name: getattr(torch, name) for name in ("float32", "float64", own)}
     for rows, scale in itertools.product(ROWS, SCALES):
-        output, target = drawn_batch(targets, rows, scale)
+        output, target, extras = drawn_rows(left, rows, scale)
         batch = output.clamp(-reach, reach), target
         try:
             answers = {
-                name: (one_batch(left, *batch, getattr(torch, name)), one_batch(right, *batch, getattr(torch, name)))
-                for name in dict.fromkeys(("float32", "float64", own))
+                name: (one_batch(left, *batch, kind, extras), one_batch(right, *batch, kind, extras))
+                for name, kind in precisions.items()
             }
         except Exception:  # refused at this scale, with whatever exception
             return unknown

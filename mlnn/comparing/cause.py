@@ -83,4 +83,4 @@ def _one_target(probe: Probe) -> float | None:
     gap = (probe.right.gradient - probe.left.gradient)[rows].abs().amax(-1).nan_to_num(math.inf).amax(0)
     size = probe.left.gradient[rows].abs().nan_to_num(0.0).max()
     apart = gap > APART * size
-    return float(probe.grid.target[int(apart.nonzero()[0, 0])]) if int(torch.sum(apart)) == 1 else None
+    return probe.grid.labels[int(apart.nonzero()[0, 0])] if int(torch.sum(apart)) == 1 else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from mlnn.arguments import called, interval, mapping, shown, sides, whole
+from mlnn.arguments import called, interval, mapping, sides, whole
 from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.gaps import common_gap
+from mlnn.comparing.inputs import data_of, of_outputs
 from mlnn.comparing.local_probe import local_probe
 from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
@@ -27,15 +28,15 @@ from mlnn.comparing.resolution import Planter
 from mlnn.comparing.trace import Trace, rows
 from mlnn.comparing.trace_row import trace_row
 from mlnn.comparing.verdict import Verdict
-from mlnn.data import Dataset, Given, from_arrays
-from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
+from mlnn.data import Dataset, Stream
+from mlnn.errors import ConfigError, RequirementNotMetError, RunFolderError
 from mlnn.estimating import classical_estimate
 from mlnn.objectives import likelihood_of
 from mlnn.report.brief import Brief
 from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
 from mlnn.runs.environment import environment
 from mlnn.targets import TargetSpace
-from mlnn.training import LaneRecipe, Lockstep, Recipe, dtype_name, make_lockstep, parse_device, parse_dtype
+from mlnn.training import LaneRecipe, Lockstep, Recipe, batches, dtype_name, make_lockstep, parse_device, parse_dtype
 from mlnn.world import MOST_THREADS, callback, own_world
 
 MOST_TWINS = 1000
@@ -138,7 +139,7 @@ def compare(
     model: Callable[[], torch.nn.Module],
     left: Any,
     right: Any,
-    data: Dataset | Given | tuple[Any, Any],
+    data: Dataset | tuple[Any, Any] | tuple[Any, Any, Mapping[str, Any]] | Iterable[Any],
     *,
     optimizer: Callable[..., torch.optim.Optimizer],
     steps: int,
@@ -160,7 +161,9 @@ def compare(
     model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
     first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model,
     batch), or a `LaneRecipe` where more than the objective differs.
-    data: a Dataset or (x, y), each a tensor, a numpy array, a pandas frame or series, or lists.
+    data: a Dataset, (x, y) or (x, y, {"name": extra}), each a tensor, a numpy array, a pandas frame or
+    series, or lists; or any iterable of batches (a DataLoader, a list of dicts with "labels"), one a step, drawn once in its
+    order and the same for all lanes, with batch_size=None. A loss that has a parameter of an extra's name is given its rows.
     optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of (x, y); inferred
     if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per side). require:
     the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold. progress:
@@ -179,12 +182,11 @@ def compare(
     if progress is not None:
         called("progress", progress, "a function of (steps done, steps), or None")
     with own_world(threads, seed):
-        dataset = _dataset(data, targets)
+        kept = [not of_outputs(side) for side in (left, right)]
+        dataset = data_of(data, targets, steps, batch_size, kept)
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = [
-            given.wrapped(dataset.targets, kind)
-            if isinstance(given, LaneRecipe)
-            else LaneRecipe(given, optimizer).wrapped(dataset.targets, kind)
+            (given if isinstance(given, LaneRecipe) else LaneRecipe(given, optimizer)).wrapped(dataset, kind)
             for given, kind in zip((left, right), sides("outputs", outputs), strict=True)
         ]
         comparison = _run(recipe, pair[0], pair[1], twins, progress)
@@ -202,17 +204,6 @@ def _names(about: object) -> Mapping[str, object]:
     except ValueError as problem:
         raise ConfigError(f"about: {problem}") from None
     return names
-
-
-def _dataset(data: Any, targets: str | TargetSpace | None) -> Dataset | Given:
-    """The data of a comparison; raises DataError for anything but a Dataset or a pair."""
-    if isinstance(data, Dataset | Given):
-        return data
-    if isinstance(data, tuple | list) and len(data) == 2:
-        return from_arrays(data[0], data[1], targets=targets)
-    found = f"{len(data)} items" if isinstance(data, tuple | list) else shown(data)
-    hint = "; a TensorDataset has them as its .tensors" if isinstance(data, torch.utils.data.TensorDataset) else ""
-    raise DataError(f"data: a Dataset or a pair (x, y) of whole arrays is needed, found {found}{hint}")
 
 
 def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
@@ -262,7 +253,7 @@ def _run_info(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Loc
         targets=str(recipe.dataset.targets),
         optimizer=type(lane.optimizer).__name__,
         steps=recipe.steps,
-        batch_size=recipe.batch_size or len(recipe.dataset),
+        batch_size=recipe.batch_size or len(next(batches(recipe)).rows),
         dtype=dtype_name(recipe.dtype),
         device=str(recipe.device),
         seed=recipe.seed,
@@ -273,12 +264,12 @@ def _run_info(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, lockstep: Loc
 
 def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, dict[str, Any]]:
     """How far either side's weights are from the classical estimate, for models that have one."""
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
+    data = recipe.dataset
+    if isinstance(data, Stream) or data.positions or data.targets.event or data.extras:
+        return found
     for side, lane in [(side, lockstep.lanes[side]) for side in ("left", "right")]:
-        data = recipe.dataset
-        if lane.stopped or not lane.recipe.rowwise or not isinstance(data, Dataset):
-            continue
-        likelihood = likelihood_of(lane.recipe.objective)
+        likelihood = None if lane.stopped or not lane.recipe.rowwise else likelihood_of(lane.recipe.objective)
         classical = classical_estimate(lane.module, likelihood, data) if likelihood else None
         if classical is not None:
             found[side] = classical.beside(lane.module).to_dict()

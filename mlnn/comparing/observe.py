@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -80,7 +81,7 @@ def _would_stop(other: Objective, answer: Evaluated, stop: Stop, optimizers_diff
         return not optimizers_differ
     output = answer.output.clone().requires_grad_()
     try:
-        value = other(output, answer.target)
+        value = other(output, answer.target, **answer.extras)
     except Exception:  # it refuses what the stopped lane answered with numbers that are not finite
         return True
     slope = _slope(value, output)
@@ -137,7 +138,7 @@ def _where(record: StepRecord, gradient: Tensor, sides: Sides) -> dict[str, obje
     for objective in (sides.left, sides.right):
         assert isinstance(objective, Objective)
         output = left.output.clone().requires_grad_()
-        value = guard(f"objective '{objective.name}'", objective, output, left.target)
+        value = guard(f"objective '{objective.name}'", partial(objective, **left.extras), output, left.target)
         slopes.append(_slope(value, output))
     apart = (slopes[0] != slopes[1]).reshape(len(left.output), -1).any(1)
     size = (slopes[0] - slopes[1]).abs().reshape(len(left.output), -1).amax(1).nan_to_num(math.inf)
@@ -146,7 +147,7 @@ def _where(record: StepRecord, gradient: Tensor, sides: Sides) -> dict[str, obje
         found |= {
             "row": int(left.batch.rows[place]),
             "output": left.output[place].tolist(),
-            "target": left.target[place].item(),
+            "target": left.target[place].tolist(),
         }
     return found
 

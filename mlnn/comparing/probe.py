@@ -39,7 +39,7 @@ class Part:
     relation: str
     size: float = 0.0
     output: float | list[float] | None = None
-    target: float | None = None
+    target: float | list[float] | None = None
     place: str | None = None
 
 
@@ -63,6 +63,7 @@ class Probe:
     domain: dict[float, Interval]
     domain64: dict[float, Interval]
     per_target: bool
+    event: tuple[int, ...] = ()
     nearer: str | None = None
     notes: list[str] = field(default_factory=list)
     unsteady: str | None = None
@@ -77,7 +78,8 @@ class Probe:
         return meet(self.domain)
 
     def inside(self, output: Tensor, target: Tensor, double: bool = False, rows: int = 0) -> Tensor:
-        """Mask (n,) of the rows inside the domain: by the row's own target where targets are few, else by the interval.
+        """Mask (n,) of the rows all of whose positions lie inside the domain: by their own target where targets are few, else
+        by the interval. Raw outputs (n, *positions[, m]).
 
         Objectives that part already on [−1, 1] have no domain; then every row is judged, as where a step tells no raw
         outputs of its `rows` rows.
@@ -87,13 +89,17 @@ class Probe:
         domain = self.domain64 if double else self.domain
         if not is_wide(domain):
             return torch.ones(len(output), dtype=torch.bool, device=output.device)
-        strength = output if output.ndim == 1 else output.abs().flatten(1).amax(1)
+        if self.visited:  # a step's raw outputs: no target is told of them
+            strength = output.abs().reshape(len(output), -1).amax(1)
+        else:
+            several = output.ndim > target.ndim - len(self.event)
+            strength = output.abs().amax(-1) if several else output
         low, high = meet(domain)
         mask = (strength >= low) & (strength <= high)
         if self.per_target:
             for label, (low, high) in domain.items():
                 mask = torch.where(target == label, (strength >= low) & (strength <= high), mask)
-        return mask
+        return mask.reshape(len(mask), -1).all(1)
 
 
 def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.dtype) -> Probe:
@@ -103,8 +109,8 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     """
     both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
     domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
-    moody = unsteady(left, targets) or unsteady(right, targets) or _mute(both)
-    shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
+    moody = unsteady(left) or unsteady(right) or _mute(both)
+    shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
     slope = _part("gradient", both, domain[dtype], dtype)
     kink = (
         worst_on_kinks(left, right, targets, both.factor) if slope.relation not in ("different", "undecided") else None
@@ -115,10 +121,10 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
         _part("value", both, domain[dtype], dtype), slope,
-        both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels,
+        both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels, event=targets.event,
         nearer=_nearer(both, dtype), unsteady=moody,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
+        whole=None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own),
         flat_outside=flat_outside(both, domain[dtype], dtype),
     )  # fmt: skip
 
@@ -175,7 +181,7 @@ def _where_largest(grid: Grid, gaps: Tensor) -> Part:
     gaps = gaps.nan_to_num(math.inf, math.inf)
     row, column = divmod(int(gaps.argmax()), gaps.shape[1])
     size = float(gaps[row, column])
-    return Part("different", size, grid.output[row].tolist(), float(grid.target[column])) if size else Part("equal")
+    return Part("different", size, grid.output[row].tolist(), grid.target[column].tolist()) if size else Part("equal")
 
 
 def _nearer(both: Both, dtype: torch.dtype) -> str | None:

@@ -16,33 +16,36 @@ from mlnn.comparing.gaps import CommonGap, common_gap
 from mlnn.comparing.planted_steps import STEP_PLANTS, gaps_of_faults
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
+from mlnn.objectives.layout import Extras, sliced
 from mlnn.training import StepRecord
 
 SIZES = tuple(10.0**exponent for exponent in range(-13, 0))
 """Of planted faults, relative: from below float64's rounding of a gradient to what anybody would see."""
 ACTS_AT = 0.5
 """A fault of this size that moves the gradient by no more than rounding cannot be planted here: nothing is asked of it."""
-Plant = Callable[[Objective, Tensor, Tensor, float], Tensor]
+Plant = Callable[[Objective, Tensor, Tensor, Extras, float], Tensor]
 
 
-def _scale(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
-    return (1 + size) * objective(output, target)
+def _scale(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
+    return (1 + size) * objective(output, target, **extras)
 
 
-def _smoothing(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+def _smoothing(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
     """A share of every row's target is another row's: label smoothing, for any target space."""
-    return (1 - size) * objective(output, target) + size * objective(output, target.roll(1))
+    other = objective(output, target.roll(1, 0), **extras)
+    return (1 - size) * objective(output, target, **extras) + size * other
 
 
-def _clip(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+def _clip(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
     """A share of every output's part beyond the batch's median size is lost."""
     bound = output.detach().abs().median()
-    return objective((1 - size) * output + size * output.clamp(-bound, bound), target)
+    return objective((1 - size) * output + size * output.clamp(-bound, bound), target, **extras)
 
 
-def _dropped_row(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+def _dropped_row(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
     """A share of the first row's weight is lost; at size 1 the row is dropped."""
-    return (1 - size) * objective(output, target) + size * objective(output[1:], target[1:])
+    rest = sliced(extras, slice(1, None), len(target))
+    return (1 - size) * objective(output, target, **extras) + size * objective(output[1:], target[1:], **rest)
 
 
 PLANTS: dict[str, Plant] = {
@@ -57,7 +60,12 @@ def planted(objective: Objective, kind: str, size: float) -> Objective:
     """The objective with a fault of a relative size."""
     plant = PLANTS[kind]
     return Objective(
-        f"{objective.name} with {kind} {size:g}", lambda o, t: plant(objective, o, t, size), "raw", objective.targets
+        f"{objective.name} with {kind} {size:g}",
+        lambda output, target, **extras: plant(objective, output, target, extras, size),
+        "raw",
+        replace(objective.targets, axis=None),  # the objective itself puts its raw outputs where it wants them
+        takes=None,
+        layout=objective.layout,
     )
 
 

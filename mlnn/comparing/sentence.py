@@ -155,7 +155,7 @@ def _clause(what: str, part: Part, judged: Judged | None, probe: Probe) -> str:
     if part.relation == "different" and part.place:
         return f"{what} differ by {part.size:.2g} {part.place}"
     if part.relation == "different":
-        return f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {part.target:g}"
+        return f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {_at(part.target)}"
     if judged and judged.first_real:
         step, size = judged.first_real
         most = f" and by up to {judged.real:.2g}" if judged.real > MUCH_MORE * size else ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mlnn.objectives.layout import Extras, sliced
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.rowwise import one_batch
 from mlnn.seeding import generator
@@ -12,6 +13,7 @@ from mlnn.targets import TargetSpace
 
 ROWS = (7, 37)
 CLOSE = 1e-9
+Drawn = tuple[Tensor, Tensor, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -26,25 +28,35 @@ class Reduction:
         return self.kind in ("broadcast", "coupled")
 
 
-def drawn_batch(targets: TargetSpace, rows: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """A fixed random batch: raw outputs N(0, scale²), (n,) or (n, K) float64, and targets of the space."""
+def drawn_batch(
+    targets: TargetSpace, rows: int, scale: float = 1.0, positions: tuple[int, ...] = ()
+) -> tuple[Tensor, Tensor]:
+    """A fixed random batch: raw outputs N(0, scale²), (n, *positions[, m]) float64, and targets of the space."""
     draws = generator(rows, "probe", str(targets))
-    shape = (rows, targets.outputs) if targets.outputs > 1 else (rows,)
+    shape = (rows, *positions, targets.outputs) if targets.outputs > 1 else (rows, *positions)
     output = scale * torch.randn(shape, generator=draws, dtype=torch.float64)
-    return output, targets.draw(draws, (rows,))
+    return output, targets.draw(draws, (rows, *positions))
 
 
-def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
+def drawn_rows(objective: Objective, rows: int, scale: float = 1.0) -> Drawn:
+    """The same in an objective's own layout, with extras."""
+    layout = objective.layout
+    output, target = drawn_batch(objective.targets, rows, scale, layout.positions)
+    ours = layout.targets_of(rows)
+    return output, target if ours is None else ours, layout.rows(rows)
+
+
+def reduction(objective: Objective) -> Reduction | None:
     """Find the reduction from two random batches in float64; None where the objective refuses them."""
     kinds = set()
     for rows in ROWS:
-        output, target = drawn_batch(targets, rows)
+        batch = drawn_rows(objective, rows)
         try:
-            given = objective.rows(output, target.clone())  # some losses write into their target
+            given = objective.rows(*batch[:2], **batch[2])
             if given.ndim:
-                kinds.add("per row" if _mean_of_rows(objective, output, target, given) else "coupled")
+                kinds.add("per row" if _mean_of_rows(objective, batch, given) else "coupled")
                 continue
-            kinds.add(_kind(objective, output, target, float(given.detach())))
+            kinds.add(_kind(objective, batch, float(given.detach())))
             if "coupled" in kinds:  # looking for a broadcast among more rows takes their square in calls
                 break
         except Exception:  # whatever the objective raises, it has refused the batch; the probe reports refusals
@@ -52,11 +64,11 @@ def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
     return Reduction(kinds.pop() if len(kinds) == 1 else "coupled")
 
 
-def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
+def unsteady(objective: Objective) -> str | None:
     """A sentence for an objective that answers the same call twice differently (state, randomness); None otherwise."""
-    output, target = drawn_batch(targets, 37)
+    output, target, extras = drawn_rows(objective, 37)
     try:
-        answers = [one_batch(objective, output, target, torch.float64) for _ in range(3)]
+        answers = [one_batch(objective, output, target, torch.float64, extras) for _ in range(3)]
     except Exception:  # a refusal, which the curves report
         return None
     value, slope = answers[0]
@@ -66,22 +78,29 @@ def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
     return f"'{objective.name}' answered the same call twice differently (state or randomness)"
 
 
-def _mean_of_rows(objective: Objective, output: Tensor, target: Tensor, given: Tensor) -> bool:
-    singles = _singles(objective, output, target)
-    return bool(torch.allclose(given.detach().to(torch.float64), singles, rtol=CLOSE, atol=CLOSE))
+def _mean_of_rows(objective: Objective, batch: Drawn, given: Tensor) -> bool:
+    singles = _singles(objective, *batch)
+    found = objective.per_row(given.detach().to(torch.float64), batch[1])
+    return bool(torch.allclose(found, singles, rtol=CLOSE, atol=CLOSE, equal_nan=True))
 
 
-def _kind(objective: Objective, output: Tensor, target: Tensor, given: float) -> str:
-    singles = _singles(objective, output, target)
+def _kind(objective: Objective, batch: Drawn, given: float) -> str:
+    output, target, extras = batch
+    singles = _singles(objective, *batch)
     for kind, value in (("mean", float(singles.mean())), ("sum", float(singles.sum()))):
         if abs(given - value) <= CLOSE * max(1.0, abs(value)):
             return kind
     count = len(output)
-    pairs = [float(_singles(objective, output, target[i : i + 1].expand_as(target)).mean()) for i in range(count)]
+    pairs = [
+        float(_singles(objective, output, target[i : i + 1].expand_as(target), extras).mean()) for i in range(count)
+    ]
     every = sum(pairs) / count
     return "broadcast" if abs(given - every) <= CLOSE * max(1.0, abs(every)) else "coupled"
 
 
-def _singles(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
-    rows = [one_batch(objective, output[i : i + 1], target[i : i + 1], torch.float64)[0] for i in range(len(output))]
+def _singles(objective: Objective, output: Tensor, target: Tensor, extras: Extras) -> Tensor:
+    """The objective of each row alone (n,)."""
+    count = len(output)
+    one = [slice(row, row + 1) for row in range(count)]
+    rows = [one_batch(objective, output[at], target[at], torch.float64, sliced(extras, at, count))[0] for at in one]
     return torch.tensor(rows, dtype=torch.float64)

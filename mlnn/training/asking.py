@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from mlnn.data.nested import rows, split
 from mlnn.errors import ConfigError
 from mlnn.objectives import Step
-from mlnn.training.batches import Batch
+from mlnn.training.batches import Batch, Rows
 from mlnn.training.module import guard
 from mlnn.training.outputs import watched
 from mlnn.training.own_update import OwnUpdate
 from mlnn.training.recipe import LaneRecipe
 from mlnn.world import seed_streams
 
-Answer = tuple[float, Tensor, Tensor]
-"""Loss, raw outputs where they can be told, and no target: the latter two are (0,) where there is nothing to tell."""
+Answer = tuple[float, Tensor, Rows]
+"""Loss, raw outputs where they can be told, else (0,), and no rows: what is a target is known to the step alone."""
 
 
 def ask_step(step: Step, module: nn.Module, run: Any, batch: Batch, recipe: LaneRecipe, dtype: torch.dtype) -> Answer:
@@ -45,7 +45,7 @@ def ask_step(step: Step, module: nn.Module, run: Any, batch: Batch, recipe: Lane
             value += loss.item()
     if all(weight.grad is None for weight in weights):
         raise ConfigError(f"step '{step.name}': its loss reaches none of the model's weights, so nothing is trained")
-    return value, told.as_rows(len(batch.rows)), torch.empty(0)
+    return value, told.as_rows(len(batch.rows)), _no_rows()
 
 
 _UPDATE = "what does all of a step is a lane's own update: LaneRecipe(optimizer=…, update=…)"
@@ -59,7 +59,7 @@ def run_update(
     seed_streams(batch.dropout_seed)
     with watched(own.module) as told:
         value = own.run(parts, given)
-    return value, told.as_rows(len(batch.rows)), torch.empty(0)
+    return value, told.as_rows(len(batch.rows)), _no_rows()
 
 
 def told_in_evaluation(step: Step, module: nn.Module, batch: Batch, dtype: torch.dtype) -> Tensor | None:
@@ -73,6 +73,10 @@ def told_in_evaluation(step: Step, module: nn.Module, batch: Batch, dtype: torch
         except Exception:  # a step that cannot be asked in this mode tells nothing
             return None
     return torch.cat([output.reshape(-1) for output in told.outputs]) if told.outputs else None
+
+
+def _no_rows() -> Rows:
+    return Rows(None, torch.empty(0), {})
 
 
 def _loss(step: Step, run: Any, part: Any, recipe: LaneRecipe) -> Tensor:

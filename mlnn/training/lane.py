@@ -2,73 +2,25 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from mlnn.data import nested
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
-from mlnn.seeding import derive, generator
+from mlnn.objectives.layout import sliced
 from mlnn.training.asking import ask_step, run_update, told_in_evaluation
-from mlnn.training.batches import Batch
-from mlnn.training.module import check_output, copied, evaluating, guard, made_module, raw_output, squeeze
+from mlnn.training.batches import Batch, Rows
+from mlnn.training.first import mapped
+from mlnn.training.module import check_output, copied, evaluating, guard, raw_output, squeezed
 from mlnn.training.optimizers import made_optimizer, takes_closure
 from mlnn.training.own_update import OwnUpdate
-from mlnn.training.recipe import LaneRecipe, Recipe
+from mlnn.training.recipe import LaneRecipe
 from mlnn.training.step import Evaluated, Stop, flat
 from mlnn.world import seed_streams
-
-
-def initial_model(recipe: Recipe) -> nn.Module:
-    """The model with its first weights, drawn by the `weights` stream of the seed, in the run's own dtype.
-
-    A module that is lazy and unmade is made by the first two rows, under the same seed. Raises ConfigError where the
-    factory gives no module, or one that cannot be trained or copied.
-    """
-    model = made_module(recipe.model, recipe.dataset.x[:2], derive(recipe.seed, "weights"))
-    if not any(p.requires_grad for p in model.parameters()):
-        raise ConfigError(f"model: {type(model).__name__} has no trainable parameters")
-    return copied(model).to(recipe.device, recipe.dtype)  # a factory may hand out the caller's own network
-
-
-def mapped_model(recipe: LaneRecipe, model: nn.Module, shared: Recipe) -> nn.Module:
-    """The lane's own implementation of the model with the given model's weights; the model itself where it has none.
-
-    Raises ConfigError where the mapped weights do not fit.
-    """
-    if recipe.model is None:
-        return model
-    own = copied(made_module(recipe.model, shared.dataset.x[:2], derive(shared.seed, "weights")))
-    weight = next(model.parameters())
-    state = mapped(recipe, model.state_dict())
-    try:
-        own.to(weight.device, weight.dtype).load_state_dict(state)
-    except (RuntimeError, KeyError, TypeError, AttributeError) as problem:
-        first = " ".join(str(problem).split())[:300]
-        raise ConfigError(f"mapping: left's weights do not fit {type(own).__name__}: {first}") from problem
-    return own
-
-
-def mapped(recipe: LaneRecipe, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict by the lane's mapping, which is given copies: it may write into them. Without a mapping, as it is."""
-    if recipe.mapping is None:
-        return state
-    try:
-        return recipe.mapping({name: tensor.detach().clone() for name, tensor in state.items()})
-    except KeyError as problem:
-        raise ConfigError(f"mapping: left has no weight {problem}; it has {', '.join(state)[:300]}") from problem
-
-
-def nudged(model: nn.Module, seed: int, name: str) -> nn.Module:
-    """A copy of the model with every weight moved by one ulp, up or down at random."""
-    twin = copied(model)
-    draws = generator(seed, "null", name)
-    with torch.no_grad():
-        for weight in twin.parameters():
-            up = torch.rand(weight.shape, generator=draws) < 0.5
-            direction = torch.where(up, torch.inf, -torch.inf).to(weight)
-            weight.copy_(torch.nextafter(weight, direction))
-    return twin
 
 
 class Lane:
@@ -92,7 +44,7 @@ class Lane:
     @property
     def asked(self) -> str:
         """The objective as an error names it."""
-        kind = "objective" if self.recipe.objective.rowwise else "step"
+        kind = "objective" if isinstance(self.recipe.objective, Objective) else "step"
         return f"{kind} '{self.recipe.objective.name}'"
 
     @property
@@ -106,17 +58,17 @@ class Lane:
         Under its own objective, a lane that is not finite stops here.
         """
         asked = objective or self.recipe.objective
-        loss, output, target = self._backward(batch, asked)
+        loss, output, rows = self._backward(batch, asked)
         gradient = flat(self.gradients)
         stop = None
         if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
             what = "gradient" if math.isfinite(loss) else "loss"
             stop = Stop(batch.step, what)
             if self.recipe.rowwise and isinstance(asked, Objective):
-                stop = _first_row(asked, what, batch, output, target)
+                stop = _first_row(asked, what, batch, output, rows)
         if objective is None and self.stopped is None:
             self.stopped = stop
-        return Evaluated(batch, loss, output, target, gradient, stop)
+        return Evaluated(batch, loss, output, rows.y, gradient, stop, rows.extras)
 
     def update(self, answer: Evaluated) -> None:
         """One optimiser step from the gradient in place, that of `answer`. L-BFGS asks the batch again as often as it likes."""
@@ -181,14 +133,15 @@ class Lane:
             mine.grad = None if unused and unused[place] else gradient.clone()
 
     @torch.no_grad()
-    def predict(self, x: Tensor, seed: int = 0) -> Tensor:
+    def predict(self, x: Any, seed: int = 0) -> Tensor:
         """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics).
 
         A model that draws in this mode too draws the same in every lane that is asked with the same seed.
         """
         seed_streams(seed)
         with evaluating(self.module):
-            return squeeze(raw_output(self.module, x.to(self.dtype)))
+            output = raw_output(self.module, nested.cast(x, self.dtype))
+            return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions)
 
     def predict_batch(self, batch: Batch) -> Tensor | None:
         """The same of a batch in a step of the user's own, flat; None where raw outputs cannot be told."""
@@ -201,8 +154,8 @@ class Lane:
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())
 
-    def _backward(self, batch: Batch, objective: Objective | Step) -> tuple[float, Tensor, Tensor]:
-        """Put the gradient of a batch in place; (loss, raw output, target)."""
+    def _backward(self, batch: Batch, objective: Objective | Step) -> tuple[float, Tensor, Rows]:
+        """Put the gradient of a batch in place; (loss, raw output, rows)."""
         if self.own is not None:
             return run_update(self.own, batch, self.recipe.accumulate, self.dtype)
         if isinstance(objective, Step):
@@ -210,20 +163,19 @@ class Lane:
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
-        x, y = batch.at(self.dtype)
+        rows = batch.at(self.dtype)
         if self.recipe.accumulate == 1:
-            output, loss = self._forward(x, y, objective)
+            output, loss = self._forward(rows, objective)
             guard(f"the backward pass of {self.asked}", loss.backward)
-            return loss.item(), output, y
+            return loss.item(), output, rows
         value, outputs = 0.0, []
-        parts = min(self.recipe.accumulate, len(y))
-        for part_x, part_y in zip(x.chunk(parts), y.chunk(parts), strict=True):
-            output, loss = self._forward(part_x.contiguous(), part_y.contiguous(), objective)
-            loss = loss * (len(part_y) / len(y))
+        for part in rows.parts(self.recipe.accumulate):
+            output, loss = self._forward(part, objective)
+            loss = loss * (len(part.y) / len(rows.y))
             guard(f"the backward pass of {self.asked}", loss.backward)
             value += loss.item()
             outputs.append(output)
-        return value, torch.cat(outputs), y
+        return value, torch.cat(outputs), rows
 
     def _add_prior(self) -> float:
         """½·prior·|w|² at the present weights; its gradient is added to the one in place."""
@@ -234,11 +186,12 @@ class Lane:
             penalty.backward()
         return penalty.item()
 
-    def _forward(self, x: Tensor, y: Tensor, objective: Objective) -> tuple[Tensor, Tensor]:
-        with torch.autocast(x.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
-            output = squeeze(raw_output(self._run, x)).to(self.dtype)
-        check_output(output, len(y), self.recipe.objective.targets)
-        loss = guard(self.asked, objective, output, y)
+    def _forward(self, rows: Rows, objective: Objective) -> tuple[Tensor, Tensor]:
+        space, y = self.recipe.objective.targets, rows.y
+        with torch.autocast(y.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
+            output = squeezed(raw_output(self._run, rows.x), space, space.positions(y)).to(self.dtype)
+        check_output(output, y, space)
+        loss = guard(self.asked, partial(objective, **rows.extras), output, y)
         if not loss.requires_grad or not _reaches(loss, output):
             raise ConfigError(
                 f"{self.asked}: its value does not depend on the raw output (a constant, or"
@@ -247,19 +200,21 @@ class Lane:
         return output.detach(), loss
 
 
-def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, target: Tensor) -> Stop:
+def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, rows: Rows) -> Stop:
     """A stop at a batch, with its first row whose own loss or gradient is not finite, where there is one."""
     for place in range(len(output)):
         one = output[place : place + 1].clone().requires_grad_()
         try:
-            value = objective(one, target[place : place + 1])
+            value = objective(
+                one, rows.y[place : place + 1], **sliced(rows.extras, slice(place, place + 1), len(rows.y))
+            )
             (slope,) = torch.autograd.grad(value, one)
             fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
         except Exception:  # an objective that refuses single rows has no row to name
             break
         if not fine:
             row = int(batch.rows[place])
-            return Stop(batch.step, what, row, output[place].tolist(), target[place].item())
+            return Stop(batch.step, what, row, output[place].tolist(), rows.y[place].tolist())
     return Stop(batch.step, what)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.seeding import generator
 from mlnn.training.batches import Batch, batches
-from mlnn.training.lane import Lane, initial_model, mapped_model, nudged
+from mlnn.training.first import initial_model, mapped_model, nudged, with_inputs_for
+from mlnn.training.lane import Lane
 from mlnn.training.module import raw_output
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stride, flat
@@ -141,11 +143,9 @@ class Lockstep:
         rows = self._probe_rows()
         return left.predict(rows, batch.step), right.predict(rows, batch.step)
 
-    def _probe_rows(self) -> Tensor:
+    def _probe_rows(self) -> Any:
         """Held-out rows for prediction gaps; the first training rows where none were held out."""
-        data = self.recipe.dataset
-        rows = data.x_held_out if len(data.x_held_out) else data.x
-        return rows[:PROBE_ROWS].to(self.recipe.dtype).to(self.recipe.device)
+        return self.recipe.inputs(self.recipe.dataset.seen(PROBE_ROWS), self.recipe.dtype)
 
     def _lane_step(self, name: str, answer: Evaluated, before: Tensor) -> LaneStep:
         lane = self.lanes[name]
@@ -205,6 +205,7 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
     have no rows.
     """
     model = initial_model(recipe)
+    recipe = with_inputs_for(recipe, model)
     own = recipe.dtype
     theirs = mapped_model(right, model, recipe)
     lanes = {
@@ -260,7 +261,7 @@ def _check_weights(left: Lane, right: Lane) -> None:
 
 def _is_random(model: nn.Module, recipe: Recipe) -> bool:
     batch = next(iter(batches(recipe)))
-    x, _ = batch.at(recipe.dtype)
+    x = batch.at(recipe.dtype).x
     state = {name: value.clone() for name, value in model.state_dict().items()}
     outputs = []
     for seed in (1, 2):

@@ -72,7 +72,9 @@ class OwnUpdate:
 
     def _at_step(self, _optimizer: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A hook before each step of the optimiser; one that is given a closure has its gradient after the first call of it."""
-        closure = next((one for one in (*arguments[1:], *named.values()) if callable(one)), None)  # first comes the optimiser
+        closure = next(
+            (one for one in (*arguments[1:], *named.values()) if callable(one)), None
+        )  # first comes the optimiser
         if closure is None:
             self._take()
             return None

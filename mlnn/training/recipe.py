@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mlnn.arguments import called, first_line, number, shown, truth, whole
-from mlnn.data import Dataset, Given
+from mlnn.data import Dataset, Stream, nested
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives import Objective, Step
-from mlnn.targets import TargetSpace
+from mlnn.objectives.layout import layout_of
 
 DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
@@ -99,34 +99,37 @@ class LaneRecipe:
         ):
             object.__setattr__(self, name, value)
 
-    def wrapped(self, targets: TargetSpace, outputs: str = "raw") -> "LaneRecipe":
-        """The same lane with its loss wrapped as an `Objective`; itself where it is one. ConfigError as `Objective.of`."""
-        if isinstance(self.objective, Objective | Step):
+    def wrapped(self, data: Dataset | Stream, outputs: str = "raw") -> "LaneRecipe":
+        """The same lane with its loss as an `Objective` of the data's rows. ConfigError as `Objective.of` and `Objective.over`."""
+        if isinstance(self.objective, Step):
             return self
         if self.objective is None and self.update is not None:  # it computes its own loss, and gives the lane its name
             return replace(self, objective=Step(self.update))
-        return replace(self, objective=Objective.of(self.objective, targets, outputs))
+        made = Objective.of(self.objective, data.targets, outputs)
+        return replace(self, objective=made.over(layout_of(data.positions, data.extras, data.some_targets)))
 
     @property
     def rowwise(self) -> bool:
         """Whether its loss is one of raw outputs, which can be asked row by row; a `Step` and an update of its own are not."""
-        return self.update is None and bool(getattr(self.objective, "rowwise", True))
+        return self.update is None and not isinstance(self.objective, Step)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every lane of a run shares. `batch_size` None: the full batch, in the data's own order."""
+    """What every lane of a run shares. `batch_size` None: the full batch, in the data's own order. `tokens`: whether the model
+    takes the inputs as whole numbers (an embedding does), found when it is made."""
 
-    dataset: Dataset | Given
+    dataset: Dataset | Stream
     model: ModelFactory
     steps: int
     batch_size: int | None
     dtype: torch.dtype = torch.float32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
+    tokens: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dataset, Dataset | Given):
+        if not isinstance(self.dataset, Dataset | Stream):
             raise ConfigError(
                 f"data: {shown(self.dataset)} is not a Dataset; make one with mlnn.data.from_arrays(x, y)"
             )
@@ -145,6 +148,19 @@ class Recipe:
             ("seed", whole("seed", self.seed, -(2**64), 2**64)),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def table(self) -> Dataset:
+        """The data as whole arrays; raises ConfigError where they are batches."""
+        if isinstance(self.dataset, Stream):
+            raise ConfigError(
+                f"data: '{self.dataset.name}' are batches; a Dataset is needed: mlnn.data.from_arrays(x, y)"
+            )
+        return self.dataset
+
+    def inputs(self, x: Any, dtype: torch.dtype) -> Any:
+        """Inputs as a lane in a dtype takes them, rounded to the run's own dtype first; tokens as whole numbers."""
+        return x.long().to(self.device) if self.tokens else nested.cast(x, dtype, self.device, self.dtype)
 
 
 def check_model(model: Any) -> None:
