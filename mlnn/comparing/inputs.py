@@ -27,7 +27,7 @@ def data_of(
     """
     if isinstance(data, Dataset | Stream):
         return data
-    if are_batches(data):
+    if are_batches(data) or (all(kept) and isinstance(data, list) and len(data) not in (2, 3)):
         check_whole_batches(batch_size)
         if all(kept) and targets is None:
             return from_steps(data, whole("steps", steps, 1))

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlnn.data.nested import rows, split
+from mlnn.data.nested import rows
 from mlnn.errors import ConfigError
 from mlnn.objectives import Step
 from mlnn.training.batches import Batch, Rows
@@ -20,13 +20,15 @@ Answer = tuple[float, Tensor, Rows]
 """Loss, raw outputs where they can be told, else (0,), and no rows: what is a target is known to the step alone."""
 
 
-def ask_step(step: Step, module: nn.Module, run: Any, batch: Batch, recipe: LaneRecipe, dtype: torch.dtype) -> Answer:
-    """Put the gradient of a step's loss in place; raises ConfigError for a step that does more, or less, than give a loss."""
+def ask_step(step: Step, module: nn.Module, run: Any, batch: Batch, parts: Sequence[Any], recipe: LaneRecipe) -> Answer:
+    """Put the gradient of a step's loss in place; `parts`: the batch's micro-batches, as the step takes them.
+
+    Raises ConfigError for a step that does more, or less, than give a loss.
+    """
     weights = [weight for weight in module.parameters() if weight.requires_grad]
     for weight in weights:
         weight.grad = None
     seed_streams(batch.dropout_seed)
-    parts = split(batch.whole(dtype), recipe.accumulate)
     shares = _shares(parts)
     versions = [weight._version for weight in weights]
     value = 0.0
@@ -51,11 +53,8 @@ def ask_step(step: Step, module: nn.Module, run: Any, batch: Batch, recipe: Lane
 _UPDATE = "what does all of a step is a lane's own update: LaneRecipe(optimizer=…, update=…)"
 
 
-def run_update(
-    own: OwnUpdate, batch: Batch, accumulate: int, dtype: torch.dtype, given: Sequence[Tensor] | None = None
-) -> Answer:
+def run_update(own: OwnUpdate, batch: Batch, parts: list[Any], given: Sequence[Tensor] | None = None) -> Answer:
     """The answer of a lane's own update, which is taken back until `OwnUpdate.keep`; its gradient is put in place."""
-    parts = split(batch.whole(dtype), accumulate)
     seed_streams(batch.dropout_seed)
     with watched(own.module) as told:
         value = own.run(parts, given)

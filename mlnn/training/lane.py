@@ -99,7 +99,7 @@ class Lane:
             self.take_gradient_of(leader)
         elif self.own.calls == (1 if leader.own is None else leader.own.calls) == 1:
             given = self.translate(leader, leader.gradients)
-            run_update(self.own, answer.batch, self.recipe.accumulate, self.dtype, given)
+            run_update(self.own, answer.batch, self._parts(answer.batch), given)
         self.update(answer)
 
     def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
@@ -154,12 +154,16 @@ class Lane:
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())
 
+    def _parts(self, batch: Batch) -> list[Any]:
+        """A batch's micro-batches as a step of the user's own takes them."""
+        return nested.split(batch.whole(self.dtype), self.recipe.accumulate)
+
     def _backward(self, batch: Batch, objective: Objective | Step) -> tuple[float, Tensor, Rows]:
         """Put the gradient of a batch in place; (loss, raw output, rows)."""
         if self.own is not None:
-            return run_update(self.own, batch, self.recipe.accumulate, self.dtype)
+            return run_update(self.own, batch, self._parts(batch))
         if isinstance(objective, Step):
-            return ask_step(objective, self.module, self._run, batch, self.recipe, self.dtype)
+            return ask_step(objective, self.module, self._run, batch, self._parts(batch), self.recipe)
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
