@@ -139,7 +139,7 @@ def compare(
     model: Callable[[], torch.nn.Module],
     left: Any,
     right: Any,
-    data: Dataset | tuple[Any, Any] | tuple[Any, Any, Mapping[str, Any]] | Iterable[Any],
+    data: Dataset | Stream | tuple[Any, Any] | tuple[Any, Any, Mapping[str, Any]] | Iterable[Any],
     *,
     optimizer: Callable[..., torch.optim.Optimizer],
     steps: int,
