@@ -62,6 +62,20 @@ class Dataset:
         """The targets of the rows whose extras are `extras`."""
         return self.y
 
+    def check_plain(self) -> None:
+        """Raise DataError unless a row is one target that counts, and nothing beside it: what an estimate can be made of."""
+        odd = {
+            f"rows of {self.positions} positions": bool(self.positions),
+            f"targets of {self.targets.event} numbers": bool(self.targets.event),
+            f"extras ({', '.join(self.extras)})": bool(self.extras),
+            f"rows whose label {self.targets.ignore} is ignored": bool(_any_ignored(self.targets, self.y)),
+        }
+        found = [words for words, holds in odd.items() if holds]
+        if found:
+            raise DataError(
+                f"{self.name}: {' and '.join(found)}; an estimate takes one target a row, all of which count"
+            )
+
     def first(self, count: int) -> Tensor:
         """The inputs of the first rows, at most `count`."""
         return self.x[:count]
@@ -125,6 +139,11 @@ def check(name: str, x: Tensor, y: Tensor, targets: TargetSpace, features: tuple
             raise DataError(
                 f"{name}: all {y.numel()} training targets are {found[0].item():g}; two classes or more are needed"
             )
+
+
+def _any_ignored(targets: TargetSpace, y: Tensor) -> bool:
+    kept = targets.kept(y)
+    return kept is not None and not bool(kept.all())
 
 
 def _check_extras(name: str, extras: Mapping[str, Tensor], rows: int) -> None:

@@ -31,6 +31,11 @@ class Layout:
         shape = (*points.shape[:at], *([1] * len(self.positions)), *points.shape[at:])
         return points.reshape(shape).expand(*points.shape[:at], *self.positions, *points.shape[at:])
 
+    @property
+    def whole(self) -> bool:
+        """Whether an extra belongs to the batch as a whole (a count of its tokens): then only such batches can be made up."""
+        return any(not part.ndim for part in self.extras.values())
+
     def rows(self, count: int) -> dict[str, Tensor]:
         """The extras of `count` made-up rows: those of the data's rows, one after another and over again."""
         return {name: self._over_again(part, count) for name, part in self.extras.items()}
@@ -45,10 +50,15 @@ class Layout:
 
 
 def layout_of(positions: tuple[int, ...], extras: Extras, targets: Tensor) -> Layout:
-    """The layout of made-up rows like the first rows of some data, of at most LONGEST positions along each axis."""
+    """The layout of made-up rows like the first rows of some data, of at most LONGEST positions along each axis.
+
+    Uncut where an extra belongs to a batch as a whole, which it then goes with.
+    """
     short = tuple(min(length, LONGEST) for length in positions)
     if not extras:
         return Layout(short)
+    if any(not part.ndim for part in extras.values()):
+        return Layout(positions, dict(extras), targets)
     few = {name: part[:MOST_ROWS] if part.ndim and len(part) == len(targets) else part for name, part in extras.items()}
     cut = {name: _cut(part, positions, short) for name, part in few.items()}
     return Layout(short, cut, _cut(targets[:MOST_ROWS], positions, short))

@@ -18,7 +18,8 @@ Drawn = tuple[Tensor, Tensor, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Reduction:
-    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "broadcast" (an n × n mean) or "coupled" (none of these)."""
+    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "broadcast" (an n × n mean), "whole batch" (by an
+    extra that belongs to the batch, never asked by the row) or "coupled" (none of these)."""
 
     kind: str
 
@@ -41,6 +42,8 @@ def drawn_batch(
 def drawn_rows(objective: Objective, rows: int, scale: float = 1.0) -> Drawn:
     """The same in an objective's own layout, with extras."""
     layout = objective.layout
+    if layout.whole and layout.targets is not None:
+        rows = len(layout.targets)
     output, target = drawn_batch(objective.targets, rows, scale, layout.positions)
     ours = layout.targets_of(rows)
     return output, target if ours is None else ours, layout.rows(rows)
@@ -48,6 +51,8 @@ def drawn_rows(objective: Objective, rows: int, scale: float = 1.0) -> Drawn:
 
 def reduction(objective: Objective) -> Reduction | None:
     """Find the reduction from two random batches in float64; None where the objective refuses them."""
+    if objective.layout.whole:  # a row alone has not the count that goes with its batch
+        return Reduction("whole batch")
     kinds = set()
     for rows in ROWS:
         batch = drawn_rows(objective, rows)

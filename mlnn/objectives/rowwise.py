@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mlnn.arguments import first_line
 from mlnn.errors import ConfigError
-from mlnn.objectives.layout import Extras, sliced
+from mlnn.objectives.layout import Extras, Layout, sliced
 from mlnn.objectives.objective import Objective
 from mlnn.world import plain_tensors
 
@@ -67,6 +67,8 @@ def _fill(
 def _points(objective: Objective, output: Tensor, target: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
     """Value and gradient of some points, each as a row: per row, or of the one row that there is."""
     space, layout = objective.targets, objective.layout
+    if layout.whole:
+        return _batches(objective, output[rows], target[rows])
     extras = sliced(layout.rows(len(output)), rows, len(output))
     points = layout.expanded(output[rows], output.ndim - 1)
     labels = layout.expanded(target[rows], len(space.event))
@@ -78,6 +80,24 @@ def _points(objective: Objective, output: Tensor, target: Tensor, rows: slice) -
         value = objective.per_row(value, labels)
     between = tuple(range(1, 1 + len(layout.positions)))
     return value, gradient.sum(between) if between else gradient
+
+
+def _batches(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and gradient of points, each as a whole batch whose every position holds it, with the extras of that batch."""
+    space, layout = objective.targets, objective.layout
+    assert layout.targets is not None
+    extras = extras_at(layout.extras, output.dtype)
+    batch = Layout((len(layout.targets), *layout.positions))
+    values, gradients = [], []
+    for place in range(len(output)):
+        points = batch.expanded(output[place : place + 1], output.ndim - 1)[0]
+        labels = batch.expanded(target[place : place + 1], len(space.event))[0]
+        if space.ignore is not None:
+            labels = torch.where(layout.targets == space.ignore, layout.targets, labels)
+        value, gradient = _batch(objective, points, labels, extras, reduce=True)
+        values.append(value)
+        gradients.append(gradient.sum(tuple(range(len(batch.positions)))))
+    return torch.stack(values), torch.stack(gradients)
 
 
 def one_batch(
