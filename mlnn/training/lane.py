@@ -168,35 +168,40 @@ class Lane:
         """A batch's micro-batches as a step of the user's own takes them."""
         return nested.split(batch.whole(self.dtype), self.recipe.accumulate)
 
+    def _prepared(self, batch: Batch, objective: Objective | Step) -> Rows | list[Any]:
+        """A batch as it is asked for, rounded to the run's dtype: that is no business of the twin's."""
+        whole = self.own is not None or isinstance(objective, Step)
+        return self._parts(batch) if whole else batch.at(self.dtype)
+
     def _backward(self, batch: Batch, objective: Objective | Step) -> tuple[float, Tensor, Rows]:
         """Put the gradient of a batch in place; (loss, raw output, rows)."""
-        if self.own is not None or isinstance(objective, Step):
-            parts = self._parts(batch)  # rounded to the run's dtype, which is no business of the twin's
-            with self._twin():
-                return self._ask_whole(objective, batch, parts)
+        given = self._prepared(batch, objective)
+        with self._twin():
+            return self._ask(batch, objective, given)
+
+    def _ask(self, batch: Batch, objective: Objective | Step, given: Rows | list[Any]) -> tuple[float, Tensor, Rows]:
+        """The same, of a batch as `_prepared` has it."""
+        if self.own is not None and isinstance(given, list):
+            return run_update(self.own, batch, given)
+        if isinstance(objective, Step):
+            assert isinstance(given, list)
+            return ask_step(objective, self.module, self._run, batch, given, self.recipe)
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
-        rows = batch.at(self.dtype)
-        with self._twin():
-            return self._gradient(rows, objective)
-
-    def _ask_whole(self, objective: Objective | Step, batch: Batch, parts: list[Any]) -> tuple[float, Tensor, Rows]:
-        """What is no objective of raw outputs: an update of the lane's own, or a step."""
-        if self.own is not None:
-            return run_update(self.own, batch, parts)
-        assert isinstance(objective, Step)
-        return ask_step(objective, self.module, self._run, batch, parts, self.recipe)
+        assert isinstance(given, Rows)
+        return self._gradient(given, objective)
 
     def casts(self, batch: Batch) -> bool:
-        """Whether a step, or an update, asks for a lower float than this lane's, where that changes its gradient."""
-        parts, asked_of = self._parts(batch), self.recipe.objective
+        """Whether a lane asks for a lower float than its own, forward or backward, where that changes its gradient."""
+        objective = self.recipe.objective
+        given, again = self._prepared(batch, objective), self._prepared(batch, objective)
         with promoted(self.dtype) as asked:
-            self._ask_whole(asked_of, batch, parts)
+            self._ask(batch, objective, given)
             higher = flat(self.gradients)
         if not asked.dtypes:
             return False
-        self._ask_whole(asked_of, batch, self._parts(batch))
+        self._ask(batch, objective, again)
         return not torch.equal(higher, flat(self.gradients))
 
     def _gradient(self, rows: Rows, objective: Objective) -> tuple[float, Tensor, Rows]:
