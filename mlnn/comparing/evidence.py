@@ -66,7 +66,11 @@ class Judged:
         self.steps += 1
         self.scale = max(self.scale, size)
         scale = max(size, SMALL * self.scale)
-        gaps = {name: difference / scale if scale else math.inf for name, difference in differences.items()}
+        against = scale or 1.0  # a head that starts at zero predicts 0 on both sides, which is no difference
+        gaps = {
+            name: difference / against if scale or not difference else math.inf
+            for name, difference in differences.items()
+        }
         for name, gap in gaps.items():
             self.largest[name] = max(self.largest.get(name, 0.0), _or_infinite(gap))
         if self.alone:

@@ -19,19 +19,23 @@ NAME = "logits"
 
 @dataclass(frozen=True)
 class Place:
-    """Where raw outputs f are put: scale·f + moved + drawn·(a fixed draw from N(0, 1) per entry); `name`: in words."""
+    """Where raw outputs f are put: scale·f + moved + drawn·(a fixed draw from N(0, 1)); `name`: in words.
+
+    The draw is one per entry of the last axis, the same for all rows: a side may ask its model in one call or in several.
+    """
 
     name: str
     scale: float = 1.0
     moved: float = 0.0
     drawn: float = 0.0
 
-    def put(self, output: Tensor, call: int) -> Tensor:
+    def put(self, output: Tensor) -> Tensor:
         """Raw outputs put there; the gradient goes on to the model as it comes, so that a scale of 0 does not hide it."""
         there = self.scale * output.detach() + self.moved
         if self.drawn:
-            draws = generator(call, "places", str(tuple(output.shape)))
-            there = there + self.drawn * torch.randn(output.shape, generator=draws, dtype=torch.float64).to(output)
+            size = output.shape[1:][-1:]
+            draws = generator(0, "places", str(tuple(size)))
+            there = there + self.drawn * torch.randn(size, generator=draws, dtype=torch.float64).to(output)
         return there + (output - output.detach())
 
 
@@ -52,7 +56,7 @@ class Told:
 
     def _put(self, output: Tensor) -> Tensor:
         assert self.place is not None
-        return self._tell(self.place.put(output, len(self.outputs)))
+        return self._tell(self.place.put(output))
 
     def _tell(self, output: Tensor) -> Tensor:
         seen = output.detach()
