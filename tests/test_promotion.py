@@ -160,14 +160,14 @@ def folder(factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["per row", "mean", "sum"])
 def test_rounding_never_couples_rows(loss: Loss, kind: str) -> None:
     reduced = {"per row": loss, "mean": lambda z, y: loss(z, y).mean(), "sum": lambda z, y: loss(z, y).sum()}[kind]
-    found = reduction(looked_into(objective(reduced)), THREE)
+    found = reduction(looked_into(objective(reduced)))
     assert found is not None
     assert found.kind == kind
 
 
 def test_rows_that_are_coupled_are_still_found() -> None:
     coupled = looked_into(objective(lambda z, y: ce(z.float() - z.float().mean() / 100 * z.float(), y)))
-    found = reduction(coupled, THREE)
+    found = reduction(coupled)
     assert found is not None
     assert found.couples
 

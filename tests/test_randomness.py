@@ -61,14 +61,14 @@ def test_the_full_batch_keeps_the_order_of_the_data() -> None:
 def test_a_batch_is_a_fresh_contiguous_copy_rounded_to_the_dtype_of_the_run() -> None:
     batch = next(batches(recipe()))
     for dtype in (torch.float32, torch.float64):
-        x, y = batch.at(dtype)
+        x, y = batch.at(dtype).x, batch.at(dtype).y
         assert (x.dtype, y.dtype) == (dtype, dtype)
         assert x.is_contiguous()
         assert x.data_ptr() != X.data_ptr()
         assert torch.equal(x.double(), X[batch.rows].float().double())
         assert torch.equal(y.double(), Y[batch.rows])
     again = batch.permuted(torch.arange(31, -1, -1))
-    assert torch.equal(again.at(torch.float32)[0], batch.at(torch.float32)[0].flip(0))
+    assert torch.equal(again.at(torch.float32).x, batch.at(torch.float32).x.flip(0))
 
 
 @pytest.mark.parametrize("model", [network, with_dropout])

@@ -269,10 +269,10 @@ def test_names_are_read_and_written_as_before() -> None:
         3,
         1,
     )
-    assert repr(TargetSpace("real")) == "TargetSpace(kind='real', classes=None, raw=None)"
+    assert repr(TargetSpace("real")) == "TargetSpace(kind='real', classes=None, raw=None, ignore=None, axis=None)"
     for text, words in (
         ("clases(3)", "Did you mean 'classes"), ("binary(2)", "classes are written classes(K)"), ("classes", "K ≥ 2"),
-        ("classes(1)", "K ≥ 2"), ("mlnn.targets", "Choices: binary, classes(K), counts, positive, real, unit"),
+        ("classes(1)", "K ≥ 2"), ("mlnn.targets", "Choices: binary, classes(K), counts, multilabel(K), ordinal(K), "),
     ):  # fmt: skip
         with pytest.raises(ConfigError) as refused:
             TargetSpace.parse(text)

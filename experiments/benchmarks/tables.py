@@ -1,9 +1,9 @@
 """The verdict benchmark in tables: what was told rightly, what was not, and how fixed tolerances did on the same runs."""
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from rich import box
@@ -14,10 +14,15 @@ from mlnn.report.said import said
 JUDGES = {
     "mlnn": "mlnn",
     "first_loss": "assert_close on the first loss",
+    "five_decimals": "first loss, five decimals",
     "tight_curve": "loss curve, rtol 1e-5, atol 1e-8",
+    "bfloat_curve": "loss curve, rtol 1.6e-2, atol 1e-5",
     "loose_curve": "loss curve, 5 %, 1 % of steps free",
 }
 OUTCOMES = ("agreed", "false alarm", "caught", "misnamed", "below resolution", "missed", "raised")
+CAUSES = ("right", "none", "wrong", "unknown")
+FINE = 1e-9
+"""The resolution that is asked for wherever float64 can be reached."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -32,10 +37,27 @@ class Listing:
 
 def listings(rows: Rows) -> list[Listing]:
     """All tables of a benchmark."""
-    return [confusion(rows), wrong(rows), smallest(rows), resolutions(rows)]
+    apart = by_family(rows)
+    judged = [confusion(own, f" ({family})") for family, own in apart.items()] if len(apart) > 1 else []
+    return [
+        confusion(rows),
+        *judged,
+        decisions(rows),
+        wrong(rows),
+        wrong_causes(rows),
+        smallest(rows),
+        resolutions(rows),
+    ]
 
 
-def confusion(rows: Rows) -> Listing:
+def by_family(rows: Rows) -> dict[str, Rows]:
+    """The runs of each family of pairs."""
+    return {
+        family: [row for row in rows if row["family"] == family] for family in sorted({row["family"] for row in rows})
+    }
+
+
+def confusion(rows: Rows, of: str = "") -> Listing:
     """One line per judge. A tolerance knows pass and fail only; pairs that are equal up to a factor are not put to it."""
     lines = []
     for judge, words in JUDGES.items():
@@ -44,7 +66,47 @@ def confusion(rows: Rows) -> Listing:
         ]
         lines.append((words, *(str(told.count(kind)) for kind in OUTCOMES)))
     header = ("judge", *OUTCOMES)
-    return Listing("Equal and unequal pairs, by judge", header, lines)
+    return Listing(f"Equal and unequal pairs, by judge{of}", header, lines)
+
+
+def decisions(rows: Rows) -> Listing:
+    """By family and kind: how many runs were decided and judged rightly, what causes were named, what the sides compute in.
+
+    Of the causes, "of faults" counts the runs of which the catalogue says what a right one holds.
+    """
+    header = (
+        "family",
+        "kind",
+        "runs",
+        "decided",
+        "right",
+        *(f"cause {word}" for word in CAUSES),
+        "right of faults",
+        "computes in",
+    )
+    lines = []
+    for family, own in by_family(rows).items():
+        for kind in sorted({row["kind"] for row in own}):
+            some = [row for row in own if row["kind"] == kind]
+            causes = [str(sum(row["named"] == word for row in some)) for word in CAUSES]
+            nameable = [row for row in some if row["nameable"]]
+            told = [row["computes_in_told"] for row in some if row["computes_in_told"] is not None]
+            lines.append(
+                (family, kind, str(len(some)), _share(row["decided"] for row in some),
+                 _share(row["outcome"] in ("agreed", "caught") for row in some), *causes,
+                 _share(row["named"] == "right" for row in nameable), _share(told))
+            )  # fmt: skip
+    return Listing("Decided, and causes named", header, lines)
+
+
+def wrong_causes(rows: Rows) -> Listing:
+    """Every cause that was named and is not the one, with the sentence of the first run."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["named"] == "wrong":
+            groups.setdefault((row["pair"], str(row["cause"])), []).append(row)
+    lines = [(pair, cause, str(len(found)), found[0]["sentence"]) for (pair, cause), found in sorted(groups.items())]
+    return Listing("Wrong causes", ("pair", "cause named", "runs", "sentence of the first"), lines)
 
 
 def outcome(row: Mapping[str, Any], judge: str) -> str:
@@ -85,14 +147,29 @@ def smallest(rows: Rows) -> Listing:
 
 
 def resolutions(rows: Rows) -> Listing:
-    """Per dtype, the resolution that the verdicts on equal pairs stated: median and worst over the runs that had one."""
+    """By family and dtype, the resolution that the verdicts on equal pairs stated: quantiles over the runs that had one."""
     lines = []
-    for dtype in sorted({row["dtype"] for row in rows if row["kind"] == "equal"}):
-        own = [row for row in rows if row["dtype"] == dtype and row["kind"] == "equal"]
-        stated = [row["resolution"] for row in own if row["resolution"] is not None]
-        both = (f"{median(stated):.1e}", f"{max(stated):.1e}") if stated else ("–", "–")
-        lines.append((dtype, str(len(own)), str(len(stated)), *both))
-    return Listing("Resolution stated for equal pairs", ("dtype", "runs", "with one", "median", "worst"), lines)
+    for family, members in by_family(rows).items():
+        for dtype in sorted({row["dtype"] for row in members if row["kind"] == "equal"}):
+            own = [row for row in members if row["dtype"] == dtype and row["kind"] == "equal"]
+            stated = [row["resolution"] for row in own if row["resolution"] is not None]
+            shown = [f"{quantile(stated, share):.1e}" for share in (0.1, 0.5, 0.9, 1.0)] if stated else ["–"] * 4
+            lines.append(
+                (family, dtype, str(len(own)), str(len(stated)), *shown, _share(size <= FINE for size in stated))
+            )
+    header = ("family", "dtype", "runs", "with one", "10 %", "median", "90 %", "worst", f"within {FINE:.0e}")
+    return Listing("Resolution stated for equal pairs", header, lines)
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """The least of the values that at least this share of them does not exceed."""
+    return sorted(values)[max(math.ceil(share * len(values)) - 1, 0)]
+
+
+def _share(told: Iterable[Any]) -> str:
+    """How many of some runs, in words; a dash of none."""
+    found = list(told)
+    return f"{sum(map(bool, found))} of {len(found)}" if found else "–"
 
 
 def _family(name: str) -> str:

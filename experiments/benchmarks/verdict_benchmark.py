@@ -13,6 +13,7 @@ class BenchmarkSettings(BaseSettings):
     """configs/verdict_benchmark.yaml"""
 
     kinds: list[str] = key(["equal", "unequal"], "of pairs")
+    families: list[str] = key(["textbook", "field"], "of pairs; field: losses and loops as people run them")
     pairs: list[str] = key([], "parts of pair names, e.g. [smoothing, broadcast]; empty: all")
     every: int = key(1, "every n-th pair only", at_least(1))
     architectures: list[str] = key(["node", "tanh2", "relu4"], "on which a pair is trained")
@@ -31,7 +32,7 @@ def run(settings: BenchmarkSettings, said: Said) -> None:
 
     from mlnn.report.console import progress, show
 
-    pairs = select(settings.kinds, settings.pairs, settings.every)
+    pairs = select(settings.kinds, settings.pairs, settings.every, settings.families)
     todo = cells(pairs, settings.architectures, settings.optimizers, settings.dtypes, settings.steps,
                  settings.seed, settings.full)  # fmt: skip
     with answering(settings, said) as folder:

@@ -71,7 +71,7 @@ def _audit(objective: Objective, dtype: torch.dtype) -> Certificate:
 
 
 def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
-    moody = unsteady(whole, space)
+    moody = unsteady(whole)
     if moody:
         return Finding("undecided", said=moody)
     coarse = too_coarse(asked)

@@ -1,7 +1,7 @@
 """A loss as somebody wrote it, taken in: given copies of what it may write into, and held to an answer that can be read."""
 
 import copy
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -23,9 +23,9 @@ PRECISIONS = {
 class Guarded(Objective):
     """An objective whose callable may write into its arguments: it is asked with copies, and its answer is checked."""
 
-    def rows(self, output: Tensor, target: Tensor) -> Tensor:
+    def rows(self, output: Tensor, target: Tensor, **extras: Tensor) -> Tensor:
         """As `Objective.rows`; raises ConfigError also for an answer that is not real, dense, and where the output is."""
-        value = super().rows(output.clone(), target.clone())
+        value = super().rows(output, target, **extras)
         unread = unreadable(value)
         if unread or value.device != output.device:
             raise ConfigError(
@@ -60,6 +60,12 @@ def target_space(targets: Any) -> TargetSpace:
     if len(text) > LONGEST:
         raise ConfigError("targets: " + unknown("target space", f"{text[:LONGEST]}…", SPACES))
     space = TargetSpace.parse(targets)
+    if space.kind in SPACES and space.facts.event is not None:
+        raise ConfigError(
+            f"targets: a target of '{space}' is {space.facts.event} numbers, and an audit looks at losses of one; audit what the"
+            " loss makes of one of them, or of its class"
+        )
+    space = replace(space, ignore=None, axis=None)  # an audit looks at one position, which counts
     count = space.classes
     if space.kind not in SPACES or callable(SPACES[space.kind]) != (isinstance(count, int) and count >= 2):
         raise ConfigError(

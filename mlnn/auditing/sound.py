@@ -101,7 +101,7 @@ def coupling(objective: Objective, space: TargetSpace) -> Witness | None:
 
     Rows against their batch (7 and 37 rows), then two parts against the whole, where the parts must add up as rows did.
     """
-    found = reduction(objective, space)
+    found = reduction(objective)
     if found is None:
         return None
     output, target = drawn_batch(space, WHOLE)

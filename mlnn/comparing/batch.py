@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mlnn.comparing.evidence import NULLS, Judged
 from mlnn.objectives import Objective
-from mlnn.objectives.reduction import ROWS, Reduction, drawn_batch, reduction
+from mlnn.objectives.layout import Extras, sliced
+from mlnn.objectives.reduction import ROWS, Reduction, drawn_rows, reduction
 from mlnn.objectives.rowwise import one_batch
-from mlnn.targets import TargetSpace
 
 SCALES = (1.0, 4.0)
 """Of the raw outputs drawn: about those of an untrained network, and of one that is sure."""
@@ -45,7 +45,6 @@ class Whole:
 def whole_batches(
     left: Objective,
     right: Objective,
-    targets: TargetSpace,
     shifted: bool,
     reach: float = math.inf,
     own: str = "float32",
@@ -54,21 +53,24 @@ def whole_batches(
 
     Raw outputs are held within ±`reach`, where the two agree row by row: what differs here is then the batch's doing.
     """
-    kinds = reduction(left, targets), reduction(right, targets)
+    kinds = reduction(left), reduction(right)
     unknown = Whole(None, None, {}, 0.0, 0.0)
     if None in kinds:
         return replace(unknown, left=kinds[0], right=kinds[1])
     seen = _Seen()
     seen.computes_in(left, right)
+    precisions = {name: getattr(torch, name) for name in ("float32", "float64", own)}
     for rows, scale in itertools.product(ROWS, SCALES):
-        output, target = drawn_batch(targets, rows, scale)
+        output, target, extras = drawn_rows(left, rows, scale)
         batch = output.clamp(-reach, reach), target
         try:
             answers = {
-                name: (one_batch(left, *batch, getattr(torch, name)), one_batch(right, *batch, getattr(torch, name)))
-                for name in dict.fromkeys(("float32", "float64", own))
+                name: (one_batch(left, *batch, kind, extras), one_batch(right, *batch, kind, extras))
+                for name, kind in precisions.items()
             }
-            nulls = [null_draws(side, *batch) for side in (left, right)] if seen.gradient.alone else [(0.0, 0.0)]
+            nulls = (
+                [null_draws(side, *batch, extras) for side in (left, right)] if seen.gradient.alone else [(0.0, 0.0)]
+            )
         except Exception:  # refused at this scale, with whatever exception
             return unknown
         seen.see(rows, answers, shifted, (max(value for value, _ in nulls), max(slope for _, slope in nulls)))
@@ -76,15 +78,17 @@ def whole_batches(
     return Whole(*kinds, seen.factors, seen.gradient.real, seen.value.real, max(odd, default=0.0))
 
 
-def null_draws(objective: Objective, output: Tensor, target: Tensor) -> tuple[float, float]:
+def null_draws(objective: Objective, output: Tensor, target: Tensor, extras: Extras) -> tuple[float, float]:
     """What rounding alone makes of a batch's value and gradient (norm) in float32: its rows in another order, its raw outputs
     moved by one unit roundoff of what the objective computes in."""
-    value, slope = one_batch(objective, output, target, torch.float32)
+    value, slope = one_batch(objective, output, target, torch.float32, extras)
     order = torch.arange(len(output)).flip(0)
     sign = torch.where(torch.arange(output.numel()).reshape(output.shape) % 3 == 0, 1.0, -1.0)
     eps = max(torch.finfo(torch.float32).eps, objective.inside.eps if objective.inside else 0.0)
-    moved, aslant = one_batch(objective, output * (1 + sign * eps), target, torch.float32)
-    turned, askew = one_batch(objective, output[order], target[order], torch.float32)
+    moved, aslant = one_batch(objective, output * (1 + sign * eps), target, torch.float32, extras)
+    turned, askew = one_batch(
+        objective, output[order], target[order], torch.float32, sliced(extras, order, len(output))
+    )
     return (
         max(abs(moved - value), abs(turned - value)),
         max(float((aslant - slope).norm()), float((askew[order] - slope).norm())),

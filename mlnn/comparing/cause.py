@@ -60,6 +60,8 @@ def _of_factor(factors: dict[int, float]) -> str | None:
 
 
 def _of_shape(probe: Probe) -> str | None:
+    if probe.visited:  # a step is more than its raw outputs: what lies between them and its gradient is not known
+        return None
     value, slope = probe.value.relation, probe.gradient.relation
     if slope == "different" and value not in ("different", "scaled"):
         return "Likely cause: the value is right and its gradient is not: a detached, clipped or straight-through path."
@@ -81,4 +83,4 @@ def _one_target(probe: Probe) -> float | None:
     gap = (probe.right.gradient - probe.left.gradient)[rows].abs().amax(-1).nan_to_num(math.inf).amax(0)
     size = probe.left.gradient[rows].abs().nan_to_num(0.0).max()
     apart = gap > APART * size
-    return float(probe.grid.target[int(apart.nonzero()[0, 0])]) if int(torch.sum(apart)) == 1 else None
+    return probe.grid.labels[int(apart.nonzero()[0, 0])] if int(torch.sum(apart)) == 1 else None

@@ -15,7 +15,7 @@ def run_comparison(settings: ComparedSettings, progress: Callable[[int, int], No
     shared = recipe(settings, data, left.objective.targets.outputs, settings.steps)
     names = {"model": settings.names.get("model"), "data": settings.names.get("data")}
     return compare(
-        shared.model, left, right, shared.dataset, optimizer=left.optimizer, steps=shared.steps,
+        shared.model, left, right, shared.table, optimizer=left.optimizer, steps=shared.steps,
         batch_size=shared.batch_size, dtype=shared.dtype, seed=shared.seed, null_twins=settings.null_twins,
         threads=settings.threads, device=shared.device, progress=progress,
         about={key: name for key, name in names.items() if name},

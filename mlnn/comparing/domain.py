@@ -20,11 +20,11 @@ def find_domain(both: Both, left: Objective, right: Objective, dtype: torch.dtyp
     """Per target, the interval on which the two agree in a dtype. With K outputs it is one of the largest entry, ±radius."""
     grid, agree = both.grid, both.agreement(dtype)
     if bool(agree.all()):
-        return dict.fromkeys(grid.target.tolist(), ALL)
+        return dict.fromkeys(grid.labels, ALL)
     agrees = _pointwise(both, left, right, dtype)
     domain = {
         target: (_end(grid, agree[:, column], column, -1.0, agrees), _end(grid, agree[:, column], column, 1.0, agrees))
-        for column, target in enumerate(grid.target.tolist())
+        for column, target in enumerate(grid.labels)
     }
     if grid.output.ndim > 1:
         radius = min(min(-low, high) for low, high in domain.values())

@@ -67,7 +67,11 @@ class Judged:
         self.steps += 1
         self.scale = max(self.scale, size)
         scale = max(size, SMALL * self.scale)
-        gaps = {name: difference / scale if scale else math.inf for name, difference in differences.items()}
+        against = scale or 1.0  # a head that starts at zero predicts 0 on both sides, which is no difference
+        gaps = {
+            name: difference / against if scale or not difference else math.inf
+            for name, difference in differences.items()
+        }
         for name, gap in gaps.items():
             self.largest[name] = max(self.largest.get(name, 0.0), _or_infinite(gap))
         if self.alone:
@@ -147,7 +151,9 @@ def allowed(coarse: float) -> float:
 class Evidence:
     """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
     that stopped where the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where
-    the priors differ.
+    the priors differ; `rowwise`: whether both sides are objectives of raw outputs; gradients of steps that are not
+    even parallel have no factor.
+    `own_update`: whether a side has an update of its own.
     """
 
     own: str
@@ -170,11 +176,15 @@ class Evidence:
     raw_low: float = math.inf
     raw_high: float = -math.inf
     decay: str | None = None
+    rowwise: bool = True
+    own_update: bool = False
 
     def see_rows(self, output: Tensor, inside: Tensor) -> None:
         """Count the rows of the left lane, and those outside the domain of the working dtype."""
         self.rows += len(inside)
         self.rows_outside += int((~inside).sum())
+        if not output.numel():  # a step whose raw outputs cannot be told
+            return
         self.raw_low = min(self.raw_low, float(output.min()))
         self.raw_high = max(self.raw_high, float(output.max()))
 
@@ -202,7 +212,8 @@ class Evidence:
         if not inside or not finite or not math.isfinite(exact.factor):  # a left gradient of exactly 0 has no factor
             return
         near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, self.gradient.explained_by(gaps["float32"].gradient))
-        factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
+        beside = not self.rowwise and exact.residual(exact.factor) > MOST_COARSE * float(exact.right_gradient.norm())
+        factor = self.factors.setdefault(rows, 1.0 if near_one or beside or exact.factor <= 0 else exact.factor)
         size = factor * float(exact.left_gradient.norm())
         self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size, null[0])
         if not shifted:

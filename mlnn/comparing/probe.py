@@ -33,12 +33,16 @@ CLEARLY = 10.0
 
 @dataclass(frozen=True)
 class Part:
-    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is."""
+    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is.
+
+    `place`: in words, where it is no raw output and target.
+    """
 
     relation: str
     size: float = 0.0
     output: float | list[float] | None = None
-    target: float | None = None
+    target: float | list[float] | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Probe:
     they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
     `flat_outside`: the side without a gradient beyond the domain. `computing`: what left and right compute in; `lowered`: how far
-    that moves values and gradients apart, beyond what the working dtype's own rounding explains (relative).
+    that moves values and gradients apart, beyond what the working dtype's own rounding explains (relative). Of a local probe (see
+    `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite.
     """
 
     grid: Grid
@@ -61,6 +66,7 @@ class Probe:
     domain: dict[float, Interval]
     domain64: dict[float, Interval]
     per_target: bool
+    event: tuple[int, ...] = ()
     nearer: str | None = None
     notes: list[str] = field(default_factory=list)
     unsteady: str | None = None
@@ -68,27 +74,37 @@ class Probe:
     flat_outside: str | None = None
     computing: tuple[Inside, Inside] = (Inside(), Inside())
     lowered: tuple[float, float] = (0.0, 0.0)
+    visited: str | None = None
+    broke: str | None = None
 
     @property
     def interval(self) -> Interval:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
 
-    def inside(self, output: Tensor, target: Tensor, double: bool = False) -> Tensor:
-        """Mask (n,) of the rows inside the domain: by the row's own target where targets are few, else by the interval.
+    def inside(self, output: Tensor, target: Tensor, double: bool = False, rows: int = 0) -> Tensor:
+        """Mask (n,) of the rows all of whose positions lie inside the domain: by their own target where targets are few, else
+        by the interval. Raw outputs (n, *positions[, m]).
 
-        Objectives that part already on [−1, 1] have no domain; then every row is judged.
+        Objectives that part already on [−1, 1] have no domain; then every row is judged, as where a step tells no raw
+        outputs of its `rows` rows.
         """
+        if not len(output):
+            return torch.ones(rows, dtype=torch.bool)
         domain = self.domain64 if double else self.domain
         if not is_wide(domain):
             return torch.ones(len(output), dtype=torch.bool, device=output.device)
-        strength = output if output.ndim == 1 else output.abs().amax(1)
+        if self.visited:  # a step's raw outputs: no target is told of them
+            strength = output.abs().reshape(len(output), -1).amax(1)
+        else:
+            several = output.ndim > target.ndim - len(self.event)
+            strength = output.abs().amax(-1) if several else output
         low, high = meet(domain)
         mask = (strength >= low) & (strength <= high)
         if self.per_target:
             for label, (low, high) in domain.items():
                 mask = torch.where(target == label, (strength >= low) & (strength <= high), mask)
-        return mask
+        return mask.reshape(len(mask), -1).all(1)
 
 
 def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.dtype) -> Probe:
@@ -101,8 +117,8 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
     if dtype == DOUBLE and both.floor:  # the run's own float64 is float32 inside, and holds no farther than that
         domain[dtype] = find_domain(both, left, right, ALONE)
-    moody = unsteady(left, targets) or unsteady(right, targets) or _mute(both)
-    shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
+    moody = unsteady(left) or unsteady(right) or _mute(both)
+    shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
     slope = _part("gradient", both, domain[dtype], dtype)
     kink = (
         worst_on_kinks(left, right, targets, both.factor) if slope.relation not in ("different", "undecided") else None
@@ -113,10 +129,10 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
         _part("value", both, domain[dtype], dtype), slope,
-        both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels,
+        both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels, event=targets.event,
         nearer=_nearer(both, dtype), unsteady=moody,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
+        whole=None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own),
         flat_outside=flat_outside(both, domain[dtype], dtype),
         computing=(left.inside or Inside(), right.inside or Inside()),
         lowered=_lowered(both, left, right, domain[dtype], dtype),
@@ -197,7 +213,11 @@ def _where_largest(grid: Grid, gaps: Tensor) -> Part:
     gaps = gaps.nan_to_num(math.inf, math.inf)
     row, column = divmod(int(gaps.argmax()), gaps.shape[1])
     size = float(gaps[row, column])
-    return Part("different", size, grid.output[row].tolist(), float(grid.target[column])) if size else Part("equal")
+    return (
+        Part("different", size, grid.output[row].tolist(), grid.target[column].double().tolist())
+        if size
+        else Part("equal")
+    )
 
 
 def _nearer(both: Both, dtype: torch.dtype) -> str | None:

@@ -53,7 +53,7 @@ def probe_curves(probed: Probe) -> ProbeCurves:
             {side: np.array(at.value[near, column].tolist()) for side, at in sides.items()},
             {side: np.array(at.gradient[near, column, 0].tolist()) for side, at in sides.items()},
         )
-        for column, target in enumerate(grid.target.tolist())
+        for column, target in enumerate(grid.labels)
     ]
     return ProbeCurves(np.array(grid.strength[near].tolist()), curves)
 

@@ -13,35 +13,39 @@ from torch import Tensor
 
 from mlnn.comparing.evidence import FLOOR, SMALL, Evidence
 from mlnn.comparing.gaps import CommonGap, common_gap
+from mlnn.comparing.planted_steps import STEP_PLANTS, gaps_of_faults
 from mlnn.errors import ConfigError
-from mlnn.objectives import Objective
+from mlnn.objectives import Objective, Step
+from mlnn.objectives.layout import Extras, sliced
 from mlnn.training import StepRecord
 
 SIZES = tuple(10.0**exponent for exponent in range(-13, 0))
 """Of planted faults, relative: from below float64's rounding of a gradient to what anybody would see."""
 ACTS_AT = 0.5
 """A fault of this size that moves the gradient by no more than rounding cannot be planted here: nothing is asked of it."""
-Plant = Callable[[Objective, Tensor, Tensor, float], Tensor]
+Plant = Callable[[Objective, Tensor, Tensor, Extras, float], Tensor]
 
 
-def _scale(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
-    return (1 + size) * objective(output, target)
+def _scale(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
+    return (1 + size) * objective(output, target, **extras)
 
 
-def _smoothing(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+def _smoothing(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
     """A share of every row's target is another row's: label smoothing, for any target space."""
-    return (1 - size) * objective(output, target) + size * objective(output, target.roll(1))
+    other = objective(output, target.roll(1, 0), **extras)
+    return (1 - size) * objective(output, target, **extras) + size * other
 
 
-def _clip(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+def _clip(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
     """A share of every output's part beyond the batch's median size is lost."""
     bound = output.detach().abs().median()
-    return objective((1 - size) * output + size * output.clamp(-bound, bound), target)
+    return objective((1 - size) * output + size * output.clamp(-bound, bound), target, **extras)
 
 
-def _dropped_row(objective: Objective, output: Tensor, target: Tensor, size: float) -> Tensor:
+def _dropped_row(objective: Objective, output: Tensor, target: Tensor, extras: Extras, size: float) -> Tensor:
     """A share of the first row's weight is lost; at size 1 the row is dropped."""
-    return (1 - size) * objective(output, target) + size * objective(output[1:], target[1:])
+    rest = sliced(extras, slice(1, None), len(target))
+    return (1 - size) * objective(output, target, **extras) + size * objective(output[1:], target[1:], **rest)
 
 
 PLANTS: dict[str, Plant] = {
@@ -56,9 +60,14 @@ def planted(objective: Objective, kind: str, size: float) -> Objective:
     """The objective with a fault of a relative size."""
     plant = PLANTS[kind]
     return Objective(
-        f"{objective.name} with {kind} {size:g}", lambda o, t: plant(objective, o, t, size), "raw", objective.targets,
-        objective.inside,
-    )  # fmt: skip
+        f"{objective.name} with {kind} {size:g}",
+        lambda output, target, **extras: plant(objective, output, target, extras, size),
+        "raw",
+        replace(objective.targets, axis=None),  # the objective itself puts its raw outputs where it wants them
+        takes=None,
+        layout=objective.layout,
+        inside=objective.inside,
+    )
 
 
 class Planter:
@@ -67,8 +76,8 @@ class Planter:
     `ladder`: per kind, (size, relative gradient gap in float64, gap allowed as rounding) at the first look, for the page.
     """
 
-    def __init__(self, left: Objective, right: Objective) -> None:
-        self.left, self.right = left, right
+    def __init__(self, left: Objective | Step, right: Objective | Step, rowwise: bool = True) -> None:
+        self.left, self.right, self.rowwise = left, right, rowwise
         self.caught: dict[str, float | None] = {}
         self.ladder: dict[str, list[tuple[float, float, float]]] = {}
 
@@ -76,9 +85,10 @@ class Planter:
         """Plant into right at left's weights of a step; `evidence` has seen that step, and right's own gap with it."""
         if not evidence.gradient.steps or not _answered(record):
             return
-        gap = self._gaps(record, evidence)
+        gap = self._gaps(record, evidence) if self.rowwise else gaps_of_faults(record, evidence)
         floor = evidence.gradient.allowed
-        for kind in PLANTS:  # on one row a smoothing, a dropped row or a clip at the median changes nothing
+        for kind in PLANTS if self.rowwise else STEP_PLANTS:
+            # On one row a smoothing, a dropped row or a clip at the median changes nothing.
             if kind not in self.caught and gap(kind, ACTS_AT) > max(FLOOR, floor if evidence.gradient.alone else 0.0):
                 self.caught[kind] = None
         self.ladder = self.ladder or {kind: [(size, gap(kind, size), floor) for size in SIZES] for kind in self.caught}
@@ -93,6 +103,7 @@ class Planter:
             sound, factor = self.left, 1.0
 
         def gap(kind: str, size: float) -> float:
+            assert isinstance(sound, Objective)
             found = _with_fault(record, planted(sound, kind, size), dtype)
             if found is None:
                 return 0.0

@@ -4,11 +4,14 @@ from mlnn.data.arrays import from_arrays
 from mlnn.data.bundled import breast_cancer, breast_cancer_mean, digits_3_vs_8, digits_parity, iris_pair, spector
 from mlnn.data.bundled_numbers import cpunish, diabetes, digits, iris, longley, randhie, wine
 from mlnn.data.dataset import Dataset
+from mlnn.data.stream import Recorded, Stream, from_batches, from_steps
 from mlnn.data.synthetic import synthetic, two_moons
 from mlnn.data.table import table
 
 __all__ = [
     "Dataset",
+    "Recorded",
+    "Stream",
     "breast_cancer",
     "breast_cancer_mean",
     "cpunish",
@@ -17,6 +20,8 @@ __all__ = [
     "digits_3_vs_8",
     "digits_parity",
     "from_arrays",
+    "from_batches",
+    "from_steps",
     "iris",
     "iris_pair",
     "longley",

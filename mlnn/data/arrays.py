@@ -1,5 +1,6 @@
 """Your own arrays as a `Dataset`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from mlnn.world import plain_tensors
 
 Array = Any
 """A tensor, a numpy array, a pandas Series or DataFrame, or lists of numbers."""
+IGNORED = -100
+"""The label that the framework's cross-entropy leaves out unless told otherwise."""
 DEEPEST = 32
 """Dimensions that a list of lists may have."""
 
@@ -29,24 +32,45 @@ def from_arrays(
     held_out: float = 0.0,
     seed: int = 0,
     standardize: bool = False,
+    extras: Mapping[str, Array] | None = None,
 ) -> Dataset:
     """A `Dataset` from tensors, numpy arrays, pandas frames and series, or lists, copied; `x` (n, *shape) is stored as float64.
 
     A 1-D `x` is read as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it would otherwise broadcast
-    against a raw output (n,) to n × n. `targets=None` infers the space (see `infer_targets`). Rows are taken in the order
-    given; two pandas objects must have the same index. Raises DataError for values that are not real numbers (text, dates,
-    complex), masked or missing entries, whole numbers beyond 64 bits, sparse, quantized, nested or meta tensors, NaN or
-    infinity, targets outside the space, a single class, or rows that do not line up; ConfigError for the other arguments.
+    against a raw output (n,) to n × n; of another shape it is (n, *positions), or (n, *positions, m) for a space of several
+    numbers. `extras`: by name, what a loss takes beside output and target, (n, …) each. `targets=None` infers the space (see
+    `infer_targets`). Rows are taken in the order given; two pandas objects must have the same index. Raises DataError for
+    values that are not real numbers (text, dates, complex), masked or missing entries, whole numbers beyond 64 bits, sparse,
+    quantized, nested or meta tensors, NaN or infinity, targets outside the space, a single class, or rows that do not line
+    up; ConfigError for the other arguments.
     """
     check_aligned(name, x=x, y=y)
     with plain_tensors():
         inputs, labels = _tensor(x, f"{name}: x"), _tensor(y, f"{name}: y")
         if inputs.ndim == 1:
             inputs = inputs.unsqueeze(1)
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels.squeeze(1)
+        labels = _without_column(labels)
         space = infer_targets(labels) if targets is None else TargetSpace.parse(targets)
-        return prepare(name, inputs, labels, space, standardize=standardize, held_out=held_out, seed=seed)
+        if space.event:
+            labels = space.canonical(labels)
+        more = {key: extra(part, f"{name}: extra '{key}'") for key, part in (extras or {}).items()}
+        return prepare(name, inputs, labels, space, standardize=standardize, held_out=held_out, seed=seed, extras=more)
+
+
+def _without_column(labels: Tensor) -> Tensor:
+    return labels.squeeze(1) if labels.ndim == 2 and labels.shape[1] == 1 else labels
+
+
+def as_targets(values: Array, what: str) -> Tensor:
+    """Targets as a CPU tensor, int64 or float64, (n, 1) as (n,); raises DataError as `from_arrays`."""
+    with plain_tensors():
+        return _without_column(_tensor(values, what))
+
+
+def extra(values: Array, what: str) -> Tensor:
+    """An extra as a CPU tensor, int64 or float64, a mask as a mask; raises DataError as `from_arrays`."""
+    is_mask = str(getattr(values, "dtype", "")) in ("bool", "torch.bool")
+    return _tensor(values, what).bool() if is_mask else _tensor(values, what)
 
 
 def check_aligned(name: str, **parts: Any) -> None:
@@ -63,9 +87,14 @@ def infer_targets(y: Tensor) -> TargetSpace:
     """The target space that values and dtype suggest.
 
     Only zeros and ones (or bool): binary. Integers that are exactly 0 … K−1, K > 2: classes(K). Anything else: real,
-    which includes labels −1/+1 and integers with holes: name the space if that is not what they are.
+    which includes labels −1/+1 and integers with holes: name the space if that is not what they are. Raises DataError for
+    labels with −100 among them, which mark positions to ignore: how many classes there are, only the caller knows.
     """
     values = torch.unique(y)
+    if not y.is_floating_point() and bool((values == IGNORED).any()):
+        raise DataError(
+            f"targets: labels with {IGNORED} among them; say the space, e.g. targets='classes(50257, ignore={IGNORED})'"
+        )
     if bool(((values == 0) | (values == 1)).all()):
         return TargetSpace("binary")
     if not y.is_floating_point() and torch.equal(values, torch.arange(len(values))):

@@ -27,13 +27,15 @@ def prepare(
     seed: int,
     features: Sequence[str] = (),
     notes: Mapping[str, object] | None = None,
+    extras: Mapping[str, Tensor] | None = None,
 ) -> Dataset:
-    """Build a `Dataset` from all rows, `x` (n, *shape) and `y` (n,), casting to float64 and the target space's dtype.
+    """Build a `Dataset` from all rows, `x` (n, *shape), `y` (n, …), extras (n, …), in float64 and the target space's dtype.
 
     `held_out` is the share of rows kept from training, 0 ≤ held_out < 1. With `standardize`, mean and scale come from
     the training rows only. Raises DataError (rows counted in the order given) and ConfigError (a bad share).
     """
     # A name of a column is somebody's text: from here on it can be shown anywhere.
+    whole = not x.is_floating_point()
     x, features = x.to(torch.float64), tuple(shown(feature, LONGEST) for feature in features)
     standardize = truth("standardize", standardize)
     # Checked before the split, so that a bad row is named by its place in the caller's data, and before the cast,
@@ -41,6 +43,10 @@ def prepare(
     check(name, x, y, targets, features)
     y = targets.cast(y)
     train, held = split_rows(len(x), held_out, seed)
+    if extras and len(held):
+        raise ConfigError(
+            f"held_out: {held_out:g} of rows that have extras; held-out rows take none, so give them without"
+        )
     x_train, x_held = x[train], x[held]
     standardised = None
     if standardize:
@@ -57,6 +63,8 @@ def prepare(
         features=features,
         standardised=standardised,
         notes=dict(notes or {}),
+        extras=dict(extras or {}),
+        whole=whole and not standardize,
     )
 
 

@@ -34,6 +34,11 @@ class Grid:
     target: Tensor
 
     @property
+    def labels(self) -> list[float]:
+        """A name for each target: its value, or its number among them where it is several numbers."""
+        return self.target.tolist() if self.target.ndim == 1 else [float(place) for place in range(len(self.target))]
+
+    @property
     def reach(self) -> Tensor:
         """(G, 1) size of the largest entry of an output."""
         size = self.output.abs()
@@ -78,6 +83,6 @@ def curves(objective: Objective, grid: Grid, dtype: torch.dtype) -> Curves:
     """Value and gradient of the objective at every point of the grid, each as a batch of one row would give it."""
     count, kinds = len(grid.output), len(grid.target)
     output = grid.output.repeat_interleave(kinds, 0).to(dtype)
-    target = as_dtype(grid.target.repeat(count), dtype)
+    target = as_dtype(grid.target.repeat(count, *[1] * (grid.target.ndim - 1)), dtype)
     value, gradient, refused = row_by_row(objective, output, target)
     return Curves(value.reshape(count, kinds), gradient.reshape(count, kinds, -1), refused)

@@ -1,6 +1,7 @@
 """What an objective is to the rest of mlnn: any callable, given a name, and reduced in one place."""
 
 import copy
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from mlnn.arguments import shown
 from mlnn.errors import ConfigError, unknown
+from mlnn.objectives.layout import Layout, extras_needed, extras_taken
 from mlnn.objectives.promotion import Inside, promoted, unpromoted
 from mlnn.signature import raw_outputs, spaces
 from mlnn.targets import SPACES, TargetSpace
@@ -21,17 +23,20 @@ LINKS: dict[str, Callable[[Tensor], Tensor]] = {kind: TargetSpace(kind).link for
 
 @dataclass(frozen=True, repr=False)
 class Objective:
-    """A callable (output, target) → (n,) or scalar, with what is needed to call it.
+    """A callable (output, target, **extras) → one number per position or row, or a scalar, with what is needed to call it.
 
     `outputs`: "raw", or "probabilities" for a callable that takes σ(z), softmax(z), … (then the link of the target space
-    is applied first). `targets`: the target space, with the raw outputs per row that the callable's signature asks for.
+    is applied first). `targets`: the target space, with the raw outputs per position that the callable's signature asks for.
+    `takes`: the extras that it has a parameter for; None: any. `layout`: what rows that are made up for it look like.
     `inside`: what it computes in, None where nobody has looked (see `mlnn.objectives.precision`).
     """
 
     name: str
-    function: Callable[[Tensor, Tensor], Tensor]
+    function: Callable[..., Tensor]
     outputs: str = "raw"
     targets: TargetSpace = field(default_factory=lambda: TargetSpace("binary"))
+    takes: frozenset[str] | None = frozenset()
+    layout: Layout = field(default_factory=Layout)
     inside: Inside | None = None
 
     @classmethod
@@ -63,7 +68,23 @@ class Objective:
                 f"objective '{name or own}': takes {' or '.join(takes)} targets, but the data's are '{targets}';"
                 " choose other data or another objective"
             )
-        return cls(name or own, function, outputs, replace(targets, raw=raw_outputs(function)))
+        return cls(name or own, function, outputs, replace(targets, raw=raw_outputs(function)), extras_taken(function))
+
+    def over(self, layout: Layout) -> "Objective":
+        """The same objective, for rows of a layout; raises ConfigError where it needs an extra that they do not have."""
+        missing = extras_needed(self.function) - layout.extras.keys()
+        if missing:
+            named = f"they have {', '.join(layout.extras)}" if layout.extras else "they have none"
+            raise ConfigError(
+                f"objective '{self.name}': it needs {', '.join(sorted(missing))} beside output and target, and of the data's"
+                f" extras {named}; give data=(x, y, {{{min(missing)!r}: …}})"
+            )
+        return replace(self, layout=layout)
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether it can be asked for rows of raw outputs: always; a `Step` cannot."""
+        return True
 
     def twin(self, dtype: torch.dtype) -> AbstractContextManager[object]:
         """Around a call in a dtype, its backward pass and the reading of its answer: in float64, promoted where it has to be."""
@@ -73,14 +94,17 @@ class Objective:
     def __repr__(self) -> str:
         return f"Objective({self.name!r}, {self.outputs} outputs, targets {self.targets})"
 
-    def rows(self, output: Tensor, target: Tensor) -> Tensor:
-        """The callable's own answer, (n,) or scalar; raises ConfigError for any other shape, or what is no real number.
+    def rows(self, output: Tensor, target: Tensor, **extras: Tensor) -> Tensor:
+        """The callable's own answer: per position (n, *positions), per row (n,) or a scalar; ConfigError for any other shape.
 
-        It is given copies: one that writes into its output or its targets changes its own and nobody else's.
+        output: (n, *positions), or (n, *positions, m) for several raw outputs; target: (n, *positions[, event]). It is given
+        copies, and of the extras those that it takes: one that writes into them changes its own and nobody else's.
         """
         output, target = output.clone(), target.clone()
         linked = self.targets.link(output) if self.outputs == "probabilities" else output
-        value = _at_dtype(self.function, output.dtype)(linked, target)
+        mine = {name: part.clone() for name, part in extras.items() if self.takes is None or name in self.takes}
+        function = _at_dtype(self.function, output.dtype)
+        value = function(*self._as_a_batch_has_them(linked, target), **mine)
         if not isinstance(value, Tensor):
             raise ConfigError(
                 f"objective '{self.name}' returned {type(value).__name__}, not a tensor; a value made with .item(), float()"
@@ -92,25 +116,63 @@ class Objective:
             raise ConfigError(
                 f"objective '{self.name}' returned {kind} numbers; real, dense, floating-point ones are needed"
             )
-        if value.ndim and value.shape != output.shape[:1]:
-            raise ConfigError(
-                f"objective '{self.name}' returned shape {tuple(value.shape)} for output {tuple(output.shape)} and target"
-                f" {tuple(target.shape)}; one value per row ({len(output)},) or a scalar is expected (did it broadcast?)"
-            )
-        return value
+        return self._per_position(value, output, target)
 
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
-        """The objective of a batch, a scalar: the mean over rows. The only place where rows are reduced.
+    def _as_a_batch_has_them(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw outputs and targets with several numbers per position on the axis that the target space says."""
+        space = self.targets
+        return space.arranged(output) if space.outputs > 1 else output, space.arranged(
+            target
+        ) if space.event else target
+
+    def _per_position(self, value: Tensor, output: Tensor, target: Tensor) -> Tensor:
+        """An answer in one of the shapes it may have; a flat one of all positions is given the shape that the targets have."""
+        space = self.targets
+        whole = (len(target), *space.positions(target))
+        if value.ndim == 0 or value.shape in (target.shape[:1], whole):
+            return value
+        several = space.arranged(target).shape if space.event else target.shape
+        if value.shape == several:  # a number for each part of a target
+            return space.canonical(value) if space.event else value
+        if value.ndim == 1 and len(value) == math.prod(whole):
+            return value.reshape(whole)
+        wanted = (
+            f"one value per {'position ' + str(whole) if len(whole) > 1 else 'row ' + f'({len(output)},)'} or a scalar"
+        )
+        raise ConfigError(
+            f"objective '{self.name}' returned shape {tuple(value.shape)} for output {tuple(output.shape)} and target"
+            f" {tuple(target.shape)}; {wanted} is expected (did it broadcast?)"
+        )
+
+    def per_row(self, value: Tensor, target: Tensor) -> Tensor:
+        """An answer of `rows` that is no scalar as (n,): the mean over a row's positions, those that are ignored left out."""
+        if value.ndim == 1 and (self.targets.ignore is None or target.ndim > 1):
+            return value
+        flat, kept = value.reshape(len(value), -1), self._kept(value, target)
+        if kept is None:
+            return flat.mean(1)
+        kept = kept.reshape(len(value), -1)
+        return torch.where(kept, flat, 0.0).sum(1) / kept.sum(1)
+
+    def _kept(self, value: Tensor, target: Tensor) -> Tensor | None:
+        kept = self.targets.kept(target)
+        return None if kept is None or kept.shape != value.shape else kept
+
+    def __call__(self, output: Tensor, target: Tensor, **extras: Tensor) -> Tensor:
+        """The objective of a batch, a scalar: the mean over positions that are kept. The only place where they are reduced.
 
         NaN where a raw output is not finite: a training that has diverged has no loss, and some losses raise instead.
         """
         if not bool(torch.isfinite(output).all()):
             return (output * torch.nan).sum()
-        value = self.rows(output, target)
-        return value.mean() if value.ndim else value
+        value = self.rows(output, target, **extras)
+        if not value.ndim:
+            return value
+        kept = self._kept(value, target)
+        return value.mean() if kept is None else torch.where(kept, value, 0.0).sum() / kept.sum()
 
 
-def _at_dtype(function: Callable[[Tensor, Tensor], Tensor], dtype: torch.dtype) -> Callable[[Tensor, Tensor], Tensor]:
+def _at_dtype(function: Callable[..., Tensor], dtype: torch.dtype) -> Callable[..., Tensor]:
     """A loss module with buffers (class weights) in the dtype of the raw output; anything else as it is."""
     if not isinstance(function, nn.Module):
         return function

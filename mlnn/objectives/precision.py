@@ -12,8 +12,8 @@ from torch import Tensor
 
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.promotion import Asked, Inside, lower_than, promoted
-from mlnn.objectives.reduction import drawn_batch
-from mlnn.objectives.rowwise import as_dtype, asked_batch
+from mlnn.objectives.reduction import drawn_rows
+from mlnn.objectives.rowwise import as_dtype, asked_batch, extras_at
 from mlnn.seeding import derive
 from mlnn.world import own_world
 
@@ -64,7 +64,7 @@ def looked_into(objective: Objective, own: torch.dtype = torch.float32) -> Objec
     """
     if objective.inside is not None:
         return objective
-    output, target = drawn_batch(objective.targets, ROWS)
+    output, target, _ = drawn_rows(objective, ROWS)
     plain = _answer(objective, output, target)
     found = _look(objective, own, output, target, plain)
     again = _answer(objective, output, target)
@@ -150,7 +150,10 @@ def _answer(
     """To a batch, plain, or promoted to a dtype; None where it raises, or is not finite."""
     with own_world(None, derive(0, "inside")), promoted(to, spare) if to else nullcontext(Asked()) as asked:
         try:
-            value, gradient = asked_batch(replace(objective, inside=None), output, as_dtype(target, output.dtype))
+            extras = extras_at(objective.layout.rows(len(output)), output.dtype)
+            value, gradient = asked_batch(
+                replace(objective, inside=None), output, as_dtype(target, output.dtype), extras
+            )
         except Exception:  # whatever it raises, it has refused the batch
             return None
         found = _Answer(value.double().reshape(-1), gradient.double().reshape(len(output), -1), frozenset())

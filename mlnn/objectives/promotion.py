@@ -139,11 +139,9 @@ class _Ops(TorchDispatchMode):
         if mutable and self.twins:
             self._note_written(function._schema.arguments, higher, named)
         found = function(*higher, **named)
-        if self.default in self.low and not _has_floats(args) and kwargs.get("dtype") is None:
-            if (
-                isinstance(found, Tensor) and found.dtype == self.to
-            ):  # in the default dtype: zeros(3), a count ÷ a count
-                self.asked.dtypes.add(self.default)
+        # In the default dtype: zeros(3), a count ÷ a count.
+        if self._by_default(args, kwargs) and isinstance(found, Tensor) and found.dtype == self.to:
+            self.asked.dtypes.add(self.default)
         return found
 
     def write_back(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from mlnn.objectives.layout import Extras, sliced
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.rowwise import one_batch
 from mlnn.seeding import generator
@@ -12,13 +13,15 @@ from mlnn.targets import TargetSpace
 
 ROWS = (7, 37)
 CLOSE = 1e-9
+Drawn = tuple[Tensor, Tensor, dict[str, Tensor]]
 SUMMED = 64.0
 """Unit roundoffs that a sum of 37 rows may be off, in whatever order it is taken: 37 at most, 4 were measured."""
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "broadcast" (an n × n mean) or "coupled" (none of these)."""
+    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "broadcast" (an n × n mean), "whole batch" (by an
+    extra that belongs to the batch, never asked by the row) or "coupled" (none of these)."""
 
     kind: str
 
@@ -28,26 +31,40 @@ class Reduction:
         return self.kind in ("broadcast", "coupled")
 
 
-def drawn_batch(targets: TargetSpace, rows: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
-    """A fixed random batch: raw outputs N(0, scale²), (n,) or (n, K) float64, and targets of the space."""
+def drawn_batch(
+    targets: TargetSpace, rows: int, scale: float = 1.0, positions: tuple[int, ...] = ()
+) -> tuple[Tensor, Tensor]:
+    """A fixed random batch: raw outputs N(0, scale²), (n, *positions[, m]) float64, and targets of the space."""
     draws = generator(rows, "probe", str(targets))
-    shape = (rows, targets.outputs) if targets.outputs > 1 else (rows,)
+    shape = (rows, *positions, targets.outputs) if targets.outputs > 1 else (rows, *positions)
     output = scale * torch.randn(shape, generator=draws, dtype=torch.float64)
-    return output, targets.draw(draws, (rows,))
+    return output, targets.draw(draws, (rows, *positions))
 
 
-def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
+def drawn_rows(objective: Objective, rows: int, scale: float = 1.0) -> Drawn:
+    """The same in an objective's own layout, with extras."""
+    layout = objective.layout
+    if layout.whole and layout.targets is not None:
+        rows = len(layout.targets)
+    output, target = drawn_batch(objective.targets, rows, scale, layout.positions)
+    ours = layout.targets_of(rows)
+    return output, target if ours is None else ours, layout.rows(rows)
+
+
+def reduction(objective: Objective) -> Reduction | None:
     """Find the reduction from two random batches in float64; None where the objective refuses them."""
+    if objective.layout.whole:  # a row alone has not the count that goes with its batch
+        return Reduction("whole batch")
     kinds = set()
     for rows in ROWS:
-        output, target = drawn_batch(targets, rows)
+        batch = drawn_rows(objective, rows)
         try:
             with objective.twin(torch.float64):
-                given = objective.rows(output, target).detach().to(torch.float64)
+                given = objective.rows(*batch[:2], **batch[2]).detach().to(torch.float64)
             if given.ndim:
-                kinds.add("per row" if _mean_of_rows(objective, output, target, given) else "coupled")
+                kinds.add("per row" if _mean_of_rows(objective, batch, given) else "coupled")
                 continue
-            kinds.add(_kind(objective, output, target, float(given)))
+            kinds.add(_kind(objective, batch, float(given)))
             if "coupled" in kinds:  # looking for a broadcast among more rows takes their square in calls
                 break
         except Exception:  # whatever the objective raises, it has refused the batch; the probe reports refusals
@@ -55,14 +72,14 @@ def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
     return Reduction(kinds.pop() if len(kinds) == 1 else "coupled")
 
 
-def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
+def unsteady(objective: Objective) -> str | None:
     """A sentence for an objective that answers the same call twice differently (state, randomness); None otherwise."""
     said = f"'{objective.name}' answered the same call twice differently (state or randomness)"
     if objective.inside is not None and objective.inside.moody:
         return said
-    output, target = drawn_batch(targets, 37)
+    output, target, extras = drawn_rows(objective, 37)
     try:
-        answers = [one_batch(objective, output, target, torch.float64) for _ in range(3)]
+        answers = [one_batch(objective, output, target, torch.float64, extras) for _ in range(3)]
     except Exception:  # a refusal, which the curves report
         return None
     value, slope = answers[0]
@@ -72,18 +89,21 @@ def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
     return said
 
 
-def _mean_of_rows(objective: Objective, output: Tensor, target: Tensor, given: Tensor) -> bool:
-    singles = _singles(objective, output, target)
-    return bool(torch.allclose(given, singles, rtol=_close(objective), atol=_close(objective)))
+def _mean_of_rows(objective: Objective, batch: Drawn, given: Tensor) -> bool:
+    singles, close = _singles(objective, *batch), _close(objective)
+    return bool(torch.allclose(objective.per_row(given, batch[1]), singles, rtol=close, atol=close, equal_nan=True))
 
 
-def _kind(objective: Objective, output: Tensor, target: Tensor, given: float) -> str:
-    singles = _singles(objective, output, target)
+def _kind(objective: Objective, batch: Drawn, given: float) -> str:
+    output, target, extras = batch
+    singles = _singles(objective, *batch)
     for kind, value in (("mean", float(singles.mean())), ("sum", float(singles.sum()))):
         if abs(given - value) <= _close(objective) * max(1.0, abs(value)):
             return kind
     count = len(output)
-    pairs = [float(_singles(objective, output, target[i : i + 1].expand_as(target)).mean()) for i in range(count)]
+    pairs = [
+        float(_singles(objective, output, target[i : i + 1].expand_as(target), extras).mean()) for i in range(count)
+    ]
     every = sum(pairs) / count
     return "broadcast" if abs(given - every) <= _close(objective) * max(1.0, abs(every)) else "coupled"
 
@@ -94,6 +114,9 @@ def _close(objective: Objective) -> float:
     return max(CLOSE, SUMMED * inside.eps) if inside is not None and inside.sealed else CLOSE
 
 
-def _singles(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
-    rows = [one_batch(objective, output[i : i + 1], target[i : i + 1], torch.float64)[0] for i in range(len(output))]
+def _singles(objective: Objective, output: Tensor, target: Tensor, extras: Extras) -> Tensor:
+    """The objective of each row alone (n,)."""
+    count = len(output)
+    one = [slice(row, row + 1) for row in range(count)]
+    rows = [one_batch(objective, output[at], target[at], torch.float64, sliced(extras, at, count))[0] for at in one]
     return torch.tensor(rows, dtype=torch.float64)

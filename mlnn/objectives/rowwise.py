@@ -8,14 +8,16 @@ from torch import Tensor, nn
 
 from mlnn.arguments import first_line
 from mlnn.errors import ConfigError
+from mlnn.objectives.layout import Extras, Layout, sliced
 from mlnn.objectives.objective import Objective
 from mlnn.world import plain_tensors
 
 
 def row_by_row(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, str | None]:
-    """Value (n,) and gradient (as output) in float64, each as a batch of that row alone would give it.
+    """Value (N,) and gradient (as output) in float64 at points (N[, m]), each as a batch of one row alone would give it.
 
-    NaN where the objective refuses a row; the third part is then what it said. output in the dtype to compute in.
+    Every position of the row holds the point (see `Layout`), and the gradient is that of moving all of them. NaN where the
+    objective refuses a row; the third part is then what it said. output in the dtype to compute in.
     """
     value = torch.full((len(output),), torch.nan, dtype=torch.float64)
     gradient = torch.full(output.shape, torch.nan, dtype=torch.float64)
@@ -46,7 +48,7 @@ def _fill(
     """Fill rows low … high−1: at once where the objective answers per row, else by halves down to single rows."""
     alone = high - low == 1
     try:
-        value, gradient = asked_batch(objective, output[low:high], target[low:high], reduce=alone)
+        value, gradient = _points(objective, output, target, slice(low, high))
         if alone or value.ndim:
             into[0][low:high], into[1][low:high] = value.to(torch.float64), gradient.to(torch.float64)
             return
@@ -62,27 +64,77 @@ def _fill(
         _fill(objective, output, target, into, start, min(start + step, high), refusals)
 
 
-def one_batch(objective: Objective, output: Tensor, target: Tensor, dtype: torch.dtype) -> tuple[float, Tensor]:
+def _points(objective: Objective, output: Tensor, target: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    """Value and gradient of some points, each as a row: per row, or of the one row that there is."""
+    space, layout = objective.targets, objective.layout
+    if layout.whole:
+        return _batches(objective, output[rows], target[rows])
+    extras = sliced(layout.rows(len(output)), rows, len(output))
+    points = layout.expanded(output[rows], output.ndim - 1)
+    labels = layout.expanded(target[rows], len(space.event))
+    ours = layout.targets_of(len(output))
+    if ours is not None and space.ignore is not None:  # what the extras take to be ignored stays so
+        labels = torch.where(ours[rows] == space.ignore, ours[rows], labels)
+    value, gradient = asked_batch(objective, points, labels, extras_at(extras, output.dtype), reduce=len(points) == 1)
+    if value.ndim:
+        value = objective.per_row(value, labels)
+    between = tuple(range(1, 1 + len(layout.positions)))
+    return value, gradient.sum(between) if between else gradient
+
+
+def _batches(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Value and gradient of points, each as a whole batch whose every position holds it, with the extras of that batch."""
+    space, layout = objective.targets, objective.layout
+    assert layout.targets is not None
+    extras = extras_at(layout.extras, output.dtype)
+    batch = Layout((len(layout.targets), *layout.positions))
+    values, gradients = [], []
+    for place in range(len(output)):
+        points = batch.expanded(output[place : place + 1], output.ndim - 1)[0]
+        labels = batch.expanded(target[place : place + 1], len(space.event))[0]
+        if space.ignore is not None:
+            labels = torch.where(layout.targets == space.ignore, layout.targets, labels)
+        value, gradient = asked_batch(objective, points, labels, extras, reduce=True)
+        values.append(value)
+        gradients.append(gradient.sum(tuple(range(len(batch.positions)))))
+    return torch.stack(values), torch.stack(gradients)
+
+
+def one_batch(
+    objective: Objective, output: Tensor, target: Tensor, dtype: torch.dtype, extras: Extras | None = None
+) -> tuple[float, Tensor]:
     """Reduced value and gradient (as output, float64) of one batch in a dtype."""
-    value, gradient = asked_batch(objective, output.to(dtype), as_dtype(target, dtype), reduce=True)
+    given = extras_at(extras or {}, dtype)
+    value, gradient = asked_batch(objective, output.to(dtype), as_dtype(target, dtype), given, reduce=True)
     return float(value), gradient.to(torch.float64)
+
+
+def extras_at(extras: Extras, dtype: torch.dtype) -> dict[str, Tensor]:
+    """Extras in a dtype: whole numbers and masks as they are."""
+    return {name: part.to(dtype) if part.is_floating_point() else part for name, part in extras.items()}
 
 
 def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:
     return target if target.dtype == torch.int64 else target.to(dtype)
 
 
-def asked_batch(objective: Objective, output: Tensor, target: Tensor, reduce: bool = False) -> tuple[Tensor, Tensor]:
-    """Value, (n,) or a number, and gradient (as output) of one batch, in the output's dtype; in float64, of the promoted twin."""
+def asked_batch(
+    objective: Objective, output: Tensor, target: Tensor, extras: Extras | None = None, reduce: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Value, (n, …) or a number, and gradient (as output) of one batch, in the output's dtype; in float64, of the promoted twin.
+
+    The gradient is that of the rows' own values (see `Objective.per_row`) summed, or of the number.
+    """
     if (
         not torch.is_grad_enabled() or torch.is_inference_mode_enabled()
     ):  # the caller's own doing, and no fault of the objective's
         with plain_tensors():
-            return asked_batch(objective, output, target, reduce)
-    output = output.clone().requires_grad_()
+            return asked_batch(objective, output, target, extras, reduce)
+    output, extras = output.clone().requires_grad_(), extras or {}
     with objective.twin(output.dtype):
-        value = objective(output, target) if reduce else objective.rows(output, target)
+        value = objective(output, target, **extras) if reduce else objective.rows(output, target, **extras)
         if not value.requires_grad:  # an output that the objective ignores has gradient 0
             return value.detach(), torch.zeros_like(output)
-        (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
+        asked = value if value.ndim == 0 else objective.per_row(value, target)
+        (gradient,) = torch.autograd.grad(asked.sum(), output, allow_unused=True)
         return value.detach(), torch.zeros_like(output) if gradient is None else gradient

@@ -1,6 +1,7 @@
 """What a target space is a record of: the facts of one position, whatever the batch around it looks like.
 
-Functions take tensors of any shape, a target an entry; raw outputs have a last axis more where a position has several.
+Functions take tensors of any shape, a target an entry; raw outputs have a last axis more where a position has several, and so
+have targets that are several numbers (an event).
 """
 
 import math
@@ -61,7 +62,7 @@ class Facts:
     support: str
     """The values of a target, in words."""
     inside: Callable[[Tensor], Tensor]
-    """Mask of the finite float64 numbers that are targets."""
+    """Mask of the finite float64 numbers that are targets, or parts of one."""
     link: Callable[[Tensor], Tensor]
     """From raw output to the mean of the target: what `outputs="probabilities"` applies."""
     inverse: Callable[[Tensor], Tensor]
@@ -69,18 +70,20 @@ class Facts:
     link_name: str
     means: tuple[float, float]
     """The ends of what a mean may be; of labels, a probability."""
-    probe_points: Sequence[float]
+    probe_points: Sequence[float] | Sequence[Sequence[float]]
     """Targets at which two objectives are compared, those on the boundary of the space included."""
-    wide_points: Sequence[float]
+    wide_points: Sequence[float] | Sequence[Sequence[float]]
     """Targets out to where rows of ordinary data lie: a loss is finite there, with a true gradient, at moderate outputs."""
     draw: Callable[[Tensor], Tensor]
-    """Targets of any ordinary kind, from uniform numbers in [0, 1)."""
+    """Targets of any ordinary kind, from uniform numbers in [0, 1), as many as a target has."""
     follow: Callable[[Tensor, Tensor, Tensor, Generator], Tensor]
     """Targets (…) that depend on raw outputs (…, m), given uniform numbers (…), N(0, 1) noise (…, m), and more to draw from."""
     usual: str
     """The likelihood of a generalised linear model on such targets, where none is named."""
     outputs: int = 1
     """Raw outputs per position that a model needs."""
+    event: int | None = None
+    """Numbers that one target is, on a last axis; None: a target is one number."""
     dtype: torch.dtype = torch.float64
     values: Sequence[float] | None = None
     """Every target, where they are finitely many."""

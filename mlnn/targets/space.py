@@ -9,60 +9,113 @@ from torch import Generator, Tensor
 
 from mlnn.arguments import shown, whole
 from mlnn.errors import ConfigError, DataError, unknown
+from mlnn.targets.events import drawn_kept
 from mlnn.targets.facts import LINE, Coordinate, Facts
-from mlnn.targets.spaces import SPACES
+from mlnn.targets.spaces import SEVERAL, SPACES
 
 MOST_CLASSES = 2**20
 """More than any vocabulary has; a number mistyped is then an error at once, and no end of memory."""
 
 
+_WRITTEN = re.compile(r"\s*(\w+)\s*(?:\(\s*(\d+)\s*((?:,\s*(?:ignore|axis)\s*=\s*-?\d+\s*)*)\))?\s*", re.ASCII)
+_OPTION = re.compile(r"(ignore|axis)\s*=\s*(-?\d+)", re.ASCII)
+
+
 @dataclass(frozen=True)
 class TargetSpace:
-    """A target space: `binary` {0, 1}, `classes(K)` {0 … K−1}, `real`, `counts` {0, 1, …}, `positive` (0, ∞), `unit` [0, 1].
+    """What one target may be: `binary` {0, 1}, `classes(K)` {0 … K−1}, `real`, `counts` {0, 1, …}, `positive` (0, ∞), `unit`
+    [0, 1]; several numbers at a position: `real(m)`, `multilabel(m)`, `simplex(K)`; `ordinal(K)`, with K − 1 raw outputs.
 
-    `raw`: raw outputs per position where an objective reads more than the space itself needs (a mean and a variance).
+    It describes one position: a batch may have any leading shape, (n,) or (n, t). `classes`: the size that is written. `raw`:
+    raw outputs per position where an objective reads more than the space itself needs (a mean and a variance). `ignore`: a
+    label that says that its position does not count. `axis`: where a batch has its raw outputs if not last: 1 for (n, K, t).
     """
 
     kind: str
     classes: int | None = None
     raw: int | None = None
+    ignore: int | None = None
+    axis: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, str) or self.kind not in SPACES:
             raise ConfigError("targets: " + unknown("target space", str(self.kind), SPACES))
-        if self.classes is not None and not callable(SPACES[self.kind]):
+        if self.classes is not None and not _may_have_a_size(self.kind):
             raise ConfigError(f"targets: '{self.kind}' with classes={shown(self.classes)}; only {_sized()} has a K")
         for name, value, least in (("classes", self.classes, 2), ("raw", self.raw, 1)):
             if value is not None:
                 object.__setattr__(self, name, whole(f"targets: {name}", value, least, MOST_CLASSES))
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """Raise ConfigError for a label to ignore, or an axis, that the space cannot have."""
+        if self.ignore is not None:
+            object.__setattr__(self, "ignore", whole("targets: ignore", self.ignore, -(2**62), 2**62))
+            if not self.labels:
+                raise ConfigError(
+                    f"targets: ignore={self.ignore} with '{self.kind}'; only labels can be ignored: give a mask"
+                )
+        if self.axis is not None:
+            object.__setattr__(self, "axis", None if self.axis == -1 else whole("targets: axis", self.axis, 1, 1))
+            if self.facts.outputs < 2:
+                raise ConfigError(
+                    f"targets: axis=1 with '{self.kind}', which has one raw output per position, and no axis of them"
+                )
 
     @classmethod
     def parse(cls, text: "str | TargetSpace") -> "TargetSpace":
-        """Read `"binary"`, `"classes(3)"`, …; raises ConfigError for anything else."""
+        """Read `"binary"`, `"classes(3)"`, `"classes(50, ignore=-100, axis=1)"`, …; raises ConfigError for anything else."""
         if isinstance(text, TargetSpace):
             return text
         given = text if isinstance(text, str) and len(text) < 200 else shown(text)
-        match = re.fullmatch(r"\s*(\w+)\s*(?:\(\s*(\d+)\s*\))?\s*", given, re.ASCII)
+        match = _WRITTEN.fullmatch(given)
         if not match or match[1] not in SPACES:
             raise ConfigError("targets: " + unknown("target space", given, map(_written, SPACES)))
         kind, count = match[1], match[2]
-        if callable(SPACES[kind]) != (count is not None) or (count is not None and int(count) < 2):
+        wanted = callable(SPACES[kind]) or (count is not None and kind in SEVERAL)
+        if wanted != (count is not None) or (count is not None and int(count) < 2):
             raise ConfigError(f"targets: '{given}' is not a target space; classes are written {_sized()} with K ≥ 2")
-        return cls(kind, int(count) if count else None)
+        return cls(
+            kind, int(count) if count else None, **{key: int(value) for key, value in _OPTION.findall(match[3] or "")}
+        )
 
     def __str__(self) -> str:
-        return f"{self.kind}({self.classes})" if self.classes else self.kind
+        options = [
+            f"{name}={value}" for name, value in (("ignore", self.ignore), ("axis", self.axis)) if value is not None
+        ]
+        return f"{self.kind}({', '.join([str(self.classes), *options])})" if self.classes else self.kind
 
     @property
     def facts(self) -> Facts:
         """Everything that is known of the space; the questions asked most have a name of their own below."""
-        found = SPACES[self.kind]
+        found = SEVERAL[self.kind] if self.classes and self.kind in SEVERAL else SPACES[self.kind]
         return found(self.classes or 0) if callable(found) else found
 
     @property
     def outputs(self) -> int:
         """Raw outputs per position that a model needs for this space."""
         return self.raw or self.facts.outputs
+
+    @property
+    def event(self) -> tuple[int, ...]:
+        """The shape of one target: () where it is one number."""
+        return () if self.facts.event is None else (self.facts.event,)
+
+    def positions(self, target: Tensor) -> tuple[int, ...]:
+        """The shape of a row's positions, of targets (n, *positions, *event): () where a row is one."""
+        return tuple(target.shape[1 : target.ndim - len(self.event)])
+
+    def arranged(self, values: Tensor) -> Tensor:
+        """Values (n, *positions, m) with m on the axis where a batch has it; those with one number per position as they are."""
+        return values if self.axis is None or values.ndim < 3 else values.movedim(-1, self.axis)
+
+    def canonical(self, values: Tensor) -> Tensor:
+        """A batch's values with m on the last axis: `arranged` undone."""
+        return values if self.axis is None or values.ndim < 3 else values.movedim(self.axis, -1)
+
+    def kept(self, target: Tensor) -> Tensor | None:
+        """Mask (n, *positions) of the targets that count; None where all do."""
+        return None if self.ignore is None else target != self.ignore
 
     @property
     def finite(self) -> bool:
@@ -77,7 +130,7 @@ class TargetSpace:
     @property
     def countable(self) -> bool:
         """Whether its targets are whole numbers without end, so that what others integrate is a sum."""
-        return not self.finite and self.coordinate is None
+        return not self.finite and not self.event and self.coordinate is None
 
     @property
     def whole_line(self) -> bool:
@@ -123,14 +176,16 @@ class TargetSpace:
         return self._points(self.facts.fitted_points)
 
     def draw(self, draws: Generator, shape: tuple[int, ...]) -> Tensor:
-        """Random targets of that shape, of any ordinary kind."""
-        return self.facts.draw(torch.rand(shape, generator=draws, dtype=torch.float64))
+        """Random targets of that many positions, of any ordinary kind; some of them ignored where that can be."""
+        drawn = self.facts.draw(torch.rand((*shape, *self.event), generator=draws, dtype=torch.float64))
+        return drawn if self.ignore is None else drawn_kept(drawn, self.ignore, draws)
 
     def follow(self, output: Tensor, draws: Generator) -> Tensor:
         """Random targets (…) that depend on raw outputs (…, m)."""
         uniform = torch.rand(output.shape[:-1], generator=draws, dtype=torch.float64)
         noise = torch.randn(output.shape, generator=draws, dtype=torch.float64)
-        return self.facts.follow(output, uniform, noise, draws)
+        found = self.facts.follow(output, uniform, noise, draws)
+        return found if self.ignore is None else drawn_kept(found, self.ignore, draws)
 
     def extreme(self, y: Any) -> Any:
         """Mask (tensor or array, as y) of the targets that grow likelier without end along raw outputs."""
@@ -143,7 +198,14 @@ class TargetSpace:
     def check(self, y: Tensor, where: str = "y") -> None:
         """Raise DataError, with place and value, for the first target of y (n, …) outside the space (NaN and infinity too)."""
         flat = y.detach().to(torch.float64)
-        outside = ~(self.facts.inside(flat) & torch.isfinite(flat))
+        if self.event and (not y.ndim or y.shape[-1:] != self.event):
+            raise DataError(
+                f"{where}: targets of shape {tuple(y.shape)}; '{self}' needs {self.event[0]} numbers on the last axis"
+            )
+        inside, finite = self.facts.inside(flat), torch.isfinite(flat)
+        outside = ~(inside & (finite if inside.ndim == finite.ndim else finite.all(-1)))
+        if self.ignore is not None:
+            outside &= flat != self.ignore
         if not bool(outside.any()):
             return
         first = outside.nonzero()[0].tolist()
@@ -163,5 +225,9 @@ def _written(kind: str) -> str:
     return f"{kind}(K)" if callable(SPACES[kind]) else kind
 
 
+def _may_have_a_size(kind: str) -> bool:
+    return callable(SPACES[kind]) or kind in SEVERAL
+
+
 def _sized() -> str:
-    return " or ".join(_written(kind) for kind in SPACES if callable(SPACES[kind]))
+    return " or ".join(f"{kind}(K)" for kind in SPACES if _may_have_a_size(kind))

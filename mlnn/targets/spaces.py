@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator, Tensor
 
+from mlnn.targets.events import multilabel, ordinal, reals, simplex
 from mlnn.targets.facts import COUNTS, HALF_LINE, LINE, UNIT_INTERVAL, Coordinate, Facts
 
 MANY = 256
@@ -170,5 +171,10 @@ SPACES: dict[str, Facts | Callable[[int], Facts]] = {
     "counts": COUNTING,
     "positive": POSITIVE,
     "unit": UNIT,
+    "multilabel": multilabel,
+    "simplex": simplex,
+    "ordinal": ordinal,
 }
 """By the name that users write; of a space that has a size, written classes(3), a function of it."""
+SEVERAL: dict[str, Callable[[int], Facts]] = {"real": reals}
+"""Spaces of single numbers of which a position may have several, written real(3)."""

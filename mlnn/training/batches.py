@@ -2,44 +2,93 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from mlnn.data import Dataset, Recorded, Stream, nested
 from mlnn.seeding import derive, generator
 from mlnn.training.recipe import Recipe
 
 
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The rows of a batch in one dtype: inputs `x` (n, *shape), or what the caller's own batches have for a model; targets `y`
+    (n, *positions[, event]); extras by name."""
+
+    x: Any
+    y: Tensor
+    extras: dict[str, Tensor]
+
+    def parts(self, count: int) -> list["Rows"]:
+        """As micro-batches, `count` of them or one per row, the last as small as the rows left over."""
+        share = -(-len(self.y) // min(count, len(self.y)))
+        return [self.some(slice(start, start + share)) for start in range(0, len(self.y), share)]
+
+    def some(self, rows: slice) -> "Rows":
+        """Some of the rows, as contiguous copies."""
+        count = len(self.y)
+
+        def picked(part: Tensor) -> Tensor:
+            return part[rows].contiguous() if part.ndim and len(part) == count else part
+
+        return Rows(
+            nested.replaced(self.x, picked), picked(self.y), {key: picked(part) for key, part in self.extras.items()}
+        )
+
+
 @dataclass
 class Batch:
-    """The rows of one step. `x` (n, *shape) and `y` (n,) are fresh contiguous copies: alignment of a view changes bits."""
+    """The rows of one step. Inputs, targets and extras are fresh contiguous copies: alignment of a view changes bits."""
 
     step: int
     rows: Tensor
     dropout_seed: int
     recipe: Recipe
-    _cast: dict[torch.dtype, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    given: Recorded | None = None
+    _cast: dict[torch.dtype, Rows] = field(default_factory=dict)
 
-    def at(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Inputs and targets in a dtype. Values are rounded to the run's own dtype first, so that twins see the same data."""
+    def at(self, dtype: torch.dtype) -> Rows:
+        """The rows in a dtype. Numbers are rounded to the run's own dtype first, so that twins see the same data."""
         if dtype not in self._cast:
-            data, device = self.recipe.dataset, self.recipe.device
-            x = data.x[self.rows].to(self.recipe.dtype).to(device, dtype)
-            y = data.y[self.rows]
-            y = y.to(device) if y.dtype == torch.int64 else y.to(self.recipe.dtype).to(device, dtype)
-            self._cast[dtype] = (x, y)
+            picked, own = self.given or self._picked(), self.recipe
+            y, extras = (nested.cast(part, dtype, own.device, own.dtype) for part in (picked.y, dict(picked.extras)))
+            self._cast[dtype] = Rows(own.inputs(picked.x, dtype), y, extras)
         return self._cast[dtype]
 
+    def whole(self, dtype: torch.dtype) -> Any:
+        """The batch as a step of the user's own gets it: as the loader gave it, else (x, y) or (x, y, extras); fresh copies."""
+        own = self.recipe
+        if self.given is not None and self.given.given is not None:
+            return nested.cast(self.given.given, dtype, own.device, own.dtype)
+        rows = self.at(dtype)
+        return nested.replaced((rows.x, rows.y, rows.extras) if rows.extras else (rows.x, rows.y), Tensor.clone)
+
+    def half(self) -> "Batch | None":
+        """The first half of its rows; None where there is one alone."""
+        return None if len(self.rows) < 2 else self.permuted(torch.arange(len(self.rows) // 2))
+
     def permuted(self, order: Tensor) -> "Batch":
-        """The same rows in another order."""
-        return Batch(self.step, self.rows[order], self.dropout_seed, self.recipe)
+        """The same rows in another order, or some of them."""
+        given = None if self.given is None else self.given.some(order)
+        return Batch(self.step, self.rows[order], self.dropout_seed, self.recipe, given)
+
+    def _picked(self) -> Recorded:
+        data, rows = self.recipe.dataset, self.rows
+        assert isinstance(data, Dataset)
+        return Recorded(data.x[rows], data.y[rows], {name: part[rows] for name, part in data.extras.items()})
 
 
 def batches(recipe: Recipe) -> Iterator[Batch]:
-    """`recipe.steps` batches: epochs of shuffled rows, the last batch of an epoch as small as the rows left over.
+    """`recipe.steps` batches: those of a stream, or epochs of shuffled rows, the last as small as the rows left over.
 
     One row alone would leave batch norm without a variance: a single row left over joins the batch before it.
     """
+    if isinstance(recipe.dataset, Stream):
+        for step, (rows, given) in zip(range(recipe.steps), recipe.dataset.rows(), strict=False):
+            yield Batch(step, rows, derive(recipe.seed, "dropout", step), recipe, given)
+        return
     count = len(recipe.dataset)
     size = recipe.batch_size or count
     per_epoch = count // size + (count % size > 1)

@@ -1,7 +1,10 @@
 """What is asked of the user's own parts: a factory for a module, a module for one raw output, each refused in a few lines."""
 
 import copy
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from mlnn.arguments import first_line
+from mlnn.data import nested
 from mlnn.errors import ConfigError, MlnnError
 from mlnn.targets import TargetSpace
 from mlnn.training.recipe import dtype_name
@@ -58,9 +62,16 @@ def copied(model: nn.Module) -> nn.Module:
         ) from problem
 
 
-def raw_output(model: Callable[[Tensor], Any], x: Tensor) -> Tensor:
-    """A module's raw output for a batch, of which it is given a copy: it may write into it. ConfigError for anything else."""
-    output = guard("model", model, x.clone())
+def raw_output(model: Callable[..., Any], x: Any) -> Tensor:
+    """A module's raw output for a batch, of which it is given a copy: it may write into it. ConfigError for anything else.
+
+    Inputs by name are handed to the parameters of those names. An answer with `logits` (an attribute, or an entry) has its
+    raw output there.
+    """
+    output = guard("model", _called(model, nested.replaced(x, Tensor.clone)))
+    if not isinstance(output, Tensor):
+        told = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+        output = told if isinstance(told, Tensor) else output
     if not isinstance(output, Tensor):
         several = f" of {len(output)} entries" if isinstance(output, tuple | list | dict) else ""
         raise ConfigError(
@@ -73,19 +84,60 @@ def raw_output(model: Callable[[Tensor], Any], x: Tensor) -> Tensor:
     return output
 
 
-def check_output(output: Tensor, rows: int, targets: TargetSpace) -> None:
-    """Raise ConfigError unless a squeezed output has the shape that the targets need: (rows,) or (rows, K)."""
-    count = targets.outputs
-    if output.shape != ((rows, count) if count > 1 else (rows,)):
-        wanted = f"({rows}, {count})" if count > 1 else f"({rows},) or ({rows}, 1)"
+def squeezed(output: Tensor, targets: TargetSpace, positions: tuple[int, ...]) -> Tensor:
+    """A model's raw output as (n, *positions), or (n, *positions, m) for targets with m of them, here and nowhere else.
+
+    A single-output model's last axis of 1 is dropped, and the axis that the target space names becomes the last.
+    """
+    if targets.outputs == 1:
+        return output.squeeze(-1) if output.ndim == 2 + len(positions) and output.shape[-1] == 1 else output
+    return targets.canonical(output)
+
+
+def _called(model: Callable[..., Any], x: Any) -> Callable[[], Any]:
+    """The call of a model on a batch's inputs: a tensor as it is, inputs by name to the parameters that have those names."""
+    if not isinstance(x, Mapping):
+        return partial(model, x)
+    forward = getattr(getattr(model, "_orig_mod", model), "forward", model)  # a compiled module does not tell
+    parameters = inspect.signature(forward).parameters.values()
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return partial(model, **x)
+    taken = {one.name: x[one.name] for one in parameters if one.name in x}
+    tensors = [part for part in x.values() if isinstance(part, Tensor)]
+    if not taken and len(tensors) == 1:
+        return partial(model, tensors[0])
+    if not taken:
         raise ConfigError(
-            f"model: raw output of shape {tuple(output.shape)} for {rows} rows and targets '{targets}'; {wanted} is needed"
+            f"model: the batch has {', '.join(x)} and forward takes {', '.join(one.name for one in parameters)}; name them alike"
         )
+    return partial(model, **taken)
 
 
-def squeeze(output: Tensor) -> Tensor:
-    """A single-output model's (n, 1) becomes (n,), here and nowhere else."""
-    return output.squeeze(1) if output.ndim == 2 and output.shape[1] == 1 else output
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, with every part's own mode put back: a frozen part is to stay frozen."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def check_output(output: Tensor, target: Tensor, targets: TargetSpace) -> None:
+    """Raise ConfigError unless a squeezed output has the shape that targets (n, *positions[, event]) need."""
+    several = (targets.outputs,) if targets.outputs > 1 else ()
+    rows = (len(target), *targets.positions(target))
+    if output.shape == (*rows, *several):
+        return
+    found, wanted = tuple(output.shape), str((*rows, *several))
+    if targets.axis is not None and several:
+        found, wanted = tuple(targets.arranged(output).shape), str((rows[0], *several, *rows[1:]))
+    if not several:
+        wanted += f" or {(*rows, 1)}"
+    of = f"{rows[0]} rows" + (f" of {' × '.join(map(str, rows[1:]))} positions" if rows[1:] else "")
+    raise ConfigError(f"model: raw output of shape {found} for {of} and targets '{targets}'; {wanted} is needed")
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

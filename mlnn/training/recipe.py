@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mlnn.arguments import called, first_line, number, shown, truth, whole
-from mlnn.data import Dataset
+from mlnn.data import Dataset, Stream, nested
 from mlnn.errors import ConfigError, unknown
-from mlnn.objectives import Objective
-from mlnn.targets import TargetSpace
+from mlnn.objectives import Objective, Step
+from mlnn.objectives.layout import layout_of
 
 DTYPES: dict[str, torch.dtype] = {
     "bfloat16": torch.bfloat16,
@@ -61,19 +61,31 @@ class LaneRecipe:
     whose state dict is `mapping(left's state dict)`; `mapping` may rename, reshape, permute and join entries, each used
     once, and is applied to gradients too. None: the same names and shapes. `prior` λ: a Gaussian prior on the trained
     weights, ½λ|w|² added to the loss that is stepped on; with a mean over n rows its variance is 1/(nλ).
+    `update`: for a loop that is not a plain one, `update(model, optimizer, batches) → loss`, called once a step with the
+    step's micro-batches (`accumulate` many, each as a `Step`'s batch), which does all of it: zero_grad, forward, backward,
+    clipping, optimizer.step, schedule, scaler, averages. What it keeps from step to step belongs in its own object, of which
+    each lane has a copy, made before the first step. The gradient compared is what stands in .grad when it calls
+    optimizer.step. `objective` may then be left out.
     """
 
-    objective: Any
-    optimizer: OptimizerFactory
+    objective: Any = None
+    optimizer: OptimizerFactory = None  # type: ignore[assignment]
     accumulate: int = 1
     compile: bool = False
     autocast: torch.dtype | None = None
     model: ModelFactory | None = None
     mapping: Mapping | None = None
     prior: float = 0.0
+    update: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         check_optimizer(self.optimizer)
+        if self.update is None and self.objective is None:
+            raise ConfigError("objective: none is given; a lane needs one, or an update that computes its own loss")
+        if self.update is not None:
+            called("update", self.update, "a function (model, optimizer, batches) → loss")
+            if self.prior or self.autocast is not None:
+                raise ConfigError("update: it does all of a step itself, so prior and autocast belong inside it")
         if self.model is not None:
             check_model(self.model)
         if self.mapping is not None:
@@ -87,27 +99,37 @@ class LaneRecipe:
         ):
             object.__setattr__(self, name, value)
 
-    def wrapped(self, targets: TargetSpace, outputs: str = "raw") -> "LaneRecipe":
-        """The same lane with its loss wrapped as an `Objective`; itself where it is one. ConfigError as `Objective.of`."""
-        if isinstance(self.objective, Objective):
+    def wrapped(self, data: Dataset | Stream, outputs: str = "raw") -> "LaneRecipe":
+        """The same lane with its loss as an `Objective` of the data's rows. ConfigError as `Objective.of` and `Objective.over`."""
+        if isinstance(self.objective, Step):
             return self
-        return replace(self, objective=Objective.of(self.objective, targets, outputs))
+        if self.objective is None and self.update is not None:  # it computes its own loss, and gives the lane its name
+            return replace(self, objective=Step(self.update))
+        made = Objective.of(self.objective, data.targets, outputs)
+        return replace(self, objective=made.over(layout_of(data.positions, data.extras, data.some_targets)))
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether its loss is one of raw outputs, which can be asked row by row; a `Step` and an update of its own are not."""
+        return self.update is None and not isinstance(self.objective, Step)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every lane of a run shares. `batch_size` None: the full batch, in the data's own order."""
+    """What every lane of a run shares. `batch_size` None: the full batch, in the data's own order. `tokens`: whether the model
+    takes the inputs as whole numbers (an embedding does), found when it is made."""
 
-    dataset: Dataset
+    dataset: Dataset | Stream
     model: ModelFactory
     steps: int
     batch_size: int | None
     dtype: torch.dtype = torch.float32
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
+    tokens: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.dataset, Dataset):
+        if not isinstance(self.dataset, Dataset | Stream):
             raise ConfigError(
                 f"data: {shown(self.dataset)} is not a Dataset; make one with mlnn.data.from_arrays(x, y)"
             )
@@ -126,6 +148,19 @@ class Recipe:
             ("seed", whole("seed", self.seed, -(2**64), 2**64)),
         ):
             object.__setattr__(self, name, value)
+
+    @property
+    def table(self) -> Dataset:
+        """The data as whole arrays; raises ConfigError where they are batches."""
+        if isinstance(self.dataset, Stream):
+            raise ConfigError(
+                f"data: '{self.dataset.name}' are batches; a Dataset is needed: mlnn.data.from_arrays(x, y)"
+            )
+        return self.dataset
+
+    def inputs(self, x: Any, dtype: torch.dtype) -> Any:
+        """Inputs as a lane in a dtype takes them, rounded to the run's own dtype first; tokens as whole numbers."""
+        return x.long().to(self.device) if self.tokens else nested.cast(x, dtype, self.device, self.dtype)
 
 
 def check_model(model: Any) -> None:

@@ -9,7 +9,8 @@ from torch import nn
 from mlnn.arguments import whole
 from mlnn.objectives import Reading, read_likelihood
 from mlnn.training.batches import batches
-from mlnn.training.lane import Lane, initial_model
+from mlnn.training.first import initial_model, with_inputs_for
+from mlnn.training.lane import Lane
 from mlnn.training.module import guard
 from mlnn.training.recipe import LaneRecipe, Recipe
 from mlnn.world import MOST_THREADS, callback, own_world
@@ -30,7 +31,7 @@ def train(
     be any callable, which is wrapped for the data's targets. All of it in a world of its own (see `mlnn.world`); threads: of
     torch, None keeps the number there is. Raises ConfigError for a model, optimizer or objective that does not fit.
     """
-    lane_recipe = lane_recipe.wrapped(recipe.dataset.targets)
+    lane_recipe = lane_recipe.wrapped(recipe.dataset)
     with own_world(threads if threads is None else whole("threads", threads, 1, MOST_THREADS), recipe.seed):
         return _train(recipe, lane_recipe, record, progress, watch)
 
@@ -42,16 +43,18 @@ def _train(
     progress: Callable[[int, int], None] | None,
     watch: Callable[[int, nn.Module], bool | None] | None,
 ) -> Lane:
-    data = recipe.dataset
-    held_x = data.x_held_out.to(recipe.dtype).to(recipe.device)
+    data = recipe.table
     held_y = data.y_held_out if data.y.dtype == torch.int64 else data.y_held_out.to(recipe.dtype)
     held_y = held_y.to(recipe.device)
-    lane = Lane("lane", lane_recipe, initial_model(recipe), recipe.dtype)
+    model = initial_model(recipe)
+    recipe = with_inputs_for(recipe, model)
+    lane = Lane("lane", lane_recipe, model, recipe.dtype)
+    held_x = recipe.inputs(data.x_held_out, recipe.dtype)
     if watch:
         watch(0, lane.module)
     for batch in batches(recipe):
         held = math.nan
-        if len(held_x):
+        if len(held_x) and lane_recipe.rowwise:
             with torch.no_grad():
                 held = float(guard(lane.asked, lane_recipe.objective, lane.predict(held_x), held_y))
         answer = lane.evaluate(batch)
@@ -70,6 +73,8 @@ def _train(
 
 def lane_likelihood(recipe: Recipe, lane: Lane) -> Reading | None:
     """A trained lane's likelihood over all training rows, in evaluation mode; None where the objective has none known."""
-    x, y = recipe.dataset.x.to(recipe.dtype).to(recipe.device), recipe.dataset.y.to(recipe.device)
+    if not lane.recipe.rowwise:
+        return None
+    x, y = recipe.table.x.to(recipe.dtype).to(recipe.device), recipe.table.y.to(recipe.device)
     y = y if y.dtype == torch.int64 else y.to(recipe.dtype)
     return read_likelihood(lane.recipe.objective, lane.module, lane.predict(x), y)

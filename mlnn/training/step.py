@@ -4,7 +4,7 @@ Weights and gradients are flat vectors (P,) in the lane's own precision, in the 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -34,8 +34,11 @@ class Stop:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """A lane's answer to a batch at the weights it had: `loss` (a number), `output` (n,) or (n, m), `target` (n,), and the
-    `gradient` (P,) of the objective alone, zeros where a weight is unused."""
+    """A lane's answer to a batch at the weights it had: `loss` (a number), `output` (n, *positions[, m]), `target` (n, …),
+    and the `gradient` (P,) of the objective alone, zeros where a weight is unused. `extras`: those of the rows, by name.
+
+    Of a `Step` or an update of the lane's own: the raw outputs where they can be told, else (0,), and no target, (0,).
+    """
 
     batch: Batch
     loss: float
@@ -43,6 +46,7 @@ class Evaluated:
     target: Tensor
     gradient: Tensor
     stop: Stop | None = None
+    extras: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +99,12 @@ class Look:
 
     `predictions`: (left's, right's) flat raw outputs on the probe rows in evaluation mode, by precision; None where a lane has
     stopped. `ask`: right's model on this batch under any objective, in a dtype, by name; it can be called until the next step is
-    asked for.
+    asked for. `half`: right's recipe on the first half of the rows, in float64, likewise; None where there is one row alone.
     """
 
     predictions: Mapping[str, tuple[Tensor, Tensor]] | None
     ask: Callable[[Objective, str], Evaluated]
+    half: Callable[[], Evaluated | None]
 
 
 @dataclass(frozen=True, eq=False)

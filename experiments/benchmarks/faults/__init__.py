@@ -4,6 +4,6 @@ from faults.equal import EQUAL
 from faults.pair import Pair
 from faults.unequal import UNEQUAL
 
-PAIRS = (*EQUAL, *UNEQUAL)
+PAIRS = tuple(sorted((*EQUAL, *UNEQUAL), key=lambda pair: pair.family != "textbook"))  # those of the textbook first
 
 __all__ = ["EQUAL", "PAIRS", "UNEQUAL", "Pair"]

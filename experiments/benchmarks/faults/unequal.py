@@ -1,5 +1,7 @@
 """All pairs of which the right side is wrong."""
 
-from faults import unequal_binary, unequal_classes, unequal_numbers
+from faults import field, unequal_binary, unequal_classes, unequal_numbers
+from faults.causes import with_cause
 
-UNEQUAL = (*unequal_binary.PAIRS, *unequal_classes.PAIRS, *unequal_numbers.PAIRS)
+TEXTBOOK = (*unequal_binary.PAIRS, *unequal_classes.PAIRS, *unequal_numbers.PAIRS)
+UNEQUAL = (*map(with_cause, TEXTBOOK), *(pair for pair in field.PAIRS if pair.kind == "unequal"))

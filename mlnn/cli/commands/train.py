@@ -28,7 +28,7 @@ def run(settings: TrainSettings, said: Said) -> None:
     names = settings.names
 
     with answering(settings, said) as folder:
-        course = Trajectory(likelihood_of(objective), recipe.dataset, recipe.steps)
+        course = Trajectory(likelihood_of(objective), recipe.table, recipe.steps)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
             lane = train_lane(recipe, lane_recipe, trace.append, advance, course.watch)
@@ -36,14 +36,14 @@ def run(settings: TrainSettings, said: Said) -> None:
         trained = Trained(
             objective=objective.name, model=names["model"], data=names["data"], optimizer=names["optimizer"],
             steps=settings.steps, dtype=settings.dtype, seed=settings.seed,
-            batch_size=recipe.batch_size or len(recipe.dataset),
+            batch_size=recipe.batch_size or len(recipe.table),
             likelihood=reading, mle=course.found(lane.module), stopped=lane.stopped,
         )  # fmt: skip
         if course.looks:
             with closing(TraceWriter(folder.path("course.csv"))) as rows:
                 for look in course.looks:
                     rows.append(look.to_dict())
-        folder.write_json("data.json", recipe.dataset.to_dict())
+        folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
         folder.write_text("report.html", train_page(curve, trained, course.looks))
 

@@ -166,6 +166,7 @@ def shape_of(data: Any) -> tuple[int, ...]:
 def _parts(data: Any) -> tuple[Tensor, Tensor, Sequence[Any]]:
     """(x, y, names of features) of a Dataset or a pair."""
     if isinstance(data, Dataset):
+        data.check_plain()
         return own(data.x), own(data.y), data.features
     if isinstance(data, tuple | list) and len(data) == 2:
         return view(data[0], "x"), view(data[1], "y"), getattr(data[0], "columns", ())
