@@ -40,7 +40,7 @@ class Lane:
         self.module = copied(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = made_optimizer(recipe, self.weights)
+        self.optimizer = made_optimizer(recipe, self.module, self.weights)
         self.takes_closure = takes_closure(self.optimizer)
         self.stopped: Stop | None = None
         self._run = torch.compile(self.module) if recipe.compile else self.module
@@ -103,8 +103,9 @@ class Lane:
         if self.own is None:
             self.take_gradient_of(leader)
         elif self.own.calls == (1 if leader.own is None else leader.own.calls) == 1:
-            given = self.translate(leader, leader.gradients)
-            run_update(self.own, answer.batch, self._parts(answer.batch), given)
+            given, parts = self.translate(leader, leader.gradients), self._parts(answer.batch)
+            with self._twin():
+                run_update(self.own, answer.batch, parts, given)
         self.update(answer)
 
     def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
