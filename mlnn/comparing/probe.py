@@ -188,7 +188,7 @@ def _lowered(
         seen = see_elsewhere(seen, plain[0], plain[1], both.grid, {DOUBLE, torch.float32})
     judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
     sizes = []
-    for which, coarse in enumerate(seen.differences(dtype)):
+    for coarse in seen.differences(dtype):
         odd = judged & ~(coarse <= (ULPS + both.grid.reach) * torch.finfo(dtype).eps)
         sizes.append(float(torch.where(odd, coarse, 0.0).nan_to_num(0.0, 0.0).max()))
     return sizes[0], sizes[1]

@@ -107,17 +107,23 @@ class Lockstep:
         follower.take_over(follower.wanted(self.leader(dtype)))
         return follower.evaluate(batch)
 
+    def _mirror(self, dtype: str) -> Lane:
+        """Left in the precision in which its follower computes, at its weights: itself, or its mirror."""
+        if dtype not in self.mirrors:
+            return self.leader(dtype)
+        self.mirrors[dtype].take_over(self.mirrors[dtype].wanted(self.leader(dtype)))
+        return self.mirrors[dtype]
+
     def _left_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Left's answer to a batch at its weights by its mirror."""
-        mirror = self.mirrors[dtype]
+        mirror = self._mirror(dtype)
         mirror.stopped = None
-        mirror.take_over(mirror.wanted(self.leader(dtype)))
         return mirror.evaluate(batch)
 
     def _nulls(self, dtype: str, batch: Batch) -> tuple[float, float]:
         """How far rounding alone moves (loss, gradient) of either side at left's weights."""
         drawn = [(0.0, 0.0)]
-        for lane in (self.mirrors[dtype], self.followers[dtype]):
+        for lane in (self._mirror(dtype), self.followers[dtype]):
             lane.stopped = None
             lane.take_over(lane.wanted(self.leader(dtype)))
             drawn += null_draws(lane, batch, self.null_eps, not self.draws_masks)
@@ -144,15 +150,15 @@ class Lockstep:
         alive = all(lane.stopped is None for _, *pair in pairs for lane in pair)
         told = {
             dtype: found
-            for dtype, leader, follower in pairs
-            if alive and (found := self._predicted(leader, follower, batch)) is not None
+            for dtype, _, follower in pairs
+            if alive and (found := self._predicted(self._mirror(dtype), follower, batch)) is not None
         }
         state = {
             dtype: {name: tensor.detach().clone() for name, tensor in follower.wanted(leader).items()}
             for dtype, leader, follower in pairs if dtype == "float64" or (self.null_eps and dtype == ALONE)
         }  # fmt: skip
 
-        def ask(objective: Objective, dtype: str = "float64") -> Evaluated:
+        def ask(objective: Objective, dtype: str) -> Evaluated:
             self.followers[dtype].take_over(state[dtype])
             return self.followers[dtype].evaluate(batch, objective)
 
