@@ -47,7 +47,11 @@ def examples(rows: int, draws: random.Random) -> dict[str, Tensor]:
 
 def grouped(model: nn.Module, decay: float) -> list[dict]:
     """Matrices decay; norms, positions and embeddings do not."""
-    matrices = [weight for name, weight in model.named_parameters() if weight.ndim > 1 and "emb" not in name and "pos" not in name]
+    matrices = [
+        weight
+        for name, weight in model.named_parameters()
+        if weight.ndim > 1 and "emb" not in name and "pos" not in name
+    ]
     kept = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in kept]
     return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
@@ -74,7 +78,9 @@ class Update:
     def __call__(self, model: nn.Module, optimizer: torch.optim.Optimizer, batches: list[dict[str, Tensor]]) -> float:
         said = self.said
         if self.schedule is None:
-            self.schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate(step, said.steps // 10, said.steps))
+            self.schedule = torch.optim.lr_scheduler.LambdaLR(
+                optimizer, lambda step: rate(step, said.steps // 10, said.steps)
+            )
             self.average = copy.deepcopy(model).requires_grad_(False)
         counted = sum(int((batch["labels"] != IGNORED).sum()) for batch in batches)
         optimizer.zero_grad(set_to_none=True)
@@ -89,7 +95,7 @@ class Update:
         optimizer.step()
         self.schedule.step()
         with torch.no_grad():
-            for mean, weight in zip(self.average.parameters(), model.parameters()):
+            for mean, weight in zip(self.average.parameters(), model.parameters(), strict=True):
                 mean.lerp_(weight, 1 - said.ema)
         return total
 
@@ -125,7 +131,9 @@ def main() -> None:
         batches = [examples(said.rows, draws) for _ in range(said.accumulate)]
         total = update(model, optimizer, batches)
         if step % 10 == 0 or step == said.steps - 1:
-            print(f"step {step:3d}  loss {total:.4f}  norm {float(update.norm):.3f}  rate {update.schedule.get_last_lr()[0]:.2e}")
+            print(
+                f"step {step:3d}  loss {total:.4f}  norm {float(update.norm):.3f}  rate {update.schedule.get_last_lr()[0]:.2e}"
+            )
 
     held = examples(64, random.Random(said.seed + 1))
     with torch.no_grad():

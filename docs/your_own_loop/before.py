@@ -48,7 +48,11 @@ def examples(rows: int, draws: random.Random) -> dict[str, Tensor]:
 
 def grouped(model: nn.Module, decay: float) -> list[dict]:
     """Matrices decay; norms, positions and embeddings do not."""
-    matrices = [weight for name, weight in model.named_parameters() if weight.ndim > 1 and "emb" not in name and "pos" not in name]
+    matrices = [
+        weight
+        for name, weight in model.named_parameters()
+        if weight.ndim > 1 and "emb" not in name and "pos" not in name
+    ]
     kept = {id(weight) for weight in matrices}
     others = [weight for weight in model.parameters() if id(weight) not in kept]
     return [{"params": matrices, "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
@@ -100,7 +104,7 @@ def main() -> None:
         optimizer.step()
         schedule.step()
         with torch.no_grad():
-            for mean, weight in zip(average.parameters(), model.parameters()):
+            for mean, weight in zip(average.parameters(), model.parameters(), strict=True):
                 mean.lerp_(weight, 1 - said.ema)
         if step % 10 == 0 or step == said.steps - 1:
             print(f"step {step:3d}  loss {total:.4f}  norm {float(norm):.3f}  rate {schedule.get_last_lr()[0]:.2e}")

@@ -193,17 +193,18 @@ class Lane:
         assert isinstance(given, Rows)
         return self._gradient(given, objective)
 
-    def casts(self, batch: Batch) -> bool:
-        """Whether a lane asks for a lower float than its own, forward or backward, where that changes its gradient."""
+    def casts_to(self, batch: Batch) -> torch.dtype | None:
+        """The coarsest float below its own that a lane asks for, forward or backward; None where that changes no gradient."""
         objective = self.recipe.objective
         given, again = self._prepared(batch, objective), self._prepared(batch, objective)
         with promoted(self.dtype) as asked:
             self._ask(batch, objective, given)
             higher = flat(self.gradients)
         if not asked.dtypes:
-            return False
+            return None
         self._ask(batch, objective, again)
-        return not torch.equal(higher, flat(self.gradients))
+        coarsest = max(asked.dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+        return None if torch.equal(higher, flat(self.gradients)) else coarsest
 
     def _gradient(self, rows: Rows, objective: Objective) -> tuple[float, Tensor, Rows]:
         if self.recipe.accumulate == 1:

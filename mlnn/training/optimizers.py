@@ -28,7 +28,9 @@ def made_optimizer(recipe: LaneRecipe, module: nn.Module, weights: list[nn.Param
 def _groups_by_name(factory: Any) -> bool:
     """Whether a factory asks for the model itself, by the name of its first parameter: groups are often made by name."""
     try:
-        names = [name for name, one in inspect.signature(factory).parameters.items() if one.kind is not one.VAR_POSITIONAL]
+        names = [
+            name for name, one in inspect.signature(factory).parameters.items() if one.kind is not one.VAR_POSITIONAL
+        ]
     except (TypeError, ValueError):  # compiled code does not tell
         return False
     return names[:1] == ["model"]
