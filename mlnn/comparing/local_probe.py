@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mlnn.comparing.differences import BELOW
+from mlnn.comparing.differences import BELOW, ULPS
 from mlnn.comparing.domain import ALL, Interval
 from mlnn.comparing.evidence import SAME_FACTOR, Judged, allowed
 from mlnn.comparing.gaps import CommonGap, common_gap
@@ -28,6 +28,7 @@ from mlnn.comparing.places import (
 from mlnn.comparing.probe import Part, Probe
 from mlnn.errors import ConfigError
 from mlnn.objectives.grid import Curves, Grid
+from mlnn.objectives.promotion import Inside
 from mlnn.training import Common, Evaluated, Lane, Lockstep, batches, dtype_name
 
 ASKED_AGAIN = 3
@@ -94,7 +95,9 @@ def local_probe(lockstep: Lockstep) -> Probe:
     unsteady = _unsteady(lockstep)
     here = {} if unsteady else {name: gap for name, (gap, _) in _at(lockstep, HERE).items()}
     factor = _factor(here)
-    seen = _Seen(factor, _shift(lockstep, here, factor))
+    computing = (Inside(), Inside()) if unsteady else _computing(lockstep)
+    floor = max(inside.eps for inside in computing)
+    seen = _Seen(factor, _shift(lockstep, here, factor), Judged(floor=floor), Judged(floor=floor))
     visited = ""
     if not unsteady:
         seen.see(HERE.name, here, 0.0)
@@ -112,6 +115,7 @@ def local_probe(lockstep: Lockstep) -> Probe:
         grid, lockstep.recipe.dtype, curves, curves, _part(seen, "value", own), _part(seen, "gradient", own),
         seen.factor, {0.0: seen.shift}, {0.0: domain}, {0.0: domain}, per_target=False,
         unsteady=unsteady, notes=_notes(seen), visited=visited or None, broke=broke,
+        computing=computing, lowered=(_lowered(seen.value, floor, own), _lowered(seen.gradient, floor, own)),
     )  # fmt: skip
 
 
@@ -128,6 +132,28 @@ def _at(lockstep: Lockstep, visit: Visit) -> dict[str, tuple[CommonGap, float]]:
         leader.stopped = None
         found[name] = gap, told.largest
     return found
+
+
+def _computing(lockstep: Lockstep) -> tuple[Inside, Inside]:
+    """What each side computes in, by what it asks for in a float64 twin and in the run's own precision."""
+    batch, found = next(batches(lockstep.recipe)), []
+    for side in ("left", "right"):
+        own = lockstep.lanes[side]
+        double = lockstep.lanes.get(f"{side}_float64", own)
+        asked = []
+        for lane in (own, double):
+            with standing(lane, [], HERE):
+                asked.append(lane.casts_to(batch))
+            lane.stopped = None
+        lower = [dtype for dtype in asked if dtype is not None]
+        found.append(Inside(max(lower, key=lambda dtype: torch.finfo(dtype).eps, default=None), double.promotes))
+    return found[0], found[1]
+
+
+def _lowered(judged: Judged, floor: float, own: str) -> float:
+    """How far a coarser float inside moves what is judged in the working precision, beyond its own rounding; 0 if not."""
+    eps, gap = float(torch.finfo(getattr(torch, own)).eps), judged.largest.get(own, 0.0)
+    return gap if floor > eps and gap > ULPS * eps else 0.0
 
 
 def _told(lockstep: Lockstep) -> bool:

@@ -40,7 +40,7 @@ class Lane:
         self.module = copied(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = made_optimizer(recipe, self.weights)
+        self.optimizer = made_optimizer(recipe, self.module, self.weights)
         self.takes_closure = takes_closure(self.optimizer)
         self.stopped: Stop | None = None
         self._run = torch.compile(self.module) if recipe.compile else self.module
@@ -103,8 +103,9 @@ class Lane:
         if self.own is None:
             self.take_gradient_of(leader)
         elif self.own.calls == (1 if leader.own is None else leader.own.calls) == 1:
-            given = self.translate(leader, leader.gradients)
-            run_update(self.own, answer.batch, self._parts(answer.batch), given)
+            given, parts = self.translate(leader, leader.gradients), self._parts(answer.batch)
+            with self._twin():
+                run_update(self.own, answer.batch, parts, given)
         self.update(answer)
 
     def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
@@ -192,17 +193,18 @@ class Lane:
         assert isinstance(given, Rows)
         return self._gradient(given, objective)
 
-    def casts(self, batch: Batch) -> bool:
-        """Whether a lane asks for a lower float than its own, forward or backward, where that changes its gradient."""
+    def casts_to(self, batch: Batch) -> torch.dtype | None:
+        """The coarsest float below its own that a lane asks for, forward or backward; None where that changes no gradient."""
         objective = self.recipe.objective
         given, again = self._prepared(batch, objective), self._prepared(batch, objective)
         with promoted(self.dtype) as asked:
             self._ask(batch, objective, given)
             higher = flat(self.gradients)
         if not asked.dtypes:
-            return False
+            return None
         self._ask(batch, objective, again)
-        return not torch.equal(higher, flat(self.gradients))
+        coarsest = max(asked.dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+        return None if torch.equal(higher, flat(self.gradients)) else coarsest
 
     def _gradient(self, rows: Rows, objective: Objective) -> tuple[float, Tensor, Rows]:
         if self.recipe.accumulate == 1:
