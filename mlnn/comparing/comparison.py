@@ -15,6 +15,7 @@ import torch
 from mlnn.arguments import called, interval, mapping, shown, sides, whole
 from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
+from mlnn.comparing.explaining.explain import explainer
 from mlnn.comparing.gaps import common_gap
 from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
@@ -230,7 +231,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
     probed = probe(left.objective, right.objective, targets, recipe.dtype)
     lockstep = make_lockstep(recipe, left, right, null_twins)
     sides, trace = Sides.of(lockstep), Trace()
-    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay)
+    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay, unlooked=sides.unlooked)
     planter = Planter(left.objective, right.objective)
     for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
         gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}
@@ -242,7 +243,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
             with callback():
                 progress(record.step + 1, recipe.steps)
         del record  # of a large network it would take memory while the next step is made
-    verdict = decide(probed, evidence, planter.caught)
+    verdict = decide(probed, evidence, planter.caught, explainer(left, right, targets))
     run = _run_info(recipe, left, right, lockstep)
     return Comparison(verdict, run, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder)
 

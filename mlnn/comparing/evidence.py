@@ -1,13 +1,14 @@
 """What a comparison has seen so far: running maxima and firsts, so that memory does not grow with the number of steps."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from mlnn.comparing.gaps import CommonGap
+from mlnn.comparing.sample import Sample
 from mlnn.training import Stop
 
 SHRINK = 1e6
@@ -114,7 +115,9 @@ def allowed(coarse: float) -> float:
 class Evidence:
     """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
     that stopped where the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where
-    the priors differ.
+    the priors differ. `spared`: steps judged without the rows that the domain excuses, `left_out`: those on which it excuses
+    every row; `idle`: steps on which left's gradient was 0; `settings`: (step, words) where the optimisers' settings first
+    differ; `unlooked`: why optimiser steps are not compared; `witness`: the batch with the largest gap.
     """
 
     own: str
@@ -137,6 +140,13 @@ class Evidence:
     raw_low: float = math.inf
     raw_high: float = -math.inf
     decay: str | None = None
+    spared: int = 0
+    left_out: int = 0
+    idle: int = 0
+    settings: tuple[int, str] | None = None
+    unlooked: str | None = None
+    witness: Sample | None = None
+    witnessed: float = 0.0
 
     def see_rows(self, output: Tensor, inside: Tensor) -> None:
         """Count the rows of the left lane, and those outside the domain of the working dtype."""
@@ -145,23 +155,32 @@ class Evidence:
         self.raw_low = min(self.raw_low, float(output.min()))
         self.raw_high = max(self.raw_high, float(output.max()))
 
-    def see_common(self, step: int, rows: int, gaps: Mapping[str, CommonGap], inside: bool, shifted: bool) -> None:
-        """Take in right-at-left's-weights of one step; only steps whose rows all lie inside the domain are judged."""
-        self.one_sided = self.one_sided or _one_sided(step, gaps)
+    def see_common(self, step: int, rows: int, gaps: Mapping[str, CommonGap], shifted: bool) -> None:
+        """Take in right-at-left's-weights of one step, as far as it is judged."""
         exact = gaps["float64"]
-        finite = all(all(gap.finite) for gap in gaps.values())
-        if not inside or not finite or not math.isfinite(exact.factor):  # a left gradient of exactly 0 has no factor
+        if not all(all(gap.finite) for gap in gaps.values()):
             return
+        if not bool(exact.left_gradient.any()):
+            self.idle += 1
+            if not bool(exact.right_gradient.any()):  # two that do not train agree about nothing
+                return
         near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(gaps["float32"].gradient))
-        factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
+        steep = exact.factor > 0 and math.isfinite(exact.factor)
+        factor = self.factors.setdefault(rows, 1.0 if near_one or not steep else exact.factor)
         size = factor * float(exact.left_gradient.norm())
         self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size)
         if not shifted:
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
             self.value.see(step, values, abs(factor * exact.left))
 
+    def see_witness(self, gaps: Mapping[str, CommonGap], sample: Callable[[], Sample]) -> None:
+        """Keep the batch on which the two are furthest apart."""
+        gap = max((gap.gradient for gap in gaps.values() if math.isfinite(gap.gradient)), default=0.0)
+        if gap > self.witnessed:
+            self.witnessed, self.witness = gap, sample()
 
-def _one_sided(step: int, gaps: Mapping[str, CommonGap]) -> tuple[int, str, str] | None:
+
+def one_sided(step: int, gaps: Mapping[str, CommonGap]) -> tuple[int, str, str] | None:
     """(step, precision, side) of the first side that is not finite where the other is; None where there is none."""
     odd = [(name, gap.finite[0]) for name, gap in gaps.items() if gap.finite[0] != gap.finite[1]]
     return next(((step, name, "right" if left else "left") for name, left in odd), None)

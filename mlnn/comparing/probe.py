@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mlnn.comparing.batch import Whole, whole_batches
 from mlnn.comparing.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
-from mlnn.comparing.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
+from mlnn.comparing.domain import Interval, find_domain, is_wide, judged_rows, meet
+from mlnn.comparing.ends import Ends, excusing, unexcused, why_it_ends
 from mlnn.comparing.kinks import worst_on_kinks
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import Curves, Grid, make_grid
@@ -44,7 +45,8 @@ class Probe:
     """Both objectives on the grid. `domain`: per target, the interval of raw outputs (or of their largest entry) on which
     they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
-    `flat_outside`: the side without a gradient beyond the domain.
+    `ends`, `ends64`: why the domains end; `beyond`: where the two
+    differ outside though no numerical reason is known.
     """
 
     grid: Grid
@@ -62,19 +64,24 @@ class Probe:
     notes: list[str] = field(default_factory=list)
     unsteady: str | None = None
     whole: Whole | None = None
-    flat_outside: str | None = None
+    ends: Ends = field(default_factory=dict)
+    ends64: Ends = field(default_factory=dict)
+    beyond: Part | None = None
 
     @property
     def interval(self) -> Interval:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
 
-    def inside(self, output: Tensor, target: Tensor, double: bool = False) -> Tensor:
+    def inside(self, output: Tensor, target: Tensor, double: bool = False, known: bool = False) -> Tensor:
         """Mask (n,) of the rows inside the domain: by the row's own target where targets are few, else by the interval.
 
-        Objectives that part already on [−1, 1] have no domain; then every row is judged.
+        `known`: count as inside what lies beyond an end that has no numerical reason. Objectives that part already on
+        [−1, 1] have no domain; then every row is judged.
         """
         domain = self.domain64 if double else self.domain
+        if known:
+            domain = excusing(domain, self.ends64 if double else self.ends)
         if not is_wide(domain):
             return torch.ones(len(output), dtype=torch.bool, device=output.device)
         strength = output if output.ndim == 1 else output.abs().amax(1)
@@ -101,6 +108,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     )
     slope = Part("different", *kink) if kink else slope
     own = str(dtype).removeprefix("torch.")
+    ends = {d: why_it_ends(both, domain[d], d) for d in (dtype, DOUBLE)}
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
@@ -109,7 +117,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         nearer=_nearer(both, dtype), unsteady=moody,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
         whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
-        flat_outside=flat_outside(both, domain[dtype], dtype),
+        ends=ends[dtype], ends64=ends[DOUBLE], beyond=_beyond(both, domain[dtype], ends[dtype], dtype),
     )  # fmt: skip
 
 
@@ -144,6 +152,14 @@ def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dt
         if rough.size:
             return rough
     return _up_to_constants(real, abs(both.factor - 1), _moved(both) if which == "value" else 0.0, BELOW * eps)
+
+
+def _beyond(both: Both, domain: dict[float, Interval], ends: Ends, dtype: torch.dtype) -> Part | None:
+    """The largest gradient difference, real and resolved, beyond an end that no numerical reason explains; None where none is."""
+    low, fine = lower(dtype), both.differences(DOUBLE)[1]
+    real = (fine > BELOW * torch.finfo(dtype).eps) & ~both.rounding(fine, both.differences(low)[1])
+    found = _where_largest(both.grid, torch.where(real & unexcused(both, domain, ends), fine, 0.0))
+    return found if found.size else None
 
 
 def _moved(both: Both) -> float:

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.seeding import derive, generator
 from mlnn.training.batches import Batch
+from mlnn.training.broken import first_row
 from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeeze
 from mlnn.training.recipe import LaneRecipe, Recipe
 from mlnn.training.step import Evaluated, Stop, flat
@@ -107,7 +109,10 @@ class Lane:
         stop = None
         if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
             what = "gradient" if math.isfinite(loss) else "loss"
-            stop = _first_row(asked, what, batch, output, target)
+            row = first_row(partial(_answers, asked, target), output)
+            stop = Stop(batch.step, what)
+            if row is not None:
+                stop = Stop(batch.step, what, int(batch.rows[row]), output[row].tolist(), target[row].tolist())
         if objective is None and self.stopped is None:
             self.stopped = stop
         return Evaluated(batch, loss, output, target, gradient, stop)
@@ -218,20 +223,15 @@ class Lane:
         return output.detach(), loss
 
 
-def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, target: Tensor) -> Stop:
-    """A stop at a batch, with its first row whose own loss or gradient is not finite, where there is one."""
-    for place in range(len(output)):
-        one = output[place : place + 1].clone().requires_grad_()
-        try:
-            value = objective(one, target[place : place + 1])
-            (slope,) = torch.autograd.grad(value, one)
-            fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
-        except Exception:  # an objective that refuses single rows has no row to name
-            break
-        if not fine:
-            row = int(batch.rows[place])
-            return Stop(batch.step, what, row, output[place].tolist(), target[place].item())
-    return Stop(batch.step, what)
+def _answers(objective: Objective, target: Tensor, output: Tensor) -> bool:
+    """Whether an objective's loss and gradient at raw outputs are finite; True where it refuses them."""
+    output = output.detach().clone().requires_grad_()
+    try:
+        value = objective(output, target)
+        (slope,) = torch.autograd.grad(value, output)
+    except Exception:  # whatever it raises: a refusal is no answer that is not finite
+        return True
+    return bool(torch.isfinite(value) and torch.isfinite(slope).all())
 
 
 def _reaches(loss: Tensor, output: Tensor) -> bool:

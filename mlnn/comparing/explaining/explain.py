@@ -1,0 +1,81 @@
+"""What is said of a difference beside its size: the cause that was borne out, and where it lies."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+
+from mlnn.comparing.explaining.cause import drawn, find_cause
+from mlnn.comparing.explaining.trial import Cause, trial_of
+from mlnn.comparing.explaining.where import NOTHING, Place, locate
+from mlnn.comparing.sample import Sample, in_parts
+from mlnn.objectives import Objective
+from mlnn.targets import TargetSpace
+from mlnn.training import LaneRecipe
+
+ROWS, SCALE = 211, 3.0
+"""Of the batch drawn to see where two differ: enough rows to part one region from another."""
+
+
+@dataclass(frozen=True)
+class Explained:
+    """`cause`: None where no test held; `place`: None where gradients in the raw outputs do not differ beyond a factor."""
+
+    cause: Cause | None = None
+    place: Place | None = None
+
+
+Explain = Callable[[Sample | None], Explained]
+
+
+def explainer(left: LaneRecipe, right: LaneRecipe, targets: TargetSpace) -> Explain:
+    """A function of the training batch with the largest gap, if there is one."""
+
+    def explain(witness: Sample | None) -> Explained:
+        try:
+            one, two = (in_parts(lane.objective, lane.accumulate) for lane in (left, right))
+            cause = _accumulation(left, right, targets) or find_cause(one, two, targets, witness)
+            return Explained(cause, _place(one, two, targets, witness, max(left.accumulate, right.accumulate)))
+        except Exception:  # the user's own code, asked in ways it need not know: nothing is then said
+            return Explained()
+
+    return explain
+
+
+def _accumulation(left: LaneRecipe, right: LaneRecipe, targets: TargetSpace) -> Cause | None:
+    """The cause that one side accumulates over micro-batches what cannot be: with whole batches the two agree."""
+    if left.accumulate == right.accumulate:
+        return None
+    samples = [sample for rows in (11, 23) if (sample := drawn(targets, rows, 1.0))]
+    whole = [trial_of(left.objective, right.objective, sample) for sample in samples]
+    parts = [
+        trial_of(in_parts(left.objective, left.accumulate), in_parts(right.objective, right.accumulate), sample)
+        for sample in samples
+    ]
+    after = [trial.gap for trial in whole if trial]
+    before = [trial.gap for trial in parts if trial]
+    if len(after) < len(samples) or len(before) < len(samples) or max(after) > NOTHING * max(before):
+        return None
+    name, count = ("right", right.accumulate) if right.accumulate > 1 else ("left", left.accumulate)
+    words = (
+        f"{name} accumulates over {count} micro-batches, and the objective's value of a batch is not the mean of theirs"
+    )
+    return Cause(words, max(before), max(after))
+
+
+def _place(left: Objective, right: Objective, targets: TargetSpace, witness: Sample | None, parts: int) -> Place | None:
+    """Where the gap of the training batch lies, or that of a batch drawn; a region only where the two agree on its kind."""
+    made = drawn(targets, ROWS, SCALE)
+    other = locate(left, right, made, targets, parts) if made else None
+    if witness is None:
+        return other
+    found = locate(left, right, witness.to(torch.float64), targets, parts)
+    if found is None or other is None or found.region is None:
+        return found or other
+    return replace(found, region=other.region if _kind(found.region) == _kind(other.region) else None)
+
+
+def _kind(region: str | None) -> str:
+    """A region's words without its numbers."""
+    return re.sub(r"[-+.\de]*\d", "#", region or "")
