@@ -6,6 +6,7 @@ the gap to the other side falls to rounding, that is the cause. Sizes are sought
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from mlnn.comparing.explaining.reductions import reductions
 from mlnn.comparing.explaining.repairs import REPAIRS, Fault, Repair
 from mlnn.comparing.explaining.side import Side
 from mlnn.comparing.explaining.trial import Cause, Trial, trial_of
-from mlnn.comparing.explaining.weighings import weighings
+from mlnn.comparing.explaining.weighings import divisors, weighings
 from mlnn.comparing.sample import Sample
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import drawn_batch
@@ -86,7 +87,7 @@ def _causes(sides: tuple[Side, Side], trials: Sequence[Trial]) -> Iterator[Cause
         ):
             yield cause
     for name, sound, odd, seen in pairs:
-        for words, fault in (*weighings(name, sound, odd), *reductions(name, sound, odd, seen)):
+        for words, fault in chain(*(read(name, sound, odd) for read in (weighings, divisors)), reductions(name, sound, odd, seen)):
             if cause := tested(words, fault, 0.0, sound, seen):
                 yield cause
     for repair in REPAIRS:

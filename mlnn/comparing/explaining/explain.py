@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 
@@ -26,21 +27,29 @@ class Explained:
     place: Place | None = None
 
 
+T = TypeVar("T")
 Explain = Callable[[Sample | None], Explained]
 
 
 def explainer(left: LaneRecipe, right: LaneRecipe, targets: TargetSpace) -> Explain:
     """A function of the training batch with the largest gap, if there is one."""
 
+    one, two = (in_parts(lane.objective, lane.accumulate) for lane in (left, right))
+    parts = max(left.accumulate, right.accumulate)
+
     def explain(witness: Sample | None) -> Explained:
-        try:
-            one, two = (in_parts(lane.objective, lane.accumulate) for lane in (left, right))
-            cause = _accumulation(left, right, targets) or find_cause(one, two, targets, witness)
-            return Explained(cause, _place(one, two, targets, witness, max(left.accumulate, right.accumulate)))
-        except Exception:  # the user's own code, asked in ways it need not know: nothing is then said
-            return Explained()
+        cause = _quietly(lambda: _accumulation(left, right, targets) or find_cause(one, two, targets, witness))
+        return Explained(cause, _quietly(lambda: _place(one, two, targets, witness, parts)))
 
     return explain
+
+
+def _quietly(ask: Callable[[], T]) -> T | None:
+    """What is found; None where the user's own code raises, asked in ways that it need not know."""
+    try:
+        return ask()
+    except Exception:
+        return None
 
 
 def _accumulation(left: LaneRecipe, right: LaneRecipe, targets: TargetSpace) -> Cause | None:

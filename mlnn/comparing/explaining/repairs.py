@@ -165,7 +165,8 @@ def _mean_of_classes(side: Side, at: Sample, _size: float) -> Tensor:
     found, place, counts = at.target.unique(return_inverse=True, return_counts=True)
     if not side.targets.finite or len(found) > MOST_TARGETS or side.weights(at) is None:
         raise ValueError("too many targets, or rows that are coupled")
-    return (side.rows(at) / counts[place]).sum() / len(found)
+    total: Tensor = (side.rows(at) / counts[place]).sum()
+    return total / len(found)
 
 
 def _sign_of_target(target: float) -> Fault:

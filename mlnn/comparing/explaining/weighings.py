@@ -14,6 +14,10 @@ from mlnn.objectives.reduction import drawn_batch
 
 ROWS = 199
 """Of the batch from which weights are read: each of 32 targets is there six times."""
+MOST_DIVIDED = 8
+"""Weights of a divisor are read off one batch per target: of more targets they are not sought."""
+FIRST, SPARE = 41, 4
+"""Rows of the first of those batches, and how many there are beyond one per target, to contradict a wrong reading."""
 STEADY = 1e-9
 """Ratios that agree to this over all rows of a target are its weight."""
 
@@ -28,9 +32,7 @@ def weighings(name: str, sound: Side, odd: Side) -> Iterator[tuple[str, Fault]]:
     if usual is None or float(ratios.max() - ratios.min()) <= STEADY:
         return
     for scaled, ratio in ((False, ratios), (True, ratios / usual)):
-        told = _told(targets, ratio)
-        more = ", and divides by the sum of the weights" if scaled else ", and divides as if it did not"
-        yield f"{name} {told}{more}", partial(_weighed, targets, ratio, scaled)
+        yield f"{name} {_told(targets, ratio, scaled)}", partial(_weighed, targets, ratio, scaled)
 
 
 def _read(sound: Side, odd: Side) -> tuple[Tensor, Tensor] | None:
@@ -54,17 +56,45 @@ def _read(sound: Side, odd: Side) -> tuple[Tensor, Tensor] | None:
     return (targets, middle) if steady and len(targets) <= MOST_TARGETS else None
 
 
-def _told(targets: Tensor, ratio: Tensor) -> str:
+def _told(targets: Tensor, ratio: Tensor, scaled: bool) -> str:
     odd = [(float(t), float(r)) for t, r in zip(targets, ratio, strict=True) if abs(float(r) - 1) > STEADY]
-    if len(odd) == 1:
-        target, weight = odd[0]
-        return (
-            f"leaves out targets of {target:g}"
-            if abs(weight) <= STEADY
-            else f"weighs targets of {target:g} by {weight:.6g}"
-        )
-    told = ", ".join(f"{float(t):g} by {float(r):.6g}" for t, r in zip(targets, ratio, strict=True))
-    return f"weighs targets of {told}"
+    if len(odd) == 1 and abs(odd[0][1]) <= STEADY:
+        return f"leaves out targets of {odd[0][0]:g}" + ("" if scaled else ", but counts them in its divisor")
+    told = f"{odd[0][0]:g} by {odd[0][1]:.6g}" if len(odd) == 1 else _each(targets, ratio)
+    return f"weighs targets of {told}, and divides " + ("by the sum of the weights" if scaled else "as if it did not")
+
+
+def _each(targets: Tensor, ratio: Tensor) -> str:
+    return ", ".join(f"{float(t):g} by {float(r):.6g}" for t, r in zip(targets, ratio, strict=True))
+
+
+def divisors(name: str, sound: Side, odd: Side) -> Iterator[tuple[str, Fault]]:
+    """(words, fault) where the odd side divides by a sum of weights per target and the sound one by the number of rows."""
+    values = sound.targets.facts.values
+    if not sound.targets.finite or values is None or len(values) > MOST_DIVIDED:
+        return
+    targets = torch.tensor(list(values), dtype=torch.float64)
+    counts, divided = [], []
+    for number in range(len(values) + SPARE):
+        try:
+            sample = Sample(*drawn_batch(sound.targets, FIRST + number))
+            one, two = (answer(side.objective, sample)[1] for side in (sound, odd))
+        except Exception:  # a refusal, with whatever exception
+            return
+        factor = float((one * two).sum() / (one * one).sum())
+        if not float((two - factor * one).norm()) <= STEADY * float(two.norm()):
+            return
+        counts.append((sample.target.flatten()[:, None] == targets).double().mean(0))
+        divided.append(1 / factor)
+    share, wanted = torch.stack(counts), torch.tensor(divided, dtype=torch.float64)
+    weights = torch.linalg.lstsq(share, wanted[:, None]).solution[:, 0]
+    if float((share @ weights - wanted).norm()) <= STEADY * float(wanted.norm()) and float(weights.std()) > STEADY:
+        yield f"{name} divides by the sum of weights per target ({_each(targets, weights)})", partial(_divided, targets, weights)
+
+
+def _divided(targets: Tensor, weights: Tensor, side: Side, at: Sample, _size: float) -> Tensor:
+    own = (at.target[..., None] == targets).to(weights)
+    return side.ask(at) / (own * weights).sum(-1).mean()
 
 
 def _weighed(targets: Tensor, ratio: Tensor, scaled: bool, side: Side, at: Sample, _size: float) -> Tensor:
