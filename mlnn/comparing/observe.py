@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlnn.comparing.evidence import Evidence, one_sided
 from mlnn.comparing.gaps import CommonGap, gap_between
+from mlnn.comparing.nulls import HALVES, null_draw
 from mlnn.comparing.probe import Probe
 from mlnn.comparing.sample import Sample, answer
 from mlnn.objectives import Objective
@@ -167,6 +168,17 @@ def _see_common(
     evidence.see_common(record.step, len(record.batch.rows), gaps, any(probe.shift.values()))
     if not bool(spared.any()):
         evidence.see_witness(gaps, lambda: _samples(record)["float64"])
+        _see_null(evidence, record, sides)
+
+
+def _see_null(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
+    """In a half precision the pair's gap is held to what rounding alone makes of left."""
+    sample = _samples(record)[sides.own]
+    if sample.output.dtype in HALVES:
+        factor = evidence.factors.get(len(record.batch.rows), 1.0)
+        draw = guard("an objective", null_draw, sides.left, sides.right, sample, factor)
+        if draw is not None:
+            evidence.gradient.see_draw(*draw)
 
 
 def _spared(record: StepRecord, probe: Probe) -> Tensor:
