@@ -117,7 +117,8 @@ def test_a_cause_must_hold_on_the_training_batch_too() -> None:
     space = TargetSpace("binary")
     one, two = Objective.of(nll, space), Objective.of(right, space)
     plain = find_cause(one, two, space)
-    assert plain is not None and "a factor of 2" in plain.words
+    assert plain is not None
+    assert "a factor of 2" in plain.words
     shown = Sample(torch.linspace(-5, 80, 20), torch.ones(20))
     assert find_cause(one, two, space, shown) is None
 

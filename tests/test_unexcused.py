@@ -71,7 +71,9 @@ def test_a_domain_without_a_numerical_reason_is_a_difference() -> None:
     with pytest.raises(AssertionError, match=r"found 'different'.*neither side saturates") as caught:
         assert_same_objective(BCE, off_beyond(5, 1.1))
     assert "domain=" not in str(caught.value)
-    with pytest.raises(AssertionError, match=r"(?s)found 'equal' but not on all.*Beyond it right clips. .*domain=\(-5, 5\)"):
+    with pytest.raises(
+        AssertionError, match=r"(?s)found 'equal' but not on all.*Beyond it right clips. .*domain=\(-5, 5\)"
+    ):
         assert_same_objective(BCE, clipped)
 
 
@@ -83,7 +85,8 @@ def test_a_row_outside_the_domain_excuses_nothing() -> None:
 
     sound = compare(bce, bernoulli_nll_log1p, optimizer=STEEP, steps=STEPS).verdict
     assert sound.relation == "equal"
-    assert sound.left_domain and sound.evidence["steps_without_rows_outside"] >= 5
+    assert sound.left_domain
+    assert sound.evidence["steps_without_rows_outside"] >= 5
     assert sound.evidence["steps_judged"] + sound.evidence["steps_left_out"] == STEPS
     assert "without the rows outside, where a side saturates" in sound.sentence
     faulty = compare(bce, late, optimizer=STEEP, steps=STEPS).verdict
@@ -205,7 +208,7 @@ def test_a_broken_coupled_run_names_its_row() -> None:
     assert f"first in row {bad} " in found.sentence
 
 
-@pytest.mark.parametrize(("times", "odd"), [(5.9, False), (6.1, True)])
+@pytest.mark.parametrize(("times", "odd"), [(4.9, False), (5.1, True)])
 def test_a_half_precision_is_held_to_its_null_draws(times: float, odd: bool) -> None:
     judged = Judged()
     for step in range(10):

@@ -87,7 +87,9 @@ def _causes(sides: tuple[Side, Side], trials: Sequence[Trial]) -> Iterator[Cause
         ):
             yield cause
     for name, sound, odd, seen in pairs:
-        for words, fault in chain(*(read(name, sound, odd) for read in (weighings, divisors)), reductions(name, sound, odd, seen)):
+        for words, fault in chain(
+            *(read(name, sound, odd) for read in (weighings, divisors)), reductions(name, sound, odd, seen)
+        ):
             if cause := tested(words, fault, 0.0, sound, seen):
                 yield cause
     for repair in REPAIRS:

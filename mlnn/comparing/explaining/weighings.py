@@ -89,7 +89,10 @@ def divisors(name: str, sound: Side, odd: Side) -> Iterator[tuple[str, Fault]]:
     share, wanted = torch.stack(counts), torch.tensor(divided, dtype=torch.float64)
     weights = torch.linalg.lstsq(share, wanted[:, None]).solution[:, 0]
     if float((share @ weights - wanted).norm()) <= STEADY * float(wanted.norm()) and float(weights.std()) > STEADY:
-        yield f"{name} divides by the sum of weights per target ({_each(targets, weights)})", partial(_divided, targets, weights)
+        yield (
+            f"{name} divides by the sum of weights per target ({_each(targets, weights)})",
+            partial(_divided, targets, weights),
+        )
 
 
 def _divided(targets: Tensor, weights: Tensor, side: Side, at: Sample, _size: float) -> Tensor:

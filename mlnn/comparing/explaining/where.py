@@ -23,6 +23,8 @@ FAINT = 1e-6
 """Entries whose gradients are below this share of the largest are measured against it, for they are what rounding leaves."""
 FEWEST = 3
 """A bound on a number (a probability, a position) is named only with this many entries on either side of it."""
+SHARE = 0.1
+"""With so large a share of entries that are the same, the others differ, however many they are."""
 SAME_RATIO = 1e-9
 """Entries whose gradients have the same ratio, to this, share a factor."""
 
@@ -73,7 +75,8 @@ def locate(left: Objective, right: Objective, sample: Sample, targets: TargetSpa
 
 
 def common_factor(one: Tensor, two: Tensor) -> float:
-    """The factor between two gradients that most entries share, where several share one; else the best one (1 if not positive)."""
+    """The factor between two gradients: 1 where a good share of the entries are the same, else the one that most of them share,
+    else the best one (1 if that is not positive)."""
     usable = one.abs() > FAINT * float(one.abs().max())
     if not bool(usable.any()):
         return 1.0
@@ -81,6 +84,9 @@ def common_factor(one: Tensor, two: Tensor) -> float:
     ratios = ratios[ratios > 0]
     ends = torch.searchsorted(ratios, ratios * (1 + SAME_RATIO), right=True)
     shared = ends - torch.arange(len(ratios))  # how many entries have this ratio
+    same = int(((ratios - 1).abs() <= SAME_RATIO).sum())
+    if same >= max(FEWEST, SHARE * len(ratios)):
+        return 1.0
     if len(ratios) and int(shared.max()) >= FEWEST:
         at = int(shared.argmax())
         return float(ratios[at : int(ends[at])].median())
@@ -144,7 +150,13 @@ def _regions(sample: Sample, targets: TargetSpace, parts: int, apart: Tensor, as
     told = partial(_bound, inside, outside)
     if sample.target.ndim <= sample.output.ndim and sample.target.shape == shape[: sample.target.ndim]:
         label = (sample.target[..., None] if spread else sample.target).expand(shape)
-        yield from _values(label, inside, outside, "targets of class {:g}" if targets.labels else "targets of {:g}")
+        ignored = getattr(targets, "ignore", None)
+        names = (
+            {} if ignored is None else {int(ignored): "ignored " + ("rows" if sample.target.ndim == 1 else "positions")}
+        )
+        yield from _values(
+            label, inside, outside, "targets of class {:g}" if targets.labels else "targets of {:g}", names
+        )
     if parts > 1:
         sizes = torch.arange(shape[0]).chunk(parts)
         chunk = torch.cat([torch.full_like(one, number) for number, one in enumerate(sizes)])
@@ -168,7 +180,7 @@ def _regions(sample: Sample, targets: TargetSpace, parts: int, apart: Tensor, as
     if probability is not None:
         yield from told(probability.double(), "probabilities")
         if spread and targets.labels:
-            mine = probability.gather(-1, sample.target[..., None]).expand(shape)
+            mine = probability.gather(-1, sample.target[..., None].clamp_min(0)).expand(shape)
             yield from told(mine.double(), "targets with a probability")
     yield from told(sample.output.double(), "raw outputs")
     yield from told(sample.output.abs().double(), "raw outputs of a size")
