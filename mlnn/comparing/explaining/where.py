@@ -22,9 +22,9 @@ to 1e-11 there; a fault confined to a region is far larger inside it."""
 FAINT = 1e-6
 """Entries whose gradients are below this share of the largest are measured against it, for they are what rounding leaves."""
 FEWEST = 3
-"""A bound on a number (a probability, a position) is named only with this many entries on either side of it."""
+"""A bound on a number (a probability, a position) is named only with this many rows or positions on either side of it."""
 SHARE = 0.1
-"""With so large a share of entries that are the same, the others differ, however many they are."""
+"""A factor that so large a share of the entries have is one; those of a single row may share one by themselves."""
 SAME_RATIO = 1e-9
 """Entries whose gradients have the same ratio, to this, share a factor."""
 
@@ -87,7 +87,7 @@ def common_factor(one: Tensor, two: Tensor) -> float:
     same = int(((ratios - 1).abs() <= SAME_RATIO).sum())
     if same >= max(FEWEST, SHARE * len(ratios)):
         return 1.0
-    if len(ratios) and int(shared.max()) >= FEWEST:
+    if len(ratios) and int(shared.max()) >= max(FEWEST, SHARE * len(ratios)):
         at = int(shared.argmax())
         return float(ratios[at : int(ends[at])].median())
     best = float((one * two).sum() / (one * one).sum())
@@ -147,8 +147,11 @@ def _regions(sample: Sample, targets: TargetSpace, parts: int, apart: Tensor, as
         return
     rows = torch.arange(shape[0]).reshape(-1, *[1] * (len(shape) - 1)).expand(shape)
     spread = sample.output.ndim > sample.target.ndim
-    told = partial(_bound, inside, outside)
-    if sample.target.ndim <= sample.output.ndim and sample.target.shape == shape[: sample.target.ndim]:
+    cells = [
+        mask.any(-1) if spread else mask for mask in (inside, outside)
+    ]  # a row's entries share much, and count as one
+    told = partial(_bound, inside, outside, all(int(one.sum()) >= FEWEST for one in cells))
+    if targets.finite and sample.target.shape == shape[: sample.target.ndim]:
         label = (sample.target[..., None] if spread else sample.target).expand(shape)
         ignored = getattr(targets, "ignore", None)
         names = (
@@ -200,10 +203,10 @@ def _values(
             yield name or words.format(value)
 
 
-def _bound(inside: Tensor, outside: Tensor, what: Tensor, words: str) -> Iterator[str]:
+def _bound(inside: Tensor, outside: Tensor, enough: bool, what: Tensor, words: str) -> Iterator[str]:
     """A bound that parts the entries inside from those outside, with enough on either side."""
     one, two = what[inside], what[outside]
-    if min(len(one), len(two)) < FEWEST:
+    if not enough:
         return
     if float(one.max()) < float(two.min()):
         yield f"{words} below {_round_between(float(one.max()), float(two.min()))}"
