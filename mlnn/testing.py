@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from mlnn.arguments import interval, shown, sides, whole
 from mlnn.comparing.comparison import compare, unmet
-from mlnn.comparing.relations import check_require
+from mlnn.comparing.relations import REQUIRABLE, check_require
 from mlnn.comparing.verdict import Verdict
 from mlnn.data import from_arrays, from_steps
 from mlnn.errors import ConfigError, DataError, MlnnError
@@ -196,9 +196,11 @@ class _Shaped(nn.Module):
 
 def _message(verdict: Verdict, what: str, require: str, domain: tuple[float, float] | None) -> str:
     lines = [f"not the same {what}: " + unmet(verdict, require, domain)]
-    if not isinstance(verdict.domain, str):
+    reasons = verdict.evidence.get("domain_ends")
+    if not isinstance(verdict.domain, str) and verdict.relation in REQUIRABLE and isinstance(reasons, list):
         low, high = verdict.domain
-        lines.append(f"If raw outputs stay inside, allow it: domain=({low:.4g}, {high:.4g}).")
+        why = " and ".join(reasons)
+        lines.append(f"Beyond it {why}. If raw outputs stay inside, allow it: domain=({low:.4g}, {high:.4g}).")
     if verdict.relation == "indistinguishable":
         lines.append("If so small a difference is meant to pass: require='indistinguishable'.")
     return "\n".join(lines)

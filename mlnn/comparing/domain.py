@@ -50,16 +50,6 @@ def judged_rows(grid: Grid, domain: dict[float, Interval]) -> Tensor:
     return mask[:, None]
 
 
-def flat_outside(both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> str | None:
-    """The side whose gradient is 0 for every target beyond the domain, if it is only one: that side clips."""
-    low, high = meet(domain)
-    beyond = (both.grid.strength < low) | (both.grid.strength > high)
-    if not bool(beyond.any()) or both.grid.output.ndim > 1:
-        return None
-    dead = [bool((side[dtype].gradient[beyond] == 0).all()) for side in (both.left, both.right)]
-    return ("left" if dead[0] else "right") if dead[0] != dead[1] else None
-
-
 def _end(grid: Grid, agree: Tensor, column: int, sign: float, agrees: Agrees) -> float:
     """How far from 0 towards `sign` the two agree for a target: infinitely far, or up to a point between two grid points."""
     side = sign * grid.strength >= 0

@@ -62,10 +62,14 @@ class CommonGap:
 
 def common_gap(common: Common) -> CommonGap:
     """Compare left's answer with that of right's recipe at the same weights."""
-    left, right = common.gradient.double(), common.right.gradient.double()
+    return gap_between(common.left.loss, common.right.loss, common.gradient.double(), common.right.gradient.double())
+
+
+def gap_between(one: float, two: float, left: Tensor, right: Tensor) -> CommonGap:
+    """The gap between two values with their gradients, flat in float64."""
     square = float(left @ left)
     factor = float(left @ right) / square if square else NAN
-    return CommonGap(common.left.loss, common.right.loss, relative(right - left, left), factor, left, right)
+    return CommonGap(one, two, relative(right - left, left), factor, left, right)
 
 
 def weight_gap(record: StepRecord, left: str, other: str) -> float:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mlnn.comparing.batch import Whole, whole_batches
 from mlnn.comparing.differences import ALONE, BELOW, DOUBLE, ULPS, Both, lower, see_both, see_elsewhere
-from mlnn.comparing.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
+from mlnn.comparing.domain import Interval, find_domain, is_wide, judged_rows, meet
+from mlnn.comparing.ends import Ends, excusing, unexcused, why_it_ends
 from mlnn.comparing.kinks import worst_on_kinks
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import Curves, Grid, make_grid
@@ -50,9 +51,10 @@ class Probe:
     """Both objectives on the grid. `domain`: per target, the interval of raw outputs (or of their largest entry) on which
     they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
-    `flat_outside`: the side without a gradient beyond the domain. `computing`: what left and right compute in; `lowered`: how far
-    that moves values and gradients apart, beyond what the working dtype's own rounding explains (relative). Of a local probe (see
-    `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite.
+    `computing`: what left and right compute in; `lowered`: how far that moves values and gradients apart, beyond what the working
+    dtype's own rounding explains (relative). `ends`, `ends64`: why the domains end; `beyond`: where the two differ outside though
+    no numerical reason is known. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a side
+    alone is not finite.
     """
 
     grid: Grid
@@ -71,27 +73,33 @@ class Probe:
     notes: list[str] = field(default_factory=list)
     unsteady: str | None = None
     whole: Whole | None = None
-    flat_outside: str | None = None
     computing: tuple[Inside, Inside] = (Inside(), Inside())
     lowered: tuple[float, float] = (0.0, 0.0)
     visited: str | None = None
     broke: str | None = None
+    ends: Ends = field(default_factory=dict)
+    ends64: Ends = field(default_factory=dict)
+    beyond: Part | None = None
 
     @property
     def interval(self) -> Interval:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
 
-    def inside(self, output: Tensor, target: Tensor, double: bool = False, rows: int = 0) -> Tensor:
+    def inside(
+        self, output: Tensor, target: Tensor, double: bool = False, known: bool = False, rows: int = 0
+    ) -> Tensor:
         """Mask (n,) of the rows all of whose positions lie inside the domain: by their own target where targets are few, else
         by the interval. Raw outputs (n, *positions[, m]).
 
-        Objectives that part already on [−1, 1] have no domain; then every row is judged, as where a step tells no raw
-        outputs of its `rows` rows.
+        `known`: count as inside what lies beyond an end that has no numerical reason. Objectives that part already on
+        [−1, 1] have no domain; then every row is judged, as where a step tells no raw outputs of its `rows` rows.
         """
         if not len(output):
             return torch.ones(rows, dtype=torch.bool)
         domain = self.domain64 if double else self.domain
+        if known:
+            domain = excusing(domain, self.ends64 if double else self.ends)
         if not is_wide(domain):
             return torch.ones(len(output), dtype=torch.bool, device=output.device)
         if self.visited:  # a step's raw outputs: no target is told of them
@@ -125,6 +133,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     )
     slope = Part("different", *kink) if kink else slope
     own = str(dtype).removeprefix("torch.")
+    ends = {d: why_it_ends(both, domain[d], d) for d in (dtype, DOUBLE)}
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
@@ -133,9 +142,9 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         nearer=_nearer(both, dtype), unsteady=moody,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
         whole=None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own),
-        flat_outside=flat_outside(both, domain[dtype], dtype),
         computing=(left.inside or Inside(), right.inside or Inside()),
         lowered=_lowered(both, left, right, domain[dtype], dtype),
+        ends=ends[dtype], ends64=ends[DOUBLE], beyond=_beyond(both, domain[dtype], ends[dtype], dtype),
     )  # fmt: skip
 
 
@@ -192,6 +201,14 @@ def _lowered(
         odd = judged & ~(coarse <= (ULPS + both.grid.reach) * torch.finfo(dtype).eps)
         sizes.append(float(torch.where(odd, coarse, 0.0).nan_to_num(0.0, 0.0).max()))
     return sizes[0], sizes[1]
+
+
+def _beyond(both: Both, domain: dict[float, Interval], ends: Ends, dtype: torch.dtype) -> Part | None:
+    """The largest gradient difference, real and resolved, beyond an end that no numerical reason explains; None where none is."""
+    low, fine = lower(dtype), both.differences(DOUBLE)[1]
+    real = (fine > BELOW * torch.finfo(dtype).eps) & ~both.rounding(fine, both.differences(low)[1])
+    found = _where_largest(both.grid, torch.where(real & unexcused(both, domain, ends), fine, 0.0))
+    return found if found.size else None
 
 
 def _moved(both: Both) -> float:

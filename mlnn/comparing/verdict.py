@@ -18,7 +18,9 @@ class Verdict:
     `shift` (a number, or one per target). `resolution`: smallest planted fault, relative, that these checks caught.
     `first_difference`: step, parameter, row, raw output and target where bits first differ. `shrink`: float32 ÷ float64
     gradient gap at common weights. `computes_in`: sides that compute in less than what they are given, with what in, as in
-    {"right": "float32"}: a finding, and no difference of objectives.
+    {"right": "float32"}: a finding, and no difference of objectives. `where`: of a difference, the entry with the largest share
+    of the gap (row, position, class, output, target, probability, share) and the `region` it is confined to, if it is; `cause`:
+    in words, if a test of that very cause held.
     """
 
     relation: str
@@ -36,6 +38,8 @@ class Verdict:
     shrink: float | None = None
     evidence: dict[str, object] = field(default_factory=dict)
     computes_in: dict[str, str] = field(default_factory=dict)
+    where: dict[str, object] | None = None
+    cause: str | None = None
 
     def meets(self, require: str, domain: tuple[float, float] | None = None) -> bool:
         """Whether the relation is at least as strong as `require`, on all raw outputs, or inside the allowed `domain`,
@@ -67,7 +71,7 @@ class Verdict:
             stored.number(told, "resolution"), stored.sizes(told, "resolutions"),
             stored.table(told, "first_difference"), stored.word_or(told, "control", "not run"),
             stored.number(told, "shrink"), stored.table(told, "evidence") or {},
-            stored.words(told, "computes_in"),
+            stored.words(told, "computes_in"), stored.table(told, "where"), stored.word(told, "cause"),
         )  # fmt: skip
 
     def facts(self) -> list[tuple[str, str]]:

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mlnn.data import nested
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
-from mlnn.objectives.layout import sliced
 from mlnn.objectives.promotion import promoted
 from mlnn.training.asking import ask_step, run_update, told_in_evaluation
 from mlnn.training.batches import Batch, Rows
+from mlnn.training.broken import first_row
 from mlnn.training.first import mapped
 from mlnn.training.module import check_output, copied, evaluating, guard, raw_output, squeezed
 from mlnn.training.optimizers import made_optimizer, takes_closure
@@ -69,8 +69,11 @@ class Lane:
         if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
             what = "gradient" if math.isfinite(loss) else "loss"
             stop = Stop(batch.step, what)
+            row = None
             if self.recipe.rowwise and isinstance(asked, Objective):
-                stop = _first_row(asked, what, batch, output, rows)
+                row = first_row(partial(_answers, asked, rows), output)
+            if row is not None:
+                stop = Stop(batch.step, what, int(batch.rows[row]), output[row].tolist(), rows.y[row].tolist())
         if objective is None and self.stopped is None:
             self.stopped = stop
         return Evaluated(batch, loss, output, rows.y, gradient, stop, rows.extras)
@@ -243,22 +246,15 @@ class Lane:
         return output.detach(), loss
 
 
-def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, rows: Rows) -> Stop:
-    """A stop at a batch, with its first row whose own loss or gradient is not finite, where there is one."""
-    for place in range(len(output)):
-        one = output[place : place + 1].clone().requires_grad_()
-        try:
-            value = objective(
-                one, rows.y[place : place + 1], **sliced(rows.extras, slice(place, place + 1), len(rows.y))
-            )
-            (slope,) = torch.autograd.grad(value, one)
-            fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
-        except Exception:  # an objective that refuses single rows has no row to name
-            break
-        if not fine:
-            row = int(batch.rows[place])
-            return Stop(batch.step, what, row, output[place].tolist(), rows.y[place].tolist())
-    return Stop(batch.step, what)
+def _answers(objective: Objective, rows: Rows, output: Tensor) -> bool:
+    """Whether an objective's loss and gradient at raw outputs are finite; True where it refuses them."""
+    output = output.detach().clone().requires_grad_()
+    try:
+        value = objective(output, rows.y, **rows.extras)
+        (slope,) = torch.autograd.grad(value, output)
+    except Exception:  # whatever it raises: a refusal is no answer that is not finite
+        return True
+    return bool(torch.isfinite(value) and torch.isfinite(slope).all())
 
 
 def _reaches(loss: Tensor, output: Tensor) -> bool:

@@ -19,8 +19,6 @@ from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, St
 from mlnn.training.twins import ALONE, null_draws, null_eps, promoted_sides, promoted_steps
 from mlnn.world import own_world
 
-STEPS_COMPARED = 32
-"""Steps in which the two optimisers' steps are compared even where their settings look alike (groups and hooks do not show)."""
 PROBE_ROWS = 64
 """Rows on which predictions are compared, at most: a forward pass of them is asked at every step."""
 TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
@@ -85,7 +83,7 @@ class Lockstep:
         told = {dtype: mirrored.get(dtype, answers[name]) for dtype, name in led.items()}
         gradients = {dtype: self.shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
         look = self._look(batch) if looks else None
-        arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
+        arrived = self._right_from_left(led, answers) if self.compares_steps else {}
         for name, answer in answers.items():
             if answer.stop is None:
                 self.lanes[name].update(answer)
@@ -98,7 +96,7 @@ class Lockstep:
             )
             for dtype, name in led.items()
         }  # fmt: skip
-        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look)
+        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look, self.settings_apart)
 
     def right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Right's answer to a batch at left's weights."""
@@ -203,14 +201,22 @@ class Lockstep:
             return answer.gradient
         return flat(follower.translate(leader, leader.gradients))
 
-    def compares_steps(self, step: int) -> bool:
-        """Whether followers take a step of their own. L-BFGS evaluates its objective again, so it is compared only if asked."""
+    @property
+    def compares_steps(self) -> bool:
+        """Whether followers take steps of their own: all of them, for a schedule, a hook or an optimiser of one's own may change
+        at any, and a follower that had missed one would no longer be right's optimiser.
+
+        L-BFGS evaluates its objective again, so it is compared only where settings differ.
+        """
         searches = any(isinstance(self.lanes[side].optimizer, torch.optim.LBFGS) for side in ("left", "right"))
-        if any(self.lanes[side].own is not None for side in ("left", "right")):
-            return (
-                True  # what an update does besides the gradient is seen in its steps alone, and its state has to follow
-            )
-        return self.optimizers_differ or (step < STEPS_COMPARED and not searches)
+        # What an update does besides the gradient is seen in its steps alone, and its state has to follow.
+        own = any(self.lanes[side].own is not None for side in ("left", "right"))
+        return self.optimizers_differ or own or not searches
+
+    @property
+    def settings_apart(self) -> str | None:
+        """The first setting in which the two optimisers now differ, in words; None where their parameter groups have the same."""
+        return _settings_apart(self.lanes["left"].optimizer, self.lanes["right"].optimizer)
 
     @property
     def rowwise(self) -> bool:
@@ -295,6 +301,19 @@ def _stride(left: LaneStep, right: Tensor | None) -> Stride | None:
     if right is None or not left.alive:
         return None
     return Stride(left.shared, right, float((left.after.double() - left.before.double()).norm()))
+
+
+def _settings_apart(left: torch.optim.Optimizer, right: torch.optim.Optimizer) -> str | None:
+    groups = [left.param_groups, right.param_groups]
+    if len(groups[0]) != len(groups[1]):
+        return f"{len(groups[0])} parameter groups on the left, {len(groups[1])} on the right"
+    for number, (one, two) in enumerate(zip(*groups, strict=True)):
+        for name in (name for name in one if name != "params" and name in two):
+            told = repr(one[name]), repr(two[name])
+            if told[0] != told[1]:
+                where = f" of parameter group {number}" if len(groups[0]) > 1 else ""
+                return f"{name}{where} is {told[0]} on the left, {told[1]} on the right"
+    return None
 
 
 def _check_weights(left: Lane, right: Lane) -> None:
