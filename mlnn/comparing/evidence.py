@@ -149,10 +149,11 @@ def allowed(coarse: float) -> float:
 
 @dataclass
 class Evidence:
-    """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
-    that stopped where the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where
-    the priors differ; `rowwise`: whether both sides are objectives of raw outputs; gradients of steps that are not
-    even parallel have no factor.
+    """All that the verdict rests on besides the probe.
+
+    `factors`: the factor found, per batch size, and `loss_factors` that of the losses; `diverged`: the sides that stopped where
+    the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where the priors differ;
+    `rowwise`: whether both sides are objectives of raw outputs (gradients of steps that are not even parallel have no factor);
     `own_update`: whether a side has an update of its own.
     """
 
@@ -171,6 +172,7 @@ class Evidence:
     update: Judged = field(default_factory=Judged)
     prediction: Judged = field(default_factory=Judged)
     factors: dict[int, float] = field(default_factory=dict)
+    loss_factors: dict[int, float] = field(default_factory=dict)
     rows: int = 0
     rows_outside: int = 0
     raw_low: float = math.inf
@@ -217,6 +219,8 @@ class Evidence:
         size = factor * float(exact.left_gradient.norm())
         self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size, null[0])
         if not shifted:
+            factor = factor if self.rowwise else exact.of_loss(factor)
+            self.loss_factors.setdefault(rows, factor)
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
             self.value.see(step, values, abs(factor * exact.left), null[1])
 

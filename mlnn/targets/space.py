@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -88,8 +89,7 @@ class TargetSpace:
     @property
     def facts(self) -> Facts:
         """Everything that is known of the space; the questions asked most have a name of their own below."""
-        found = SEVERAL[self.kind] if self.classes and self.kind in SEVERAL else SPACES[self.kind]
-        return found(self.classes or 0) if callable(found) else found
+        return _facts(self.kind, self.classes)
 
     @property
     def outputs(self) -> int:
@@ -231,3 +231,9 @@ def _may_have_a_size(kind: str) -> bool:
 
 def _sized() -> str:
     return " or ".join(f"{kind}(K)" for kind in SPACES if _may_have_a_size(kind))
+
+
+@lru_cache(maxsize=256)  # they are asked ten thousand times in a comparison
+def _facts(kind: str, classes: int | None) -> Facts:
+    found = SEVERAL[kind] if classes and kind in SEVERAL else SPACES[kind]
+    return found(classes or 0) if callable(found) else found
