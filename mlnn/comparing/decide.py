@@ -177,7 +177,7 @@ def _on_batches(probe: Probe, part: Part) -> str:
         return "bitwise"
     if seen.left.couples != seen.right.couples or seen.rough:
         return "different"
-    eps = float(torch.finfo(probe.dtype).eps)
+    eps = max(float(torch.finfo(probe.dtype).eps), *(one.eps if one.sealed else 0.0 for one in probe.computing))
     real = seen.value if part is probe.value else seen.gradient
     return _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64) or "bitwise"
 
@@ -189,7 +189,7 @@ def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
     own = evidence.own
     if judged.unexplained(own) or not steady(evidence):
         return "different"
-    eps = float(torch.finfo(getattr(torch, own)).eps)
+    eps = max(float(torch.finfo(getattr(torch, own)).eps), judged.floor if judged.alone else 0.0)
     factors = evidence.loss_factors if judged is evidence.value else evidence.factors
     return _judge(judged.real, factors.values(), eps, own == "float64") or ("bitwise" if evidence.bitwise else "equal")
 
