@@ -4,6 +4,7 @@ What training does not visit is visited here: raw outputs far out, moved togethe
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 
 import torch
 from torch import Tensor
@@ -91,7 +92,10 @@ def _computing(lockstep: Lockstep) -> tuple[Inside, Inside]:
         double = lockstep.lanes.get(f"{side}_float64", own)
         asked = []
         for lane in (own, double):
-            with standing(lane, [], HERE):
+            with (
+                standing(lane, [], HERE),
+                suppress(ConfigError),
+            ):  # what cannot be asked promoted (a scaler) tells nothing
                 asked.append(lane.casts_to(batch))
             lane.stopped = None
         lower = [dtype for dtype in asked if dtype is not None]

@@ -1,6 +1,7 @@
 """A target space as the rest of mlnn asks it: its name, its size, and the facts that follow."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -89,7 +90,8 @@ class TargetSpace:
     @property
     def facts(self) -> Facts:
         """Everything that is known of the space; the questions asked most have a name of their own below."""
-        return _facts(self.kind, self.classes)
+        found = SEVERAL[self.kind] if self.classes and self.kind in SEVERAL else SPACES[self.kind]
+        return _made(found, self.classes or 0) if callable(found) else found
 
     @property
     def outputs(self) -> int:
@@ -233,7 +235,6 @@ def _sized() -> str:
     return " or ".join(f"{kind}(K)" for kind in SPACES if _may_have_a_size(kind))
 
 
-@lru_cache(maxsize=256)  # they are asked ten thousand times in a comparison
-def _facts(kind: str, classes: int | None) -> Facts:
-    found = SEVERAL[kind] if classes and kind in SEVERAL else SPACES[kind]
-    return found(classes or 0) if callable(found) else found
+@lru_cache(maxsize=256)  # asked ten thousand times in a comparison
+def _made(space: Callable[[int], Facts], classes: int) -> Facts:
+    return space(classes)
