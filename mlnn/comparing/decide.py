@@ -140,9 +140,8 @@ def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
     if judged.unexplained(own) or not steady(evidence):
         return "different"
     eps = max(float(torch.finfo(getattr(torch, own)).eps), judged.floor if judged.alone else 0.0)
-    return _judge(judged.real, evidence.factors.values(), eps, own == "float64") or (
-        "bitwise" if evidence.bitwise else "equal"
-    )
+    factors = evidence.loss_factors if judged is evidence.value else evidence.factors
+    return _judge(judged.real, factors.values(), eps, own == "float64") or ("bitwise" if evidence.bitwise else "equal")
 
 
 def steady(evidence: Evidence) -> bool:

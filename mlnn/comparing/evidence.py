@@ -162,13 +162,15 @@ def allowed(coarse: float) -> float:
 
 @dataclass
 class Evidence:
-    """All that the verdict rests on besides the probe. `factors`: the factor found, per batch size; `diverged`: the sides
-    that stopped where the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where
-    the priors differ; `rowwise`: whether both sides are objectives of raw outputs; gradients of steps that are not
-    even parallel have no factor. `own_update`: whether a side has an update of its own. `spared`: steps judged without the rows
-    that the domain excuses, `left_out`: those on which it excuses every row; `idle`: steps on which left's gradient was 0;
-    `settings`: (step, words) where the optimisers' settings first differ; `unlooked`: why optimiser steps are not compared;
-    `witness`: the batch with the largest gap.
+    """All that the verdict rests on besides the probe.
+
+    `factors`: the factor found, per batch size, and `loss_factors` that of the losses; `diverged`: the sides that stopped where
+    the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where the priors differ;
+    `rowwise`: whether both sides are objectives of raw outputs (gradients of steps that are not even parallel have no factor);
+    `own_update`: whether a side has an update of its own. `spared`: steps judged without the rows that the domain excuses,
+    `left_out`: those on which it excuses every row; `idle`: steps on which left's gradient was 0; `settings`: (step, words) where
+    the optimisers' settings first differ; `unlooked`: why optimiser steps are not compared; `witness`: the batch with the largest
+    gap.
     """
 
     own: str
@@ -186,6 +188,7 @@ class Evidence:
     update: Judged = field(default_factory=Judged)
     prediction: Judged = field(default_factory=Judged)
     factors: dict[int, float] = field(default_factory=dict)
+    loss_factors: dict[int, float] = field(default_factory=dict)
     rows: int = 0
     rows_outside: int = 0
     raw_low: float = math.inf
@@ -241,6 +244,8 @@ class Evidence:
         size = factor * float(exact.left_gradient.norm())
         self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size, null[0])
         if not shifted:
+            factor = factor if self.rowwise else exact.of_loss(factor)
+            self.loss_factors.setdefault(rows, factor)
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
             self.value.see(step, values, abs(factor * exact.left), null[1])
 

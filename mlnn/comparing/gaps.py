@@ -55,6 +55,10 @@ class CommonGap:
             math.isfinite(self.right) and bool(torch.isfinite(self.right_gradient).all()),
         )
 
+    def of_loss(self, factor: float) -> float:
+        """The factor of the losses where gradients have `factor`: the same, or 1, where a clip has scaled the gradient alone."""
+        return 1.0 if abs(self.right - self.left) <= abs(self.right - factor * self.left) else factor
+
     def residual(self, factor: float) -> float:
         """‖g_right − factor·g_left‖, in the units of the gradient."""
         return float((self.right_gradient - factor * self.left_gradient).norm())
