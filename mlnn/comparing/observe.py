@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -193,9 +194,15 @@ def _spared(record: StepRecord, probe: Probe) -> Tensor:
 def _samples(record: StepRecord) -> dict[str, Sample]:
     """The step's batch at left's raw outputs, by precision."""
     return {
-        name: Sample(common.left.output, common.left.target, {}, record.batch.rows, record.step)
+        name: Sample(common.left.output, common.left.target, _extras(record, name), record.batch.rows, record.step)
         for name, common in record.common.items()
     }
+
+
+def _extras(record: StepRecord, name: str) -> Mapping[str, Tensor]:
+    """What a batch holds beside inputs and targets, in a precision."""
+    told: tuple[Any, ...] = record.batch.at(getattr(torch, name))
+    return told[2] if len(told) > 2 else {}
 
 
 def _gap_without(spared: Tensor, sample: Sample, sides: Sides) -> CommonGap:
