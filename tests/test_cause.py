@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from training_cases import verdict
 
 from mlnn.comparing.explaining.cause import find_cause
 from mlnn.comparing.explaining.explain import explainer
@@ -146,3 +147,17 @@ def test_a_side_that_raises_anything_has_no_cause() -> None:
     assert drawn_batch(space, 11)[0].shape == (11,)
     assert cause(nll, fragile, "binary") == "a constant factor of 1.5"
     assert explainer(*(LaneRecipe(Objective.of(f, space), torch.optim.SGD) for f in (nll, fragile)), space)(None).cause
+
+
+def test_a_constant_factor_is_no_cause_of_a_difference() -> None:
+    calls = []
+
+    def later(z: Tensor, y: Tensor) -> Tensor:
+        """A factor of 1.5, but not from the beginning."""
+        calls.append(len(z))
+        return nll(z, y) * (1.5 if calls.count(32) > 12 else 1.0)
+
+    found = verdict(nll, later)
+    assert found.relation == "different"
+    assert found.cause is None
+    assert verdict(nll, lambda z, y: 1.5 * nll(z, y)).cause == "a constant factor of 1.5"

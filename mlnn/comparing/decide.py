@@ -74,7 +74,10 @@ def _explained(verdict: Verdict, probe: Probe, evidence: Evidence | None, explai
     clips = any(why.endswith("clips") for why in told(probe.domain, probe.ends))
     if explain is None or verdict.relation in WITHOUT_CAUSE or (verdict.relation == "equal" and not clips):
         return Explained()
-    return explain(evidence.witness if evidence else None)
+    found = explain(evidence.witness if evidence else None)
+    # A constant factor is no reason for two that are not scaled: what it leaves has another one.
+    constant = found.cause is not None and found.cause.scales and verdict.relation == "different"
+    return dataclasses.replace(found, cause=None) if constant else found
 
 
 def _resolution(resolutions: dict[str, float | None]) -> float | None:

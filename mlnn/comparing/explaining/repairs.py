@@ -239,7 +239,7 @@ REPAIRS = (
     Repair("{side} adds {size} to the raw outputs", _with_output(lambda o, s: o + s), (0.0,)),
     Repair("{side} takes a margin of {size} off the target's own output", _margin, (0.0,)),
     Repair("{side} caps raw outputs smoothly at {size} (a tanh)", _with_output(_capped), (30.0, 5.0), 0.0),
-    Repair("{side} adds {size} to the probability inside the logarithm", _with_rows(_epsilon), (0.0, 1e-3, 0.1), 0.0, 1.0),
+    Repair("{side} adds {size} to the probability inside the logarithm", _with_rows(_epsilon), (0.0, 1e-6, 1e-4, 1e-2), 0.0, 1.0),
     Repair("{side} has a focal factor (1 − p)^γ with γ = {size}", _with_rows(_focal), (0.01, 1.0, 2.0), 0.0),
     Repair("{side} has an entropy term of weight {size}", _entropy, (0.0,)),
     Repair("{side} has a penalty of {size} times the squared raw outputs", _squares, (0.0,)),

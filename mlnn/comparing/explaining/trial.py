@@ -11,11 +11,13 @@ from mlnn.objectives import Objective
 
 @dataclass(frozen=True)
 class Cause:
-    """`words`: what it is; `before`, `after`: the largest gap, and what is left of it once the one side is repaired so."""
+    """`words`: what it is; `before`, `after`: the largest gap, and what is left of it once the one side is repaired so; `scales`:
+    that it is no more than a constant factor, which leaves no difference beside."""
 
     words: str
     before: float
     after: float
+    scales: bool = False
 
     @property
     def sentence(self) -> str:

@@ -19,6 +19,8 @@ from mlnn.targets import TargetSpace
 NOTHING = 1e-9
 """Of an entry's own gradient (and of no less than a millionth of the largest): a gap up to this is none. Rounding leaves 1e-15
 to 1e-11 there; a fault confined to a region is far larger inside it."""
+CLEAN = 1e-11
+"""An entry outside a region is off by no more than this; one in between belongs to a gap that fades, and confines it to nothing."""
 FAINT = 1e-6
 """Entries whose gradients are below this share of the largest are measured against it, for they are what rounding leaves."""
 FEWEST = 3
@@ -70,7 +72,9 @@ def locate(left: Objective, right: Objective, sample: Sample, targets: TargetSpa
     if not bool(apart.any()):
         return None
     asked = size > 0  # an entry that neither side has a gradient in says nothing
-    region = next((words for words in _regions(sample, targets, parts, apart, asked)), None)
+    fading = ~apart & (gap > CLEAN * size.clamp_min(FAINT * float(size.max())))
+    regions = () if bool(fading.any()) else _regions(sample, targets, parts, apart, asked)
+    region = next(iter(regions), None)
     return _place(sample, targets, gap, region)
 
 
