@@ -7,6 +7,8 @@ def test_fused_loss() -> None:
 """
 
 import dataclasses
+import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -39,14 +41,16 @@ def assert_same_objective(
     outputs: str | tuple[str, str] = "raw",
     dtype: torch.dtype | str = torch.float32,
     seed: int = 0,
+    allow_points: bool = False,
 ) -> Verdict:
     """Probe two objectives, train a small network on both for 12 steps, and return the verdict if it is good enough.
 
     left, right: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar.
     targets: "binary", "classes(K)", "real", "counts", "positive" or "unit". require: the weakest relation that passes.
     domain: raw outputs on which it must hold; without it, everywhere. outputs: "raw" or "probabilities", one word or one
-    per side. Takes under 2 s, in a world of its own (see `mlnn.world`). Raises AssertionError with the verdict's sentence, and
-    the verdict as its `.verdict` (None where the two cannot be compared); ConfigError for bad arguments.
+    per side. allow_points: whether isolated raw outputs at which a side's gradient is wrong (0 for a relu form) may pass; they
+    are in the verdict's `points`. Takes under 2 s, in a world of its own (see `mlnn.world`). Raises AssertionError with the
+    verdict's sentence, and the verdict as its `.verdict` (None where the two cannot be compared); ConfigError for bad arguments.
     """
     __tracebackhide__ = True
     failure: AssertionError | None = None
@@ -54,9 +58,9 @@ def assert_same_objective(
         check_require(str(require))
         limits = interval("domain", domain)
         found = _found(left, right, TargetSpace.parse(targets), outputs, dtype, seed)
-        everywhere = dataclasses.replace(found, left_domain=None)  # the small network's own rows are no licence
-        if not everywhere.meets(require, limits):
-            failure = _failure(_message(found, require, limits), found)
+        asked = _without_licence(found)
+        if not asked.meets(require, limits, allow_points):
+            failure = _failure(_message(asked, require, limits, allow_points), found)
     except _IncomparableError as problem:
         failure = _failure(str(problem), None)
     except MlnnError as problem:  # an argument is wrong: where in mlnn it was noticed is no news
@@ -106,11 +110,34 @@ def _network(outputs: int) -> nn.Module:
     return nn.Sequential(nn.Linear(FEATURES, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, outputs))
 
 
-def _message(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
+def _without_licence(found: Verdict) -> Verdict:
+    """The verdict without what the small network's own rows say: they are no licence for yours."""
+    points = [{**point, "rows": None} for point in found.points]
+    return dataclasses.replace(found, left_domain=None, points=points)
+
+
+def _message(verdict: Verdict, require: str, domain: tuple[float, float] | None, allow_points: bool) -> str:
     lines = ["not the same objective: " + unmet(verdict, require, domain)]
     if not isinstance(verdict.domain, str):
-        low, high = verdict.domain
-        lines.append(f"If raw outputs stay inside, allow it: domain=({low:.4g}, {high:.4g}).")
+        inside = (_inwards(verdict.domain[0], math.ceil), _inwards(verdict.domain[1], math.floor))
+        if inside[0] < inside[1] and verdict.meets(require, inside, allow_points=True):
+            lines.append(f"If raw outputs stay inside, allow it: domain=({inside[0]:.4g}, {inside[1]:.4g}).")
+    if verdict.points and not allow_points and verdict.meets(require, domain or _all_of(verdict), allow_points=True):
+        lines.append(
+            "If no row of yours stands on the points named, or one wrong gradient is no matter: allow_points=True."
+        )
     if verdict.relation == "indistinguishable":
         lines.append("If so small a difference is meant to pass: require='indistinguishable'.")
     return "\n".join(lines)
+
+
+def _all_of(verdict: Verdict) -> tuple[float, float] | None:
+    return None if isinstance(verdict.domain, str) else verdict.domain
+
+
+def _inwards(end: float, rounded: Callable[[float], int]) -> float:
+    """An end of an interval to four digits, not outside it."""
+    if math.isinf(end) or end == 0:
+        return end
+    unit = 10.0 ** (3 - math.floor(math.log10(abs(end))))
+    return rounded(end * unit) / unit

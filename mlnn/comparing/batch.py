@@ -1,16 +1,18 @@
 """Both objectives on whole random batches: what single rows cannot show (reductions, broadcasting, coupling)."""
 
+import copy
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from mlnn.comparing.differences import BELOW
 from mlnn.comparing.evidence import Judged, allowed
 from mlnn.objectives import Objective
-from mlnn.objectives.reduction import ROWS, Reduction, drawn_batch, reduction
+from mlnn.objectives.reduction import Reduction, drawn_batch, reduction, sizes
 from mlnn.objectives.rowwise import one_batch
 from mlnn.targets import TargetSpace
 
@@ -18,13 +20,21 @@ SCALES = (1.0, 4.0)
 """Of the raw outputs drawn: about those of an untrained network, and of one that is sure."""
 ROUNDED = 1e-6
 """What float32 rounding makes of a batch's gradient, by which a float64 factor near 1 is told from 1."""
+MOST = 2**21
+"""Raw outputs of a batch, in all: every one of 1448 labels is met, and of more some (16 MiB in float64)."""
+SIZES = (37, 64, 7, 3)
+NEAR, FAR = (0.1, 1.0, 4.0), (20.0, 100.0, 1000.0)
+"""Sizes and scales of the batches of losses whose single rows say nothing; those far out bound a domain, as a grid's do. Large
+batches come first: of few rows a gradient may be 0 on paper, and its rounding is measured against the largest so far."""
 Answer = tuple[float, Tensor]
 
 
 @dataclass(frozen=True)
 class Whole:
     """`factors`: g_right = c·g_left per number of rows; `gradient`, `value`: largest real difference beyond that factor; `rough`:
-    largest difference in the working dtype that rounding does not explain.
+    largest difference in the working dtype that rounding does not explain. `reach`: raw outputs up to which the two were seen
+    to agree, where whole batches are all that can be asked; `answered`: batches on which both sides were finite; `same_bits`:
+    whether they gave the same bits on all of them.
 
     The reductions are None where an objective refused the batches; nothing is then known of whole batches.
     """
@@ -35,6 +45,9 @@ class Whole:
     gradient: float
     value: float
     rough: float = 0.0
+    reach: float = math.inf
+    answered: int = 0
+    same_bits: bool = False
 
     @property
     def known(self) -> bool:
@@ -52,26 +65,91 @@ def whole_batches(
 ) -> Whole:
     """Compare two objectives on batches of 7 and 37 rows, raw outputs of scale 1 and 4, in float32, float64 and the working dtype.
 
-    Raw outputs are held within ±`reach`, where the two agree row by row: what differs here is then the batch's doing.
+    Raw outputs are held within ±`reach`, where the two agree row by row: what differs here is then the batch's doing. Labels
+    are all met once, as far as the size of such a batch allows.
     """
     kinds = reduction(left, targets), reduction(right, targets)
     unknown = Whole(None, None, {}, 0.0, 0.0)
     if None in kinds:
         return replace(unknown, left=kinds[0], right=kinds[1])
-    seen = _Seen()
-    for rows, scale in itertools.product(ROWS, SCALES):
-        output, target = drawn_batch(targets, rows, scale)
-        batch = output.clamp(-reach, reach), target
+    seen, pair = _Seen(), (left, right)
+    drawn = [drawn_batch(targets, rows, scale) for rows, scale in itertools.product(sizes(targets), SCALES)]
+    for output, target in [*drawn, *_every_label(targets)]:
         try:
-            answers = {
-                name: (one_batch(left, *batch, getattr(torch, name)), one_batch(right, *batch, getattr(torch, name)))
-                for name in dict.fromkeys(("float32", "float64", own))
-            }
+            seen.see(len(output), _answers(pair, output.clamp(-reach, reach), target, own), shifted)
         except Exception:  # refused at this scale, with whatever exception
             return unknown
-        seen.see(rows, answers, shifted)
-    odd = [found[1] for judged in (seen.gradient, seen.value) if (found := judged.unexplained(own))]
-    return Whole(*kinds, seen.factors, seen.gradient.real, seen.value.real, max(odd, default=0.0))
+    return seen.whole(kinds, own)
+
+
+def batches_alone(left: Objective, right: Objective, targets: TargetSpace, own: str = "float32") -> Whole:
+    """Compare two objectives of which single rows say nothing: batches of several sizes, raw outputs from near 0 to far out.
+
+    Where they part at raw outputs far out only, `reach` says how far they agree.
+    """
+    kinds = reduction(left, targets), reduction(right, targets)
+    if None in kinds:
+        return Whole(kinds[0], kinds[1], {}, 0.0, 0.0)
+    seen = _Seen()
+    for rows, scale in itertools.product(SIZES, NEAR):
+        _see_batch(seen, (left, right), drawn_batch(targets, rows, scale), own)
+    whole, reach = seen.whole(kinds, own), NEAR[-1]
+    for scale in FAR:
+        beyond = copy.deepcopy(seen)
+        for rows in SIZES:
+            _see_batch(beyond, (left, right), drawn_batch(targets, rows, scale), own)
+        found = beyond.whole(kinds, own)
+        if _part_company(whole, found, own):
+            return replace(whole, reach=reach)
+        seen, whole, reach = beyond, found, scale
+    return whole
+
+
+def _part_company(near: Whole, far: Whole, own: str) -> bool:
+    """Whether two objectives that agree near 0 do not farther out, by more than the working precision resolves."""
+    resolved = 0.0 if own == "float64" else BELOW * torch.finfo(getattr(torch, own)).eps
+    apart = max(far.gradient, far.value)
+    return far.rough > near.rough or apart > max(resolved, near.gradient, near.value)
+
+
+def _see_batch(seen: "_Seen", pair: tuple[Objective, Objective], batch: tuple[Tensor, Tensor], own: str) -> None:
+    """Take in one batch; one that both sides refuse says nothing, one that a single side refuses is a difference."""
+    try:
+        seen.see(len(batch[0]), _answers(pair, *batch, own), shifted=False)
+    except Exception:  # refused, with whatever exception
+        answers = [_answered(side, *batch) for side in pair]
+        if answers[0] != answers[1]:
+            seen.gradient.real = math.inf
+
+
+def _every_label(targets: TargetSpace) -> Iterator[tuple[Tensor, Tensor]]:
+    """A batch that meets every label once, or as many of them as MOST raw outputs in all allow."""
+    count = targets.classes or 0
+    if not targets.labels or targets.outputs != count:
+        return
+    rows = min(count, max(MOST // count, 1))
+    if rows > 1:
+        output, _ = drawn_batch(targets, rows)
+        yield output, torch.arange(rows) * (count // rows)
+
+
+def _answers(
+    pair: tuple[Objective, Objective], output: Tensor, target: Tensor, own: str
+) -> Mapping[str, tuple[Answer, Answer]]:
+    names = dict.fromkeys(("float32", "float64", own))
+    left, right = pair
+    return {
+        name: (one_batch(left, output, target, dtype), one_batch(right, output, target, dtype))
+        for name, dtype in ((name, getattr(torch, name)) for name in names)
+    }
+
+
+def _answered(objective: Objective, output: Tensor, target: Tensor) -> bool:
+    try:
+        one_batch(objective, output, target, torch.float64)
+    except Exception:  # refused, with whatever exception
+        return False
+    return True
 
 
 @dataclass
@@ -81,10 +159,20 @@ class _Seen:
     factors: dict[int, float] = field(default_factory=dict)
     gradient: Judged = field(default_factory=Judged)
     value: Judged = field(default_factory=Judged)
+    answered: int = 0
+    same_bits: bool = True
 
     def see(self, rows: int, answers: Mapping[str, tuple[Answer, Answer]], shifted: bool) -> None:
         """Take in one batch: (value, gradient) of left and of right, by precision."""
         (value, a), (_, b) = answers["float64"]
+        finite = [math.isfinite(v) and bool(torch.isfinite(g).all()) for v, g in answers["float64"]]
+        if not all(finite):
+            still = [v == 0 and not bool(g.any()) for v, g in answers["float64"]]
+            if any(finite) and not any(still):  # 0/0 on one side where the other says 0: a batch with nothing to say
+                self.gradient.real = math.inf
+            return
+        self.answered += 1
+        self.same_bits &= all(one[0] == two[0] and torch.equal(one[1], two[1]) for one, two in answers.values())
         square = float((a * a).sum())
         if not square > 0:
             return
@@ -96,3 +184,11 @@ class _Seen:
         if not shifted:
             values = {name: abs(two[0] - factor * one[0]) for name, (one, two) in answers.items()}
             self.value.see(rows, values, abs(factor * value))
+
+    def whole(self, kinds: tuple[Reduction | None, Reduction | None], own: str) -> Whole:
+        """What there is to say of them."""
+        odd = [found[1] for judged in (self.gradient, self.value) if (found := judged.unexplained(own))]
+        rough = max(odd, default=0.0)
+        return Whole(
+            *kinds, self.factors, self.gradient.real, self.value.real, rough, math.inf, self.answered, self.same_bits
+        )

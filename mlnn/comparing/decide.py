@@ -9,7 +9,7 @@ import torch
 
 from mlnn.comparing.cause import likely_cause
 from mlnn.comparing.differences import BELOW
-from mlnn.comparing.domain import ALL
+from mlnn.comparing.domain import ALL, is_wide
 from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged, allowed
 from mlnn.comparing.probe import Part, Probe
 from mlnn.comparing.relations import REQUIRABLE, weakest
@@ -50,12 +50,14 @@ def decide(
     resolution = _resolution(resolutions)
     found = _judged(probe, evidence)
     relation, reason = weakest(found.value, found.gradient), found.reason
+    if relation in REQUIRABLE and not is_wide(probe.domain):
+        relation, reason = "undecided", "the two part near raw output 0 in some precision, by what no other check shows"
     if relation in REQUIRABLE and resolutions and (resolution is None or resolution > SIGHT):
         relation, reason = "undecided", f"a planted fault of {SIGHT:.0%} would not have been caught"
     verdict = Verdict(
         relation, found.value, found.gradient, "", domain=_domain(probe.interval, relation in REQUIRABLE),
         scale=_scale(probe, evidence), shift=_shift(probe), resolution=resolution, resolutions=resolutions,
-        evidence=_facts(probe, evidence),
+        evidence=_facts(probe, evidence), points=_points(probe, evidence),
     )  # fmt: skip
     if evidence is not None:
         verdict = dataclasses.replace(
@@ -65,7 +67,11 @@ def decide(
             control=evidence.control or "bitwise",
             shrink=evidence.gradient.shrink,
         )
-    cause = None if relation in WITHOUT_CAUSE else likely_cause(probe, _factors(probe, evidence))
+    cause = (
+        None
+        if relation in WITHOUT_CAUSE or probe.upstream or _stood(verdict)
+        else likely_cause(probe, _factors(probe, evidence))
+    )
     return dataclasses.replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
 
 
@@ -85,7 +91,9 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
     """What the first rule that applies finds."""
     if probe.unsteady:
         return Found("undecided", "undecided", probe.unsteady)
-    probed = Found(*(weakest(part.relation, _on_batches(probe, part)) for part in (probe.value, probe.gradient)))
+    parts = (probe.value, probe.gradient)
+    value, gradient = (weakest(part.relation, _on_batches(probe, part)) for part in parts)
+    probed = Found(value, gradient, _why(probe))
     if evidence is None:
         return probed
     rules = (
@@ -100,7 +108,21 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
     return next((found for rule in rules if (found := rule(probed, evidence))), None) or Found(
         weakest(probed.value, _trained(evidence.value, evidence, probed.value)),
         weakest(probed.gradient, _trained(evidence.gradient, evidence, probed.gradient)),
+        probed.reason,
     )
+
+
+def _why(probe: Probe) -> str | None:
+    """What the probe has to say of itself: why it is undecided, or how a backward pass goes astray."""
+    if probe.upstream:
+        astray = f"{probe.upstream}'s backward does not follow the upstream gradient"
+        return f"{astray}: it is wrong as soon as rows, or the loss, are weighted"
+    whole = probe.whole
+    if probe.alone and not (whole and whole.known and whole.answered):
+        return "one row alone says nothing on either side, and no whole batch of the probe has a finite answer on both"
+    if "undecided" in (probe.value.relation, probe.gradient.relation):
+        return "neither side is finite on any ordinary raw output of the probe"
+    return None
 
 
 def _control_differs(_probed: Found, evidence: Evidence) -> Found | None:
@@ -161,13 +183,17 @@ def _same_bits(probed: Found, evidence: Evidence) -> Found | None:
 def _on_batches(probe: Probe, part: Part) -> str:
     """The relation that whole random batches allow."""
     seen = probe.whole
-    if seen is None or seen.left is None or seen.right is None:
-        return "bitwise"
-    if seen.left.couples != seen.right.couples or seen.rough:
+    if probe.upstream and part is probe.gradient:
+        return "different"
+    if seen is None or seen.left is None or seen.right is None or (probe.alone and not seen.answered):
+        return "undecided" if probe.alone else "bitwise"
+    apart = seen.gradient or seen.value or any(factor != 1 for factor in seen.factors.values())
+    if (seen.left.couples != seen.right.couples and apart) or seen.rough:
         return "different"
     eps = float(torch.finfo(probe.dtype).eps)
     real = seen.value if part is probe.value else seen.gradient
-    return _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64) or "bitwise"
+    found = _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64)
+    return found or ("equal" if probe.alone and not seen.same_bits else "bitwise")
 
 
 def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
@@ -248,8 +274,10 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
     if probe.whole and probe.whole.known:
         facts["reductions"] = [kind.kind for kind in (probe.whole.left, probe.whole.right) if kind]
         facts["batch_factors"] = {str(rows): factor for rows, factor in probe.whole.factors.items()}
-    if probe.notes:
-        facts["notes"] = probe.notes
+    if probe.notes or probe.writes:
+        facts["notes"] = [*probe.notes, *probe.writes]
+    if probe.left_out is not None and bool(probe.left_out.mask.any()):
+        facts["left_out"] = probe.left_out.facts
     if evidence is None:
         return facts
     return facts | {
@@ -265,6 +293,17 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
         "factors": {str(rows): factor for rows, factor in evidence.factors.items()},
         "stops": {name: dataclasses.asdict(stop) for name, stop in evidence.stops.items()},
     }
+
+
+def _points(probe: Probe, evidence: Evidence | None) -> list[dict[str, object]]:
+    """The isolated points, each with the training rows that stood on it."""
+    counted = evidence.stood if evidence and evidence.steps else {}
+    return [dataclasses.asdict(point) | {"rows": counted.get(place)} for place, point in enumerate(probe.points)]
+
+
+def _stood(verdict: Verdict) -> bool:
+    """Whether training rows stood on an isolated point: then it is what their steps show."""
+    return any(point["rows"] for point in verdict.points)
 
 
 def _part(part: Part) -> dict[str, object]:

@@ -4,6 +4,7 @@ Differences are measured against the largest gradient (or value) that any target
 gradient that crosses zero, rounding itself would look large.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -15,12 +16,18 @@ from mlnn.objectives.grid import Curves, Grid, curves
 
 ULPS = 16.0
 """Differences up to this many unit roundoffs are rounding: equal pairs were measured within 4, the smallest fault at 45."""
+LENGTH = 0.25
+"""Unit roundoffs more for each raw output of a row: a logsumexp taken one entry after the other is off by 0.17·K (K = 1000)
+to 0.22·K (K = 8192), in chunks of 50 by up to 2·√K, in chunks of 128 no more than the framework's own."""
+CHUNKED = 2.0
+"""The same in the lower precision, per √K: one entry after the other is explained there by what float64 is off by."""
 BELOW = 2.0
 """A real difference of fewer unit roundoffs than this is one that the working precision cannot resolve."""
 LOST = 0.05
 """A precision whose answer is off by more than this has lost the point: no rounding any more, whatever it shrinks to."""
 DOUBLE = torch.float64
 STEADY = 1e-12
+"""A factor that differs by less than this over the outputs is one factor; over K outputs by K times LENGTH unit roundoffs more."""
 
 
 def lower(dtype: torch.dtype) -> torch.dtype:
@@ -37,6 +44,8 @@ class Both:
     right: dict[torch.dtype, Curves]
     factor: float = 1.0
     shift: Tensor | float = 0.0
+    silent: Tensor | None = None
+    """Mask (G, Y) of the points that say nothing, because both sides are undefined there."""
 
     def differences(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """(G, Y) differences of value and gradient, relative to the largest at the same output; NaN where not comparable."""
@@ -46,7 +55,10 @@ class Both:
         aslant = (right.gradient - slope).abs().where(right.gradient != slope, 0.0).amax(-1)
         value_scale = torch.maximum(_largest(value), _largest(right.value))
         slope_scale = torch.maximum(_largest(slope.abs().amax(-1)), _largest(right.gradient.abs().amax(-1)))
-        return _ratio(apart, value_scale), _ratio(aslant, slope_scale)
+        return self._told(_ratio(apart, value_scale)), self._told(_ratio(aslant, slope_scale))
+
+    def _told(self, gaps: Tensor) -> Tensor:
+        return gaps if self.silent is None else gaps.masked_fill(self.silent, 0.0)
 
     def agreement(self, dtype: torch.dtype) -> Tensor:
         """Mask (G, Y) of the points on which the two agree in a dtype, but for rounding, in value and gradient."""
@@ -64,7 +76,7 @@ class Both:
         Where the lower precision has lost the point it cannot serve as the yardstick. There a float64 difference may be as
         large as the rounding of a probability near 1 makes its complement: e^|z| unit roundoffs.
         """
-        tiny = fine <= self._ulps * torch.finfo(DOUBLE).eps
+        tiny = fine <= (self._ulps + LENGTH * self._length) * torch.finfo(DOUBLE).eps
         shrunk = (coarse / fine >= SHRINK) & (coarse <= LOST)
         saturating = (ULPS * torch.finfo(DOUBLE).eps * torch.exp(self._ulps - ULPS)).clamp(max=LOST)
         return tiny | shrunk | (~(coarse <= LOST) & (fine <= saturating))
@@ -74,14 +86,20 @@ class Both:
         ulps, around = coarse / torch.finfo(low).eps, fine.nan_to_num(0.0) / torch.finfo(DOUBLE).eps
         if len(around) > 2:
             around = torch.nn.functional.max_pool1d(around.T[None], 3, 1, 1)[0].T
-        few = (ulps <= ULPS) | ((ulps <= self._ulps) & (coarse <= LOST))
+        few = (ulps <= ULPS) | ((ulps <= self._ulps + CHUNKED * math.sqrt(self._length)) & (coarse <= LOST))
         return few | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & (coarse / fine >= SHRINK))
+
+    @property
+    def _length(self) -> int:
+        """Raw outputs that a row's value sums over; one is no sum."""
+        count = self.grid.output[0].numel()
+        return count if count > 1 else 0
 
     @property
     def _ulps(self) -> Tensor:
         """(G, 1) unit roundoffs that count as tiny: more at large raw outputs z, whose own last place is |z| of them."""
         size = self.grid.output.abs()
-        return ULPS + (size if size.ndim == 1 else size.amax(1))[:, None]
+        return ULPS + (size if size.ndim == 1 else size.flatten(1).amax(1))[:, None]
 
 
 def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
@@ -100,7 +118,8 @@ def _factor(grid: Grid, left: Curves, right: Curves) -> float:
         return 1.0
     ratio = ((a * b).sum(-1) / (a * a).sum(-1))[large]
     middle = float(ratio.median())
-    steady = float((ratio - middle).abs().max()) <= STEADY * abs(middle)
+    slack = STEADY + LENGTH * grid.output[0].numel() * torch.finfo(DOUBLE).eps
+    steady = float((ratio - middle).abs().max()) <= slack * abs(middle)
     return middle if steady and middle > 0 and abs(middle - 1) > ULPS * torch.finfo(DOUBLE).eps else 1.0
 
 

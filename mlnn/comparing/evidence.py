@@ -137,6 +137,8 @@ class Evidence:
     raw_low: float = math.inf
     raw_high: float = -math.inf
     decay: str | None = None
+    stood: dict[int, int] = field(default_factory=dict)
+    """Rows that stood on an isolated point of the probe, by its place among them."""
 
     def see_rows(self, output: Tensor, inside: Tensor) -> None:
         """Count the rows of the left lane, and those outside the domain of the working dtype."""

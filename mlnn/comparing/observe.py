@@ -147,6 +147,8 @@ def _see_common(evidence: Evidence, record: StepRecord, gaps: Mapping[str, Commo
     answer = record.lanes["left"].answer
     inside = probe.inside(answer.output, answer.target)
     evidence.see_rows(answer.output, inside)
+    for place, point in enumerate(probe.points):
+        evidence.stood[place] = evidence.stood.get(place, 0) + int(point.stood(answer.output, answer.target).sum())
     fully = bool(inside.all()) and all(
         bool(probe.inside(common.left.output, common.left.target, double=name == "float64").all())
         for name, common in record.common.items()

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mlnn.comparing.batch import Whole, whole_batches
+from mlnn.comparing.batch import Whole, batches_alone, whole_batches
 from mlnn.comparing.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
-from mlnn.comparing.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
-from mlnn.comparing.kinks import worst_on_kinks
+from mlnn.comparing.domain import ALL, Interval, find_domain, flat_outside, is_wide, judged_rows, meet
+from mlnn.comparing.kinks import Kinks, Point, kinks
+from mlnn.comparing.undefined import LeftOut, left_out
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import Curves, Grid, make_grid
+from mlnn.objectives.grid import Curves, Grid, wide_grid
+from mlnn.objectives.habits import follows_upstream, written_into
 from mlnn.objectives.reduction import unsteady
 from mlnn.targets import TargetSpace
 
@@ -28,10 +30,16 @@ LOSING = 0.01
 CLEARLY = 10.0
 """One side is the more accurate if the other's error is this many times as large."""
 
+SHOWN = 16
+"""Raw outputs of a row that are kept beside a difference, at most."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is."""
+    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is.
+
+    `output`: the raw output, several of them, or of more than SHOWN the largest in size.
+    """
 
     relation: str
     size: float = 0.0
@@ -44,7 +52,9 @@ class Probe:
     """Both objectives on the grid. `domain`: per target, the interval of raw outputs (or of their largest entry) on which
     they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
-    `flat_outside`: the side without a gradient beyond the domain.
+    `flat_outside`: the side without a gradient beyond the domain. `points`: isolated raw outputs at which a side's gradient is
+    wrong. `left_out`: the points that say nothing. `upstream`: the side whose backward pass does not follow the upstream
+    gradient. `writes`: what either side writes into, in words.
     """
 
     grid: Grid
@@ -63,6 +73,15 @@ class Probe:
     unsteady: str | None = None
     whole: Whole | None = None
     flat_outside: str | None = None
+    points: list[Point] = field(default_factory=list)
+    left_out: LeftOut | None = None
+    upstream: str | None = None
+    writes: list[str] = field(default_factory=list)
+
+    @property
+    def alone(self) -> bool:
+        """Whether single rows say nothing, so that the two are judged on whole batches alone."""
+        return self.left_out is not None and self.left_out.alone
 
     @property
     def interval(self) -> Interval:
@@ -91,26 +110,55 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
 
     Raises ConfigError where an objective answers in a shape that no reduction explains.
     """
-    both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
-    domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
-    moody = unsteady(left, targets) or unsteady(right, targets) or _mute(both)
-    shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
-    slope = _part("gradient", both, domain[dtype], dtype)
-    kink = (
-        worst_on_kinks(left, right, targets, both.factor) if slope.relation not in ("different", "undecided") else None
-    )
-    slope = Part("different", *kink) if kink else slope
+    both = see_both(left, right, wide_grid(targets), {dtype, torch.float32, DOUBLE})
+    silent = left_out(both)
+    both = replace(both, silent=silent.mask)
     own = str(dtype).removeprefix("torch.")
+    moody = unsteady(left, targets) or unsteady(right, targets) or (None if silent.alone else _mute(both))
+    shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
+    whole = None
+    if silent.alone:
+        whole = None if moody else batches_alone(left, right, targets, own)
+        domain = dict.fromkeys((dtype, DOUBLE), _seen_by_batches(both.grid, whole))
+        value = slope = Part("bitwise")
+        kink = Kinks()
+    else:
+        domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
+        whole = None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own)
+        value, slope = (_part(which, both, domain[dtype], dtype) for which in ("value", "gradient"))
+        kink = _kinks(left, right, targets, both, slope)
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
+    pair = (("left", left), ("right", right))
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
-        _part("value", both, domain[dtype], dtype), slope,
+        value, Part("different", *kink.worst) if kink.worst else slope,
         both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels,
         nearer=_nearer(both, dtype), unsteady=moody,
-        notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own),
-        flat_outside=flat_outside(both, domain[dtype], dtype),
+        notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why and not silent.alone],
+        whole=whole, flat_outside=flat_outside(both, domain[dtype], dtype),
+        points=kink.points, left_out=silent, upstream=_upstream(pair, targets),
+        writes=[f"{side} writes into its {what}" for side, one in pair for what in written_into(one, targets)],
     )  # fmt: skip
+
+
+def _kinks(left: Objective, right: Objective, targets: TargetSpace, both: Both, slope: Part) -> Kinks:
+    """What the kinks show, where gradients agree elsewhere."""
+    if slope.relation in ("different", "undecided"):
+        return Kinks()
+    speaking = both.grid.target if both.silent is None else both.grid.target[~both.silent.all(0)]
+    return kinks(left, right, targets, speaking, both.factor)
+
+
+def _seen_by_batches(grid: Grid, whole: Whole | None) -> dict[float, Interval]:
+    """The domain of two objectives of which single rows say nothing."""
+    reach = whole.reach if whole else 0.0
+    return dict.fromkeys(grid.target.tolist(), (-reach, reach) if reach < math.inf else ALL)
+
+
+def _upstream(pair: tuple[tuple[str, Objective], ...], targets: TargetSpace) -> str | None:
+    """The side whose backward pass does not follow the upstream gradient, if it is one alone."""
+    astray = [side for side, one in pair if not follows_upstream(one, targets)]
+    return astray[0] if len(astray) == 1 else None
 
 
 def _mute(both: Both) -> str | None:
@@ -129,11 +177,12 @@ def _reach(domain: dict[torch.dtype, dict[float, Interval]]) -> float:
 
 def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> Part:
     """Judge values or gradients inside the domain."""
-    if all(torch.equal(getattr(both.left[d], which), getattr(both.right[d], which)) for d in both.left):
+    if all(_same_bits(both, getattr(both.left[d], which), getattr(both.right[d], which)) for d in both.left):
         return Part("bitwise")
     pick, low, eps = ("value", "gradient").index(which), lower(dtype), torch.finfo(dtype).eps
     fine, coarse = both.differences(DOUBLE)[pick], both.differences(low)[pick]
     judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
+    judged &= True if both.silent is None else ~both.silent
     if not bool(judged.any()):
         return Part("undecided")
     real = _where_largest(both.grid, torch.where(judged & ~both.rounding(fine, coarse), fine, 0.0))
@@ -144,6 +193,13 @@ def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dt
         if rough.size:
             return rough
     return _up_to_constants(real, abs(both.factor - 1), _moved(both) if which == "value" else 0.0, BELOW * eps)
+
+
+def _same_bits(both: Both, left: Tensor, right: Tensor) -> bool:
+    """Whether all points that say something gave the same bits."""
+    if both.silent is None or not bool(both.silent.any()):
+        return torch.equal(left, right)
+    return torch.equal(left[~both.silent], right[~both.silent])
 
 
 def _moved(both: Both) -> float:
@@ -165,7 +221,11 @@ def _where_largest(grid: Grid, gaps: Tensor) -> Part:
     gaps = gaps.nan_to_num(math.inf, math.inf)
     row, column = divmod(int(gaps.argmax()), gaps.shape[1])
     size = float(gaps[row, column])
-    return Part("different", size, grid.output[row].tolist(), float(grid.target[column])) if size else Part("equal")
+    if not size:
+        return Part("equal")
+    many = grid.output[row].numel() > SHOWN
+    output = float(grid.strength[row]) if many else grid.output[row].tolist()
+    return Part("different", size, output, float(grid.target[column]))
 
 
 def _nearer(both: Both, dtype: torch.dtype) -> str | None:

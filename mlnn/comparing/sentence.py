@@ -1,5 +1,7 @@
 """The verdict in one plain sentence that a colleague would understand."""
 
+from collections.abc import Mapping
+
 from mlnn.comparing.evidence import Evidence, Judged
 from mlnn.comparing.probe import Part, Probe
 from mlnn.comparing.verdict import Verdict
@@ -9,6 +11,8 @@ SILENT = ("broken", "undecided")
 """Relations after which nothing is said of domain, steps or decay: there is no agreement that they could qualify."""
 NEAR_ONE = 1e-4
 """A factor nearer to 1 than this is written as 1 ± the difference, or six digits would show it as 1."""
+FEW = 6
+"""Raw outputs of a row that are written out, at most."""
 MUCH_MORE = 2.0
 """The largest gap is told beside the first one where it is more than this many times as large."""
 
@@ -16,6 +20,7 @@ MUCH_MORE = 2.0
 def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None, cause: str | None) -> str:
     """Relation, size, where and why, in words."""
     parts = [_relation(verdict, probe, evidence, reason), _domain(verdict), _nearer(verdict, probe)]
+    parts += [_points(verdict), _left_out(verdict, probe), _habits(probe)]
     if evidence:
         parts += [_diverged(verdict, evidence), _on_some_steps(verdict, evidence), _decay(verdict, evidence)]
     return " ".join(part for part in [*parts, cause, _resolution(verdict)] if part)
@@ -50,6 +55,48 @@ def _domain(verdict: Verdict) -> str | None:
         if verdict.left_domain == 0:
             left = ", and every training row stayed inside"
     return f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{left}."
+
+
+def _points(verdict: Verdict) -> str | None:
+    """Isolated raw outputs at which a side's gradient is wrong, and whether training stood there."""
+    if not verdict.points or verdict.relation in SILENT:
+        return None
+    told, more = verdict.points[0], len(verdict.points) - 1
+    stood = ""
+    if told["rows"] is not None:
+        rows = sum(int(str(point["rows"])) for point in verdict.points)
+        stood = f"; {rows or 'no'} training {'rows' if rows > 1 else 'row'} stood there"
+    others = f" (and so at {more} more such points)" if more else ""
+    entry = "" if told["entry"] is None else f" at entry {told['entry']}"
+    holds = "; the relation holds elsewhere" if verdict.relation != "different" else ""
+    return (
+        f"At raw output {_place(told)} exactly {told['side']}'s gradient{entry} is {told['gradient']:.4g} where"
+        f" {told['derivative']:.4g} is right{others}{stood}{holds}."
+    )
+
+
+def _place(point: Mapping[str, object]) -> str:
+    output = point["output"]
+    if point["at_target"]:
+        return "= target"
+    if point["entry"] is not None and not isinstance(output, list):
+        return f"{output:g} in all entries"
+    return _at(output) + f" (target {point['target']:g})"  # type: ignore[arg-type]
+
+
+def _left_out(verdict: Verdict, probe: Probe) -> str | None:
+    if probe.left_out is None or verdict.relation in SILENT:
+        return None
+    if probe.left_out.alone:
+        return "One row alone says nothing on either side: the two were judged on whole batches alone."
+    return probe.left_out.told and probe.left_out.told + "."
+
+
+def _habits(probe: Probe) -> str | None:
+    if not probe.writes:
+        return None
+    told = " and ".join(probe.writes)
+    return f"{told[0].upper()}{told[1:]}, of which it was given a copy."
 
 
 def _nearer(verdict: Verdict, probe: Probe) -> str | None:
@@ -161,6 +208,9 @@ def _clause(what: str, part: Part, judged: Judged | None, probe: Probe) -> str:
 
 
 def _at(output: float | list[float] | None) -> str:
+    if isinstance(output, list) and len(output) > FEW:
+        largest = max(range(len(output)), key=lambda place: abs(output[place]))
+        return f"with {output[largest]:.4g} at entry {largest} of {len(output)}"
     if isinstance(output, list):
         return "(" + ", ".join(f"{entry:.3g}" for entry in output) + ")"
     return f"{output:.4g}"

@@ -17,7 +17,8 @@ class Verdict:
     which it holds; `left_domain`: fraction of training rows outside it (None without training). right = `scale`·left +
     `shift` (a number, or one per target). `resolution`: smallest planted fault, relative, that these checks caught.
     `first_difference`: step, parameter, row, raw output and target where bits first differ. `shrink`: float32 ÷ float64
-    gradient gap at common weights.
+    gradient gap at common weights. `points`: isolated raw outputs at which one side's gradient is wrong, each with the training
+    rows that stood on it; the relation is that of all other raw outputs.
     """
 
     relation: str
@@ -34,13 +35,17 @@ class Verdict:
     control: str = "not run"
     shrink: float | None = None
     evidence: dict[str, object] = field(default_factory=dict)
+    points: list[dict[str, object]] = field(default_factory=list)
 
-    def meets(self, require: str, domain: tuple[float, float] | None = None) -> bool:
+    def meets(self, require: str, domain: tuple[float, float] | None = None, allow_points: bool = False) -> bool:
         """Whether the relation is at least as strong as `require`, on all raw outputs, or inside the allowed `domain`,
-        or with every training row seen inside the verdict's own domain."""
+        or with every training row seen inside the verdict's own domain. Isolated points at which a gradient is wrong must
+        be allowed, or have had no training row on them."""
         check_require(str(require))
         domain = interval("domain", domain)
         if ORDER.index(self.relation) > ORDER.index(require):
+            return False
+        if not (allow_points or all(point.get("rows") == 0 for point in self.points)):
             return False
         if self.domain == "all" or self.left_domain == 0:
             return True
@@ -65,6 +70,7 @@ class Verdict:
             stored.number(told, "resolution"), stored.sizes(told, "resolutions"),
             stored.table(told, "first_difference"), stored.word_or(told, "control", "not run"),
             stored.number(told, "shrink"), stored.table(told, "evidence") or {},
+            points=stored.tables(told, "points"),
         )  # fmt: skip
 
     def facts(self) -> list[tuple[str, str]]:

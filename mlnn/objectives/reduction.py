@@ -1,29 +1,39 @@
 """How an objective turns a batch into a number: per row, mean, sum, or something that couples the rows."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from mlnn.objectives.grid import MANY
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.rowwise import one_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
-ROWS = (7, 37)
+ROWS, FEW_ROWS = (7, 37), (3, 7)
+"""Numbers of rows of the batches that are drawn; the few where one row holds more than MANY raw outputs."""
 CLOSE = 1e-9
+KEPT = "mean over kept rows"
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "broadcast" (an n × n mean) or "coupled" (none of these)."""
+    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "mean over kept rows" (of those that are not ignored), "broadcast"
+    (an n × n mean) or "coupled" (none of these)."""
 
     kind: str
 
     @property
     def couples(self) -> bool:
         """Whether a row's part depends on the other rows."""
-        return self.kind in ("broadcast", "coupled")
+        return self.kind in (KEPT, "broadcast", "coupled")
+
+
+def sizes(targets: TargetSpace) -> tuple[int, ...]:
+    """Numbers of rows of the batches by which whole batches are judged."""
+    return ROWS if targets.outputs <= MANY else FEW_ROWS
 
 
 def drawn_batch(targets: TargetSpace, rows: int, scale: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -37,7 +47,7 @@ def drawn_batch(targets: TargetSpace, rows: int, scale: float = 1.0) -> tuple[Te
 def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
     """Find the reduction from two random batches in float64; None where the objective refuses them."""
     kinds = set()
-    for rows in ROWS:
+    for rows in sizes(targets):
         output, target = drawn_batch(targets, rows)
         try:
             given = objective.rows(output, target.clone())  # some losses write into their target
@@ -49,12 +59,14 @@ def reduction(objective: Objective, targets: TargetSpace) -> Reduction | None:
                 break
         except Exception:  # whatever the objective raises, it has refused the batch; the probe reports refusals
             return None
+    if kinds == {"mean", KEPT}:  # the mean is of a batch that had no row to ignore
+        return Reduction(KEPT)
     return Reduction(kinds.pop() if len(kinds) == 1 else "coupled")
 
 
 def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
     """A sentence for an objective that answers the same call twice differently (state, randomness); None otherwise."""
-    output, target = drawn_batch(targets, 37)
+    output, target = drawn_batch(targets, sizes(targets)[-1])
     try:
         answers = [one_batch(objective, output, target, torch.float64) for _ in range(3)]
     except Exception:  # a refusal, which the curves report
@@ -67,21 +79,35 @@ def unsteady(objective: Objective, targets: TargetSpace) -> str | None:
 
 
 def _mean_of_rows(objective: Objective, output: Tensor, target: Tensor, given: Tensor) -> bool:
-    singles = _singles(objective, output, target)
-    return bool(torch.allclose(given.detach().to(torch.float64), singles, rtol=CLOSE, atol=CLOSE))
+    singles, _ = _singles(objective, output, target)
+    return bool(torch.allclose(given.detach().to(torch.float64), singles, rtol=CLOSE, atol=CLOSE, equal_nan=True))
 
 
 def _kind(objective: Objective, output: Tensor, target: Tensor, given: float) -> str:
-    singles = _singles(objective, output, target)
-    for kind, value in (("mean", float(singles.mean())), ("sum", float(singles.sum()))):
+    singles, ignored = _singles(objective, output, target)
+    total, count = float(singles.nan_to_num(0.0).sum()), len(output)
+    kept = count - int(ignored.sum())
+    for kind, value in (("mean", total / count), ("sum", total), (KEPT, total / max(kept, 1))):
         if abs(given - value) <= CLOSE * max(1.0, abs(value)):
             return kind
-    count = len(output)
-    pairs = [float(_singles(objective, output, target[i : i + 1].expand_as(target)).mean()) for i in range(count)]
+    if not kept:  # no row says anything alone
+        return "coupled"
+    pairs = [float(_singles(objective, output, target[i : i + 1].expand_as(target))[0].mean()) for i in range(count)]
     every = sum(pairs) / count
     return "broadcast" if abs(given - every) <= CLOSE * max(1.0, abs(every)) else "coupled"
 
 
-def _singles(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
-    rows = [one_batch(objective, output[i : i + 1], target[i : i + 1], torch.float64)[0] for i in range(len(output))]
-    return torch.tensor(rows, dtype=torch.float64)
+def _singles(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+    """Value (n,) of each row alone, and a mask of the rows that are ignored: undefined (0/0), or 0 with a gradient of 0."""
+    rows = [_alone(objective, output[i : i + 1], target[i : i + 1]) for i in range(len(output))]
+    value = torch.tensor([value for value, _ in rows], dtype=torch.float64)
+    silent = torch.tensor([not bool(slope.any()) for _, slope in rows])
+    return value, value.isnan() | (silent & (value == 0))
+
+
+def _alone(objective: Objective, output: Tensor, target: Tensor) -> tuple[float, Tensor]:
+    """Value and gradient of one row; NaN and 0 where a loss over pairs of rows refuses it."""
+    try:
+        return one_batch(objective, output, target, torch.float64)
+    except Exception:  # whatever it raises: its batches are answered
+        return math.nan, torch.zeros_like(output)
