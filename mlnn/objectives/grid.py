@@ -30,7 +30,7 @@ FURTHER_OF_MANY = (10.0, 100.0)
 NEARLY = 0.02
 """Share by which entries that move nearly together differ: at 100, where a padded entry stands, by about what logits do."""
 FEW_CLASSES = 4
-"""Of more classes than this a comparison takes the first two, the middle one, the last (where padding is) and two drawn."""
+"""Of more classes than this a comparison takes the first, the middle one, the last (where padding is) and two drawn."""
 WHOLE = 1024
 """Gradients of more entries than this are kept as some of their entries, and as sums of all under signs drawn at random: a
 difference in any one entry is in all of these sums."""
@@ -97,7 +97,7 @@ def wide_grid(targets: TargetSpace) -> Grid:
 def _sampled(classes: int) -> Tensor:
     """Labels (Y,) of a few classes out of many, in their order."""
     drawn = torch.randint(classes, (2,), generator=generator(2, "probe")).tolist()
-    return torch.tensor(sorted({0, 1, classes // 2, classes - 1, *drawn}))
+    return torch.tensor(sorted({0, classes // 2, classes - 1, *drawn}))
 
 
 @dataclass(frozen=True)
