@@ -11,6 +11,7 @@ from mlnn.comparing.cause import likely_cause
 from mlnn.comparing.differences import BELOW
 from mlnn.comparing.domain import ALL, is_wide
 from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged, allowed
+from mlnn.comparing.kinks import counted
 from mlnn.comparing.probe import Part, Probe
 from mlnn.comparing.relations import REQUIRABLE, weakest
 from mlnn.comparing.sentence import sentence
@@ -57,7 +58,7 @@ def decide(
     verdict = Verdict(
         relation, found.value, found.gradient, "", domain=_domain(probe.interval, relation in REQUIRABLE),
         scale=_scale(probe, evidence), shift=_shift(probe), resolution=resolution, resolutions=resolutions,
-        evidence=_facts(probe, evidence), points=_points(probe, evidence),
+        evidence=_facts(probe, evidence), points=counted(probe.points, evidence.stood if evidence else {}),
     )  # fmt: skip
     if evidence is not None:
         verdict = dataclasses.replace(
@@ -69,7 +70,7 @@ def decide(
         )
     cause = (
         None
-        if relation in WITHOUT_CAUSE or probe.upstream or _stood(verdict)
+        if relation in WITHOUT_CAUSE or probe.upstream or verdict.stood
         else likely_cause(probe, _factors(probe, evidence))
     )
     return dataclasses.replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
@@ -93,7 +94,7 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
         return Found("undecided", "undecided", probe.unsteady)
     parts = (probe.value, probe.gradient)
     value, gradient = (weakest(part.relation, _on_batches(probe, part)) for part in parts)
-    probed = Found(value, gradient, _why(probe))
+    probed = Found(value, gradient, probe.why)
     if evidence is None:
         return probed
     rules = (
@@ -110,19 +111,6 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
         weakest(probed.gradient, _trained(evidence.gradient, evidence, probed.gradient)),
         probed.reason,
     )
-
-
-def _why(probe: Probe) -> str | None:
-    """What the probe has to say of itself: why it is undecided, or how a backward pass goes astray."""
-    if probe.upstream:
-        astray = f"{probe.upstream}'s backward does not follow the upstream gradient"
-        return f"{astray}: it is wrong as soon as rows, or the loss, are weighted"
-    whole = probe.whole
-    if probe.alone and not (whole and whole.known and whole.answered):
-        return "one row alone says nothing on either side, and no whole batch of the probe has a finite answer on both"
-    if "undecided" in (probe.value.relation, probe.gradient.relation):
-        return "neither side is finite on any ordinary raw output of the probe"
-    return None
 
 
 def _control_differs(_probed: Found, evidence: Evidence) -> Found | None:
@@ -293,17 +281,6 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
         "factors": {str(rows): factor for rows, factor in evidence.factors.items()},
         "stops": {name: dataclasses.asdict(stop) for name, stop in evidence.stops.items()},
     }
-
-
-def _points(probe: Probe, evidence: Evidence | None) -> list[dict[str, object]]:
-    """The isolated points, each with the training rows that stood on it."""
-    counted = evidence.stood if evidence and evidence.steps else {}
-    return [dataclasses.asdict(point) | {"rows": counted.get(place)} for place, point in enumerate(probe.points)]
-
-
-def _stood(verdict: Verdict) -> bool:
-    """Whether training rows stood on an isolated point: then it is what their steps show."""
-    return any(point["rows"] for point in verdict.points)
 
 
 def _part(part: Part) -> dict[str, object]:

@@ -54,7 +54,8 @@ class Judged:
         self.steps += 1
         self.scale = max(self.scale, size)
         scale = max(size, SMALL * self.scale)
-        gaps = {name: difference / scale if scale else math.inf for name, difference in differences.items()}
+        # Two zeros are no gap: a network whose last layer starts at zero predicts nothing but zeros.
+        gaps = {name: 0.0 if gap == 0 else gap / scale if scale else math.inf for name, gap in differences.items()}
         for name, gap in gaps.items():
             self.largest[name] = max(self.largest.get(name, 0.0), _or_infinite(gap))
         self._see_shrink(gaps["float32"], gaps["float64"])

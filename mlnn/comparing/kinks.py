@@ -6,15 +6,14 @@ whose last layer starts at zero, or that fit a target exactly, stand on just the
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import Curves, Grid, curves
-from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
 NEAR = 1e-6
@@ -63,9 +62,11 @@ class Kinks:
     worst: tuple[float, float | list[float], float] | None = None
 
 
-def kinks(left: Objective, right: Objective, targets: TargetSpace, target: Tensor, factor: float) -> Kinks:
-    """Compare the two gradients in float64 on the kinks, for some targets (Y,)."""
-    places, steps = _places(targets, target)
+def kinks(
+    left: Objective, right: Objective, targets: TargetSpace, target: Tensor, factor: float, reach: float = math.inf
+) -> Kinks:
+    """Compare the two gradients in float64 on the kinks inside ±`reach`, for some targets (Y,)."""
+    places, steps = _places(targets, target, reach)
     grids = [_grid(places + sign * NEAR * steps, target) for sign in (-1.0, 0.0, 1.0)]
     sides = [[curves(side, grid, torch.float64) for grid in grids] for side in (left, right)]
     found = [
@@ -78,17 +79,18 @@ def kinks(left: Objective, right: Objective, targets: TargetSpace, target: Tenso
     return Kinks(list(_worst_of_each(points)), max(worst, key=lambda one: one[0]) if worst else None)
 
 
-def _places(targets: TargetSpace, target: Tensor) -> tuple[Tensor, Tensor]:
+def _places(targets: TargetSpace, target: Tensor, reach: float) -> tuple[Tensor, Tensor]:
     """Raw outputs (P,) or (P, K), and the direction in which each is left, the same shape."""
     count = targets.outputs
     if count == 1:
         residuals = [label for label in target.tolist() if label not in PLACES] if targets.whole_line else []
-        places = torch.tensor([*PLACES, *residuals], dtype=torch.float64)
+        inside = [place for place in (*PLACES, *residuals) if abs(place) < reach]
+        places = torch.tensor(inside, dtype=torch.float64)
         return places, torch.ones_like(places)
-    draws = generator(4, "probe")
-    places = -torch.rand(3 if count <= FEW else 2, count, generator=draws, dtype=torch.float64)
+    uneven = torch.sin(torch.arange(1, count + 1, dtype=torch.float64))  # no two of them alike, none 0
+    places = -uneven.abs().expand(3 if count <= FEW else 2, count).clone()
     places[0], places[1], places[2:, :2] = 0.0, EQUAL, EQUAL
-    return places, torch.randn(places.shape, generator=draws, dtype=torch.float64)
+    return places, uneven.expand_as(places)
 
 
 def _told(place: Tensor) -> float | list[float]:
@@ -108,22 +110,29 @@ def _at(
     slopes = [
         torch.stack([by * at.gradient[place, column] for at in side]) for by, side in zip(scales, sides, strict=True)
     ]
-    size = max(float(one.nan_to_num(0.0, 0.0, 0.0).abs().max()) for one in slopes) or 1.0
+    every = (by * at.gradient[place] for by, side in zip(scales, sides, strict=True) for at in side)
+    size = max(float(slope.nan_to_num(0.0, 0.0, 0.0).abs().max()) for slope in every) or 1.0
     here = [bool(torch.isfinite(slope[1]).all()) for slope in slopes]
     gap = float((slopes[0][1] - slopes[1][1]).abs().max()) / size
     if (gap <= JUMP) if all(here) else here[0] == here[1]:
         return None
     beside = [slope[[0, 2]] for slope in slopes]
     near = float((beside[0] - beside[1]).abs().max()) <= JUMP * size
-    finite = all(bool(torch.isfinite(value)) for side in values for value in side)
+    even = all(_even(torch.stack(side), size) for side in values)
     wrong = [_wrong(slope, size) for slope in slopes]
-    if near and finite and any(wrong):
+    if near and even and any(wrong):
         named = zip(("left", "right"), slopes, scales, wrong, strict=True)
         return [_point(side, slope / by, *where) for side, slope, by, off in named if off]
     smooth = float((beside[0][1] - beside[0][0]).abs().max()) <= JUMP * size
     if smooth or not all(here):
         return (gap if all(here) else math.inf, *where)
     return None
+
+
+def _even(value: Tensor, size: float) -> bool:
+    """Whether the values (3,) at a place and beside it are finite, and without a jump."""
+    low, here, high = value.tolist()
+    return bool(abs(here - (low + high) / 2) <= JUMP * max(abs(low), abs(high), size))
 
 
 def _wrong(slope: Tensor, size: float) -> bool:
@@ -156,3 +165,8 @@ def _worst_of_each(points: list[Point]) -> Iterator[Point]:
 def _off(point: Point) -> float:
     gap = abs(point.gradient - point.derivative)
     return gap if math.isfinite(gap) else math.inf
+
+
+def counted(points: Sequence[Point], stood: Mapping[int, int]) -> list[dict[str, object]]:
+    """The points as plain data, each with the training rows that stood on it, by its place among them."""
+    return [asdict(point) | {"rows": stood.get(place)} for place, point in enumerate(points)]

@@ -84,6 +84,21 @@ class Probe:
         return self.left_out is not None and self.left_out.alone
 
     @property
+    def why(self) -> str | None:
+        """What it has to say of itself: why it is undecided, or how a backward pass goes astray."""
+        if self.upstream:
+            astray = f"{self.upstream}'s backward does not follow the upstream gradient"
+            return f"{astray}: it is wrong as soon as rows, or the loss, are weighted"
+        whole = self.whole
+        if self.alone and not (whole and whole.known and whole.answered):
+            return (
+                "one row alone says nothing on either side, and no whole batch of the probe has a finite answer on both"
+            )
+        if "undecided" in (self.value.relation, self.gradient.relation):
+            return "neither side is finite on any ordinary raw output of the probe"
+        return None
+
+    @property
     def interval(self) -> Interval:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
@@ -116,17 +131,16 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     own = str(dtype).removeprefix("torch.")
     moody = unsteady(left, targets) or unsteady(right, targets) or (None if silent.alone else _mute(both))
     shifts = dict(zip(both.grid.target.tolist(), torch.as_tensor(both.shift).tolist(), strict=True))
-    whole = None
     if silent.alone:
         whole = None if moody else batches_alone(left, right, targets, own)
         domain = dict.fromkeys((dtype, DOUBLE), _seen_by_batches(both.grid, whole))
-        value = slope = Part("bitwise")
+        value = slope = Part("bitwise" if whole and whole.answered else "undecided")
         kink = Kinks()
     else:
         domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
         whole = None if moody else whole_batches(left, right, targets, any(shifts.values()), _reach(domain), own)
         value, slope = (_part(which, both, domain[dtype], dtype) for which in ("value", "gradient"))
-        kink = _kinks(left, right, targets, both, slope)
+        kink = _kinks(left, right, targets, both, slope, _reach(domain), dtype)
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
     pair = (("left", left), ("right", right))
     return Probe(
@@ -141,12 +155,16 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     )  # fmt: skip
 
 
-def _kinks(left: Objective, right: Objective, targets: TargetSpace, both: Both, slope: Part) -> Kinks:
+def _kinks(
+    left: Objective, right: Objective, targets: TargetSpace, both: Both, slope: Part, reach: float, dtype: torch.dtype
+) -> Kinks:
     """What the kinks show, where gradients agree elsewhere."""
     if slope.relation in ("different", "undecided"):
         return Kinks()
     speaking = both.grid.target if both.silent is None else both.grid.target[~both.silent.all(0)]
-    return kinks(left, right, targets, speaking, both.factor)
+    found = kinks(left, right, targets, speaking, both.factor, reach)
+    least = BELOW * torch.finfo(dtype).eps
+    return found if found.worst and found.worst[0] > least else replace(found, worst=None)
 
 
 def _seen_by_batches(grid: Grid, whole: Whole | None) -> dict[float, Interval]:

@@ -1,5 +1,6 @@
 """The verdict in one plain sentence that a colleague would understand."""
 
+import math
 from collections.abc import Mapping
 
 from mlnn.comparing.evidence import Evidence, Judged
@@ -62,17 +63,20 @@ def _points(verdict: Verdict) -> str | None:
     if not verdict.points or verdict.relation in SILENT:
         return None
     told, more = verdict.points[0], len(verdict.points) - 1
-    stood = ""
-    if told["rows"] is not None:
-        rows = sum(int(str(point["rows"])) for point in verdict.points)
-        stood = f"; {rows or 'no'} training {'rows' if rows > 1 else 'row'} stood there"
+    rows = f"{verdict.stood or 'no'} training {'rows' if verdict.stood > 1 else 'row'}"
+    stood = "" if told["rows"] is None else f"; {rows} stood there"
     others = f" (and so at {more} more such points)" if more else ""
     entry = "" if told["entry"] is None else f" at entry {told['entry']}"
     holds = "; the relation holds elsewhere" if verdict.relation != "different" else ""
     return (
-        f"At raw output {_place(told)} exactly {told['side']}'s gradient{entry} is {told['gradient']:.4g} where"
+        f"At raw output {_place(told)} exactly {told['side']}'s gradient{entry} is {_number(told['gradient'])} where"
         f" {told['derivative']:.4g} is right{others}{stood}{holds}."
     )
+
+
+def _number(given: object) -> str:
+    number = float(str(given))
+    return f"{number:.4g}" if math.isfinite(number) else "not finite"
 
 
 def _place(point: Mapping[str, object]) -> str:

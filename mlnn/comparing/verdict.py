@@ -37,6 +37,11 @@ class Verdict:
     evidence: dict[str, object] = field(default_factory=dict)
     points: list[dict[str, object]] = field(default_factory=list)
 
+    @property
+    def stood(self) -> int:
+        """Training rows that stood on isolated points: what their steps show is then no fault elsewhere."""
+        return sum(rows for point in self.points if isinstance(rows := point.get("rows"), int))
+
     def meets(self, require: str, domain: tuple[float, float] | None = None, allow_points: bool = False) -> bool:
         """Whether the relation is at least as strong as `require`, on all raw outputs, or inside the allowed `domain`,
         or with every training row seen inside the verdict's own domain. Isolated points at which a gradient is wrong must

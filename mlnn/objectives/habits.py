@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.reduction import drawn_batch, reduction
+from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
 ROWS = 7
@@ -46,7 +47,7 @@ def follows_upstream(objective: Objective, targets: TargetSpace) -> bool:
     Rows are given random weights, a scalar a factor. True too where it cannot be told: rows that are coupled, a refusal.
     """
     output, target = drawn_batch(targets, ROWS)
-    weights = 0.2 + 1.8 * torch.rand(ROWS, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    weights = 0.2 + 1.8 * torch.rand(ROWS, generator=generator(0, "upstream"), dtype=torch.float64)
     try:
         value = objective.rows(output, target)
         if value.ndim:
