@@ -76,7 +76,7 @@ class Both:
         Where the lower precision has lost the point it cannot serve as the yardstick. There a float64 difference may be as
         large as the rounding of a probability near 1 makes its complement: e^|z| unit roundoffs.
         """
-        tiny = fine <= (self._ulps + LENGTH * self._length) * torch.finfo(DOUBLE).eps
+        tiny = fine <= (self._ulps + LENGTH * _length(self.grid)) * torch.finfo(DOUBLE).eps
         shrunk = (coarse / fine >= SHRINK) & (coarse <= LOST)
         saturating = (ULPS * torch.finfo(DOUBLE).eps * torch.exp(self._ulps - ULPS)).clamp(max=LOST)
         return tiny | shrunk | (~(coarse <= LOST) & (fine <= saturating))
@@ -86,20 +86,25 @@ class Both:
         ulps, around = coarse / torch.finfo(low).eps, fine.nan_to_num(0.0) / torch.finfo(DOUBLE).eps
         if len(around) > 2:
             around = torch.nn.functional.max_pool1d(around.T[None], 3, 1, 1)[0].T
-        few = (ulps <= ULPS) | ((ulps <= self._ulps + CHUNKED * math.sqrt(self._length)) & (coarse <= LOST))
+        few = (ulps <= ULPS) | ((ulps <= self._ulps + CHUNKED * math.sqrt(_length(self.grid))) & (coarse <= LOST))
         return few | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & (coarse / fine >= SHRINK))
-
-    @property
-    def _length(self) -> int:
-        """Raw outputs that a row's value sums over; one is no sum."""
-        count = self.grid.output[0].numel()
-        return count if count > 1 else 0
 
     @property
     def _ulps(self) -> Tensor:
         """(G, 1) unit roundoffs that count as tiny: more at large raw outputs z, whose own last place is |z| of them."""
         size = self.grid.output.abs()
         return ULPS + (size if size.ndim == 1 else size.flatten(1).amax(1))[:, None]
+
+
+def _length(grid: Grid) -> int:
+    """Raw outputs that a row's value sums over; one is no sum."""
+    count = grid.output[0].numel()
+    return count if count > 1 else 0
+
+
+def _ulps_of(grid: Grid) -> float:
+    """Unit roundoffs by which moderate values and gradients may be off."""
+    return ULPS + LENGTH * _length(grid)
 
 
 def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
@@ -118,9 +123,9 @@ def _factor(grid: Grid, left: Curves, right: Curves) -> float:
         return 1.0
     ratio = ((a * b).sum(-1) / (a * a).sum(-1))[large]
     middle = float(ratio.median())
-    slack = STEADY + LENGTH * grid.output[0].numel() * torch.finfo(DOUBLE).eps
+    slack = STEADY + _ulps_of(grid) * torch.finfo(DOUBLE).eps
     steady = float((ratio - middle).abs().max()) <= slack * abs(middle)
-    return middle if steady and middle > 0 and abs(middle - 1) > ULPS * torch.finfo(DOUBLE).eps else 1.0
+    return middle if steady and middle > 0 and abs(middle - 1) > _ulps_of(grid) * torch.finfo(DOUBLE).eps else 1.0
 
 
 def _shift(grid: Grid, left: Curves, right: Curves, factor: float) -> Tensor:
@@ -133,7 +138,7 @@ def _shift(grid: Grid, left: Curves, right: Curves, factor: float) -> Tensor:
             continue
         a, b = factor * left.value[rows, column], right.value[rows, column]
         middle = float((b - a).median())
-        tiny = ULPS * torch.finfo(DOUBLE).eps * float(a.abs().max())
+        tiny = _ulps_of(grid) * torch.finfo(DOUBLE).eps * float(a.abs().max())
         steady = float((b - a - middle).abs().max()) <= max(tiny, 1e-9 * abs(middle))
         shifts[column] = middle if steady and abs(middle) > tiny else 0.0
     return shifts

@@ -67,6 +67,8 @@ def kinks(
 ) -> Kinks:
     """Compare the two gradients in float64 on the kinks inside ±`reach`, for some targets (Y,)."""
     places, steps = _places(targets, target, reach)
+    if not len(places):
+        return Kinks()
     grids = [_grid(places + sign * NEAR * steps, target) for sign in (-1.0, 0.0, 1.0)]
     sides = [[curves(side, grid, torch.float64) for grid in grids] for side in (left, right)]
     found = [

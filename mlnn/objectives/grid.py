@@ -29,6 +29,8 @@ FURTHER_OF_MANY = (10.0, 100.0)
 """Strengths along the further directions of a comparison: all entries together, nearly so, the last alone, first with last."""
 NEARLY = 0.02
 """Share by which entries that move nearly together differ: at 100, where a padded entry stands, by about what logits do."""
+ASIDE = 1e-3
+"""Entries that would be 0, or all alike, are this far beside it: at 0 and at ties, where losses have kinks, points are asked."""
 FEW_CLASSES = 4
 """Of more classes than this a comparison takes the first, the middle one, the last (where padding is) and two drawn."""
 WHOLE = 1024
@@ -86,11 +88,13 @@ def wide_grid(targets: TargetSpace) -> Grid:
     directions[1] = 1.0 - NEARLY * torch.rand(count, generator=generator(1, "probe"), dtype=torch.float64)
     directions[2, -1] = 1.0
     directions[3, 0] = directions[3, -1] = 1.0
-    output = (directions[:, None] * strength[:, None]).reshape(-1, count)
+    aside = ASIDE * torch.sin(torch.arange(1, count + 1, dtype=torch.float64))  # no two of them alike, none 0
+    first = torch.where(grid.output == 0, aside, grid.output)
+    output = (directions[:, None] * strength[:, None]).reshape(-1, count) + aside
     ray = DIRECTIONS + torch.arange(len(directions)).repeat_interleave(len(strength))
     further = strength.repeat(len(directions))
     return Grid(
-        torch.cat([grid.strength, further]), torch.cat([grid.output, output]), grid.target, torch.cat([grid.ray, ray])
+        torch.cat([grid.strength, further]), torch.cat([first, output]), grid.target, torch.cat([grid.ray, ray])
     )
 
 
