@@ -207,6 +207,16 @@ def test_both_backward_passes_astray_alike_are_no_difference() -> None:
     assert assert_same_objective(upstream("none", "mean"), upstream("none", "mean")).relation == "bitwise"
 
 
+def test_a_gradient_that_is_clipped_on_its_way_is_another_gradient() -> None:
+    def clipped(z: Tensor, y: Tensor) -> Tensor:
+        z = z * 1.0
+        z.register_hook(lambda slope: slope.clamp(-0.1, 0.1))
+        return F.binary_cross_entropy_with_logits(z, y, reduction="none")
+
+    told = probe(Objective.of(BCE, BINARY), Objective.of(clipped, BINARY), BINARY, torch.float32)
+    assert (told.gradient.relation, told.upstream) == ("different", None)
+
+
 def low(z: Tensor, y: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(z.bfloat16(), y.bfloat16(), reduction="none").to(z)
 

@@ -150,7 +150,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         nearer=_nearer(both, dtype), unsteady=moody,
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why and not silent.alone],
         whole=whole, flat_outside=flat_outside(both, domain[dtype], dtype),
-        points=kink.points, left_out=silent, upstream=_upstream(pair, targets),
+        points=kink.points, left_out=silent, upstream=None if slope.relation == "different" else _upstream(pair, targets),
         writes=[f"{side} writes into its {what}" for side, one in pair for what in written_into(one, targets)],
     )  # fmt: skip
 
@@ -174,7 +174,10 @@ def _seen_by_batches(grid: Grid, whole: Whole | None) -> dict[float, Interval]:
 
 
 def _upstream(pair: tuple[tuple[str, Objective], ...], targets: TargetSpace) -> str | None:
-    """The side whose backward pass does not follow the upstream gradient, if it is one alone."""
+    """The side whose backward pass does not follow the upstream gradient, if it is one alone.
+
+    Asked only where gradients of single rows agree: one that is clipped on its way, say, is another gradient to begin with.
+    """
     astray = [side for side, one in pair if not follows_upstream(one, targets)]
     return astray[0] if len(astray) == 1 else None
 
