@@ -212,6 +212,8 @@ def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) ->
     """The message for a `require` that is not met."""
     asked = f"required '{require}'" + (f" on {list(domain)}" if domain else "")
     only = "" if ORDER.index(verdict.relation) > ORDER.index(require) else " but not on all raw outputs"
+    if only and verdict.domain == "all":
+        only = " but not at isolated raw outputs"
     return f"{asked}, found '{verdict.relation}'{only}: {verdict.sentence}"
 
 

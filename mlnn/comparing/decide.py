@@ -8,11 +8,12 @@ from dataclasses import replace
 import torch
 
 from mlnn.comparing.differences import BELOW
-from mlnn.comparing.domain import ALL
+from mlnn.comparing.domain import ALL, is_wide
 from mlnn.comparing.ends import told
 from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged
 from mlnn.comparing.explaining.explain import Explain, Explained
 from mlnn.comparing.inside import as_computed, computes_in
+from mlnn.comparing.kinks import counted
 from mlnn.comparing.probe import Part, Probe
 from mlnn.comparing.relations import REQUIRABLE, weakest
 from mlnn.comparing.rules import RULES, Found
@@ -45,12 +46,15 @@ def decide(
     found = _judged(probe, evidence)
     found = replace(found, value=as_computed(probe, found.value, 0), gradient=as_computed(probe, found.gradient, 1))
     relation, reason = weakest(found.value, found.gradient), found.reason
+    if relation in REQUIRABLE and not is_wide(probe.domain):
+        relation, reason = "undecided", "the two part near raw output 0 in some precision, by what no other check shows"
     if relation in REQUIRABLE and resolutions and (resolution is None or resolution > SIGHT):
         relation, reason = "undecided", f"a planted fault of {SIGHT:.0%} would not have been caught"
     verdict = Verdict(
         relation, found.value, found.gradient, "", domain=_domain(probe.interval, relation in REQUIRABLE),
         scale=_scale(probe, evidence), shift=_shift(probe), resolution=resolution, resolutions=resolutions,
         evidence=_facts(probe, evidence), computes_in=computes_in(probe),
+        points=counted(probe.points, evidence.stood if evidence else {}),
     )  # fmt: skip
     if evidence is not None:
         verdict = replace(
@@ -70,9 +74,12 @@ def decide(
 
 
 def _explained(verdict: Verdict, probe: Probe, evidence: Evidence | None, explain: Explain | None) -> Explained:
-    """Cause and place, where there is a difference that has them: a side that saturates or overflows needs no other cause."""
+    """Cause and place, where there is a difference that has them: a side that saturates or overflows needs no other cause, nor
+    one that has told of itself (a backward pass that goes astray, rows that stood on an isolated point)."""
     clips = any(why.endswith("clips") for why in told(probe.domain, probe.ends))
     if explain is None or verdict.relation in WITHOUT_CAUSE or (verdict.relation == "equal" and not clips):
+        return Explained()
+    if probe.upstream or verdict.stood:
         return Explained()
     found = explain(evidence.witness if evidence else None)
     # A constant factor is no reason for two that are not scaled: what it leaves has another one.
@@ -98,9 +105,9 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
         return Found("undecided", "undecided", probe.unsteady)
     if probe.broke:
         return Found("broken", "broken", probe.broke)
-    probed = _beyond(
-        probe, Found(*(weakest(part.relation, _on_batches(probe, part)) for part in (probe.value, probe.gradient)))
-    )
+    parts = (probe.value, probe.gradient)
+    value, gradient = (weakest(part.relation, _on_batches(probe, part)) for part in parts)
+    probed = _beyond(probe, Found(value, gradient, probe.why))
     if evidence is None:
         return probed
     return next((found for rule in RULES if (found := rule(probed, evidence))), None) or Found(
@@ -126,13 +133,17 @@ def _beyond(probe: Probe, probed: Found) -> Found:
 def _on_batches(probe: Probe, part: Part) -> str:
     """The relation that whole random batches allow."""
     seen = probe.whole
-    if seen is None or seen.left is None or seen.right is None:
-        return "bitwise"
-    if seen.left.couples != seen.right.couples or seen.rough:
+    if probe.upstream and part is probe.gradient:
+        return "different"
+    if seen is None or seen.left is None or seen.right is None or (probe.alone and not seen.answered):
+        return "undecided" if probe.alone else "bitwise"
+    apart = seen.gradient or seen.value or any(factor != 1 for factor in seen.factors.values())
+    if (seen.left.couples != seen.right.couples and apart) or seen.rough:
         return "different"
     eps = max(float(torch.finfo(probe.dtype).eps), *(one.eps if one.sealed else 0.0 for one in probe.computing))
     real = seen.value if part is probe.value else seen.gradient
-    return _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64) or "bitwise"
+    found = _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64)
+    return found or ("equal" if probe.alone and not seen.same_bits else "bitwise")
 
 
 def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
@@ -192,8 +203,10 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
         facts["lowered"] = dict(zip(("value", "gradient"), probe.lowered, strict=True))
     if reasons := told(probe.domain, probe.ends):
         facts["domain_ends"] = reasons
-    if probe.notes:
-        facts["notes"] = probe.notes
+    if probe.notes or probe.writes:
+        facts["notes"] = [*probe.notes, *probe.writes]
+    if probe.left_out is not None and bool(probe.left_out.mask.any()):
+        facts["left_out"] = probe.left_out.facts
     if evidence is None:
         return facts
     return facts | {

@@ -52,16 +52,16 @@ def judged_rows(grid: Grid, domain: dict[float, Interval]) -> Tensor:
 
 def _end(grid: Grid, agree: Tensor, column: int, sign: float, agrees: Agrees) -> float:
     """How far from 0 towards `sign` the two agree for a target: infinitely far, or up to a point between two grid points."""
-    side = sign * grid.strength >= 0
-    bad, good = grid.strength.abs()[side & ~agree], grid.strength.abs()[side & agree]
+    side, size = sign * grid.strength >= 0, grid.strength.abs()
+    bad = size[side & ~agree]
     if not len(bad):
         return sign * math.inf
     first = float(bad.min())
-    good = good[good < first]
-    if not len(good):
+    place = int((side & ~agree & (size == first)).nonzero()[0, 0])
+    good = size[side & agree & (size < first) & (grid.ray == grid.ray[place])]
+    if not len(good) and first == float(size.min()):
         return 0.0
-    low, high = float(good.max()), first
-    place = int((side & ~agree & (grid.strength.abs() == first)).nonzero()[0, 0])
+    low, high = float(good.max()) if len(good) else 0.0, first
     direction = grid.output[place] / first
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -75,7 +75,7 @@ def _pointwise(both: Both, left: Objective, right: Objective, dtype: torch.dtype
 
     def agrees(output: Tensor, column: int) -> bool:
         around = torch.stack([output * (1 - 1e-3), output, output * (1 + 1e-3)])
-        points = Grid(both.grid.strength[:3], around, both.grid.target)
+        points = Grid(both.grid.strength[:3], around, both.grid.target, both.grid.ray[:3])
         return bool(see_elsewhere(both, left, right, points, precisions).agreement(dtype)[1, column])
 
     return agrees

@@ -77,11 +77,8 @@ class Judged:
         self.steps += 1
         self.scale = max(self.scale, size)
         scale = max(size, SMALL * self.scale)
-        against = scale or 1.0  # a head that starts at zero predicts 0 on both sides, which is no difference
-        gaps = {
-            name: difference / against if scale or not difference else math.inf
-            for name, difference in differences.items()
-        }
+        # Two zeros are no gap: a network whose last layer starts at zero predicts nothing but zeros.
+        gaps = {name: 0.0 if gap == 0 else gap / scale if scale else math.inf for name, gap in differences.items()}
         for name, gap in gaps.items():
             self.largest[name] = max(self.largest.get(name, 0.0), _or_infinite(gap))
         if self.alone:
@@ -203,6 +200,8 @@ class Evidence:
     unlooked: str | None = None
     witness: Sample | None = None
     witnessed: float = 0.0
+    stood: dict[int, int] = field(default_factory=dict)
+    """Rows that stood on an isolated point of the probe, by its place among them."""
 
     def see_rows(self, output: Tensor, inside: Tensor) -> None:
         """Count the rows of the left lane, and those outside the domain of the working dtype."""

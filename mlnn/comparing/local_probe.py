@@ -202,5 +202,5 @@ def _shift(lockstep: Lockstep, here: Mapping[str, CommonGap], factor: float) -> 
 def _nothing() -> tuple[Grid, Curves]:
     """No grid of raw outputs was asked."""
     empty = torch.empty(0, 2, dtype=torch.float64)
-    grid = Grid(empty[:, 0], empty, torch.zeros(1, dtype=torch.float64))
+    grid = Grid(empty[:, 0], empty, torch.zeros(1, dtype=torch.float64), torch.empty(0, dtype=torch.int64))
     return grid, Curves(empty[:, :1], empty[:, :, None])

@@ -177,6 +177,8 @@ def _see_common(
     """Right at left's weights. Rows outside the domain excuse nothing, but where one side has saturated, clips or overflows."""
     seen = record.lanes["left"].answer
     evidence.see_rows(seen.output, probe.inside(seen.output, seen.target, rows=len(seen.batch.rows)))
+    for place, point in enumerate(probe.points):
+        evidence.stood[place] = evidence.stood.get(place, 0) + int(point.stood(seen.output, seen.target).sum())
     evidence.one_sided = evidence.one_sided or one_sided(record.step, gaps)
     if not {"float32", "float64"} <= gaps.keys():
         return

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mlnn.comparing.batch import Whole, whole_batches
+from mlnn.comparing.batch import Whole, batches_alone, whole_batches
 from mlnn.comparing.differences import ALONE, BELOW, DOUBLE, ULPS, Both, lower, see_both, see_elsewhere
-from mlnn.comparing.domain import Interval, find_domain, is_wide, judged_rows, meet
+from mlnn.comparing.domain import ALL, Interval, find_domain, is_wide, judged_rows, meet
 from mlnn.comparing.ends import Ends, excusing, unexcused, why_it_ends
-from mlnn.comparing.kinks import worst_on_kinks
+from mlnn.comparing.kinks import Kinks, Point, kinks
+from mlnn.comparing.undefined import LeftOut, left_out
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import Curves, Grid, make_grid
+from mlnn.objectives.grid import Curves, Grid, wide_grid
+from mlnn.objectives.habits import follows_upstream, written_into
 from mlnn.objectives.precision import looked_into
 from mlnn.objectives.promotion import Inside
 from mlnn.objectives.reduction import unsteady
@@ -31,12 +33,16 @@ LOSING = 0.01
 CLEARLY = 10.0
 """One side is the more accurate if the other's error is this many times as large."""
 
+SHOWN = 16
+"""Raw outputs of a row that are kept beside a difference, at most."""
+
 
 @dataclass(frozen=True)
 class Part:
     """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is.
 
-    `place`: in words, where it is no raw output and target.
+    `output`: the raw output, several of them, or of more than SHOWN the largest in size; `place`: in words, where it is no raw
+    output and target.
     """
 
     relation: str
@@ -53,8 +59,9 @@ class Probe:
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
     `computing`: what left and right compute in; `lowered`: how far that moves values and gradients apart, beyond what the working
     dtype's own rounding explains (relative). `ends`, `ends64`: why the domains end; `beyond`: where the two differ outside though
-    no numerical reason is known. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a side
-    alone is not finite.
+    no numerical reason is known. `points`: isolated raw outputs at which a side's gradient is wrong. `left_out`: the points that
+    say nothing. `upstream`: the side whose backward pass does not follow the upstream gradient. `writes`: what either side writes
+    into, in words. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite.
     """
 
     grid: Grid
@@ -80,6 +87,30 @@ class Probe:
     ends: Ends = field(default_factory=dict)
     ends64: Ends = field(default_factory=dict)
     beyond: Part | None = None
+    points: list[Point] = field(default_factory=list)
+    left_out: LeftOut | None = None
+    upstream: str | None = None
+    writes: list[str] = field(default_factory=list)
+
+    @property
+    def alone(self) -> bool:
+        """Whether single rows say nothing, so that the two are judged on whole batches alone."""
+        return self.left_out is not None and self.left_out.alone
+
+    @property
+    def why(self) -> str | None:
+        """What it has to say of itself: why it is undecided, or how a backward pass goes astray."""
+        if self.upstream:
+            astray = f"{self.upstream}'s backward does not follow the upstream gradient"
+            return f"{astray}: it is wrong as soon as rows, or the loss, are weighted"
+        whole = self.whole
+        if self.alone and not (whole and whole.known and whole.answered):
+            return (
+                "one row alone says nothing on either side, and no whole batch of the probe has a finite answer on both"
+            )
+        if "undecided" in (self.value.relation, self.gradient.relation):
+            return "neither side is finite on any ordinary raw output of the probe"
+        return None
 
     @property
     def interval(self) -> Interval:
@@ -121,31 +152,68 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     Raises ConfigError where an objective answers in a shape that no reduction explains.
     """
     left, right = looked_into(left, dtype), looked_into(right, dtype)
-    both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
-    domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
-    if dtype == DOUBLE and both.floor:  # the run's own float64 is float32 inside, and holds no farther than that
-        domain[dtype] = find_domain(both, left, right, ALONE)
-    moody = unsteady(left) or unsteady(right) or _mute(both)
-    shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
-    slope = _part("gradient", both, domain[dtype], dtype)
-    kink = (
-        worst_on_kinks(left, right, targets, both.factor) if slope.relation not in ("different", "undecided") else None
-    )
-    slope = Part("different", *kink) if kink else slope
+    both = see_both(left, right, wide_grid(targets), {dtype, torch.float32, DOUBLE})
+    silent = left_out(both)
+    both = replace(both, silent=silent.mask)
     own = str(dtype).removeprefix("torch.")
-    ends = {d: why_it_ends(both, domain[d], d) for d in (dtype, DOUBLE)}
+    moody = unsteady(left) or unsteady(right) or (None if silent.alone else _mute(both))
+    shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
+    ends: dict[torch.dtype, Ends] = {dtype: {}, DOUBLE: {}}
+    if silent.alone:
+        whole = None if moody else batches_alone(left, right, own)
+        domain = dict.fromkeys((dtype, DOUBLE), _seen_by_batches(both.grid, whole))
+        value = slope = Part("bitwise" if whole and whole.answered else "undecided")
+        kink = Kinks()
+    else:
+        domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
+        if dtype == DOUBLE and both.floor:  # the run's own float64 is float32 inside, and holds no farther than that
+            domain[dtype] = find_domain(both, left, right, ALONE)
+        whole = None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own)
+        value, slope = (_part(which, both, domain[dtype], dtype) for which in ("value", "gradient"))
+        kink = _kinks(left, right, targets, both, slope, _reach(domain), dtype)
+        ends = {d: why_it_ends(both, domain[d], d) for d in (dtype, DOUBLE)}
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
+    pair = (("left", left), ("right", right))
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
-        _part("value", both, domain[dtype], dtype), slope,
+        value, Part("different", *kink.worst) if kink.worst else slope,
         both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels, event=targets.event,
         nearer=_nearer(both, dtype), unsteady=moody,
-        notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own),
+        notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why and not silent.alone],
+        whole=whole,
         computing=(left.inside or Inside(), right.inside or Inside()),
         lowered=_lowered(both, left, right, domain[dtype], dtype),
         ends=ends[dtype], ends64=ends[DOUBLE], beyond=_beyond(both, domain[dtype], ends[dtype], dtype),
+        points=kink.points, left_out=silent, upstream=None if slope.relation == "different" else _upstream(pair),
+        writes=[f"{side} writes into its {what}" for side, one in pair for what in written_into(one)],
     )  # fmt: skip
+
+
+def _kinks(
+    left: Objective, right: Objective, targets: TargetSpace, both: Both, slope: Part, reach: float, dtype: torch.dtype
+) -> Kinks:
+    """What the kinks show, where gradients agree elsewhere."""
+    if slope.relation in ("different", "undecided"):
+        return Kinks()
+    speaking = both.grid.target if both.silent is None else both.grid.target[~both.silent.all(0)]
+    found = kinks(left, right, targets, speaking, both.factor, reach)
+    least = BELOW * torch.finfo(dtype).eps
+    return found if found.worst and found.worst[0] > least else replace(found, worst=None)
+
+
+def _seen_by_batches(grid: Grid, whole: Whole | None) -> dict[float, Interval]:
+    """The domain of two objectives of which single rows say nothing."""
+    reach = whole.reach if whole else 0.0
+    return dict.fromkeys(grid.labels, (-reach, reach) if reach < math.inf else ALL)
+
+
+def _upstream(pair: tuple[tuple[str, Objective], ...]) -> str | None:
+    """The side whose backward pass does not follow the upstream gradient, if it is one alone.
+
+    Asked only where gradients of single rows agree: one that is clipped on its way, say, is another gradient to begin with.
+    """
+    astray = [side for side, one in pair if not follows_upstream(one)]
+    return astray[0] if len(astray) == 1 else None
 
 
 def _mute(both: Both) -> str | None:
@@ -164,11 +232,12 @@ def _reach(domain: dict[torch.dtype, dict[float, Interval]]) -> float:
 
 def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> Part:
     """Judge values or gradients inside the domain."""
-    if all(torch.equal(getattr(both.left[d], which), getattr(both.right[d], which)) for d in both.left):
+    if all(_same_bits(both, getattr(both.left[d], which), getattr(both.right[d], which)) for d in both.left):
         return Part("bitwise")
     pick, low, eps = ("value", "gradient").index(which), lower(dtype), torch.finfo(dtype).eps
     fine, coarse = both.differences(DOUBLE)[pick], both.differences(low)[pick]
     judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
+    judged &= True if both.silent is None else ~both.silent
     if not bool(judged.any()):
         return Part("undecided")
     real = _where_largest(both.grid, torch.where(judged & ~both.rounding(fine, coarse, pick), fine, 0.0))
@@ -211,6 +280,13 @@ def _beyond(both: Both, domain: dict[float, Interval], ends: Ends, dtype: torch.
     return found if found.size else None
 
 
+def _same_bits(both: Both, left: Tensor, right: Tensor) -> bool:
+    """Whether all points that say something gave the same bits."""
+    if both.silent is None or not bool(both.silent.any()):
+        return torch.equal(left, right)
+    return torch.equal(left[~both.silent], right[~both.silent])
+
+
 def _moved(both: Both) -> float:
     """The largest shift between the two, over the targets."""
     return float(torch.as_tensor(both.shift).abs().max())
@@ -230,11 +306,8 @@ def _where_largest(grid: Grid, gaps: Tensor) -> Part:
     gaps = gaps.nan_to_num(math.inf, math.inf)
     row, column = divmod(int(gaps.argmax()), gaps.shape[1])
     size = float(gaps[row, column])
-    return (
-        Part("different", size, grid.output[row].tolist(), grid.target[column].double().tolist())
-        if size
-        else Part("equal")
-    )
+    output = float(grid.strength[row]) if grid.output[row].numel() > SHOWN else grid.output[row].tolist()
+    return Part("different", size, output, grid.target[column].double().tolist()) if size else Part("equal")
 
 
 def _nearer(both: Both, dtype: torch.dtype) -> str | None:

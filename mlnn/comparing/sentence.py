@@ -1,5 +1,8 @@
 """The verdict in one plain sentence that a colleague would understand."""
 
+import math
+from collections.abc import Mapping
+
 from mlnn.comparing.evidence import Evidence, Judged
 from mlnn.comparing.explaining.explain import Explained
 from mlnn.comparing.explaining.where import clause
@@ -12,6 +15,8 @@ SILENT = ("broken", "undecided")
 """Relations after which nothing is said of domain, steps or decay: there is no agreement that they could qualify."""
 NEAR_ONE = 1e-4
 """A factor nearer to 1 than this is written as 1 ± the difference, or six digits would show it as 1."""
+FEW = 6
+"""Raw outputs of a row that are written out, at most."""
 MUCH_MORE = 2.0
 """The largest gap is told beside the first one where it is more than this many times as large."""
 
@@ -24,6 +29,7 @@ def sentence(
     told = _relation(verdict, probe, evidence, reason)
     inside = None if verdict.relation in SILENT or _by_inside(verdict, probe, evidence) else said_inside(probe)
     parts = [told, inside, _domain(verdict), _nearer(verdict, probe)]
+    parts += [_points(verdict), _left_out(verdict, probe), _habits(probe)]
     if evidence:
         parts += [_diverged(verdict, evidence), _on_some_steps(verdict, evidence), _decay(verdict, evidence)]
         parts += [_unlooked(verdict, evidence)]
@@ -78,6 +84,51 @@ def _visited(verdict: Verdict, probe: Probe) -> str | None:
     if not probe.visited or verdict.relation in (*SILENT, "different"):
         return None
     return f"Asked too with {probe.visited}."
+
+
+def _points(verdict: Verdict) -> str | None:
+    """Isolated raw outputs at which a side's gradient is wrong, and whether training stood there."""
+    if not verdict.points or verdict.relation in SILENT:
+        return None
+    told, more = verdict.points[0], len(verdict.points) - 1
+    rows = f"{verdict.stood or 'no'} training {'rows' if verdict.stood > 1 else 'row'}"
+    stood = "" if told["rows"] is None else f"; {rows} stood there"
+    others = f" (and so at {more} more such points)" if more else ""
+    entry = "" if told["entry"] is None else f" at entry {told['entry']}"
+    holds = "; the relation holds elsewhere" if verdict.relation != "different" else ""
+    return (
+        f"At raw output {_place(told)} exactly {told['side']}'s gradient{entry} is {_number(told['gradient'])} where"
+        f" {told['derivative']:.4g} is right{others}{stood}{holds}."
+    )
+
+
+def _number(given: object) -> str:
+    number = float(str(given))
+    return f"{number:.4g}" if math.isfinite(number) else "not finite"
+
+
+def _place(point: Mapping[str, object]) -> str:
+    output = point["output"]
+    if point["at_target"]:
+        return "= target"
+    if point["entry"] is not None and not isinstance(output, list):
+        return f"{output:g} in all entries"
+    return at(output) + f" (target {point['target']:g})"  # type: ignore[arg-type]
+
+
+def _left_out(verdict: Verdict, probe: Probe) -> str | None:
+    if probe.left_out is None or verdict.relation in SILENT:
+        return None
+    if probe.left_out.alone:
+        return "One row alone says nothing on either side: the two were judged on whole batches alone."
+    return probe.left_out.told and probe.left_out.told + "."
+
+
+def _habits(probe: Probe) -> str | None:
+    if not probe.writes:
+        return None
+    told = " and ".join(probe.writes)
+    return f"{told[0].upper()}{told[1:]}, of which it was given a copy."
 
 
 def _nearer(verdict: Verdict, probe: Probe) -> str | None:
@@ -219,6 +270,9 @@ def _coupling(probe: Probe) -> str:
 
 def at(output: float | list[float] | None) -> str:
     """A raw output, or those of a row, in a sentence."""
+    if isinstance(output, list) and len(output) > FEW:
+        largest = max(range(len(output)), key=lambda place: abs(output[place]))
+        return f"with {output[largest]:.4g} at entry {largest} of {len(output)}"
     if isinstance(output, list):
         return "(" + ", ".join(f"{entry:.3g}" for entry in output) + ")"
     return f"{output:.4g}"
