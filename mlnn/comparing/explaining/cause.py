@@ -85,7 +85,7 @@ def _causes(sides: tuple[Side, Side], trials: Sequence[Trial]) -> Iterator[Cause
         if cause := _vanishes(
             words, trials, [(c * t.value, c * t.gradient) for c, t in zip(factors, trials, strict=True)]
         ):
-            yield cause
+            yield replace(cause, scales=len(set(factors)) == 1)
     for name, sound, odd, seen in pairs:
         for words, fault in chain(
             *(read(name, sound, odd) for read in (weighings, divisors)), reductions(name, sound, odd, seen)
@@ -115,7 +115,7 @@ def _vanishes(words: str, trials: Sequence[Trial], repaired: Iterable[tuple[floa
             return None
         value, gradient = found
         left = float((gradient - trial.other_gradient).norm()) / trial.scale
-        if not left <= max(VANISHED * trial.gap, ROUNDING):
+        if not _vanished(trial, gradient):
             return None
         before.append(trial.gap)
         after.append(left)
@@ -123,6 +123,17 @@ def _vanishes(words: str, trials: Sequence[Trial], repaired: Iterable[tuple[floa
     if max(before) < LEAST or max(rest) - min(rest) > max(VANISHED * max(before), SAME_VALUE):
         return None
     return Cause(words, max(before), max(after))
+
+
+def _vanished(trial: Trial, gradient: Tensor) -> bool:
+    """Whether nothing is left in any row: of its gap, nor of the other side's gradient, which may be far smaller than a gap."""
+    rows = len(gradient)
+    left, gap, size = (
+        one.reshape(rows, -1).norm(dim=1)
+        for one in (gradient - trial.other_gradient, trial.gradient - trial.other_gradient, trial.other_gradient)
+    )
+    allowed = (VANISHED * torch.minimum(gap, size)).clamp_min(ROUNDING * float(size.norm()))
+    return bool((left <= allowed).all())
 
 
 def _planted(fault: Fault, size: float, side: Side, sample: Sample) -> tuple[float, Tensor] | None:
