@@ -74,9 +74,9 @@ def test_a_mean_over_kept_rows_is_recognised(ignored: int) -> None:
         (nn.CrossEntropyLoss(), "mean"),
         (masked, "mean over kept rows"),
     ):
-        assert reduction(Objective.of(loss, space), space).kind == kind  # type: ignore[union-attr]
+        assert reduction(Objective.of(loss, space)).kind == kind  # type: ignore[union-attr]
     summed = Objective.of(lambda z, y: F.cross_entropy(z, y, ignore_index=ignored, reduction="sum"), space)
-    assert reduction(summed, space).kind == "sum"  # type: ignore[union-attr]
+    assert reduction(summed).kind == "sum"  # type: ignore[union-attr]
 
 
 def refusing_alone(loss: Function, problem: type[Exception]) -> Function:

@@ -192,7 +192,7 @@ def upstream(how: str, reduction: str) -> Function:
 )
 def test_a_backward_pass_follows_its_upstream_gradient(how: str, reduction: str, follows: bool) -> None:
     loss = upstream(how, reduction)
-    assert follows_upstream(Objective.of(loss, BINARY), BINARY) is follows
+    assert follows_upstream(Objective.of(loss, BINARY)) is follows
     if follows:
         assert assert_same_objective(BCE, loss).relation == "equal"
         return
@@ -231,7 +231,7 @@ def coupled(z: Tensor, _: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("loss", [low, constant, coupled])
 def test_rounding_constants_and_coupled_rows_are_not_astray(loss: Function) -> None:
-    assert follows_upstream(Objective.of(loss, BINARY), BINARY)
+    assert follows_upstream(Objective.of(loss, BINARY))
 
 
 def in_target(z: Tensor, y: Tensor) -> Tensor:
@@ -245,10 +245,10 @@ def in_output(z: Tensor, y: Tensor) -> Tensor:
 
 @pytest.mark.parametrize(("loss", "what"), [(in_target, "target"), (in_output, "output")])
 def test_writing_into_what_was_given_is_a_habit_and_no_fault(loss: Function, what: str) -> None:
-    assert written_into(Objective.of(loss, BINARY), BINARY) == (what,)
+    assert written_into(Objective.of(loss, BINARY)) == (what,)
     found = assert_same_objective(BCE, loss)
     assert found.relation == "equal"
     assert f"Right writes into its {what}" in found.sentence
     assert found.evidence["notes"] == [f"right writes into its {what}"]
-    assert written_into(Objective.of(BCE, BINARY), BINARY) == ()
+    assert written_into(Objective.of(BCE, BINARY)) == ()
     assert "notes" not in assert_same_objective(BCE, BCE).evidence

@@ -1,6 +1,7 @@
 """Where a gap lies: the entry with the largest share, and a region only where all of the gap is inside it and none outside."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -173,28 +174,15 @@ LENGTHS = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]],
 def test_reductions_over_positions_have_names(weigh: Callable[[Tensor, Tensor], Tensor], name: str | None) -> None:
     """Read off the gradient of each position, whatever the shape: sequences of 4, 2, 1 and no kept positions."""
 
-    class Loss:
-        function, outputs, name = None, "raw", "loss"
-
-        def rows(self, output: Tensor, target: Tensor) -> Tensor:
-            return weigh(F.cross_entropy(output.flatten(0, -2), target.clamp_min(0).flatten(), reduction="none")
-                         .reshape(target.shape), (target >= 0).double())  # fmt: skip
-
-        __call__ = rows
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        each = F.cross_entropy(output.flatten(0, -2), target.clamp_min(0).flatten(), reduction="none")
+        return weigh(each.reshape(target.shape), (target >= 0).double())
 
     draws = torch.Generator().manual_seed(1)
     samples = []
     for _ in range(2):
         target = torch.where(LENGTHS > 0, torch.randint(0, 5, LENGTHS.shape, generator=draws), -100)
         samples.append(Sample(torch.randn(4, 4, 5, generator=draws, dtype=torch.float64), target))
-    plain = _Plain(Loss(), CLASSES)  # type: ignore[arg-type]
-    found = reduction_of(plain, samples)
+    space = replace(CLASSES, ignore=-100)
+    found = reduction_of(Side(Objective.of(loss, space), space), samples)
     assert (None if found is None else told(found[0], LENGTHS)) == name
-
-
-class _Plain(Side):
-    """Rows by hand: an `Objective` takes one target a row."""
-
-    def rows(self, sample: Sample) -> Tensor:
-        flat = F.cross_entropy(sample.output.flatten(0, -2), sample.target.flatten(), reduction="none")
-        return flat.reshape(sample.target.shape)
