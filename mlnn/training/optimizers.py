@@ -42,3 +42,17 @@ def takes_closure(optimizer: torch.optim.Optimizer) -> bool:
         return bool(inspect.signature(optimizer.step).parameters)
     except (TypeError, ValueError):  # compiled code does not tell
         return True
+
+
+def settings_apart(left: torch.optim.Optimizer, right: torch.optim.Optimizer) -> str | None:
+    """The first setting in which two optimisers' parameter groups differ, in words; None where they have the same."""
+    groups = [left.param_groups, right.param_groups]
+    if len(groups[0]) != len(groups[1]):
+        return f"{len(groups[0])} parameter groups on the left, {len(groups[1])} on the right"
+    for number, (one, two) in enumerate(zip(*groups, strict=True)):
+        for name in (name for name in one if name != "params" and name in two):
+            told = repr(one[name]), repr(two[name])
+            if told[0] != told[1]:
+                where = f" of parameter group {number}" if len(groups[0]) > 1 else ""
+                return f"{name}{where} is {told[0]} on the left, {told[1]} on the right"
+    return None
