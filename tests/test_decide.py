@@ -16,7 +16,8 @@ from mlnn.comparing.differences import see_both
 from mlnn.comparing.evidence import Evidence, Judged, allowed
 from mlnn.comparing.gaps import CommonGap
 from mlnn.comparing.observe import _would_stop
-from mlnn.comparing.probe import Part, Probe, probe
+from mlnn.comparing.probe import probe
+from mlnn.comparing.probed import Part, Probe
 from mlnn.objectives import Objective, bernoulli_nll_log1p
 from mlnn.objectives.grid import make_grid
 from mlnn.training import Batch, Evaluated, Stop, make_lockstep

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mlnn.comparing.differences import LENGTH
-from mlnn.comparing.probe import Probe, probe
+from mlnn.comparing.probe import probe
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.relations import weakest
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import WHOLE, make_grid, wide_grid

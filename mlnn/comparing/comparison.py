@@ -21,8 +21,9 @@ from mlnn.comparing.inputs import data_of, of_outputs
 from mlnn.comparing.local_probe import local_probe
 from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
-from mlnn.comparing.probe import Probe, probe
+from mlnn.comparing.probe import probe
 from mlnn.comparing.probe_figure import probe_curves
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.records import LaneInfo, RunInfo
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.resolution import Planter

@@ -14,7 +14,7 @@ from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged
 from mlnn.comparing.explaining.explain import Explain, Explained
 from mlnn.comparing.inside import as_computed, computes_in
 from mlnn.comparing.kinks import counted
-from mlnn.comparing.probe import Part, Probe
+from mlnn.comparing.probed import Part, Probe
 from mlnn.comparing.relations import REQUIRABLE, weakest
 from mlnn.comparing.rules import RULES, Found
 from mlnn.comparing.sentence import at, sentence

@@ -24,7 +24,7 @@ from mlnn.comparing.places import (
     standing,
 )
 from mlnn.comparing.places_seen import Seen, domain_of, lowered, notes_of, part_of
-from mlnn.comparing.probe import Probe
+from mlnn.comparing.probed import Probe
 from mlnn.errors import ConfigError
 from mlnn.objectives.grid import Curves, Grid
 from mlnn.objectives.promotion import Inside

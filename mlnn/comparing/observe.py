@@ -11,7 +11,7 @@ from torch import Tensor
 from mlnn.comparing.evidence import Evidence, one_sided
 from mlnn.comparing.gaps import CommonGap, gap_between
 from mlnn.comparing.nulls import HALVES, null_draw
-from mlnn.comparing.probe import Probe
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.sample import Sample, answer
 from mlnn.objectives import Objective, Step
 from mlnn.training import Evaluated, Lane, LaneStep, Lockstep, StepRecord, Stop, dtype_name

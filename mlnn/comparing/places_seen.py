@@ -9,7 +9,7 @@ from mlnn.comparing.differences import BELOW, ULPS
 from mlnn.comparing.domain import ALL, Interval
 from mlnn.comparing.evidence import Judged
 from mlnn.comparing.gaps import CommonGap
-from mlnn.comparing.probe import Part
+from mlnn.comparing.probed import Part
 
 MUCH_MORE = 2.0
 """The largest difference is told beside the first one where it is more than this many times as large."""

@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from mlnn.comparing.figures import PAIR
-from mlnn.comparing.probe import Probe
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.records import RunInfo
 from mlnn.report import draw
 from mlnn.report.words import FAINT, plain

@@ -7,7 +7,7 @@ from mlnn.comparing.evidence import Evidence, Judged
 from mlnn.comparing.explaining.explain import Explained
 from mlnn.comparing.explaining.where import clause
 from mlnn.comparing.inside import judged_alone, said_inside, same_mathematics, sealed_sides
-from mlnn.comparing.probe import Part, Probe
+from mlnn.comparing.probed import Part, Probe
 from mlnn.comparing.verdict import Verdict
 
 HOLDING = ("equal", "indistinguishable", "shifted", "scaled")
