@@ -10,12 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 from training_cases import verdict
 
+from mlnn.comparing.explaining.cause import find_cause
 from mlnn.comparing.explaining.reductions import reduction_of, told
 from mlnn.comparing.explaining.side import Side
 from mlnn.comparing.explaining.where import clause, common_factor, locate
 from mlnn.comparing.sample import Sample
 from mlnn.comparing.verdict import Verdict
 from mlnn.objectives import Objective, bernoulli_nll_log1p
+from mlnn.objectives.layout import layout_of
 from mlnn.targets import TargetSpace
 
 Function = Callable[[Tensor, Tensor], Tensor]
@@ -164,11 +166,13 @@ LENGTHS = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]],
     [
         (lambda v, k: (v * k).sum() / k.sum(), "the mean over 7 kept positions"),
         (lambda v, k: (v * k).sum() / k.numel(), "the mean over all 16 positions, ignored ones counted"),
-        (lambda v, k: ((v * k).sum(1) / k.sum(1).clamp_min(1)).sum() / 3, "the mean of 3 per-sequence means"),
+        (
+            lambda v, k: ((v * k).sum(1) / k.sum(1).clamp_min(1)).sum() / k.any(1).sum(),
+            "the mean of 3 per-sequence means",
+        ),
         (lambda v, k: (v * k).sum(), "the sum over 7 kept positions"),
         (lambda v, k: (v * k).sum() / len(k), "the sum over 7 kept positions, divided by 4 rows"),
-        (lambda v, k: (v * k).sum() / 100, "the sum divided by a count of 100"),
-        (lambda v, k: (v * k).square().mean(), None),
+        (lambda v, k: (v * k).sum().square(), None),
     ],
 )
 def test_reductions_over_positions_have_names(weigh: Callable[[Tensor, Tensor], Tensor], name: str | None) -> None:
@@ -186,3 +190,21 @@ def test_reductions_over_positions_have_names(weigh: Callable[[Tensor, Tensor], 
     space = replace(CLASSES, ignore=-100)
     found = reduction_of(Side(Objective.of(loss, space), space), samples)
     assert (None if found is None else told(found[0], LENGTHS)) == name
+
+
+def test_a_sum_over_a_given_count_is_told_from_a_sum_by_the_other_sides_unit() -> None:
+    """Alone, a position of a sum over a count is itself over that count: only beside another objective has it a unit."""
+
+    def kept_mean(output: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(output.flatten(0, -2), target.flatten())
+
+    def over_count(output: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(output.flatten(0, -2), target.flatten(), reduction="sum") / 100
+
+    space = replace(CLASSES, ignore=-100)
+    layout = layout_of((4,), {}, torch.zeros(3, 4, dtype=torch.int64))
+    left, right = (Objective.of(loss, space).over(layout) for loss in (kept_mean, over_count))
+    cause = find_cause(left, right, space)
+    assert cause is not None
+    assert "right the sum divided by a count of 100" in cause.words
+    assert "left is the mean over" in cause.words

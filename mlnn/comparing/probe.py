@@ -75,7 +75,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         whole=whole,
         computing=(left.inside or Inside(), right.inside or Inside()),
         lowered=_lowered(both, left, right, domain[dtype], dtype),
-        ends=ends[dtype], ends64=ends[DOUBLE], beyond=_beyond(both, domain[dtype], ends[dtype], dtype),
+        ends=ends[dtype], ends64=ends[DOUBLE], beyond=None if silent.alone else _beyond(both, domain[dtype], ends[dtype], dtype),
         points=kink.points, left_out=silent, upstream=None if slope.relation == "different" else _upstream(pair),
         writes=[f"{side} writes into its {what}" for side, one in pair for what in written_into(one)],
     )  # fmt: skip

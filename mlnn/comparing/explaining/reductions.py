@@ -40,20 +40,21 @@ that all count, several are the same, and the first is named."""
 
 def kept(side: Side, sample: Sample) -> Tensor:
     """1 where a row or position has a part in the side's value, 0 where it is ignored; (n, *positions)."""
-    output = sample.output.detach().clone().requires_grad_()
-    (slope,) = torch.autograd.grad(side.rows(replace(sample, output=output)).sum(), output)
-    slope = slope.nan_to_num(0.0)
+    slope = _alone(side, sample)
     return (slope.reshape(*side.shape(sample), -1) != 0).any(-1).double()
 
 
-def reduction_of(side: Side, samples: Sequence[Sample]) -> tuple[str, Weights] | None:
-    """The first reduction that gives the side's weights on every batch, with its unfilled name; None where none does."""
+def reduction_of(side: Side, samples: Sequence[Sample], unit: float = 1.0) -> tuple[str, Weights] | None:
+    """The first reduction that gives the side's weights on every batch, with its unfilled name; None where none does.
+
+    unit: what a position alone is worth on this side, as a share of what it is worth on the other.
+    """
     seen = []
     for sample in samples:
         weights = side.weights(sample)
         if weights is None:
             return None
-        seen.append((weights, kept(side, sample)))
+        seen.append((unit * weights, kept(side, sample)))
     for name, weigh in NAMES.items():
         if all(_same(weights, weigh(mask) * mask, mask) for weights, mask in seen):
             return name, weigh
@@ -76,7 +77,8 @@ def reductions(name: str, sound: Side, odd: Side, trials: Sequence[Trial]) -> It
     """(words, fault) where the two sides' reductions have names, and these differ: which is which, and by how much."""
     samples = [trial.sample for trial in trials]
     try:
-        found = [reduction_of(side, samples) for side in (sound, odd)]
+        unit = _unit(sound, odd, samples[0])
+        found = [reduction_of(sound, samples, min(1.0, 1 / unit)), reduction_of(odd, samples, min(1.0, unit))]
         mask = kept(sound, samples[-1])
     except Exception:  # a side that cannot be asked row by row
         return
@@ -86,12 +88,25 @@ def reductions(name: str, sound: Side, odd: Side, trials: Sequence[Trial]) -> It
     ratio = float(last.other_gradient.norm()) / float(last.gradient.norm())
     names = [told(name, mask) for name, _ in (found[0], found[1])]
     words = f"left is {names[0]}, right {names[1]}: on that batch right's gradient is {ratio:.3g} times left's"
-    yield words, partial(_reduced, found[1][1])
+    yield words, partial(_reduced, found[1][1], max(1.0, unit))
 
 
-def _reduced(weigh: Weights, side: Side, at: Sample, _size: float) -> Tensor:
+def _unit(sound: Side, odd: Side, sample: Sample) -> float:
+    """What a position alone is worth on the odd side, as a share of what it is worth on the sound one."""
+    one, two = (_alone(side, sample) for side in (sound, odd))
+    return float((one * two).sum() / one.square().sum())
+
+
+def _alone(side: Side, sample: Sample) -> Tensor:
+    """The gradient of each position's own value, as the raw outputs; 0 where it is ignored."""
+    output = sample.output.detach().clone().requires_grad_()
+    (slope,) = torch.autograd.grad(side.rows(replace(sample, output=output)).sum(), output)
+    return slope.nan_to_num(0.0)
+
+
+def _reduced(weigh: Weights, unit: float, side: Side, at: Sample, _size: float) -> Tensor:
     mask = kept(side, replace(at, output=at.output.detach()))
-    return (weigh(mask) * mask * side.rows(at)).sum()
+    return unit * (weigh(mask) * mask * side.rows(at)).sum()
 
 
 def _same(one: Tensor, two: Tensor, mask: Tensor) -> bool:
