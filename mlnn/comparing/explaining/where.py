@@ -27,6 +27,8 @@ FEWEST = 3
 """A bound on a number (a probability, a position) is named only with this many rows or positions on either side of it."""
 SHARE = 0.1
 """A factor that so large a share of the entries have is one; those of a single row may share one by themselves."""
+LITTLE = 0.01
+"""A share below this is not told in digits."""
 SAME_RATIO = 1e-9
 """Entries whose gradients have the same ratio, to this, share a factor."""
 
@@ -111,7 +113,8 @@ def clause(place: Place) -> str:
         told += f", probability {place.probability:.2g}"
     if place.target is not None:
         told += f", target {place.target:g}"
-    largest = f"largest share, {place.share:.0%}, is in {at} ({told})."
+    share = f"{place.share:.0%}" if place.share >= LITTLE else f"under {LITTLE:.0%}"
+    largest = f"largest share, {share}, is in {at} ({told})."
     return f"The gap is confined to {place.region}; its {largest}" if place.region else f"The gap's {largest}"
 
 
