@@ -27,7 +27,8 @@ class TooSlowError(Exception):
 class Loss:
     """A loss that can be asked anywhere. Outputs (n,) or (n, m), targets (n,); everything float64, one value per row.
 
-    A refusal or NaN of single rows comes back as NaN. `answers_in`: the dtype of its answer to a float64 batch.
+    A refusal or NaN of single rows comes back as NaN. A loss that computes in a lower float is asked promoted (see
+    `mlnn.objectives.promotion`). `answers_in`: the dtype of its answer to a float64 batch.
     """
 
     def __init__(self, objective: Objective, space: TargetSpace) -> None:
@@ -44,8 +45,9 @@ class Loss:
         output, target = output.to(dtype), self.space.cast(target, dtype)
         if self.maps:
             try:
-                gradient, value = torch.func.vmap(torch.func.grad_and_value(self._row))(output, target)
-                return value.to(torch.float64), gradient.to(torch.float64)
+                with self.objective.twin(dtype):
+                    gradient, value = torch.func.vmap(torch.func.grad_and_value(self._row))(output, target)
+                    return value.to(torch.float64), gradient.to(torch.float64)
             except Exception:  # .item(), a branch on values, a refusal: asked row by row
                 self.maps = False
         self._count(output)
@@ -55,7 +57,7 @@ class Loss:
     def value(self, output: Tensor, target: Tensor) -> Tensor:
         """Value (n,) alone."""
         target = self.space.cast(target)
-        with torch.no_grad():
+        with torch.no_grad(), self.objective.twin(torch.float64):
             try:
                 if self.maps:
                     return torch.func.vmap(self._row)(output, target).to(torch.float64)
@@ -97,7 +99,8 @@ class Loss:
     def _first_answer(self) -> Tensor | None:
         """To one fixed batch; None where it is refused."""
         try:
-            return self.objective.rows(*drawn_batch(self.space, FIRST_ROWS)).detach().clone()
+            with self.objective.twin(torch.float64):
+                return self.objective.rows(*drawn_batch(self.space, FIRST_ROWS)).detach().clone()
         except Exception:  # told elsewhere
             return None
 

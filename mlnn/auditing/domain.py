@@ -28,6 +28,11 @@ def find_domains(loss: Loss, finding: Finding, dtypes: tuple[torch.dtype, ...]) 
     """Per dtype "all" or the interval around 0, of the raw output or (several outputs) of its largest entry."""
     paper = _domain(loss, finding, torch.float64)
     found = {torch.float64: paper} | {d: _meet(paper, _domain(loss, finding, d)) for d in dtypes if d != torch.float64}
+    inside = loss.objective.inside
+    if (
+        inside is not None and inside.promotes and inside.computes_in is not None
+    ):  # in float64 it holds as far as in that
+        found[torch.float64] = _meet(paper, _domain(loss, finding, inside.computes_in))
     return {str(dtype).removeprefix("torch."): found[dtype] for dtype in dtypes}
 
 

@@ -20,6 +20,7 @@ from mlnn.auditing.sentence import sentence
 from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, too_coarse
 from mlnn.auditing.world import quiet_world
 from mlnn.objectives import Objective
+from mlnn.objectives.precision import looked_into
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
 from mlnn.targets import TargetSpace
@@ -49,7 +50,7 @@ def audit(
     """
     precision, space = floating(dtype), target_space(targets)
     with quiet_world():
-        return _audit(guarded(loss, space, outputs, name), precision)
+        return _audit(looked_into(guarded(loss, space, outputs, name), precision), precision)
 
 
 def _audit(objective: Objective, dtype: torch.dtype) -> Certificate:

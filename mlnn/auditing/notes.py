@@ -19,6 +19,9 @@ SVR = (
 FRACTIONS = "With the continuous-Bernoulli normaliser added it would be a density on (0, 1)."
 SHARED = "Its own mean divides by something that the rows of a batch share (class weights); what is audited is its value per row."
 GAMMA = "The gamma's dispersion is free: k times this loss is, up to a function of y, the NLL of shape k."
+LOWER = (
+    "It computes in {dtype} whatever it is given; the certificate is of its formula, computed in float64 throughout."
+)
 HINGE_ROUNDING = 1e-9
 """Misfit of a hinge, relative, that is rounding; a smooth margin loss is off by far more at the kink."""
 MARGIN = 3.0
@@ -27,7 +30,10 @@ MARGIN = 3.0
 
 def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]:
     """Sentences for losses that have a name and a story, and for a reduction that is more than a mean."""
+    inside = loss.objective.inside
+    lower = LOWER.format(dtype=inside.name if inside else None)
     holds = {
+        lower: inside is not None and inside.name is not None and not inside.sealed,
         HINGE: loss.space.kind == "binary" and finding.kind == "no link" and _is_hinge(loss),
         SVR: finding.family == "flat-topped Laplace",
         FRACTIONS: loss.space.facts.support == UNIT_INTERVAL and (finding.kind, finding.link) == ("proper", "σ(f)"),

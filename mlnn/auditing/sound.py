@@ -64,25 +64,34 @@ def check_answers(objective: Objective, space: TargetSpace) -> None:
 
 
 def too_coarse(loss: Loss) -> str | None:
-    """A sentence for a loss that computes in less than float64; None for one that does not.
+    """A sentence for a loss that computes in less than float64 even where its casts are promoted; None for one that does not.
 
-    Told by the dtype of its answer, or by outputs moved by less than float32 can tell that leave every value as it was.
+    Told by what was found of it, by the dtype of its answer, or by outputs moved by less than float32 can tell that leave every
+    value as it was.
     """
-    low = loss.answers_in not in (None, torch.float64)
-    if not low:
+    inside = loss.objective.inside
+    low, told = loss.answers_in not in (None, torch.float64), "less than float64"
+    if inside is not None and inside.sealed:
+        low, told = True, f"{inside.name}, which no promotion reaches,"
+    elif low:
+        told = str(loss.answers_in).removeprefix("torch.")
+    else:
         output, target = drawn_batch(loss.space, SOME)
         here, slope = loss.both(output, target)
         there = loss.value((1 + UNSEEN) * output, target)
-        if not (bool((here == there).all()) and bool((slope != 0).any())):
-            return None
-    told = str(loss.answers_in).removeprefix("torch.") if low else "less than float64"
-    return f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference"
+        low = bool((here == there).all()) and bool((slope != 0).any())
+    return (
+        f"it computes in {told} whatever it is given, and float64 is needed to tell rounding from a difference"
+        if low
+        else None
+    )
 
 
 def answers_a_batch(objective: Objective, space: TargetSpace) -> bool:
     """Whether an ordinary batch has a finite loss, so that what its rows add can be asked."""
     try:
-        return bool(torch.isfinite(objective.rows(*drawn_batch(space, SEVEN))).all())
+        with objective.twin(torch.float64):
+            return bool(torch.isfinite(objective.rows(*drawn_batch(space, SEVEN))).all())
     except Exception:  # whatever it raises, it has refused the batch
         return False
 
@@ -97,8 +106,8 @@ def coupling(objective: Objective, space: TargetSpace) -> Witness | None:
         return None
     output, target = drawn_batch(space, WHOLE)
     cuts = (slice(None), slice(SOME), slice(SOME, None))  # a batch, and an uneven two parts of it
-    # Clones: some losses write into what they are given.
-    parts = [objective.rows(output[rows].clone(), target[rows].clone()).detach() for rows in cuts]
+    with objective.twin(torch.float64):
+        parts = [objective.rows(output[rows], target[rows]).detach() for rows in cuts]
     if parts[0].ndim and not found.couples:
         off = (parts[0] - torch.cat(parts[1:])).abs()
         row = int(off.argmax())

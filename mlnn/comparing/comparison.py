@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from mlnn.data.stream import are_batches, check_whole_batches
 from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
 from mlnn.estimating import classical_estimate
 from mlnn.objectives import likelihood_of
+from mlnn.objectives.precision import looked_into
 from mlnn.report.brief import Brief
 from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
 from mlnn.runs.environment import environment
@@ -233,10 +234,12 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
             f"left reads {targets.outputs} raw outputs per row and right {right.objective.targets.outputs};"
             " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
         )
+    left, right = (replace(side, objective=looked_into(side.objective, recipe.dtype)) for side in (left, right))
     probed = probe(left.objective, right.objective, targets, recipe.dtype)
     lockstep = make_lockstep(recipe, left, right, null_twins)
     sides, trace = Sides.of(lockstep), Trace()
     evidence = Evidence(sides.own, recipe.steps, decay=sides.decay)
+    evidence.computes_in(max(one.eps for one in probed.computing), any(one.sealed for one in probed.computing))
     planter = Planter(left.objective, right.objective)
     for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
         gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}

@@ -3,14 +3,15 @@
 import dataclasses
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from mlnn.comparing.cause import likely_cause
 from mlnn.comparing.differences import BELOW
 from mlnn.comparing.domain import ALL
-from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged, allowed
+from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged
+from mlnn.comparing.inside import as_computed, computes_in
 from mlnn.comparing.probe import Part, Probe
 from mlnn.comparing.relations import REQUIRABLE, weakest
 from mlnn.comparing.sentence import sentence
@@ -49,16 +50,17 @@ def decide(
     resolutions = resolutions or {}
     resolution = _resolution(resolutions)
     found = _judged(probe, evidence)
+    found = replace(found, value=as_computed(probe, found.value, 0), gradient=as_computed(probe, found.gradient, 1))
     relation, reason = weakest(found.value, found.gradient), found.reason
     if relation in REQUIRABLE and resolutions and (resolution is None or resolution > SIGHT):
         relation, reason = "undecided", f"a planted fault of {SIGHT:.0%} would not have been caught"
     verdict = Verdict(
         relation, found.value, found.gradient, "", domain=_domain(probe.interval, relation in REQUIRABLE),
         scale=_scale(probe, evidence), shift=_shift(probe), resolution=resolution, resolutions=resolutions,
-        evidence=_facts(probe, evidence),
+        evidence=_facts(probe, evidence), computes_in=computes_in(probe),
     )  # fmt: skip
     if evidence is not None:
-        verdict = dataclasses.replace(
+        verdict = replace(
             verdict,
             left_domain=evidence.rows_outside / evidence.rows if evidence.rows else None,
             first_difference=evidence.first_difference,
@@ -66,7 +68,7 @@ def decide(
             shrink=evidence.gradient.shrink,
         )
     cause = None if relation in WITHOUT_CAUSE else likely_cause(probe, _factors(probe, evidence))
-    return dataclasses.replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
+    return replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
 
 
 def _resolution(resolutions: dict[str, float | None]) -> float | None:
@@ -186,7 +188,7 @@ def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
 def steady(evidence: Evidence) -> bool:
     """Whether right's factor is the same for every batch size: if not, rows of short batches weigh more or less."""
     factors = evidence.factors.values()
-    slack = FACTOR_SLACK * max(SAME_FACTOR, allowed(evidence.gradient.coarse))
+    slack = FACTOR_SLACK * max(SAME_FACTOR, evidence.gradient.allowed)
     return not factors or max(factors) - min(factors) <= slack * max(factors)
 
 
@@ -248,6 +250,8 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
     if probe.whole and probe.whole.known:
         facts["reductions"] = [kind.kind for kind in (probe.whole.left, probe.whole.right) if kind]
         facts["batch_factors"] = {str(rows): factor for rows, factor in probe.whole.factors.items()}
+    if any(probe.lowered):
+        facts["lowered"] = dict(zip(("value", "gradient"), probe.lowered, strict=True))
     if probe.notes:
         facts["notes"] = probe.notes
     if evidence is None:

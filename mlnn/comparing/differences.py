@@ -4,7 +4,7 @@ Differences are measured against the largest gradient (or value) that any target
 gradient that crosses zero, rounding itself would look large.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,12 @@ LOST = 0.05
 """A precision whose answer is off by more than this has lost the point: no rounding any more, whatever it shrinks to."""
 DOUBLE = torch.float64
 STEADY = 1e-12
+NEARBY = 1e-5
+"""Relative step of the null draws on the grid: 84 float32 ulps, over which third differences of a smooth loss vanish (≤ 1e-9)."""
+NULLS = 4.0
+"""A gap up to this many times the largest null draw is rounding: third differences hold up to 8 roundings, a gap 2."""
+ALONE = torch.float32
+"""The precision in which a pair is judged that float64 cannot be reached for."""
 
 
 def lower(dtype: torch.dtype) -> torch.dtype:
@@ -28,15 +34,25 @@ def lower(dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if dtype == DOUBLE else dtype
 
 
+_NONE = torch.zeros(1, 1, dtype=DOUBLE)
+
+
 @dataclass(frozen=True)
 class Both:
-    """Two objectives on one grid, each in several precisions, and right = factor·left + shift(target) between them."""
+    """Two objectives on one grid, each in several precisions, and right = factor·left + shift(target) between them.
+
+    `floor`: unit roundoff of the coarsest float that a side computes in whatever it is given; 0 where there is none. `nulls`:
+    where float64 cannot be reached, what stands for it is float32, and this is what rounding alone makes there, (G, Y) of value
+    and gradient, relative.
+    """
 
     grid: Grid
     left: dict[torch.dtype, Curves]
     right: dict[torch.dtype, Curves]
     factor: float = 1.0
     shift: Tensor | float = 0.0
+    floor: float = 0.0
+    nulls: tuple[Tensor, Tensor] | None = None
 
     def differences(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """(G, Y) differences of value and gradient, relative to the largest at the same output; NaN where not comparable."""
@@ -51,47 +67,89 @@ class Both:
     def agreement(self, dtype: torch.dtype) -> Tensor:
         """Mask (G, Y) of the points on which the two agree in a dtype, but for rounding, in value and gradient."""
         low = lower(dtype)
-        pairs = list(zip(self.differences(DOUBLE), self.differences(low), strict=True))
+        pairs = list(enumerate(zip(self.differences(DOUBLE), self.differences(low), strict=True)))
         if dtype == DOUBLE:
-            value, slope = (self.rounding(f, c) for f, c in pairs)
+            value, slope = (self.rounding(f, c, which) for which, (f, c) in pairs)
         else:
-            value, slope = (self.explained(f, c, low) for f, c in pairs)
+            value, slope = (self.explained(f, c, low, which) for which, (f, c) in pairs)
         return value & slope
 
-    def rounding(self, fine: Tensor, coarse: Tensor) -> Tensor:
+    def rounding(self, fine: Tensor, coarse: Tensor, which: int) -> Tensor:
         """Mask of float64 differences that are rounding: tiny, or shrunk from the lower precision as rounding does.
 
         Where the lower precision has lost the point it cannot serve as the yardstick. There a float64 difference may be as
         large as the rounding of a probability near 1 makes its complement: e^|z| unit roundoffs.
         """
+        if self.nulls is not None:
+            return self.explained(fine, fine, ALONE, which)
         tiny = fine <= self._ulps * torch.finfo(DOUBLE).eps
-        shrunk = (coarse / fine >= SHRINK) & (coarse <= LOST)
+        shrunk = (coarse * self._finer / fine >= SHRINK) & (coarse <= LOST)
         saturating = (ULPS * torch.finfo(DOUBLE).eps * torch.exp(self._ulps - ULPS)).clamp(max=LOST)
         return tiny | shrunk | (~(coarse <= LOST) & (fine <= saturating))
 
-    def explained(self, fine: Tensor, coarse: Tensor, low: torch.dtype) -> Tensor:
-        """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts."""
-        ulps, around = coarse / torch.finfo(low).eps, fine.nan_to_num(0.0) / torch.finfo(DOUBLE).eps
+    def explained(self, fine: Tensor, coarse: Tensor, low: torch.dtype, which: int) -> Tensor:
+        """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts.
+
+        which: 0 for values, 1 for gradients.
+        """
+        ulps, around = coarse / max(torch.finfo(low).eps, self.floor), fine.nan_to_num(0.0) / torch.finfo(DOUBLE).eps
+        if self.nulls is not None:
+            around = self.nulls[which] * NULLS / (EXPLAINED * torch.finfo(ALONE).eps)
         if len(around) > 2:
             around = torch.nn.functional.max_pool1d(around.T[None], 3, 1, 1)[0].T
         few = (ulps <= ULPS) | ((ulps <= self._ulps) & (coarse <= LOST))
-        return few | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & (coarse / fine >= SHRINK))
+        shrunk = self.nulls is not None or coarse * self._finer / fine >= SHRINK
+        return few | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & shrunk)
+
+    @property
+    def _finer(self) -> float:
+        """What a float32 difference counts as, where a side rounds to a still lower float in it."""
+        return 1.0 if not self.floor else min(1.0, float(torch.finfo(torch.float32).eps) / self.floor)
 
     @property
     def _ulps(self) -> Tensor:
         """(G, 1) unit roundoffs that count as tiny: more at large raw outputs z, whose own last place is |z| of them."""
-        size = self.grid.output.abs()
-        return ULPS + (size if size.ndim == 1 else size.amax(1))[:, None]
+        return ULPS + self.grid.reach
 
 
 def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
-    """Evaluate both objectives on the grid in every dtype, and find factor and shift in float64."""
-    at = [{dtype: curves(side, grid, dtype) for dtype in dtypes} for side in (left, right)]
-    factor = _factor(grid, at[0][DOUBLE], at[1][DOUBLE])
-    return Both(grid, at[0], at[1], factor, _shift(grid, at[0][DOUBLE], at[1][DOUBLE], factor))
+    """Evaluate both objectives on the grid in every dtype, and find factor and shift in float64, or in what stands for it."""
+    alone = any(side.inside is not None and side.inside.sealed for side in (left, right))
+    floor = max(side.inside.eps if side.inside else 0.0 for side in (left, right))
+    both = _seen(Both(grid, {}, {}, floor=floor, nulls=(_NONE, _NONE) if alone else None), left, right, dtypes)
+    roundoff = max(float(torch.finfo(ALONE).eps), floor) if alone else float(torch.finfo(DOUBLE).eps)
+    factor = _factor(grid, both.left[DOUBLE], both.right[DOUBLE], roundoff)
+    return replace(both, factor=factor, shift=_shift(grid, both.left[DOUBLE], both.right[DOUBLE], factor, roundoff))
 
 
-def _factor(grid: Grid, left: Curves, right: Curves) -> float:
+def see_elsewhere(both: Both, left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
+    """The same two on another grid, with the factor and shift that were found."""
+    return _seen(replace(both, grid=grid), left, right, dtypes)
+
+
+def _seen(both: Both, left: Objective, right: Objective, dtypes: set[torch.dtype]) -> Both:
+    at = [{dtype: curves(side, both.grid, dtype) for dtype in dtypes} for side in (left, right)]
+    if both.nulls is None:
+        return replace(both, left=at[0], right=at[1])
+    for seen in at:
+        seen[DOUBLE] = seen[ALONE]
+    pairs = list(zip(*(_nulls(side, both.grid) for side in (left, right)), strict=True))
+    return replace(both, left=at[0], right=at[1], nulls=(torch.maximum(*pairs[0]), torch.maximum(*pairs[1])))
+
+
+def _nulls(side: Objective, grid: Grid) -> tuple[Tensor, Tensor]:
+    """(G, Y) of value and gradient: how far one objective, asked at neighbouring raw outputs, is from a smooth curve."""
+    near = [curves(side, replace(grid, output=grid.output * (1 + place * NEARBY)), ALONE) for place in range(4)]
+    bends = [
+        one - 3 * two + 3 * three - four
+        for one, two, three, four in (tuple(at.value for at in near), tuple(at.gradient for at in near))
+    ]
+    scales = _largest(near[0].value), _largest(near[0].gradient.abs().amax(-1))
+    found = [_ratio(size, scale) for size, scale in zip((bends[0].abs(), bends[1].abs().amax(-1)), scales, strict=True)]
+    return found[0].nan_to_num(0.0, 0.0), found[1].nan_to_num(0.0, 0.0)
+
+
+def _factor(grid: Grid, left: Curves, right: Curves, roundoff: float) -> float:
     """The constant c with g_right = c·g_left on moderate outputs; 1 where no constant serves."""
     usable = left.finite & right.finite & grid.moderate[:, None]
     a, b = left.gradient[usable], right.gradient[usable]
@@ -100,11 +158,11 @@ def _factor(grid: Grid, left: Curves, right: Curves) -> float:
         return 1.0
     ratio = ((a * b).sum(-1) / (a * a).sum(-1))[large]
     middle = float(ratio.median())
-    steady = float((ratio - middle).abs().max()) <= STEADY * abs(middle)
-    return middle if steady and middle > 0 and abs(middle - 1) > ULPS * torch.finfo(DOUBLE).eps else 1.0
+    steady = float((ratio - middle).abs().max()) <= max(STEADY, ULPS * roundoff) * abs(middle)
+    return middle if steady and middle > 0 and abs(middle - 1) > ULPS * roundoff else 1.0
 
 
-def _shift(grid: Grid, left: Curves, right: Curves, factor: float) -> Tensor:
+def _shift(grid: Grid, left: Curves, right: Curves, factor: float, roundoff: float) -> Tensor:
     """(Y,) per target, the constant s with v_right = c·v_left + s on moderate outputs; 0 where it is rounding."""
     usable = left.finite & right.finite & grid.moderate[:, None]
     shifts = torch.zeros(len(grid.target), dtype=DOUBLE)
@@ -114,7 +172,7 @@ def _shift(grid: Grid, left: Curves, right: Curves, factor: float) -> Tensor:
             continue
         a, b = factor * left.value[rows, column], right.value[rows, column]
         middle = float((b - a).median())
-        tiny = ULPS * torch.finfo(DOUBLE).eps * float(a.abs().max())
+        tiny = ULPS * roundoff * float(a.abs().max())
         steady = float((b - a - middle).abs().max()) <= max(tiny, 1e-9 * abs(middle))
         shifts[column] = middle if steady and abs(middle) > tiny else 0.0
     return shifts

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mlnn.comparing.differences import DOUBLE, Both, lower
+from mlnn.comparing.differences import ALONE, DOUBLE, Both, lower, see_elsewhere
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import Grid, curves
+from mlnn.objectives.grid import Grid
 
 Interval = tuple[float, float]
 ALL: Interval = (-math.inf, math.inf)
@@ -81,12 +81,11 @@ def _end(grid: Grid, agree: Tensor, column: int, sign: float, agrees: Agrees) ->
 
 def _pointwise(both: Both, left: Objective, right: Objective, dtype: torch.dtype) -> Agrees:
     """Whether the two agree at one raw output and target column, seen with its neighbours and against all targets there."""
-    precisions = {dtype, DOUBLE, lower(dtype)}
+    precisions = {dtype, DOUBLE, lower(dtype)} | ({ALONE} if both.nulls is not None else set())
 
     def agrees(output: Tensor, column: int) -> bool:
         around = torch.stack([output * (1 - 1e-3), output, output * (1 + 1e-3)])
         points = Grid(both.grid.strength[:3], around, both.grid.target)
-        at = [{d: curves(side, points, d) for d in precisions} for side in (left, right)]
-        return bool(Both(points, at[0], at[1], both.factor, both.shift).agreement(dtype)[1, column])
+        return bool(see_elsewhere(both, left, right, points, precisions).agreement(dtype)[1, column])
 
     return agrees

@@ -25,6 +25,10 @@ SAME_FACTOR = 1e-12
 """A factor this near to 1 is 1: as a ratio of float64 gradients it is known to about 1e-15 times their condition."""
 MOST_COARSE = 1e-3
 """A float32 gap above this is no rounding, and explains no more of a float64 gap than one of this size would."""
+NULLS = 8.0
+"""Judged in float32 alone, a gap this many times the largest null draw's is no rounding: one draw can be 6 times too small."""
+ALONE_ULPS = 8.0
+"""Judged in float32 alone, a gap of fewer unit roundoffs than this is rounding (measured on equal pairs: up to 4)."""
 SMALL = 1e-3
 """Gaps are relative to the batch's own gradient (or loss), but to no less than this share of the largest so far: on a
 batch that is fitted almost perfectly the gradient vanishes, and rounding would look large against it."""
@@ -32,7 +36,11 @@ batch that is fitted almost perfectly the gradient vanishes, and rounding would 
 
 @dataclass
 class Judged:
-    """One quantity (gradient or value at common weights) in float32 and float64 over the steps inside the domain."""
+    """One quantity (gradient or value at common weights) in float32 and float64 over the steps inside the domain.
+
+    `floor`: unit roundoff of the coarsest float that a side computes in whatever it is given, 0 where there is none; `alone`:
+    float64 cannot be reached, and float32 is judged against `null`, the largest gap that rounding alone made there.
+    """
 
     steps: int = 0
     largest: dict[str, float] = field(default_factory=dict)
@@ -45,11 +53,15 @@ class Judged:
     most_ulps: float = FEW_ULPS
     scale: float = 0.0
     coarse: float = 0.0
+    floor: float = 0.0
+    alone: bool = False
+    null: float = 0.0
 
-    def see(self, step: int, differences: Mapping[str, float], size: float) -> None:
+    def see(self, step: int, differences: Mapping[str, float], size: float, null: float = 0.0) -> None:
         """Take in the differences of one step by dtype, and the size of left's gradient (or loss) they are measured against.
 
-        A float64 gap that float32 rounding cannot explain is real.
+        A float64 gap that float32 rounding cannot explain is real. null: the difference that rounding alone makes in float32,
+        where that is judged alone.
         """
         self.steps += 1
         self.scale = max(self.scale, size)
@@ -57,9 +69,13 @@ class Judged:
         gaps = {name: difference / scale if scale else math.inf for name, difference in differences.items()}
         for name, gap in gaps.items():
             self.largest[name] = max(self.largest.get(name, 0.0), _or_infinite(gap))
+        if self.alone:
+            self.null = max(self.null, null / scale if scale else 0.0)
+            self._see_real(step, 0.0, gaps["float32"])
+            return
         self._see_shrink(gaps["float32"], gaps["float64"])
         self._see_excess(step, gaps)
-        self._see_real(step, gaps["float32"], gaps["float64"])
+        self._see_real(step, gaps["float32"] * self._finer, gaps["float64"])
 
     def _see_shrink(self, coarse: float, fine: float) -> None:
         if 0 < coarse < math.inf and 0 < fine < math.inf:
@@ -71,7 +87,7 @@ class Judged:
         fine = gaps["float64"] / _eps("float64")
         self.most_ulps = max(self.most_ulps, fine)
         for name, gap in gaps.items():
-            ulps = gap / _eps(name)
+            ulps = gap / max(_eps(name), 0.0 if name == "float64" else self.floor)
             if 0 < gap < math.inf:
                 self.log_excess[name] = self.log_excess.get(name, 0.0) + math.log(ulps / max(fine, 1.0))
             if not ulps <= EXPLAINED * self.most_ulps:
@@ -79,9 +95,25 @@ class Judged:
 
     def _see_real(self, step: int, coarse: float, fine: float) -> None:
         self.coarse = max(self.coarse, coarse)  # the largest so far: on a single step float32 can be exact by luck
-        if not fine <= allowed(self.coarse):
+        if not fine <= self.allowed:
             self.real = max(self.real, _or_infinite(fine))
             self.first_real = self.first_real or (step, _or_infinite(fine))
+
+    @property
+    def allowed(self) -> float:
+        """The gap that counts as rounding: in float64 what float32's explains; judged alone, what null draws explain in float32."""
+        if self.alone:
+            return max(ALONE_ULPS * max(_eps("float32"), self.floor), NULLS * self.null)
+        return allowed(self.coarse)
+
+    @property
+    def _finer(self) -> float:
+        """What a float32 gap counts as, where a side rounds to a still lower float in it: its own rounding is so much less."""
+        return _eps("float32") / max(_eps("float32"), self.floor)
+
+    def explained_by(self, coarse: float) -> float:
+        """The float64 gap that this float32 gap explains; judged alone, `allowed`."""
+        return self.allowed if self.alone else allowed(coarse * self._finer)
 
     def excess(self, name: str) -> float:
         """How many times more ulps a dtype is off than float64, geometric mean over the steps; about 1 for rounding."""
@@ -145,20 +177,36 @@ class Evidence:
         self.raw_low = min(self.raw_low, float(output.min()))
         self.raw_high = max(self.raw_high, float(output.max()))
 
-    def see_common(self, step: int, rows: int, gaps: Mapping[str, CommonGap], inside: bool, shifted: bool) -> None:
-        """Take in right-at-left's-weights of one step; only steps whose rows all lie inside the domain are judged."""
+    def computes_in(self, floor: float, alone: bool) -> None:
+        """Say what the two compute in before anything is seen: see `Judged`."""
+        for judged in (self.gradient, self.value):
+            judged.floor, judged.alone = floor, alone
+
+    def see_common(
+        self,
+        step: int,
+        rows: int,
+        gaps: Mapping[str, CommonGap],
+        inside: bool,
+        shifted: bool,
+        null: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Take in right-at-left's-weights of one step; only steps whose rows all lie inside the domain are judged.
+
+        null: what rounding alone makes of gradient and value in float32, where that is judged alone.
+        """
         self.one_sided = self.one_sided or _one_sided(step, gaps)
-        exact = gaps["float64"]
+        exact = gaps["float32" if self.gradient.alone else "float64"]
         finite = all(all(gap.finite) for gap in gaps.values())
         if not inside or not finite or not math.isfinite(exact.factor):  # a left gradient of exactly 0 has no factor
             return
-        near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(gaps["float32"].gradient))
+        near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, self.gradient.explained_by(gaps["float32"].gradient))
         factor = self.factors.setdefault(rows, 1.0 if near_one or exact.factor <= 0 else exact.factor)
         size = factor * float(exact.left_gradient.norm())
-        self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size)
+        self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size, null[0])
         if not shifted:
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
-            self.value.see(step, values, abs(factor * exact.left))
+            self.value.see(step, values, abs(factor * exact.left), null[1])
 
 
 def _one_sided(step: int, gaps: Mapping[str, CommonGap]) -> tuple[int, str, str] | None:

@@ -153,7 +153,8 @@ def _see_common(evidence: Evidence, record: StepRecord, gaps: Mapping[str, Commo
         for name, common in record.common.items()
     )
     if {"float32", "float64"} <= gaps.keys():
-        evidence.see_common(record.step, len(record.batch.rows), gaps, fully, any(probe.shift.values()))
+        null = record.common["float32"].null
+        evidence.see_common(record.step, len(record.batch.rows), gaps, fully, any(probe.shift.values()), null[::-1])
 
 
 def _see_predictions(evidence: Evidence, step: int, predictions: Mapping[str, tuple[Tensor, Tensor]]) -> None:

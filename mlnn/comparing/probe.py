@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from mlnn.comparing.batch import Whole, whole_batches
-from mlnn.comparing.differences import BELOW, DOUBLE, ULPS, Both, lower, see_both
+from mlnn.comparing.differences import ALONE, BELOW, DOUBLE, ULPS, Both, lower, see_both, see_elsewhere
 from mlnn.comparing.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
 from mlnn.comparing.kinks import worst_on_kinks
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import Curves, Grid, make_grid
+from mlnn.objectives.precision import looked_into
+from mlnn.objectives.promotion import Inside
 from mlnn.objectives.reduction import unsteady
 from mlnn.targets import TargetSpace
 
@@ -44,7 +46,8 @@ class Probe:
     """Both objectives on the grid. `domain`: per target, the interval of raw outputs (or of their largest entry) on which
     they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
-    `flat_outside`: the side without a gradient beyond the domain.
+    `flat_outside`: the side without a gradient beyond the domain. `computing`: what left and right compute in; `lowered`: how far
+    that moves values and gradients apart, beyond what the working dtype's own rounding explains (relative).
     """
 
     grid: Grid
@@ -64,6 +67,8 @@ class Probe:
     unsteady: str | None = None
     whole: Whole | None = None
     flat_outside: str | None = None
+    computing: tuple[Inside, Inside] = (Inside(), Inside())
+    lowered: tuple[float, float] = (0.0, 0.0)
 
     @property
     def interval(self) -> Interval:
@@ -94,8 +99,11 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
 
     Raises ConfigError where an objective answers in a shape that no reduction explains.
     """
+    left, right = looked_into(left, dtype), looked_into(right, dtype)
     both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
     domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
+    if dtype == DOUBLE and both.floor:  # the run's own float64 is float32 inside, and holds no farther than that
+        domain[dtype] = find_domain(both, left, right, ALONE)
     moody = unsteady(left) or unsteady(right) or _mute(both)
     shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
     slope = _part("gradient", both, domain[dtype], dtype)
@@ -113,6 +121,8 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
         whole=None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own),
         flat_outside=flat_outside(both, domain[dtype], dtype),
+        computing=(left.inside or Inside(), right.inside or Inside()),
+        lowered=_lowered(both, left, right, domain[dtype], dtype),
     )  # fmt: skip
 
 
@@ -139,14 +149,36 @@ def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dt
     judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
     if not bool(judged.any()):
         return Part("undecided")
-    real = _where_largest(both.grid, torch.where(judged & ~both.rounding(fine, coarse), fine, 0.0))
+    real = _where_largest(both.grid, torch.where(judged & ~both.rounding(fine, coarse, pick), fine, 0.0))
     if real.size > BELOW * eps or (real.size and dtype == DOUBLE):
         return real
     if low == dtype and not is_wide(domain):  # float64 agrees; does the working precision?
-        rough = _where_largest(both.grid, torch.where(judged & ~both.explained(fine, coarse, low), coarse, 0.0))
+        rough = _where_largest(both.grid, torch.where(judged & ~both.explained(fine, coarse, low, pick), coarse, 0.0))
         if rough.size:
             return rough
-    return _up_to_constants(real, abs(both.factor - 1), _moved(both) if which == "value" else 0.0, BELOW * eps)
+    resolved = BELOW * (eps if both.nulls is None else max(eps, both.floor))
+    found = _up_to_constants(real, abs(both.factor - 1), _moved(both) if which == "value" else 0.0, resolved)
+    if both.nulls is None or found.relation != "equal":
+        return found
+    return Part("indistinguishable", float(torch.where(judged, fine, 0.0).nan_to_num(0.0, 0.0).max()))
+
+
+def _lowered(
+    both: Both, left: Objective, right: Objective, domain: dict[float, Interval], dtype: torch.dtype
+) -> tuple[float, float]:
+    """How far what a side computes in moves values and gradients in the working dtype, beyond its own rounding; 0 if not."""
+    if not both.floor or both.floor <= torch.finfo(dtype).eps:
+        return 0.0, 0.0
+    seen = replace(both, floor=0.0, nulls=None)
+    if dtype == DOUBLE:  # as the run asks them: not promoted
+        plain = [replace(side, inside=None) for side in (left, right)]
+        seen = see_elsewhere(seen, plain[0], plain[1], both.grid, {DOUBLE, torch.float32})
+    judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
+    sizes = []
+    for which, coarse in enumerate(seen.differences(dtype)):
+        odd = judged & ~(coarse <= (ULPS + both.grid.reach) * torch.finfo(dtype).eps)
+        sizes.append(float(torch.where(odd, coarse, 0.0).nan_to_num(0.0, 0.0).max()))
+    return sizes[0], sizes[1]
 
 
 def _moved(both: Both) -> float:
@@ -168,7 +200,11 @@ def _where_largest(grid: Grid, gaps: Tensor) -> Part:
     gaps = gaps.nan_to_num(math.inf, math.inf)
     row, column = divmod(int(gaps.argmax()), gaps.shape[1])
     size = float(gaps[row, column])
-    return Part("different", size, grid.output[row].tolist(), grid.target[column].tolist()) if size else Part("equal")
+    return (
+        Part("different", size, grid.output[row].tolist(), grid.target[column].double().tolist())
+        if size
+        else Part("equal")
+    )
 
 
 def _nearer(both: Both, dtype: torch.dtype) -> str | None:
@@ -177,7 +213,7 @@ def _nearer(both: Both, dtype: torch.dtype) -> str | None:
     First by the largest error against the largest gradient, then, where both are within rounding of that, by the largest
     error relative to each gradient's own size: some forms lose the small gradients of confident, right rows.
     """
-    if dtype == DOUBLE:
+    if dtype == DOUBLE or both.floor > torch.finfo(dtype).eps or both.nulls is not None:  # what it computes in says it
         return None
     one, two = both.left[DOUBLE].gradient, both.right[DOUBLE].gradient / both.factor
     alike = ((one - two).abs() <= ALIKE * one.abs()).all(-1)  # float64 loses small gradients too, only later

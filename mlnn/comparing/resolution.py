@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor
 
-from mlnn.comparing.evidence import FLOOR, SMALL, Evidence, allowed
+from mlnn.comparing.evidence import FLOOR, SMALL, Evidence
 from mlnn.comparing.gaps import CommonGap, common_gap
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
@@ -65,6 +65,7 @@ def planted(objective: Objective, kind: str, size: float) -> Objective:
         replace(objective.targets, axis=None),  # the objective itself puts its raw outputs where it wants them
         takes=None,
         layout=objective.layout,
+        inside=objective.inside,
     )
 
 
@@ -84,9 +85,9 @@ class Planter:
         if not evidence.gradient.steps or not _answered(record):
             return
         gap = self._gaps(record, evidence)
-        floor = allowed(evidence.gradient.coarse)
+        floor = evidence.gradient.allowed
         for kind in PLANTS:  # on one row a smoothing, a dropped row or a clip at the median changes nothing
-            if kind not in self.caught and gap(kind, ACTS_AT) > FLOOR:
+            if kind not in self.caught and gap(kind, ACTS_AT) > max(FLOOR, floor if evidence.gradient.alone else 0.0):
                 self.caught[kind] = None
         self.ladder = self.ladder or {kind: [(size, gap(kind, size), floor) for size in SIZES] for kind in self.caught}
         for kind, best in self.caught.items():
@@ -95,11 +96,12 @@ class Planter:
     def _gaps(self, record: StepRecord, evidence: Evidence) -> Callable[[str, float], float]:
         """A function of (kind, size): the gap that the fault makes, measured as the evidence measures it; 0 where it cannot be."""
         sound, factor = self.right, evidence.factors.get(len(record.batch.rows), 1.0)
+        dtype = "float32" if evidence.gradient.alone else "float64"
         if evidence.gradient.real:  # right is at fault already: plant into left, or every size would seem to be caught
             sound, factor = self.left, 1.0
 
         def gap(kind: str, size: float) -> float:
-            found = _with_fault(record, planted(sound, kind, size))
+            found = _with_fault(record, planted(sound, kind, size), dtype)
             if found is None:
                 return 0.0
             scale = max(factor * float(found.left_gradient.norm()), SMALL * evidence.gradient.scale)
@@ -115,14 +117,14 @@ def _answered(record: StepRecord) -> bool:
     return record.look is not None and common is not None and common.left.stop is None
 
 
-def _with_fault(record: StepRecord, faulty: Objective) -> CommonGap | None:
-    """The float64 gap at left's weights of right's model under a faulty objective; None where it cannot be asked."""
+def _with_fault(record: StepRecord, faulty: Objective, dtype: str) -> CommonGap | None:
+    """The gap at left's weights of right's model under a faulty objective in a dtype; None where it cannot be asked."""
     assert record.look is not None
     try:
-        answer = record.look.ask(faulty)
+        answer = record.look.ask(faulty, dtype)
     except ConfigError:  # an objective tied to its rows (a weight for each of them) cannot lose one
         return None
-    return common_gap(replace(record.common["float64"], right=answer))
+    return common_gap(replace(record.common[dtype], right=answer))
 
 
 def _smallest(gap: Callable[[float], float], floor: float, best: float | None) -> float | None:

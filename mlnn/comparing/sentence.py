@@ -1,6 +1,7 @@
 """The verdict in one plain sentence that a colleague would understand."""
 
 from mlnn.comparing.evidence import Evidence, Judged
+from mlnn.comparing.inside import judged_alone, said_inside, same_mathematics, sealed_sides
 from mlnn.comparing.probe import Part, Probe
 from mlnn.comparing.verdict import Verdict
 
@@ -15,7 +16,9 @@ MUCH_MORE = 2.0
 
 def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None, cause: str | None) -> str:
     """Relation, size, where and why, in words."""
-    parts = [_relation(verdict, probe, evidence, reason), _domain(verdict), _nearer(verdict, probe)]
+    told = _relation(verdict, probe, evidence, reason)
+    inside = None if verdict.relation in SILENT or _by_inside(verdict, probe, evidence) else said_inside(probe)
+    parts = [told, inside, _domain(verdict), _nearer(verdict, probe)]
     if evidence:
         parts += [_diverged(verdict, evidence), _on_some_steps(verdict, evidence), _decay(verdict, evidence)]
     return " ".join(part for part in [*parts, cause, _resolution(verdict)] if part)
@@ -27,6 +30,10 @@ def _relation(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason:
             return "Left and right gave the same bits throughout."
         case "equal":
             return "Left and right are the same objective: what differs is rounding, down to float64."
+        case "indistinguishable" if sealed_sides(probe):
+            return judged_alone(probe, _size(probe, evidence))
+        case "indistinguishable" if _by_inside(verdict, probe, evidence):
+            return same_mathematics(probe, _dtype(probe))
         case "indistinguishable":
             return f"Left and right differ by {_size(probe, evidence)}, less than {_dtype(probe)} can resolve."
         case "shifted":
@@ -38,6 +45,13 @@ def _relation(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason:
             return f"Left and right train differently: {reason or _different(verdict, probe, evidence)}."
         case _:
             return f"{verdict.relation.capitalize()}: {reason}."
+
+
+def _by_inside(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> bool:
+    """Whether the relation is told by what the two compute in, and by nothing else."""
+    if verdict.relation != "indistinguishable":
+        return False
+    return bool(sealed_sides(probe)) or (any(probe.lowered) and not max(_sizes(probe, evidence)))
 
 
 def _domain(verdict: Verdict) -> str | None:
@@ -97,11 +111,13 @@ def _times(factor: float) -> str:
     return f"{factor:.6g}" if abs(factor - 1) > NEAR_ONE else f"(1 {factor - 1:+.3g})"
 
 
-def _size(probe: Probe, evidence: Evidence | None) -> str:
+def _sizes(probe: Probe, evidence: Evidence | None) -> list[float]:
     sizes = [probe.value.size, probe.gradient.size]
-    if evidence:
-        sizes += [evidence.gradient.real, evidence.value.real]
-    return f"{max(sizes):.2g} (relative)"
+    return sizes + ([evidence.gradient.real, evidence.value.real] if evidence else [])
+
+
+def _size(probe: Probe, evidence: Evidence | None) -> str:
+    return f"{max(_sizes(probe, evidence)):.2g} (relative)"
 
 
 def _shift(verdict: Verdict) -> str:

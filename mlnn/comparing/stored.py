@@ -98,6 +98,12 @@ def sizes(stored: Stored, key: str) -> dict[str, float | None]:
     return {name: number(found, name) for name in found}
 
 
+def words(stored: Stored, key: str) -> dict[str, str]:
+    """Texts by name; {} where nothing is said."""
+    found = table(stored, key) or {}
+    return {name: word_or(found, name, "") for name in found}
+
+
 def shift(stored: Stored, key: str) -> float | dict[float, float]:
     """A number, or one per target; 0 where nothing is said."""
     value = stored.get(key)

@@ -17,7 +17,8 @@ class Verdict:
     which it holds; `left_domain`: fraction of training rows outside it (None without training). right = `scale`·left +
     `shift` (a number, or one per target). `resolution`: smallest planted fault, relative, that these checks caught.
     `first_difference`: step, parameter, row, raw output and target where bits first differ. `shrink`: float32 ÷ float64
-    gradient gap at common weights.
+    gradient gap at common weights. `computes_in`: sides that compute in less than what they are given, with what in, as in
+    {"right": "float32"}: a finding, and no difference of objectives.
     """
 
     relation: str
@@ -34,6 +35,7 @@ class Verdict:
     control: str = "not run"
     shrink: float | None = None
     evidence: dict[str, object] = field(default_factory=dict)
+    computes_in: dict[str, str] = field(default_factory=dict)
 
     def meets(self, require: str, domain: tuple[float, float] | None = None) -> bool:
         """Whether the relation is at least as strong as `require`, on all raw outputs, or inside the allowed `domain`,
@@ -65,6 +67,7 @@ class Verdict:
             stored.number(told, "resolution"), stored.sizes(told, "resolutions"),
             stored.table(told, "first_difference"), stored.word_or(told, "control", "not run"),
             stored.number(told, "shrink"), stored.table(told, "evidence") or {},
+            stored.words(told, "computes_in"),
         )  # fmt: skip
 
     def facts(self) -> list[tuple[str, str]]:
@@ -77,6 +80,8 @@ class Verdict:
         if self.shift:
             one = f"{self.shift:.6g}" if isinstance(self.shift, int | float) else "one per target"
             found += [("shift", one)]
+        if self.computes_in:
+            found.append(("computes in", ", ".join(f"{side}: {dtype}" for side, dtype in self.computes_in.items())))
         planted = "no planted fault was caught" if self.resolutions else "no fault was planted"
         return [
             *found,

@@ -39,6 +39,12 @@ class Grid:
         return self.target.tolist() if self.target.ndim == 1 else [float(place) for place in range(len(self.target))]
 
     @property
+    def reach(self) -> Tensor:
+        """(G, 1) size of the largest entry of an output."""
+        size = self.output.abs()
+        return (size if size.ndim == 1 else size.amax(1))[:, None]
+
+    @property
     def moderate(self) -> Tensor:
         """Mask (G,) of the outputs that any ordinary training visits."""
         return self.strength.abs() <= MODERATE

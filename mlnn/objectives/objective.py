@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from mlnn.arguments import shown
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives.layout import Layout, extras_needed, extras_taken
+from mlnn.objectives.promotion import Inside, promoted, unpromoted
 from mlnn.signature import raw_outputs, spaces
 from mlnn.targets import SPACES, TargetSpace
 
@@ -26,6 +28,7 @@ class Objective:
     `outputs`: "raw", or "probabilities" for a callable that takes σ(z), softmax(z), … (then the link of the target space
     is applied first). `targets`: the target space, with the raw outputs per position that the callable's signature asks for.
     `takes`: the extras that it has a parameter for; None: any. `layout`: what rows that are made up for it look like.
+    `inside`: what it computes in, None where nobody has looked (see `mlnn.objectives.precision`).
     """
 
     name: str
@@ -34,6 +37,7 @@ class Objective:
     targets: TargetSpace = field(default_factory=lambda: TargetSpace("binary"))
     takes: frozenset[str] | None = frozenset()
     layout: Layout = field(default_factory=Layout)
+    inside: Inside | None = None
 
     @classmethod
     def of(cls, given: Any, targets: TargetSpace, outputs: str = "raw", name: str | None = None) -> "Objective":
@@ -76,6 +80,11 @@ class Objective:
                 f" extras {named}; give data=(x, y, {{{min(missing)!r}: …}})"
             )
         return replace(self, layout=layout)
+
+    def twin(self, dtype: torch.dtype) -> AbstractContextManager[object]:
+        """Around a call in a dtype, its backward pass and the reading of its answer: in float64, promoted where it has to be."""
+        promotes = self.inside is not None and self.inside.promotes and dtype == torch.float64
+        return promoted() if promotes else nullcontext()
 
     def __repr__(self) -> str:
         return f"Objective({self.name!r}, {self.outputs} outputs, targets {self.targets})"
@@ -164,4 +173,5 @@ def _at_dtype(function: Callable[..., Tensor], dtype: torch.dtype) -> Callable[.
         return function
     if all(part.dtype == dtype for part in [*function.buffers(), *function.parameters()] if part.is_floating_point()):
         return function
-    return copy.deepcopy(function).to(dtype)
+    with unpromoted():  # copying is no part of what the module computes
+        return copy.deepcopy(function).to(dtype)

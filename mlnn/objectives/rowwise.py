@@ -75,7 +75,7 @@ def _points(objective: Objective, output: Tensor, target: Tensor, rows: slice) -
     ours = layout.targets_of(len(output))
     if ours is not None and space.ignore is not None:  # what the extras take to be ignored stays so
         labels = torch.where(ours[rows] == space.ignore, ours[rows], labels)
-    value, gradient = _batch(objective, points, labels, extras_at(extras, output.dtype), reduce=len(points) == 1)
+    value, gradient = asked_batch(objective, points, labels, extras_at(extras, output.dtype), reduce=len(points) == 1)
     if value.ndim:
         value = objective.per_row(value, labels)
     between = tuple(range(1, 1 + len(layout.positions)))
@@ -94,7 +94,7 @@ def _batches(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tens
         labels = batch.expanded(target[place : place + 1], len(space.event))[0]
         if space.ignore is not None:
             labels = torch.where(layout.targets == space.ignore, layout.targets, labels)
-        value, gradient = _batch(objective, points, labels, extras, reduce=True)
+        value, gradient = asked_batch(objective, points, labels, extras, reduce=True)
         values.append(value)
         gradients.append(gradient.sum(tuple(range(len(batch.positions)))))
     return torch.stack(values), torch.stack(gradients)
@@ -105,7 +105,7 @@ def one_batch(
 ) -> tuple[float, Tensor]:
     """Reduced value and gradient (as output, float64) of one batch in a dtype."""
     given = extras_at(extras or {}, dtype)
-    value, gradient = _batch(objective, output.to(dtype), as_dtype(target, dtype), given, reduce=True)
+    value, gradient = asked_batch(objective, output.to(dtype), as_dtype(target, dtype), given, reduce=True)
     return float(value), gradient.to(torch.float64)
 
 
@@ -118,18 +118,23 @@ def as_dtype(target: Tensor, dtype: torch.dtype) -> Tensor:
     return target if target.dtype == torch.int64 else target.to(dtype)
 
 
-def _batch(
-    objective: Objective, output: Tensor, target: Tensor, extras: Extras, reduce: bool = False
+def asked_batch(
+    objective: Objective, output: Tensor, target: Tensor, extras: Extras | None = None, reduce: bool = False
 ) -> tuple[Tensor, Tensor]:
+    """Value, (n, …) or a number, and gradient (as output) of one batch, in the output's dtype; in float64, of the promoted twin.
+
+    The gradient is that of the rows' own values (see `Objective.per_row`) summed, or of the number.
+    """
     if (
         not torch.is_grad_enabled() or torch.is_inference_mode_enabled()
     ):  # the caller's own doing, and no fault of the objective's
         with plain_tensors():
-            return _batch(objective, output, target, extras, reduce)
-    output = output.clone().requires_grad_()
-    value = objective(output, target, **extras) if reduce else objective.rows(output, target, **extras)
-    if not value.requires_grad:  # an output that the objective ignores has gradient 0
-        return value.detach(), torch.zeros_like(output)
-    asked = value if value.ndim == 0 else objective.per_row(value, target)
-    (gradient,) = torch.autograd.grad(asked.sum(), output, allow_unused=True)
-    return value.detach(), torch.zeros_like(output) if gradient is None else gradient
+            return asked_batch(objective, output, target, extras, reduce)
+    output, extras = output.clone().requires_grad_(), extras or {}
+    with objective.twin(output.dtype):
+        value = objective(output, target, **extras) if reduce else objective.rows(output, target, **extras)
+        if not value.requires_grad:  # an output that the objective ignores has gradient 0
+            return value.detach(), torch.zeros_like(output)
+        asked = value if value.ndim == 0 else objective.per_row(value, target)
+        (gradient,) = torch.autograd.grad(asked.sum(), output, allow_unused=True)
+        return value.detach(), torch.zeros_like(output) if gradient is None else gradient

@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ from mlnn.data import nested
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.objectives.layout import sliced
+from mlnn.objectives.promotion import promoted
 from mlnn.seeding import derive, generator
 from mlnn.training.batches import Batch, Rows
 from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeezed
@@ -96,11 +98,14 @@ class Lane:
     """A module, its optimiser and its recipe. `evaluate` answers a batch, `update` takes the step from that answer.
 
     A lane whose loss or gradient is not finite sets `stopped` and stays where it is. Both are the objective's alone; a
-    prior on the weights joins in `update`, so that objectives are compared without it and steps with it.
+    prior on the weights joins in `update`, so that objectives are compared without it and steps with it. `promotes`: a float64
+    twin in which what model or objective would do in a lower float is done in float64 (see `mlnn.objectives.promotion`).
     """
 
-    def __init__(self, name: str, recipe: LaneRecipe, model: nn.Module, dtype: torch.dtype) -> None:
-        self.name, self.recipe, self.dtype = name, recipe, dtype
+    def __init__(
+        self, name: str, recipe: LaneRecipe, model: nn.Module, dtype: torch.dtype, promotes: bool = False
+    ) -> None:
+        self.name, self.recipe, self.dtype, self.promotes = name, recipe, dtype, promotes
         self.module = copied(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
@@ -191,8 +196,10 @@ class Lane:
         modes = [(part, part.training) for part in self.module.modules()]  # a frozen part is to stay frozen
         self.module.eval()
         try:
-            output = raw_output(self.module, nested.cast(x, self.dtype))
-            return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions)
+            x = nested.cast(x, self.dtype)
+            with self._twin():
+                output = raw_output(self.module, x)
+                return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions)
         finally:
             for part, training in modes:
                 part.training = training
@@ -200,12 +207,19 @@ class Lane:
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())
 
+    def _twin(self) -> AbstractContextManager[object]:
+        return promoted() if self.promotes else nullcontext()
+
     def _backward(self, batch: Batch, objective: Objective) -> tuple[float, Tensor, Rows]:
         """Put the gradient of a batch in place; (loss, raw output, rows)."""
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
-        rows = batch.at(self.dtype)
+        rows = batch.at(self.dtype)  # rounded to the run's dtype, which is no business of the twin's
+        with self._twin():
+            return self._gradient(rows, objective)
+
+    def _gradient(self, rows: Rows, objective: Objective) -> tuple[float, Tensor, Rows]:
         if self.recipe.accumulate == 1:
             output, loss = self._forward(rows, objective)
             guard(f"the backward pass of {self.asked}", loss.backward)

@@ -15,6 +15,7 @@ from mlnn.training.lane import Lane, initial_model, mapped_model, nudged, with_i
 from mlnn.training.module import raw_output
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stride, flat
+from mlnn.training.twins import ALONE, null_draws, null_eps, promoted_sides
 from mlnn.world import own_world
 
 STEPS_COMPARED = 32
@@ -32,12 +33,20 @@ TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
 
 @dataclass(frozen=True, eq=False)
 class Lockstep:
-    """The lanes by name, the null twins' row orders, and the followers: right's recipe at left's weights, per dtype."""
+    """The lanes by name, the null twins' row orders, and the followers: right's recipe at left's weights, per dtype.
+
+    `mirrors`: left's recipe at left's weights, in the dtypes in which left's own answer does not serve: float64 where the run's
+    own float64 is not promoted, and float32 where the pair is judged there alone, against `null_eps`, which is then what rounding
+    is drawn with.
+    """
 
     recipe: Recipe
     lanes: dict[str, Lane]
     followers: dict[str, Lane]
     permuted: dict[str, torch.Generator] = field(default_factory=dict)
+    mirrors: dict[str, Lane] = field(default_factory=dict)
+    null_eps: float = 0.0
+    draws_masks: bool = False
 
     def steps(self, looks: Collection[int] = ()) -> Iterator[StepRecord]:
         """Train all lanes: one record a step, until the recipe's steps are done or neither side goes on.
@@ -67,8 +76,13 @@ class Lockstep:
         """Every lane answers, then every lane that is still finite steps; in between all stand where they answered."""
         led = {dtype: self._leads(dtype) for dtype in self.followers if self.leader(dtype).stopped is None}
         beside = {dtype: self._right_at_left(dtype, batch) for dtype in led}
+        nulls = {dtype: self._nulls(dtype, batch) for dtype in led if self.null_eps and dtype == ALONE}
+        mirrored = {
+            dtype: self._left_at_left(dtype, batch) for dtype in led if dtype in self.mirrors and dtype != ALONE
+        }
         answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in before}
-        gradients = {dtype: self._shared_gradient(dtype, answers[name]) for dtype, name in led.items()}
+        told = {dtype: mirrored.get(dtype, answers[name]) for dtype, name in led.items()}
+        gradients = {dtype: self._shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
         look = self._look(batch) if looks else None
         arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
         for name, answer in answers.items():
@@ -77,9 +91,12 @@ class Lockstep:
         new = {name: self._lane_step(name, answer, before[name]) for name, answer in answers.items()}
         lanes = {name: new[name] if name in new else ended[name] for name in self.lanes}
         common = {
-            dtype: Common(answers[name], beside[dtype], gradients[dtype], _stride(lanes[name], arrived.get(dtype)))
+            dtype: Common(
+                told[dtype], beside[dtype], gradients[dtype], _stride(lanes[name], arrived.get(dtype)),
+                nulls.get(dtype, (0.0, 0.0)),
+            )
             for dtype, name in led.items()
-        }
+        }  # fmt: skip
         return StepRecord(batch, starts, lanes, common, self._predictions(batch), look)
 
     def _right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
@@ -88,6 +105,22 @@ class Lockstep:
         follower.stopped = None
         follower.take_over(follower.wanted(self.leader(dtype)))
         return follower.evaluate(batch)
+
+    def _left_at_left(self, dtype: str, batch: Batch) -> Evaluated:
+        """Left's answer to a batch at its weights by its mirror."""
+        mirror = self.mirrors[dtype]
+        mirror.stopped = None
+        mirror.take_over(mirror.wanted(self.leader(dtype)))
+        return mirror.evaluate(batch)
+
+    def _nulls(self, dtype: str, batch: Batch) -> tuple[float, float]:
+        """How far rounding alone moves (loss, gradient) of either side at left's weights."""
+        drawn = [(0.0, 0.0)]
+        for lane in (self.mirrors[dtype], self.followers[dtype]):
+            lane.stopped = None
+            lane.take_over(lane.wanted(self.leader(dtype)))
+            drawn += null_draws(lane, batch, self.null_eps, not self.draws_masks)
+        return max(value for value, _ in drawn), max(slope for _, slope in drawn)
 
     def _right_from_left(self, led: Collection[str], answers: Mapping[str, Evaluated]) -> dict[str, Tensor]:
         """Where right's optimiser arrives from left's weights and gradient, per dtype of a left that is still finite.
@@ -114,12 +147,14 @@ class Lockstep:
             dtype: (flat([leader.predict(rows, batch.step)]), flat([follower.predict(rows, batch.step)]))
             for dtype, leader, follower in pairs if alive
         }  # fmt: skip
-        asked = self.followers["float64"]
-        state = {name: tensor.detach().clone() for name, tensor in asked.wanted(self.leader("float64")).items()}
+        state = {
+            dtype: {name: tensor.detach().clone() for name, tensor in follower.wanted(leader).items()}
+            for dtype, leader, follower in pairs if dtype == "float64" or (self.null_eps and dtype == ALONE)
+        }  # fmt: skip
 
-        def ask(objective: Objective) -> Evaluated:
-            asked.take_over(state)
-            return asked.evaluate(batch, objective)
+        def ask(objective: Objective, dtype: str = "float64") -> Evaluated:
+            self.followers[dtype].take_over(state[dtype])
+            return self.followers[dtype].evaluate(batch, objective)
 
         return Look(told if alive else None, ask)
 
@@ -142,9 +177,9 @@ class Lockstep:
         shared = flat(follower.translate(lane, lane.weights)) if follower is not None and apart else after
         return LaneStep(answer, before, after, shared, lane.stopped)
 
-    def _shared_gradient(self, dtype: str, answer: Evaluated) -> Tensor:
-        """Left's gradient in place, that of `answer`, in right's coordinates."""
-        leader, follower = self.leader(dtype), self.followers[dtype]
+    def _shared_gradient(self, dtype: str, answer: Evaluated, mirrored: bool = False) -> Tensor:
+        """Left's gradient in place, that of `answer`, in right's coordinates; of left itself, or of its mirror."""
+        leader, follower = self.mirrors[dtype] if mirrored else self.leader(dtype), self.followers[dtype]
         if follower.recipe.mapping is None:
             return answer.gradient
         return flat(follower.translate(leader, leader.gradients))
@@ -199,15 +234,21 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
             lanes[name] = Lane(name, left, model, own)
         else:
             lanes[name] = Lane(name, left, nudged(model, recipe.seed, name), own)
-    followers = {}
+    followers, mirrors = {}, {}
+    higher = promoted_sides(
+        (left, right), (model, theirs), recipe.inputs(recipe.dataset.first(2), torch.float64), recipe.seed
+    )
+    eps = null_eps(left.objective, right.objective)
     for dtype in (own, *TWINS[own]):
-        label = dtype_name(dtype)
+        label, promotes = dtype_name(dtype), higher if dtype == torch.float64 else (False, False)
         if dtype != own:
-            lanes[f"left_{label}"] = Lane(f"left_{label}", left, model, dtype)
-            lanes[f"right_{label}"] = Lane(f"right_{label}", right, theirs, dtype)
-        followers[label] = Lane(f"right_at_left_{label}", right, theirs, dtype)
+            lanes[f"left_{label}"] = Lane(f"left_{label}", left, model, dtype, promotes[0])
+            lanes[f"right_{label}"] = Lane(f"right_{label}", right, theirs, dtype, promotes[1])
+        followers[label] = Lane(f"right_at_left_{label}", right, theirs, dtype, promotes[1])
+        if (dtype == own and any(promotes)) or (eps and label == ALONE):
+            mirrors[label] = Lane(f"left_at_left_{label}", left, model, dtype, promotes[0])
     _check_weights(lanes["left"], lanes["right"])
-    lockstep = Lockstep(recipe, lanes, followers, permuted)
+    lockstep = Lockstep(recipe, lanes, followers, permuted, mirrors, eps, draws_masks)
     if right.mapping is not None and lockstep.optimizers_differ:
         raise ConfigError(
             "mapping: with another model on the right, both sides need the same optimizer settings and prior"

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from mlnn.objectives import Objective
 from mlnn.training.batches import Batch
 
 
@@ -79,13 +78,15 @@ class Stride:
 class Common:
     """Left, and right's recipe at left's weights, on the same batch in one precision; `gradient`: left's, in right's coordinates.
 
-    `stride`: None where optimiser steps are not compared, or left has stopped.
+    `stride`: None where optimiser steps are not compared, or left has stopped. `null`: how far rounding alone moves (loss,
+    gradient) here, where the precision is judged against it.
     """
 
     left: Evaluated
     right: Evaluated
     gradient: Tensor
     stride: Stride | None
+    null: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,11 +94,12 @@ class Look:
     """What is asked at a few steps only, at left's weights before the step.
 
     `predictions`: (left's, right's) flat raw outputs on the probe rows in evaluation mode, by precision; None where a lane has
-    stopped. `ask`: right's model on this batch under any objective, in float64; it can be called until the next step is asked for.
+    stopped. `ask`: right's model on this batch under any objective, in a dtype (float64 unless told); it can be called until the
+    next step is asked for.
     """
 
     predictions: Mapping[str, tuple[Tensor, Tensor]] | None
-    ask: Callable[[Objective], Evaluated]
+    ask: Callable[..., Evaluated]
 
 
 @dataclass(frozen=True, eq=False)
