@@ -56,7 +56,10 @@ def with_defaults() -> dict[str, Callable[..., Any]]:
     ours = {
         name: one
         for name, one in found.items()
-        if (inspect.isfunction(one) and (one.__module__ in {m.__name__ for m in modules} or name.startswith("bernoulli_")))
+        if (
+            inspect.isfunction(one)
+            and (one.__module__ in {m.__name__ for m in modules} or name.startswith("bernoulli_"))
+        )
         or (inspect.isclass(one) and issubclass(one, Likelihood) and one is not Likelihood)
     }
     return {
@@ -84,7 +87,11 @@ def test_the_default_is_that_of_the_closed_form(name: str) -> None:
 def test_a_loss_and_its_likelihood_have_the_same_defaults() -> None:
     """`likelihood_of` hands over the arguments that are given, and none that are not."""
     for loss, likelihood in o.PARTNERS.items():
-        own = {name: part.default for name, part in inspect.signature(loss).parameters.items() if part.default is not part.empty}
+        own = {
+            name: part.default
+            for name, part in inspect.signature(loss).parameters.items()
+            if part.default is not part.empty
+        }
         partner = inspect.signature(likelihood).parameters
         assert own == {name: partner[name].default for name in own}, loss.__name__
 
@@ -116,5 +123,12 @@ def test_what_a_likelihood_is_taken_to_be_that_does_not_say() -> None:
     assert bare.pearson(y, mean).tolist() == [4.0, 9.0]
     assert not bare.samples
     assert o.Normal().samples
-    for silent in (bare.least(y), bare.information(y), bare.typical(y), bare.impossible(y), bare.level(y, y), bare.no_number(True)):
+    for silent in (
+        bare.least(y),
+        bare.information(y),
+        bare.typical(y),
+        bare.impossible(y),
+        bare.level(y, y),
+        bare.no_number(True),
+    ):
         assert silent is None
