@@ -29,12 +29,7 @@ def climbs(numbers: Any) -> bool:
 def outside(facts: Facts) -> set[str]:
     """The numbers of a space that are not what they are for."""
     along = facts.coordinate
-    return {
-        name
-        for found in (_points(facts), _line(facts, along) if along else iter(()))
-        for name, good in found
-        if not good
-    }
+    return {name for found in (_points(facts), _line(along) if along else iter(())) for name, good in found if not good}
 
 
 def _points(facts: Facts) -> Checks:
@@ -51,7 +46,7 @@ def _points(facts: Facts) -> Checks:
     )
 
 
-def _line(facts: Facts, along: Coordinate) -> Checks:
+def _line(along: Coordinate) -> Checks:
     above, below = along.farthest
     if along.far:  # a line without ends goes as far on both sides
         yield "farthest", above == tuple(-place for place in below)
