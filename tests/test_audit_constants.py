@@ -281,7 +281,7 @@ def test_outputs_that_tell_are_uneven_inside_two_or_where_the_loss_wants_them() 
         assert 3.5 * tau < float(far.abs().max()) < 5 * tau  # p from 0.01 to 0.99
     cloud = implied.telling_outputs(asked(o.cross_entropy, "classes(3)"))
     assert 0.8 < float(cloud.std()) < 1.2
-    for tau in (1e-3, 0.03, 100.0, 1e6):
+    for tau in (1e-3, 0.03):
         found = implied.telling_outputs(asked(lambda f, y, tau=tau: o.cross_entropy(f / tau, y), "classes(3)"))
         assert 0.1 * tau < float(found.std()) < 4 * tau
 
