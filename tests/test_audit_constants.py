@@ -35,6 +35,7 @@ from mlnn.auditing.implied import Implied, null_probabilities
 from mlnn.auditing.integrals import Reach, Total
 from mlnn.auditing.shapes import WHOLE_LINE, _is_huber
 from mlnn.objectives import Objective
+from mlnn.signature import Real, TwoOutputs
 from mlnn.targets import COUNTS, HALF_LINE, LINE, TargetSpace
 
 f64 = torch.float64
@@ -198,6 +199,19 @@ def test_the_mean_is_read_where_gradients_are_affine_to_rounding() -> None:
     falling = asked(lambda f, y: -squared(f, y))
     assert families.exponential_form(falling) is None, "its expectation is largest at the mean"
     assert families.exponential_form(asked(lambda f, y: squared(f.abs(), y))) is None, "the mean turns back"
+
+
+def of_two_outputs(f: TwoOutputs, y: Real) -> Tensor:
+    return squared(f[:, 0] if f.ndim > 1 else f, y)
+
+
+def test_a_form_of_one_output_is_not_looked_for_among_several() -> None:
+    assert families.exponential_form(asked(squared)) is not None
+    assert families.exponential_form(asked(of_two_outputs)) is None
+    assert refute.elicits(asked(of_two_outputs)) == (False, None)
+    assert location.examine_location(asked(of_two_outputs)) is None
+    assert refute.worse_everywhere(asked(of_two_outputs)) is None
+    assert unproven.far_from_zero(asked(of_two_outputs), 1.0)[0] == "and with several outputs it is not looked at farther out"
 
 
 def test_a_number_is_its_eight_digit_neighbour_where_it_is_near() -> None:

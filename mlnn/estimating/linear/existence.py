@@ -41,8 +41,8 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
     push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
     if push == math.inf:  # every row pins its own linear predictor
         return True
-    least = 1.0 if design.weights is None else float(design.weights.min())
-    return overlap_is_certain(fit.push * math.sqrt(bend), push * min(1.0, math.sqrt(least)))
+    least = 1.0 if design.weights is None else min(1.0, float(design.weights.min()))
+    return overlap_is_certain(fit.push * math.sqrt(bend), push * math.sqrt(least))
 
 
 def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]:
