@@ -211,7 +211,10 @@ def test_a_form_of_one_output_is_not_looked_for_among_several() -> None:
     assert refute.elicits(asked(of_two_outputs)) == (False, None)
     assert location.examine_location(asked(of_two_outputs)) is None
     assert refute.worse_everywhere(asked(of_two_outputs)) is None
-    assert unproven.far_from_zero(asked(of_two_outputs), 1.0)[0] == "and with several outputs it is not looked at farther out"
+    assert (
+        unproven.far_from_zero(asked(of_two_outputs), 1.0)[0]
+        == "and with several outputs it is not looked at farther out"
+    )
 
 
 def test_a_number_is_its_eight_digit_neighbour_where_it_is_near() -> None:
@@ -706,6 +709,22 @@ def test_a_bulk_is_as_wide_as_it_is(sd: float, f: float, width: float) -> None:
     middle, found = integrals._bulk(asked(lambda f, y: 0.5 * ((y - f) / sd) ** 2), numbers(f), ALONG)
     assert float(middle[0]) == pytest.approx(f, abs=max(0.2, 0.1))
     assert width / 2 <= float(found[0]) <= 2 * width
+
+
+@pytest.mark.parametrize(
+    ("finite", "unknown", "fades", "why"),
+    [
+        (True, True, True, "NaN at some targets"),
+        (False, True, False, "NaN at some targets"),
+        (False, False, False, "overflows float64"),
+        (True, False, False, "has not faded"),
+        (True, False, True, "adaptive quadrature leaves a relative error of 1e-05"),
+    ],
+)
+def test_the_gravest_reason_is_told_first(finite: bool, unknown: bool, fades: bool, why: str) -> None:
+    masks = (torch.tensor([True, one]) for one in (finite, unknown, fades))
+    good, lost, faded = masks
+    assert why in integrals._why(good, lost & torch.tensor([False, True]), faded, 1e-5)
 
 
 def test_what_is_known_of_a_total() -> None:

@@ -1,0 +1,213 @@
+"""How an objective is taken, from both sides: its reduction, its extras, and what its reading is worth."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from mlnn import objectives as o
+from mlnn.objectives import Objective, read_likelihood
+from mlnn.objectives.layout import Layout, extras_needed, extras_taken, layout_of, sliced
+from mlnn.objectives.reading import score
+from mlnn.objectives.reduction import reduction, unsteady
+from mlnn.objectives.rowwise import row_by_row, unreduced
+from mlnn.targets import TargetSpace
+
+f64 = torch.float64
+REAL = TargetSpace("real")
+
+
+def rows(f: Tensor, y: Tensor) -> Tensor:
+    return (f - y) ** 2
+
+
+def small(f: Tensor, y: Tensor) -> Tensor:
+    return 1e-4 * rows(f, y)
+
+
+def couples(by: float) -> Any:
+    return lambda f, y: rows(f, y) + by * f.mean()
+
+
+KINDS: dict[str, tuple[Any, str | None]] = {
+    "per row": (rows, "per row"),
+    "mean": (lambda f, y: rows(f, y).mean(), "mean"),
+    "sum": (lambda f, y: rows(f, y).sum(), "sum"),
+    "broadcast": (lambda f, y: rows(f[:, None], y[None]).mean(), "broadcast"),
+    "coupled": (couples(1.0), "coupled"),
+    "coupled by little": (couples(1e-6), "coupled"),
+    "coupled by rounding": (couples(1e-13), "per row"),
+    "one kind at 7 rows and another at 37": (
+        lambda f, y: rows(f, y).sum() if len(f) == 7 else rows(f, y).mean(),
+        "coupled",
+    ),
+    "a mean of small rows": (lambda f, y: small(f, y).mean(), "mean"),
+    "a mean of small rows, nearly": (lambda f, y: small(f, y).mean() + 3e-8 * (len(f) > 1), "coupled"),
+    "a mean of small rows, to rounding": (lambda f, y: small(f, y).mean() + 1e-11 * (len(f) > 1), "mean"),
+    "a broadcast of small rows, nearly": (
+        lambda f, y: small(f[:, None], y[None]).mean() + 3e-8 * (len(f) > 1),
+        "coupled",
+    ),
+    "refused": (lambda f, y: rows(f, y[:3]), None),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_reduction_is_told_to_rounding(name: str) -> None:
+    function, kind = KINDS[name]
+    found = reduction(Objective.of(function, REAL, name="loss"))
+    assert (found and found.kind) == kind
+    if found:
+        assert found.couples == (kind in ("coupled", "broadcast"))
+
+
+def test_the_same_call_gives_the_same_answer_also_where_it_is_nan() -> None:
+    calls: list[int] = []
+
+    def moody(f: Tensor, y: Tensor) -> Tensor:
+        calls.append(1)
+        return rows(f, y) + (len(calls) > 2)
+
+    def turning(f: Tensor, y: Tensor) -> Tensor:
+        calls.append(1)
+        return rows(f, y) + (f - f.detach()) * (len(calls) > 4)
+
+    assert "answered the same call twice differently" in (unsteady(Objective.of(moody, REAL, name="loss")) or "")
+    assert "answered the same call twice differently" in (unsteady(Objective.of(turning, REAL, name="loss")) or "")
+    assert unsteady(Objective.of(rows, REAL)) is None
+    assert unsteady(Objective.of(lambda f, y: rows(f, y) * torch.nan, REAL, name="loss")) is None
+    assert unsteady(Objective.of(lambda f, y: rows(f, y[:3]), REAL, name="loss")) is None, "a refusal is told elsewhere"
+
+
+# Extras.
+MASK, COUNT = torch.ones(100, 20, dtype=f64), torch.tensor(5.0)
+
+
+def test_made_up_rows_have_the_extras_of_the_data_over_and_over() -> None:
+    weights = torch.arange(100, dtype=f64)
+    table = torch.ones(3, dtype=f64)
+    short = layout_of((20,), {"mask": MASK, "weight": weights, "table": table}, torch.zeros(100, 20, dtype=f64))
+    assert short.positions == (8,)
+    assert not short.whole
+    made = short.rows(130)
+    assert made["mask"].shape == (130, 8)
+    assert made["weight"].tolist() == [float(k % 64) for k in range(130)]
+    assert made["table"] is table, "no row's own"
+    assert short.targets_of(130) is not None
+    assert layout_of((20,), {}, MASK) == Layout((8,)) or layout_of((20,), {}, MASK).targets is None
+    assert Layout().targets_of(3) is None
+    whole = layout_of((20,), {"mask": MASK, "count": COUNT}, torch.zeros(100, 20, dtype=f64))
+    assert whole.whole
+    assert (whole.positions, whole.extras["mask"].shape) == ((20,), (100, 20))
+    assert Layout(()).expanded(torch.ones(4, 3), 1).shape == (4, 3)
+    assert Layout((2, 5)).expanded(torch.ones(4, 3), 1).shape == (4, 2, 5, 3)
+    assert Layout((2, 5)).expanded(torch.ones(4), 0).shape == (4, 2, 5)
+
+
+def test_a_slice_of_rows_takes_what_is_the_rows_own() -> None:
+    cut = sliced({"mask": MASK, "count": COUNT, "table": torch.ones(3)}, slice(2, 5), 100)
+    assert (cut["mask"].shape, cut["count"].shape, cut["table"].shape) == ((3, 20), (), (3,))
+
+
+def with_extras(f: Tensor, y: Tensor, mask: Tensor, scale: float = 1.0, *, weight: Tensor) -> Tensor:
+    return f * y * mask * weight * scale
+
+
+def test_which_extras_a_loss_takes_and_which_it_needs() -> None:
+    assert extras_taken(with_extras) == {"mask", "scale", "weight"}
+    assert extras_needed(with_extras) == {"mask", "weight"}
+    assert extras_taken(lambda f, y, **rest: f * y) is None
+    assert extras_needed(lambda f, y, **rest: f * y) == frozenset()
+    assert extras_taken(lambda f, y, /, mask: f * y) == {"mask"}
+    assert extras_taken(lambda f, /, y, mask: f * y) == {"mask"}
+    assert extras_taken(nn.MSELoss()) == extras_needed(nn.MSELoss()) == frozenset()
+    assert extras_taken(dict.fromkeys) == extras_taken(rows) == frozenset()
+
+
+# Asked row by row.
+def test_a_module_is_asked_without_its_own_reduction_and_any_other_as_it_is() -> None:
+    for kind in ("mean", "sum"):
+        assert unreduced(Objective.of(nn.MSELoss(reduction=kind), REAL)).function.reduction == "none"  # type: ignore[attr-defined]
+    alone = Objective.of(nn.MSELoss(reduction="none"), REAL)
+    assert unreduced(alone) is alone
+    plain = Objective.of(rows, REAL)
+    assert unreduced(plain) is plain
+
+
+def test_each_row_is_asked_alone_where_the_objective_reduces_or_refuses() -> None:
+    f, y = torch.linspace(-2, 2, 9, dtype=f64), torch.linspace(0, 1, 9, dtype=f64)
+
+    def picky(f: Tensor, y: Tensor) -> Tensor:
+        if bool((f > 1.9).any()):
+            raise ValueError("too far\nout")
+        return rows(f, y).mean()
+
+    for function, refused in ((rows, False), (lambda f, y: rows(f, y).sum(), False), (picky, True)):
+        value, gradient, said = row_by_row(Objective.of(function, REAL, name="loss"), f, y)
+        kept = slice(0, 8) if refused else slice(0, 9)
+        torch.testing.assert_close(value[kept], rows(f, y)[kept])
+        torch.testing.assert_close(gradient[kept], 2 * (f - y)[kept])
+        assert bool(value[8:].isnan().all()) == refused
+        assert said == ("ValueError: too far" if refused else None)
+    value, gradient, _ = row_by_row(Objective.of(lambda f, y: y + 0 * y, REAL, name="loss"), f, y)
+    assert gradient.tolist() == [0.0] * 9, "an output that is ignored has gradient 0"
+
+
+# What a reading is worth.
+def test_a_score_in_numbers() -> None:
+    nll, least = torch.tensor([1.0, 2.0], dtype=f64), torch.tensor([0.5, 0.5], dtype=f64)
+    found = score("any", nll, least, 3)
+    assert (found.log_likelihood, found.per_row, found.deviance) == (-3.0, -1.5, 4.0)
+    assert (found.aic, found.bic) == (pytest.approx(12.0), pytest.approx(3 * math.log(2) + 6))
+    assert found.geometric_mean == pytest.approx(math.exp(-1.5))
+    assert score("any", nll, None, 3).deviance is None
+    assert score("any", nll, -torch.inf * least, 3).deviance is None
+    assert score("any", -708.0 * torch.ones(2, dtype=f64), None, 3).geometric_mean == pytest.approx(math.exp(708))
+    assert score("any", -710.0 * torch.ones(2, dtype=f64), None, 3).geometric_mean == math.inf
+
+
+class Own:
+    """A likelihood from elsewhere, without a saturated model."""
+
+    def __init__(self, sd: float = 2.0) -> None:
+        self.sd = sd
+
+    def nll(self, output: Tensor, target: Tensor) -> Tensor:
+        return o.Normal(self.sd).nll(output, target)
+
+
+class Total(Own):
+    def nll(self, output: Tensor, target: Tensor) -> Tensor:
+        return super().nll(output, target).sum()
+
+
+def caveats(given: Any, module: nn.Module, kind: str, output: Tensor, target: Tensor) -> set[str]:
+    """The first words of each."""
+    found = read_likelihood(Objective.of(given, TargetSpace(kind)), module, output, target)
+    assert found is not None
+    return {" ".join(one.split()[:4]) for one in found.caveats} - {"AIC and BIC presume"}
+
+
+def test_what_a_reading_may_not_mean_is_said_where_it_is_so() -> None:
+    node, deep = nn.Linear(2, 1), nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.Linear(2, 1))
+    y = torch.tensor([0.0, 1.0] * 10, dtype=f64)
+    far, near = 5 * (2 * y - 1), 0 * y
+    assert caveats(o.Normal(), node, "real", near, y) == set()
+    assert caveats(o.Normal(), nn.Linear(19, 1), "real", near, y) == {"20 parameters for 20"}
+    assert caveats(o.Normal(), nn.Linear(18, 1), "real", near, y) == set()
+    assert caveats(o.Normal(), deep, "real", near, y) == {"hidden layers make the", "Dropout: in training the"}
+    assert caveats(o.Bernoulli(), node, "binary", far, y) == {"every target has a"}
+    assert caveats(o.Bernoulli(), node, "binary", near, y) == set()
+    assert caveats(o.Normal(0.1), node, "real", y, y) == set(), "reals are not told rightly or wrongly"
+    assert caveats(o.Normal(), node, "real", near / 0, y) == {"some rows have no"}
+    assert caveats(Own(), node, "real", near, y) == {"a saturated model of"}
+    assert caveats(o.NormalLearnedVariance(), node, "real", torch.stack([near, near], 1), y) == {
+        "the likelihood is unbounded,"
+    }
+    assert read_likelihood(Objective.of(Total(), REAL), node, near, y) is None, "it tells of no row"
+    assert read_likelihood(Objective.of(o.hinge, TargetSpace("binary")), node, near, y) is None
+    named = read_likelihood(Objective.of(Own(), REAL), node, near, y)
+    assert named is not None
+    assert named.likelihood == "Own(sd=2)"
