@@ -7,10 +7,11 @@ if TYPE_CHECKING:
     from mlnn.comparing.comparison import Comparison, compare
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
+    from mlnn.objectives import Step
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
-__all__ = ["Certificate", "Comparison", "Dataset", "Estimate", "LaneRecipe", "audit", "compare", "estimate"]
+__all__ = ["Certificate", "Comparison", "Dataset", "Estimate", "LaneRecipe", "Step", "audit", "compare", "estimate"]
 _HOMES = {
     "audit": "mlnn.auditing",
     "Certificate": "mlnn.auditing",
@@ -20,6 +21,7 @@ _HOMES = {
     "estimate": "mlnn.estimating",
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",
+    "Step": "mlnn.objectives",
 }
 
 

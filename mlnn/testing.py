@@ -1,32 +1,39 @@
-"""For a user's pytest: fail unless two objectives are the same, and say why.
+"""For a user's pytest: fail unless two objectives, or two steps, are the same, and say why.
 
 from mlnn.testing import assert_same_objective
 
 def test_fused_loss() -> None:
     assert_same_objective(torch.nn.BCEWithLogitsLoss(), my_fused_loss)
+
+`assert_same_step` asks the same of whole steps, fn(model, batch) → loss, on batches of your own.
 """
 
 import dataclasses
+import math
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from mlnn.arguments import interval, sides, whole
+from mlnn.arguments import interval, shown, sides, whole
 from mlnn.comparing.comparison import compare, unmet
 from mlnn.comparing.relations import check_require
 from mlnn.comparing.verdict import Verdict
-from mlnn.data import from_arrays
-from mlnn.errors import ConfigError, MlnnError
-from mlnn.objectives import Objective
+from mlnn.data import from_arrays, from_steps
+from mlnn.errors import ConfigError, DataError, MlnnError
+from mlnn.objectives import Objective, Step
 from mlnn.objectives.reduction import drawn_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
-from mlnn.training import parse_dtype
+from mlnn.training import LaneRecipe, parse_dtype
 from mlnn.world import own_world
 
 ROWS, FEATURES, BATCH, STEPS = 61, 5, 16, 12
+MOST_POSITIONS = 4096
+"""Of a row along one axis: the small network has a weight for each of them."""
+SGD = partial(torch.optim.SGD, lr=0.1)
 
 
 def assert_same_objective(
@@ -37,6 +44,7 @@ def assert_same_objective(
     *,
     domain: tuple[float, float] | None = None,
     outputs: str | tuple[str, str] = "raw",
+    shape: tuple[int, ...] = (),
     dtype: torch.dtype | str = torch.float32,
     seed: int = 0,
 ) -> Verdict:
@@ -45,18 +53,54 @@ def assert_same_objective(
     left, right: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar.
     targets: "binary", "classes(K)", "real", "counts", "positive" or "unit". require: the weakest relation that passes.
     domain: raw outputs on which it must hold; without it, everywhere. outputs: "raw" or "probabilities", one word or one
-    per side. Takes under 2 s, in a world of its own (see `mlnn.world`). Raises AssertionError with the verdict's sentence, and
-    the verdict as its `.verdict` (None where the two cannot be compared); ConfigError for bad arguments.
+    per side. shape: positions of a row, for a loss of sequences: (t,) gives outputs (n, t[, K]) and targets (n, t).
+    Takes under 2 s, in a world of its own (see `mlnn.world`). Raises AssertionError with the verdict's sentence, and the verdict
+    as its `.verdict` (None where the two cannot be compared); ConfigError for bad arguments.
     """
+    __tracebackhide__ = True
+    return _required(
+        lambda: _found(left, right, TargetSpace.parse(targets), outputs, _positions(shape), dtype, seed),
+        "objective", require, domain,
+    )  # fmt: skip
+
+
+def assert_same_step(
+    model: Callable[[], nn.Module],
+    left: Any,
+    right: Any,
+    batches: Iterable[Any],
+    *,
+    optimizer: Callable[..., torch.optim.Optimizer] = SGD,
+    require: str = "equal",
+    domain: tuple[float, float] | None = None,
+    dtype: torch.dtype | str = torch.float32,
+    steps: int | None = None,
+    seed: int = 0,
+) -> Verdict:
+    """Train a model on both sides' steps, batch for batch, and return the verdict if it is good enough.
+
+    model: a factory () → nn.Module. left, right: fn(model, batch) → loss, a scalar tensor; or a `LaneRecipe` with an `update`
+    of its own. batches: any iterable of batches of any structure, one a step, `steps` of them, or all. Before training, both
+    sides are asked far from where it goes too (see `mlnn.Step`); the verdict's sentence says where. require, domain, dtype,
+    seed, and what is raised: as for `assert_same_objective`; ConfigError too for a step that gives no loss.
+    """
+    __tracebackhide__ = True
+    return _required(
+        lambda: _stepped(model, left, right, batches, optimizer, dtype, steps, seed), "step", require, domain
+    )
+
+
+def _required(found_by: Callable[[], Verdict], what: str, require: str, domain: tuple[float, float] | None) -> Verdict:
+    """What a comparison finds, if it is good enough; AssertionError with its sentence if not."""
     __tracebackhide__ = True
     failure: AssertionError | None = None
     try:
         check_require(str(require))
         limits = interval("domain", domain)
-        found = _found(left, right, TargetSpace.parse(targets), outputs, dtype, seed)
+        found = found_by()
         everywhere = dataclasses.replace(found, left_domain=None)  # the small network's own rows are no licence
         if not everywhere.meets(require, limits):
-            failure = _failure(_message(found, require, limits), found)
+            failure = _failure(_message(found, what, require, limits), found)
     except _IncomparableError as problem:
         failure = _failure(str(problem), None)
     except MlnnError as problem:  # an argument is wrong: where in mlnn it was noticed is no news
@@ -64,6 +108,28 @@ def assert_same_objective(
     if failure is not None:
         raise failure
     return found
+
+
+def _stepped(
+    model: Callable[[], nn.Module],
+    left: Any,
+    right: Any,
+    batches: Iterable[Any],
+    optimizer: Callable[..., torch.optim.Optimizer],
+    dtype: torch.dtype | str,
+    steps: int | None,
+    seed: int,
+) -> Verdict:
+    """The verdict on two steps, each with the batches as they are."""
+    one, two = (side if isinstance(side, Step | LaneRecipe) else Step(side) for side in (left, right))
+    drawn = list(batches) if steps is None else None
+    count = whole("steps", steps, 1) if drawn is None else len(drawn)
+    if not count:
+        raise DataError("batches: none are given; one a step is needed")
+    return compare(
+        model, one, two, from_steps(batches if drawn is None else drawn, count),
+        optimizer=optimizer, steps=count, batch_size=None, dtype=dtype, seed=seed, null_twins=0,
+    ).verdict  # fmt: skip
 
 
 class _IncomparableError(MlnnError):
@@ -75,6 +141,7 @@ def _found(
     right: Any,
     space: TargetSpace,
     outputs: str | tuple[str, str],
+    shape: tuple[int, ...],
     dtype: torch.dtype | str,
     seed: int,
 ) -> Verdict:
@@ -84,13 +151,12 @@ def _found(
         parse_dtype(dtype)
         pair = [Objective.of(given, space, kind) for given, kind in zip((left, right), kinds, strict=True)]
         x = torch.randn(ROWS, FEATURES, generator=generator(seed, "data"), dtype=torch.float64)
-        _, y = drawn_batch(space, ROWS)
+        _, y = drawn_batch(space, ROWS, positions=shape)
         data = from_arrays(x, y, space)
         try:
             return compare(
-                partial(_network, pair[0].targets.outputs), pair[0], pair[1], data,
-                optimizer=partial(torch.optim.SGD, lr=0.1), steps=STEPS, batch_size=BATCH, dtype=dtype, seed=seed,
-                null_twins=0,
+                partial(_network, pair[0].targets, shape), pair[0], pair[1], data, optimizer=SGD, steps=STEPS, batch_size=BATCH,
+                dtype=dtype, seed=seed, null_twins=0,
             ).verdict  # fmt: skip
         except ConfigError as problem:
             raise _IncomparableError(f"the two objectives cannot be compared: {problem}") from None
@@ -102,12 +168,34 @@ def _failure(message: str, verdict: Verdict | None) -> AssertionError:
     return failure
 
 
-def _network(outputs: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(FEATURES, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, outputs))
+def _positions(shape: Any) -> tuple[int, ...]:
+    """Positions of a row; ConfigError for what are none."""
+    if not isinstance(shape, tuple | list):
+        raise ConfigError(
+            f"shape: {shown(shape)}; the positions of a row are needed, such as (12,) for sequences of 12"
+        )
+    return tuple(whole("shape", size, 1, MOST_POSITIONS) for size in shape)
 
 
-def _message(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
-    lines = ["not the same objective: " + unmet(verdict, require, domain)]
+def _network(space: TargetSpace, shape: tuple[int, ...]) -> nn.Module:
+    """A small network of FEATURES inputs with raw outputs (n, *shape[, m]), the m where the space has them."""
+    outputs = space.outputs * math.prod(shape)
+    body = [nn.Linear(FEATURES, 16), nn.Tanh(), nn.Linear(16, 16), nn.Tanh(), nn.Linear(16, outputs)]
+    return nn.Sequential(*body, *([_Shaped(space, shape)] if shape else []))
+
+
+class _Shaped(nn.Module):
+    def __init__(self, space: TargetSpace, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.space, self.shape = space, shape
+
+    def forward(self, flat: Tensor) -> Tensor:
+        several = (self.space.outputs,) if self.space.outputs > 1 else ()
+        return self.space.arranged(flat.reshape(len(flat), *self.shape, *several))
+
+
+def _message(verdict: Verdict, what: str, require: str, domain: tuple[float, float] | None) -> str:
+    lines = [f"not the same {what}: " + unmet(verdict, require, domain)]
     if not isinstance(verdict.domain, str):
         low, high = verdict.domain
         lines.append(f"If raw outputs stay inside, allow it: domain=({low:.4g}, {high:.4g}).")

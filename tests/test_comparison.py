@@ -181,3 +181,18 @@ def test_bad_usage_and_bad_data_are_refused_at_the_door() -> None:
     for x, y in ((X, Y[:5]), (X * math.nan, Y), (X, torch.zeros(96))):
         with pytest.raises(DataError):
             compare(bce, log1p, (x, y))
+
+
+def test_a_head_that_starts_at_zero_is_no_difference() -> None:
+    def zeroed() -> nn.Module:
+        model = nn.Linear(4, 1)
+        for weight in model.parameters():
+            nn.init.zeros_(weight)
+        return model
+
+    found = verdict(nn.BCEWithLogitsLoss(), bernoulli_nll_log1p, model=zeroed)
+    assert found.relation == "equal", found.sentence
+    assert (
+        verdict(nn.BCEWithLogitsLoss(), lambda z, y: bernoulli_nll_log1p(1.001 * z, y), model=zeroed).relation
+        == "different"
+    )

@@ -140,11 +140,11 @@ def test_a_look_asks_at_the_weights_before_the_step_though_all_have_stepped_sinc
             continue
         own, common = lockstep.followers["float64"].recipe.objective, record.common["float64"]
         for _ in range(2):
-            again = record.look.ask(own)
+            again = record.look.ask(own, "float64")
             assert again.loss == common.right.loss
             assert torch.equal(again.gradient, common.right.gradient)
         assert not torch.equal(
-            record.look.ask(lane_recipe(lambda z, y: 2 * log1p(z, y)).objective).gradient, again.gradient
+            record.look.ask(lane_recipe(lambda z, y: 2 * log1p(z, y)).objective, "float64").gradient, again.gradient
         )
         assert record.look.predictions is not None
         left, right = record.look.predictions["float64"]

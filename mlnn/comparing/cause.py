@@ -60,6 +60,8 @@ def _of_factor(factors: dict[int, float]) -> str | None:
 
 
 def _of_shape(probe: Probe) -> str | None:
+    if probe.visited:  # a step is more than its raw outputs: what lies between them and its gradient is not known
+        return None
     value, slope = probe.value.relation, probe.gradient.relation
     if slope == "different" and value not in ("different", "scaled"):
         return "Likely cause: the value is right and its gradient is not: a detached, clipped or straight-through path."

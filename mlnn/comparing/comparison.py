@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from mlnn.arguments import called, interval, mapping, shown, sides, whole
+from mlnn.arguments import called, interval, mapping, sides, whole
 from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.gaps import common_gap
+from mlnn.comparing.inputs import data_of, of_outputs
+from mlnn.comparing.local_probe import local_probe
 from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
 from mlnn.comparing.probe import Probe, probe
@@ -26,9 +28,8 @@ from mlnn.comparing.resolution import Planter
 from mlnn.comparing.trace import Trace, rows
 from mlnn.comparing.trace_row import trace_row
 from mlnn.comparing.verdict import Verdict
-from mlnn.data import Dataset, Stream, from_arrays, from_batches
-from mlnn.data.stream import are_batches, check_whole_batches
-from mlnn.errors import ConfigError, DataError, RequirementNotMetError, RunFolderError
+from mlnn.data import Dataset, Stream
+from mlnn.errors import ConfigError, RequirementNotMetError, RunFolderError
 from mlnn.estimating import classical_estimate
 from mlnn.objectives import likelihood_of
 from mlnn.objectives.precision import looked_into
@@ -139,7 +140,7 @@ def compare(
     model: Callable[[], torch.nn.Module],
     left: Any,
     right: Any,
-    data: Dataset | tuple[Any, Any] | tuple[Any, Any, Mapping[str, Any]] | Iterable[Any],
+    data: Dataset | Stream | tuple[Any, Any] | tuple[Any, Any, Mapping[str, Any]] | Iterable[Any],
     *,
     optimizer: Callable[..., torch.optim.Optimizer],
     steps: int,
@@ -159,8 +160,9 @@ def compare(
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
     model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
-    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, or a `LaneRecipe` where more than
-    the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a tensor, a numpy array, a pandas frame or
+    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model,
+    batch), or a `LaneRecipe` where more than the objective differs.
+    data: a Dataset, (x, y) or (x, y, {"name": extra}), each a tensor, a numpy array, a pandas frame or
     series, or lists; or any iterable of batches (a DataLoader, a list of dicts with "labels"), one a step, drawn once in its
     order and the same for all lanes, with batch_size=None. A loss that has a parameter of an extra's name is given its rows.
     optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of (x, y); inferred
@@ -181,7 +183,8 @@ def compare(
     if progress is not None:
         called("progress", progress, "a function of (steps done, steps), or None")
     with own_world(threads, seed):
-        dataset = _dataset(data, targets, steps, batch_size)
+        kept = [not of_outputs(side) for side in (left, right)]
+        dataset = data_of(data, targets, steps, batch_size, kept)
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = [
             (given if isinstance(given, LaneRecipe) else LaneRecipe(given, optimizer)).wrapped(dataset, kind)
@@ -204,22 +207,6 @@ def _names(about: object) -> Mapping[str, object]:
     return names
 
 
-def _dataset(data: Any, targets: str | TargetSpace | None, steps: int, batch_size: int | None) -> Dataset | Stream:
-    """The data of a comparison; raises DataError for anything but a Dataset, whole arrays, or batches."""
-    if isinstance(data, Dataset | Stream):
-        return data
-    if are_batches(data):
-        check_whole_batches(batch_size)
-        return from_batches(data, whole("steps", steps, 1), targets)
-    if isinstance(data, tuple | list) and len(data) in (2, 3):
-        return from_arrays(
-            data[0], data[1], targets=targets, extras=mapping("data: the third part", *data[2:] or (None,))
-        )
-    found = f"{len(data)} items" if isinstance(data, tuple | list) else shown(data)
-    hint = "; a TensorDataset has them as its .tensors" if isinstance(data, torch.utils.data.TensorDataset) else ""
-    raise DataError(f"data: a Dataset or a pair (x, y) of whole arrays is needed, found {found}{hint}")
-
-
 def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
     """The message for a `require` that is not met."""
     asked = f"required '{require}'" + (f" on {list(domain)}" if domain else "")
@@ -228,19 +215,23 @@ def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) ->
 
 
 def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, progress: Progress | None) -> Comparison:
-    targets = left.objective.targets
-    if right.objective.targets.outputs != targets.outputs:
+    rowwise = left.rowwise and right.rowwise
+    targets = left.objective.targets if rowwise else None
+    if targets is not None and right.objective.targets.outputs != targets.outputs:
         raise ConfigError(
             f"left reads {targets.outputs} raw outputs per row and right {right.objective.targets.outputs};"
             " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
         )
-    left, right = (replace(side, objective=looked_into(side.objective, recipe.dtype)) for side in (left, right))
-    probed = probe(left.objective, right.objective, targets, recipe.dtype)
+    if rowwise:
+        left, right = (replace(side, objective=looked_into(side.objective, recipe.dtype)) for side in (left, right))
+    probed = probe(left.objective, right.objective, targets, recipe.dtype) if targets is not None else None
     lockstep = make_lockstep(recipe, left, right, null_twins)
+    probed = probed or local_probe(lockstep)
     sides, trace = Sides.of(lockstep), Trace()
-    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay)
+    own_update = left.update is not None or right.update is not None
+    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay, rowwise=rowwise, own_update=own_update)
     evidence.computes_in(max(one.eps for one in probed.computing), any(one.sealed for one in probed.computing))
-    planter = Planter(left.objective, right.objective)
+    planter = Planter(left.objective, right.objective, rowwise)
     for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
         gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}
         trace.append(trace_row(record, gaps, recipe, targets))
@@ -282,7 +273,7 @@ def _to_the_mle(recipe: Recipe, lockstep: Lockstep) -> dict[str, dict[str, Any]]
     if isinstance(data, Stream) or data.positions or data.targets.event or data.extras:
         return found
     for side, lane in [(side, lockstep.lanes[side]) for side in ("left", "right")]:
-        likelihood = None if lane.stopped else likelihood_of(lane.recipe.objective)
+        likelihood = None if lane.stopped or not lane.recipe.rowwise else likelihood_of(lane.recipe.objective)
         classical = classical_estimate(lane.module, likelihood, data) if likelihood else None
         if classical is not None:
             found[side] = classical.beside(lane.module).to_dict()

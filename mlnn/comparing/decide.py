@@ -87,6 +87,8 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
     """What the first rule that applies finds."""
     if probe.unsteady:
         return Found("undecided", "undecided", probe.unsteady)
+    if probe.broke:
+        return Found("broken", "broken", probe.broke)
     probed = Found(*(weakest(part.relation, _on_batches(probe, part)) for part in (probe.value, probe.gradient)))
     if evidence is None:
         return probed
@@ -108,9 +110,12 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
 def _control_differs(_probed: Found, evidence: Evidence) -> Found | None:
     if not evidence.control:
         return None
-    return Found(
-        "undecided", "undecided", f"{evidence.control}: the machine or the code is at fault, not the objectives"
-    )
+    fault = "the machine or the code is at fault, not the objectives"
+    if evidence.own_update:
+        fault += (
+            " (an update that keeps state in a closure shares it between lanes: keep it in an object, which is copied)"
+        )
+    return Found("undecided", "undecided", f"{evidence.control}: {fault}")
 
 
 def _one_side_broke(_probed: Found, evidence: Evidence) -> Found | None:
@@ -138,10 +143,15 @@ def _other_steps(probed: Found, evidence: Evidence) -> Found | None:
     odd = evidence.update.odd(evidence.own)
     if not odd:
         return None
+    if evidence.own_update and evidence.gradient.odd(evidence.own):
+        return None  # the gradient itself differs, and so does what follows from it
     step, size = odd
     why = (
         f"from the same weights, gradient and state the optimizers take steps that differ by {size:.2g} at step {step}"
     )
+    if evidence.own_update:
+        factor = next(iter(evidence.factors.values()), 1.0)
+        why = f"gradients agree{'' if factor == 1 else f' up to a factor of {factor:.6g}'}, but {why}"
     return Found(probed.value, "different", why)
 
 

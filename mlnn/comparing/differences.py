@@ -74,7 +74,7 @@ class Both:
             value, slope = (self.explained(f, c, low, which) for which, (f, c) in pairs)
         return value & slope
 
-    def rounding(self, fine: Tensor, coarse: Tensor, which: int) -> Tensor:
+    def rounding(self, fine: Tensor, coarse: Tensor, which: int = 1) -> Tensor:
         """Mask of float64 differences that are rounding: tiny, or shrunk from the lower precision as rounding does.
 
         Where the lower precision has lost the point it cannot serve as the yardstick. There a float64 difference may be as
@@ -87,7 +87,7 @@ class Both:
         saturating = (ULPS * torch.finfo(DOUBLE).eps * torch.exp(self._ulps - ULPS)).clamp(max=LOST)
         return tiny | shrunk | (~(coarse <= LOST) & (fine <= saturating))
 
-    def explained(self, fine: Tensor, coarse: Tensor, low: torch.dtype, which: int) -> Tensor:
+    def explained(self, fine: Tensor, coarse: Tensor, low: torch.dtype, which: int = 1) -> Tensor:
         """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts.
 
         which: 0 for values, 1 for gradients.

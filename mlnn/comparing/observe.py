@@ -11,7 +11,7 @@ from torch import Tensor
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.gaps import CommonGap
 from mlnn.comparing.probe import Probe
-from mlnn.objectives import Objective
+from mlnn.objectives import Objective, Step
 from mlnn.training import Evaluated, Lane, LaneStep, Lockstep, StepRecord, Stop, dtype_name
 from mlnn.training.module import guard
 
@@ -27,12 +27,13 @@ class Sides:
     kind, setting or prior. `decay`: each side's weight decay and prior, in words, where the priors differ.
     """
 
-    left: Objective
-    right: Objective
+    left: Objective | Step
+    right: Objective | Step
     own: str
     parameters: Sequence[tuple[str, int]]
     optimizers_differ: bool
     decay: str | None
+    rowwise: bool = True
 
     @staticmethod
     def of(lockstep: Lockstep) -> "Sides":
@@ -41,7 +42,7 @@ class Sides:
         sizes = [(name, weight.numel()) for name, weight in zip(right.names, right.weights, strict=True)]
         return Sides(
             left.recipe.objective, right.recipe.objective, dtype_name(lockstep.recipe.dtype), sizes,
-            lockstep.optimizers_differ, _decay(left, right),
+            lockstep.optimizers_differ, _decay(left, right), lockstep.rowwise,
         )  # fmt: skip
 
 
@@ -64,7 +65,13 @@ def _see_stops(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
     for name, stop in sorted(new, key=lambda one: one[1].what == "weights"):
         evidence.stops[name] = stop
         other = {"left": sides.right, "right": sides.left}.get(name)
-        if other is not None and _would_stop(other, record.lanes[name].answer, stop, sides.optimizers_differ):
+        if other is None:
+            continue
+        if sides.rowwise and isinstance(other, Objective):
+            alike = _would_stop(other, record.lanes[name].answer, stop, sides.optimizers_differ)
+        else:
+            alike = _stops_alike(record, name, stop, sides)
+        if alike:
             evidence.diverged.add(name)
 
 
@@ -80,6 +87,17 @@ def _would_stop(other: Objective, answer: Evaluated, stop: Stop, optimizers_diff
     slope = _slope(value, output)
     reach = OVERFLOWING * torch.finfo(value.dtype).max  # a factor may let one side overflow a step before the other
     return not (float(value.detach().abs()) < reach and float(slope.abs().max()) < reach)
+
+
+def _stops_alike(record: StepRecord, name: str, stop: Stop, sides: Sides) -> bool:
+    """The same where the other side cannot be asked at the place: by right's answer at left's weights, or by left's own, at its."""
+    common = record.common.get(sides.own)
+    if stop.what == "weights" or common is None:
+        return not sides.optimizers_differ
+    if name == "left":
+        return common.right.stop is not None
+    near = OVERFLOWING * float(torch.finfo(common.left.gradient.dtype).max)
+    return not (abs(common.left.loss) < near and float(common.left.gradient.abs().max()) < near)
 
 
 def _see_answers(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
@@ -114,8 +132,11 @@ def _where(record: StepRecord, gradient: Tensor, sides: Sides) -> dict[str, obje
         "step": record.step,
         "parameter": _first(sides.parameters, gradient, right.gradient) or "loss",
     }
+    if not sides.rowwise:
+        return found
     slopes = []
     for objective in (sides.left, sides.right):
+        assert isinstance(objective, Objective)
         output = left.output.clone().requires_grad_()
         value = guard(f"objective '{objective.name}'", partial(objective, **left.extras), output, left.target)
         slopes.append(_slope(value, output))
@@ -146,10 +167,10 @@ def _first(parameters: Sequence[tuple[str, int]], first: Tensor, second: Tensor)
 def _see_common(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], probe: Probe) -> None:
     """Right at left's weights, and which rows were inside the domain of every precision."""
     answer = record.lanes["left"].answer
-    inside = probe.inside(answer.output, answer.target)
+    inside = probe.inside(answer.output, answer.target, rows=len(answer.batch.rows))
     evidence.see_rows(answer.output, inside)
     fully = bool(inside.all()) and all(
-        bool(probe.inside(common.left.output, common.left.target, double=name == "float64").all())
+        bool(probe.inside(common.left.output, common.left.target, double=name == "float64", rows=0).all())
         for name, common in record.common.items()
     )
     if {"float32", "float64"} <= gaps.keys():

@@ -33,12 +33,16 @@ CLEARLY = 10.0
 
 @dataclass(frozen=True)
 class Part:
-    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is."""
+    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is.
+
+    `place`: in words, where it is no raw output and target.
+    """
 
     relation: str
     size: float = 0.0
     output: float | list[float] | None = None
     target: float | list[float] | None = None
+    place: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,8 @@ class Probe:
     they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
     `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
     `flat_outside`: the side without a gradient beyond the domain. `computing`: what left and right compute in; `lowered`: how far
-    that moves values and gradients apart, beyond what the working dtype's own rounding explains (relative).
+    that moves values and gradients apart, beyond what the working dtype's own rounding explains (relative). Of a local probe (see
+    `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite.
     """
 
     grid: Grid
@@ -69,23 +74,31 @@ class Probe:
     flat_outside: str | None = None
     computing: tuple[Inside, Inside] = (Inside(), Inside())
     lowered: tuple[float, float] = (0.0, 0.0)
+    visited: str | None = None
+    broke: str | None = None
 
     @property
     def interval(self) -> Interval:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
 
-    def inside(self, output: Tensor, target: Tensor, double: bool = False) -> Tensor:
+    def inside(self, output: Tensor, target: Tensor, double: bool = False, rows: int = 0) -> Tensor:
         """Mask (n,) of the rows all of whose positions lie inside the domain: by their own target where targets are few, else
         by the interval. Raw outputs (n, *positions[, m]).
 
-        Objectives that part already on [−1, 1] have no domain; then every row is judged.
+        Objectives that part already on [−1, 1] have no domain; then every row is judged, as where a step tells no raw
+        outputs of its `rows` rows.
         """
+        if not len(output):
+            return torch.ones(rows, dtype=torch.bool)
         domain = self.domain64 if double else self.domain
         if not is_wide(domain):
             return torch.ones(len(output), dtype=torch.bool, device=output.device)
-        several = output.ndim > target.ndim - len(self.event)
-        strength = output.abs().amax(-1) if several else output
+        if self.visited:  # a step's raw outputs: no target is told of them
+            strength = output.abs().reshape(len(output), -1).amax(1)
+        else:
+            several = output.ndim > target.ndim - len(self.event)
+            strength = output.abs().amax(-1) if several else output
         low, high = meet(domain)
         mask = (strength >= low) & (strength <= high)
         if self.per_target:
@@ -175,7 +188,7 @@ def _lowered(
         seen = see_elsewhere(seen, plain[0], plain[1], both.grid, {DOUBLE, torch.float32})
     judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
     sizes = []
-    for which, coarse in enumerate(seen.differences(dtype)):
+    for coarse in seen.differences(dtype):
         odd = judged & ~(coarse <= (ULPS + both.grid.reach) * torch.finfo(dtype).eps)
         sizes.append(float(torch.where(odd, coarse, 0.0).nan_to_num(0.0, 0.0).max()))
     return sizes[0], sizes[1]

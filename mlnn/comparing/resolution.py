@@ -13,8 +13,9 @@ from torch import Tensor
 
 from mlnn.comparing.evidence import FLOOR, SMALL, Evidence
 from mlnn.comparing.gaps import CommonGap, common_gap
+from mlnn.comparing.planted_steps import STEP_PLANTS, gaps_of_faults
 from mlnn.errors import ConfigError
-from mlnn.objectives import Objective
+from mlnn.objectives import Objective, Step
 from mlnn.objectives.layout import Extras, sliced
 from mlnn.training import StepRecord
 
@@ -75,8 +76,8 @@ class Planter:
     `ladder`: per kind, (size, relative gradient gap in float64, gap allowed as rounding) at the first look, for the page.
     """
 
-    def __init__(self, left: Objective, right: Objective) -> None:
-        self.left, self.right = left, right
+    def __init__(self, left: Objective | Step, right: Objective | Step, rowwise: bool = True) -> None:
+        self.left, self.right, self.rowwise = left, right, rowwise
         self.caught: dict[str, float | None] = {}
         self.ladder: dict[str, list[tuple[float, float, float]]] = {}
 
@@ -84,9 +85,10 @@ class Planter:
         """Plant into right at left's weights of a step; `evidence` has seen that step, and right's own gap with it."""
         if not evidence.gradient.steps or not _answered(record):
             return
-        gap = self._gaps(record, evidence)
+        gap = self._gaps(record, evidence) if self.rowwise else gaps_of_faults(record, evidence)
         floor = evidence.gradient.allowed
-        for kind in PLANTS:  # on one row a smoothing, a dropped row or a clip at the median changes nothing
+        for kind in PLANTS if self.rowwise else STEP_PLANTS:
+            # On one row a smoothing, a dropped row or a clip at the median changes nothing.
             if kind not in self.caught and gap(kind, ACTS_AT) > max(FLOOR, floor if evidence.gradient.alone else 0.0):
                 self.caught[kind] = None
         self.ladder = self.ladder or {kind: [(size, gap(kind, size), floor) for size in SIZES] for kind in self.caught}
@@ -101,6 +103,7 @@ class Planter:
             sound, factor = self.left, 1.0
 
         def gap(kind: str, size: float) -> float:
+            assert isinstance(sound, Objective)
             found = _with_fault(record, planted(sound, kind, size), dtype)
             if found is None:
                 return 0.0

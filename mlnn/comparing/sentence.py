@@ -21,7 +21,7 @@ def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: 
     parts = [told, inside, _domain(verdict), _nearer(verdict, probe)]
     if evidence:
         parts += [_diverged(verdict, evidence), _on_some_steps(verdict, evidence), _decay(verdict, evidence)]
-    return " ".join(part for part in [*parts, cause, _resolution(verdict)] if part)
+    return " ".join(part for part in [*parts, cause, _visited(verdict, probe), _resolution(verdict)] if part)
 
 
 def _relation(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None) -> str:
@@ -64,6 +64,13 @@ def _domain(verdict: Verdict) -> str | None:
         if verdict.left_domain == 0:
             left = ", and every training row stayed inside"
     return f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{left}."
+
+
+def _visited(verdict: Verdict, probe: Probe) -> str | None:
+    """Where else than in training a pair was asked that has no raw outputs to be asked everywhere."""
+    if not probe.visited or verdict.relation in (*SILENT, "different"):
+        return None
+    return f"Asked too with {probe.visited}."
 
 
 def _nearer(verdict: Verdict, probe: Probe) -> str | None:
@@ -161,6 +168,8 @@ def _by_batch(evidence: Evidence) -> str | None:
 
 def _clause(what: str, part: Part, judged: Judged | None, probe: Probe) -> str:
     """Where and by how much gradients, or values, differ: on the probe, in training, or on the probe's whole batches."""
+    if part.relation == "different" and part.place:
+        return f"{what} differ by {part.size:.2g} {part.place}"
     if part.relation == "different":
         return f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {_at(part.target)}"
     if judged and judged.first_real:

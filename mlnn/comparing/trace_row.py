@@ -10,8 +10,8 @@ from mlnn.training import LaneStep, Recipe, StepRecord, dtype_name
 Row = dict[str, float]
 
 
-def trace_row(record: StepRecord, gaps: Mapping[str, CommonGap], recipe: Recipe, targets: TargetSpace) -> Row:
-    """Every gap of one step, by column. `gaps`: at common weights, by precision; `targets`: the space that left reads."""
+def trace_row(record: StepRecord, gaps: Mapping[str, CommonGap], recipe: Recipe, targets: TargetSpace | None) -> Row:
+    """Every gap of one step, by column. `gaps`: at common weights, by precision; `targets`: what left reads, None for a step."""
     lanes, own = record.lanes, dtype_name(recipe.dtype)
     row: Row = {"step": record.step}
     row |= {f"loss_{name}": lane.answer.loss if record.ran(name) else NAN for name, lane in lanes.items()}
@@ -59,9 +59,9 @@ def _null_band(record: StepRecord) -> Row:
     return row | {"null_low": low, "null_high": high}
 
 
-def _saturated(lane: LaneStep, targets: TargetSpace) -> float:
+def _saturated(lane: LaneStep, targets: TargetSpace | None) -> float:
     """Fraction of rows whose probability has rounded to 0 or 1; 0 for target spaces without probabilities."""
-    if targets.facts.means != (0.0, 1.0):
+    if targets is None or targets.facts.means != (0.0, 1.0):
         return 0.0
     p = targets.link(lane.answer.output)
     full = (p == 1) | (p == 0) if p.ndim == 1 else (p == 1).any(1)

@@ -21,11 +21,15 @@ TARGET_NAMES = ("labels", "label", "targets", "target", "y")
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
-    """One batch: inputs `x`, a tensor, or a dict of what a model takes by name; targets `y` (n, …); extras by name."""
+    """One batch: inputs `x`, a tensor, or a dict of what a model takes by name; targets `y` (n, …); extras by name.
+
+    `given`: the batch as it came, for a step that takes it whole; None where nobody does.
+    """
 
     x: Any
     y: Tensor
     extras: Mapping[str, Tensor]
+    given: Any = None
 
     def __len__(self) -> int:
         return len(self.y)
@@ -37,7 +41,8 @@ class Recorded:
             return part[rows] if part.ndim and len(part) == len(self) else part
 
         extras = {name: picked(part) for name, part in self.extras.items()}
-        return Recorded(nested.replaced(self.x, picked), self.y[rows], extras)
+        given = nested.replaced(self.given, picked)
+        return Recorded(nested.replaced(self.x, picked), self.y[rows], extras, given)
 
 
 @dataclass(frozen=True, repr=False)
@@ -110,16 +115,15 @@ class Stream:
         }
 
 
-def from_batches(given: Iterable[Any], steps: int, targets: str | TargetSpace | None, name: str = "batches") -> Stream:
+def from_batches(
+    given: Iterable[Any], steps: int, targets: str | TargetSpace | None, name: str = "batches", keep: bool = False
+) -> Stream:
     """The first `steps` batches of an iterable, each (x, y), (x, y, {"name": extra}) or a dict with its targets as "labels".
 
+    `keep`: each as it came, too, for a step that takes it whole.
     Raises DataError for fewer batches than steps (none is used twice), a batch of another form, and targets outside the space.
     """
-    drawn = [_recorded(batch, f"{name}: batch {place}") for place, batch in enumerate(_first(given, steps, name))]
-    if len(drawn) < steps:
-        raise DataError(
-            f"{name}: {len(drawn)} batches for {steps} steps; give as many, or take fewer steps: none is used twice"
-        )
+    drawn = [_recorded(batch, f"{name}: batch {place}", keep) for place, batch in enumerate(_drawn(given, steps, name))]
     space = (
         infer_targets(torch.cat([batch.y.flatten() for batch in drawn]))
         if targets is None
@@ -129,8 +133,36 @@ def from_batches(given: Iterable[Any], steps: int, targets: str | TargetSpace | 
     for place, batch in enumerate(drawn):
         y = space.canonical(batch.y) if space.event else batch.y
         space.check(y, f"{name}: batch {place}: target")
-        batches.append(Recorded(batch.x, space.cast(y), batch.extras))
+        batches.append(Recorded(batch.x, space.cast(y), batch.extras, batch.given))
     return Stream(name, tuple(batches), space)
+
+
+def from_steps(given: Iterable[Any], steps: int, name: str = "batches") -> Stream:
+    """The first `steps` batches of an iterable, of any structure, for steps that take them whole: which part is a target is
+    known to them alone. Raises DataError for fewer batches than steps, and for a batch without a tensor.
+    """
+    drawn = _drawn(given, steps, name)
+    batches = []
+    for place, batch in enumerate(drawn):
+        if not any(True for _ in nested.tensors(batch)):
+            raise DataError(f"{name}: batch {place} holds no tensor ({shown(batch)})")
+        copy = nested.replaced(batch, _copied)
+        batches.append(Recorded(copy, torch.zeros(nested.rows(batch) or 1), {}, copy))
+    return Stream(name, tuple(batches), TargetSpace("real"))
+
+
+def _copied(part: Tensor) -> Tensor:
+    return part.detach().cpu().clone()
+
+
+def _drawn(given: Iterable[Any], steps: int, name: str) -> list[Any]:
+    """The first batches of an iterable, as many as steps."""
+    drawn = _first(given, steps, name)
+    if len(drawn) < steps:
+        raise DataError(
+            f"{name}: {len(drawn)} batches for {steps} steps; give as many, or take fewer steps: none is used twice"
+        )
+    return drawn
 
 
 def _first(given: Iterable[Any], steps: int, name: str) -> list[Any]:
@@ -142,10 +174,10 @@ def _first(given: Iterable[Any], steps: int, name: str) -> list[Any]:
         raise DataError(f"{name}: drawing batches raised {type(problem).__name__}: {first_line(problem)}") from problem
 
 
-def _recorded(batch: Any, what: str) -> Recorded:
+def _recorded(batch: Any, what: str, keep: bool) -> Recorded:
     """A batch as somebody's loader gave it, copied."""
     x, y, extras = _in_three(batch, what)
-    x = nested.replaced(x, lambda part: part.detach().cpu().clone())
+    x = nested.replaced(x, _copied)
     if not isinstance(x, Tensor) and not isinstance(x, Mapping):
         x = extra(x, f"{what}: x")
     target = as_targets(y, f"{what}: y")
@@ -157,7 +189,7 @@ def _recorded(batch: Any, what: str) -> Recorded:
         if part.is_floating_point() and not bool(torch.isfinite(part).all()):
             raise DataError(f"{what}: an input is not finite; remove or fill such values first")
     named = {key: extra(part, f"{what}: extra '{key}'") for key, part in extras.items()}
-    return Recorded(x, target, named)
+    return Recorded(x, target, named, nested.replaced(batch, _copied) if keep else None)
 
 
 def _in_three(batch: Any, what: str) -> tuple[Any, Any, Mapping[str, Any]]:

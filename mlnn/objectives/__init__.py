@@ -55,6 +55,7 @@ from mlnn.objectives.losses_without_likelihood import (
 from mlnn.objectives.objective import LINKS, Objective
 from mlnn.objectives.partners import PARTNERS, likelihood_of
 from mlnn.objectives.reading import Reading, read_likelihood
+from mlnn.objectives.step import Step
 from mlnn.signature import Binary, Classes, Counts, HardBinary, Positive, Real, TwoOutputs, Unit
 
 __all__ = [
@@ -83,6 +84,7 @@ __all__ = [
     "Positive",
     "Reading",
     "Real",
+    "Step",
     "StudentT",
     "TwoOutputs",
     "Unit",

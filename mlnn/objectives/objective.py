@@ -81,6 +81,11 @@ class Objective:
             )
         return replace(self, layout=layout)
 
+    @property
+    def rowwise(self) -> bool:
+        """Whether it can be asked for rows of raw outputs: always; a `Step` cannot."""
+        return True
+
     def twin(self, dtype: torch.dtype) -> AbstractContextManager[object]:
         """Around a call in a dtype, its backward pass and the reading of its answer: in float64, promoted where it has to be."""
         promotes = self.inside is not None and self.inside.promotes and dtype == torch.float64

@@ -62,15 +62,21 @@ def looked_into(objective: Objective, own: torch.dtype = torch.float32) -> Objec
     Asks it about ten times, on one batch of moderate raw outputs. One that refuses it, or answers it twice differently, is left
     as one that computes in what it is given: both are told elsewhere.
     """
-    return objective if objective.inside is not None else replace(objective, inside=_look(objective, own))
-
-
-def _look(objective: Objective, own: torch.dtype) -> Inside:
+    if objective.inside is not None:
+        return objective
     output, target, _ = drawn_rows(objective, ROWS)
     plain = _answer(objective, output, target)
+    found = _look(objective, own, output, target, plain)
     again = _answer(objective, output, target)
     if plain is not None and (again is None or plain.off(again) > 0):
-        return Inside()
+        found = Inside(moody=True)
+    return replace(objective, inside=found)
+
+
+def _look(objective: Objective, own: torch.dtype, output: Tensor, target: Tensor, plain: _Answer | None) -> Inside:
+    again = _answer(objective, output, target)
+    if plain is not None and (again is None or plain.off(again) > 0):
+        return Inside(moody=True)
     twin = _answer(objective, output, target, DOUBLE)
     told = plain or _answer(objective, output.float(), target)  # some refuse float64 (weights in float32, say)
     if twin is None and told is None:
@@ -93,7 +99,7 @@ def _look(objective: Objective, own: torch.dtype) -> Inside:
 def _unopened(twin: _Answer | None, told: _Answer | None) -> str | None:
     """Why the promoted answer is not that of the same objective; None where it is."""
     if twin is None:
-        return "it does not run with its casts promoted to float64"
+        return "with its casts promoted to float64 it gives no finite answer"
     if told is None or not twin.asked:
         return None
     bound = min(OFF * max(map(_eps, twin.asked)), MOST_OFF)
@@ -141,7 +147,7 @@ def _answer(
     objective: Objective, output: Tensor, target: Tensor, to: torch.dtype | None = None,
     spare: frozenset[torch.dtype] = frozenset(),
 ) -> _Answer | None:  # fmt: skip
-    """To a batch, plain, or promoted to a dtype; None where it raises, or is not finite: then it is told nothing from."""
+    """To a batch, plain, or promoted to a dtype; None where it raises, or is not finite."""
     with own_world(None, derive(0, "inside")), promoted(to, spare) if to else nullcontext(Asked()) as asked:
         try:
             extras = extras_at(objective.layout.rows(len(output)), output.dtype)
@@ -151,7 +157,8 @@ def _answer(
         except Exception:  # whatever it raises, it has refused the batch
             return None
         found = _Answer(value.double().reshape(-1), gradient.double().reshape(len(output), -1), frozenset())
-    return replace(found, asked=frozenset(asked.dtypes))
+    fine = bool(torch.isfinite(found.value).all() and torch.isfinite(found.gradient).all())
+    return replace(found, asked=frozenset(asked.dtypes)) if fine else None
 
 
 def _eps(dtype: torch.dtype) -> float:

@@ -6,6 +6,7 @@ every dtype that an op is told and that is lower than the wanted one becomes the
 dtype that an op is given. What no dispatch sees (a kernel behind a pointer, numpy) is not reached.
 """
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -31,12 +32,13 @@ def lower_than(dtype: torch.dtype) -> tuple[torch.dtype, ...]:
 class Inside:
     """What an objective computes in. `computes_in`: the coarsest float that it rounds to in a run whose own float is finer, None
     where it computes in what it is given; `promotes`: its float64 twin has to be promoted; `sealed`: no promotion reaches it,
-    and why, in words (it is then judged in `computes_in` alone).
+    and why, in words (it is then judged in `computes_in` alone). `moody`: it answered the same call twice differently.
     """
 
     computes_in: torch.dtype | None = None
     promotes: bool = False
     sealed: str | None = None
+    moody: bool = False
 
     @property
     def name(self) -> str | None:
@@ -66,7 +68,7 @@ def promoted(to: torch.dtype = torch.float64, spare: frozenset[torch.dtype] = fr
     default = torch.get_default_dtype()
     if default in low:
         torch.set_default_dtype(to)
-    ops = _Ops(to, low, default, asked)
+    ops = (_OpsBesideCompiler if "torch._dynamo" in sys.modules else _Ops)(to, low, default, asked)
     try:
         with _Makers(to, low, default, asked), ops:
             yield asked
@@ -120,7 +122,7 @@ class _Ops(TorchDispatchMode):
         return False
 
     def __init__(self, to: torch.dtype, low: frozenset[torch.dtype], default: torch.dtype, asked: Asked) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.to, self.low, self.default, self.asked = to, low, default, asked
         self.twins: dict[int, tuple[Tensor, Tensor]] = {}
         self.written: set[int] = set()
@@ -129,18 +131,17 @@ class _Ops(TorchDispatchMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded in function.tags and not function._schema.is_mutable:
+        seeded, mutable = _kind(function)
+        if seeded:
             return self._drawn(function, args, kwargs)
-        higher = tuple([self._raised(value) for value in args])
-        named = {name: self._raised(value) for name, value in kwargs.items()}
-        if function._schema.is_mutable and self.twins:
+        higher = [self._raised(value) for value in args]
+        named = {name: self._raised(value) for name, value in kwargs.items()} if kwargs else kwargs
+        if mutable and self.twins:
             self._note_written(function._schema.arguments, higher, named)
         found = function(*higher, **named)
-        if self.default in self.low and isinstance(found, Tensor) and found.dtype == self.to:
-            if kwargs.get("dtype") is None and not _has_floats(
-                args
-            ):  # made in the default dtype: zeros(3), a count ÷ a count
-                self.asked.dtypes.add(self.default)
+        # In the default dtype: zeros(3), a count ÷ a count.
+        if self._by_default(args, kwargs) and isinstance(found, Tensor) and found.dtype == self.to:
+            self.asked.dtypes.add(self.default)
         return found
 
     def write_back(self) -> None:
@@ -150,7 +151,7 @@ class _Ops(TorchDispatchMode):
                 if twin.untyped_storage()._cdata in self.written:
                     own.copy_(twin)
 
-    def _note_written(self, arguments: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    def _note_written(self, arguments: Any, args: list[Any], kwargs: Mapping[str, Any]) -> None:
         for place, argument in enumerate(arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
                 value = args[place] if place < len(args) else kwargs.get(argument.name)
@@ -160,6 +161,8 @@ class _Ops(TorchDispatchMode):
     def _raised(self, value: Any) -> Any:
         if isinstance(value, Tensor):
             return self._twin(value) if value.dtype in self.low else value
+        if isinstance(value, int | float | str | None):
+            return value
         if isinstance(value, torch.dtype):
             if value in self.low:
                 self.asked.dtypes.add(value)
@@ -175,15 +178,18 @@ class _Ops(TorchDispatchMode):
             return given.to(self.to)
         storage = given.untyped_storage()
         if storage._cdata not in self.twins:
-            whole = torch.empty(0, dtype=given.dtype, device=given.device).set_(storage)  # type: ignore[call-overload]
+            whole = torch.empty(0, dtype=given.dtype, device=given.device).set_(storage)
             self.twins[storage._cdata] = whole, whole.to(self.to)
         return self.twins[storage._cdata][1].as_strided(given.shape, given.stride(), given.storage_offset())
 
+    def _by_default(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+        """Whether nothing but the default dtype, a lower one, says which float an op gives."""
+        return self.default in self.low and kwargs.get("dtype") is None and not _has_floats(args)
+
     def _drawn(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Random numbers: drawn as they would have been, then raised; another dtype would draw others."""
-        if self.default in self.low and not _has_floats(args) and kwargs.get("dtype") is None:
-            if any(argument.name == "dtype" for argument in function._schema.arguments):
-                kwargs = {**kwargs, "dtype": self.default}
+        if self._by_default(args, kwargs) and any(one.name == "dtype" for one in function._schema.arguments):
+            kwargs = {**kwargs, "dtype": self.default}
         found = function(*args, **kwargs)
         if isinstance(found, Tensor) and found.dtype in self.low:
             self.asked.dtypes.add(found.dtype)
@@ -191,5 +197,34 @@ class _Ops(TorchDispatchMode):
         return found
 
 
+class _OpsBesideCompiler(_Ops):
+    """The same where torch's compiler is there already: it is told not to compile the mode itself."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return True
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        return super().__torch_dispatch__(function, types, args, kwargs)
+
+
+_kinds: dict[Any, tuple[bool, bool]] = {}
+
+
+def _kind(function: Any) -> tuple[bool, bool]:
+    """Whether an op draws new random numbers, and whether it writes into what it is given."""
+    if function not in _kinds:
+        mutable = bool(function._schema.is_mutable)
+        _kinds[function] = torch.Tag.nondeterministic_seeded in function.tags and not mutable, mutable
+    return _kinds[function]
+
+
 def _has_floats(args: tuple[Any, ...]) -> bool:
-    return any(isinstance(value, Tensor) and value.is_floating_point() for value in args)
+    for value in args:
+        if isinstance(value, Tensor) and value.is_floating_point():
+            return True
+        if isinstance(value, list) and _has_floats(tuple(value)):
+            return True
+    return False

@@ -1,7 +1,8 @@
 """Training: recipes, batches shared by all lanes, and the lanes themselves."""
 
 from mlnn.training.batches import Batch, batches
-from mlnn.training.lane import Lane, initial_model, nudged
+from mlnn.training.first import initial_model, nudged
+from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep, make_lockstep
 from mlnn.training.recipe import DTYPES, LaneRecipe, Recipe, dtype_name, parse_device, parse_dtype
 from mlnn.training.solo import lane_likelihood, train

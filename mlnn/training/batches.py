@@ -57,8 +57,20 @@ class Batch:
             self._cast[dtype] = Rows(own.inputs(picked.x, dtype), y, extras)
         return self._cast[dtype]
 
+    def whole(self, dtype: torch.dtype) -> Any:
+        """The batch as a step of the user's own gets it: as the loader gave it, else (x, y) or (x, y, extras); fresh copies."""
+        own = self.recipe
+        if self.given is not None and self.given.given is not None:
+            return nested.cast(self.given.given, dtype, own.device, own.dtype)
+        rows = self.at(dtype)
+        return nested.replaced((rows.x, rows.y, rows.extras) if rows.extras else (rows.x, rows.y), Tensor.clone)
+
+    def half(self) -> "Batch | None":
+        """The first half of its rows; None where there is one alone."""
+        return None if len(self.rows) < 2 else self.permuted(torch.arange(len(self.rows) // 2))
+
     def permuted(self, order: Tensor) -> "Batch":
-        """The same rows in another order."""
+        """The same rows in another order, or some of them."""
         given = None if self.given is None else self.given.some(order)
         return Batch(self.step, self.rows[order], self.dropout_seed, self.recipe, given)
 

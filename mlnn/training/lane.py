@@ -1,10 +1,8 @@
 """One training run inside a comparison: an ordinary PyTorch loop, cut in two: an answer to a batch, and the step from it."""
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,85 +11,18 @@ from torch import Tensor, nn
 
 from mlnn.data import nested
 from mlnn.errors import ConfigError
-from mlnn.objectives import Objective
+from mlnn.objectives import Objective, Step
 from mlnn.objectives.layout import sliced
 from mlnn.objectives.promotion import promoted
-from mlnn.seeding import derive, generator
+from mlnn.training.asking import ask_step, run_update, told_in_evaluation
 from mlnn.training.batches import Batch, Rows
-from mlnn.training.module import check_output, copied, guard, made_module, raw_output, squeezed
-from mlnn.training.recipe import LaneRecipe, Recipe
+from mlnn.training.first import mapped
+from mlnn.training.module import check_output, copied, evaluating, guard, raw_output, squeezed
+from mlnn.training.optimizers import made_optimizer, takes_closure
+from mlnn.training.own_update import OwnUpdate
+from mlnn.training.recipe import LaneRecipe
 from mlnn.training.step import Evaluated, Stop, flat
-from mlnn.world import own_world, seed_streams
-
-
-def initial_model(recipe: Recipe) -> nn.Module:
-    """The model with its first weights, drawn by the `weights` stream of the seed, in the run's own dtype.
-
-    A module that is lazy and unmade is made by the first two rows, under the same seed. Raises ConfigError where the
-    factory gives no module, or one that cannot be trained or copied.
-    """
-    model = made_module(recipe.model, recipe.dataset.first(2), derive(recipe.seed, "weights"))
-    if not any(p.requires_grad for p in model.parameters()):
-        raise ConfigError(f"model: {type(model).__name__} has no trainable parameters")
-    return copied(model).to(recipe.device, recipe.dtype)  # a factory may hand out the caller's own network
-
-
-def with_inputs_for(recipe: Recipe, model: nn.Module) -> Recipe:
-    """The recipe with inputs as the model takes them: whole numbers as they came, where it refuses them as floats."""
-    if not recipe.dataset.whole or _answers(model, recipe):
-        return recipe
-    tokens = replace(recipe, tokens=True)
-    return tokens if _answers(model, tokens) else recipe
-
-
-def _answers(model: nn.Module, recipe: Recipe) -> bool:
-    trial = copied(model).eval()
-    with own_world(None), torch.no_grad():
-        try:
-            raw_output(trial, recipe.inputs(recipe.dataset.first(2), recipe.dtype))
-        except ConfigError:  # what it says is said when it is trained
-            return False
-    return True
-
-
-def mapped_model(recipe: LaneRecipe, model: nn.Module, shared: Recipe) -> nn.Module:
-    """The lane's own implementation of the model with the given model's weights; the model itself where it has none.
-
-    Raises ConfigError where the mapped weights do not fit.
-    """
-    if recipe.model is None:
-        return model
-    own = copied(made_module(recipe.model, shared.dataset.first(2), derive(shared.seed, "weights")))
-    weight = next(model.parameters())
-    state = mapped(recipe, model.state_dict())
-    try:
-        own.to(weight.device, weight.dtype).load_state_dict(state)
-    except (RuntimeError, KeyError, TypeError, AttributeError) as problem:
-        first = " ".join(str(problem).split())[:300]
-        raise ConfigError(f"mapping: left's weights do not fit {type(own).__name__}: {first}") from problem
-    return own
-
-
-def mapped(recipe: LaneRecipe, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict by the lane's mapping, which is given copies: it may write into them. Without a mapping, as it is."""
-    if recipe.mapping is None:
-        return state
-    try:
-        return recipe.mapping({name: tensor.detach().clone() for name, tensor in state.items()})
-    except KeyError as problem:
-        raise ConfigError(f"mapping: left has no weight {problem}; it has {', '.join(state)[:300]}") from problem
-
-
-def nudged(model: nn.Module, seed: int, name: str) -> nn.Module:
-    """A copy of the model with every weight moved by one ulp, up or down at random."""
-    twin = copied(model)
-    draws = generator(seed, "null", name)
-    with torch.no_grad():
-        for weight in twin.parameters():
-            up = torch.rand(weight.shape, generator=draws) < 0.5
-            direction = torch.where(up, torch.inf, -torch.inf).to(weight)
-            weight.copy_(torch.nextafter(weight, direction))
-    return twin
+from mlnn.world import seed_streams
 
 
 class Lane:
@@ -109,22 +40,24 @@ class Lane:
         self.module = copied(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = _made_optimizer(recipe, self.weights)
-        self.takes_closure = _takes_closure(self.optimizer)
+        self.optimizer = made_optimizer(recipe, self.weights)
+        self.takes_closure = takes_closure(self.optimizer)
         self.stopped: Stop | None = None
         self._run = torch.compile(self.module) if recipe.compile else self.module
+        self.own = None if recipe.update is None else OwnUpdate(recipe.update, self.module, self._run, self.optimizer)
 
     @property
     def asked(self) -> str:
         """The objective as an error names it."""
-        return f"objective '{self.recipe.objective.name}'"
+        kind = "objective" if isinstance(self.recipe.objective, Objective) else "step"
+        return f"{kind} '{self.recipe.objective.name}'"
 
     @property
     def gradients(self) -> list[Tensor]:
         """The gradient in place, one tensor per weight: that of the last batch evaluated."""
         return [torch.zeros_like(w) if w.grad is None else w.grad for w in self.weights]
 
-    def evaluate(self, batch: Batch, objective: Objective | None = None) -> Evaluated:
+    def evaluate(self, batch: Batch, objective: Objective | Step | None = None) -> Evaluated:
         """Loss and gradient of a batch at the present weights, and in place; under another objective than its own, if one is given.
 
         Under its own objective, a lane that is not finite stops here.
@@ -135,13 +68,19 @@ class Lane:
         stop = None
         if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
             what = "gradient" if math.isfinite(loss) else "loss"
-            stop = _first_row(asked, what, batch, output, rows)
+            stop = Stop(batch.step, what)
+            if self.recipe.rowwise and isinstance(asked, Objective):
+                stop = _first_row(asked, what, batch, output, rows)
         if objective is None and self.stopped is None:
             self.stopped = stop
         return Evaluated(batch, loss, output, rows.y, gradient, stop, rows.extras)
 
     def update(self, answer: Evaluated) -> None:
         """One optimiser step from the gradient in place, that of `answer`. L-BFGS asks the batch again as often as it likes."""
+        if self.own is not None:
+            self.own.keep()
+            self._check_weights(answer)
+            return
         pending, value = True, answer.loss + self._add_prior()
 
         def closure() -> Tensor:
@@ -153,8 +92,20 @@ class Lane:
             return torch.tensor(value, dtype=torch.float64)
 
         guard("optimizer", self.optimizer.step, *([closure] if self.takes_closure else []))
+        self._check_weights(answer)
+
+    def _check_weights(self, answer: Evaluated) -> None:
         if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
             self.stopped = Stop(answer.batch.step, "weights")
+
+    def follow(self, leader: "Lane", answer: Evaluated) -> None:
+        """Step, with this lane's optimiser and its own state, from where the leader stood and with the gradient that it took."""
+        if self.own is None:
+            self.take_gradient_of(leader)
+        elif self.own.calls == (1 if leader.own is None else leader.own.calls) == 1:
+            given = self.translate(leader, leader.gradients)
+            run_update(self.own, answer.batch, self._parts(answer.batch), given)
+        self.update(answer)
 
     def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
         """What this lane takes over of another one: its weights and buffers, or the state dict that its mapping reads."""
@@ -193,16 +144,19 @@ class Lane:
         A model that draws in this mode too draws the same in every lane that is asked with the same seed.
         """
         seed_streams(seed)
-        modes = [(part, part.training) for part in self.module.modules()]  # a frozen part is to stay frozen
-        self.module.eval()
-        try:
+        with evaluating(self.module):
             x = nested.cast(x, self.dtype)
             with self._twin():
                 output = raw_output(self.module, x)
                 return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions)
-        finally:
-            for part, training in modes:
-                part.training = training
+
+    def predict_batch(self, batch: Batch) -> Tensor | None:
+        """The same of a batch in a step of the user's own, flat; None where raw outputs cannot be told."""
+        step = self.recipe.objective
+        if self.own is not None or not isinstance(step, Step):
+            return None
+        with evaluating(self.module), self._twin():
+            return told_in_evaluation(step, self.module, batch, self.dtype)
 
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())
@@ -210,14 +164,45 @@ class Lane:
     def _twin(self) -> AbstractContextManager[object]:
         return promoted() if self.promotes else nullcontext()
 
-    def _backward(self, batch: Batch, objective: Objective) -> tuple[float, Tensor, Rows]:
+    def _parts(self, batch: Batch) -> list[Any]:
+        """A batch's micro-batches as a step of the user's own takes them."""
+        return nested.split(batch.whole(self.dtype), self.recipe.accumulate)
+
+    def _prepared(self, batch: Batch, objective: Objective | Step) -> Rows | list[Any]:
+        """A batch as it is asked for, rounded to the run's dtype: that is no business of the twin's."""
+        whole = self.own is not None or isinstance(objective, Step)
+        return self._parts(batch) if whole else batch.at(self.dtype)
+
+    def _backward(self, batch: Batch, objective: Objective | Step) -> tuple[float, Tensor, Rows]:
         """Put the gradient of a batch in place; (loss, raw output, rows)."""
+        given = self._prepared(batch, objective)
+        with self._twin():
+            return self._ask(batch, objective, given)
+
+    def _ask(self, batch: Batch, objective: Objective | Step, given: Rows | list[Any]) -> tuple[float, Tensor, Rows]:
+        """The same, of a batch as `_prepared` has it."""
+        if self.own is not None and isinstance(given, list):
+            return run_update(self.own, batch, given)
+        if isinstance(objective, Step):
+            assert isinstance(given, list)
+            return ask_step(objective, self.module, self._run, batch, given, self.recipe)
         for weight in self.weights:
             weight.grad = None
         seed_streams(batch.dropout_seed)
-        rows = batch.at(self.dtype)  # rounded to the run's dtype, which is no business of the twin's
-        with self._twin():
-            return self._gradient(rows, objective)
+        assert isinstance(given, Rows)
+        return self._gradient(given, objective)
+
+    def casts(self, batch: Batch) -> bool:
+        """Whether a lane asks for a lower float than its own, forward or backward, where that changes its gradient."""
+        objective = self.recipe.objective
+        given, again = self._prepared(batch, objective), self._prepared(batch, objective)
+        with promoted(self.dtype) as asked:
+            self._ask(batch, objective, given)
+            higher = flat(self.gradients)
+        if not asked.dtypes:
+            return False
+        self._ask(batch, objective, again)
+        return not torch.equal(higher, flat(self.gradients))
 
     def _gradient(self, rows: Rows, objective: Objective) -> tuple[float, Tensor, Rows]:
         if self.recipe.accumulate == 1:
@@ -285,25 +270,3 @@ def _reaches(loss: Tensor, output: Tensor) -> bool:
             seen.add(node)
             waiting += [above for above, _ in node.next_functions]
     return False
-
-
-def _made_optimizer(recipe: LaneRecipe, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The lane's own optimiser of the given weights; raises ConfigError where the factory makes something else."""
-    made = guard("optimizer", recipe.optimizer, list(weights))
-    if not isinstance(made, torch.optim.Optimizer):
-        raise ConfigError(f"optimizer: the factory returned {type(made).__name__}, not a torch.optim.Optimizer")
-    own = {id(weight) for weight in weights}
-    if any(id(weight) not in own for group in made.param_groups for weight in group["params"]):
-        raise ConfigError(
-            f"optimizer: the factory returned an {type(made).__name__} of other weights than those it was given;"
-            " make a new one for each call, e.g. partial(torch.optim.SGD, lr=0.1)"
-        )
-    return made
-
-
-def _takes_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether `step` can be given a function that evaluates the loss again, as torch's own optimisers can."""
-    try:
-        return bool(inspect.signature(optimizer.step).parameters)
-    except (TypeError, ValueError):  # compiled code does not tell
-        return True

@@ -11,11 +11,12 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.seeding import generator
 from mlnn.training.batches import Batch, batches
-from mlnn.training.lane import Lane, initial_model, mapped_model, nudged, with_inputs_for
+from mlnn.training.first import initial_model, mapped_model, nudged, with_inputs_for
+from mlnn.training.lane import Lane
 from mlnn.training.module import raw_output
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stride, flat
-from mlnn.training.twins import ALONE, null_draws, null_eps, promoted_sides
+from mlnn.training.twins import ALONE, null_draws, null_eps, promoted_sides, promoted_steps
 from mlnn.world import own_world
 
 STEPS_COMPARED = 32
@@ -75,14 +76,14 @@ class Lockstep:
     ) -> StepRecord:
         """Every lane answers, then every lane that is still finite steps; in between all stand where they answered."""
         led = {dtype: self._leads(dtype) for dtype in self.followers if self.leader(dtype).stopped is None}
-        beside = {dtype: self._right_at_left(dtype, batch) for dtype in led}
+        beside = {dtype: self.right_at_left(dtype, batch) for dtype in led}
         nulls = {dtype: self._nulls(dtype, batch) for dtype in led if self.null_eps and dtype == ALONE}
         mirrored = {
             dtype: self._left_at_left(dtype, batch) for dtype in led if dtype in self.mirrors and dtype != ALONE
         }
         answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in before}
         told = {dtype: mirrored.get(dtype, answers[name]) for dtype, name in led.items()}
-        gradients = {dtype: self._shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
+        gradients = {dtype: self.shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
         look = self._look(batch) if looks else None
         arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
         for name, answer in answers.items():
@@ -99,24 +100,30 @@ class Lockstep:
         }  # fmt: skip
         return StepRecord(batch, starts, lanes, common, self._predictions(batch), look)
 
-    def _right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
+    def right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Right's answer to a batch at left's weights."""
         follower = self.followers[dtype]
         follower.stopped = None
         follower.take_over(follower.wanted(self.leader(dtype)))
         return follower.evaluate(batch)
 
+    def _mirror(self, dtype: str) -> Lane:
+        """Left in the precision in which its follower computes, at its weights: itself, or its mirror."""
+        if dtype not in self.mirrors:
+            return self.leader(dtype)
+        self.mirrors[dtype].take_over(self.mirrors[dtype].wanted(self.leader(dtype)))
+        return self.mirrors[dtype]
+
     def _left_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Left's answer to a batch at its weights by its mirror."""
-        mirror = self.mirrors[dtype]
+        mirror = self._mirror(dtype)
         mirror.stopped = None
-        mirror.take_over(mirror.wanted(self.leader(dtype)))
         return mirror.evaluate(batch)
 
     def _nulls(self, dtype: str, batch: Batch) -> tuple[float, float]:
         """How far rounding alone moves (loss, gradient) of either side at left's weights."""
         drawn = [(0.0, 0.0)]
-        for lane in (self.mirrors[dtype], self.followers[dtype]):
+        for lane in (self._mirror(dtype), self.followers[dtype]):
             lane.stopped = None
             lane.take_over(lane.wanted(self.leader(dtype)))
             drawn += null_draws(lane, batch, self.null_eps, not self.draws_masks)
@@ -133,34 +140,46 @@ class Lockstep:
             leader, follower = self.leader(dtype), self.followers[dtype]
             if leader.stopped is None:
                 follower.take_over(follower.wanted(leader))
-                follower.take_gradient_of(leader)
-                follower.update(answers[leader.name])
+                follower.follow(leader, answers[leader.name])
                 arrived[dtype] = flat(follower.weights)
         return arrived
 
     def _look(self, batch: Batch) -> Look:
-        """Predictions at left's weights, and a way to ask right's model there, later on, under another objective."""
+        """Predictions at left's weights, and ways to ask right's model there later: another objective, or half the rows."""
         pairs = [(dtype, self.leader(dtype), follower) for dtype, follower in self.followers.items()]
         alive = all(lane.stopped is None for _, *pair in pairs for lane in pair)
-        rows = self._probe_rows()
         told = {
-            dtype: (flat([leader.predict(rows, batch.step)]), flat([follower.predict(rows, batch.step)]))
-            for dtype, leader, follower in pairs if alive
-        }  # fmt: skip
+            dtype: found
+            for dtype, _, follower in pairs
+            if alive and (found := self._predicted(self._mirror(dtype), follower, batch)) is not None
+        }
         state = {
             dtype: {name: tensor.detach().clone() for name, tensor in follower.wanted(leader).items()}
             for dtype, leader, follower in pairs if dtype == "float64" or (self.null_eps and dtype == ALONE)
         }  # fmt: skip
 
-        def ask(objective: Objective, dtype: str = "float64") -> Evaluated:
+        def ask(objective: Objective, dtype: str) -> Evaluated:
             self.followers[dtype].take_over(state[dtype])
             return self.followers[dtype].evaluate(batch, objective)
 
-        return Look(told if alive else None, ask)
+        def half() -> Evaluated | None:
+            part, asked = batch.half(), self.followers["float64"]
+            asked.take_over(state["float64"])
+            return None if part is None else asked.evaluate(part)
+
+        return Look(told or None, ask, half)
+
+    def _predicted(self, left: Lane, right: Lane, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        """Both lanes' raw outputs in evaluation mode, flat: of the probe rows, or of a batch, as their steps' models tell them."""
+        if self.rowwise:
+            rows = self._probe_rows()
+            return flat([left.predict(rows, batch.step)]), flat([right.predict(rows, batch.step)])
+        one, two = left.predict_batch(batch), right.predict_batch(batch)
+        return None if one is None or two is None or one.shape != two.shape else (one, two)
 
     def _predictions(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         left, right = self.lanes["left"], self.lanes["right"]
-        if left.stopped is not None or right.stopped is not None:
+        if left.stopped is not None or right.stopped is not None or not self.rowwise:
             return None
         rows = self._probe_rows()
         return left.predict(rows, batch.step), right.predict(rows, batch.step)
@@ -177,7 +196,7 @@ class Lockstep:
         shared = flat(follower.translate(lane, lane.weights)) if follower is not None and apart else after
         return LaneStep(answer, before, after, shared, lane.stopped)
 
-    def _shared_gradient(self, dtype: str, answer: Evaluated, mirrored: bool = False) -> Tensor:
+    def shared_gradient(self, dtype: str, answer: Evaluated, mirrored: bool = False) -> Tensor:
         """Left's gradient in place, that of `answer`, in right's coordinates; of left itself, or of its mirror."""
         leader, follower = self.mirrors[dtype] if mirrored else self.leader(dtype), self.followers[dtype]
         if follower.recipe.mapping is None:
@@ -187,7 +206,16 @@ class Lockstep:
     def compares_steps(self, step: int) -> bool:
         """Whether followers take a step of their own. L-BFGS evaluates its objective again, so it is compared only if asked."""
         searches = any(isinstance(self.lanes[side].optimizer, torch.optim.LBFGS) for side in ("left", "right"))
+        if any(self.lanes[side].own is not None for side in ("left", "right")):
+            return (
+                True  # what an update does besides the gradient is seen in its steps alone, and its state has to follow
+            )
         return self.optimizers_differ or (step < STEPS_COMPARED and not searches)
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether both sides are objectives of raw outputs, which can be asked row by row."""
+        return all(self.lanes[side].recipe.rowwise for side in ("left", "right"))
 
     @property
     def optimizers_differ(self) -> bool:
@@ -214,7 +242,8 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
     """Left, right, control, null twins and precision twins, each a module of its own with the same first weights.
 
     Null twins alternate between permuted batch rows and weights moved by one ulp; a model that draws random numbers of
-    its own (dropout) gets the one-ulp kind only, since permuted rows would meet other masks.
+    its own (dropout) gets the one-ulp kind only, since permuted rows would meet other masks; so does a step, whose batch may
+    have no rows.
     """
     model = initial_model(recipe)
     recipe = with_inputs_for(recipe, model)
@@ -225,19 +254,24 @@ def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twin
         "right": Lane("right", right, theirs, own),
         "control": Lane("control", left, model, own),
     }
-    draws_masks = _is_random(model, recipe)
+    rowwise = left.rowwise and right.rowwise
+    draws_masks = rowwise and _is_random(model, recipe)
+    together = draws_masks or not left.rowwise  # rows in their order: masks, or what only the step knows of them
     permuted = {}
     for number in range(1, null_twins + 1):
         name = f"null_{number}"
-        if number % 2 and not draws_masks:
+        if number % 2 and not together:
             permuted[name] = generator(recipe.seed, "null", name)
             lanes[name] = Lane(name, left, model, own)
         else:
             lanes[name] = Lane(name, left, nudged(model, recipe.seed, name), own)
     followers, mirrors = {}, {}
-    higher = promoted_sides(
-        (left, right), (model, theirs), recipe.inputs(recipe.dataset.first(2), torch.float64), recipe.seed
-    )
+    sides, models = (left, right), (model, theirs)
+    if rowwise:
+        inputs = recipe.inputs(recipe.dataset.first(2), torch.float64)
+        higher = promoted_sides(sides, models, inputs, recipe.seed)
+    else:
+        higher = promoted_steps(sides, models, next(batches(recipe)))
     eps = null_eps(left.objective, right.objective)
     for dtype in (own, *TWINS[own]):
         label, promotes = dtype_name(dtype), higher if dtype == torch.float64 else (False, False)

@@ -2,7 +2,8 @@
 
 import copy
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -110,6 +111,18 @@ def _called(model: Callable[..., Any], x: Any) -> Callable[[], Any]:
             f"model: the batch has {', '.join(x)} and forward takes {', '.join(one.name for one in parameters)}; name them alike"
         )
     return partial(model, **taken)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode, with every part's own mode put back: a frozen part is to stay frozen."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
 
 
 def check_output(output: Tensor, target: Tensor, targets: TargetSpace) -> None:

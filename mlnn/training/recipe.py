@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mlnn.arguments import called, first_line, number, shown, truth, whole
 from mlnn.data import Dataset, Stream, nested
 from mlnn.errors import ConfigError, unknown
-from mlnn.objectives import Objective
+from mlnn.objectives import Objective, Step
 from mlnn.objectives.layout import layout_of
 
 DTYPES: dict[str, torch.dtype] = {
@@ -61,19 +61,31 @@ class LaneRecipe:
     whose state dict is `mapping(left's state dict)`; `mapping` may rename, reshape, permute and join entries, each used
     once, and is applied to gradients too. None: the same names and shapes. `prior` λ: a Gaussian prior on the trained
     weights, ½λ|w|² added to the loss that is stepped on; with a mean over n rows its variance is 1/(nλ).
+    `update`: for a loop that is not a plain one, `update(model, optimizer, batches) → loss`, called once a step with the
+    step's micro-batches (`accumulate` many, each as a `Step`'s batch), which does all of it: zero_grad, forward, backward,
+    clipping, optimizer.step, schedule, scaler, averages. What it keeps from step to step belongs in its own object, of which
+    each lane has a copy, made before the first step. The gradient compared is what stands in .grad when it calls
+    optimizer.step. `objective` may then be left out.
     """
 
-    objective: Any
-    optimizer: OptimizerFactory
+    objective: Any = None
+    optimizer: OptimizerFactory = None  # type: ignore[assignment]
     accumulate: int = 1
     compile: bool = False
     autocast: torch.dtype | None = None
     model: ModelFactory | None = None
     mapping: Mapping | None = None
     prior: float = 0.0
+    update: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         check_optimizer(self.optimizer)
+        if self.update is None and self.objective is None:
+            raise ConfigError("objective: none is given; a lane needs one, or an update that computes its own loss")
+        if self.update is not None:
+            called("update", self.update, "a function (model, optimizer, batches) → loss")
+            if self.prior or self.autocast is not None:
+                raise ConfigError("update: it does all of a step itself, so prior and autocast belong inside it")
         if self.model is not None:
             check_model(self.model)
         if self.mapping is not None:
@@ -89,8 +101,17 @@ class LaneRecipe:
 
     def wrapped(self, data: Dataset | Stream, outputs: str = "raw") -> "LaneRecipe":
         """The same lane with its loss as an `Objective` of the data's rows. ConfigError as `Objective.of` and `Objective.over`."""
+        if isinstance(self.objective, Step):
+            return self
+        if self.objective is None and self.update is not None:  # it computes its own loss, and gives the lane its name
+            return replace(self, objective=Step(self.update))
         made = Objective.of(self.objective, data.targets, outputs)
         return replace(self, objective=made.over(layout_of(data.positions, data.extras, data.some_targets)))
+
+    @property
+    def rowwise(self) -> bool:
+        """Whether its loss is one of raw outputs, which can be asked row by row; a `Step` and an update of its own are not."""
+        return self.update is None and not isinstance(self.objective, Step)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from torch import nn
 from mlnn.arguments import whole
 from mlnn.objectives import Reading, read_likelihood
 from mlnn.training.batches import batches
-from mlnn.training.lane import Lane, initial_model, with_inputs_for
+from mlnn.training.first import initial_model, with_inputs_for
+from mlnn.training.lane import Lane
 from mlnn.training.module import guard
 from mlnn.training.recipe import LaneRecipe, Recipe
 from mlnn.world import MOST_THREADS, callback, own_world
@@ -53,7 +54,7 @@ def _train(
         watch(0, lane.module)
     for batch in batches(recipe):
         held = math.nan
-        if len(held_x):
+        if len(held_x) and lane_recipe.rowwise:
             with torch.no_grad():
                 held = float(guard(lane.asked, lane_recipe.objective, lane.predict(held_x), held_y))
         answer = lane.evaluate(batch)
@@ -72,6 +73,8 @@ def _train(
 
 def lane_likelihood(recipe: Recipe, lane: Lane) -> Reading | None:
     """A trained lane's likelihood over all training rows, in evaluation mode; None where the objective has none known."""
+    if not lane.recipe.rowwise:
+        return None
     x, y = recipe.table.x.to(recipe.dtype).to(recipe.device), recipe.table.y.to(recipe.device)
     y = y if y.dtype == torch.int64 else y.to(recipe.dtype)
     return read_likelihood(lane.recipe.objective, lane.module, lane.predict(x), y)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mlnn.objectives import Objective
 from mlnn.training.batches import Batch
 
 
@@ -34,7 +35,10 @@ class Stop:
 @dataclass(frozen=True, eq=False)
 class Evaluated:
     """A lane's answer to a batch at the weights it had: `loss` (a number), `output` (n, *positions[, m]), `target` (n, …),
-    and the `gradient` (P,) of the objective alone, zeros where a weight is unused. `extras`: those of the rows, by name."""
+    and the `gradient` (P,) of the objective alone, zeros where a weight is unused. `extras`: those of the rows, by name.
+
+    Of a `Step` or an update of the lane's own: the raw outputs where they can be told, else (0,), and no target, (0,).
+    """
 
     batch: Batch
     loss: float
@@ -94,12 +98,13 @@ class Look:
     """What is asked at a few steps only, at left's weights before the step.
 
     `predictions`: (left's, right's) flat raw outputs on the probe rows in evaluation mode, by precision; None where a lane has
-    stopped. `ask`: right's model on this batch under any objective, in a dtype (float64 unless told); it can be called until the
-    next step is asked for.
+    stopped. `ask`: right's model on this batch under any objective, in a dtype, by name; it can be called until the next step is
+    asked for. `half`: right's recipe on the first half of the rows, in float64, likewise; None where there is one row alone.
     """
 
     predictions: Mapping[str, tuple[Tensor, Tensor]] | None
-    ask: Callable[..., Evaluated]
+    ask: Callable[[Objective, str], Evaluated]
+    half: Callable[[], Evaluated | None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,21 @@ def promoted_sides(
     return first, second
 
 
+def promoted_steps(
+    sides: tuple[LaneRecipe, LaneRecipe], models: tuple[nn.Module, nn.Module], batch: Batch
+) -> tuple[bool, bool]:
+    """The same of steps and updates of the user's own, asked of a first batch; one that cannot be asked promoted is not."""
+
+    def asks(side: LaneRecipe, model: nn.Module) -> bool:
+        try:
+            return Lane("twin", side, model, torch.float64).casts(batch)
+        except ConfigError:  # what it cannot do at all is told elsewhere
+            return False
+
+    first, second = (asks(side, model) for side, model in zip(sides, models, strict=True))
+    return first, second
+
+
 def casts(model: nn.Module, x: Any, seed: int) -> bool:
     """Whether a model asks for a lower float than float64, forward or backward, where that changes what it answers."""
     model = copied(model).to(torch.float64)
@@ -60,9 +75,9 @@ def _answers(model: nn.Module, x: Any) -> tuple[Tensor, Tensor]:
     return output.detach().nan_to_num(), flat(gradients or [output]).nan_to_num()
 
 
-def null_eps(left: Objective, right: Objective) -> float:
-    """The unit roundoff that rounding is drawn with where a side cannot be asked in float64; 0 where both can."""
-    insides = [side.inside for side in (left, right) if side.inside is not None]
+def null_eps(left: Any, right: Any) -> float:
+    """The unit roundoff that rounding is drawn with where a side cannot be asked in float64; 0 where both can, or no one knows."""
+    insides = [side.inside for side in (left, right) if isinstance(side, Objective) and side.inside is not None]
     if not any(inside.sealed for inside in insides):
         return 0.0
     return max(float(torch.finfo(torch.float32).eps), *(inside.eps for inside in insides))

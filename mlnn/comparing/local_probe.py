@@ -1,0 +1,278 @@
+"""The probe of a pair that cannot be asked row by row: both sides at the same places around the first weights, on the first batch.
+
+What training does not visit is visited here: raw outputs far out, moved together, at random. Weights are left as they were.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mlnn.comparing.differences import BELOW
+from mlnn.comparing.domain import ALL, Interval
+from mlnn.comparing.evidence import SAME_FACTOR, Judged, allowed
+from mlnn.comparing.gaps import CommonGap, common_gap
+from mlnn.comparing.places import (
+    DRAWN,
+    HERE,
+    MOVES,
+    SCALES,
+    WEIGHT_SCALES,
+    Visit,
+    of_outputs,
+    of_the_last_matrix,
+    of_weights,
+    standing,
+)
+from mlnn.comparing.probe import Part, Probe
+from mlnn.errors import ConfigError
+from mlnn.objectives.grid import Curves, Grid
+from mlnn.training import Common, Evaluated, Lane, Lockstep, batches, dtype_name
+
+ASKED_AGAIN = 3
+"""Times that the same is asked: a count kept from call to call changes the second answer, a state that alternates the third."""
+MUCH_MORE = 2.0
+"""The largest difference is told beside the first one where it is more than this many times as large."""
+STEADY_SHIFT = 1e-9
+"""A shift is one number where it is the same at all places, relative to itself, to this: a median of float64 differences."""
+
+
+@dataclass
+class _Seen:
+    """What the places have shown: differences beyond `factor`, by place, in every precision."""
+
+    factor: float
+    shift: float
+    gradient: Judged = field(default_factory=Judged)
+    value: Judged = field(default_factory=Judged)
+    names: list[str] = field(default_factory=list)
+    bitwise: dict[str, bool] = field(default_factory=lambda: {"value": True, "gradient": True})
+    undefined: list[str] = field(default_factory=list)
+    tells: bool = False
+    parted: list[tuple[str, str, str, float]] = field(default_factory=list)
+    sizes: list[float] = field(default_factory=list)
+    largest: dict[str, tuple[float, str]] = field(default_factory=lambda: {"value": (0.0, ""), "gradient": (0.0, "")})
+
+    def see(self, name: str, gaps: Mapping[str, CommonGap], largest: float) -> None:
+        """Take in one place. `largest`: of the raw outputs in size, 0 where they are not told."""
+        odd = {dtype: gap.finite for dtype, gap in gaps.items() if not all(gap.finite)}
+        for dtype, (left, right) in odd.items():
+            if left != right:
+                self.parted.append((name, "right" if left else "left", dtype, largest))
+        if odd:
+            self.undefined += [name] * (not any(place == name for place, *_ in self.parted))
+            return
+        self.sizes.append(largest)
+        exact = gaps["float64"]
+        self.names.append(name)
+        for what, same in (
+            ("gradient", all(torch.equal(gap.left_gradient, gap.right_gradient) for gap in gaps.values())),
+            ("value", all(gap.left == gap.right for gap in gaps.values())),
+        ):
+            self.bitwise[what] &= same
+        size = self.factor * float(exact.left_gradient.norm())
+        if size or float(exact.right_gradient.norm()):
+            self._judge("gradient", {d: gap.residual(self.factor) for d, gap in gaps.items()}, size)
+        values = {d: abs(gap.right - self.factor * gap.left - self.shift) for d, gap in gaps.items()}
+        self._judge("value", values, max(abs(self.factor * exact.left), abs(self.shift)))
+
+    def _judge(self, which: str, differences: Mapping[str, float], size: float) -> None:
+        judged: Judged = getattr(self, which)
+        before, place = judged.real, len(self.names) - 1
+        judged.see(place, differences, size)
+        if judged.real > before:
+            self.largest[which] = judged.real, self.names[place]
+
+
+def local_probe(lockstep: Lockstep) -> Probe:
+    """Compare both sides around left's first weights; about 15 places, each a forward and backward pass of both in each precision.
+
+    Raises ConfigError for a step that changes the model's weights.
+    """
+    own = dtype_name(lockstep.recipe.dtype)
+    unsteady = _unsteady(lockstep)
+    here = {} if unsteady else {name: gap for name, (gap, _) in _at(lockstep, HERE).items()}
+    factor = _factor(here)
+    seen = _Seen(factor, _shift(lockstep, here, factor))
+    visited = ""
+    if not unsteady:
+        seen.see(HERE.name, here, 0.0)
+        told = _told(lockstep)
+        seen.tells = told and len(lockstep.lanes["left"].evaluate(next(batches(lockstep.recipe))).output) > 0
+        visited = _words(told)
+        for visit in _visits(told):
+            answers = _at(lockstep, visit)
+            seen.see(visit.name, {name: gap for name, (gap, _) in answers.items()}, answers["float64"][1])
+        visited = visited.replace("…", f"up to {max(seen.sizes):.3g}")
+    _forget(lockstep)
+    domain, broke = _domain(seen)
+    grid, curves = _nothing()
+    return Probe(
+        grid, lockstep.recipe.dtype, curves, curves, _part(seen, "value", own), _part(seen, "gradient", own),
+        seen.factor, {0.0: seen.shift}, {0.0: domain}, {0.0: domain}, per_target=False,
+        unsteady=unsteady, notes=_notes(seen), visited=visited or None, broke=broke,
+    )  # fmt: skip
+
+
+def _at(lockstep: Lockstep, visit: Visit) -> dict[str, tuple[CommonGap, float]]:
+    """Per precision: right against left at a place, and the largest of left's raw outputs there."""
+    batch = next(batches(lockstep.recipe))
+    found = {}
+    for name, follower in lockstep.followers.items():
+        leader = lockstep.leader(name)
+        with standing(leader, [follower], visit) as told:
+            right = lockstep.right_at_left(name, batch)
+            left = leader.evaluate(batch)
+            gap = common_gap(Common(left, right, lockstep.shared_gradient(name, left), None))
+        leader.stopped = None
+        found[name] = gap, told.largest
+    return found
+
+
+def _told(lockstep: Lockstep) -> bool:
+    """Whether both sides' losses come from raw outputs that the model gives when it is called as a whole."""
+    batch = next(batches(lockstep.recipe))
+    leader, follower = lockstep.leader("float64"), lockstep.followers["float64"]
+    places = [HERE, *of_outputs()]
+    moved = []
+    for lane in (leader, follower):
+        losses = set()
+        for visit in (places[0], *places[-len(DRAWN) :]):
+            with standing(lane, [], visit):
+                losses.add(repr(lane.evaluate(batch).loss))
+        moved.append(len(losses) > 1)
+        lane.stopped = None
+    return all(moved)
+
+
+def _visits(told: bool) -> Iterator[Visit]:
+    yield from of_outputs() if told else of_the_last_matrix()
+    yield from of_weights()
+
+
+def _words(told: bool) -> str:
+    """What was visited, in words; … stands for how far."""
+    scales = ", ".join(f"{scale:g}" for scale in (SCALES if told else WEIGHT_SCALES))
+    moves = " and ".join(f"±{size:g}" for size in MOVES if size > 0)
+    if told:
+        return f"raw outputs × {scales} (…), moved together by {moves}, moved at random, and weights moved at random"
+    return f"the last matrix × {scales}, its rows moved together by {moves}, and weights moved at random"
+
+
+def _unsteady(lockstep: Lockstep) -> str | None:
+    """Why the answers cannot be trusted: the same asked again is answered differently."""
+    batch = next(batches(lockstep.recipe))
+    sides: Iterable[tuple[str, Lane]] = (("left", lockstep.lanes["left"]), ("right", lockstep.lanes["right"]))
+    for side, lane in sides:
+        kept = [tensor.detach().clone() for tensor in lane.weights]
+        answers: list[Evaluated] = []
+        for _ in range(ASKED_AGAIN):
+            with standing(lane, [], HERE):
+                answers.append(lane.evaluate(batch))
+                _check_weights(lane, kept)
+            lane.stopped = None
+        first = answers[0]
+        if any(repr(a.loss) != repr(first.loss) or not _same(a.gradient, first.gradient) for a in answers[1:]):
+            kind = "update" if lane.own is not None else "step"
+            return (
+                f"{side}'s {kind} '{lane.recipe.objective.name}' answered the same call differently (state that lanes share, or"
+                f" randomness of its own{_OBJECT if lane.own is not None else ''})"
+            )
+    return None
+
+
+_OBJECT = "; what it keeps from step to step belongs in an object, of which each lane has a copy, not in a closure"
+
+
+def _same(one: Tensor, two: Tensor) -> bool:
+    return torch.equal(one.nan_to_num(7.0), two.nan_to_num(7.0))
+
+
+def _check_weights(lane: Lane, kept: list[Tensor]) -> None:
+
+    if not all(_same(a.detach(), b) for a, b in zip(lane.weights, kept, strict=True)):
+        raise ConfigError(f"{lane.asked} changes the model's weights; give it as LaneRecipe(optimizer=…, update=…)")
+
+
+def _forget(lockstep: Lockstep) -> None:
+    """Lanes as before the first step: no gradient in place, none stopped."""
+    for lane in (*lockstep.lanes.values(), *lockstep.followers.values()):
+        lane.stopped = None
+        for weight in lane.weights:
+            weight.grad = None
+
+
+def _factor(here: Mapping[str, CommonGap]) -> float:
+    """c with g_right = c·g_left at the first weights; 1 where it is near 1, or none."""
+    if not here:
+        return 1.0
+    exact = here["float64"]
+    near = abs(exact.factor - 1) <= max(SAME_FACTOR, allowed(here["float32"].gradient))
+    aligned = exact.residual(exact.factor) <= allowed(here["float32"].gradient) * float(exact.right_gradient.norm())
+    return exact.factor if exact.factor > 0 and not near and aligned else 1.0
+
+
+def _shift(lockstep: Lockstep, here: Mapping[str, CommonGap], factor: float) -> float:
+    """s with v_right = c·v_left + s, if it is the same at the first weights and where weights were moved; else 0."""
+    if not here or not all(here["float64"].finite):
+        return 0.0
+    found = []
+    for gap in (here["float64"], *(_at(lockstep, visit)["float64"][0] for visit in of_weights())):
+        found.append((gap.right - factor * gap.left, max(abs(gap.left), abs(gap.right))))
+    first, size = found[0]
+    tiny = allowed(0.0) * max(size, 1.0)
+    steady = all(abs(one - first) <= max(STEADY_SHIFT * abs(first), tiny) for one, _ in found)
+    return first if steady and abs(first) > tiny else 0.0
+
+
+def _part(seen: _Seen, which: str, own: str) -> Part:
+    """What is said of values, or of gradients, over the places."""
+    judged, eps = getattr(seen, which), float(torch.finfo(getattr(torch, own)).eps)
+    if seen.bitwise[which] and seen.names:
+        return Part("bitwise")
+    if not judged.steps:
+        return Part("undecided")
+    real = judged.first_real
+    if real and (judged.real > BELOW * eps or own == "float64"):
+        most, where = seen.largest[which]
+        also = f" and by up to {most:.2g} at {where}" if most > MUCH_MORE * real[1] else ""
+        return Part("different", real[1], place=f"{_place(seen, real[0])}{also}")
+    rough = judged.unexplained(own)
+    if rough:
+        return Part("different", rough[1], place=f"{_place(seen, rough[0])} in {own}, more than its rounding explains")
+    moved = seen.shift if which == "value" else 0.0
+    for relation, size in (("scaled", abs(seen.factor - 1)), ("shifted", abs(moved))):
+        if size > BELOW * eps:
+            return Part(relation, size)
+    size = max(judged.real, abs(seen.factor - 1), abs(moved))
+    return Part("indistinguishable", size) if size else Part("equal")
+
+
+def _place(seen: _Seen, step: int) -> str:
+    return f"at {seen.names[step]}"
+
+
+def _domain(seen: _Seen) -> tuple[Interval, str | None]:
+    """Up to where one side alone is not finite, by the size of raw outputs; in words where no size is told."""
+    if not seen.parted:
+        return ALL, None
+    name, side, dtype, size = min(seen.parted, key=lambda one: one[3])
+    reach = max((one for one in seen.sizes if one < size), default=0.0)
+    if reach >= 1 and seen.tells:
+        return (-reach, reach), None
+    return ALL, f"at {name}, {side} is not finite in {dtype} where the other side is"
+
+
+def _notes(seen: _Seen) -> list[str]:
+    told = [
+        f"at {name}, {side} is not finite in {dtype} where the other side is" for name, side, dtype, _ in seen.parted
+    ]
+    return told + [f"at {name}, both sides are not finite: the place says nothing" for name in seen.undefined]
+
+
+def _nothing() -> tuple[Grid, Curves]:
+    """No grid of raw outputs was asked."""
+    empty = torch.empty(0, 2, dtype=torch.float64)
+    grid = Grid(empty[:, 0], empty, torch.zeros(1, dtype=torch.float64))
+    return grid, Curves(empty[:, :1], empty[:, :, None])
