@@ -18,6 +18,7 @@ from mlnn.estimating import classical, information
 from mlnn.estimating.catalogue import family_of
 from mlnn.estimating.distance import Distance
 from mlnn.estimating.linear import existence, fitted, linear_programme
+from mlnn.estimating.linear import start as begin
 from mlnn.estimating.linear.answer import notes_of, ways_of
 from mlnn.estimating.linear.design import Design, design_of, same_columns
 from mlnn.estimating.linear.existence import FAR, rises_along, separation_of
@@ -33,7 +34,16 @@ from mlnn.estimating.network.network import _arrived, _is_met, _is_stationary
 from mlnn.estimating.network.problem import Problem
 from mlnn.estimating.network.report import NetworkReport
 from mlnn.estimating.network.spread import Spread, _share
-from mlnn.objectives import Bernoulli, HyperbolicSecant, Laplace, Normal, Poisson, StudentT
+from mlnn.objectives import (
+    Bernoulli,
+    HyperbolicSecant,
+    Laplace,
+    Normal,
+    NormalLearnedVariance,
+    Poisson,
+    StudentT,
+    VonMises,
+)
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
@@ -580,3 +590,47 @@ def test_a_form_says_what_is_added_whatever_the_parameters_are() -> None:
 def test_a_data_set_of_this_file_is_what_it_seems() -> None:
     data = Dataset("rows", X, HARD, TargetSpace("binary"), X[:0], HARD[:0])
     assert mlnn.estimate("bernoulli", data).llf == pytest.approx(mlnn.estimate("bernoulli", (X, HARD)).llf)
+
+
+@pytest.mark.parametrize(("mean", "inverse"), [(0.25, 4.0), (0.0, 1.0), (1.0, 1.0)])
+def test_a_strangers_maximum_is_begun_for_at_the_constants_of_the_usual_links(
+    mean: float, inverse: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[list[float]] = []
+    monkeypatch.setattr(begin, "total", lambda _family, _design, eta: tried.append(eta[0].tolist()) or math.nan)
+    y = torch.tensor([mean] * 60, dtype=f64)
+    design = designed(y)
+    begin._likeliest(family_of(Levels(0.0), TargetSpace("binary")), design, torch.zeros(3, 1, dtype=f64))
+    share = min(max(mean, 1e-3), 0.999)
+    levels = [0.0, 0.0, mean, math.log(max(mean, 1e-3)), math.log(share / (1 - share)), inverse, 1.0, -1.0]
+    assert [one for (one,) in tried] == pytest.approx(levels)
+    tried.clear()
+    begin._likeliest(family_of(NormalLearnedVariance()), design, torch.zeros(3, 2, dtype=f64))
+    assert {round(scale, 6) for _, scale in tried[2:]} == {round(math.log(1e-300), 6)}
+    tried.clear()
+    begin._likeliest(family_of(NormalLearnedVariance()), designed(NOISE), torch.zeros(3, 2, dtype=f64))
+    assert [scale for _, scale in tried[2:]] == pytest.approx([math.log(float(NOISE.std()))] * 6)
+
+
+def test_where_newton_starts_on_numbers() -> None:
+    cold = begin._cold(family_of(NormalLearnedVariance()), designed(NOISE))
+    assert float(cold[-1, 1]) == pytest.approx(math.log(float(NOISE.var())))
+    flat = begin._cold(family_of(NormalLearnedVariance()), designed(torch.zeros(60, dtype=f64)))
+    assert float(flat[-1, 1]) == pytest.approx(math.log(1e-300))
+    assert begin._cold(family_of(VonMises()), designed(NOISE))[:-1].abs().max() == 0, (
+        "angles start from their mean direction"
+    )
+    assert float(begin._cold(family_of(Poisson()), designed(HARD, "poisson"))[-1, 0]) == pytest.approx(
+        math.log(float(HARD.mean()))
+    )
+
+
+@pytest.mark.parametrize("name", ["normal", "bernoulli", "poisson", "student_t", "laplace"])
+def test_columns_that_depend_on_others_are_named_and_ill_conditioned_ones_are_not(name: str) -> None:
+    y = {"bernoulli": HARD, "poisson": HARD + 1}.get(name, NOISE)
+    with pytest.raises(DataError, match=r"1 of 4 columns depend on the others .*: x2"):
+        mlnn.estimate(name, (torch.cat([X, X[:, :1] + X[:, 1:]], 1), y))
+    near = torch.cat([X, X[:, :1] + 1e-6 * torch.linspace(-1, 1, 60, dtype=f64)[:, None] ** 3], 1)
+    found = mlnn.estimate(name, (near, y))
+    assert np.isfinite(found.params).all()
+    assert found.exists
