@@ -13,7 +13,7 @@ from torch import Tensor
 
 import mlnn
 from mlnn.data import Dataset
-from mlnn.errors import DataError
+from mlnn.errors import ConfigError, DataError
 from mlnn.estimating import classical, information
 from mlnn.estimating.catalogue import family_of
 from mlnn.estimating.distance import Distance
@@ -634,3 +634,28 @@ def test_columns_that_depend_on_others_are_named_and_ill_conditioned_ones_are_no
     found = mlnn.estimate(name, (near, y))
     assert np.isfinite(found.params).all()
     assert found.exists
+
+
+def test_of_many_rows_a_sample_leads_to_a_tenth_of_its_standard_error() -> None:
+    x = torch.randn(17 * 320, 2, generator=generator(1, "test"), dtype=f64)
+    y = (x[:, 0] + torch.randn(len(x), generator=generator(2, "test"), dtype=f64) > 1).double()
+    design, family = design_of((x, y), family_of("bernoulli"), True, None)
+    beta = begin.start(family, design)
+    point = evaluate(family, design.every(17), beta, "observed")
+    push = math.sqrt(float(point.gradient @ torch.linalg.solve(point.hessian, point.gradient)))
+    assert push < 0.1
+    few = design_of((x[:600], y[:600]), family, True, None)[0]
+    assert torch.equal(begin.start(family, few), begin._cold(family, few)), "a sample of few says too little"
+    cold = begin._cold(family, design)
+    assert not torch.equal(beta, cold)
+
+
+@pytest.mark.parametrize(("given", "words"), [
+    (torch.nn.Linear(2, 1), "give a factory"), (3, "give a factory"), (lambda: 3, "made a int, not an nn.Module"),
+    (lambda: torch.nn.LazyLinear(1), "has no shape yet"), (lambda: torch.nn.Linear(2, 1, dtype=torch.complex64), "is complex"),
+    (lambda: torch.nn.Linear(2, 1, device="meta"), "is on the meta device"),
+    (lambda: torch.nn.Linear(2, 1).requires_grad_(False), "must have weights"),
+])  # fmt: skip
+def test_what_is_no_model_is_refused(given: Any, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        mlnn.estimate("bernoulli", (X, HARD), model=given, starts=1)
