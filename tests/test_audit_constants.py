@@ -689,6 +689,10 @@ def test_beyond_the_ends_a_density_falls_at_one_rate(inner: float, to: float, ou
     assert (found.why == "") == settles
     if inner == outer:
         assert float(found.z[0]) == pytest.approx(1 + 2 * math.exp(-20), rel=1e-12)
+    turning = integrals._with_ends(
+        one, lambda v: -(1e-4 * v.abs().clamp(max=19) + (v.abs() - 19).clamp(min=0))[:, None], -20.0, 20.0
+    )
+    assert float(turning.errors[0]) == pytest.approx(2 * math.exp(-1.0019)), "at most all that lies beyond"
     steep = integrals._with_ends(one, lambda v: (-800 - v**2)[:, None], -20.0, 20.0)
     assert steep.why == "", "nothing is left of it there"
 

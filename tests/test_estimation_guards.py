@@ -25,7 +25,8 @@ from mlnn.estimating.linear.existence import FAR, rises_along, separation_of
 from mlnn.estimating.linear.least_squares import RankError, _lengths, _stacked_qr, check_rank, cholesky_root
 from mlnn.estimating.linear.newton import Fit, _at_rounding, _downhill, evaluate, newton
 from mlnn.estimating.linear.separation import overlap_is_certain
-from mlnn.estimating.network import answer, curvature, nonlinear
+from mlnn.estimating.network import answer, curvature, descent, nonlinear
+from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.errors import Surroundings, log_likelihood, with_number
 from mlnn.estimating.network.fisher import FLAT, THRESHOLDS, Spectrum, Standing, _unit
 from mlnn.estimating.network.form import Form, _straight, form_of, grows
@@ -659,3 +660,50 @@ def test_of_many_rows_a_sample_leads_to_a_tenth_of_its_standard_error() -> None:
 def test_what_is_no_model_is_refused(given: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         mlnn.estimate("bernoulli", (X, HARD), model=given, starts=1)
+
+
+@pytest.mark.parametrize(("share", "still"), [(1e-8, False), (1e-10, True)])
+def test_an_end_is_a_stationary_point_where_its_gradient_is_rounding(share: float, still: bool) -> None:
+    asked = problem(torch.nn.Linear(2, 1))
+    top = descend(asked, asked.flat)
+    assert top.converged
+    assert top.gradient <= 1e-12
+    slope = float(descend(asked, top.theta + 1e-4, 0).gradient) / 1e-4
+    assert descend(asked, top.theta + share / slope, 0).converged == still
+
+
+def test_an_end_from_which_nothing_leads_down_is_one_where_nothing_is_to_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = problem(torch.nn.Linear(2, 1))
+    top = descend(asked, asked.flat).theta
+    monkeypatch.setattr(descent, "_lower", lambda _problem, _at, _model, damping: (None, damping))
+    assert descend(asked, top + 1e-8).converged
+    assert not descend(asked, top + 1e-4).converged
+
+
+def test_a_parameter_that_runs_away_is_named() -> None:
+    asked = problem(torch.nn.Linear(2, 1))
+    for size, told in ((5e3, True), (200.0, False)):
+        end = descent.End(torch.tensor([0.1, size, 0.1], dtype=f64), 0.1, 1.0, False)
+        assert ("weight[0,1] runs away" in nonlinear._not_reached(asked, [end], 3)) == told
+    lost = descent.End(torch.zeros(3, dtype=f64), math.nan, math.inf, False)
+    assert "not finite at any of them" in nonlinear._not_reached(asked, [lost], 3)
+    assert "may not exist (separation)" in nonlinear._not_reached(asked, [end], 3)
+    assert "separation" not in nonlinear._not_reached(problem(torch.nn.Linear(2, 1), NOISE, "normal"), [end], 3)
+
+
+@pytest.mark.parametrize(("trained", "constant", "slope"), [
+    (("weight", "bias"), True, True), (("weight",), False, True), (("bias",), True, False), ((), False, False),
+])  # fmt: skip
+def test_what_a_module_learns_is_told_by_what_moves(trained: tuple[str, ...], constant: bool, slope: bool) -> None:
+    layer = torch.nn.Linear(2, 1)
+    for name, part in layer.named_parameters():
+        part.requires_grad_(name in trained)
+    assert classical._learns_a_constant(layer, X) == constant
+    assert classical._learns_a_slope(layer, X) == slope
+    expected = constant if slope else None
+    with torch.no_grad():
+        layer.bias.zero_()
+    assert classical._constant(layer, X) == expected
+    with torch.no_grad():
+        layer.bias.fill_(1.0)
+    assert classical._constant(layer, X) == (None if not constant else expected), "a constant that is not trained"

@@ -41,8 +41,9 @@ TESTS = {
                    "estimation_engine", "estimation_statsmodels", "estimator"),
 }  # fmt: skip
 """By folder of mlnn, the tests that are to notice, those that tell soonest first."""
-SHOWN = ("page", "console", "words", "figure", "figures", "still", "sentence", "brief", "summary")
-"""Files that end in these draw or tell; what they hold is looked at, and tested as text, not as numbers."""
+SHOWN = ("page", "console", "words", "figure", "figures", "still", "sentence", "brief", "briefly", "summary", "ladder")
+"""Files that end in these draw or tell (a ladder is the picture of a growth); what they hold is looked at, and tested as text,
+not as numbers."""
 LONGEST = 900.0
 """Seconds after which a change that never ends counts as noticed: the suite of a folder takes a fraction of it."""
 FLIPPED = {
