@@ -707,3 +707,20 @@ def test_what_a_module_learns_is_told_by_what_moves(trained: tuple[str, ...], co
     with torch.no_grad():
         layer.bias.fill_(1.0)
     assert classical._constant(layer, X) == (None if not constant else expected), "a constant that is not trained"
+
+
+def test_the_rows_own_hessians_are_compared_where_they_are_not_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    weights = torch.full((60,), 2.5, dtype=f64)
+    found = mlnn.estimate("bernoulli", (X, HARD), weights=weights)
+    assert found.information is not None
+    x = torch.cat([X - found.information.design.shift, torch.ones(60, 1, dtype=f64)], 1)
+    p = torch.sigmoid(x @ found.information.beta)[:, 0]
+    scores, hessians = (p - HARD)[:, None] * x, (p * (1 - p))[:, None, None] * x[:, :, None] * x[:, None, :]
+    each = information.information_check(scores, hessians, weights=weights)
+    mean = information.information_check(scores, hessians.mean(0), weights=weights)
+    assert each.se != pytest.approx(mean.se)
+    for most, expected in ((fitted.MOST_NUMBERS, each), (60 * 9, each), (60 * 9 - 1, mean)):
+        monkeypatch.setattr(fitted, "MOST_NUMBERS", most)
+        told = fitted.check_estimate(found)
+        assert told is not None
+        assert (told.tau, told.se) == pytest.approx((expected.tau, expected.se))
