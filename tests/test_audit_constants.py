@@ -56,6 +56,16 @@ def squared(f: Tensor, y: Tensor) -> Tensor:
     return 0.5 * (y - f) ** 2
 
 
+def with_slope(function: Function, extra: Function) -> Function:
+    """The values of a loss, with something added to its gradient."""
+
+    def loss(f: Tensor, y: Tensor) -> Tensor:
+        more = extra(f, y)
+        return function(f, y) + more - more.detach()
+
+    return loss
+
+
 # What is drawn is what was asked.
 def test_curves_of_numbers_are_the_density_as_it_stands_where_no_factor_is_known() -> None:
     found = curves(asked(squared), Finding("proper"))
@@ -131,6 +141,19 @@ def test_paper_is_kept_to_a_thousandth_and_a_working_precision_to_a_twentieth(
 ) -> None:
     finding = Finding("likelihood", reference=by_formula(lambda f, y: (1 + off) * squared(f, y)))
     assert bool(domain._holds(asked(squared), finding, numbers(1.3), dtype)[0]) == holds
+
+
+def test_without_a_formula_a_gradient_is_held_to_differences_of_the_value() -> None:
+    wrong = asked(with_slope(squared, lambda f, y: 0.1 * squared(f, y)))
+    for loss, holds in ((asked(squared), True), (wrong, False)):
+        for dtype in (torch.float32, torch.float64):
+            assert bool(domain._holds(loss, Finding("likelihood"), numbers(1.3), dtype)[0]) == holds
+    coarse = asked(lambda f, y: squared(f, y) if f.dtype == f64 else 1.1 * squared(f, y))
+    assert not bool(domain._holds(coarse, Finding("likelihood"), numbers(1.3), torch.float32)[0])
+    even = Finding("likelihood", scale=1.0, log_base=lambda y: torch.zeros_like(y, dtype=f64))
+    odd = Finding("likelihood", scale=1.0, log_base=lambda y: torch.full_like(y, 0.1, dtype=f64))
+    for finding, holds in ((even, True), (odd, False)):
+        assert bool(domain._holds(asked(o.bce_with_logits, "binary"), finding, numbers(1.3), torch.float32)[0]) == holds
 
 
 def test_z_is_summed_as_far_as_it_is_one() -> None:
@@ -332,6 +355,10 @@ def test_a_temperature_near_1_and_a_constant_near_0_are_none(
     found = finite._likelihood(BINARY, EVEN, tau, numbers(*shift), 0.0)
     assert (found.kind, found.measure) == (kind, measure)
     assert (found.scale == 1.0) == (kind == "likelihood")
+    assert found.reference is not None
+    f, y = numbers(0.4, -2.0), numbers(1.0, 0.0)
+    value = found.reference(f, y)[0]
+    torch.testing.assert_close(value, found.scale * o.Bernoulli().nll(f, y) + numbers(*shift).flip(0))
 
 
 @pytest.mark.parametrize(("residual", "off", "kind"), [
@@ -813,16 +840,6 @@ def test_moderate_outputs_are_those_of_ordinary_training() -> None:
     cloud = sound.moderate_outputs(TargetSpace("classes", 5))
     assert 1.3 < float(cloud.std()) < 1.7
     assert len(sound.moderate_outputs(TargetSpace("classes", 300))) == 8
-
-
-def with_slope(function: Function, extra: Function) -> Function:
-    """The values of a loss, with something added to its gradient."""
-
-    def loss(f: Tensor, y: Tensor) -> Tensor:
-        more = extra(f, y)
-        return function(f, y) + more - more.detach()
-
-    return loss
 
 
 @pytest.mark.parametrize(("off", "right"), [(1e-8, True), (1e-5, False)])

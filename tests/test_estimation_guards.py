@@ -46,6 +46,7 @@ from mlnn.objectives import (
     VonMises,
 )
 from mlnn.seeding import generator
+from mlnn.signature import Real, TwoOutputs
 from mlnn.targets import TargetSpace
 
 f64 = torch.float64
@@ -724,3 +725,29 @@ def test_the_rows_own_hessians_are_compared_where_they_are_not_too_many(monkeypa
         told = fitted.check_estimate(found)
         assert told is not None
         assert (told.tau, told.se) == pytest.approx((expected.tau, expected.se))
+
+
+class OfReals(Levels):
+    def nll(self, output: Tensor, target: Real) -> Tensor:
+        return super().nll(output, target)
+
+
+class OfAnything(Levels):
+    def nll(self, output: TwoOutputs, target: Tensor) -> Tensor:
+        return super().nll(output, target)
+
+
+@pytest.mark.parametrize(("likelihood", "space", "told"), [
+    (OfReals(0.0), None, TargetSpace("real")), (OfReals(0.0), TargetSpace("binary"), TargetSpace("binary")),
+    (OfReals(0.0), TargetSpace("classes", 3), TargetSpace("real")), (OfAnything(0.0), None, TargetSpace("real", raw=2)),
+    (OfAnything(0.0), TargetSpace("classes", 3), TargetSpace("classes", 3, raw=2)),
+])  # fmt: skip
+def test_a_strangers_space_is_what_it_says_or_what_the_data_are(
+    likelihood: Any, space: TargetSpace | None, told: TargetSpace
+) -> None:
+    family = family_of(likelihood, space)
+    assert family.space == told
+    assert family.outputs == (told.raw or 1)
+    assert family.labels == (("",) if family.outputs == 1 else ("output 0", "output 1"))
+    assert not family.knows_information
+    assert not family.counted

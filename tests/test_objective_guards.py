@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from mlnn import objectives as o
-from mlnn.objectives import Objective, read_likelihood
+from mlnn.objectives import Objective, precision, read_likelihood
 from mlnn.objectives.layout import Layout, extras_needed, extras_taken, layout_of, sliced
 from mlnn.objectives.reading import score
-from mlnn.objectives.reduction import reduction, unsteady
+from mlnn.objectives.reduction import drawn_batch, reduction, unsteady
 from mlnn.objectives.rowwise import row_by_row, unreduced
 from mlnn.targets import TargetSpace
 
@@ -215,3 +215,81 @@ def test_what_a_reading_may_not_mean_is_said_where_it_is_so() -> None:
     named = read_likelihood(Objective.of(Own(), REAL), node, near, y)
     assert named is not None
     assert named.likelihood == "Own(sd=2)"
+
+
+# What an objective computes in.
+def answer(value: float, gradient: float = 1.0, *asked: torch.dtype) -> precision._Answer:
+    one = torch.ones(3, dtype=f64)
+    return precision._Answer(value * one, gradient * one[:, None], frozenset(asked))
+
+
+def test_how_far_two_answers_are_apart() -> None:
+    assert answer(1.0).off(answer(1.0)) == 0
+    assert answer(1.1).off(answer(1.0)) == pytest.approx(0.1)
+    assert answer(1.0, 3.0).off(answer(1.0, 2.0)) == pytest.approx(0.5)
+    assert answer(math.nan).off(answer(1.0)) == math.inf
+    other = precision._Answer(torch.ones(1, dtype=f64), torch.ones(3, 1, dtype=f64), frozenset())
+    assert answer(1.0).off(other) == math.inf
+    assert answer(1.0).changed(answer(1.0, 2.0)).tolist() == answer(1.0).changed(answer(2.0)).tolist() == [True] * 3
+    assert answer(1.0).changed(answer(1.0)).tolist() == [False] * 3
+    reduced = precision._Answer(2 * torch.ones(1, dtype=f64), torch.ones(3, 1, dtype=f64), frozenset())
+    assert reduced.changed(other).tolist() == [False] * 3, "of a batch's number the rows' gradients tell"
+
+
+@pytest.mark.parametrize(("twin", "told", "why"), [
+    (None, answer(1.0), "no finite answer"), (answer(1.0, 1.0, torch.float32), None, None), (answer(9.0), answer(1.0), None),
+    (answer(1.00001, 1.0, torch.float32), answer(1.0), None), (answer(1.001, 1.0, torch.float32), answer(1.0), "reads something"),
+    (answer(1.1, 1.0, torch.bfloat16), answer(1.0), None), (answer(1.5, 1.0, torch.bfloat16), answer(1.0), "reads something else"),
+    (answer(1.1, 1.0, torch.bfloat16, torch.float32), answer(1.0), None),
+])  # fmt: skip
+def test_a_twin_is_that_of_the_objective_where_it_moves_by_no_more_than_rounding(
+    twin: Any, told: Any, why: str | None
+) -> None:
+    found = precision._unopened(twin, told)
+    assert (found is None) if why is None else (why in (found or ""))
+
+
+@pytest.mark.parametrize(("share", "matters"), [(1.0, True), (1e-4, True), (1e-10, False)])
+def test_a_cast_matters_where_it_moves_an_answer_by_more_than_rounding(share: float, matters: bool) -> None:
+    cast = Objective.of(lambda f, y: rows(f, y) + share * f.float().double(), REAL, name="loss")
+    output, target = drawn_batch(REAL, 37)
+    twin = precision._answer(cast, output, target, f64)
+    assert twin is not None
+    assert twin.asked == {torch.float32}
+    assert precision._matter(cast, output, target, f64, twin) == ([torch.float32] if matters else [])
+    alone = precision._answer(Objective.of(rows, REAL), output, target, f64)
+    assert alone is not None
+    assert precision._matter(cast, output, target, f64, alone) == [], "nothing was asked for"
+
+
+@pytest.mark.parametrize(("size", "noisy"), [(0.0, False), (1e-11, False), (3e-8, True)])
+def test_an_answer_as_noisy_as_float32_computes_in_it(size: float, noisy: bool) -> None:
+    """The noise is of values and gradients that no rounding of the output explains."""
+
+    def loss(f: Tensor, y: Tensor) -> Tensor:
+        wave = size * torch.sin(1e9 * f.detach())
+        return (1 + wave) * rows(f, y)
+
+    output, target = drawn_batch(REAL, 37)
+    assert precision._sealed_in(Objective.of(loss, REAL), output, target) == (torch.float32 if noisy else None)
+    ulps = precision.STEP / torch.finfo(torch.float32).eps
+    assert 4 < ulps < 5
+    assert abs(ulps - round(ulps)) > 0.1, "no whole number of them"
+
+
+def of_rounded(share: float) -> Any:
+    """A share of the rows is computed of the output as float32 has it."""
+
+    def loss(f: Tensor, y: Tensor) -> Tensor:
+        low = torch.from_numpy(f.detach().numpy().astype("float32").astype("float64"))
+        some = torch.arange(len(f)) < share * len(f)
+        return rows(torch.where(some, f + (low - f.detach()), f), y)
+
+    return loss
+
+
+@pytest.mark.parametrize(("shares", "sealed"), [(0.0, False), (1.0, True), (0.9, True)])
+def test_most_rows_stay_where_the_output_is_rounded_first(shares: float, sealed: bool) -> None:
+    output, target = drawn_batch(REAL, 37)
+    found = precision._sealed_in(Objective.of(of_rounded(shares), REAL), output, target)
+    assert (found == torch.float32) == sealed
