@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlnn import objectives as o
 from mlnn.auditing import (
+    certificate,
     domain,
     families,
     finite,
@@ -28,12 +29,14 @@ from mlnn.auditing import (
     unproven,
     witness,
 )
-from mlnn.auditing.ask import Loss
+from mlnn.auditing.ask import Loss, TooSlowError
+from mlnn.auditing.certificate import Certificate
 from mlnn.auditing.curves import _settled, curves
 from mlnn.auditing.finding import Finding, by_formula
 from mlnn.auditing.implied import Implied, null_probabilities
 from mlnn.auditing.integrals import Reach, Total
 from mlnn.auditing.shapes import WHOLE_LINE, _is_huber
+from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.signature import Real, TwoOutputs
 from mlnn.targets import COUNTS, HALF_LINE, LINE, TargetSpace
@@ -887,3 +890,136 @@ def test_a_batch_is_the_sum_of_its_rows_to_rounding_also_where_it_is_large(by: f
 ])  # fmt: skip
 def test_a_hinge_is_known_by_both_its_sides_and_its_kink(loss: Function, is_hinge: bool) -> None:
     assert notes._is_hinge(asked(loss, "binary")) == is_hinge
+
+
+# What a certificate says in words.
+def held(**changed: Any) -> Certificate:
+    told: dict[str, Any] = {"kind": "likelihood", "name": "loss", "targets": "real", "sentence": "It holds."}
+    return Certificate(**told | changed)
+
+
+def test_what_a_certificate_states_as_single_values() -> None:
+    assert certificate.certificate_facts(held()) == [("targets", "real")]
+    full = {
+        "kind": "scaled likelihood", "targets": "classes(3)", "family": "categorical", "scale": 2.0, "link": "softmax(f)",
+        "measure": "1", "residual": 0.5, "domains": {"float32": "all"}, "constants": {0.0: 0.0}, "unreachable": 0.25,
+    }  # fmt: skip
+    assert certificate.certificate_facts(held(**full)) == [
+        ("targets", "classes(3)"), ("distribution", "categorical"), ("τ", "2"), ("probability", "softmax(f)"), ("h(y)", "1"),
+        ("c(y)", "0 nats"), ("residual", "0.5"), ("holds in float32", "everywhere"), ("outputs that imply no probability", "25 %"),
+    ]  # fmt: skip
+    assert ("link", "f") in certificate.certificate_facts(held(link="f"))
+    assert [certificate.distribution(held(family=one)) for one in (None, "none", "normal")] == ["–", "–", "normal"]
+    assert [certificate.temperature(held(kind=kind, scale=2.0)) for kind in ("likelihood", "likelihood family")] == [
+        "2",
+        "free",
+    ]
+    finite = [certificate.is_finite(held(targets=one)) for one in ("binary", "classes(3)", "real", "counts")]
+    assert finite == [True, True, False, False]
+    told = [None, {}, {0.0: 1.5, 1.0: 1.5}, {0.0: 1.5, 1.0: 1.5 + 1e-12}, {0.0: 1.5, 1.0: 1.6}]
+    assert [certificate.constant(held(constants=one)) for one in told] == [None, None, "1.5", "1.5", None]
+    assert [certificate.nats(one) for one in (1e-12, -1e-12, 1e-6)] == ["0", "0", "1e-6"]
+    domains: list[Any] = ["all", "none", (-2.0, 3.0), (-math.inf, 3.0), (-2.0, math.inf)]
+    assert [certificate.where(one) for one in domains] == ["everywhere", "–", "[-2, 3]", "f ≤ 3", "f ≥ -2"]
+
+
+def test_what_is_required_is_met_by_its_own_kind_and_likelihood_by_all_three() -> None:
+    kinds = certificate.KINDS
+    met = {need: {kind for kind in kinds if certificate.unmet([held(kind=kind)], need) is None} for need in kinds}
+    assert met == {need: {need} for need in kinds} | {
+        "likelihood": {"likelihood", "scaled likelihood", "likelihood family"}
+    }
+    assert certificate.unmet([held(kind="proper")], None) is None
+    missed = certificate.unmet([held(kind="proper", name=str(k)) for k in range(9)], "likelihood") or ""
+    assert "7 (proper) …: It holds." in missed
+    assert "…" not in (certificate.unmet([held(kind="proper")] * 8, "likelihood") or "")
+    certificate.check_kind(None)
+    certificate.check_kind("proper")
+    with pytest.raises(ConfigError, match="require: "):
+        certificate.check_kind("propre")
+
+
+@pytest.mark.parametrize(
+    ("targets", "outputs"), [("classes(3)", 81), ("classes(20)", 81), ("classes(21)", 25), ("classes(257)", 8)]
+)
+def test_of_more_classes_fewer_outputs_are_looked_at(targets: str, outputs: int) -> None:
+    assert len(implied.telling_outputs(asked(o.cross_entropy, targets))) == outputs
+
+
+WEIGHTS = numbers(1, 2, 3)
+NOTED: dict[str, tuple[Any, str, Finding, str | None]] = {
+    "hinge": (o.hinge, "binary", Finding("no link"), notes.HINGE),
+    "hinge, of another kind": (o.hinge, "binary", Finding("proper"), None),
+    "no hinge": (o.mae_on_sigmoid, "binary", Finding("no link"), None),
+    "support vectors": (o.epsilon_insensitive, "real", Finding("likelihood family", "flat-topped Laplace"), notes.SVR),
+    "another density": (o.l1, "real", Finding("likelihood family", "Laplace"), None),
+    "fractions": (o.bce_with_logits, "unit", Finding("proper", link="σ(f)"), notes.FRACTIONS),
+    "fractions by another link": (o.bce_with_logits, "unit", Finding("proper", link="Φ(f)"), None),
+    "labels": (o.bce_with_logits, "binary", Finding("proper", link="σ(f)"), None),
+    "gamma": (o.gamma_loss, "positive", Finding("likelihood", "gamma, shape 1"), notes.GAMMA),
+    "gamma of another shape": (o.gamma_loss, "positive", Finding("likelihood", "gamma, shape 2"), None),
+    "class weights": (
+        nn.CrossEntropyLoss(WEIGHTS),
+        "classes(3)",
+        Finding("proper"),
+        notes.SHARED,
+    ),
+    "class weights, undecided": (
+        nn.CrossEntropyLoss(WEIGHTS),
+        "classes(3)",
+        Finding("undecided"),
+        None,
+    ),
+    "a plain mean": (nn.CrossEntropyLoss(), "classes(3)", Finding("likelihood"), None),
+    "rows as they are": (
+        nn.CrossEntropyLoss(WEIGHTS, reduction="none"),
+        "classes(3)",
+        Finding("proper"),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NOTED)
+def test_a_note_is_told_where_it_holds(name: str) -> None:
+    function, targets, finding, note = NOTED[name]
+    space = TargetSpace.parse(targets)
+    made = Objective.of(function, space, name="loss")
+    assert notes.notes(Loss(made, space), made, finding) == (() if note is None else (note,))
+
+
+# Asked one by one, with many classes, and outwards.
+def test_rows_that_are_asked_alone_are_counted() -> None:
+    alone, rowwise = asked(lambda f, y: squared(f, y).mean()), asked(squared)
+    assert (alone.reduces, rowwise.reduces) == (True, False)
+    rowwise._count(torch.zeros(10**6))
+    alone._count(torch.zeros(6000))
+    with pytest.raises(TooSlowError):
+        alone._count(torch.zeros(1))
+
+
+def test_with_many_classes_the_gradients_must_vanish_under_the_probabilities_told() -> None:
+    f = torch.tensor([[0.3, -0.2, 1.0]], dtype=f64)
+    p = torch.softmax(f, 1)
+    value, slope = -p.log(), p[:, None, :] - torch.eye(3, dtype=f64)
+    finding = Finding("likelihood", scale=1.0, log_base=lambda y: torch.zeros(len(y), dtype=f64))
+    target = torch.arange(3)
+    assert domain._adds_up(value, slope, finding, target).tolist() == [True]
+    assert domain._adds_up(value, slope + 0.2, finding, target).tolist() == [False]
+    assert domain._adds_up(value + 0.1, slope, finding, target).tolist() == [False]
+    labels, two_p = torch.arange(2), two(0.3)
+    apart = torch.tensor([[[0.3], [-0.7]]], dtype=f64)
+    assert domain._adds_up(-two_p.log(), apart, finding, labels).tolist() == [True]
+    assert domain._adds_up(-two_p.log(), apart + 0.2, finding, labels).tolist() == [False]
+
+
+def test_an_excess_that_still_falls_at_an_end_may_turn_round_farther_out() -> None:
+    value = torch.tensor([[3.0, 2.0, 2.0, 3.0], [0.0, 0.0, 0.0, 0.0], [1.0, 2.0, 2.0, 1.0]], dtype=f64)
+    assert refute._grows_outwards(value, False).tolist()[0] == [True, True, True]
+    assert refute._grows_outwards(value, False).tolist()[2] == [False, False, True]
+    left = torch.tensor([[1.0, 2.0, 2.0, 2.0], [0.0, 0.0, 0.0, 0.0]], dtype=f64)
+    assert [bool(refute._grows_outwards(left, counts)[0, 1]) for counts in (True, False)] == [True, False]
+    rises = asked(lambda f, y: 20 + f * (2 + torch.tanh(y)), "counts")
+    assert refute.worse_everywhere(rises) is not None
+    falls = asked(lambda f, y: 20 + f * torch.exp(-y / 1e9), "counts")
+    assert refute.worse_everywhere(falls) is None

@@ -751,3 +751,37 @@ def test_a_strangers_space_is_what_it_says_or_what_the_data_are(
     assert family.labels == (("",) if family.outputs == 1 else ("output 0", "output 1"))
     assert not family.knows_information
     assert not family.counted
+
+
+@pytest.mark.parametrize(("converged", "gradient", "kind", "reached", "promising"), [
+    (False, 0.1, "none", None, True), (True, 0.1, "none", None, False), (False, math.nan, "none", None, False),
+    (False, 0.1, "unknown", None, False), (False, 0.1, "unknown", "lower", True), (False, 0.1, "none", "lower", True),
+    (False, 0.1, "none", "higher", False), (False, 0.1, "none", "as high", False),
+])  # fmt: skip
+def test_more_steps_are_taken_where_they_may_lead_higher_than_any_maximum(
+    converged: bool, gradient: float, kind: str, reached: str | None, promising: bool
+) -> None:
+    asked = problem(torch.nn.Linear(2, 1))
+    top = descend(asked, asked.flat).theta
+    places = {"higher": top, "as high": top + 0.1, "lower": top + 1.0}
+    best = descent.End(top + 0.1, gradient, 1.0, converged)
+    others = [descent.End(places[reached], 0.0, 2.0, True)] if reached else []
+    assert nonlinear._promising(asked, [best, *others], best, kind) == promising
+    if not converged and reached:
+        above = nonlinear._likelier(asked, places[reached], [best, *others])
+        assert (above is not None) == (reached == "lower")
+
+
+def test_a_form_is_told_by_the_parameters_of_one_output_and_else_by_x() -> None:
+    one = form_of(problem(torch.nn.Linear(2, 1)))
+    several = form_of(problem(torch.nn.Linear(2, 3), torch.arange(60) % 3, "categorical"))
+    deep = form_of(problem(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))))
+    bent = form_of(problem(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Tanh(), torch.nn.Linear(3, 1))))
+    assert one is not None
+    assert several is not None
+    assert deep is not None
+    assert (one.exact, one.place is None) == (True, False)
+    assert (several.exact, several.place is None) == (True, True)
+    assert (deep.exact, deep.place is None) == (False, True)
+    assert bent is None
+    assert form_of(problem(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)), NOISE, "normal")) is None
