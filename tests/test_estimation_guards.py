@@ -28,12 +28,13 @@ from mlnn.estimating.linear.separation import overlap_is_certain
 from mlnn.estimating.network import answer, curvature, descent, nonlinear
 from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.errors import Surroundings, log_likelihood, with_number
-from mlnn.estimating.network.fisher import FLAT, THRESHOLDS, Spectrum, Standing, _unit
+from mlnn.estimating.network.fisher import FLAT, THRESHOLDS, Network, Spectrum, Standing, _unit
 from mlnn.estimating.network.form import Form, _straight, form_of, grows
 from mlnn.estimating.network.last_layer import _independent
 from mlnn.estimating.network.network import _arrived, _is_met, _is_stationary
 from mlnn.estimating.network.problem import Problem
 from mlnn.estimating.network.report import NetworkReport
+from mlnn.estimating.network.saddle import least_curvature
 from mlnn.estimating.network.spread import Spread, _share
 from mlnn.objectives import (
     Bernoulli,
@@ -785,3 +786,37 @@ def test_a_form_is_told_by_the_parameters_of_one_output_and_else_by_x() -> None:
     assert (deep.exact, deep.place is None) == (False, True)
     assert bent is None
     assert form_of(problem(torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1)), NOISE, "normal")) is None
+
+
+def test_shares_of_no_whole_trials_are_told_of_labels_only() -> None:
+    weights, half = torch.full((60,), 2.5, dtype=f64), torch.full((60,), 0.5, dtype=f64)
+    shares, table = (
+        designed(half, "bernoulli", weights=weights),
+        designed(half, "bernoulli", weights=torch.full((60,), 2.0, dtype=f64)),
+    )
+    told = {
+        "shares": notes_of(family_of("bernoulli"), shares, False), "table": notes_of(family_of("bernoulli"), table, False),
+        "hard": notes_of(family_of("bernoulli"), designed(HARD, "bernoulli", weights=weights), False),
+        "reals": notes_of(family_of(Normal()), designed(half, weights=weights), False),
+        "free": notes_of(family_of("negative_binomial"), designed(HARD, "poisson"), True),
+        "not counted": notes_of(family_of("gamma"), designed(HARD + 1, "gamma"), False),
+        "stranger": notes_of(family_of(Levels(0.0), TargetSpace("binary")), designed(HARD, "bernoulli"), False),
+    }  # fmt: skip
+    first = {name: [" ".join(note.split()[:3]) for note in notes] for name, notes in told.items()}
+    assert first == {
+        "shares": ["y × weights"], "table": ["a binomial table:"], "hard": [], "reals": ["kept as given"],
+        "free": ["theta is estimated"], "not counted": ["shape is estimated"],
+        "stranger": ["Levels is not", "kept as given"],
+    }  # fmt: skip
+    assert "AIC and BIC count it" in told["free"][0]
+    assert "AIC and BIC do not count it" in told["not counted"][0]
+
+
+def test_the_least_curvature_is_told_to_a_millionth_of_the_largest() -> None:
+    torch.manual_seed(1)
+    module = torch.nn.Sequential(torch.nn.Linear(2, 12), torch.nn.Tanh(), torch.nn.Linear(12, 1)).double()
+    network = Network(module, Bernoulli())
+    values = torch.linalg.eigvalsh(problem(module).hessian(network.weights))
+    expected = float(values[0] / values.abs().max())
+    assert expected < -1e-3
+    assert least_curvature(network, X, HARD) == pytest.approx(expected, abs=1e-7)

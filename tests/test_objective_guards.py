@@ -8,11 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from mlnn import objectives as o
+from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, precision, read_likelihood
 from mlnn.objectives.layout import Layout, extras_needed, extras_taken, layout_of, sliced
 from mlnn.objectives.reading import score
 from mlnn.objectives.reduction import drawn_batch, reduction, unsteady
 from mlnn.objectives.rowwise import row_by_row, unreduced
+from mlnn.objectives.step import Step
 from mlnn.targets import TargetSpace
 
 f64 = torch.float64
@@ -293,3 +295,46 @@ def test_most_rows_stay_where_the_output_is_rounded_first(shares: float, sealed:
     output, target = drawn_batch(REAL, 37)
     found = precision._sealed_in(Objective.of(of_rounded(shares), REAL), output, target)
     assert (found == torch.float32) == sealed
+
+
+# Rows of several positions, and a whole step.
+def test_a_row_is_the_mean_of_its_positions_that_count() -> None:
+    value = torch.tensor([[1.0, 2.0, 6.0], [4.0, 5.0, 9.0]], dtype=f64)
+    target = torch.tensor([[0, 1, -100], [1, 2, 0]])
+    plain, ignoring = (Objective.of(o.cross_entropy, TargetSpace("classes", 3, ignore=label)) for label in (None, -100))
+    assert plain.per_row(value, target).tolist() == [3.0, 6.0]
+    assert ignoring.per_row(value, target).tolist() == [1.5, 6.0]
+    assert ignoring.per_row(value[:, 0], target).tolist() == [1.0, 4.0], "the objective's own mean of a row"
+    single = ignoring.per_row(value[:, 0], target[:, 2])
+    assert bool(single[0].isnan())
+    assert float(single[1]) == 4.0
+    assert plain.per_row(value[:, 0], target[:, 2]).tolist() == [1.0, 4.0]
+
+
+@pytest.mark.parametrize(("shape", "fits"), [
+    ((4,), True), ((), True), ((4, 6), True), ((24,), True), ((6,), False), ((4, 6, 1), False),
+])  # fmt: skip
+def test_an_answer_is_one_of_the_shapes_that_rows_and_positions_have(shape: tuple[int, ...], fits: bool) -> None:
+    space = TargetSpace("classes", 3)
+    made = Objective.of(lambda f, _y: f.sum() * torch.ones(shape, dtype=f64), space, name="loss")
+    output, target = torch.zeros(4, 6, 3, dtype=f64), torch.zeros(4, 6, dtype=torch.int64)
+    if fits:
+        assert made.rows(output, target).shape == ((4, 6) if shape == (24,) else shape)
+    else:
+        with pytest.raises(ConfigError, match=r"one value per position \(4, 6\) or a scalar is expected"):
+            made.rows(output, target)
+
+
+@pytest.mark.parametrize(("function", "words"), [
+    (lambda model, x: model(x).mean(), None), (lambda model, x: model(x).mean().item(), "returned float, not a tensor"),
+    (lambda model, x: model(x)[:, 0], r"returned float32 of shape \(5,\)"),
+    (lambda model, x: model(x).mean().long(), r"returned int64 of shape \(\)"),
+])  # fmt: skip
+def test_a_step_answers_with_one_real_number(function: Any, words: str | None) -> None:
+    step = Step(function, "mine")
+    if words is None:
+        assert step(nn.Linear(2, 1), torch.ones(5, 2)).shape == ()
+    else:
+        with pytest.raises(ConfigError, match=f"step 'mine' {words}"):
+            step(nn.Linear(2, 1), torch.ones(5, 2))
+    assert not step.rowwise

@@ -11,6 +11,7 @@ import torch
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.integrals import DIGITS, Z_ROUNDING, partition
 from mlnn.auditing.refute import elicits
+from mlnn.errors import ConfigError
 from mlnn.estimating.catalogue import LIKELIHOODS
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import MAGNITUDES, MODERATE, OFF, STRENGTHS, make_grid
@@ -146,3 +147,45 @@ def test_spaces_whose_targets_are_several_numbers_are_looked_at_where_data_lie()
             assert points.abs().max() < 100
             assert len(points.unique(dim=0)) == len(points) > 1
     assert set(SPACES) >= {*NAMES, "multilabel", "simplex"}
+
+
+@pytest.mark.parametrize("name", ["real(3)", "multilabel(3)", "simplex(3)", "ordinal(4)"])
+def test_the_means_of_several_numbers_are_all_that_their_link_reaches(name: str) -> None:
+    facts = TargetSpace.parse(name).facts
+    low, high = facts.means
+    line = torch.linspace(-30, 30, 61, dtype=f64)
+    output = torch.stack([line, *[0 * line] * (facts.outputs - 1)], 1)
+    mean = facts.link(output)[:, 0]
+    assert bool(((mean >= low) & (mean <= high)).all())
+    assert float(mean.min()) < (low + 0.01 if math.isfinite(low) else -20)
+    assert float(mean.max()) > (high - 0.01 if math.isfinite(high) else 20)
+    inner = output[28:33]
+    torch.testing.assert_close(facts.link(facts.inverse(facts.link(inner))), facts.link(inner))
+
+
+@pytest.mark.parametrize(("size", "points"), [(4, 4), (256, 256), (257, 4)])
+def test_of_very_many_steps_some_are_looked_at(size: int, points: int) -> None:
+    assert len(TargetSpace("ordinal", size).facts.wide_points) == points
+    assert list(TargetSpace("ordinal", size).facts.probe_points) == [0, 1, size // 2, size - 1]
+
+
+def test_an_axis_is_the_last_or_the_first_after_the_rows() -> None:
+    assert [TargetSpace("classes", 3, axis=axis).axis for axis in (None, -1, 1)] == [None, None, 1]
+    values = torch.zeros(5, 7, 3)
+    assert TargetSpace("classes", 3, axis=1).arranged(values).shape == (5, 3, 7)
+    assert TargetSpace("classes", 3, axis=-1).arranged(values).shape == (5, 7, 3)
+    assert TargetSpace("classes", 3, axis=1).arranged(values[0]).shape == (7, 3)
+    assert TargetSpace("classes", 3, axis=1).canonical(values.movedim(-1, 1)).shape == (5, 7, 3)
+    for wrong, words in (
+        ({"axis": 0}, "axis"),
+        ({"axis": 2}, "axis"),
+        ({"classes": 1}, "classes"),
+        ({"ignore": 2**63}, "ignore"),
+    ):
+        with pytest.raises(ConfigError, match=f"targets: {words}"):
+            TargetSpace(**{"kind": "classes", "classes": 3} | wrong)
+    for kind in ("real", "binary"):
+        with pytest.raises(ConfigError, match="axis=1 with"):
+            TargetSpace(kind, axis=1)
+        with pytest.raises(ConfigError, match="only labels can be ignored"):
+            TargetSpace(kind, ignore=-100)
