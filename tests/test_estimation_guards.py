@@ -14,7 +14,7 @@ from torch import Tensor
 import mlnn
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimating import classical, information
+from mlnn.estimating import basis, classical, information
 from mlnn.estimating.catalogue import family_of
 from mlnn.estimating.distance import Distance
 from mlnn.estimating.linear import existence, fitted, linear_programme
@@ -820,3 +820,93 @@ def test_the_least_curvature_is_told_to_a_millionth_of_the_largest() -> None:
     expected = float(values[0] / values.abs().max())
     assert expected < -1e-3
     assert least_curvature(network, X, HARD) == pytest.approx(expected, abs=1e-7)
+
+
+def test_own_units_come_back_with_the_target_and_pure_numbers_do_not() -> None:
+    y = 7 + 3 * (X[:, 0] + NOISE)
+    notes = {"target_mean": 7.0, "target_scale": 3.0}
+    data = Dataset("rows", X, (y - 7) / 3, TargetSpace("real"), X[:0], y[:0], notes=notes)
+    likelihood = StudentT(df=5.0, scale=0.5)
+    found = mlnn.estimate(likelihood, data)
+    own = basis.own_scale(found, data, likelihood)
+    assert own is not None
+    assert own.ancillary == {"df": 5.0, "scale": pytest.approx(1.5)}
+    direct = mlnn.estimate(StudentT(df=5.0, scale=1.5), (X, y))
+    assert own.llf == pytest.approx(direct.llf)
+    assert [one.mle for one in own.coefficients] == pytest.approx(direct.params.tolist())
+    assert [one.se for one in own.coefficients] == pytest.approx(np.asarray(direct.bse).tolist())
+    assert [one.name for one in own.coefficients] == ["x0", "x1", "const"]
+    same = replace(data, notes={})
+    assert basis.own_scale(found, same, likelihood) is not None
+    assert basis.basis_of(same, True, found, likelihood).own is None, "it is on that scale already"
+    assert basis.basis_of(data, True, found, likelihood).own is not None
+    assert basis.basis_of(data, True, None, likelihood).own is None
+    angles = mlnn.estimate(VonMises(), data)
+    assert basis.own_scale(angles, data, VonMises()) is None
+    assert basis.own_scale(angles, same, VonMises()) is not None
+    kinked = basis.own_scale(mlnn.estimate(Laplace(), data), data, Laplace())
+    assert kinked is not None
+    assert all(math.isnan(one.se) for one in kinked.coefficients)
+
+
+def test_what_an_estimate_says_of_itself() -> None:
+    smooth, kinked = mlnn.estimate("normal", (X, NOISE)), mlnn.estimate("laplace", (X, NOISE))
+    bare = mlnn.estimate("normal", (X, NOISE), intercept=False)
+    alone = mlnn.estimate("normal", (X[:, :0], NOISE))
+    separated = mlnn.estimate("bernoulli", (X, (X[:, 0] > 0).double()))
+    ml, robust = (mlnn.estimate("normal", (X, NOISE), **how) for how in ({"dispersion": "ml"}, {"cov": "robust"}))
+    logit = mlnn.estimate("bernoulli", (X, HARD))
+    assert [one.use_t for one in (smooth, ml, robust, logit)] == [True, False, False, False]
+    assert [one.llr_pvalue is None for one in (smooth, bare, alone, separated)] == [False, True, True, True]
+    assert [one.exists for one in (smooth, separated)] == [True, False]
+    assert (
+        [one.aic is None for one in (smooth, separated)]
+        == [one.bic is None for one in (smooth, separated)]
+        == [False, True]
+    )
+    assert [name for name, _ in smooth._columns()] == ["coef", "std err", "t", "P>|t|", "[0.025", "0.975]"]
+    assert [name for name, _ in logit._columns()] == ["coef", "std err", "z", "P>|z|", "[0.025", "0.975]"]
+    assert [name for name, _ in kinked._columns()] == ["coef"]
+    heads = {
+        name: {key for key, _ in one._header()} for name, one in (("smooth", smooth), ("bare", bare), ("logit", logit))
+    }
+    assert "LLR p-value:" in heads["smooth"]
+    assert "LLR p-value:" not in heads["bare"]
+    assert heads["smooth"] - heads["logit"] == {"sigma:"}
+    assert "No finite maximum" in separated.summary()
+    assert "No finite maximum" not in smooth.summary()
+    for wrong in (0, 1, 1.5, -0.5, True, "0.9", math.nan):
+        with pytest.raises(ConfigError, match="level: must lie strictly between 0 and 1"):
+            smooth.conf_int(wrong)  # type: ignore[arg-type]
+    for one, words in (
+        (separated, "there are no standard errors"),
+        (kinked, "cov_params: there are no standard errors"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            one.cov_params() if one is kinked else one.tvalues
+    with pytest.raises(ConfigError, match="cov: "):
+        smooth.cov_params("hc0")
+
+
+def test_a_wald_test_names_its_coefficients_and_their_values() -> None:
+    smooth, logit = mlnn.estimate("normal", (X, NOISE)), mlnn.estimate("bernoulli", (X, HARD))
+    several = mlnn.estimate("categorical", (X, torch.arange(60) % 3))
+    one = logit.wald_test("x0")
+    assert (one.distribution, one.df) == ("chi2", 1)
+    assert one.statistic == pytest.approx(float(logit.tvalues[0]) ** 2)
+    assert one.pvalue == pytest.approx(float(logit.pvalues[0]))
+    exact = smooth.wald_test(["x0", "x1"], [float(smooth.params[0]), float(smooth.params[1])])
+    assert (exact.distribution, exact.df, exact.statistic) == ("F", 2, pytest.approx(0, abs=1e-20))
+    assert smooth.wald_test("x0").pvalue == pytest.approx(float(smooth.pvalues[0]))
+    assert several.wald_test("x0").df == 2
+    assert several.wald_test("y=1: x0").df == 1
+    assert several.wald_test(["x0", "y=1: x0"]).df == 2, "one that is named twice counts once"
+    shared = smooth.wald_test(["x0", "x1"], 0.1)
+    assert shared.statistic == pytest.approx(smooth.wald_test(["x0", "x1"], [0.1, 0.1]).statistic)
+    wrong: list[tuple[Any, Any, str]] = [
+        ([], 0.0, "at least one"), ("nothing", 0.0, "wald_test: "), ("x0", "much", "must be numbers"), ("x0", math.nan, "finite"),
+        (["x0", "x1"], [1.0, 2.0, 3.0], "one finite number or 2"), (3, 0.0, "wald_test: "),
+    ]  # fmt: skip
+    for names, value, words in wrong:
+        with pytest.raises(ConfigError, match=words):
+            smooth.wald_test(names, value)
