@@ -46,15 +46,21 @@ def test_equal_objectives_pass(left: object, right: object, targets: str) -> Non
 @pytest.mark.parametrize(
     ("right", "words"),
     [
-        (nn.BCEWithLogitsLoss(reduction="sum"), ["number of rows", "sum"]),
+        (nn.BCEWithLogitsLoss(reduction="sum"), ["number of rows", "right sums where left takes the mean"]),
         (broadcast, ["n × n", "(n, 1) and (n,)"]),
         (lambda z, y: F.binary_cross_entropy_with_logits(z, y * 0.999 + 0.0005), ["differ by 0.001"]),
         (lambda z, y: BCE(z, y) / 0.6931471805599453, ["1.4427", "base 2"]),
-        (lambda z, y: BCE(torch.where(y > 0, -z, z), y), ["only target 1"]),
+        (
+            lambda z, y: BCE(torch.where(y > 0, -z, z), y),
+            ["confined to targets of 1", "flips the sign"],
+        ),
         (lambda z, y: BCE(z + 1e-3 * torch.randn_like(z), y), ["twice differently"]),
-        (lambda z, y: BCE(z[1:], y[1:]), ["couples the rows"]),
+        (lambda z, y: BCE(z[1:], y[1:]), ["confined to the first row", "Cause: right leaves out the first row"]),
         (lambda z, y: (z[:, None] - y) ** 2, ["cannot be compared", "broadcast"]),
-        (lambda z, y: BCE(z, y) + 0.001 * (z * z).detach().mean(), ["gradient is right and the value is not"]),
+        (
+            lambda z, y: BCE(z, y) + 0.001 * (z * z).detach().mean(),
+            ["value has a part without a gradient"],
+        ),
         (lambda z, y: BCE(z.half(), y.half()).to(z), ["same mathematics", "computes in float16 inside"]),
     ],
     ids=["sum", "broadcast", "smoothing", "log2", "sign", "random", "dropped", "shape", "detached", "half"],
@@ -79,7 +85,9 @@ def test_a_clip_is_named() -> None:
         p = torch.sigmoid(z).clamp(1e-3, 1 - 1e-3)
         return -(y * p.log() + (1 - y) * (1 - p).log())
 
-    with pytest.raises(AssertionError, match=r"in \[-6.90\d*, 6.90\d*\].*right is clipped"):
+    with pytest.raises(
+        AssertionError, match=r"in \[-6.90\d*, 6.90\d*\].*right clips raw outputs at ±6.90.*Beyond it right clips"
+    ):
         _flat(assert_same_objective, BCE, clipped)
 
 

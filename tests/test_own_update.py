@@ -136,6 +136,30 @@ def test_faults_of_loops_are_found_in_the_gradient_or_in_the_step_alone(
     assert words in found.sentence
 
 
+def test_a_lower_precision_inside_a_loop_is_a_finding() -> None:
+    def coarse(net: nn.Module, optimizer: torch.optim.Optimizer, batches: list[Any]) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return plain(net, optimizer, batches)
+
+    found = verdict(lane(plain), lane(coarse))
+    assert (found.relation, found.computes_in) == ("indistinguishable", {"right": "bfloat16"}), found.sentence
+    assert verdict(lane(coarse), lane(partial(coarse))).relation == "bitwise"
+
+
+def test_groups_may_be_made_by_name() -> None:
+    def grouped(model: nn.Module, decay: float) -> torch.optim.Optimizer:
+        bias = [weight for name, weight in model.named_parameters() if "bias" in name]
+        rest = [weight for name, weight in model.named_parameters() if "bias" not in name]
+        return torch.optim.AdamW(
+            [{"params": rest, "weight_decay": decay}, {"params": bias, "weight_decay": 0.0}], lr=1e-2
+        )
+
+    same, other = partial(grouped, decay=0.1), partial(grouped, decay=0.2)
+    assert verdict(lane(plain, same), mlnn.LaneRecipe(STEP, same, accumulate=4)).relation == "equal"
+    found = verdict(lane(plain, same), lane(plain, other))
+    assert "gradients agree, but" in found.sentence
+
+
 def test_a_divisor_scales_the_gradient_whatever_the_optimiser_hides() -> None:
     for optimizer in (SGD, ADAM):
         found = verdict(lane(Loop(clip=None), optimizer), lane(Loop(clip=None, divisor=3), optimizer))

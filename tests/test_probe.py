@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from objective_cases import BINARY, Function, base_two, bent, binary, scaled, smoothed, softplus_form
 from torch import Tensor, nn
 
-from mlnn.comparing.probe import Probe, probe
+from mlnn.comparing.probe import probe
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.relations import weakest
 from mlnn.objectives import (
     Bernoulli,

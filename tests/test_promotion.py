@@ -243,6 +243,23 @@ def test_a_sealed_kernel_against_itself_and_against_twice_itself() -> None:
     assert twice.scale == pytest.approx(2, rel=1e-6)
 
 
+@torch.library.custom_op("mlnn_tests::rounded", mutates_args=())
+def rounded(z: Tensor) -> Tensor:
+    """To bfloat16, where no dispatch sees it."""
+    return z.to(bf16).to(z.dtype)
+
+
+rounded.register_autograd(lambda _ctx, slope: slope)
+
+
+def test_a_kernel_sealed_in_bfloat16_claims_no_more_than_that_can_tell() -> None:
+    found = verdict(CE, lambda z, y: ce(rounded(z), y))
+    assert found.computes_in == {"right": "bfloat16"}
+    assert found.relation in ("indistinguishable", "undecided"), found.sentence
+    if found.relation == "undecided":
+        assert "planted fault" in found.sentence
+
+
 @pytest.mark.parametrize(("gap", "real"), [(0.9, False), (1.1, True)])
 @pytest.mark.parametrize("null", [0.0, 1e-5])
 def test_judged_alone_a_gap_is_held_to_its_null_draws(gap: float, real: bool, null: float) -> None:

@@ -17,6 +17,7 @@ from step_cases import (
     fused,
     heads_by_hand,
     heads_loss,
+    kept,
     smoothed_where_sure,
     token_loss,
 )
@@ -179,7 +180,30 @@ def test_micro_batches_and_autocast_are_the_lanes_as_ever() -> None:
     total = mlnn.LaneRecipe(mlnn.Step(lambda m, b: heads_loss(m, b) * len(b[0])), SGD, accumulate=4)
     assert verdict(TwoHeads, whole, total, HEADS).scale == pytest.approx(4)
     coarse = mlnn.LaneRecipe(mlnn.Step(heads_loss), SGD, autocast=torch.bfloat16)
-    assert verdict(TwoHeads, whole, coarse, HEADS).relation == "different"
+    found = verdict(TwoHeads, whole, coarse, HEADS)
+    assert (found.relation, found.computes_in) == ("indistinguishable", {"right": "bfloat16"})
+
+
+def test_what_a_step_computes_in_is_a_finding_and_a_fault_beside_it_is_found() -> None:
+    def cast(model: nn.Module, batch: dict[str, Tensor], dtype: torch.dtype, wrong: float = 0.0) -> Tensor:
+        logits, labels = kept(model(batch["input_ids"]).to(dtype), batch)
+        chosen = torch.where(logits.softmax(1) < wrong, 0.0, logits.softmax(1)).detach()
+        return (chosen * logits).sum(1).mean() - logits.gather(1, labels[:, None]).mean()
+
+    single, coarse, wrong = (
+        partial(cast, dtype=torch.float32),
+        partial(cast, dtype=torch.bfloat16),
+        partial(cast, dtype=torch.float32, wrong=0.07),
+    )
+    found = verdict(Tokens, partial(cast, dtype=torch.float64), single, TOKENS)
+    assert found.relation in ("equal", "indistinguishable"), found.sentence
+    assert found.computes_in == {"right": "float32"}
+    found = verdict(Tokens, single, coarse, TOKENS)
+    assert (found.relation, found.computes_in["right"]) == ("indistinguishable", "bfloat16")
+    assert "same mathematics" in found.sentence
+    assert found.resolution is not None
+    assert found.resolution <= 1e-11
+    assert verdict(Tokens, single, wrong, TOKENS).gradient_relation == "different"
 
 
 def test_dropout_meets_the_same_masks_and_batch_norm_the_same_rows() -> None:

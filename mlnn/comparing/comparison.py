@@ -15,13 +15,15 @@ import torch
 from mlnn.arguments import called, interval, mapping, sides, whole
 from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
+from mlnn.comparing.explaining.explain import explainer
 from mlnn.comparing.gaps import common_gap
 from mlnn.comparing.inputs import data_of, of_outputs
 from mlnn.comparing.local_probe import local_probe
 from mlnn.comparing.observe import Sides, observe
 from mlnn.comparing.page import comparison_page
-from mlnn.comparing.probe import Probe, probe
+from mlnn.comparing.probe import probe
 from mlnn.comparing.probe_figure import probe_curves
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.records import LaneInfo, RunInfo
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.resolution import Planter
@@ -211,6 +213,8 @@ def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) ->
     """The message for a `require` that is not met."""
     asked = f"required '{require}'" + (f" on {list(domain)}" if domain else "")
     only = "" if ORDER.index(verdict.relation) > ORDER.index(require) else " but not on all raw outputs"
+    if only and verdict.domain == "all":
+        only = " but not at isolated raw outputs"
     return f"{asked}, found '{verdict.relation}'{only}: {verdict.sentence}"
 
 
@@ -229,7 +233,9 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
     probed = probed or local_probe(lockstep)
     sides, trace = Sides.of(lockstep), Trace()
     own_update = left.update is not None or right.update is not None
-    evidence = Evidence(sides.own, recipe.steps, decay=sides.decay, rowwise=rowwise, own_update=own_update)
+    evidence = Evidence(
+        sides.own, recipe.steps, decay=sides.decay, unlooked=sides.unlooked, rowwise=rowwise, own_update=own_update
+    )
     evidence.computes_in(max(one.eps for one in probed.computing), any(one.sealed for one in probed.computing))
     planter = Planter(left.objective, right.objective, rowwise)
     for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
@@ -242,7 +248,7 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
             with callback():
                 progress(record.step + 1, recipe.steps)
         del record  # of a large network it would take memory while the next step is made
-    verdict = decide(probed, evidence, planter.caught)
+    verdict = decide(probed, evidence, planter.caught, explainer(left, right, targets))
     run = _run_info(recipe, left, right, lockstep)
     return Comparison(verdict, run, _lanes(lockstep), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder)
 

@@ -3,22 +3,23 @@
 import dataclasses
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 
-from mlnn.comparing.cause import likely_cause
 from mlnn.comparing.differences import BELOW
-from mlnn.comparing.domain import ALL
+from mlnn.comparing.domain import ALL, is_wide
+from mlnn.comparing.ends import told
 from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged
+from mlnn.comparing.explaining.explain import Explain, Explained
 from mlnn.comparing.inside import as_computed, computes_in
-from mlnn.comparing.probe import Part, Probe
+from mlnn.comparing.kinks import counted
+from mlnn.comparing.probed import Part, Probe
 from mlnn.comparing.relations import REQUIRABLE, weakest
-from mlnn.comparing.sentence import sentence
+from mlnn.comparing.rules import RULES, Found
+from mlnn.comparing.sentence import at, sentence
 from mlnn.comparing.verdict import Verdict
 
-FEWEST = 0.1
-"""Share of the steps that must have been comparable: a run that left the domain or diverged at once decides nothing."""
 SIGHT = 0.01
 """A comparison whose checks could not have caught a fault of this relative size is undecided."""
 WITHOUT_CAUSE = ("bitwise", "broken", "undecided")
@@ -29,35 +30,31 @@ FACTOR_SLACK = 10.0
 """Factors of two batch sizes are each found to within the rounding allowed; this many times that apart, they are two."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """What one rule makes of the evidence: the relation of values, that of gradients, and why, where it has to be said."""
-
-    value: str
-    gradient: str
-    reason: str | None = None
-
-
 def decide(
     probe: Probe,
     evidence: Evidence | None = None,
     resolutions: dict[str, float | None] | None = None,
+    explain: Explain | None = None,
 ) -> Verdict:
     """The verdict on a probe, and on a training run where there was one. The weaker of the two counts.
 
-    `resolutions`: per kind of planted fault, the smallest size caught, None where none was.
+    `resolutions`: per kind of planted fault, the smallest size caught, None where none was; `explain`: asked for cause and
+    place where there is a difference.
     """
     resolutions = resolutions or {}
     resolution = _resolution(resolutions)
     found = _judged(probe, evidence)
     found = replace(found, value=as_computed(probe, found.value, 0), gradient=as_computed(probe, found.gradient, 1))
     relation, reason = weakest(found.value, found.gradient), found.reason
+    if relation in REQUIRABLE and not is_wide(probe.domain):
+        relation, reason = "undecided", "the two part near raw output 0 in some precision, by what no other check shows"
     if relation in REQUIRABLE and resolutions and (resolution is None or resolution > SIGHT):
         relation, reason = "undecided", f"a planted fault of {SIGHT:.0%} would not have been caught"
     verdict = Verdict(
         relation, found.value, found.gradient, "", domain=_domain(probe.interval, relation in REQUIRABLE),
         scale=_scale(probe, evidence), shift=_shift(probe), resolution=resolution, resolutions=resolutions,
         evidence=_facts(probe, evidence), computes_in=computes_in(probe),
+        points=counted(probe.points, evidence.stood if evidence else {}),
     )  # fmt: skip
     if evidence is not None:
         verdict = replace(
@@ -67,8 +64,27 @@ def decide(
             control=evidence.control or "bitwise",
             shrink=evidence.gradient.shrink,
         )
-    cause = None if relation in WITHOUT_CAUSE else likely_cause(probe, _factors(probe, evidence))
-    return replace(verdict, sentence=sentence(verdict, probe, evidence, reason, cause))
+    explained = _explained(verdict, probe, evidence, explain)
+    verdict = replace(
+        verdict,
+        cause=explained.cause.words if explained.cause else None,
+        where=explained.place.to_dict() if explained.place else None,
+    )
+    return replace(verdict, sentence=sentence(verdict, probe, evidence, reason, explained))
+
+
+def _explained(verdict: Verdict, probe: Probe, evidence: Evidence | None, explain: Explain | None) -> Explained:
+    """Cause and place, where there is a difference that has them: a side that saturates or overflows needs no other cause, nor
+    one that has told of itself (a backward pass that goes astray, rows that stood on an isolated point)."""
+    clips = any(why.endswith("clips") for why in told(probe.domain, probe.ends))
+    if explain is None or verdict.relation in WITHOUT_CAUSE or (verdict.relation == "equal" and not clips):
+        return Explained()
+    if probe.upstream or verdict.stood:
+        return Explained()
+    found = explain(evidence.witness if evidence else None)
+    # A constant factor is no reason for two that are not scaled: what it leaves has another one.
+    constant = found.cause is not None and found.cause.scales and verdict.relation == "different"
+    return dataclasses.replace(found, cause=None) if constant else found
 
 
 def _resolution(resolutions: dict[str, float | None]) -> float | None:
@@ -89,97 +105,45 @@ def _judged(probe: Probe, evidence: Evidence | None) -> Found:
         return Found("undecided", "undecided", probe.unsteady)
     if probe.broke:
         return Found("broken", "broken", probe.broke)
-    probed = Found(*(weakest(part.relation, _on_batches(probe, part)) for part in (probe.value, probe.gradient)))
+    parts = (probe.value, probe.gradient)
+    value, gradient = (weakest(part.relation, _on_batches(probe, part)) for part in parts)
+    probed = _beyond(probe, Found(value, gradient, probe.why))
     if evidence is None:
         return probed
-    rules = (
-        _control_differs,
-        _one_side_broke,
-        _never_moved,
-        _too_few_steps,
-        _other_steps,
-        _other_predictions,
-        _same_bits,
-    )
-    return next((found for rule in rules if (found := rule(probed, evidence))), None) or Found(
+    return next((found for rule in RULES if (found := rule(probed, evidence))), None) or Found(
         weakest(probed.value, _trained(evidence.value, evidence, probed.value)),
         weakest(probed.gradient, _trained(evidence.gradient, evidence, probed.gradient)),
+        probed.reason,
     )
 
 
-def _control_differs(_probed: Found, evidence: Evidence) -> Found | None:
-    if not evidence.control:
-        return None
-    fault = "the machine or the code is at fault, not the objectives"
-    if evidence.own_update:
-        fault += (
-            " (an update that keeps state in a closure shares it between lanes: keep it in an object, which is copied)"
-        )
-    return Found("undecided", "undecided", f"{evidence.control}: {fault}")
-
-
-def _one_side_broke(_probed: Found, evidence: Evidence) -> Found | None:
-    reason = _stopped_alone(evidence) or _broke_at_common_weights(evidence)
-    return Found("broken", "broken", reason) if reason else None
-
-
-def _never_moved(_probed: Found, evidence: Evidence) -> Found | None:
-    if evidence.moved:
-        return None
-    return Found("undecided", "undecided", "left's weights never moved, so nothing was trained")
-
-
-def _too_few_steps(probed: Found, evidence: Evidence) -> Found | None:
-    planned, judged = max(evidence.planned, evidence.steps), evidence.gradient.steps
-    if judged >= FEWEST * planned:
-        return None
-    if probed.value == "different":
+def _beyond(probe: Probe, probed: Found) -> Found:
+    """A domain that ends for no numerical reason is no domain: beyond it the two objectives differ."""
+    part = probe.beyond
+    if part is None or probed.gradient not in REQUIRABLE:
         return probed
-    because = ": on the others rows left the domain" if evidence.rows_outside else ""
-    return Found("undecided", "undecided", f"only {judged} of {planned} steps could be compared{because}")
-
-
-def _other_steps(probed: Found, evidence: Evidence) -> Found | None:
-    odd = evidence.update.odd(evidence.own)
-    if not odd:
-        return None
-    if evidence.own_update and evidence.gradient.odd(evidence.own):
-        return None  # the gradient itself differs, and so does what follows from it
-    step, size = odd
+    low, high = probe.interval
     why = (
-        f"from the same weights, gradient and state the optimizers take steps that differ by {size:.2g} at step {step}"
+        f"outside [{low:.4g}, {high:.4g}] gradients differ by {part.size:.2g}, at raw output {at(part.output)}, target"
+        f" {at(part.target)}, where neither side saturates, clips or overflows"
     )
-    if evidence.own_update:
-        factor = next(iter(evidence.factors.values()), 1.0)
-        why = f"gradients agree{'' if factor == 1 else f' up to a factor of {factor:.6g}'}, but {why}"
     return Found(probed.value, "different", why)
-
-
-def _other_predictions(probed: Found, evidence: Evidence) -> Found | None:
-    odd = evidence.prediction.odd(evidence.own)
-    if not odd:
-        return None
-    step, size = odd
-    why = (
-        f"in evaluation mode, predictions from the same weights differ by {size:.2g} at step {step} (buffers, or modes)"
-    )
-    return Found("different", probed.gradient, why)
-
-
-def _same_bits(probed: Found, evidence: Evidence) -> Found | None:
-    return probed if evidence.bitwise and probed.value == probed.gradient == "bitwise" else None
 
 
 def _on_batches(probe: Probe, part: Part) -> str:
     """The relation that whole random batches allow."""
     seen = probe.whole
-    if seen is None or seen.left is None or seen.right is None:
-        return "bitwise"
-    if seen.left.couples != seen.right.couples or seen.rough:
+    if probe.upstream and part is probe.gradient:
         return "different"
-    eps = float(torch.finfo(probe.dtype).eps)
+    if seen is None or seen.left is None or seen.right is None or (probe.alone and not seen.answered):
+        return "undecided" if probe.alone else "bitwise"
+    apart = seen.gradient or seen.value or any(factor != 1 for factor in seen.factors.values())
+    if (seen.left.couples != seen.right.couples and apart) or seen.rough:
+        return "different"
+    eps = max(float(torch.finfo(probe.dtype).eps), *(one.eps if one.sealed else 0.0 for one in probe.computing))
     real = seen.value if part is probe.value else seen.gradient
-    return _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64) or "bitwise"
+    found = _judge(real, seen.factors.values(), eps, probe.dtype == torch.float64)
+    return found or ("equal" if probe.alone and not seen.same_bits else "bitwise")
 
 
 def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
@@ -189,10 +153,9 @@ def _trained(judged: Judged, evidence: Evidence, probed: str) -> str:
     own = evidence.own
     if judged.unexplained(own) or not steady(evidence):
         return "different"
-    eps = float(torch.finfo(getattr(torch, own)).eps)
-    return _judge(judged.real, evidence.factors.values(), eps, own == "float64") or (
-        "bitwise" if evidence.bitwise else "equal"
-    )
+    eps = max(float(torch.finfo(getattr(torch, own)).eps), judged.floor if judged.alone else 0.0)
+    factors = evidence.loss_factors if judged is evidence.value else evidence.factors
+    return _judge(judged.real, factors.values(), eps, own == "float64") or ("bitwise" if evidence.bitwise else "equal")
 
 
 def steady(evidence: Evidence) -> bool:
@@ -209,30 +172,6 @@ def _judge(real: float, factors: Iterable[float], eps: float, double: bool) -> s
     if any(abs(factor - 1) > BELOW * eps for factor in factors):
         return "scaled"
     return "indistinguishable" if real or any(factor != 1 for factor in factors) else None
-
-
-def _stopped_alone(evidence: Evidence) -> str | None:
-    """The sentence for a side that went non-finite in training where the other did not; None otherwise."""
-    stopped = [side for side in ("left", "right") if side in evidence.stops]
-    if len(stopped) != 1 or evidence.diverged:
-        return None
-    side, stop = stopped[0], evidence.stops[stopped[0]]
-    place = (
-        "" if stop.row is None else f", first in row {stop.row} (raw output {stop.output!r}, target {stop.target!r})"
-    )
-    other = "left" if side == "right" else "right"
-    return f"{side}'s {stop.what} is not finite from step {stop.step} on{place}, while {other} trains on"
-
-
-def _broke_at_common_weights(evidence: Evidence) -> str | None:
-    """The same at left's weights, for a step at which left itself was still finite."""
-    if evidence.one_sided is None:
-        return None
-    step, dtype, side = evidence.one_sided
-    left = evidence.stops.get("left")
-    if left is not None and step >= left.step:
-        return None
-    return f"at the same weights, {side} is not finite at step {step} in {dtype} where the other side is"
 
 
 def _scale(probe: Probe, evidence: Evidence | None) -> float:
@@ -262,8 +201,12 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
         facts["batch_factors"] = {str(rows): factor for rows, factor in probe.whole.factors.items()}
     if any(probe.lowered):
         facts["lowered"] = dict(zip(("value", "gradient"), probe.lowered, strict=True))
-    if probe.notes:
-        facts["notes"] = probe.notes
+    if reasons := told(probe.domain, probe.ends):
+        facts["domain_ends"] = reasons
+    if probe.notes or probe.writes:
+        facts["notes"] = [*probe.notes, *probe.writes]
+    if probe.left_out is not None and bool(probe.left_out.mask.any()):
+        facts["left_out"] = probe.left_out.facts
     if evidence is None:
         return facts
     return facts | {
@@ -271,6 +214,9 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
         "steps_judged": evidence.gradient.steps,
         "rows": evidence.rows,
         "rows_outside": evidence.rows_outside,
+        "steps_without_rows_outside": evidence.spared,
+        "steps_left_out": evidence.left_out,
+        "steps_without_gradient": evidence.idle,
         "raw_outputs": [evidence.raw_low, evidence.raw_high],
         "gradient_gap": evidence.gradient.largest,
         "value_gap": evidence.value.largest,

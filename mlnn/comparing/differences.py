@@ -4,6 +4,7 @@ Differences are measured against the largest gradient (or value) that any target
 gradient that crosses zero, rounding itself would look large.
 """
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,12 +16,20 @@ from mlnn.objectives.grid import Curves, Grid, curves
 
 ULPS = 16.0
 """Differences up to this many unit roundoffs are rounding: equal pairs were measured within 4, the smallest fault at 45."""
+LENGTH = 0.25
+"""Unit roundoffs more for each raw output of a row: a logsumexp taken one entry after the other is off by 0.17·K (K = 1000)
+to 0.22·K (K = 8192), in chunks of 50 by up to 2·√K, in chunks of 128 no more than the framework's own."""
+CHUNKED, FRAMEWORK = 2.0, 1 / 16
+"""The same in the lower precision, per √K and per K: one entry after the other is explained there by what float64 is off by, but
+the framework's float32 log_softmax is itself off from its logsumexp by 0.029·K (K = 32768: 955; K = 131072: 3641), in float64
+by 0.005·K."""
 BELOW = 2.0
 """A real difference of fewer unit roundoffs than this is one that the working precision cannot resolve."""
 LOST = 0.05
 """A precision whose answer is off by more than this has lost the point: no rounding any more, whatever it shrinks to."""
 DOUBLE = torch.float64
 STEADY = 1e-12
+"""A factor that differs by less than this over the outputs is one factor; over K outputs by K times LENGTH unit roundoffs more."""
 NEARBY = 1e-5
 """Relative step of the null draws on the grid: 84 float32 ulps, over which third differences of a smooth loss vanish (≤ 1e-9)."""
 NULLS = 4.0
@@ -53,6 +62,8 @@ class Both:
     shift: Tensor | float = 0.0
     floor: float = 0.0
     nulls: tuple[Tensor, Tensor] | None = None
+    silent: Tensor | None = None
+    """Mask (G, Y) of the points that say nothing, because both sides are undefined there."""
 
     def differences(self, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """(G, Y) differences of value and gradient, relative to the largest at the same output; NaN where not comparable."""
@@ -62,7 +73,10 @@ class Both:
         aslant = (right.gradient - slope).abs().where(right.gradient != slope, 0.0).amax(-1)
         value_scale = torch.maximum(_largest(value), _largest(right.value))
         slope_scale = torch.maximum(_largest(slope.abs().amax(-1)), _largest(right.gradient.abs().amax(-1)))
-        return _ratio(apart, value_scale), _ratio(aslant, slope_scale)
+        return self._told(_ratio(apart, value_scale)), self._told(_ratio(aslant, slope_scale))
+
+    def _told(self, gaps: Tensor) -> Tensor:
+        return gaps if self.silent is None else gaps.masked_fill(self.silent, 0.0)
 
     def agreement(self, dtype: torch.dtype) -> Tensor:
         """Mask (G, Y) of the points on which the two agree in a dtype, but for rounding, in value and gradient."""
@@ -82,7 +96,7 @@ class Both:
         """
         if self.nulls is not None:
             return self.explained(fine, fine, ALONE, which)
-        tiny = fine <= self._ulps * torch.finfo(DOUBLE).eps
+        tiny = fine <= (self._ulps + LENGTH * _length(self.grid)) * torch.finfo(DOUBLE).eps
         shrunk = (coarse * self._finer / fine >= SHRINK) & (coarse <= LOST)
         saturating = (ULPS * torch.finfo(DOUBLE).eps * torch.exp(self._ulps - ULPS)).clamp(max=LOST)
         return tiny | shrunk | (~(coarse <= LOST) & (fine <= saturating))
@@ -97,7 +111,9 @@ class Both:
             around = self.nulls[which] * NULLS / (EXPLAINED * torch.finfo(ALONE).eps)
         if len(around) > 2:
             around = torch.nn.functional.max_pool1d(around.T[None], 3, 1, 1)[0].T
-        few = (ulps <= ULPS) | ((ulps <= self._ulps) & (coarse <= LOST))
+        length = _length(self.grid)
+        several = self._ulps + CHUNKED * math.sqrt(length) + FRAMEWORK * length
+        few = (ulps <= ULPS) | ((ulps <= several) & (coarse <= LOST))
         shrunk = self.nulls is not None or coarse * self._finer / fine >= SHRINK
         return few | ((ulps <= EXPLAINED * around) & (coarse <= LOST) & shrunk)
 
@@ -112,6 +128,17 @@ class Both:
         return ULPS + self.grid.reach
 
 
+def _length(grid: Grid) -> int:
+    """Raw outputs that a row's value sums over; one is no sum."""
+    count = grid.output[0].numel()
+    return count if count > 1 else 0
+
+
+def _ulps_of(grid: Grid) -> float:
+    """Unit roundoffs by which moderate values and gradients may be off."""
+    return ULPS + LENGTH * _length(grid)
+
+
 def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
     """Evaluate both objectives on the grid in every dtype, and find factor and shift in float64, or in what stands for it."""
     alone = any(side.inside is not None and side.inside.sealed for side in (left, right))
@@ -124,7 +151,7 @@ def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dt
 
 def see_elsewhere(both: Both, left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
     """The same two on another grid, with the factor and shift that were found."""
-    return _seen(replace(both, grid=grid), left, right, dtypes)
+    return _seen(replace(both, grid=grid, silent=None), left, right, dtypes)
 
 
 def _seen(both: Both, left: Objective, right: Objective, dtypes: set[torch.dtype]) -> Both:
@@ -158,8 +185,9 @@ def _factor(grid: Grid, left: Curves, right: Curves, roundoff: float) -> float:
         return 1.0
     ratio = ((a * b).sum(-1) / (a * a).sum(-1))[large]
     middle = float(ratio.median())
-    steady = float((ratio - middle).abs().max()) <= max(STEADY, ULPS * roundoff) * abs(middle)
-    return middle if steady and middle > 0 and abs(middle - 1) > ULPS * roundoff else 1.0
+    slack = max(STEADY + _ulps_of(grid) * torch.finfo(DOUBLE).eps, _ulps_of(grid) * roundoff)
+    steady = float((ratio - middle).abs().max()) <= slack * abs(middle)
+    return middle if steady and middle > 0 and abs(middle - 1) > _ulps_of(grid) * roundoff else 1.0
 
 
 def _shift(grid: Grid, left: Curves, right: Curves, factor: float, roundoff: float) -> Tensor:
@@ -172,7 +200,7 @@ def _shift(grid: Grid, left: Curves, right: Curves, factor: float, roundoff: flo
             continue
         a, b = factor * left.value[rows, column], right.value[rows, column]
         middle = float((b - a).median())
-        tiny = ULPS * roundoff * float(a.abs().max())
+        tiny = _ulps_of(grid) * roundoff * float(a.abs().max())
         steady = float((b - a - middle).abs().max()) <= max(tiny, 1e-9 * abs(middle))
         shifts[column] = middle if steady and abs(middle) > tiny else 0.0
     return shifts

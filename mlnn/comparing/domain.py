@@ -50,28 +50,18 @@ def judged_rows(grid: Grid, domain: dict[float, Interval]) -> Tensor:
     return mask[:, None]
 
 
-def flat_outside(both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> str | None:
-    """The side whose gradient is 0 for every target beyond the domain, if it is only one: that side clips."""
-    low, high = meet(domain)
-    beyond = (both.grid.strength < low) | (both.grid.strength > high)
-    if not bool(beyond.any()) or both.grid.output.ndim > 1:
-        return None
-    dead = [bool((side[dtype].gradient[beyond] == 0).all()) for side in (both.left, both.right)]
-    return ("left" if dead[0] else "right") if dead[0] != dead[1] else None
-
-
 def _end(grid: Grid, agree: Tensor, column: int, sign: float, agrees: Agrees) -> float:
     """How far from 0 towards `sign` the two agree for a target: infinitely far, or up to a point between two grid points."""
-    side = sign * grid.strength >= 0
-    bad, good = grid.strength.abs()[side & ~agree], grid.strength.abs()[side & agree]
+    side, size = sign * grid.strength >= 0, grid.strength.abs()
+    bad = size[side & ~agree]
     if not len(bad):
         return sign * math.inf
     first = float(bad.min())
-    good = good[good < first]
-    if not len(good):
+    place = int((side & ~agree & (size == first)).nonzero()[0, 0])
+    good = size[side & agree & (size < first) & (grid.ray == grid.ray[place])]
+    if not len(good) and first == float(size.min()):
         return 0.0
-    low, high = float(good.max()), first
-    place = int((side & ~agree & (grid.strength.abs() == first)).nonzero()[0, 0])
+    low, high = float(good.max()) if len(good) else 0.0, first
     direction = grid.output[place] / first
     for _ in range(HALVINGS):
         middle = (low + high) / 2
@@ -85,7 +75,7 @@ def _pointwise(both: Both, left: Objective, right: Objective, dtype: torch.dtype
 
     def agrees(output: Tensor, column: int) -> bool:
         around = torch.stack([output * (1 - 1e-3), output, output * (1 + 1e-3)])
-        points = Grid(both.grid.strength[:3], around, both.grid.target)
+        points = Grid(both.grid.strength[:3], around, both.grid.target, both.grid.ray[:3])
         return bool(see_elsewhere(both, left, right, points, precisions).agreement(dtype)[1, column])
 
     return agrees

@@ -55,6 +55,10 @@ class CommonGap:
             math.isfinite(self.right) and bool(torch.isfinite(self.right_gradient).all()),
         )
 
+    def of_loss(self, factor: float) -> float:
+        """The factor of the losses where gradients have `factor`: the same, or 1, where a clip has scaled the gradient alone."""
+        return 1.0 if abs(self.right - self.left) <= abs(self.right - factor * self.left) else factor
+
     def residual(self, factor: float) -> float:
         """‖g_right − factor·g_left‖, in the units of the gradient."""
         return float((self.right_gradient - factor * self.left_gradient).norm())
@@ -62,10 +66,14 @@ class CommonGap:
 
 def common_gap(common: Common) -> CommonGap:
     """Compare left's answer with that of right's recipe at the same weights."""
-    left, right = common.gradient.double(), common.right.gradient.double()
+    return gap_between(common.left.loss, common.right.loss, common.gradient.double(), common.right.gradient.double())
+
+
+def gap_between(one: float, two: float, left: Tensor, right: Tensor) -> CommonGap:
+    """The gap between two values with their gradients, flat in float64."""
     square = float(left @ left)
     factor = float(left @ right) / square if square else NAN
-    return CommonGap(common.left.loss, common.right.loss, relative(right - left, left), factor, left, right)
+    return CommonGap(one, two, relative(right - left, left), factor, left, right)
 
 
 def weight_gap(record: StepRecord, left: str, other: str) -> float:

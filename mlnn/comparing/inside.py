@@ -1,6 +1,6 @@
 """What the two sides compute in, in words: a finding of its own, and never a difference of objectives."""
 
-from mlnn.comparing.probe import Probe
+from mlnn.comparing.probed import Probe
 
 SIDES = ("left", "right")
 

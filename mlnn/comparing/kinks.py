@@ -1,50 +1,175 @@
-"""On the kinks, which the grid avoids: raw output 0, and a residual of exactly 0.
+"""On the kinks, which the grid avoids: isolated raw outputs at which autograd may give what is no derivative.
 
-Where left's own gradient jumps, any finite subgradient is as right as another. Where it does not jump, right has to give it:
-networks that start at zero weights, or fit a target exactly, stand on just these points.
+Where a side's own value has a kink, any finite subgradient is as right as another. Where its value is smooth and its gradient
+is off at that one raw output alone (relu and abs forms of a smooth loss, at 0), it is wrong there, and nowhere else: networks
+whose last layer starts at zero, or that fit a target exactly, stand on just these points.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import Grid, curves
+from mlnn.objectives.grid import Curves, Grid, curves
 from mlnn.targets import TargetSpace
 
 NEAR = 1e-6
 """How far beside a kink the slope is read: far above float64's spacing at outputs of size 1, far below any grid step."""
 JUMP = 1e-3
 """Of the largest gradient: over 2·NEAR a smooth slope changes by about 1e-6 of it, a kink's by about all of it."""
-Point = tuple[float, float, float]
+PLACES = (0.0, 1.0, -1.0, 20.0, -20.0)
+"""Single raw outputs at which losses change their form: 0, a margin of 1, the threshold of softplus."""
+EQUAL = 1.3
+"""With several outputs: all are 0, all are this, or (of no more than FEW) the first two are and the others lie below."""
+FEW = 16
 
 
-def worst_on_kinks(left: Objective, right: Objective, targets: TargetSpace, factor: float) -> Point | None:
-    """(size, raw output, target) of the largest gradient difference there, in float64, relative to the largest gradient at
-    that output; infinite where only one side is finite. None for several outputs per row, or where the two agree.
+@dataclass(frozen=True)
+class Point:
+    """A raw output at which a side's gradient is wrong though its value is smooth.
+
+    `output`: the raw output, of several the one number that all of them are, or each of them; `entry`: of these, the one told
+    of. `gradient`: what the side gives (of all targets the worst is told), `derivative`: what its value's own slope is.
+    `at_target`: it is wrong where the raw output is the row's own target, whichever that is. `rows`: training rows that stood on
+    it, None without training.
     """
-    if targets.outputs > 1:
+
+    side: str
+    output: float | list[float]
+    target: float
+    gradient: float
+    derivative: float
+    entry: int | None = None
+    at_target: bool = False
+    rows: int | None = None
+
+    def stood(self, output: Tensor, target: Tensor) -> Tensor:
+        """Mask (n,) of the rows a position of which stands on it."""
+        place = target.to(output.dtype) if self.at_target else torch.tensor(self.output, dtype=output.dtype)
+        same = output == place.to(output.device)
+        return (same if self.entry is None else same.all(-1)).reshape(len(output), -1).any(1)
+
+
+@dataclass(frozen=True)
+class Kinks:
+    """`points`: see there. `worst`: (size, raw output, target) of the largest gradient difference on a kink that no isolated
+    wrong gradient explains, relative to the largest gradient at that output, infinite where only one side is finite.
+    """
+
+    points: list[Point] = field(default_factory=list)
+    worst: tuple[float, float | list[float], float] | None = None
+
+
+def kinks(
+    left: Objective, right: Objective, targets: TargetSpace, target: Tensor, factor: float, reach: float = math.inf
+) -> Kinks:
+    """Compare the two gradients in float64 on the kinks inside ±`reach`, for some targets (Y,)."""
+    places, steps = _places(targets, target, reach)
+    if not len(places):
+        return Kinks()
+    grids = [_grid(places + sign * NEAR * steps, target) for sign in (-1.0, 0.0, 1.0)]
+    sides = [[curves(side, grid, torch.float64) for grid in grids] for side in (left, right)]
+    found = [
+        _at(sides, place, column, (_told(places[place]), label), factor)
+        for place in range(len(places))
+        for column, label in enumerate(grids[1].labels)
+    ]
+    worst = [one for one in found if isinstance(one, tuple)]
+    points = [point for one in found if isinstance(one, list) for point in one]
+    return Kinks(list(_worst_of_each(points)), max(worst, key=lambda one: one[0]) if worst else None)
+
+
+def _places(targets: TargetSpace, target: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+    """Raw outputs (P,) or (P, K), and the direction in which each is left, the same shape."""
+    count = targets.outputs
+    if count == 1:
+        residuals = [label for label in target.tolist() if label not in PLACES] if targets.whole_line else []
+        inside = [place for place in (*PLACES, *residuals) if abs(place) < reach]
+        places = torch.tensor(inside, dtype=torch.float64)
+        return places, torch.ones_like(places)
+    uneven = torch.sin(torch.arange(1, count + 1, dtype=torch.float64))  # no two of them alike, none 0
+    places = -uneven.abs().expand(3 if count <= FEW else 2, count).clone()
+    places[0], places[1], places[2:, :2] = 0.0, EQUAL, EQUAL
+    return places, uneven.expand_as(places)
+
+
+def _told(place: Tensor) -> float | list[float]:
+    return float(place.flatten()[0]) if bool((place == place.flatten()[0]).all()) else place.tolist()
+
+
+def _grid(output: Tensor, target: Tensor) -> Grid:
+    return Grid(output, output, target, torch.zeros(len(output), dtype=torch.int64))
+
+
+def _at(
+    sides: list[list[Curves]], place: int, column: int, where: tuple[float | list[float], float], factor: float
+) -> list[Point] | tuple[float, float | list[float], float] | None:
+    """What one place shows for one target: the sides that are wrong just there, a difference that stays, or nothing."""
+    values = [[at.value[place, column] for at in side] for side in sides]
+    scales = (factor, 1.0)
+    slopes = [
+        torch.stack([by * at.gradient[place, column] for at in side]) for by, side in zip(scales, sides, strict=True)
+    ]
+    every = (by * at.gradient[place] for by, side in zip(scales, sides, strict=True) for at in side)
+    size = max(float(slope.nan_to_num(0.0, 0.0, 0.0).abs().max()) for slope in every) or 1.0
+    here = [bool(torch.isfinite(slope[1]).all()) for slope in slopes]
+    gap = float((slopes[0][1] - slopes[1][1]).abs().max()) / size
+    if (gap <= JUMP) if all(here) else here[0] == here[1]:
         return None
-    target = targets.probe_points
-    places = [0.0, *target.tolist()] if targets.whole_line else [0.0]
-    found = [point for place in places for point in _points_at(place, left, right, target, factor)]
-    return max(found, key=lambda point: point[0]) if found else None
+    beside = [slope[[0, 2]] for slope in slopes]
+    near = float((beside[0] - beside[1]).abs().max()) <= JUMP * size
+    even = all(_even(torch.stack(side), size) for side in values)
+    wrong = [_wrong(slope, size) for slope in slopes]
+    if near and even and any(wrong):
+        named = zip(("left", "right"), slopes, scales, wrong, strict=True)
+        return [_point(side, slope / by, *where) for side, slope, by, off in named if off]
+    smooth = float((beside[0][1] - beside[0][0]).abs().max()) <= JUMP * size
+    if smooth or not all(here):
+        return (gap if all(here) else math.inf, *where)
+    return None
 
 
-def _points_at(place: float, left: Objective, right: Objective, target: Tensor, factor: float) -> Iterator[Point]:
-    """The targets at which the two gradients differ at one raw output, though left's own does not jump there."""
-    output = torch.tensor([place - NEAR, place, place + NEAR], dtype=torch.float64)
-    points = Grid(output, output, target)
-    one, two = (curves(side, points, torch.float64) for side in (left, right))
-    slopes, other = factor * one.gradient[..., 0], two.gradient[..., 0]
-    scale = float(slopes.nan_to_num(0.0, 0.0, 0.0).abs().max()) or 1.0
-    for column, label in enumerate(target.tolist()):
-        a, b = float(slopes[1, column]), float(other[1, column])
-        if math.isfinite(a) != math.isfinite(b):
-            yield math.inf, place, label
-        smooth = abs(float(slopes[2, column] - slopes[0, column])) <= JUMP * scale
-        size = abs(a - b) / scale
-        if smooth and JUMP < size < math.inf:
-            yield size, place, label
+def _even(value: Tensor, size: float) -> bool:
+    """Whether the values (3,) at a place and beside it are finite, and without a jump."""
+    low, here, high = value.tolist()
+    return bool(abs(here - (low + high) / 2) <= JUMP * max(abs(low), abs(high), size))
+
+
+def _wrong(slope: Tensor, size: float) -> bool:
+    """Whether the gradient (3, m) at a place is off from those just beside it, which agree; or not finite where those are."""
+    low, here, high = slope
+    if not bool(torch.isfinite(here).all()):
+        return bool(torch.isfinite(low).all() and torch.isfinite(high).all())
+    smooth = float((high - low).abs().max()) <= JUMP * size
+    return smooth and float((here - (low + high) / 2).abs().max()) > JUMP * size
+
+
+def _point(side: str, slope: Tensor, output: float | list[float], target: float) -> Point:
+    derivative = (slope[0] + slope[2]) / 2
+    entry = int((slope[1] - derivative).abs().nan_to_num(math.inf).argmax())
+    several = slope.shape[1] > 1
+    return Point(side, output, target, float(slope[1, entry]), float(derivative[entry]), entry if several else None)
+
+
+def _worst_of_each(points: list[Point]) -> Iterator[Point]:
+    """Of the targets at one raw output of one side, the one whose gradient is off by most; one point for all residuals of 0."""
+    groups: dict[tuple[str, str], list[Point]] = {}
+    residual = {side: all(p.output == p.target for p in points if p.side == side) for side in ("left", "right")}
+    for point in points:
+        key = "its target" if residual[point.side] else repr(point.output)
+        groups.setdefault((point.side, key), []).append(point)
+    for (_, key), group in groups.items():
+        yield replace(max(group, key=_off), at_target=key == "its target" and len(group) > 1)
+
+
+def _off(point: Point) -> float:
+    gap = abs(point.gradient - point.derivative)
+    return gap if math.isfinite(gap) else math.inf
+
+
+def counted(points: Sequence[Point], stood: Mapping[int, int]) -> list[dict[str, object]]:
+    """The points as plain data, each with the training rows that stood on it, by its place among them."""
+    return [asdict(point) | {"rows": stood.get(place)} for place, point in enumerate(points)]

@@ -4,13 +4,11 @@ What training does not visit is visited here: raw outputs far out, moved togethe
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
 
 import torch
 from torch import Tensor
 
-from mlnn.comparing.differences import BELOW
-from mlnn.comparing.domain import ALL, Interval
 from mlnn.comparing.evidence import SAME_FACTOR, Judged, allowed
 from mlnn.comparing.gaps import CommonGap, common_gap
 from mlnn.comparing.places import (
@@ -25,64 +23,17 @@ from mlnn.comparing.places import (
     of_weights,
     standing,
 )
-from mlnn.comparing.probe import Part, Probe
+from mlnn.comparing.places_seen import Seen, domain_of, lowered, notes_of, part_of
+from mlnn.comparing.probed import Probe
 from mlnn.errors import ConfigError
 from mlnn.objectives.grid import Curves, Grid
+from mlnn.objectives.promotion import Inside
 from mlnn.training import Common, Evaluated, Lane, Lockstep, batches, dtype_name
 
 ASKED_AGAIN = 3
 """Times that the same is asked: a count kept from call to call changes the second answer, a state that alternates the third."""
-MUCH_MORE = 2.0
-"""The largest difference is told beside the first one where it is more than this many times as large."""
 STEADY_SHIFT = 1e-9
 """A shift is one number where it is the same at all places, relative to itself, to this: a median of float64 differences."""
-
-
-@dataclass
-class _Seen:
-    """What the places have shown: differences beyond `factor`, by place, in every precision."""
-
-    factor: float
-    shift: float
-    gradient: Judged = field(default_factory=Judged)
-    value: Judged = field(default_factory=Judged)
-    names: list[str] = field(default_factory=list)
-    bitwise: dict[str, bool] = field(default_factory=lambda: {"value": True, "gradient": True})
-    undefined: list[str] = field(default_factory=list)
-    tells: bool = False
-    parted: list[tuple[str, str, str, float]] = field(default_factory=list)
-    sizes: list[float] = field(default_factory=list)
-    largest: dict[str, tuple[float, str]] = field(default_factory=lambda: {"value": (0.0, ""), "gradient": (0.0, "")})
-
-    def see(self, name: str, gaps: Mapping[str, CommonGap], largest: float) -> None:
-        """Take in one place. `largest`: of the raw outputs in size, 0 where they are not told."""
-        odd = {dtype: gap.finite for dtype, gap in gaps.items() if not all(gap.finite)}
-        for dtype, (left, right) in odd.items():
-            if left != right:
-                self.parted.append((name, "right" if left else "left", dtype, largest))
-        if odd:
-            self.undefined += [name] * (not any(place == name for place, *_ in self.parted))
-            return
-        self.sizes.append(largest)
-        exact = gaps["float64"]
-        self.names.append(name)
-        for what, same in (
-            ("gradient", all(torch.equal(gap.left_gradient, gap.right_gradient) for gap in gaps.values())),
-            ("value", all(gap.left == gap.right for gap in gaps.values())),
-        ):
-            self.bitwise[what] &= same
-        size = self.factor * float(exact.left_gradient.norm())
-        if size or float(exact.right_gradient.norm()):
-            self._judge("gradient", {d: gap.residual(self.factor) for d, gap in gaps.items()}, size)
-        values = {d: abs(gap.right - self.factor * gap.left - self.shift) for d, gap in gaps.items()}
-        self._judge("value", values, max(abs(self.factor * exact.left), abs(self.shift)))
-
-    def _judge(self, which: str, differences: Mapping[str, float], size: float) -> None:
-        judged: Judged = getattr(self, which)
-        before, place = judged.real, len(self.names) - 1
-        judged.see(place, differences, size)
-        if judged.real > before:
-            self.largest[which] = judged.real, self.names[place]
 
 
 def local_probe(lockstep: Lockstep) -> Probe:
@@ -94,7 +45,9 @@ def local_probe(lockstep: Lockstep) -> Probe:
     unsteady = _unsteady(lockstep)
     here = {} if unsteady else {name: gap for name, (gap, _) in _at(lockstep, HERE).items()}
     factor = _factor(here)
-    seen = _Seen(factor, _shift(lockstep, here, factor))
+    computing = (Inside(), Inside()) if unsteady else _computing(lockstep)
+    floor = max(inside.eps for inside in computing)
+    seen = Seen(factor, _shift(lockstep, here, factor), Judged(floor=floor), Judged(floor=floor))
     visited = ""
     if not unsteady:
         seen.see(HERE.name, here, 0.0)
@@ -106,12 +59,13 @@ def local_probe(lockstep: Lockstep) -> Probe:
             seen.see(visit.name, {name: gap for name, (gap, _) in answers.items()}, answers["float64"][1])
         visited = visited.replace("…", f"up to {max(seen.sizes):.3g}")
     _forget(lockstep)
-    domain, broke = _domain(seen)
+    domain, broke = domain_of(seen)
     grid, curves = _nothing()
     return Probe(
-        grid, lockstep.recipe.dtype, curves, curves, _part(seen, "value", own), _part(seen, "gradient", own),
+        grid, lockstep.recipe.dtype, curves, curves, part_of(seen, "value", own), part_of(seen, "gradient", own),
         seen.factor, {0.0: seen.shift}, {0.0: domain}, {0.0: domain}, per_target=False,
-        unsteady=unsteady, notes=_notes(seen), visited=visited or None, broke=broke,
+        unsteady=unsteady, notes=notes_of(seen), visited=visited or None, broke=broke,
+        computing=computing, lowered=(lowered(seen.value, floor, own), lowered(seen.gradient, floor, own)),
     )  # fmt: skip
 
 
@@ -128,6 +82,25 @@ def _at(lockstep: Lockstep, visit: Visit) -> dict[str, tuple[CommonGap, float]]:
         leader.stopped = None
         found[name] = gap, told.largest
     return found
+
+
+def _computing(lockstep: Lockstep) -> tuple[Inside, Inside]:
+    """What each side computes in, by what it asks for in a float64 twin and in the run's own precision."""
+    batch, found = next(batches(lockstep.recipe)), []
+    for side in ("left", "right"):
+        own = lockstep.lanes[side]
+        double = lockstep.lanes.get(f"{side}_float64", own)
+        asked = []
+        for lane in (own, double):
+            with (
+                standing(lane, [], HERE),
+                suppress(ConfigError),
+            ):  # what cannot be asked promoted (a scaler) tells nothing
+                asked.append(lane.casts_to(batch))
+            lane.stopped = None
+        lower = [dtype for dtype in asked if dtype is not None]
+        found.append(Inside(max(lower, key=lambda dtype: torch.finfo(dtype).eps, default=None), double.promotes))
+    return found[0], found[1]
 
 
 def _told(lockstep: Lockstep) -> bool:
@@ -226,53 +199,8 @@ def _shift(lockstep: Lockstep, here: Mapping[str, CommonGap], factor: float) -> 
     return first if steady and abs(first) > tiny else 0.0
 
 
-def _part(seen: _Seen, which: str, own: str) -> Part:
-    """What is said of values, or of gradients, over the places."""
-    judged, eps = getattr(seen, which), float(torch.finfo(getattr(torch, own)).eps)
-    if seen.bitwise[which] and seen.names:
-        return Part("bitwise")
-    if not judged.steps:
-        return Part("undecided")
-    real = judged.first_real
-    if real and (judged.real > BELOW * eps or own == "float64"):
-        most, where = seen.largest[which]
-        also = f" and by up to {most:.2g} at {where}" if most > MUCH_MORE * real[1] else ""
-        return Part("different", real[1], place=f"{_place(seen, real[0])}{also}")
-    rough = judged.unexplained(own)
-    if rough:
-        return Part("different", rough[1], place=f"{_place(seen, rough[0])} in {own}, more than its rounding explains")
-    moved = seen.shift if which == "value" else 0.0
-    for relation, size in (("scaled", abs(seen.factor - 1)), ("shifted", abs(moved))):
-        if size > BELOW * eps:
-            return Part(relation, size)
-    size = max(judged.real, abs(seen.factor - 1), abs(moved))
-    return Part("indistinguishable", size) if size else Part("equal")
-
-
-def _place(seen: _Seen, step: int) -> str:
-    return f"at {seen.names[step]}"
-
-
-def _domain(seen: _Seen) -> tuple[Interval, str | None]:
-    """Up to where one side alone is not finite, by the size of raw outputs; in words where no size is told."""
-    if not seen.parted:
-        return ALL, None
-    name, side, dtype, size = min(seen.parted, key=lambda one: one[3])
-    reach = max((one for one in seen.sizes if one < size), default=0.0)
-    if reach >= 1 and seen.tells:
-        return (-reach, reach), None
-    return ALL, f"at {name}, {side} is not finite in {dtype} where the other side is"
-
-
-def _notes(seen: _Seen) -> list[str]:
-    told = [
-        f"at {name}, {side} is not finite in {dtype} where the other side is" for name, side, dtype, _ in seen.parted
-    ]
-    return told + [f"at {name}, both sides are not finite: the place says nothing" for name in seen.undefined]
-
-
 def _nothing() -> tuple[Grid, Curves]:
     """No grid of raw outputs was asked."""
     empty = torch.empty(0, 2, dtype=torch.float64)
-    grid = Grid(empty[:, 0], empty, torch.zeros(1, dtype=torch.float64))
+    grid = Grid(empty[:, 0], empty, torch.zeros(1, dtype=torch.float64), torch.empty(0, dtype=torch.int64))
     return grid, Curves(empty[:, :1], empty[:, :, None])

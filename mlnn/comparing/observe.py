@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from mlnn.comparing.evidence import Evidence
-from mlnn.comparing.gaps import CommonGap
-from mlnn.comparing.probe import Probe
+from mlnn.comparing.evidence import Evidence, one_sided
+from mlnn.comparing.gaps import CommonGap, gap_between
+from mlnn.comparing.nulls import HALVES, null_draw
+from mlnn.comparing.probed import Probe
+from mlnn.comparing.sample import Sample, answer
 from mlnn.objectives import Objective, Step
 from mlnn.training import Evaluated, Lane, LaneStep, Lockstep, StepRecord, Stop, dtype_name
 from mlnn.training.module import guard
@@ -24,7 +26,8 @@ class Sides:
     """What of the two sides does not change from step to step.
 
     `parameters`: right's names with their numbers of entries, in the order of its flat vectors. `optimizers_differ`: in
-    kind, setting or prior. `decay`: each side's weight decay and prior, in words, where the priors differ.
+    kind, setting or prior. `decay`: each side's weight decay and prior, in words, where the priors differ. `unlooked`: why
+    optimiser steps are not compared, where they are not.
     """
 
     left: Objective | Step
@@ -34,6 +37,7 @@ class Sides:
     optimizers_differ: bool
     decay: str | None
     rowwise: bool = True
+    unlooked: str | None = None
 
     @staticmethod
     def of(lockstep: Lockstep) -> "Sides":
@@ -43,6 +47,7 @@ class Sides:
         return Sides(
             left.recipe.objective, right.recipe.objective, dtype_name(lockstep.recipe.dtype), sizes,
             lockstep.optimizers_differ, _decay(left, right), lockstep.rowwise,
+            None if lockstep.compares_steps else "L-BFGS evaluates its objective again in each",
         )  # fmt: skip
 
 
@@ -52,10 +57,12 @@ def observe(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap
     _see_stops(evidence, record, sides)
     _see_answers(evidence, record, sides)
     if record.ran("left"):
-        _see_common(evidence, record, gaps, probe)
+        _see_common(evidence, record, gaps, sides, probe)
     if record.look and record.look.predictions:
         _see_predictions(evidence, record.step, record.look.predictions)
     _see_strides(evidence, record)
+    if record.settings_apart and evidence.settings is None:
+        evidence.settings = record.step, record.settings_apart
     _see_weights(evidence, record, sides)
 
 
@@ -164,18 +171,67 @@ def _first(parameters: Sequence[tuple[str, int]], first: Tensor, second: Tensor)
     return next((name for (name, _), a, b in pairs if not torch.equal(a, b)), None)
 
 
-def _see_common(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], probe: Probe) -> None:
-    """Right at left's weights, and which rows were inside the domain of every precision."""
-    answer = record.lanes["left"].answer
-    inside = probe.inside(answer.output, answer.target, rows=len(answer.batch.rows))
-    evidence.see_rows(answer.output, inside)
-    fully = bool(inside.all()) and all(
-        bool(probe.inside(common.left.output, common.left.target, double=name == "float64", rows=0).all())
+def _see_common(
+    evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], sides: Sides, probe: Probe
+) -> None:
+    """Right at left's weights. Rows outside the domain excuse nothing, but where one side has saturated, clips or overflows."""
+    seen = record.lanes["left"].answer
+    evidence.see_rows(seen.output, probe.inside(seen.output, seen.target, rows=len(seen.batch.rows)))
+    for place, point in enumerate(probe.points):
+        evidence.stood[place] = evidence.stood.get(place, 0) + int(point.stood(seen.output, seen.target).sum())
+    evidence.one_sided = evidence.one_sided or one_sided(record.step, gaps)
+    if not {"float32", "float64"} <= gaps.keys():
+        return
+    spared = _spared(record, probe) if sides.rowwise else torch.zeros(1, dtype=torch.bool)
+    if bool(spared.all()):
+        evidence.left_out += 1
+        return
+    if bool(spared.any()):
+        evidence.spared += 1
+        gaps = {name: _gap_without(spared, sample, sides) for name, sample in _samples(record).items()}
+    null = record.common["float32"].null
+    evidence.see_common(record.step, len(record.batch.rows), gaps, any(probe.shift.values()), null[::-1])
+    if sides.rowwise and not bool(spared.any()):
+        evidence.see_witness(gaps, lambda: _samples(record)["float64"])
+        _see_null(evidence, record, sides)
+
+
+def _see_null(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
+    """In a half precision the pair's gap is held to what rounding alone makes of left."""
+    sample = _samples(record)[sides.own]
+    if sample.output.dtype in HALVES:
+        factor = evidence.factors.get(len(record.batch.rows), 1.0)
+        draw = guard("an objective", null_draw, sides.left, sides.right, sample, factor)
+        if draw is not None:
+            evidence.gradient.see_draw(*draw)
+
+
+def _spared(record: StepRecord, probe: Probe) -> Tensor:
+    """Mask (n,) of the rows at which, in some precision, the two sides part for a numerical reason."""
+    masks = [
+        probe.inside(common.left.output, common.left.target, double=name == "float64", known=True)
         for name, common in record.common.items()
+    ]
+    return ~torch.stack([mask.reshape(len(mask), -1).all(1) for mask in masks]).all(0)
+
+
+def _samples(record: StepRecord) -> dict[str, Sample]:
+    """The step's batch at left's raw outputs, by precision."""
+    return {
+        name: Sample(common.left.output, common.left.target, common.left.extras, record.batch.rows, record.step)
+        for name, common in record.common.items()
+    }
+
+
+def _gap_without(spared: Tensor, sample: Sample, sides: Sides) -> CommonGap:
+    """The gap in the raw outputs' gradients with some rows' outputs brought back to ±1, where neither side is lost."""
+    size = sample.output.abs().reshape(len(sample), -1).amax(1).clamp_min(1.0)
+    scale = torch.where(spared, 1 / size, torch.ones_like(size)).reshape(-1, *[1] * (sample.output.ndim - 1))
+    held = replace(sample, output=sample.output * scale)
+    (one, left), (two, right) = (
+        guard(f"objective '{side.name}'", answer, side, held) for side in (sides.left, sides.right)
     )
-    if {"float32", "float64"} <= gaps.keys():
-        null = record.common["float32"].null
-        evidence.see_common(record.step, len(record.batch.rows), gaps, fully, any(probe.shift.values()), null[::-1])
+    return gap_between(one, two, left.reshape(-1), right.reshape(-1))
 
 
 def _see_predictions(evidence: Evidence, step: int, predictions: Mapping[str, tuple[Tensor, Tensor]]) -> None:

@@ -5,17 +5,21 @@ always does.
 """
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from mlnn.comparing.batch import Whole, whole_batches
+from mlnn.comparing.batch import Whole, batches_alone, whole_batches
 from mlnn.comparing.differences import ALONE, BELOW, DOUBLE, ULPS, Both, lower, see_both, see_elsewhere
-from mlnn.comparing.domain import Interval, find_domain, flat_outside, is_wide, judged_rows, meet
-from mlnn.comparing.kinks import worst_on_kinks
+from mlnn.comparing.domain import ALL, Interval, find_domain, is_wide, judged_rows, meet
+from mlnn.comparing.ends import Ends, unexcused, why_it_ends
+from mlnn.comparing.kinks import Kinks, kinks
+from mlnn.comparing.probed import Part, Probe
+from mlnn.comparing.undefined import left_out
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import Curves, Grid, make_grid
+from mlnn.objectives.grid import Grid, wide_grid
+from mlnn.objectives.habits import follows_upstream, written_into
 from mlnn.objectives.precision import looked_into
 from mlnn.objectives.promotion import Inside
 from mlnn.objectives.reduction import unsteady
@@ -30,81 +34,8 @@ LOSING = 0.01
 CLEARLY = 10.0
 """One side is the more accurate if the other's error is this many times as large."""
 
-
-@dataclass(frozen=True)
-class Part:
-    """What the probe says of values, or of gradients: relation, largest real difference (relative), and where it is.
-
-    `place`: in words, where it is no raw output and target.
-    """
-
-    relation: str
-    size: float = 0.0
-    output: float | list[float] | None = None
-    target: float | list[float] | None = None
-    place: str | None = None
-
-
-@dataclass(frozen=True)
-class Probe:
-    """Both objectives on the grid. `domain`: per target, the interval of raw outputs (or of their largest entry) on which
-    they agree in the working dtype; `domain64` the same in float64. `factor`, `shift`: right = factor·left + shift(target).
-    `nearer`: the side whose gradient is the more accurate; `unsteady`: why the answers cannot be trusted;
-    `flat_outside`: the side without a gradient beyond the domain. `computing`: what left and right compute in; `lowered`: how far
-    that moves values and gradients apart, beyond what the working dtype's own rounding explains (relative). Of a local probe (see
-    `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite.
-    """
-
-    grid: Grid
-    dtype: torch.dtype
-    left: Curves
-    right: Curves
-    value: Part
-    gradient: Part
-    factor: float
-    shift: dict[float, float]
-    domain: dict[float, Interval]
-    domain64: dict[float, Interval]
-    per_target: bool
-    event: tuple[int, ...] = ()
-    nearer: str | None = None
-    notes: list[str] = field(default_factory=list)
-    unsteady: str | None = None
-    whole: Whole | None = None
-    flat_outside: str | None = None
-    computing: tuple[Inside, Inside] = (Inside(), Inside())
-    lowered: tuple[float, float] = (0.0, 0.0)
-    visited: str | None = None
-    broke: str | None = None
-
-    @property
-    def interval(self) -> Interval:
-        """The interval on which the two agree for every target."""
-        return meet(self.domain)
-
-    def inside(self, output: Tensor, target: Tensor, double: bool = False, rows: int = 0) -> Tensor:
-        """Mask (n,) of the rows all of whose positions lie inside the domain: by their own target where targets are few, else
-        by the interval. Raw outputs (n, *positions[, m]).
-
-        Objectives that part already on [−1, 1] have no domain; then every row is judged, as where a step tells no raw
-        outputs of its `rows` rows.
-        """
-        if not len(output):
-            return torch.ones(rows, dtype=torch.bool)
-        domain = self.domain64 if double else self.domain
-        if not is_wide(domain):
-            return torch.ones(len(output), dtype=torch.bool, device=output.device)
-        if self.visited:  # a step's raw outputs: no target is told of them
-            strength = output.abs().reshape(len(output), -1).amax(1)
-        else:
-            several = output.ndim > target.ndim - len(self.event)
-            strength = output.abs().amax(-1) if several else output
-        low, high = meet(domain)
-        mask = (strength >= low) & (strength <= high)
-        if self.per_target:
-            for label, (low, high) in domain.items():
-                mask = torch.where(target == label, (strength >= low) & (strength <= high), mask)
-        return mask.reshape(len(mask), -1).all(1)
+SHOWN = 16
+"""Raw outputs of a row that are kept beside a difference, at most."""
 
 
 def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.dtype) -> Probe:
@@ -113,30 +44,68 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     Raises ConfigError where an objective answers in a shape that no reduction explains.
     """
     left, right = looked_into(left, dtype), looked_into(right, dtype)
-    both = see_both(left, right, make_grid(targets), {dtype, torch.float32, DOUBLE})
-    domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
-    if dtype == DOUBLE and both.floor:  # the run's own float64 is float32 inside, and holds no farther than that
-        domain[dtype] = find_domain(both, left, right, ALONE)
-    moody = unsteady(left) or unsteady(right) or _mute(both)
-    shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
-    slope = _part("gradient", both, domain[dtype], dtype)
-    kink = (
-        worst_on_kinks(left, right, targets, both.factor) if slope.relation not in ("different", "undecided") else None
-    )
-    slope = Part("different", *kink) if kink else slope
+    both = see_both(left, right, wide_grid(targets), {dtype, torch.float32, DOUBLE})
+    silent = left_out(both)
+    both = replace(both, silent=silent.mask)
     own = str(dtype).removeprefix("torch.")
+    moody = unsteady(left) or unsteady(right) or (None if silent.alone else _mute(both))
+    shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
+    ends: dict[torch.dtype, Ends] = {dtype: {}, DOUBLE: {}}
+    if silent.alone:
+        whole = None if moody else batches_alone(left, right, own)
+        domain = dict.fromkeys((dtype, DOUBLE), _seen_by_batches(both.grid, whole))
+        value = slope = Part("bitwise" if whole and whole.answered else "undecided")
+        kink = Kinks()
+    else:
+        domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
+        if dtype == DOUBLE and both.floor:  # the run's own float64 is float32 inside, and holds no farther than that
+            domain[dtype] = find_domain(both, left, right, ALONE)
+        whole = None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own)
+        value, slope = (_part(which, both, domain[dtype], dtype) for which in ("value", "gradient"))
+        kink = _kinks(left, right, targets, both, slope, _reach(domain), dtype)
+        ends = {d: why_it_ends(both, domain[d], d) for d in (dtype, DOUBLE)}
     refusals = (("left", both.left[dtype].refused), ("right", both.right[dtype].refused))
+    pair = (("left", left), ("right", right))
     return Probe(
         both.grid, dtype, both.left[dtype], both.right[dtype],
-        _part("value", both, domain[dtype], dtype), slope,
+        value, Part("different", *kink.worst) if kink.worst else slope,
         both.factor, shifts, domain[dtype], domain[DOUBLE], per_target=targets.finite and not targets.labels, event=targets.event,
         nearer=_nearer(both, dtype), unsteady=moody,
-        notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why],
-        whole=None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own),
-        flat_outside=flat_outside(both, domain[dtype], dtype),
+        notes=[f"{side} refuses some outputs or targets ({why})" for side, why in refusals if why and not silent.alone],
+        whole=whole,
         computing=(left.inside or Inside(), right.inside or Inside()),
         lowered=_lowered(both, left, right, domain[dtype], dtype),
+        ends=ends[dtype], ends64=ends[DOUBLE], beyond=_beyond(both, domain[dtype], ends[dtype], dtype),
+        points=kink.points, left_out=silent, upstream=None if slope.relation == "different" else _upstream(pair),
+        writes=[f"{side} writes into its {what}" for side, one in pair for what in written_into(one)],
     )  # fmt: skip
+
+
+def _kinks(
+    left: Objective, right: Objective, targets: TargetSpace, both: Both, slope: Part, reach: float, dtype: torch.dtype
+) -> Kinks:
+    """What the kinks show, where gradients agree elsewhere."""
+    if slope.relation in ("different", "undecided"):
+        return Kinks()
+    speaking = both.grid.target if both.silent is None else both.grid.target[~both.silent.all(0)]
+    found = kinks(left, right, targets, speaking, both.factor, reach)
+    least = BELOW * torch.finfo(dtype).eps
+    return found if found.worst and found.worst[0] > least else replace(found, worst=None)
+
+
+def _seen_by_batches(grid: Grid, whole: Whole | None) -> dict[float, Interval]:
+    """The domain of two objectives of which single rows say nothing."""
+    reach = whole.reach if whole else 0.0
+    return dict.fromkeys(grid.labels, (-reach, reach) if reach < math.inf else ALL)
+
+
+def _upstream(pair: tuple[tuple[str, Objective], ...]) -> str | None:
+    """The side whose backward pass does not follow the upstream gradient, if it is one alone.
+
+    Asked only where gradients of single rows agree: one that is clipped on its way, say, is another gradient to begin with.
+    """
+    astray = [side for side, one in pair if not follows_upstream(one)]
+    return astray[0] if len(astray) == 1 else None
 
 
 def _mute(both: Both) -> str | None:
@@ -155,11 +124,12 @@ def _reach(domain: dict[torch.dtype, dict[float, Interval]]) -> float:
 
 def _part(which: str, both: Both, domain: dict[float, Interval], dtype: torch.dtype) -> Part:
     """Judge values or gradients inside the domain."""
-    if all(torch.equal(getattr(both.left[d], which), getattr(both.right[d], which)) for d in both.left):
+    if all(_same_bits(both, getattr(both.left[d], which), getattr(both.right[d], which)) for d in both.left):
         return Part("bitwise")
     pick, low, eps = ("value", "gradient").index(which), lower(dtype), torch.finfo(dtype).eps
     fine, coarse = both.differences(DOUBLE)[pick], both.differences(low)[pick]
     judged = judged_rows(both.grid, domain) & (both.left[DOUBLE].finite | both.right[DOUBLE].finite)
+    judged &= True if both.silent is None else ~both.silent
     if not bool(judged.any()):
         return Part("undecided")
     real = _where_largest(both.grid, torch.where(judged & ~both.rounding(fine, coarse, pick), fine, 0.0))
@@ -194,6 +164,21 @@ def _lowered(
     return sizes[0], sizes[1]
 
 
+def _beyond(both: Both, domain: dict[float, Interval], ends: Ends, dtype: torch.dtype) -> Part | None:
+    """The largest gradient difference, real and resolved, beyond an end that no numerical reason explains; None where none is."""
+    low, fine = lower(dtype), both.differences(DOUBLE)[1]
+    real = (fine > BELOW * torch.finfo(dtype).eps) & ~both.rounding(fine, both.differences(low)[1])
+    found = _where_largest(both.grid, torch.where(real & unexcused(both, domain, ends), fine, 0.0))
+    return found if found.size else None
+
+
+def _same_bits(both: Both, left: Tensor, right: Tensor) -> bool:
+    """Whether all points that say something gave the same bits."""
+    if both.silent is None or not bool(both.silent.any()):
+        return torch.equal(left, right)
+    return torch.equal(left[~both.silent], right[~both.silent])
+
+
 def _moved(both: Both) -> float:
     """The largest shift between the two, over the targets."""
     return float(torch.as_tensor(both.shift).abs().max())
@@ -213,11 +198,8 @@ def _where_largest(grid: Grid, gaps: Tensor) -> Part:
     gaps = gaps.nan_to_num(math.inf, math.inf)
     row, column = divmod(int(gaps.argmax()), gaps.shape[1])
     size = float(gaps[row, column])
-    return (
-        Part("different", size, grid.output[row].tolist(), grid.target[column].double().tolist())
-        if size
-        else Part("equal")
-    )
+    output = float(grid.strength[row]) if grid.output[row].numel() > SHOWN else grid.output[row].tolist()
+    return Part("different", size, output, grid.target[column].double().tolist()) if size else Part("equal")
 
 
 def _nearer(both: Both, dtype: torch.dtype) -> str | None:

@@ -6,12 +6,10 @@ from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
-import torch
 
 from mlnn.comparing.figures import PAIR
-from mlnn.comparing.probe import Probe
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.records import RunInfo
-from mlnn.objectives.grid import DIRECTIONS
 from mlnn.report import draw
 from mlnn.report.words import FAINT, plain
 
@@ -45,7 +43,7 @@ def probe_curves(probed: Probe) -> ProbeCurves:
     grid = probed.grid
     near = grid.strength.abs() <= _NEAR
     if grid.output.ndim > 1:
-        near &= torch.arange(len(grid.strength)) % DIRECTIONS == 0
+        near &= grid.ray == 0
     sides = {"left": probed.left, "right": probed.right}
     curves = [
         TargetCurves(

@@ -1,8 +1,13 @@
 """The verdict in one plain sentence that a colleague would understand."""
 
+import math
+from collections.abc import Mapping
+
 from mlnn.comparing.evidence import Evidence, Judged
+from mlnn.comparing.explaining.explain import Explained
+from mlnn.comparing.explaining.where import clause
 from mlnn.comparing.inside import judged_alone, said_inside, same_mathematics, sealed_sides
-from mlnn.comparing.probe import Part, Probe
+from mlnn.comparing.probed import Part, Probe
 from mlnn.comparing.verdict import Verdict
 
 HOLDING = ("equal", "indistinguishable", "shifted", "scaled")
@@ -10,18 +15,26 @@ SILENT = ("broken", "undecided")
 """Relations after which nothing is said of domain, steps or decay: there is no agreement that they could qualify."""
 NEAR_ONE = 1e-4
 """A factor nearer to 1 than this is written as 1 ± the difference, or six digits would show it as 1."""
+FEW = 6
+"""Raw outputs of a row that are written out, at most."""
 MUCH_MORE = 2.0
 """The largest gap is told beside the first one where it is more than this many times as large."""
 
 
-def sentence(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None, cause: str | None) -> str:
+def sentence(
+    verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None, explained: Explained
+) -> str:
     """Relation, size, where and why, in words."""
+    place, cause = explained.place, explained.cause
     told = _relation(verdict, probe, evidence, reason)
     inside = None if verdict.relation in SILENT or _by_inside(verdict, probe, evidence) else said_inside(probe)
     parts = [told, inside, _domain(verdict), _nearer(verdict, probe)]
+    parts += [_points(verdict), _left_out(verdict, probe), _habits(probe)]
     if evidence:
         parts += [_diverged(verdict, evidence), _on_some_steps(verdict, evidence), _decay(verdict, evidence)]
-    return " ".join(part for part in [*parts, cause, _visited(verdict, probe), _resolution(verdict)] if part)
+        parts += [_unlooked(verdict, evidence)]
+    parts += [clause(place) if place and verdict.relation == "different" else None, cause.sentence if cause else None]
+    return " ".join(part for part in [*parts, _visited(verdict, probe), _resolution(verdict)] if part)
 
 
 def _relation(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None) -> str:
@@ -73,6 +86,51 @@ def _visited(verdict: Verdict, probe: Probe) -> str | None:
     return f"Asked too with {probe.visited}."
 
 
+def _points(verdict: Verdict) -> str | None:
+    """Isolated raw outputs at which a side's gradient is wrong, and whether training stood there."""
+    if not verdict.points or verdict.relation in SILENT:
+        return None
+    told, more = verdict.points[0], len(verdict.points) - 1
+    rows = f"{verdict.stood or 'no'} training {'rows' if verdict.stood > 1 else 'row'}"
+    stood = "" if told["rows"] is None else f"; {rows} stood there"
+    others = f" (and so at {more} more such points)" if more else ""
+    entry = "" if told["entry"] is None else f" at entry {told['entry']}"
+    holds = "; the relation holds elsewhere" if verdict.relation != "different" else ""
+    return (
+        f"At raw output {_place(told)} exactly {told['side']}'s gradient{entry} is {_number(told['gradient'])} where"
+        f" {told['derivative']:.4g} is right{others}{stood}{holds}."
+    )
+
+
+def _number(given: object) -> str:
+    number = float(str(given))
+    return f"{number:.4g}" if math.isfinite(number) else "not finite"
+
+
+def _place(point: Mapping[str, object]) -> str:
+    output = point["output"]
+    if point["at_target"]:
+        return "= target"
+    if point["entry"] is not None and not isinstance(output, list):
+        return f"{output:g} in all entries"
+    return at(output) + f" (target {point['target']:g})"  # type: ignore[arg-type]
+
+
+def _left_out(verdict: Verdict, probe: Probe) -> str | None:
+    if probe.left_out is None or verdict.relation in SILENT:
+        return None
+    if probe.left_out.alone:
+        return "One row alone says nothing on either side: the two were judged on whole batches alone."
+    return probe.left_out.told and probe.left_out.told + "."
+
+
+def _habits(probe: Probe) -> str | None:
+    if not probe.writes:
+        return None
+    told = " and ".join(probe.writes)
+    return f"{told[0].upper()}{told[1:]}, of which it was given a copy."
+
+
 def _nearer(verdict: Verdict, probe: Probe) -> str | None:
     if not probe.nearer or verdict.relation not in HOLDING:
         return None
@@ -89,10 +147,27 @@ def _diverged(verdict: Verdict, evidence: Evidence) -> str | None:
 
 
 def _on_some_steps(verdict: Verdict, evidence: Evidence) -> str | None:
-    judged = evidence.gradient.steps
-    if not 0 < judged < evidence.steps or verdict.relation in SILENT:
+    """Steps that were not judged, or not with all of their rows, and why."""
+    judged, steps = evidence.gradient.steps, evidence.steps
+    if not judged or verdict.relation in SILENT:
         return None
-    return f"Judged on {judged} of {evidence.steps} steps; on the others a row lay outside in some precision."
+    held = f"; on {evidence.spared} without the rows outside, where a side saturates, clips or overflows"
+    rest = held if evidence.spared else ""
+    if judged == steps:
+        return f"Judged on all {steps} steps{rest}." if rest else None
+    reasons = [(evidence.left_out, "every row lay outside"), (evidence.idle, "left's gradient was 0")]
+    because = [f"on {count} {why}" for count, why in reasons if count]
+    other = steps - judged - evidence.left_out - evidence.idle
+    because += [f"on {other} a side was not finite"] if other > 0 else []
+    return f"Judged on {judged} of {steps} steps: {', '.join(because)}{rest}." if because else None
+
+
+def _unlooked(verdict: Verdict, evidence: Evidence) -> str | None:
+    """Steps of the optimisers that were not compared, where there are any."""
+    compared, unlooked = evidence.update.steps, evidence.unlooked
+    if not unlooked or compared or verdict.relation in ("bitwise", *SILENT):
+        return None
+    return f"The optimizers' own steps were not compared: {unlooked}."
 
 
 def _decay(verdict: Verdict, evidence: Evidence) -> str | None:
@@ -171,7 +246,7 @@ def _clause(what: str, part: Part, judged: Judged | None, probe: Probe) -> str:
     if part.relation == "different" and part.place:
         return f"{what} differ by {part.size:.2g} {part.place}"
     if part.relation == "different":
-        return f"{what} differ by {part.size:.2g} at raw output {_at(part.output)}, target {_at(part.target)}"
+        return f"{what} differ by {part.size:.2g} at raw output {at(part.output)}, target {at(part.target)}"
     if judged and judged.first_real:
         step, size = judged.first_real
         most = f" and by up to {judged.real:.2g}" if judged.real > MUCH_MORE * size else ""
@@ -182,10 +257,22 @@ def _clause(what: str, part: Part, judged: Judged | None, probe: Probe) -> str:
             f"{what} of whole batches differ in {_dtype(probe)} by {whole.rough:.2g}, more than its rounding explains"
         )
     size = (whole.gradient if what == "gradients" else whole.value) if whole else 0.0
-    return f"{what} of whole batches differ" + (f" by {size:.2g}" if size else "")
+    return f"{what} of whole batches differ" + (f" by {size:.2g}" if size else "") + _coupling(probe)
 
 
-def _at(output: float | list[float] | None) -> str:
+def _coupling(probe: Probe) -> str:
+    """That one side alone couples the rows, where that is so."""
+    whole = probe.whole
+    if whole is None or whole.left is None or whole.right is None or whole.left.couples == whole.right.couples:
+        return ""
+    return f" ({'right' if whole.right.couples else 'left'} couples the rows of a batch)"
+
+
+def at(output: float | list[float] | None) -> str:
+    """A raw output, or those of a row, in a sentence."""
+    if isinstance(output, list) and len(output) > FEW:
+        largest = max(range(len(output)), key=lambda place: abs(output[place]))
+        return f"with {output[largest]:.4g} at entry {largest} of {len(output)}"
     if isinstance(output, list):
         return "(" + ", ".join(f"{entry:.3g}" for entry in output) + ")"
     return f"{output:.4g}"

@@ -46,6 +46,14 @@ def table(stored: Stored, key: str) -> dict[str, object] | None:
     return _said(stored, key, dict)
 
 
+def tables(stored: Stored, key: str) -> list[dict[str, object]]:
+    """Several of these; [] where nothing is said."""
+    value = _said(stored, key, list) or []
+    if not all(isinstance(one, dict) for one in value):
+        raise _damaged(key, value)
+    return value
+
+
 def plain(stored: Stored, key: str) -> str | int | float | None:
     """A text or a number, or None where nothing is said."""
     value = stored.get(key)

@@ -18,7 +18,10 @@ class Verdict:
     `shift` (a number, or one per target). `resolution`: smallest planted fault, relative, that these checks caught.
     `first_difference`: step, parameter, row, raw output and target where bits first differ. `shrink`: float32 ÷ float64
     gradient gap at common weights. `computes_in`: sides that compute in less than what they are given, with what in, as in
-    {"right": "float32"}: a finding, and no difference of objectives.
+    {"right": "float32"}: a finding, and no difference of objectives. `where`: of a difference, the entry with the largest share
+    of the gap (row, position, class, output, target, probability, share) and the `region` it is confined to, if it is; `cause`:
+    in words, if a test of that very cause held. `points`: isolated raw outputs at which one side's gradient is wrong, each with
+    the training rows that stood on it; the relation is that of all other raw outputs.
     """
 
     relation: str
@@ -36,13 +39,24 @@ class Verdict:
     shrink: float | None = None
     evidence: dict[str, object] = field(default_factory=dict)
     computes_in: dict[str, str] = field(default_factory=dict)
+    where: dict[str, object] | None = None
+    cause: str | None = None
+    points: list[dict[str, object]] = field(default_factory=list)
 
-    def meets(self, require: str, domain: tuple[float, float] | None = None) -> bool:
+    @property
+    def stood(self) -> int:
+        """Training rows that stood on isolated points: what their steps show is then no fault elsewhere."""
+        return sum(rows for point in self.points if isinstance(rows := point.get("rows"), int))
+
+    def meets(self, require: str, domain: tuple[float, float] | None = None, allow_points: bool = False) -> bool:
         """Whether the relation is at least as strong as `require`, on all raw outputs, or inside the allowed `domain`,
-        or with every training row seen inside the verdict's own domain."""
+        or with every training row seen inside the verdict's own domain. Isolated points at which a gradient is wrong must
+        be allowed, or have had no training row on them."""
         check_require(str(require))
         domain = interval("domain", domain)
         if ORDER.index(self.relation) > ORDER.index(require):
+            return False
+        if not (allow_points or all(point.get("rows") == 0 for point in self.points)):
             return False
         if self.domain == "all" or self.left_domain == 0:
             return True
@@ -67,7 +81,8 @@ class Verdict:
             stored.number(told, "resolution"), stored.sizes(told, "resolutions"),
             stored.table(told, "first_difference"), stored.word_or(told, "control", "not run"),
             stored.number(told, "shrink"), stored.table(told, "evidence") or {},
-            stored.words(told, "computes_in"),
+            stored.words(told, "computes_in"), stored.table(told, "where"), stored.word(told, "cause"),
+            stored.tables(told, "points"),
         )  # fmt: skip
 
     def facts(self) -> list[tuple[str, str]]:

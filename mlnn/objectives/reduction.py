@@ -1,34 +1,44 @@
 """How an objective turns a batch into a number: per row, mean, sum, or something that couples the rows."""
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from mlnn.objectives.grid import MANY
 from mlnn.objectives.layout import Extras, sliced
 from mlnn.objectives.objective import Objective
 from mlnn.objectives.rowwise import one_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
-ROWS = (7, 37)
+ROWS, FEW_ROWS = (7, 37), (3, 7)
+"""Numbers of rows of the batches that are drawn; the few where one row holds more than MANY raw outputs."""
 CLOSE = 1e-9
 Drawn = tuple[Tensor, Tensor, dict[str, Tensor]]
 SUMMED = 64.0
 """Unit roundoffs that a sum of 37 rows may be off, in whatever order it is taken: 37 at most, 4 were measured."""
+KEPT = "mean over kept rows"
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "broadcast" (an n × n mean), "whole batch" (by an
-    extra that belongs to the batch, never asked by the row) or "coupled" (none of these)."""
+    """`kind`: "per row" (mlnn takes the mean), "mean", "sum", "mean over kept rows" (or positions: of those that are not ignored),
+    "broadcast" (an n × n mean), "whole batch" (by an extra that belongs to the batch, never asked by the row) or "coupled" (none
+    of these)."""
 
     kind: str
 
     @property
     def couples(self) -> bool:
         """Whether a row's part depends on the other rows."""
-        return self.kind in ("broadcast", "coupled")
+        return self.kind in (KEPT, "broadcast", "coupled")
+
+
+def sizes(targets: TargetSpace) -> tuple[int, ...]:
+    """Numbers of rows of the batches by which whole batches are judged."""
+    return ROWS if targets.outputs <= MANY else FEW_ROWS
 
 
 def drawn_batch(
@@ -56,19 +66,23 @@ def reduction(objective: Objective) -> Reduction | None:
     if objective.layout.whole:  # a row alone has not the count that goes with its batch
         return Reduction("whole batch")
     kinds = set()
-    for rows in ROWS:
+    for rows in sizes(objective.targets):
         batch = drawn_rows(objective, rows)
         try:
             with objective.twin(torch.float64):
                 given = objective.rows(*batch[:2], **batch[2]).detach().to(torch.float64)
-            if given.ndim:
-                kinds.add("per row" if _mean_of_rows(objective, batch, given) else "coupled")
-                continue
-            kinds.add(_kind(objective, batch, float(given)))
+            if given.ndim and not _mean_of_rows(objective, batch, given):
+                kinds.add("coupled")
+            elif given.ndim and objective.targets.ignore is None:
+                kinds.add("per row")
+            else:  # also where mlnn takes the mean over what is kept
+                kinds.add(_kind(objective, batch, one_batch(objective, *batch[:2], torch.float64, batch[2])[0]))
             if "coupled" in kinds:  # looking for a broadcast among more rows takes their square in calls
                 break
         except Exception:  # whatever the objective raises, it has refused the batch; the probe reports refusals
             return None
+    if kinds == {"mean", KEPT}:  # the mean is of a batch that had no row to ignore
+        return Reduction(KEPT)
     return Reduction(kinds.pop() if len(kinds) == 1 else "coupled")
 
 
@@ -77,7 +91,7 @@ def unsteady(objective: Objective) -> str | None:
     said = f"'{objective.name}' answered the same call twice differently (state or randomness)"
     if objective.inside is not None and objective.inside.moody:
         return said
-    output, target, extras = drawn_rows(objective, 37)
+    output, target, extras = drawn_rows(objective, sizes(objective.targets)[-1])
     try:
         answers = [one_batch(objective, output, target, torch.float64, extras) for _ in range(3)]
     except Exception:  # a refusal, which the curves report
@@ -90,22 +104,35 @@ def unsteady(objective: Objective) -> str | None:
 
 
 def _mean_of_rows(objective: Objective, batch: Drawn, given: Tensor) -> bool:
-    singles, close = _singles(objective, *batch), _close(objective)
+    (singles, _), close = _singles(objective, *batch), _close(objective)
     return bool(torch.allclose(objective.per_row(given, batch[1]), singles, rtol=close, atol=close, equal_nan=True))
 
 
 def _kind(objective: Objective, batch: Drawn, given: float) -> str:
     output, target, extras = batch
-    singles = _singles(objective, *batch)
-    for kind, value in (("mean", float(singles.mean())), ("sum", float(singles.sum()))):
-        if abs(given - value) <= _close(objective) * max(1.0, abs(value)):
+    singles, ignored = _singles(objective, *batch)
+    total, count, close = float(singles.nan_to_num(0.0).sum()), len(output), _close(objective)
+    for kind, value in (
+        ("mean", total / count),
+        ("sum", total),
+        (KEPT, _over_kept(objective, target, singles, ignored)),
+    ):
+        if abs(given - value) <= close * max(1.0, abs(value)):
             return kind
-    count = len(output)
+    if bool(ignored.all()):  # no row says anything alone
+        return "coupled"
     pairs = [
-        float(_singles(objective, output, target[i : i + 1].expand_as(target), extras).mean()) for i in range(count)
+        float(_singles(objective, output, target[i : i + 1].expand_as(target), extras)[0].mean()) for i in range(count)
     ]
     every = sum(pairs) / count
     return "broadcast" if abs(given - every) <= _close(objective) * max(1.0, abs(every)) else "coupled"
+
+
+def _over_kept(objective: Objective, target: Tensor, singles: Tensor, ignored: Tensor) -> float:
+    """The mean over the positions that count, of rows that are the means of theirs; NaN where there are none."""
+    kept = objective.targets.kept(target)
+    counts = (~ignored).double() if kept is None else kept.reshape(len(target), -1).sum(1).double()
+    return float((singles.nan_to_num(0.0) * counts).sum() / counts.sum())
 
 
 def _close(objective: Objective) -> float:
@@ -114,9 +141,19 @@ def _close(objective: Objective) -> float:
     return max(CLOSE, SUMMED * inside.eps) if inside is not None and inside.sealed else CLOSE
 
 
-def _singles(objective: Objective, output: Tensor, target: Tensor, extras: Extras) -> Tensor:
-    """The objective of each row alone (n,)."""
+def _singles(objective: Objective, output: Tensor, target: Tensor, extras: Extras) -> tuple[Tensor, Tensor]:
+    """Value (n,) of each row alone, and a mask of the rows that are ignored: undefined (0/0), or 0 with a gradient of 0."""
     count = len(output)
     one = [slice(row, row + 1) for row in range(count)]
-    rows = [one_batch(objective, output[at], target[at], torch.float64, sliced(extras, at, count))[0] for at in one]
-    return torch.tensor(rows, dtype=torch.float64)
+    rows = [_alone(objective, output[at], target[at], sliced(extras, at, count)) for at in one]
+    value = torch.tensor([value for value, _ in rows], dtype=torch.float64)
+    silent = torch.tensor([not bool(slope.any()) for _, slope in rows])
+    return value, value.isnan() | (silent & (value == 0))
+
+
+def _alone(objective: Objective, output: Tensor, target: Tensor, extras: Extras) -> tuple[float, Tensor]:
+    """Value and gradient of one row; NaN and 0 where a loss over pairs of rows refuses it."""
+    try:
+        return one_batch(objective, output, target, torch.float64, extras)
+    except Exception:  # whatever it raises: its batches are answered
+        return math.nan, torch.zeros_like(output)

@@ -1,7 +1,9 @@
 """A target space as the rest of mlnn asks it: its name, its size, and the facts that follow."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -89,7 +91,7 @@ class TargetSpace:
     def facts(self) -> Facts:
         """Everything that is known of the space; the questions asked most have a name of their own below."""
         found = SEVERAL[self.kind] if self.classes and self.kind in SEVERAL else SPACES[self.kind]
-        return found(self.classes or 0) if callable(found) else found
+        return _made(found, self.classes or 0) if callable(found) else found
 
     @property
     def outputs(self) -> int:
@@ -231,3 +233,8 @@ def _may_have_a_size(kind: str) -> bool:
 
 def _sized() -> str:
     return " or ".join(f"{kind}(K)" for kind in SPACES if _may_have_a_size(kind))
+
+
+@lru_cache(maxsize=256)  # asked ten thousand times in a comparison
+def _made(space: Callable[[int], Facts], classes: int) -> Facts:
+    return space(classes)

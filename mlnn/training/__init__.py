@@ -3,7 +3,8 @@
 from mlnn.training.batches import Batch, batches
 from mlnn.training.first import initial_model, nudged
 from mlnn.training.lane import Lane
-from mlnn.training.lockstep import Lockstep, make_lockstep
+from mlnn.training.lockstep import Lockstep
+from mlnn.training.making import make_lockstep
 from mlnn.training.recipe import DTYPES, LaneRecipe, Recipe, dtype_name, parse_device, parse_dtype
 from mlnn.training.solo import lane_likelihood, train
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stop, flat

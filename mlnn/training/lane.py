@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from mlnn.data import nested
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
-from mlnn.objectives.layout import sliced
 from mlnn.objectives.promotion import promoted
 from mlnn.training.asking import ask_step, run_update, told_in_evaluation
 from mlnn.training.batches import Batch, Rows
+from mlnn.training.broken import first_row
 from mlnn.training.first import mapped
 from mlnn.training.module import check_output, copied, evaluating, guard, raw_output, squeezed
 from mlnn.training.optimizers import made_optimizer, takes_closure
@@ -40,7 +40,7 @@ class Lane:
         self.module = copied(model).to(dtype)
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = made_optimizer(recipe, self.weights)
+        self.optimizer = made_optimizer(recipe, self.module, self.weights)
         self.takes_closure = takes_closure(self.optimizer)
         self.stopped: Stop | None = None
         self._run = torch.compile(self.module) if recipe.compile else self.module
@@ -69,8 +69,11 @@ class Lane:
         if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
             what = "gradient" if math.isfinite(loss) else "loss"
             stop = Stop(batch.step, what)
+            row = None
             if self.recipe.rowwise and isinstance(asked, Objective):
-                stop = _first_row(asked, what, batch, output, rows)
+                row = first_row(partial(_answers, asked, rows), output)
+            if row is not None:
+                stop = Stop(batch.step, what, int(batch.rows[row]), output[row].tolist(), rows.y[row].tolist())
         if objective is None and self.stopped is None:
             self.stopped = stop
         return Evaluated(batch, loss, output, rows.y, gradient, stop, rows.extras)
@@ -103,8 +106,9 @@ class Lane:
         if self.own is None:
             self.take_gradient_of(leader)
         elif self.own.calls == (1 if leader.own is None else leader.own.calls) == 1:
-            given = self.translate(leader, leader.gradients)
-            run_update(self.own, answer.batch, self._parts(answer.batch), given)
+            given, parts = self.translate(leader, leader.gradients), self._parts(answer.batch)
+            with self._twin():
+                run_update(self.own, answer.batch, parts, given)
         self.update(answer)
 
     def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
@@ -192,17 +196,18 @@ class Lane:
         assert isinstance(given, Rows)
         return self._gradient(given, objective)
 
-    def casts(self, batch: Batch) -> bool:
-        """Whether a lane asks for a lower float than its own, forward or backward, where that changes its gradient."""
+    def casts_to(self, batch: Batch) -> torch.dtype | None:
+        """The coarsest float below its own that a lane asks for, forward or backward; None where that changes no gradient."""
         objective = self.recipe.objective
         given, again = self._prepared(batch, objective), self._prepared(batch, objective)
         with promoted(self.dtype) as asked:
             self._ask(batch, objective, given)
             higher = flat(self.gradients)
         if not asked.dtypes:
-            return False
+            return None
         self._ask(batch, objective, again)
-        return not torch.equal(higher, flat(self.gradients))
+        coarsest = max(asked.dtypes, key=lambda dtype: torch.finfo(dtype).eps)
+        return None if torch.equal(higher, flat(self.gradients)) else coarsest
 
     def _gradient(self, rows: Rows, objective: Objective) -> tuple[float, Tensor, Rows]:
         if self.recipe.accumulate == 1:
@@ -241,22 +246,15 @@ class Lane:
         return output.detach(), loss
 
 
-def _first_row(objective: Objective, what: str, batch: Batch, output: Tensor, rows: Rows) -> Stop:
-    """A stop at a batch, with its first row whose own loss or gradient is not finite, where there is one."""
-    for place in range(len(output)):
-        one = output[place : place + 1].clone().requires_grad_()
-        try:
-            value = objective(
-                one, rows.y[place : place + 1], **sliced(rows.extras, slice(place, place + 1), len(rows.y))
-            )
-            (slope,) = torch.autograd.grad(value, one)
-            fine = bool(torch.isfinite(value) and torch.isfinite(slope).all())
-        except Exception:  # an objective that refuses single rows has no row to name
-            break
-        if not fine:
-            row = int(batch.rows[place])
-            return Stop(batch.step, what, row, output[place].tolist(), rows.y[place].tolist())
-    return Stop(batch.step, what)
+def _answers(objective: Objective, rows: Rows, output: Tensor) -> bool:
+    """Whether an objective's loss and gradient at raw outputs are finite; True where it refuses them."""
+    output = output.detach().clone().requires_grad_()
+    try:
+        value = objective(output, rows.y, **rows.extras)
+        (slope,) = torch.autograd.grad(value, output)
+    except Exception:  # whatever it raises: a refusal is no answer that is not finite
+        return True
+    return bool(torch.isfinite(value) and torch.isfinite(slope).all())
 
 
 def _reaches(loss: Tensor, output: Tensor) -> bool:

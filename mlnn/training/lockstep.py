@@ -5,31 +5,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
-from mlnn.seeding import generator
 from mlnn.training.batches import Batch, batches
-from mlnn.training.first import initial_model, mapped_model, nudged, with_inputs_for
 from mlnn.training.lane import Lane
-from mlnn.training.module import raw_output
-from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
+from mlnn.training.optimizers import settings_apart
+from mlnn.training.recipe import Recipe, dtype_name
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stride, flat
-from mlnn.training.twins import ALONE, null_draws, null_eps, promoted_sides, promoted_steps
-from mlnn.world import own_world
+from mlnn.training.twins import ALONE, null_draws
 
-STEPS_COMPARED = 32
-"""Steps in which the two optimisers' steps are compared even where their settings look alike (groups and hooks do not show)."""
 PROBE_ROWS = 64
 """Rows on which predictions are compared, at most: a forward pass of them is asked at every step."""
-TWINS: dict[torch.dtype, tuple[torch.dtype, ...]] = {
-    torch.float64: (torch.float32,),
-    torch.float32: (torch.float64,),
-    torch.bfloat16: (torch.float32, torch.float64),
-    torch.float16: (torch.float32, torch.float64),
-}
-"""Precisions in which the pair is trained once more, so that float32 and float64 are always among them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +72,7 @@ class Lockstep:
         told = {dtype: mirrored.get(dtype, answers[name]) for dtype, name in led.items()}
         gradients = {dtype: self.shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
         look = self._look(batch) if looks else None
-        arrived = self._right_from_left(led, answers) if self.compares_steps(batch.step) else {}
+        arrived = self._right_from_left(led, answers) if self.compares_steps else {}
         for name, answer in answers.items():
             if answer.stop is None:
                 self.lanes[name].update(answer)
@@ -98,7 +85,7 @@ class Lockstep:
             )
             for dtype, name in led.items()
         }  # fmt: skip
-        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look)
+        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look, self.settings_apart)
 
     def right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Right's answer to a batch at left's weights."""
@@ -203,14 +190,22 @@ class Lockstep:
             return answer.gradient
         return flat(follower.translate(leader, leader.gradients))
 
-    def compares_steps(self, step: int) -> bool:
-        """Whether followers take a step of their own. L-BFGS evaluates its objective again, so it is compared only if asked."""
+    @property
+    def compares_steps(self) -> bool:
+        """Whether followers take steps of their own: all of them, for a schedule, a hook or an optimiser of one's own may change
+        at any, and a follower that had missed one would no longer be right's optimiser.
+
+        L-BFGS evaluates its objective again, so it is compared only where settings differ.
+        """
         searches = any(isinstance(self.lanes[side].optimizer, torch.optim.LBFGS) for side in ("left", "right"))
-        if any(self.lanes[side].own is not None for side in ("left", "right")):
-            return (
-                True  # what an update does besides the gradient is seen in its steps alone, and its state has to follow
-            )
-        return self.optimizers_differ or (step < STEPS_COMPARED and not searches)
+        # What an update does besides the gradient is seen in its steps alone, and its state has to follow.
+        own = any(self.lanes[side].own is not None for side in ("left", "right"))
+        return self.optimizers_differ or own or not searches
+
+    @property
+    def settings_apart(self) -> str | None:
+        """The first setting in which the two optimisers now differ, in words; None where their parameter groups have the same."""
+        return settings_apart(self.lanes["left"].optimizer, self.lanes["right"].optimizer)
 
     @property
     def rowwise(self) -> bool:
@@ -238,84 +233,8 @@ class Lockstep:
         return batch.permuted(torch.randperm(len(batch.rows), generator=self.permuted[name]))
 
 
-def make_lockstep(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int = 3) -> Lockstep:
-    """Left, right, control, null twins and precision twins, each a module of its own with the same first weights.
-
-    Null twins alternate between permuted batch rows and weights moved by one ulp; a model that draws random numbers of
-    its own (dropout) gets the one-ulp kind only, since permuted rows would meet other masks; so does a step, whose batch may
-    have no rows.
-    """
-    model = initial_model(recipe)
-    recipe = with_inputs_for(recipe, model)
-    own = recipe.dtype
-    theirs = mapped_model(right, model, recipe)
-    lanes = {
-        "left": Lane("left", left, model, own),
-        "right": Lane("right", right, theirs, own),
-        "control": Lane("control", left, model, own),
-    }
-    rowwise = left.rowwise and right.rowwise
-    draws_masks = rowwise and _is_random(model, recipe)
-    together = draws_masks or not left.rowwise  # rows in their order: masks, or what only the step knows of them
-    permuted = {}
-    for number in range(1, null_twins + 1):
-        name = f"null_{number}"
-        if number % 2 and not together:
-            permuted[name] = generator(recipe.seed, "null", name)
-            lanes[name] = Lane(name, left, model, own)
-        else:
-            lanes[name] = Lane(name, left, nudged(model, recipe.seed, name), own)
-    followers, mirrors = {}, {}
-    sides, models = (left, right), (model, theirs)
-    if rowwise:
-        inputs = recipe.inputs(recipe.dataset.first(2), torch.float64)
-        higher = promoted_sides(sides, models, inputs, recipe.seed)
-    else:
-        higher = promoted_steps(sides, models, next(batches(recipe)))
-    eps = null_eps(left.objective, right.objective)
-    for dtype in (own, *TWINS[own]):
-        label, promotes = dtype_name(dtype), higher if dtype == torch.float64 else (False, False)
-        if dtype != own:
-            lanes[f"left_{label}"] = Lane(f"left_{label}", left, model, dtype, promotes[0])
-            lanes[f"right_{label}"] = Lane(f"right_{label}", right, theirs, dtype, promotes[1])
-        followers[label] = Lane(f"right_at_left_{label}", right, theirs, dtype, promotes[1])
-        if (dtype == own and any(promotes)) or (eps and label == ALONE):
-            mirrors[label] = Lane(f"left_at_left_{label}", left, model, dtype, promotes[0])
-    _check_weights(lanes["left"], lanes["right"])
-    lockstep = Lockstep(recipe, lanes, followers, permuted, mirrors, eps, draws_masks)
-    if right.mapping is not None and lockstep.optimizers_differ:
-        raise ConfigError(
-            "mapping: with another model on the right, both sides need the same optimizer settings and prior"
-        )
-    return lockstep
-
-
 def _stride(left: LaneStep, right: Tensor | None) -> Stride | None:
     """Both optimisers' steps from one place; None where one of them was not taken."""
     if right is None or not left.alive:
         return None
     return Stride(left.shared, right, float((left.after.double() - left.before.double()).norm()))
-
-
-def _check_weights(left: Lane, right: Lane) -> None:
-    """Both sides must train the same weights; raises ConfigError where right has frozen, dropped or reshaped some."""
-    theirs = [tuple(weight.shape) for weight in right.translate(left, left.weights)]
-    mine = [tuple(weight.shape) for weight in right.weights]
-    counts = [sum(weight.numel() for weight in lane.weights) for lane in (left, right)]
-    if theirs != mine or counts[0] != counts[1]:
-        raise ConfigError(
-            f"model: left trains {counts[0]} weights in {len(left.weights)} tensors, right {counts[1]} in {len(mine)};"
-            " give a mapping, and freeze the same weights on both sides"
-        )
-
-
-def _is_random(model: nn.Module, recipe: Recipe) -> bool:
-    batch = next(iter(batches(recipe)))
-    x = batch.at(recipe.dtype).x
-    state = {name: value.clone() for name, value in model.state_dict().items()}
-    outputs = []
-    for seed in (1, 2):
-        with own_world(None, seed), torch.no_grad():
-            outputs.append(raw_output(model, x))
-    model.load_state_dict(state)  # batch norm counted these two passes
-    return not torch.equal(*outputs)

@@ -26,7 +26,8 @@ def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     except MlnnError:
         raise
     except Exception as problem:
-        shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in arguments if isinstance(a, Tensor))
+        given = [*arguments, *getattr(call, "args", ()), *getattr(call, "keywords", {}).values()]  # a partial's own
+        shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in given if isinstance(a, Tensor))
         raise ConfigError(
             f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first_line(problem)}"
         ) from problem

@@ -1,6 +1,7 @@
 """The optimiser of a lane: made of its own weights, and whether it can ask the loss again."""
 
 import inspect
+from typing import Any
 
 import torch
 from torch import nn
@@ -10,9 +11,9 @@ from mlnn.training.module import guard
 from mlnn.training.recipe import LaneRecipe
 
 
-def made_optimizer(recipe: LaneRecipe, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """The lane's own optimiser of the given weights; raises ConfigError where the factory makes something else."""
-    made = guard("optimizer", recipe.optimizer, list(weights))
+def made_optimizer(recipe: LaneRecipe, module: nn.Module, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """The lane's own optimiser of its module's weights; raises ConfigError where the factory makes something else."""
+    made = guard("optimizer", recipe.optimizer, module if _groups_by_name(recipe.optimizer) else list(weights))
     if not isinstance(made, torch.optim.Optimizer):
         raise ConfigError(f"optimizer: the factory returned {type(made).__name__}, not a torch.optim.Optimizer")
     own = {id(weight) for weight in weights}
@@ -24,9 +25,34 @@ def made_optimizer(recipe: LaneRecipe, weights: list[nn.Parameter]) -> torch.opt
     return made
 
 
+def _groups_by_name(factory: Any) -> bool:
+    """Whether a factory asks for the model itself, by the name of its first parameter: groups are often made by name."""
+    try:
+        names = [
+            name for name, one in inspect.signature(factory).parameters.items() if one.kind is not one.VAR_POSITIONAL
+        ]
+    except (TypeError, ValueError):  # compiled code does not tell
+        return False
+    return names[:1] == ["model"]
+
+
 def takes_closure(optimizer: torch.optim.Optimizer) -> bool:
     """Whether `step` can be given a function that evaluates the loss again, as torch's own optimisers can."""
     try:
         return bool(inspect.signature(optimizer.step).parameters)
     except (TypeError, ValueError):  # compiled code does not tell
         return True
+
+
+def settings_apart(left: torch.optim.Optimizer, right: torch.optim.Optimizer) -> str | None:
+    """The first setting in which two optimisers' parameter groups differ, in words; None where they have the same."""
+    groups = [left.param_groups, right.param_groups]
+    if len(groups[0]) != len(groups[1]):
+        return f"{len(groups[0])} parameter groups on the left, {len(groups[1])} on the right"
+    for number, (one, two) in enumerate(zip(*groups, strict=True)):
+        for name in (name for name in one if name != "params" and name in two):
+            told = repr(one[name]), repr(two[name])
+            if told[0] != told[1]:
+                where = f" of parameter group {number}" if len(groups[0]) > 1 else ""
+                return f"{name}{where} is {told[0]} on the left, {told[1]} on the right"
+    return None

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mlnn.arguments import first_line
 from mlnn.errors import ConfigError
+from mlnn.objectives.promotion import unpromoted
 from mlnn.training.module import guard
 
 
@@ -47,14 +48,17 @@ class OwnUpdate:
         """
         for weight, gradient in zip(self.weights, self._carried, strict=True):
             weight.grad = None if gradient is None else gradient.clone()
-        before, self.calls, self.gradients, self._given = self._copy(), 0, [], given
+        self.calls, self.gradients, self._given = 0, [], given
+        with unpromoted():  # a twin computes in another precision, and is kept in its own
+            before = self._copy()
         hook = self.optimizer.register_step_pre_hook(self._at_step)
         try:
             told = guard("update", self.update, self._run, self.optimizer, batches)
         finally:
             hook.remove()
-            self._arrived = self._live()
-            self._stand(before)
+            with unpromoted():
+                self._arrived = self._live()
+                self._stand(before)
         self.gradients = self.gradients or [torch.zeros_like(weight) for weight in self.weights]
         self.put(self.gradients)
         return _as_loss(told)

@@ -55,7 +55,7 @@ class LaneRecipe:
     """What one lane is; left and right usually differ in the objective only.
 
     `objective`: an `Objective`, or any loss, which `compare` and `train` wrap for the targets at hand. `optimizer`: a
-    factory (params) → Optimizer.
+    factory (params) → Optimizer, or (model) → Optimizer where its parameter is called so: groups made by name.
     `accumulate`: micro-batches per step, each weighted by its share of the rows. `compile`: run through `torch.compile`.
     `autocast`: run the forward pass under `torch.autocast` in this dtype. `model`: another implementation of the model,
     whose state dict is `mapping(left's state dict)`; `mapping` may rename, reshape, permute and join entries, each used

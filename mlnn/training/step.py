@@ -113,6 +113,7 @@ class StepRecord:
 
     `starts`: the first weights of every left lane, by its name, from which it has travelled.
     `predictions`: (left's, right's) raw outputs on the probe rows after the step, where both go on. `look`: at some steps.
+    `settings_apart`: the first setting in which the two optimisers differ after the step, in words.
     """
 
     batch: Batch
@@ -121,6 +122,7 @@ class StepRecord:
     common: Mapping[str, Common]
     predictions: tuple[Tensor, Tensor] | None
     look: Look | None
+    settings_apart: str | None = None
 
     @property
     def step(self) -> int:

@@ -41,7 +41,7 @@ def promoted_steps(
 
     def asks(side: LaneRecipe, model: nn.Module) -> bool:
         try:
-            return Lane("twin", side, model, torch.float64).casts(batch)
+            return Lane("twin", side, model, torch.float64).casts_to(batch) is not None
         except ConfigError:  # what it cannot do at all is told elsewhere
             return False
 
