@@ -17,13 +17,23 @@ from mlnn.errors import ConfigError, DataError
 from mlnn.estimating import basis, classical, information
 from mlnn.estimating.catalogue import family_of
 from mlnn.estimating.distance import Distance
+from mlnn.estimating.estimate import _family
 from mlnn.estimating.linear import existence, fitted, linear_programme
 from mlnn.estimating.linear import start as begin
 from mlnn.estimating.linear.answer import notes_of, ways_of
 from mlnn.estimating.linear.design import Design, design_of, same_columns
 from mlnn.estimating.linear.existence import FAR, rises_along, separation_of
 from mlnn.estimating.linear.least_squares import RankError, _lengths, _stacked_qr, check_rank, cholesky_root
-from mlnn.estimating.linear.newton import Fit, _at_rounding, _downhill, evaluate, newton
+from mlnn.estimating.linear.newton import (
+    Fit,
+    NotConvergedError,
+    _at_rounding,
+    _bent_upwards,
+    _downhill,
+    _first,
+    evaluate,
+    newton,
+)
 from mlnn.estimating.linear.separation import overlap_is_certain
 from mlnn.estimating.network import answer, curvature, descent, nonlinear
 from mlnn.estimating.network.descent import descend
@@ -814,7 +824,7 @@ def test_shares_of_no_whole_trials_are_told_of_labels_only() -> None:
 
 def test_the_least_curvature_is_told_to_a_millionth_of_the_largest() -> None:
     torch.manual_seed(1)
-    module = torch.nn.Sequential(torch.nn.Linear(2, 12), torch.nn.Tanh(), torch.nn.Linear(12, 1)).double()
+    module = torch.nn.Sequential(torch.nn.Linear(2, 60), torch.nn.Tanh(), torch.nn.Linear(60, 1)).double()
     network = Network(module, Bernoulli())
     values = torch.linalg.eigvalsh(problem(module).hessian(network.weights))
     expected = float(values[0] / values.abs().max())
@@ -910,3 +920,85 @@ def test_a_wald_test_names_its_coefficients_and_their_values() -> None:
     for names, value, words in wrong:
         with pytest.raises(ConfigError, match=words):
             smooth.wald_test(names, value)
+
+
+def test_only_rows_that_stand_for_several_may_be_shares() -> None:
+    shares = torch.where(HARD > 0, 0.75, 0.25)
+    weights = torch.full((60,), 4.0, dtype=f64)
+    with pytest.raises(DataError, match=r"y: row 0 holds 0\.\d+, which is not in the target space 'binary'"):
+        designed(shares, "bernoulli")
+    assert designed(shares, "bernoulli", weights=weights).binomial
+    assert not designed(HARD, "bernoulli", weights=weights).binomial
+    assert not designed(3 * HARD, "poisson", weights=weights).binomial, "weighted counts are counts"
+
+
+def test_damping_is_no_more_than_twice_the_majorant() -> None:
+    family, design = family_of(StudentT()), designed(NOISE)
+    for before, after in ((0.001, 0.1), (0.5, 2.0), (2.0, 2.0)):
+        point = evaluate(family, design, torch.zeros(3, 1, dtype=f64), "observed", before)
+        bent = _bent_upwards(family, design, point)
+        assert (bent.kind, bent.damping) == ("observed", pytest.approx(after))
+    poisson = family_of(Poisson())
+    point = evaluate(poisson, designed(HARD, "poisson"), torch.zeros(3, 1, dtype=f64), "observed")
+    assert _bent_upwards(poisson, designed(HARD, "poisson"), point).kind == "expected"
+    assert [_first(one, designed(y, name), torch.zeros(3, 1, dtype=f64)).damping for one, y, name in (
+        (family, NOISE, "normal"), (poisson, HARD, "poisson"))] == [1.0, 0.0]  # fmt: skip
+
+
+@pytest.mark.parametrize(("likelihood", "data", "kind"), [
+    (Levels(0.0), (X, HARD), "binary"), (Levels(0.0), (X, NOISE), "real"), (Levels(0.0), (X, HARD[:0]), "real"),
+    (Levels(0.0), [X, HARD], "binary"), (Levels(0.0), (X, HARD, HARD), "real"), (Levels(0.0), "rows", "real"),
+    (Levels(0.0), Dataset("rows", X, HARD, TargetSpace("counts"), X[:0], HARD[:0]), "counts"),
+    (Normal(), (X, HARD), "real"), ("poisson", (X, HARD), "counts"),
+])  # fmt: skip
+def test_what_a_likelihood_is_estimated_over(likelihood: Any, data: Any, kind: str) -> None:
+    assert _family(likelihood, data).space.kind == kind
+
+
+@pytest.mark.parametrize(("choices", "words"), [
+    ({"dispersion": "none"}, "dispersion: "), ({"cov": "hc0"}, "cov: "), ({"max_iter": 0}, "max_iter: "),
+    ({"max_iter": True}, "max_iter: "), ({"starts": 0}, "starts: "), ({"seed": 1.5}, "seed: "),
+    ({"max_iter": 1.5}, "max_iter: "), ({"model": True, "cov": "robust"}, "cov: with model="),
+    ({"model": True, "intercept": False}, "intercept: False is for the linear estimate"),
+    ({"model": True, "max_iter": 7}, "max_iter: 7 is for the linear estimate"),
+])  # fmt: skip
+def test_choices_that_are_none_are_refused(choices: dict[str, Any], words: str) -> None:
+    given = choices | ({"model": lambda: torch.nn.Linear(2, 1)} if "model" in choices else {})
+    with pytest.raises(ConfigError, match=words):
+        mlnn.estimate("bernoulli", (X, HARD), **given)
+    mlnn.estimate("bernoulli", (X, HARD), max_iter=np.int64(50))
+
+
+def test_too_few_rows_are_told_with_everything_else_that_leaves_coefficients_undetermined() -> None:
+    wide = torch.cat([X[:4], X[:4] + 1e-3 * X[4:8] ** 2, torch.ones(4, 1, dtype=f64)], 1)
+    with pytest.raises(DataError, match=r"data: 4 rows for 6 coefficients.*; besides, column x4 is constant"):
+        mlnn.estimate("normal", (wide, NOISE[:4]))
+    with pytest.raises(DataError, match=r"4 rows for 5 coefficients; leave features out or bring more rows$"):
+        mlnn.estimate("normal", (wide[:, :4], NOISE[:4]))
+    assert mlnn.estimate("normal", (wide[:, :2], NOISE[:4])).exists
+    separated = torch.tensor([0.0, 0.0, 1.0, 1.0], dtype=f64)
+    with pytest.raises(DataError, match=r"besides, the rows are completely separated"):
+        mlnn.estimate("bernoulli", (wide[:, :4], separated))
+
+
+def test_why_there_is_no_estimate_beside_a_module_is_said_and_a_fault_of_ours_is_not_hidden(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = Dataset("rows", X, HARD, TargetSpace("binary"), X[:0], HARD[:0])
+    layer = torch.nn.Linear(2, 1)
+
+    def beside(problem: Exception, likelihood: Any) -> str | None:
+        def fails(*_: Any, **__: Any) -> None:
+            raise problem
+
+        monkeypatch.setattr(classical, "estimate", fails)
+        found = classical.classical_estimate(layer, likelihood, data)
+        assert found is not None
+        return found.why
+
+    assert beside(DataError("too few."), Bernoulli()) == "too few"
+    assert beside(NotConvergedError("far\nand more"), Bernoulli()) == "far"
+    assert beside(ZeroDivisionError("theirs"), Levels(0.0)) == "theirs"
+    assert beside(DataError("too few"), Levels(0.0)) == "too few"
+    with pytest.raises(ZeroDivisionError):
+        beside(ZeroDivisionError("ours"), Bernoulli())

@@ -82,7 +82,7 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     shift = along.clone()
     if design.intercept:  # the direction is of the features as they came
         shift[-1] += design.shift @ along[:-1]
-    reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks()) or 1.0
+    reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks())
     eta = linear(design, shift / reach)
     values = [total(family, design, far * eta) for far in FAR]
     falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))
