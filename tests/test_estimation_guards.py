@@ -981,7 +981,7 @@ def test_too_few_rows_are_told_with_everything_else_that_leaves_coefficients_und
         mlnn.estimate("bernoulli", (wide[:, :4], separated))
 
 
-def test_why_there_is_no_estimate_beside_a_module_is_said_and_a_fault_of_ours_is_not_hidden(
+def test_why_no_estimate_stands_beside_is_said_and_a_fault_of_ours_is_not_hidden(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = Dataset("rows", X, HARD, TargetSpace("binary"), X[:0], HARD[:0])
