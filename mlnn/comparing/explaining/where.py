@@ -85,13 +85,14 @@ def common_factor(one: Tensor, two: Tensor) -> float:
     if not bool(usable.any()):
         return 1.0
     ratios = (two[usable] / one[usable]).sort().values
+    enough = max(FEWEST, SHARE * len(ratios))
     ratios = ratios[ratios > 0]
     ends = torch.searchsorted(ratios, ratios * (1 + SAME_RATIO), right=True)
     shared = ends - torch.arange(len(ratios))  # how many entries have this ratio
     same = int(((ratios - 1).abs() <= SAME_RATIO).sum())
-    if same >= max(FEWEST, SHARE * len(ratios)):
+    if same >= enough:
         return 1.0
-    if len(ratios) and int(shared.max()) >= max(FEWEST, SHARE * len(ratios)):
+    if len(ratios) and int(shared.max()) >= enough:
         at = int(shared.argmax())
         return float(ratios[at : int(ends[at])].median())
     best = float((one * two).sum() / (one * one).sum())
