@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mlnn import objectives as o
 from mlnn.auditing import (
+    ask,
     certificate,
     domain,
     families,
@@ -626,7 +627,7 @@ def test_a_heavy_tail_is_one_that_grows_no_faster_than_the_logarithm(power: floa
 def test_how_far_a_tail_is_followed() -> None:
     farther = [math.log10(one) for one in tails.FARTHER]
     assert farther == sorted(farther)
-    assert (farther[0], farther[-1]) == (5, 60)
+    assert farther == pytest.approx([5, 7, 10, 15, 20, 30, 40, 60])
     assert [later / earlier for earlier, later in pairwise(tails.DOUBLED)] == [2, 2, 2]
     assert tails.DOUBLED[0] == 100
     for power, endless in ((1.4, True), (1.6, False)):
@@ -1023,3 +1024,26 @@ def test_an_excess_that_still_falls_at_an_end_may_turn_round_farther_out() -> No
     assert refute.worse_everywhere(rises) is not None
     falls = asked(lambda f, y: 20 + f * torch.exp(-y / 1e9), "counts")
     assert refute.worse_everywhere(falls) is None
+
+
+def test_outputs_are_asked_in_parts_of_so_many_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, target = asked(o.cross_entropy, "classes(5)"), torch.arange(5)
+    output = torch.randn(8, 5, generator=torch.Generator().manual_seed(0), dtype=f64)
+    whole = loss.cross(output, target), loss.values(output, target)
+    for most, parts in ((200, 1), (199, 2), (50, 4), (1, 8)):
+        monkeypatch.setattr(ask, "MOST_NUMBERS", most)
+        assert len(loss._parts(output, target)) == parts
+        again = loss.cross(output, target), loss.values(output, target)
+        torch.testing.assert_close(again, whole, rtol=0, atol=1e-14)
+    monkeypatch.setattr(ask, "MOST_NUMBERS", 20)
+    assert len(loss._parts(output[:, 0], target)) == 2
+
+
+def test_the_base_measure_of_a_family_in_words() -> None:
+    counts = torch.arange(8, dtype=f64)
+    ways = -torch.lgamma(counts + 1)
+    assert families._measure(ways, counts, True) == "1"
+    assert families._measure(ways, counts, False) == "1/y!"
+    assert families._measure(ways + 1e-5, counts, False) == "a function of y"
+    halves = counts + 0.5
+    assert families._measure(-torch.lgamma(halves + 1), halves, False) == "a function of y"

@@ -39,7 +39,7 @@ from mlnn.estimating.network import answer, curvature, descent, nonlinear
 from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.errors import Surroundings, log_likelihood, with_number
 from mlnn.estimating.network.fisher import FLAT, THRESHOLDS, Network, Spectrum, Standing, _unit
-from mlnn.estimating.network.form import Form, _straight, form_of, grows
+from mlnn.estimating.network.form import Form, _doubled, _straight, form_of, grows
 from mlnn.estimating.network.last_layer import _independent
 from mlnn.estimating.network.network import _arrived, _is_met, _is_stationary
 from mlnn.estimating.network.problem import Problem
@@ -1002,3 +1002,10 @@ def test_why_no_estimate_stands_beside_is_said_and_a_fault_of_ours_is_not_hidden
     assert beside(DataError("too few"), Levels(0.0)) == "too few"
     with pytest.raises(ZeroDivisionError):
         beside(ZeroDivisionError("ours"), Bernoulli())
+
+
+def test_one_layer_is_doubled_and_no_other() -> None:
+    asked = problem(torch.nn.Sequential(*[torch.nn.Linear(2, 2) for _ in range(2)], torch.nn.Linear(2, 1)))
+    parts = asked.network.named(_doubled(asked, asked.flat, "1"))
+    for name, before in asked.network.parts.items():
+        torch.testing.assert_close(parts[name], (2 if name.startswith("1.") else 1) * before)
