@@ -29,17 +29,21 @@ TESTS = {
     "comparing": ("decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record", "floating_point",
                   "hidden_faults", "seeds", "comparison", "lanes", "pairs"),
     "training": ("decide", "training", "lane", "lanes", "randomness", "comparison_kinds", "comparison"),
-    "objectives": ("objectives", "losses", "reading", "gate", "probe"),
-    "likelihoods": ("likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
-    "targets": ("targets", "likelihoods", "gate", "audit"),
-    "auditing": ("audit", "audit_undecided", "audit_unsettled", "audit_input"),
+    "objectives": ("defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion", "step",
+                   "shapes", "gate", "probe"),
+    "likelihoods": ("defaults", "likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
+    "targets": ("space_numbers", "targets", "shapes", "likelihoods", "gate", "audit"),
+    "auditing": ("audit_constants", "audit", "audit_record", "audit_undecided", "audit_unsettled", "audit_input",
+                 "report_audit_parts"),
     "auditing_models": ("audit_model", "audit_prior", "audit_input"),
-    "estimating": ("estimation", "estimation_existence", "separation", "estimation_numbers", "nonlinear", "model_estimates",
-                   "network", "twin", "information", "basis", "estimator"),
+    "estimating": ("estimation_guards", "estimation", "estimation_existence", "separation", "estimation_numbers", "nonlinear",
+                   "model_estimates", "network", "twin", "information", "basis", "estimation_refused", "estimation_reading",
+                   "estimation_engine", "estimation_statsmodels", "estimator"),
 }  # fmt: skip
 """By folder of mlnn, the tests that are to notice, those that tell soonest first."""
-SHOWN = ("page", "console", "words", "figure", "figures", "still", "sentence", "brief", "summary")
-"""Files that end in these draw or tell; what they hold is looked at, and tested as text, not as numbers."""
+SHOWN = ("page", "console", "words", "figure", "figures", "still", "sentence", "brief", "briefly", "summary", "ladder")
+"""Files that end in these draw or tell (a ladder is the picture of a growth); what they hold is looked at, and tested as text,
+not as numbers."""
 LONGEST = 900.0
 """Seconds after which a change that never ends counts as noticed: the suite of a folder takes a fraction of it."""
 FLIPPED = {

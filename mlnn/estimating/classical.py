@@ -188,7 +188,7 @@ def classical_estimate(
             raise
         basis = basis_of(data, intercept, None, likelihood) if told else None
         return ClassicalEstimate(None, str(problem).splitlines()[0].rstrip("."), family, design, rows, basis)
-    if family.free is not None and family.free in found.ancillary:
+    if family.free is not None:
         family = family.at(found.ancillary[family.free])
     basis = basis_of(data, intercept, found, likelihood) if told else None
     return ClassicalEstimate(found, None, family, design, rows, basis)

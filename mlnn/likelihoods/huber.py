@@ -39,7 +39,7 @@ class HuberDensity(Likelihood):
         u, which = (torch.empty_like(output).uniform_(generator=generator) for _ in range(2))
         centre = math.sqrt(2) * torch.erfinv((2 * u - 1) * math.erf(self.delta / math.sqrt(2)))
         far = self.delta + torch.empty_like(output).exponential_(generator=generator) / self.delta
-        tail = torch.where(u < 0.5, -far, far)
+        tail = torch.copysign(far, u - 0.5)
         return output + torch.where(which * (self.middle + self.tails) < self.middle, centre, tail)
 
     def least(self, target: Tensor) -> Tensor:

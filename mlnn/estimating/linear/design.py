@@ -149,7 +149,7 @@ def same_columns(design: Design) -> str:
     size, came = x.norm(dim=0), design.x.double().norm(dim=0)
     flat = size <= 1e-13 * came
     kind = "constant" if design.intercept else "nothing but 0"
-    unit = x / torch.where(flat, 1.0, size)
+    unit = x / torch.where(flat, torch.inf, size)
     alike = (unit.T @ unit).abs().triu(1) >= 1 - 1e-13
     told = [f"column {design.features[j]} is {kind}" for j in flat.nonzero()[:, 0].tolist()]
     told += [

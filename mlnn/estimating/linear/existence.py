@@ -41,8 +41,8 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
     push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
     if push == math.inf:  # every row pins its own linear predictor
         return True
-    least = 1.0 if design.weights is None else float(design.weights.min())
-    return overlap_is_certain(fit.push * math.sqrt(bend), push * min(1.0, math.sqrt(least)))
+    least = 1.0 if design.weights is None else min(1.0, float(design.weights.min()))
+    return overlap_is_certain(fit.push * math.sqrt(bend), push * math.sqrt(least))
 
 
 def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]:
@@ -82,7 +82,7 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     shift = along.clone()
     if design.intercept:  # the direction is of the features as they came
         shift[-1] += design.shift @ along[:-1]
-    reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks()) or 1.0
+    reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks())
     eta = linear(design, shift / reach)
     values = [total(family, design, far * eta) for far in FAR]
     falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))

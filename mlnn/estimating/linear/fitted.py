@@ -115,7 +115,7 @@ def _against_draws(family: Family, design: Design, beta: Tensor) -> InformationC
         )
         return InformationCheck(own, math.nan, eigenvalues[0], math.nan, "undecided", sentence, math.nan, len(kept))
     above = _rank(tau[kept] >= own)
-    p_tau = min(1.0, 2 * min(above, _rank(tau[kept] <= own)))
+    p_tau = 2 * min(above, _rank(tau[kept] <= own))
     p_value = _rank(spread[kept] >= spread[0]) if len(eigenvalues[0]) > 1 else 1.0
     expected, se = float(tau[kept].mean()), float(tau[kept].std())
     told = f"tau = {own:.4g}"
