@@ -118,9 +118,8 @@ def test_a_lane_takes_a_plain_loss() -> None:
 @pytest.mark.parametrize(
     ("data", "found"),
     [
-        (DataLoader(TensorDataset(X, Y)), "DataLoader"),
         (TensorDataset(X, Y), r"TensorDataset; a TensorDataset has them as its \.tensors"),
-        ((X, Y, Y), "3 items"),
+        ((X, Y, Y, Y), "4 items"),
         ((X,), "1 items"),
         ({"x": X, "y": Y}, "dict"),
         (X[:2], "Tensor"),
@@ -128,11 +127,16 @@ def test_a_lane_takes_a_plain_loss() -> None:
         (FRAME[:2], "DataFrame"),
         (None, "None"),
         ("xy", "'xy'"),
-        (iter((X, Y)), "tuple_iterator"),
     ],
 )
 def test_data_is_a_dataset_or_a_pair(data: Any, found: str) -> None:
     refused(lambda: small(data=data), rf"a Dataset or a pair \(x, y\).*found.*{found}", DataError)
+
+
+def test_batches_are_taken_as_they_come() -> None:
+    for batches in (DataLoader(TensorDataset(X, Y)), iter((X, Y))):
+        refused(lambda batches=batches: small(data=batches), "batches already, one a step; give batch_size=None")
+    refused(lambda: small(data=(X, Y, Y)), r"data: the third part: .* a dict by names is needed")
 
 
 class Masked(list):
@@ -288,7 +292,7 @@ def test_many_classes_are_refused_at_once_or_cost_no_square_of_memory() -> None:
         refused(lambda text=text: mlnn.audit(nn.CrossEntropyLoss(), text), "2 to 1048576")
     refused(lambda: TargetSpace("classes", 10**9), "2 to 1048576")
     refused(lambda: TargetSpace("clases", 3), "Did you mean 'classes'")
-    refused(lambda: TargetSpace("real", 3), "only classes")
+    refused(lambda: TargetSpace("counts", 3), "only classes")
     assert time.perf_counter() - begun < 1
     grid = mlnn.objectives.grid.make_grid(TargetSpace("classes", 40_000))
     assert grid.output.numel() < 2_000_000
@@ -311,7 +315,7 @@ class Returning(nn.Module):
     ("make", "words"),
     [
         (lambda z: (z, z), "returned tuple of 2 entries"),
-        (lambda z: {"logits": z}, "returned dict of 1 entries"),
+        (lambda z: {"loss": z}, "returned dict of 1 entries"),
         (lambda _: None, "returned NoneType"),
         (lambda z: z.detach().numpy(), "returned ndarray"),
         (lambda z: z.to(torch.complex64), "output is complex"),

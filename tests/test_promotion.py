@@ -205,8 +205,9 @@ def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> No
     assert " computes in" in found.sentence or "Both compute in" in found.sentence
     if relation == "indistinguishable":
         assert "same mathematics" in found.sentence
-    if relation != "different":
-        assert found.domain == "all"
+    if relation != "different":  # eight bits of a raw output beyond 256 leave no fraction of it
+        low, high = (-float("inf"), float("inf")) if isinstance(found.domain, str) else found.domain
+        assert found.domain == "all" or ("bfloat16" in computes_in.values() and low < -256 and high > 256), found.domain
         assert found.resolution is not None
         assert found.resolution <= 1e-9
     assert Verdict.from_dict(found.to_dict()).computes_in == computes_in

@@ -17,6 +17,9 @@ UNKNOWN = (None, None)
 """Ends that were not looked into."""
 DEAD = 1e-6
 """A gradient that has fallen to this share of the other side's has gone; that of log(p + ε) falls like p/ε."""
+FADED = 0.05
+"""The same where probabilities are below a precision's unit roundoff: there two that part do so by 1e-12, and the last grid point
+at which float64 still tells them apart is not far beyond (BCELoss at −32 has 1.3 % of its gradient left)."""
 FLAT = 1e-6
 """A value that changes by less than this share of itself between the last two points has become constant."""
 
@@ -69,29 +72,49 @@ def told(domain: dict[float, Interval], ends: Ends) -> list[str]:
 
 
 def _reason(both: Both, apart: Tensor, column: int, dtype: torch.dtype, sign: float, end: float) -> str | None:
+    """Empty where the two do not part beyond an end; with several outputs the reason on all rays, or a clip that one ray shows."""
     strength = sign * both.grid.strength
     beyond = (strength > abs(end)) & apart
     if not math.isfinite(end) or not bool(beyond.any()):
         return ""
+    found = _on(both, beyond, strength, column, dtype, end)
+    if found is not None or both.grid.output.ndim == 1:
+        return found
+    rays = [beyond & (both.grid.ray == ray) for ray in both.grid.ray[beyond].unique()]
+    return next((why for ray in rays if (why := _clip(both, ray, strength, column, dtype)) is not None), None)
+
+
+def _clip(both: Both, beyond: Tensor, strength: Tensor, column: int, dtype: torch.dtype) -> str | None:
+    """A clip that shows along one ray: there a side's value has stopped changing, and its gradient has gone beside the other's."""
+    last = beyond & (strength == strength[beyond].max())
+    for name, side, other in (("left", both.left, both.right), ("right", both.right, both.left)):
+        one, two = side[dtype], other[dtype]
+        dead = _dies(one.gradient[:, column], two.gradient[:, column], beyond, last, DEAD)
+        if dead and _constant(one.value[:, column], beyond, strength):
+            return f"{name} clips"
+    return None
+
+
+def _on(both: Both, beyond: Tensor, strength: Tensor, column: int, dtype: torch.dtype, end: float) -> str | None:
     first, last = (beyond & (strength == edge) for edge in (strength[beyond].min(), strength[beyond].max()))
     for name, side, other in (("left", both.left, both.right), ("right", both.right, both.left)):
         one, two = side[dtype], other[dtype]
         if bool((~one.finite & two.finite)[first, column].any()):
             return f"{name} overflows"
-        constant = _constant(one.value[:, column], beyond, strength)
-        if _dies(one.gradient[:, column], two.gradient[:, column], beyond, last) and (
-            constant or abs(end) >= far(dtype)
-        ):
+        constant, out = _constant(one.value[:, column], beyond, strength), abs(end) >= far(dtype)
+        left = FADED if out else DEAD
+        if (constant or out) and _dies(one.gradient[:, column], two.gradient[:, column], beyond, last, left):
             cut = constant and not bool(side[DOUBLE].gradient[beyond, column].any())
             return f"{name} clips" if cut else f"{name} saturates"
     return None
 
 
-def _dies(one: Tensor, two: Tensor, beyond: Tensor, last: Tensor) -> bool:
-    """Whether one side's gradient (G, m) is nowhere beyond the larger one, and has gone at the last of the points."""
+def _dies(one: Tensor, two: Tensor, beyond: Tensor, last: Tensor, left: float) -> bool:
+    """Whether one side's gradient (G, m) is nowhere beyond the larger one, and no more than a share of the other's is left at the
+    last of the points."""
     small, large = one.abs().amax(-1), two.abs().amax(-1)
     smaller = bool((small <= large)[beyond].all())
-    return smaller and bool((small[last] <= DEAD * large[last]).all())
+    return smaller and bool((small[last] <= left * large[last]).all())
 
 
 def _constant(value: Tensor, beyond: Tensor, strength: Tensor) -> bool:
