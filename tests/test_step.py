@@ -304,3 +304,24 @@ def test_the_gate_names_size_and_place_and_carries_the_verdict() -> None:
             assert_same_step(TwoHeads, heads_loss, heads_loss, batches, steps=steps)
     with pytest.raises(ConfigError, match="Did you mean"):
         assert_same_step(TwoHeads, heads_loss, heads_loss, HEADS, require="eqal")
+
+
+def test_a_model_that_gives_its_own_loss_has_no_raw_outputs_to_move() -> None:
+    class Both(nn.Module):
+        """Raw outputs, or the loss itself where labels are given, as models of a library do."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Linear(4, 3)
+
+        def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+            z: Tensor = self.body(x)
+            return z if labels is None else F.cross_entropy(z, labels)
+
+    draws = torch.Generator().manual_seed(2)
+    batches = [(torch.randn(8, 4, generator=draws), torch.randint(0, 3, (8,), generator=draws)) for _ in range(5)]
+    outside = lambda model, batch: F.cross_entropy(model(batch[0]), batch[1])  # noqa: E731
+    found = verdict(Both, outside, lambda model, batch: model(batch[0], labels=batch[1]), batches)
+    assert found.relation in ("bitwise", "equal"), found.sentence
+    wrong = verdict(Both, outside, lambda model, batch: model(batch[0], labels=batch[1].flip(0)), batches)
+    assert wrong.relation == "different"

@@ -104,19 +104,20 @@ def _computing(lockstep: Lockstep) -> tuple[Inside, Inside]:
 
 
 def _told(lockstep: Lockstep) -> bool:
-    """Whether both sides' losses come from raw outputs that the model gives when it is called as a whole."""
+    """Whether both sides' losses come from the same raw outputs, which the model gives when it is called as a whole."""
     batch = next(batches(lockstep.recipe))
     leader, follower = lockstep.leader("float64"), lockstep.followers["float64"]
     places = [HERE, *of_outputs()]
-    moved = []
+    moved, shapes = [], []
     for lane in (leader, follower):
         losses = set()
         for visit in (places[0], *places[-len(DRAWN) :]):
-            with standing(lane, [], visit):
+            with standing(lane, [], visit) as told:
                 losses.add(repr(lane.evaluate(batch).loss))
         moved.append(len(losses) > 1)
+        shapes.append({tuple(output.shape[1:]) for output in told.outputs})
         lane.stopped = None
-    return all(moved)
+    return all(moved) and shapes[0] == shapes[1]
 
 
 def _visits(told: bool) -> Iterator[Visit]:

@@ -104,4 +104,5 @@ def _on_raw_outputs(answer: Any, change: Any) -> Any:
         if dataclasses.is_dataclass(new) or hasattr(new, "__dict__"):
             object.__setattr__(new, NAME, change(answer.logits))
         return new
-    return replaced(answer, lambda tensor: change(tensor) if tensor.is_floating_point() else tensor)
+    # One number is no raw output: it is the loss of a model that makes its own.
+    return replaced(answer, lambda tensor: change(tensor) if tensor.is_floating_point() and tensor.ndim else tensor)
