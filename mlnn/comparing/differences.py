@@ -99,7 +99,21 @@ class Both:
         tiny = fine <= (self._ulps + LENGTH * _length(self.grid)) * torch.finfo(DOUBLE).eps
         shrunk = (coarse * self._finer / fine >= SHRINK) & (coarse <= LOST)
         saturating = (ULPS * torch.finfo(DOUBLE).eps * torch.exp(self._ulps - ULPS)).clamp(max=LOST)
-        return tiny | shrunk | (~(coarse <= LOST) & (fine <= saturating))
+        faint = self._faint(fine) if which else torch.zeros_like(tiny)
+        return tiny | shrunk | faint | (~(coarse <= LOST) & (fine <= saturating))
+
+    def _faint(self, fine: Tensor) -> Tensor:
+        """Mask of gradient differences that are few unit roundoffs of an ordinary gradient, where every target's has all but
+        gone (under a cap that is reached): there rounding is large beside what is left."""
+        left, right = (
+            side[DOUBLE].gradient.abs().amax(-1).nan_to_num(0.0, 0.0, 0.0) for side in (self.left, self.right)
+        )
+        moderate = self.grid.moderate
+        if not bool(moderate.any()):
+            return torch.zeros_like(fine, dtype=torch.bool)
+        ordinary = max(float((self.factor * left)[moderate].max()), float(right[moderate].max()))
+        here = torch.maximum(self.factor * left, right).amax(1, keepdim=True)
+        return fine * here <= ULPS * torch.finfo(DOUBLE).eps * ordinary
 
     def explained(self, fine: Tensor, coarse: Tensor, low: torch.dtype, which: int = 1) -> Tensor:
         """Mask of lower-precision differences that are rounding: few ulps, or about as many as float64 has thereabouts.

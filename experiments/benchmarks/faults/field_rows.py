@@ -245,7 +245,7 @@ PAIRS = (
     _wrong("floored at -30", FIVE, per_row, floored, "outputs clamped from below: they part once all are low", safe=(-30, math.inf),
            shows=lambda z: z - 30, cause=r"clip|clamp|floor"),
     _wrong("padding not masked", FIVE, per_row, padded_vocabulary, "padded columns at −50: seen once all outputs are low",
-           safe=(-15, math.inf), shows=lambda z: z - 48),
+           safe=(-40, math.inf), shows=lambda z: z - 48),
     _wrong("soft cap, moved together", FIVE, per_row, capped, "30·tanh(z/30) with all outputs far down", shows=lambda z: z - 100,
            cause=r"cap|clip|satur"),
     _wrong("kink under a zero head", "binary", logistic, with_clamp_and_abs, "zero-initialised head: step 1 stands on the kink",
