@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from training_cases import verdict
 
+import mlnn
 from mlnn.comparing.kinks import Point, counted, kinks
 from mlnn.comparing.verdict import Verdict
 from mlnn.objectives import Objective, bernoulli_nll_log1p
@@ -147,3 +148,31 @@ def test_places_outside_the_domain_are_not_asked() -> None:
     ask = partial(kinks, left, right, targets, targets.probe_points, 1.0)
     assert ask(reach=0.0) == kinks(left, left, targets, targets.probe_points, 1.0)
     assert ask().worst is not None
+
+
+def by_hand(z: Tensor, y: Tensor) -> Tensor:
+    return (y * (y.log() - torch.log_softmax(z, 1))).sum(1).mean()
+
+
+def divergence(z: Tensor, y: Tensor) -> Tensor:
+    return F.kl_div(torch.log_softmax(z, 1), y, reduction="batchmean")
+
+
+def test_a_target_that_one_side_cannot_take_is_a_point() -> None:
+    """0 · log 0 is NaN by hand, at the corners of the simplex alone: soft rows never stand there, one-hot ones do."""
+    draws = torch.Generator().manual_seed(1)
+    x, soft = torch.randn(40, 4, generator=draws), torch.softmax(torch.randn(40, 3, generator=draws), 1)
+    settings = {"optimizer": partial(torch.optim.SGD, lr=0.1), "steps": 8, "batch_size": 10, "targets": "simplex(3)"}
+    found = mlnn.compare(partial(nn.Linear, 4, 3), divergence, by_hand, (x, soft), **settings, null_twins=0).verdict
+    assert found.relation == "equal", found.sentence
+    assert (
+        "At target (1, 0, 0) right is not finite, whatever the raw output; no training row stood there"
+        in found.sentence
+    )
+    assert found.meets("equal")
+    with pytest.raises(AssertionError, match=r"not finite, whatever the raw output.*(?s:.*)allow_points=True"):
+        assert_same_objective(divergence, by_hand, "simplex(3)")
+    assert assert_same_objective(divergence, by_hand, "simplex(3)", allow_points=True).relation == "equal"
+    hot = F.one_hot(torch.arange(40) % 3, 3).double()
+    broken = mlnn.compare(partial(nn.Linear, 4, 3), divergence, by_hand, (x, hot), **settings, null_twins=0).verdict
+    assert broken.relation == "broken"

@@ -31,15 +31,16 @@ FEW = 16
 class Point:
     """A raw output at which a side's gradient is wrong though its value is smooth.
 
-    `output`: the raw output, of several the one number that all of them are, or each of them; `entry`: of these, the one told
-    of. `gradient`: what the side gives (of all targets the worst is told), `derivative`: what its value's own slope is.
-    `at_target`: it is wrong where the raw output is the row's own target, whichever that is. `rows`: training rows that stood on
-    it, None without training.
+    Or a target of several numbers at which a side alone is undefined, whatever the raw output (a corner of a simplex, where it
+    takes the logarithm of 0). `output`: the raw output, of several the one number that all of them are, or each of them; None
+    for any; `entry`: of these, the one told of. `gradient`: what the side gives (of all targets the worst is told), `derivative`:
+    what its value's own slope is. `at_target`: it is wrong where the raw output is the row's own target, whichever that is.
+    `rows`: training rows that stood on it, None without training.
     """
 
     side: str
-    output: float | list[float]
-    target: float
+    output: float | list[float] | None
+    target: float | list[float]
     gradient: float
     derivative: float
     entry: int | None = None
@@ -48,6 +49,9 @@ class Point:
 
     def stood(self, output: Tensor, target: Tensor) -> Tensor:
         """Mask (n,) of the rows a position of which stands on it."""
+        if self.output is None:
+            asked = torch.tensor(self.target, dtype=target.dtype, device=target.device)
+            return (target == asked).all(-1).reshape(len(target), -1).any(1)
         place = target.to(output.dtype) if self.at_target else torch.tensor(self.output, dtype=output.dtype)
         same = output == place.to(output.device)
         return (same if self.entry is None else same.all(-1)).reshape(len(output), -1).any(1)

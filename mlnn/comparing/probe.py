@@ -14,9 +14,9 @@ from mlnn.comparing.batch import Whole, batches_alone, whole_batches
 from mlnn.comparing.differences import ALONE, BELOW, DOUBLE, ULPS, Both, lower, see_both, see_elsewhere
 from mlnn.comparing.domain import ALL, Interval, find_domain, is_wide, judged_rows, meet
 from mlnn.comparing.ends import Ends, unexcused, why_it_ends
-from mlnn.comparing.kinks import Kinks, kinks
+from mlnn.comparing.kinks import Kinks, Point, kinks
 from mlnn.comparing.probed import Part, Probe
-from mlnn.comparing.undefined import left_out
+from mlnn.comparing.undefined import left_out, one_sided
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import Grid, wide_grid
 from mlnn.objectives.habits import follows_upstream, written_into
@@ -45,8 +45,10 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
     """
     left, right = looked_into(left, dtype), looked_into(right, dtype)
     both = see_both(left, right, wide_grid(targets), {dtype, torch.float32, DOUBLE})
-    silent = left_out(both)
-    both = replace(both, silent=silent.mask)
+    silent, odd = left_out(both), _odd_targets(both, targets)
+    mask = silent.mask.clone()
+    mask[:, [column for _, column in odd]] = True
+    both = replace(both, silent=mask)
     own = str(dtype).removeprefix("torch.")
     moody = unsteady(left) or unsteady(right) or (None if silent.alone else _mute(both))
     shifts = dict(zip(both.grid.labels, torch.as_tensor(both.shift).tolist(), strict=True))
@@ -76,9 +78,20 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         computing=(left.inside or Inside(), right.inside or Inside()),
         lowered=_lowered(both, left, right, domain[dtype], dtype),
         ends=ends[dtype], ends64=ends[DOUBLE], beyond=None if silent.alone else _beyond(both, domain[dtype], ends[dtype], dtype),
-        points=kink.points, left_out=silent, upstream=None if slope.relation == "different" else _upstream(pair),
+        points=[*kink.points, *_at_targets(both, odd)], left_out=silent,
+        upstream=None if slope.relation == "different" else _upstream(pair),
         writes=[f"{side} writes into its {what}" for side, one in pair for what in written_into(one)],
     )  # fmt: skip
+
+
+def _odd_targets(both: Both, targets: TargetSpace) -> list[tuple[str, int]]:
+    """(side, column) of the targets of several numbers that one side alone cannot take; none where it can take no other."""
+    odd = one_sided(both) if targets.event else []
+    return odd if len(odd) < len(both.grid.target) else []
+
+
+def _at_targets(both: Both, odd: list[tuple[str, int]]) -> list[Point]:
+    return [Point(side, None, both.grid.target[column].tolist(), math.nan, math.nan) for side, column in odd]
 
 
 def _kinks(

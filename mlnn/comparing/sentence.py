@@ -96,10 +96,18 @@ def _points(verdict: Verdict) -> str | None:
     others = f" (and so at {more} more such points)" if more else ""
     entry = "" if told["entry"] is None else f" at entry {told['entry']}"
     holds = "; the relation holds elsewhere" if verdict.relation != "different" else ""
+    if told["output"] is None:
+        where = f"target {_of(told['target'])}"
+        return f"At {where} {told['side']} is not finite, whatever the raw output{others}{stood}{holds}."
     return (
         f"At raw output {_place(told)} exactly {told['side']}'s gradient{entry} is {_number(told['gradient'])} where"
         f" {told['derivative']:.4g} is right{others}{stood}{holds}."
     )
+
+
+def _of(target: object) -> str:
+    """A target of several numbers."""
+    return at([float(part) for part in target] if isinstance(target, list) else float(str(target)))
 
 
 def _number(given: object) -> str:

@@ -57,6 +57,17 @@ def left_out(both: Both) -> LeftOut:
     )
 
 
+def one_sided(both: Both) -> list[tuple[str, int]]:
+    """(side, column) of the targets at which one side alone is undefined at every raw output."""
+    void = [_undefined(side) for side in (both.left[DOUBLE], both.right[DOUBLE])]
+    found = []
+    for column in range(len(both.grid.target)):
+        whole, any_ = ([bool(test(side[:, column])) for side in void] for test in (torch.all, torch.any))
+        if whole[0] != whole[1] and any_[0] != any_[1]:
+            found.append(("left" if whole[0] else "right", column))
+    return found
+
+
 def _why(mask: Tensor, void: list[Tensor]) -> str:
     """Who is undefined at the points left out."""
     sides = [bool(side[mask].all()) for side in void]
