@@ -200,7 +200,7 @@ def judge(pair: Pair, verdict: Verdict, dtype: str = "float32") -> str:
     right = verdict.relation in pair.expected(dtype)
     if pair.kind == "equal":
         return "agreed" if right and (verdict.domain == "all" or pair.partial) else "false alarm"
-    if right or _told_by_domain(pair, verdict):
+    if right or _told_by_domain(pair, verdict) or (pair.point and verdict.points):
         return "caught"
     if verdict.relation not in ("bitwise", "equal"):
         return "misnamed"

@@ -18,6 +18,8 @@ Settings = dict[str, Any]
 
 SAME = ("bitwise", "equal")
 FAINT = ("indistinguishable", "different")
+LOWERED = ("indistinguishable",)
+"""A side that computes in less than the run does: the same mathematics, and told apart from one that does not."""
 BY_BATCH = ("scaled", "different")
 """A factor that depends on the number of rows: one factor in full batches, none that holds for the short last one."""
 BITS = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}
@@ -32,7 +34,7 @@ class Pair:
     pair, the right names of the fault. `note`: where it comes from, or is met. `size`: relative size of the fault; None
     where it is gross. `safe`: raw outputs between which the fault does nothing; a verdict that ends its domain there has
     told. `partial`: an equal pair of which one side loses its accuracy far out, so that a domain is no false alarm.
-    `dtypes`, `optimizers`: where the pair means what it says. `outputs`: what (left, right) take. `accumulate`,
+    `point`: a fault at isolated raw outputs alone, which a verdict tells as points. `dtypes`, `optimizers`: where the pair means what it says. `outputs`: what (left, right) take. `accumulate`,
     `compile`: right's own. `left_optimizer`, `right_optimizer`: change one side's optimiser settings. `once`: slow, one
     architecture, optimiser and dtype are enough.
 
@@ -54,6 +56,7 @@ class Pair:
     size: float | None = None
     safe: tuple[float, float] | None = None
     partial: bool = False
+    point: bool = False
     dtypes: tuple[str, ...] = ("float32", "float64")
     optimizers: tuple[str, ...] = ("sgd", "adam")
     outputs: tuple[str, str] = ("raw", "raw")

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from faults import reductions
 from faults.equal_binary import logaddexp, softplus
-from faults.pair import BY_BATCH, FAINT, Function, Pair, fault, nll_of
+from faults.pair import BY_BATCH, FAINT, LOWERED, Function, Pair, fault, nll_of
 from mlnn.objectives import bernoulli_nll_clipped, bernoulli_nll_naive
 from mlnn.objectives import bernoulli_nll_log1p as log1p
 
@@ -189,8 +189,8 @@ PAIRS = (
     _binary("wrong value", made(reductions.wrong_value, factor=1.1), "custom backward right, forward wrong"),
     _binary("wrong gradient", made(reductions.wrong_gradient, factor=1.01), "straight-through estimator", size=1e-2),
     _binary("output penalty 1e-4", made(reductions.output_penalty, weight=1e-4), "activity regulariser", size=1e-4),
-    _binary("through float16", made(reductions.through_half), "outputs stored in half precision", size=5e-4),
-    _binary("bfloat16 mean", made(reductions.bfloat_mean), "reduction under autocast", size=4e-3),
+    _binary("through float16", made(reductions.through_half), "outputs stored in half precision", size=5e-4, relations=LOWERED),
+    _binary("bfloat16 mean", made(reductions.bfloat_mean), "reduction under autocast", size=4e-3, relations=LOWERED),
     _binary("noise 1e-6", made(reductions.noisy, size=1e-6), "non-deterministic reduction", size=1e-6, relations=("undecided",)),
     _binary("gradient clipped inside", made(reductions.clipped_gradient, bound=0.05), "a clipping hook on the outputs"),
     _binary("quick exponential", quick_exponential, "fast-math kernel, float32 only", size=1e-3, dtypes=("float32",)),
@@ -198,7 +198,7 @@ PAIRS = (
             dtypes=("float64",)),
     *(_binary(f"far branch, {name}", partial(far_branch_wrong, form=form), "asymptotic branch with a wrong coefficient",
               safe=(-INF, 17.0), dtypes=("float64",)) for name, form in (("stable", log1p), ("textbook", bernoulli_nll_naive))),
-    _binary("relu at exactly 0", relu_form, "slope 0, not ½, at z = 0: zero-initialised heads", safe=(0.0, 0.0)),
+    _binary("relu at exactly 0", relu_form, "slope 0, not ½, at z = 0: zero-initialised heads", point=True),
     _binary("where's other branch, float32", other_branch_overflows, "inf · 0 = NaN in the gradient", safe=(-88.8, 88.8),
             dtypes=("float32",)),
     _binary("where's other branch, float64", other_branch_overflows, "the same beyond 709", safe=(-709.8, 709.8),

@@ -20,7 +20,7 @@ from faults.equal_numbers import (
     product,
     squared,
 )
-from faults.pair import BY_BATCH, FAINT, Pair, Settings, fault
+from faults.pair import BY_BATCH, FAINT, LOWERED, Pair, Settings, fault
 
 
 def broadcast(f: Tensor, y: Tensor) -> Tensor:
@@ -134,17 +134,19 @@ REAL = (
     _real("Huber for squared", half_squared, partial(F.huber_loss, delta=5.0), "squared up to |r| = 5 only"),
     _real("variance detached", profiled, profiled_detached, "Gaussian NLL with σ² taken for a constant: gradient right"),
     _real("one-sided", squared, one_sided, "only overestimates cost"),
-    _real("NaN at zero residual", absolute, root_of_square, "√(r²) has gradient 0/0 at r = 0"),
+    _real("NaN at zero residual", absolute, root_of_square, "√(r²) has gradient 0/0 at r = 0", point=True),
     *(_real(f"smoothed L1 {s:g}", absolute, partial(smoothed, size=s), "√(r² + ε²) against a kink", size=s,
             relations=FAINT if s < 1e-6 else ("different",)) for s in (1e-1, 1e-3, 1e-5, 1e-8)),
     _real("whole targets", squared, whole_targets, "targets read as integers"),
-    _real("targets through float16", squared, target_through_half, "targets stored in half precision", size=5e-4),
+    _real("targets through float16", squared, target_through_half, "targets stored in half precision", size=5e-4,
+          relations=LOWERED),
     _real("clamped residual", squared, residual_clamped, "outliers cut at |r| = 3"),
     _real("n − 1", squared, unbiased, "unbiased variance for the mean", relations=BY_BATCH),
     _real("residual detached", squared, residual_detached, "half of a product detached: gradient halved"),
     _real("stale targets", squared, partial(reductions.stale_targets, product), "a loader one row behind"),
     _real("sum for mean", squared, partial(reductions.summed, product), "reduction='sum'", relations=BY_BATCH),
-    _real("bfloat16 mean", squared, partial(reductions.bfloat_mean, product), "reduction under autocast", size=4e-3),
+    _real("bfloat16 mean", squared, partial(reductions.bfloat_mean, product), "reduction under autocast", size=4e-3,
+          relations=LOWERED),
     _real("output penalty 1e-6", squared, partial(reductions.output_penalty, product, weight=1e-6),
           "activity regulariser", size=1e-6, relations=FAINT),
     _real("wrong value", squared, partial(reductions.wrong_value, product, factor=1.001), "logging bug", size=1e-3),
