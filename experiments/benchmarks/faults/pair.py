@@ -33,10 +33,10 @@ class Pair:
     `kind`: "equal" (the same training on paper) or "unequal". `relations`: the verdicts that are right; for an unequal
     pair, the right names of the fault. `note`: where it comes from, or is met. `size`: relative size of the fault; None
     where it is gross. `safe`: raw outputs between which the fault does nothing; a verdict that ends its domain there has
-    told. `partial`: an equal pair of which one side loses its accuracy far out, so that a domain is no false alarm.
-    `point`: a fault at isolated raw outputs alone, which a verdict tells as points. `dtypes`, `optimizers`: where the pair means what it says. `outputs`: what (left, right) take. `accumulate`,
-    `compile`: right's own. `left_optimizer`, `right_optimizer`: change one side's optimiser settings. `once`: slow, one
-    architecture, optimiser and dtype are enough.
+    told. `partial`: an equal pair of which one side loses its accuracy far out, so that a domain is no false alarm. `point`: a
+    fault at isolated raw outputs alone, which a verdict tells as points. `dtypes`, `optimizers`: where the pair means what it
+    says. `outputs`: what (left, right) take. `accumulate`, `compile`: right's own. `left_optimizer`, `right_optimizer`: change
+    one side's optimiser settings. `once`: slow, one architecture, optimiser and dtype are enough.
 
     `family`: "textbook", or "field" for losses and loops as people run them. `shape`: positions of a row. `extras`:
     (generator, rows) → what the objectives take by name. `step`: left and right are (model, batch) → loss. `update`: the
