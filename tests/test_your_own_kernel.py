@@ -24,6 +24,7 @@ def failure(test: Callable[[], None]) -> AssertionError:
     return caught.value
 
 
+@pytest.mark.slow
 def test_the_right_kernel_passes_and_its_precision_is_told() -> None:
     FILE["test_the_fused_kernel"]()
     found: Verdict = FILE["assert_same_objective"](FILE["plain"], FILE["fused"], **FILE["SEQUENCES"])
@@ -32,6 +33,7 @@ def test_the_right_kernel_passes_and_its_precision_is_told() -> None:
     assert found.resolution <= 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), [("test_the_faster_kernel", 0), ("test_the_mean_of_means", 1)])
 def test_the_wrong_ones_fail_in_the_words_of_the_page(name: str, place: int) -> None:
     """Numbers aside: other processors round otherwise."""
