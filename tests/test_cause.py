@@ -63,7 +63,7 @@ def cause(left: object, right: object, space: str) -> str | None:
         (nll, lambda z, y: nll(z.clamp(-2.5, 2.5), y), "binary", "right clips raw outputs at ±2.5"),
         (nll, lambda z, y: nll(z.clamp(-20, 20), y), "binary", "right clips raw outputs at ±20"),
         (nll, lambda z, y: nll(torch.sigmoid(z), y), "binary", "that have been through it"),
-        (nll, lambda z, y: nll(z, y) * (1 + 2 * y), "binary", "right weighs targets of 1 by 3"),
+        (nll, lambda z, y: nll(z, y) * (1 + 2 * y), "binary", "right gives targets of 1 a weight of 3"),
         (nll, lambda z, y: nll(z, 1 - y), "binary", "right swaps the targets"),
         (nll, lambda z, y: F.softplus(z[:, None] - 0 * y).mean() - (z[:, None] * y).mean(), "binary", "every output with every"),
         (nll, chunked, "binary", "micro-batches of 4 rows"),
