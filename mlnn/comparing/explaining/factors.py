@@ -24,8 +24,8 @@ NAMED = {
 COUNTED: tuple[tuple[str, Callable[[Sample], float]], ...] = (
     ("the factor is the number of rows: right sums where left takes the mean", lambda at: float(len(at))),
     ("the factor is one over the number of rows: right takes a mean of a mean, or left sums", lambda at: 1 / len(at)),
-    ("right divides by one row less than there are", lambda at: len(at) / max(len(at) - 1, 1)),
-    ("left divides by one row less than there are", lambda at: max(len(at) - 1, 1) / len(at)),
+    ("right divides by the number of rows less one", lambda at: len(at) / max(len(at) - 1, 1)),
+    ("left divides by the number of rows less one", lambda at: max(len(at) - 1, 1) / len(at)),
     ("right divides by all pairs of rows, left by those of unlike targets", lambda at: _unlike(at.target)),
 )
 """Factors that depend on the batch."""

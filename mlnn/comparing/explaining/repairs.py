@@ -240,7 +240,7 @@ REPAIRS = (
     Repair("{side} is the mean of the means of micro-batches of {size} rows", _mean_of_means, sizes=tuple(range(2, 11))),
     Repair("{side} adds up the means of micro-batches of {size} rows", _means_added, sizes=tuple(range(2, 11))),
     Repair("{side} is the mean of the means of {size} micro-batches", _mean_of_chunks, sizes=tuple(range(2, 9))),
-    Repair("{side} is the mean of the means per target", _mean_of_classes),
+    Repair("{side} is the mean over the targets that are there (classes) of the mean of each one's rows", _mean_of_classes),
     Repair("{side} leaves out the first row of a batch", _with_part(lambda n: torch.arange(1, n))),
     Repair("{side} leaves out the last row of a batch", _with_part(lambda n: torch.arange(n - 1))),
     Repair("{side} leaves out the last row of a batch of an odd size", _with_part(lambda n: torch.arange(n // 2 * 2))),

@@ -65,7 +65,7 @@ def _read(sound: Side, odd: Side) -> tuple[Tensor, Tensor] | None:
 def _told(targets: Tensor, ratio: Tensor, scaled: bool) -> str:
     odd = [(float(t), float(r)) for t, r in zip(targets, ratio, strict=True) if abs(float(r) - 1) > STEADY]
     if len(odd) == 1 and abs(odd[0][1]) <= STEADY:
-        return f"leaves out targets of {odd[0][0]:g}" + ("" if scaled else ", but counts them in its divisor")
+        return f"ignores targets of {odd[0][0]:g}" + ("" if scaled else ", but counts them in its divisor")
     told = f"{odd[0][0]:g} a weight of {odd[0][1]:.6g}" if len(odd) == 1 else _each(targets, ratio)
     return f"gives targets of {told}, and divides " + ("by the sum of the weights" if scaled else "as if it did not")
 
