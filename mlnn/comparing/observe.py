@@ -257,8 +257,8 @@ def _see_causes(evidence: Evidence, record: StepRecord, gaps: Mapping[str, Commo
         ends = [where.double() for where in (lane.before, common.stride.left, common.stride.right)]
         evidence.rates.see(record.step, record.rates, *ends)
     if exact and evidence.own_update:
-        for carried, pair in zip(evidence.carried, (1, -1), strict=True):
-            carried.see(*(exact.right_gradient, exact.left_gradient)[::pair])
+        for carried in evidence.carried:
+            carried.see(exact.left_gradient, exact.right_gradient)
 
 
 def _see_weights(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
