@@ -40,7 +40,7 @@ USES: dict[str, Change] = {
     "takes the square of '{key}'": lambda extra, _: extra.square(),
     "takes the square root of '{key}'": lambda extra, _: extra.sqrt(),
     "takes the first row's '{key}' for every row": _first_row,
-    "takes the mean of '{key}' over the batch for every row": lambda extra, _: extra.mean(0, keepdim=True).expand_as(extra),
+    "takes the mean of '{key}' over the batch for every row": lambda extra, _: extra.mean(0).expand_as(extra),
     "divides '{key}' by its sum row by row": _by_row,
     "reads its weight from '{key}' at the largest raw output, not at the target": _at_the_largest,
 }

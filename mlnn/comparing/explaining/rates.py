@@ -29,7 +29,8 @@ class Rates:
 
     def see(self, step: int, rates: Pair | None, start: Tensor, left: Tensor, right: Tensor) -> None:
         """Take in one step: the learning rates after it, the weights before, and those where either side arrives, in float64."""
-        known, self._last = {self._last, rates} - {None}, rates  # a schedule may have set them before the step, or after
+        known = {self._last, rates} - {None}  # a schedule may have set them before the step, or after
+        self._last = rates
         one, two = left - start, right - start
         size = max(float(one.norm()), float(two.norm()))
         gap = float((two - one).norm())
@@ -55,7 +56,6 @@ class Rates:
 
 def _least(known: Collection[Pair | None], one: Tensor, two: Tensor) -> tuple[float, Pair | None]:
     """What is left of the gap with the rates that explain most of it, and these."""
-    found = [
-        (float((two * pair[0] - one * pair[1]).norm()) / max(pair), pair) for pair in known if pair and pair[0] != pair[1]
-    ]
+    apart = [pair for pair in known if pair and pair[0] != pair[1]]
+    found = [(float((two * pair[0] - one * pair[1]).norm()) / max(pair), pair) for pair in apart]
     return min(found, default=(math.inf, None))

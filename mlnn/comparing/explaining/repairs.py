@@ -234,6 +234,7 @@ def _other(target: Tensor, space: TargetSpace) -> Tensor:
     return (space.classes or 1) - 1 - target if space.labels else 1 - target
 
 
+LOST_BELOW, LOST_ABOVE = partial(lost, sign=-1.0), partial(lost, sign=1.0)
 REPAIRS = (
     Repair("{side} compares every output with every target (n × n): shapes (n, 1) and (n,) were broadcast", _every_pair),
     Repair("{side} takes the softmax over the rows of a batch", _over_rows),
@@ -263,9 +264,9 @@ REPAIRS = (
     Repair("{side} takes the link (sigmoid or softmax) of raw outputs that have been through it", _link_twice),
     Repair("{side} takes no logarithm of the probability", _with_rows(lambda rows, _: -torch.exp(-rows))),
     Repair("{side} clips raw outputs at ±{size}", _with_output(lambda o, s: o.clamp(-s, s)), told=onset),
-    Repair("{side} clips raw outputs at ±{size}", _with_output(lambda o, s: o.clamp(-s, s)), told=partial(lost, sign=-1.0)),
-    Repair("{side} clips raw outputs from below at −{size}", _with_output(lambda o, s: o.clamp_min(-s)), told=partial(lost, sign=-1.0)),
-    Repair("{side} clips raw outputs from above at {size}", _with_output(lambda o, s: o.clamp_max(s)), told=partial(lost, sign=1.0)),
+    Repair("{side} clips raw outputs at ±{size}", _with_output(lambda o, s: o.clamp(-s, s)), told=LOST_BELOW),
+    Repair("{side} clips raw outputs from below at −{size}", _with_output(lambda o, s: o.clamp_min(-s)), told=LOST_BELOW),
+    Repair("{side} clips raw outputs from above at {size}", _with_output(lambda o, s: o.clamp_max(s)), told=LOST_ABOVE),
     Repair("{side} clips residuals at ±{size}", _residual_clamped, told=partial(onset, residual=True)),
     Repair("{side} clips each row's value at {size} (a probability at e^−{size})", _with_rows(_rows_clipped), told=largest_row),
     Repair("{side} clips probabilities at e^−{size} and 1 − e^−{size}", _with_rows(_probability_clipped), told=largest_row),
