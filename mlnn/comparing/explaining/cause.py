@@ -193,7 +193,7 @@ def _sought(repair: Repair, start: float, side: Side, trials: Sequence[Trial]) -
         if not square > 0:
             return None
         change = -float(slope @ here) / square
-        size = min(max(size + change, repair.low), repair.high)
-        if abs(change) <= SETTLED * abs(size):
+        before, size = size, min(max(size + change, repair.low), repair.high)
+        if abs(size - before) <= SETTLED * abs(size):
             break
     return size
