@@ -134,6 +134,10 @@ def test_accumulation_of_what_is_no_mean_is_named() -> None:
     assert found.cause is not None
     assert "right accumulates over 3 micro-batches" in found.cause.words
     assert explainer(lanes[0], lanes[0], targets)(None).cause is None
+    whole = [
+        LaneRecipe(Objective.of(nll, TargetSpace("binary")), torch.optim.SGD, accumulate=parts) for parts in (1, 3)
+    ]
+    assert explainer(whole[0], whole[1], TargetSpace("binary"))(None).cause is None  # a mean is: rounding is no gap
 
 
 def test_a_side_that_raises_anything_has_no_cause() -> None:

@@ -77,7 +77,8 @@ def decide(
 def _explained(verdict: Verdict, probe: Probe, evidence: Evidence | None, explain: Explain | None) -> Explained:
     """Cause and place, where there is a difference that has them: a side that saturates or overflows needs no other cause, nor
     one that has told of itself (a backward pass that goes astray, rows that stood on an isolated point)."""
-    clips = any(why.endswith("clips") for why in told(probe.domain, probe.ends))
+    reasons = told(probe.domain, probe.ends)
+    clips = any(why.endswith("clips") for why in reasons) or (not reasons and not isinstance(verdict.domain, str))
     if verdict.relation in WITHOUT_CAUSE or (verdict.relation == "equal" and not clips):
         return Explained()
     if cause := _seen(verdict, probe, evidence):
