@@ -63,7 +63,7 @@ def cause(left: object, right: object, space: str) -> str | None:
         (nll, lambda z, y: nll(z.clamp(-2.5, 2.5), y), "binary", "right clips raw outputs at ±2.5"),
         (nll, lambda z, y: nll(z.clamp(-20, 20), y), "binary", "right clips raw outputs at ±20"),
         (nll, lambda z, y: nll(torch.sigmoid(z), y), "binary", "that have been through it"),
-        (nll, lambda z, y: nll(z, y) * (1 + 2 * y), "binary", "right weighs targets of 1 by 3"),
+        (nll, lambda z, y: nll(z, y) * (1 + 2 * y), "binary", "right gives targets of 1 a weight of 3"),
         (nll, lambda z, y: nll(z, 1 - y), "binary", "right swaps the targets"),
         (nll, lambda z, y: F.softplus(z[:, None] - 0 * y).mean() - (z[:, None] * y).mean(), "binary", "every output with every"),
         (nll, chunked, "binary", "micro-batches of 4 rows"),
@@ -72,13 +72,13 @@ def cause(left: object, right: object, space: str) -> str | None:
         (entropy, nn.CrossEntropyLoss(label_smoothing=0.03), "classes(5)", "right smooths labels by 0.03"),
         (entropy, nn.CrossEntropyLoss(weight=WEIGHTS), "classes(4)", "divides by the sum of the weights"),
         (lambda z, y: kept(z, y, "kept"), lambda z, y: kept(z, y, "all"), "classes(4)", "kept rows, right the mean over 16 rows"),
-        (entropy, lambda z, y: kept(z, y, "kept"), "classes(4)", "right leaves out targets of 1"),
+        (entropy, lambda z, y: kept(z, y, "kept"), "classes(4)", "right ignores targets of 1"),
         (entropy, lambda z, y: entropy(z, y) + 1e-3 * z.logsumexp(1) ** 2, "classes(4)", "squared log partition function"),
         (entropy, lambda z, y: z.logsumexp(1).detach() - z.gather(1, y[:, None])[:, 0], "classes(4)", "not the derivative"),
         (entropy, lambda z, y: entropy(z.softmax(1), y), "classes(4)", "that have been through it"),
         (entropy, lambda z, y: -(z.softmax(1) + 1e-4).log().gather(1, y[:, None])[:, 0], "classes(4)", "inside the logarithm"),
         (squared, lambda f, y: (f - y).clamp(-1.5, 1.5) ** 2, "real", "right clips residuals at ±1.5"),
-        (squared, lambda f, y: squared(f, y).sum() / (len(y) - 1), "real", "one row less than there are"),
+        (squared, lambda f, y: squared(f, y).sum() / (len(y) - 1), "real", "number of rows less one"),
         (squared, lambda f, y: squared(f, y) + (f**2).detach(), "real", "a part without a gradient"),
     ],
 )  # fmt: skip
@@ -134,6 +134,10 @@ def test_accumulation_of_what_is_no_mean_is_named() -> None:
     assert found.cause is not None
     assert "right accumulates over 3 micro-batches" in found.cause.words
     assert explainer(lanes[0], lanes[0], targets)(None).cause is None
+    whole = [
+        LaneRecipe(Objective.of(nll, TargetSpace("binary")), torch.optim.SGD, accumulate=parts) for parts in (1, 3)
+    ]
+    assert explainer(whole[0], whole[1], TargetSpace("binary"))(None).cause is None  # a mean is: rounding is no gap
 
 
 def test_a_side_that_raises_anything_has_no_cause() -> None:

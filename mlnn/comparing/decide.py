@@ -12,6 +12,7 @@ from mlnn.comparing.domain import ALL, is_wide
 from mlnn.comparing.ends import told
 from mlnn.comparing.evidence import SAME_FACTOR, Evidence, Judged
 from mlnn.comparing.explaining.explain import Explain, Explained
+from mlnn.comparing.explaining.trial import Cause
 from mlnn.comparing.inside import as_computed, computes_in
 from mlnn.comparing.kinks import counted
 from mlnn.comparing.probed import Part, Probe
@@ -76,15 +77,32 @@ def decide(
 def _explained(verdict: Verdict, probe: Probe, evidence: Evidence | None, explain: Explain | None) -> Explained:
     """Cause and place, where there is a difference that has them: a side that saturates or overflows needs no other cause, nor
     one that has told of itself (a backward pass that goes astray, rows that stood on an isolated point)."""
-    clips = any(why.endswith("clips") for why in told(probe.domain, probe.ends))
-    if explain is None or verdict.relation in WITHOUT_CAUSE or (verdict.relation == "equal" and not clips):
+    reasons = told(probe.domain, probe.ends)
+    clips = any(why.endswith("clips") for why in reasons) or (not reasons and not isinstance(verdict.domain, str))
+    if verdict.relation in WITHOUT_CAUSE or (verdict.relation == "equal" and not clips):
         return Explained()
-    if probe.upstream or verdict.stood:
+    if cause := _seen(verdict, probe, evidence):
+        return Explained(cause)
+    if explain is None or probe.upstream or verdict.stood:
         return Explained()
     found = explain(evidence.witness if evidence else None)
     # A constant factor is no reason for two that are not scaled: what it leaves has another one.
     constant = found.cause is not None and found.cause.scales and verdict.relation == "different"
     return dataclasses.replace(found, cause=None) if constant else found
+
+
+def _seen(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> Cause | None:
+    """The cause that probe or training have shown themselves, where the two agree in everything else."""
+    if probe.upstream:
+        return Cause(f"{probe.upstream}'s backward pass does not follow the upstream gradient")
+    if verdict.relation != "different" or verdict.value_relation in ("different", "broken", "undecided"):
+        return None
+    if evidence is None:
+        return probe.backward
+    if probe.backward or evidence.gradient.odd(evidence.own):
+        return probe.backward or next((one.cause for one in evidence.carried if one.cause), None)
+    alike = probe.gradient.relation in REQUIRABLE and all(factor == 1 for factor in evidence.factors.values())
+    return evidence.rates.cause if alike else None
 
 
 def _resolution(resolutions: dict[str, float | None]) -> float | None:

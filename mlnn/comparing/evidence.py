@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from mlnn.comparing.explaining.carried import Carried
+from mlnn.comparing.explaining.rates import Rates
 from mlnn.comparing.gaps import CommonGap
 from mlnn.comparing.sample import Sample
 from mlnn.training import Stop
@@ -200,6 +202,8 @@ class Evidence:
     unlooked: str | None = None
     witness: Sample | None = None
     witnessed: float = 0.0
+    rates: Rates = field(default_factory=Rates)
+    carried: tuple[Carried, Carried] = field(default_factory=lambda: (Carried("right"), Carried("left")))
     stood: dict[int, int] = field(default_factory=dict)
     """Rows that stood on an isolated point of the probe, by its place among them."""
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mlnn.comparing.evidence import SAME_FACTOR, Judged, allowed
 from mlnn.comparing.gaps import CommonGap, common_gap
+from mlnn.comparing.local_backward import of_backward
 from mlnn.comparing.places import (
     DRAWN,
     HERE,
@@ -58,13 +59,17 @@ def local_probe(lockstep: Lockstep) -> Probe:
             answers = _at(lockstep, visit)
             seen.see(visit.name, {name: gap for name, (gap, _) in answers.items()}, answers["float64"][1])
         visited = visited.replace("…", f"up to {max(seen.sizes):.3g}")
+    value, gradient = (part_of(seen, which, own) for which in ("value", "gradient"))
+    backward = None
+    if gradient.relation == "different" and value.relation not in ("different", "undecided"):
+        backward = of_backward(lockstep)
     _forget(lockstep)
     domain, broke = domain_of(seen)
     grid, curves = _nothing()
     return Probe(
-        grid, lockstep.recipe.dtype, curves, curves, part_of(seen, "value", own), part_of(seen, "gradient", own),
+        grid, lockstep.recipe.dtype, curves, curves, value, gradient,
         seen.factor, {0.0: seen.shift}, {0.0: domain}, {0.0: domain}, per_target=False,
-        unsteady=unsteady, notes=notes_of(seen), visited=visited or None, broke=broke,
+        unsteady=unsteady, notes=notes_of(seen), visited=visited or None, broke=broke, backward=backward,
         computing=computing, lowered=(lowered(seen.value, floor, own), lowered(seen.gradient, floor, own)),
     )  # fmt: skip
 

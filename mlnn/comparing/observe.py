@@ -61,6 +61,7 @@ def observe(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap
     if record.look and record.look.predictions:
         _see_predictions(evidence, record.step, record.look.predictions)
     _see_strides(evidence, record)
+    _see_causes(evidence, record, gaps, sides)
     if record.settings_apart and evidence.settings is None:
         evidence.settings = record.step, record.settings_apart
     _see_weights(evidence, record, sides)
@@ -246,6 +247,18 @@ def _see_strides(evidence: Evidence, record: StepRecord) -> None:
     if {"float32", "float64"} <= strides.keys():
         apart = {name: float((stride.right.double() - stride.left.double()).norm()) for name, stride in strides.items()}
         evidence.update.see(record.step, apart, strides["float64"].travelled)
+
+
+def _see_causes(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], sides: Sides) -> None:
+    """What may explain a difference of optimiser steps, or of own updates' gradients, in float64."""
+    common, exact = record.common.get("float64"), gaps.get("float64")
+    lane = record.lanes["left" if sides.own == "float64" else "left_float64"] if common else None
+    if common and lane and common.stride and lane.shared is lane.after:  # the same weights on both sides
+        ends = [where.double() for where in (lane.before, common.stride.left, common.stride.right)]
+        evidence.rates.see(record.step, record.rates, *ends)
+    if exact and evidence.own_update:
+        for carried in evidence.carried:
+            carried.see(exact.left_gradient, exact.right_gradient)
 
 
 def _see_weights(evidence: Evidence, record: StepRecord, sides: Sides) -> None:

@@ -8,6 +8,7 @@ from torch import Tensor
 from mlnn.comparing.batch import Whole
 from mlnn.comparing.domain import Interval, is_wide, meet
 from mlnn.comparing.ends import Ends, excusing
+from mlnn.comparing.explaining.trial import Cause
 from mlnn.comparing.kinks import Point
 from mlnn.comparing.undefined import LeftOut
 from mlnn.objectives.grid import Curves, Grid
@@ -38,7 +39,8 @@ class Probe:
     dtype's own rounding explains (relative). `ends`, `ends64`: why the domains end; `beyond`: where the two differ outside though
     no numerical reason is known. `points`: isolated raw outputs at which a side's gradient is wrong. `left_out`: the points that
     say nothing. `upstream`: the side whose backward pass does not follow the upstream gradient. `writes`: what either side writes
-    into, in words. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite.
+    into, in words. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite;
+    `backward`: that one side's gradient is not the derivative of the value that both have.
     """
 
     grid: Grid
@@ -67,6 +69,7 @@ class Probe:
     points: list[Point] = field(default_factory=list)
     left_out: LeftOut | None = None
     upstream: str | None = None
+    backward: Cause | None = None
     writes: list[str] = field(default_factory=list)
 
     @property

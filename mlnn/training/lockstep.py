@@ -10,7 +10,7 @@ from torch import Tensor
 from mlnn.objectives import Objective
 from mlnn.training.batches import Batch, batches
 from mlnn.training.lane import Lane
-from mlnn.training.optimizers import settings_apart
+from mlnn.training.optimizers import learning_rate, settings_apart
 from mlnn.training.recipe import Recipe, dtype_name
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stride, flat
 from mlnn.training.twins import ALONE, null_draws
@@ -85,7 +85,7 @@ class Lockstep:
             )
             for dtype, name in led.items()
         }  # fmt: skip
-        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look, self.settings_apart)
+        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look, self.settings_apart, self.rates)
 
     def right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Right's answer to a batch at left's weights."""
@@ -206,6 +206,12 @@ class Lockstep:
     def settings_apart(self) -> str | None:
         """The first setting in which the two optimisers now differ, in words; None where their parameter groups have the same."""
         return settings_apart(self.lanes["left"].optimizer, self.lanes["right"].optimizer)
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        """The two optimisers' learning rates now; None where a side has none, or several."""
+        left, right = (learning_rate(self.lanes[side].optimizer) for side in ("left", "right"))
+        return None if left is None or right is None else (left, right)
 
     @property
     def rowwise(self) -> bool:

@@ -56,3 +56,9 @@ def settings_apart(left: torch.optim.Optimizer, right: torch.optim.Optimizer) ->
                 where = f" of parameter group {number}" if len(groups[0]) > 1 else ""
                 return f"{name}{where} is {told[0]} on the left, {told[1]} on the right"
     return None
+
+
+def learning_rate(optimizer: torch.optim.Optimizer) -> float | None:
+    """The one learning rate of all parameter groups; None where they have none, or not the same."""
+    found = {float(group["lr"]) if "lr" in group else None for group in optimizer.param_groups}
+    return found.pop() if len(found) == 1 else None

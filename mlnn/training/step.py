@@ -113,7 +113,8 @@ class StepRecord:
 
     `starts`: the first weights of every left lane, by its name, from which it has travelled.
     `predictions`: (left's, right's) raw outputs on the probe rows after the step, where both go on. `look`: at some steps.
-    `settings_apart`: the first setting in which the two optimisers differ after the step, in words.
+    `settings_apart`: the first setting in which the two optimisers differ after the step, in words; `rates`: their learning rates
+    after it, None where a side has none, or several.
     """
 
     batch: Batch
@@ -123,6 +124,7 @@ class StepRecord:
     predictions: tuple[Tensor, Tensor] | None
     look: Look | None
     settings_apart: str | None = None
+    rates: tuple[float, float] | None = None
 
     @property
     def step(self) -> int:

@@ -26,7 +26,7 @@ CAUSES = {
     r"double (sigmoid|softmax)": r"double|sigmoid|softmax|link|twice",
     r"weight": r"weight|target 1|decay",
     r"sign flipped": r"target|class|sign",
-    r"ignored": r"ignored|kept|target 0",
+    r"ignored": r"ignore[sd]|kept|target 0",
     r"relu at exactly 0": r"0|kink",
     r"optimizer: ": r"optimi[sz]er|rate|decay|momentum",
 }

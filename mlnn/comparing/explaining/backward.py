@@ -73,10 +73,15 @@ def _derivative(side: Side, sample: Sample, way: Tensor) -> float | None:
         return (ends[0] - ends[1]) / (2 * size)
 
     try:
-        # Each halving of the step takes away one more power of it from the error (Richardson).
-        one, two, three = between(4 * step), between(2 * step), between(step)
+        return derivative([between(4 * step), between(2 * step), between(step)])
     except Exception:  # a refusal, with whatever exception
         return None
+
+
+def derivative(slopes: Sequence[float]) -> float:
+    """From slopes between values at three steps, each half the one before: each halving takes one more power of the step away from
+    the error (Richardson)."""
+    one, two, three = slopes
     nearer = (4 * two - one) / 3, (4 * three - two) / 3
     return (16 * nearer[1] - nearer[0]) / 15
 

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor
 
 from mlnn.comparing.explaining.backward import of_backward
+from mlnn.comparing.explaining.chunks import chunks
+from mlnn.comparing.explaining.columns import columns
 from mlnn.comparing.explaining.factors import known_factors
+from mlnn.comparing.explaining.named_extras import named_extras
 from mlnn.comparing.explaining.reductions import reductions
 from mlnn.comparing.explaining.repairs import REPAIRS, Fault, Repair
 from mlnn.comparing.explaining.side import Side
@@ -81,14 +84,15 @@ def _causes(sides: tuple[Side, Side], trials: Sequence[Trial]) -> Iterator[Cause
     """For every row of the table, right with the fault of left's, then left with that of right's."""
     left, right = sides
     pairs = (("right", left, right, trials), ("left", right, left, [trial.mirrored for trial in trials]))
-    for words, factors in known_factors(trials):
-        if cause := _vanishes(
-            words, trials, [(c * t.value, c * t.gradient) for c, t in zip(factors, trials, strict=True)]
-        ):
+    for words, factors, values in known_factors(trials, left.targets):
+        repaired = [(value, c * t.gradient) for value, c, t in zip(values, factors, trials, strict=True)]
+        if cause := _vanishes(words, trials, repaired):
             yield replace(cause, scales=len(set(factors)) == 1)
     for name, sound, odd, seen in pairs:
         for words, fault in chain(
-            *(read(name, sound, odd) for read in (weighings, divisors)), reductions(name, sound, odd, seen)
+            named_extras(name, sound, seen),
+            *(read(name, sound, odd) for read in (weighings, divisors, columns)),
+            *(read(name, sound, odd, seen) for read in (reductions, chunks)),
         ):
             if cause := tested(words, fault, 0.0, sound, seen):
                 yield cause
@@ -189,7 +193,7 @@ def _sought(repair: Repair, start: float, side: Side, trials: Sequence[Trial]) -
         if not square > 0:
             return None
         change = -float(slope @ here) / square
-        size = min(max(size + change, repair.low), repair.high)
-        if abs(change) <= SETTLED * abs(size):
+        before, size = size, min(max(size + change, repair.low), repair.high)
+        if abs(size - before) <= SETTLED * abs(size):
             break
     return size

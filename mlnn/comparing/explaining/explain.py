@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 
-from mlnn.comparing.explaining.cause import drawn, find_cause
+from mlnn.comparing.explaining.cause import LEAST, drawn, find_cause
 from mlnn.comparing.explaining.trial import Cause, trial_of
 from mlnn.comparing.explaining.where import NOTHING, Place, locate
 from mlnn.comparing.sample import Sample, in_parts
@@ -72,7 +72,9 @@ def _accumulation(left: LaneRecipe, right: LaneRecipe) -> Cause | None:
     ]
     after = [trial.gap for trial in whole if trial]
     before = [trial.gap for trial in parts if trial]
-    if len(after) < len(samples) or len(before) < len(samples) or max(after) > NOTHING * max(before):
+    if len(after) < len(samples) or len(before) < len(samples):
+        return None
+    if max(before) < LEAST or max(after) > NOTHING * max(before):
         return None
     name, count = ("right", right.accumulate) if right.accumulate > 1 else ("left", left.accumulate)
     words = (

@@ -3,7 +3,12 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 
+import torch
+from torch import Tensor
+
 from mlnn.comparing.explaining.trial import Trial
+from mlnn.comparing.sample import Sample
+from mlnn.targets import TargetSpace
 
 CLOSE = 1e-9
 """A factor this near to a named one is that one: it is found in float64, and the named ones lie 0.06 apart."""
@@ -16,25 +21,41 @@ NAMED = {
     0.5: "a factor of ½ that only right has",
 }
 """Constant factors of right's gradient over left's, and what makes them."""
-COUNTED: tuple[tuple[str, Callable[[int], float]], ...] = (
-    ("the factor is the number of rows: right sums where left takes the mean", float),
-    ("the factor is one over the number of rows: right takes a mean of a mean, or left sums", lambda n: 1 / n),
-    ("right divides by one row less than there are", lambda n: n / max(n - 1, 1)),
-    ("left divides by one row less than there are", lambda n: max(n - 1, 1) / n),
+COUNTED: tuple[tuple[str, Callable[[Sample], float]], ...] = (
+    ("the factor is the number of rows: right sums where left takes the mean", lambda at: float(len(at))),
+    ("the factor is one over the number of rows: right takes a mean of a mean, or left sums", lambda at: 1 / len(at)),
+    ("right divides by the number of rows less one", lambda at: len(at) / max(len(at) - 1, 1)),
+    ("left divides by the number of rows less one", lambda at: max(len(at) - 1, 1) / len(at)),
+    ("right divides by all pairs of rows, left by those of unlike targets", lambda at: _unlike(at.target)),
 )
-"""Factors that depend on the number of rows."""
+"""Factors that depend on the batch."""
 
 
-def known_factors(trials: Sequence[Trial]) -> Iterator[tuple[str, list[float]]]:
-    """(words, factor per batch): named factors that right's gradient may be left's times, to be tested; else a constant one."""
+def known_factors(trials: Sequence[Trial], space: TargetSpace) -> Iterator[tuple[str, list[float], list[float]]]:
+    """(words, factor of the gradient and value per batch): named factors that right's gradient may be left's times, to be tested;
+    else a constant one. Values may be apart by the entropy of targets that are distributions."""
     found = [_factor(trial) for trial in trials]
-    for words, count in COUNTED:
-        wanted = [count(len(trial.sample)) for trial in trials]
+    for words, factor in COUNTED:
+        wanted = [factor(trial.sample) for trial in trials]
         if _alike(found, wanted):
-            yield words, wanted
-    if _alike(found, found[:1] * len(found)) and abs(found[0] - 1) > CLOSE:
-        named = next((words for value, words in NAMED.items() if math.isclose(value, found[0], rel_tol=CLOSE)), None)
-        yield named or f"a constant factor of {found[0]:.6g}", found[:1] * len(found)
+            yield words, wanted, [c * trial.value for c, trial in zip(wanted, trials, strict=True)]
+    if not _alike(found, found[:1] * len(found)) or abs(found[0] - 1) <= CLOSE:
+        return
+    named = next((words for value, words in NAMED.items() if math.isclose(value, found[0], rel_tol=CLOSE)), None)
+    told, constant = named or f"a constant factor of {found[0]:.6g}", found[:1] * len(found)
+    values = [found[0] * trial.value for trial in trials]
+    yield told, constant, values
+    if space.kind == "simplex":
+        entropies = [float(torch.special.entr(trial.sample.target).sum(-1).mean()) for trial in trials]
+        for side, share in (("right", -found[0]), ("left", 1.0)):
+            moved = [value + share * entropy for value, entropy in zip(values, entropies, strict=True)]
+            yield f"{told}, and {side} has its targets' own entropy taken off", constant, moved
+
+
+def _unlike(target: Tensor) -> float:
+    """Share of pairs of rows in which the one's target is 1 and the other's 0."""
+    share = float((target == 1).double().mean())
+    return share * float((target == 0).double().mean())
 
 
 def _factor(trial: Trial) -> float:

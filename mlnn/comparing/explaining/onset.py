@@ -1,5 +1,7 @@
 """The size of a clip, read off the side that clips: where its gradient dies, and the largest value of a row."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -28,6 +30,11 @@ def _dies(side: Side, target: Tensor, sign: float, residual: bool) -> float | No
         one = Sample(torch.tensor([place], dtype=torch.float64), target[None])
         return not bool(answer(side.objective, one)[1].any())
 
+    return _first(dead)
+
+
+def _first(dead: Callable[[float], bool]) -> float | None:
+    """The size from which on it is dead, by halves; None where it is so from the beginning, or nowhere."""
     low, high = 0.01, FARTHEST
     if dead(low) or not dead(high):
         return None
@@ -35,6 +42,23 @@ def _dies(side: Side, target: Tensor, sign: float, residual: bool) -> float | No
         middle = (low + high) / 2
         low, high = (low, middle) if dead(middle) else (middle, high)
     return high
+
+
+def lost(side: Side, sign: float) -> float | None:
+    """The size from which one raw output of several has a gradient of exactly 0, in one direction, whatever the others are; None
+    where it keeps one."""
+    count = side.targets.outputs
+    if count == 1 or not side.targets.labels:
+        return None
+    target = side.targets.probe_points[1:2].expand(1)
+
+    def dead(size: float) -> bool:
+        output = torch.zeros(1, count, dtype=torch.float64)
+        output[0, 0] = sign * size
+        slope = answer(side.objective, Sample(output, target))[1]
+        return not bool(slope[0, 0])
+
+    return _first(dead)
 
 
 def largest_row(side: Side) -> float | None:

@@ -24,6 +24,11 @@ def _per_sequence(kept: Tensor) -> Tensor:
     return means.reshape(kept.shape)
 
 
+def _lengths(kept: Tensor) -> Tensor:
+    counts = kept.reshape(len(kept), -1).sum(1)
+    return counts.reshape(-1, *[1] * (kept.ndim - 1)).expand(kept.shape)
+
+
 NAMES: dict[str, Weights] = {
     "the mean over {rows} rows": lambda kept: (
         torch.full_like(kept, 1 / kept.numel()) if kept.ndim == 1 else kept * torch.nan
@@ -31,6 +36,9 @@ NAMES: dict[str, Weights] = {
     "the mean over all {all} positions, ignored ones counted": lambda kept: kept / kept.numel(),
     "the mean over {kept} kept positions": lambda kept: kept / kept.sum(),
     "the mean of {sequences} per-sequence means": _per_sequence,
+    "the mean over sequences, each weighted by its squared length": lambda kept: (
+        kept * _lengths(kept) / kept.reshape(len(kept), -1).sum(1).square().sum()
+    ),
     "the sum over {kept} kept positions": lambda kept: kept,
     "the sum over {kept} kept positions, divided by {rows} rows": lambda kept: kept / len(kept),
 }

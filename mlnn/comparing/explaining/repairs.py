@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mlnn.comparing.explaining.onset import largest_row, onset
+from mlnn.comparing.explaining.onset import largest_row, lost, onset
 from mlnn.comparing.explaining.side import Side
 from mlnn.comparing.sample import Sample
 from mlnn.targets import TargetSpace
@@ -56,8 +56,34 @@ def _smoothed(side: Side, at: Sample, size: float) -> Tensor:
     if not side.targets.finite or values is None or len(values) > MOST_TARGETS:
         spread = side.added(at.output.logsumexp(-1) - at.output.mean(-1), at) if _spread(at) else _halved(side, at)
         return (1 - size) * side.ask(at) + size * spread
-    every = [side.ask(replace(at, target=torch.full_like(at.target, value))) for value in values]
+    counts = side.targets.kept(at.target)
+    plain = [torch.full_like(at.target, value) for value in values]
+    every = [
+        side.ask(replace(at, target=one if counts is None else torch.where(counts, one, at.target))) for one in plain
+    ]
     return (1 - size) * side.ask(at) + size * torch.stack(every).mean()
+
+
+def _smoothing_counts_ignored(side: Side, at: Sample, size: float) -> Tensor:
+    """The uniform part of a smoothed label has its mean over all positions, those that are ignored too."""
+    if side.targets.ignore is None:
+        raise ValueError("no target is ignored")
+    uniform = at.output.logsumexp(-1) - at.output.mean(-1)
+    return side.ask(at) + size * (uniform.mean() - side.added(uniform, at))
+
+
+def _counted(target: Tensor, space: TargetSpace) -> Tensor:
+    """What is ignored is counted as a target of class 0."""
+    if space.ignore is None or space.ignore == 0:
+        raise ValueError("no target is ignored")
+    return target.masked_fill(target == space.ignore, 0)
+
+
+def _at_a_temperature(side: Side, at: Sample, size: float) -> Tensor:
+    """A target that is a distribution is sharpened: its probabilities to a power, and normalised."""
+    if side.targets.kind != "simplex":
+        raise ValueError("targets are no distributions")
+    return side.ask(replace(at, target=torch.softmax(size * at.target.log(), -1)))
 
 
 MOST_TARGETS = 32
@@ -155,6 +181,10 @@ def _mean_of_means(side: Side, at: Sample, size: float) -> Tensor:
     return torch.stack([side.ask(at.part(rows)) for rows in places]).mean()
 
 
+def _means_added(side: Side, at: Sample, size: float) -> Tensor:
+    return _mean_of_means(side, at, size) * -(-len(at) // int(size))
+
+
 def _mean_of_chunks(side: Side, at: Sample, size: float) -> Tensor:
     places = torch.arange(len(at)).chunk(int(size))
     return torch.stack([side.ask(at.part(rows)) for rows in places]).mean()
@@ -204,16 +234,19 @@ def _other(target: Tensor, space: TargetSpace) -> Tensor:
     return (space.classes or 1) - 1 - target if space.labels else 1 - target
 
 
+LOST_BELOW, LOST_ABOVE = partial(lost, sign=-1.0), partial(lost, sign=1.0)
 REPAIRS = (
     Repair("{side} compares every output with every target (n × n): shapes (n, 1) and (n,) were broadcast", _every_pair),
     Repair("{side} takes the softmax over the rows of a batch", _over_rows),
     Repair("{side} is the mean of the means of micro-batches of {size} rows", _mean_of_means, sizes=tuple(range(2, 11))),
+    Repair("{side} adds up the means of micro-batches of {size} rows", _means_added, sizes=tuple(range(2, 11))),
     Repair("{side} is the mean of the means of {size} micro-batches", _mean_of_chunks, sizes=tuple(range(2, 9))),
-    Repair("{side} is the mean of the means per target", _mean_of_classes),
+    Repair("{side} is the mean over the targets that are there (classes) of the mean of each one's rows", _mean_of_classes),
     Repair("{side} leaves out the first row of a batch", _with_part(lambda n: torch.arange(1, n))),
     Repair("{side} leaves out the last row of a batch", _with_part(lambda n: torch.arange(n - 1))),
     Repair("{side} leaves out the last row of a batch of an odd size", _with_part(lambda n: torch.arange(n // 2 * 2))),
     Repair("{side} counts the first row of a batch twice", _with_part(lambda n: torch.tensor([*range(n), 0]))),
+    Repair("{side} counts ignored positions as targets of class 0", _with_target(_counted)),
     Repair("{side} takes every row's target from the row before", _with_target(lambda t, _: t.roll(1, 0))),
     Repair("{side} takes every row's target from the row after", _with_target(lambda t, _: t.roll(-1, 0))),
     Repair("{side} takes the larger half of the rows alone", _with_rows(_worst)),
@@ -231,10 +264,16 @@ REPAIRS = (
     Repair("{side} takes the link (sigmoid or softmax) of raw outputs that have been through it", _link_twice),
     Repair("{side} takes no logarithm of the probability", _with_rows(lambda rows, _: -torch.exp(-rows))),
     Repair("{side} clips raw outputs at ±{size}", _with_output(lambda o, s: o.clamp(-s, s)), told=onset),
+    Repair("{side} clips raw outputs at ±{size}", _with_output(lambda o, s: o.clamp(-s, s)), told=LOST_BELOW),
+    Repair("{side} clips raw outputs from below at −{size}", _with_output(lambda o, s: o.clamp_min(-s)), told=LOST_BELOW),
+    Repair("{side} clips raw outputs from above at {size}", _with_output(lambda o, s: o.clamp_max(s)), told=LOST_ABOVE),
     Repair("{side} clips residuals at ±{size}", _residual_clamped, told=partial(onset, residual=True)),
     Repair("{side} clips each row's value at {size} (a probability at e^−{size})", _with_rows(_rows_clipped), told=largest_row),
     Repair("{side} clips probabilities at e^−{size} and 1 − e^−{size}", _with_rows(_probability_clipped), told=largest_row),
     Repair("{side} smooths labels by {size}", _smoothed, (0.0,), 0.0, 1.0),
+    Repair("{side} counts ignored positions in the uniform part, of weight {size}, of its label smoothing",
+           _smoothing_counts_ignored, (0.0,), 0.0, 1.0),
+    Repair("{side} takes its soft targets to the power of {size}: another temperature", _at_a_temperature, (1.0, 2.0, 0.5), 0.0),
     Repair("{side} divides the raw outputs by a temperature of {size}", _with_output(lambda o, s: o / s), (1.0, 2.0, 0.5), 0.0),
     Repair("{side} adds {size} to the raw outputs", _with_output(lambda o, s: o + s), (0.0,)),
     Repair("{side} takes a margin of {size} off the target's own output", _margin, (0.0,)),

@@ -21,20 +21,47 @@ class Side:
     objective: Objective
     targets: TargetSpace
     _weights: dict[int, tuple[Tensor, Tensor | None]] = field(default_factory=dict)
+    _known: "dict[int, _Rows]" = field(default_factory=dict)
 
     def ask(self, sample: Sample) -> Tensor:
         """The objective's value, a scalar on autograd's tape."""
         return value_at(self.objective, sample)
 
     def rows(self, sample: Sample) -> Tensor:
-        """The value of every row, or of every position, as a batch of it alone would have it: (n, *positions)."""
-        given, shape = unreduced(self.objective).rows(sample.output, sample.target, **sample.extras), self.shape(sample)
-        if given.shape == shape:
+        """The value of every row, or of every position, as a batch of it alone would have it: (n, *positions).
+
+        On autograd's tape, for a first derivative: where every position takes a call, each is asked once per batch, and its value
+        laid out linearly around the outputs.
+        """
+        given = unreduced(self.objective).rows(sample.output, sample.target, **sample.extras)
+        if given.shape == self.shape(sample):
             return given
+        known = self._known.get(id(sample.target))
+        if known is None or known.target is not sample.target or not torch.equal(known.output, sample.output.detach()):
+            known = self._known[id(sample.target)] = self._one_by_one(sample)
+        moved = torch.where(known.slopes != 0, known.slopes * (sample.output - known.output), 0.0)
+        beside = tuple(range(known.values.ndim, moved.ndim))
+        return known.values + (moved.sum(beside) if beside else moved)
+
+    def _one_by_one(self, sample: Sample) -> "_Rows":
+        shape, output = self.shape(sample), sample.output.detach().clone().requires_grad_()
         places = torch.cartesian_prod(*(torch.arange(size) for size in shape)).reshape(-1, len(shape))
-        alone = [self.ask(_alone(sample, place.tolist())) for place in places]
-        none = 0 * sample.output.sum()  # an ignored position alone is 0 ÷ 0: it has no part
-        return torch.stack([one if bool(torch.isfinite(one)) else none for one in alone]).reshape(shape)
+        with torch.enable_grad():
+            alone = [self._ask_alone(_alone(replace(sample, output=output), place.tolist())) for place in places]
+            values = torch.stack(alone).reshape(shape)
+            (slopes,) = torch.autograd.grad(values.sum(), output)
+        return _Rows(sample.target, output.detach(), values.detach(), slopes)
+
+    def _ask_alone(self, one: Sample) -> Tensor:
+        """An ignored position alone is 0 ÷ 0, or refused: it has no part."""
+        none, kept = 0 * one.output.sum(), self.targets.kept(one.target)
+        try:
+            value = self.ask(one)
+        except Exception:
+            if kept is None or bool(kept.any()):
+                raise
+            return none
+        return value if bool(torch.isfinite(value)) else none
 
     def shape(self, sample: Sample) -> tuple[int, ...]:
         """Of a number per row or position: (n, *positions)."""
@@ -68,6 +95,16 @@ class Side:
         if weights is None:
             raise ValueError("the objective couples the rows")
         return (weights * values).sum()
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Values of the rows of one batch, each asked alone, and their slopes in its outputs."""
+
+    target: Tensor
+    output: Tensor
+    values: Tensor
+    slopes: Tensor
 
 
 def _alone(sample: Sample, place: list[int]) -> Sample:

@@ -11,17 +11,19 @@ from mlnn.objectives import Objective
 
 @dataclass(frozen=True)
 class Cause:
-    """`words`: what it is; `before`, `after`: the largest gap, and what is left of it once the one side is repaired so; `scales`:
-    that it is no more than a constant factor, which leaves no difference beside."""
+    """`words`: what it is; `before`, `after`: the largest gap, and what is left of it once the one side is repaired so, None where
+    the difference is the cause itself; `scales`: that it is no more than a constant factor, which leaves no difference beside."""
 
     words: str
-    before: float
-    after: float
+    before: float | None = None
+    after: float | None = None
     scales: bool = False
 
     @property
-    def sentence(self) -> str:
-        """For a person."""
+    def sentence(self) -> str | None:
+        """For a person; None where the difference itself has said it."""
+        if self.before is None:
+            return None
         return f"Cause: {self.words} (repaired so, the gap falls from {self.before:.1g} to {self.after:.1g})."
 
 

@@ -44,13 +44,19 @@ def _read(sound: Side, odd: Side) -> tuple[Tensor, Tensor] | None:
         one, two = (answer(side.objective, sample)[1] for side in (sound, odd))
     except Exception:  # a refusal, with whatever exception
         return None
-    if sample.target.ndim != 1:
+    if sound.targets.event:
         return None
-    one, two = one.reshape(ROWS, -1), two.reshape(ROWS, -1)
+    target, counts = sample.target.flatten(), sound.targets.kept(sample.target)
+    one, two = one.reshape(len(target), -1), two.reshape(len(target), -1)
+    if counts is not None:
+        kept = counts.flatten()
+        if bool(one[~kept].any()) or bool(two[~kept].any()):
+            return None
+        target, one, two = target[kept], one[kept], two[kept]
     ratio = (one * two).sum(1) / one.square().sum(1)
     if not bool(((two - ratio[:, None] * one).norm(dim=1) <= STEADY * one.norm(dim=1)).all()):
         return None
-    targets, place = sample.target.unique(return_inverse=True)
+    targets, place = target.unique(return_inverse=True)
     middle = torch.stack([ratio[place == k].median() for k in range(len(targets))])
     steady = bool(((ratio - middle[place]).abs() <= STEADY * middle.abs().max()).all())
     return (targets, middle) if steady and len(targets) <= MOST_TARGETS else None
@@ -59,13 +65,13 @@ def _read(sound: Side, odd: Side) -> tuple[Tensor, Tensor] | None:
 def _told(targets: Tensor, ratio: Tensor, scaled: bool) -> str:
     odd = [(float(t), float(r)) for t, r in zip(targets, ratio, strict=True) if abs(float(r) - 1) > STEADY]
     if len(odd) == 1 and abs(odd[0][1]) <= STEADY:
-        return f"leaves out targets of {odd[0][0]:g}" + ("" if scaled else ", but counts them in its divisor")
-    told = f"{odd[0][0]:g} by {odd[0][1]:.6g}" if len(odd) == 1 else _each(targets, ratio)
-    return f"weighs targets of {told}, and divides " + ("by the sum of the weights" if scaled else "as if it did not")
+        return f"ignores targets of {odd[0][0]:g}" + ("" if scaled else ", but counts them in its divisor")
+    told = f"{odd[0][0]:g} a weight of {odd[0][1]:.6g}" if len(odd) == 1 else _each(targets, ratio)
+    return f"gives targets of {told}, and divides " + ("by the sum of the weights" if scaled else "as if it did not")
 
 
 def _each(targets: Tensor, ratio: Tensor) -> str:
-    return ", ".join(f"{float(t):g} by {float(r):.6g}" for t, r in zip(targets, ratio, strict=True))
+    return ", ".join(f"{float(t):g} a weight of {float(r):.6g}" for t, r in zip(targets, ratio, strict=True))
 
 
 def divisors(name: str, sound: Side, odd: Side) -> Iterator[tuple[str, Fault]]:
@@ -84,7 +90,8 @@ def divisors(name: str, sound: Side, odd: Side) -> Iterator[tuple[str, Fault]]:
         factor = float((one * two).sum() / (one * one).sum())
         if not float((two - factor * one).norm()) <= STEADY * float(two.norm()):
             return
-        counts.append((sample.target.flatten()[:, None] == targets).double().mean(0))
+        own = (sample.target.flatten()[:, None] == targets).double().sum(0)
+        counts.append(own / own.sum())
         divided.append(1 / factor)
     share, wanted = torch.stack(counts), torch.tensor(divided, dtype=torch.float64)
     weights = torch.linalg.lstsq(share, wanted[:, None]).solution[:, 0]
@@ -97,7 +104,7 @@ def divisors(name: str, sound: Side, odd: Side) -> Iterator[tuple[str, Fault]]:
 
 def _divided(targets: Tensor, weights: Tensor, side: Side, at: Sample, _size: float) -> Tensor:
     own = (at.target[..., None] == targets).to(weights)
-    return side.ask(at) / (own * weights).sum(-1).mean()
+    return side.ask(at) * own.sum() / (own * weights).sum()
 
 
 def _weighed(targets: Tensor, ratio: Tensor, scaled: bool, side: Side, at: Sample, _size: float) -> Tensor:
