@@ -114,7 +114,17 @@ def _lane(side: str, node: Node, how: Lane, settings: ComparedSettings, data: Da
         model_factory(how.model, data, own.targets.outputs, settings, f"{where}.model") if how.model else None,
         resolve(how.mapping, settings.trust, f"{where}.mapping") if how.mapping else None,
         how.prior,
+        _update(how.update, settings, f"{where}.update") if how.update else None,
     )
+
+
+def _update(named: str, settings: ComparedSettings, where: str) -> Any:
+    """A lane's own update: a function as it is named, of a class one made without arguments."""
+    found = resolve(named, settings.trust, where)
+    try:
+        return found() if isinstance(found, type) else found
+    except Exception as problem:
+        raise ConfigError(f"{where}: {named}() raised {type(problem).__name__}: {problem}") from problem
 
 
 def recipe(settings: Trained, data: Dataset, outputs: int, steps: int) -> Recipe:

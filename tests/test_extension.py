@@ -120,3 +120,39 @@ def test_a_namesake_is_built_alike_by_every_command(namesake: tuple[str, ...]) -
     verdict = read_run("grown/cells/node-seed0").verdict
     assert verdict is not None
     assert (verdict["relation"], round(verdict["scale"], 6)) == ("scaled", 3.0)
+
+
+LOOP = """
+import torch
+
+
+class Clipped:
+    def __call__(self, model, optimizer, batches):
+        optimizer.zero_grad()
+        (x, y), = batches
+        loss = torch.nn.functional.binary_cross_entropy_with_logits(model(x).squeeze(-1), y)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        optimizer.step()
+        return loss.item()
+"""
+
+
+def test_a_lane_may_have_an_update_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, {"my_loop.py": LOOP})
+    words = (
+        "trust=[my_zoo,my_loop]",
+        "null_twins=0",
+        "objective@left=bce_with_logits",
+        "objective@right=bce_with_logits",
+    )
+    done = compare(tmp_path, *words, "lanes.right.update=my_loop.Clipped")
+    assert (done.returncode, done.stderr) == (0, "")
+    verdict = read_run(tmp_path / "here").verdict
+    assert verdict is not None
+    assert (verdict["relation"], verdict["value_relation"]) == ("different", "equal"), (
+        "the loss is left's, its gradient clipped"
+    )
+    refused = compare(tmp_path, *words[1:], "lanes.right.update=my_loop.Clipped", "overwrite=true")
+    assert refused.returncode == 2
+    assert "trust=" in refused.stderr

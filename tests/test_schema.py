@@ -38,7 +38,7 @@ SHIPPED: dict[str, Any] = {
 }
 LANE: dict[str, Any] = {
     "outputs": "raw", "accumulate": 1, "compile": False, "autocast": None, "optimizer": {"foreach": None}, "model": None,
-    "mapping": None, "prior": 0.0,
+    "mapping": None, "update": None, "prior": 0.0,
 }  # fmt: skip
 SHIPPED["lanes"] = {"left": dict(LANE), "right": dict(LANE)}
 

@@ -90,6 +90,9 @@ class Lane:
     optimizer: Node = key(dataclasses.asdict(Overlay()), "laid over the shared optimizer", known=Overlay)
     model: Node | None = key(None, "another implementation: +model@lanes.right.model=my_net")
     mapping: str | None = key(None, "function from left's state dict to its own, e.g. my_zoo.to_fused")
+    update: str | None = key(
+        None, "a step of this lane's own: function (model, optimizer, batches), or a class of them"
+    )
     prior: float = key(0.0, "Gaussian prior on the weights, added to this lane's loss: ½·prior·|w|²", at_least(0))
 
 
