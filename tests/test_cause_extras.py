@@ -155,6 +155,12 @@ def test_a_cause_that_holds_is_named(
     [
         (weighted, lambda z, y, weight: weighted(z, y, weight + 0.01), "classes(4)", ROWS),
         (weighted, lambda z, y, weight: weighted(z, y, weight.roll(1)), "classes(4)", ROWS),
+        (
+            over_rows,
+            lambda z, y, weight: over_rows(z, y, weight) * weight.mean(),
+            "classes(4)",
+            ROWS,
+        ),  # left has no divisor
         (weighted, lambda z, y, weight: weighted(1.1 * z, y, weight**2), "classes(4)", ROWS),  # two faults at once
         (by_table, lambda z, y, table: by_table(z, (y + 1) % 4, table.roll(1, 1) + 0.1), "classes(4)", TABLE),
         (masked, lambda f, y, mask: masked(f, y, 1 - mask / 2), "real", ROW_MASK),

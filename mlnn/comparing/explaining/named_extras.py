@@ -10,6 +10,7 @@ from torch import Tensor
 from mlnn.comparing.explaining.repairs import Fault
 from mlnn.comparing.explaining.side import Side
 from mlnn.comparing.explaining.trial import Trial
+from mlnn.comparing.explaining.weighings import STEADY
 from mlnn.comparing.sample import Sample
 
 Change = Callable[[Tensor, Sample], Tensor]
@@ -76,7 +77,12 @@ def _changed(key: str, change: Change, side: Side, at: Sample, _size: float) -> 
 
 
 def _divided(key: str, factor: Callable[[Tensor], Tensor], side: Side, at: Sample, _size: float) -> Tensor:
-    return side.ask(at) * factor(at.extras[key])
+    """Of a side that divides by the extra's sum: its value is the same with the extra doubled."""
+    value = side.ask(at)
+    doubled = side.ask(replace(at, extras={**at.extras, key: 2 * at.extras[key]}))
+    if not float((doubled - value).detach().abs()) <= STEADY * float(value.detach().abs()):
+        raise ValueError("it does not divide by the extra's sum")
+    return value * factor(at.extras[key])
 
 
 def _zeroed(key: str, side: Side, at: Sample, _size: float) -> Tensor:
