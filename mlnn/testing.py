@@ -177,7 +177,7 @@ def _found(
         run = _Run() if space.outputs * math.prod(shape) <= MANY else SMALLER
         x = torch.randn(run.rows, FEATURES, generator=generator(seed, "data"), dtype=torch.float64)
         _, y = drawn_batch(space, run.rows, positions=shape)
-        data = from_arrays(x, y, space)
+        data = from_arrays(x, y, space, column=False)
         try:
             return compare(
                 partial(_network, pair[0].targets, shape, run.width), pair[0], pair[1], data, optimizer=SGD, steps=run.steps,

@@ -188,6 +188,7 @@ class _Seen:
         for judged in (seen.gradient, seen.value):
             judged.floor = max((inside.eps for inside in insides), default=0.0)
             judged.alone = any(inside.sealed for inside in insides)
+            judged.length = left.targets.outputs if left.targets.outputs > 1 else 0
         return seen
 
     def nulls(self, pair: tuple[Objective, Objective], batch: Drawn) -> tuple[float, float]:

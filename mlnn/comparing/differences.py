@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mlnn.comparing.evidence import EXPLAINED, SHRINK
+from mlnn.comparing.evidence import EXPLAINED, LENGTH, SHRINK
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import Curves, Grid, curves
 
 ULPS = 16.0
 """Differences up to this many unit roundoffs are rounding: equal pairs were measured within 4, the smallest fault at 45."""
-LENGTH = 0.25
-"""Unit roundoffs more for each raw output of a row: a logsumexp taken one entry after the other is off by 0.17·K (K = 1000)
-to 0.22·K (K = 8192), in chunks of 50 by up to 2·√K, in chunks of 128 no more than the framework's own."""
 CHUNKED, FRAMEWORK = 2.0, 1 / 16
-"""The same in the lower precision, per √K and per K: one entry after the other is explained there by what float64 is off by, but
+"""What LENGTH is to float64, in the lower precision, per √K and per K: one entry after the other is explained there by what float64 is off by, but
 the framework's float32 log_softmax is itself off from its logsumexp by 0.029·K (K = 32768: 955; K = 131072: 3641), in float64
 by 0.005·K."""
 BELOW = 2.0
@@ -73,10 +70,17 @@ class Both:
         aslant = (right.gradient - slope).abs().where(right.gradient != slope, 0.0).amax(-1)
         value_scale = torch.maximum(_largest(value), _largest(right.value))
         slope_scale = torch.maximum(_largest(slope.abs().amax(-1)), _largest(right.gradient.abs().amax(-1)))
+        if self.silent is not None and bool(self.silent.any()):
+            # Where some targets are silent the others may all be sure, and rounding large beside what is left of them.
+            value_scale, slope_scale = (self._no_less_than_ordinary(scale) for scale in (value_scale, slope_scale))
         return self._told(_ratio(apart, value_scale)), self._told(_ratio(aslant, slope_scale))
 
     def _told(self, gaps: Tensor) -> Tensor:
         return gaps if self.silent is None else gaps.masked_fill(self.silent, 0.0)
+
+    def _no_less_than_ordinary(self, scale: Tensor) -> Tensor:
+        known = scale[self.grid.moderate]
+        return scale.clamp_min(float(known.median())) if len(known) else scale
 
     def agreement(self, dtype: torch.dtype) -> Tensor:
         """Mask (G, Y) of the points on which the two agree in a dtype, but for rounding, in value and gradient."""

@@ -90,7 +90,9 @@ def _clip(both: Both, beyond: Tensor, strength: Tensor, column: int, dtype: torc
     for name, side, other in (("left", both.left, both.right), ("right", both.right, both.left)):
         one, two = side[dtype], other[dtype]
         dead = _dies(one.gradient[:, column], two.gradient[:, column], beyond, last, DEAD)
-        if dead and _constant(one.value[:, column], beyond, strength):
+        every = two.gradient[last].nan_to_num(0.0, 0.0, 0.0)
+        matters = float(two.gradient[last, column].abs().max()) > DEAD * float(every.abs().max())
+        if dead and matters and _constant(one.value[:, column], beyond, strength):
             return f"{name} clips"
     return None
 

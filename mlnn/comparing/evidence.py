@@ -36,6 +36,10 @@ NULLS = 3.0
 gradients, on 48 runs of four draws a step."""
 ALONE_ULPS = 4.0
 """Nor is one of fewer unit roundoffs than this: losses of equal kernels were up to 2.3 apart where no draw had moved them."""
+LENGTH = 0.5
+"""Unit roundoffs of float64 more for each raw output of a row: a logsumexp taken one entry after the other is off by 0.17·K
+(K = 1000) to 0.22·K (K = 8192), in chunks of 50 by up to 2·√K, in chunks of 128 no more than the framework's own; softmax over the
+second axis of (n, 1000, t) by 0.32·K, where float32 is summed in double and does not tell of it."""
 SMALL = 1e-3
 """Gaps are relative to the batch's own gradient (or loss), but to no less than this share of the largest so far: on a
 batch that is fitted almost perfectly the gradient vanishes, and rounding would look large against it."""
@@ -45,9 +49,10 @@ batch that is fitted almost perfectly the gradient vanishes, and rounding would 
 class Judged:
     """One quantity (gradient or value at common weights) in float32 and float64 over the steps inside the domain.
 
-    `floor`: unit roundoff of the coarsest float that a side computes in whatever it is given, 0 where there is none; `alone`:
-    float64 cannot be reached, and float32 is judged against `null`, the largest gap that rounding alone made there.
-    `drawn`: sums of squares of the working precision's gap and of its null draws, where those are made.
+    `length`: raw outputs that a row's value sums over, where there are many. `floor`: unit roundoff of the coarsest float that a
+    side computes in whatever it is given, 0 where there is none; `alone`: float64 cannot be reached, and float32 is judged
+    against `null`, the largest gap that rounding alone made there. `drawn`: sums of squares of the working precision's gap and
+    of its null draws, where those are made.
     """
 
     steps: int = 0
@@ -62,6 +67,7 @@ class Judged:
     scale: float = 0.0
     coarse: float = 0.0
     floor: float = 0.0
+    length: int = 0
     alone: bool = False
     null: float = 0.0
     drawn: tuple[float, float] = (0.0, 0.0)
@@ -118,7 +124,7 @@ class Judged:
         """The gap that counts as rounding: in float64 what float32's explains; judged alone, what null draws explain in float32."""
         if self.alone:
             return max(ALONE_ULPS * _eps("float32"), NULLS * self.null)
-        return allowed(self.coarse)
+        return max(allowed(self.coarse), LENGTH * self.length * _eps("float64"))
 
     @property
     def _finer(self) -> float:
@@ -166,7 +172,8 @@ class Evidence:
     `factors`: the factor found, per batch size, and `loss_factors` that of the losses; `diverged`: the sides that stopped where
     the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where the priors differ;
     `rowwise`: whether both sides are objectives of raw outputs (gradients of steps that are not even parallel have no factor);
-    `own_update`: whether a side has an update of its own. `spared`: steps judged without the rows that the domain excuses,
+    `own_update`: whether a side has an update of its own; `values_alike`: whether losses are the same, whatever the gradients'
+    factor. `spared`: steps judged without the rows that the domain excuses,
     `left_out`: those on which it excuses every row; `idle`: steps on which left's gradient was 0; `settings`: (step, words) where
     the optimisers' settings first differ; `unlooked`: why optimiser steps are not compared; `witness`: the batch with the largest
     gap.
@@ -193,6 +200,7 @@ class Evidence:
     raw_low: float = math.inf
     raw_high: float = -math.inf
     decay: str | None = None
+    values_alike: bool = True
     rowwise: bool = True
     own_update: bool = False
     spared: int = 0
@@ -216,10 +224,10 @@ class Evidence:
         self.raw_low = min(self.raw_low, float(output.min()))
         self.raw_high = max(self.raw_high, float(output.max()))
 
-    def computes_in(self, floor: float, alone: bool) -> None:
-        """Say what the two compute in before anything is seen: see `Judged`."""
+    def computes_in(self, floor: float, alone: bool, length: int = 0) -> None:
+        """Say what the two compute in, and how much they sum, before anything is seen: see `Judged`."""
         for judged in (self.gradient, self.value):
-            judged.floor, judged.alone = floor, alone
+            judged.floor, judged.alone, judged.length = floor, alone, length
 
     def see_common(
         self,
@@ -241,7 +249,9 @@ class Evidence:
             if not bool(exact.right_gradient.any()):  # two that do not train agree about nothing
                 return
         near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, self.gradient.explained_by(gaps["float32"].gradient))
-        beside = not self.rowwise and exact.residual(exact.factor) > MOST_COARSE * float(exact.right_gradient.norm())
+        beside = exact.residual(exact.factor) > MOST_COARSE * float(
+            exact.right_gradient.norm()
+        )  # no multiple of left's
         steep = exact.factor > 0 and math.isfinite(exact.factor)
         factor = self.factors.setdefault(rows, 1.0 if near_one or beside or not steep else exact.factor)
         size = factor * float(exact.left_gradient.norm())
@@ -251,6 +261,7 @@ class Evidence:
             self.loss_factors.setdefault(rows, factor)
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
             self.value.see(step, values, abs(factor * exact.left), null[1])
+            self.values_alike &= abs(exact.right - exact.left) <= self.value.allowed * abs(exact.left)
 
     def see_witness(self, gaps: Mapping[str, CommonGap], sample: Callable[[], Sample]) -> None:
         """Keep the batch on which the two are furthest apart."""

@@ -119,6 +119,12 @@ def _at(
     ]
     every = (by * at.gradient[place] for by, side in zip(scales, sides, strict=True) for at in side)
     size = max(float(slope.nan_to_num(0.0, 0.0, 0.0).abs().max()) for slope in every) or 1.0
+    void = [math.isnan(float(value[1])) for value in values]
+    still = [float(value[1]) == 0 and not bool(slope[1].any()) for value, slope in zip(values, slopes, strict=True)]
+    if any(void) and all(
+        one or two for one, two in zip(void, still, strict=True)
+    ):  # 0/0 beside 0/0, or 0, says nothing
+        return None
     here = [bool(torch.isfinite(slope[1]).all()) for slope in slopes]
     gap = float((slopes[0][1] - slopes[1][1]).abs().max()) / size
     if (gap <= JUMP) if all(here) else here[0] == here[1]:

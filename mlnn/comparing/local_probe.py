@@ -58,7 +58,7 @@ def local_probe(lockstep: Lockstep) -> Probe:
         for visit in _visits(told):
             answers = _at(lockstep, visit)
             seen.see(visit.name, {name: gap for name, (gap, _) in answers.items()}, answers["float64"][1])
-        visited = visited.replace("…", f"up to {max(seen.sizes):.3g}")
+        visited = visited.replace("…", f"up to {max(seen.sizes, default=0.0):.3g}")
     value, gradient = (part_of(seen, which, own) for which in ("value", "gradient"))
     backward = None
     if gradient.relation == "different" and value.relation not in ("different", "undecided"):

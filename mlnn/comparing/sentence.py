@@ -106,8 +106,8 @@ def _points(verdict: Verdict) -> str | None:
 
 
 def _of(target: object) -> str:
-    """A target of several numbers."""
-    return at([float(part) for part in target] if isinstance(target, list) else float(str(target)))
+    """A target, of one number or several."""
+    return at([float(part) for part in target]) if isinstance(target, list) else f"{float(str(target)):g}"
 
 
 def _number(given: object) -> str:
@@ -220,7 +220,11 @@ def _shift(verdict: Verdict) -> str:
 
 
 def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str:
-    told = evidence and not evidence.gradient.real and (_rough(probe, evidence) or _by_batch(evidence))
+    told = (
+        evidence
+        and not evidence.gradient.real
+        and (_rough(probe, evidence) or _by_batch(evidence) or _other_gradient(verdict, evidence))
+    )
     if told:
         return told
     sides = (
@@ -231,6 +235,13 @@ def _different(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> str
         _clause(what, part, judged, probe) if relation == "different" else f"{what} agree"
         for what, relation, part, judged in sides
     )
+
+
+def _other_gradient(verdict: Verdict, evidence: Evidence) -> str | None:
+    """That one side's gradient is a multiple of the other's though their values are the same."""
+    if verdict.scale == 1 or not evidence.values_alike or verdict.value_relation != "different":
+        return None
+    return f"right's gradient is {_times(verdict.scale)} times left's, while the values are the same"
 
 
 def _rough(probe: Probe, evidence: Evidence) -> str | None:
@@ -254,7 +265,7 @@ def _clause(what: str, part: Part, judged: Judged | None, probe: Probe) -> str:
     if part.relation == "different" and part.place:
         return f"{what} differ by {part.size:.2g} {part.place}"
     if part.relation == "different":
-        return f"{what} differ by {part.size:.2g} at raw output {at(part.output)}, target {at(part.target)}"
+        return f"{what} differ by {part.size:.2g} at raw output {at(part.output)}, target {_of(part.target)}"
     if judged and judged.first_real:
         step, size = judged.first_real
         most = f" and by up to {judged.real:.2g}" if judged.real > MUCH_MORE * size else ""

@@ -42,7 +42,7 @@ def left_out(both: Both) -> LeftOut:
     empty = [a | b for a, b in zip(void, nothing, strict=True)]
     columns = (empty[0] & empty[1]).all(0) & (void[0] | void[1]).any(0)
     mask = columns.expand_as(void[0]).clone()
-    alike = void[0] & void[1]
+    alike = empty[0] & empty[1] & (void[0] | void[1])
     if bool((alike & ~mask)[both.grid.strength.abs() <= NEAR].any()):
         mask |= alike
     if bool((mask | (empty[0] & empty[1])).all()):

@@ -33,12 +33,14 @@ def from_arrays(
     seed: int = 0,
     standardize: bool = False,
     extras: Mapping[str, Array] | None = None,
+    column: bool = True,
 ) -> Dataset:
     """A `Dataset` from tensors, numpy arrays, pandas frames and series, or lists, copied; `x` (n, *shape) is stored as float64.
 
     A 1-D `x` is read as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it would otherwise broadcast
     against a raw output (n,) to n × n; of another shape it is (n, *positions), or (n, *positions, m) for a space of several
-    numbers. `extras`: by name, what a loss takes beside output and target, (n, …) each. `targets=None` infers the space (see
+    numbers. `column=False`: (n, 1) stays as rows of one position.
+    `extras`: by name, what a loss takes beside output and target, (n, …) each. `targets=None` infers the space (see
     `infer_targets`). Rows are taken in the order given; two pandas objects must have the same index. Raises DataError for
     values that are not real numbers (text, dates, complex), masked or missing entries, whole numbers beyond 64 bits, sparse,
     quantized, nested or meta tensors, NaN or infinity, targets outside the space, a single class, or rows that do not line
@@ -49,7 +51,7 @@ def from_arrays(
         inputs, labels = _tensor(x, f"{name}: x"), _tensor(y, f"{name}: y")
         if inputs.ndim == 1:
             inputs = inputs.unsqueeze(1)
-        labels = _without_column(labels)
+        labels = _without_column(labels) if column else labels
         space = infer_targets(labels) if targets is None else TargetSpace.parse(targets)
         if space.event:
             labels = space.canonical(labels)

@@ -61,19 +61,6 @@ def run_update(own: OwnUpdate, batch: Batch, parts: list[Any], given: Sequence[T
     return value, told.as_rows(len(batch.rows)), _no_rows()
 
 
-def told_in_evaluation(step: Step, module: nn.Module, batch: Batch, dtype: torch.dtype) -> Tensor | None:
-    """Raw outputs of a step's model in evaluation mode, flat; None where they cannot be told."""
-    seed_streams(batch.dropout_seed)
-    with watched(module) as told:
-        try:
-            step(module, batch.whole(dtype))
-        except ConfigError:
-            raise
-        except Exception:  # a step that cannot be asked in this mode tells nothing
-            return None
-    return torch.cat([output.reshape(-1) for output in told.outputs]) if told.outputs else None
-
-
 def _no_rows() -> Rows:
     return Rows(None, torch.empty(0), {})
 

@@ -13,7 +13,7 @@ from mlnn.data import nested
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
 from mlnn.objectives.promotion import promoted
-from mlnn.training.asking import ask_step, run_update, told_in_evaluation
+from mlnn.training.asking import ask_step, run_update
 from mlnn.training.batches import Batch, Rows
 from mlnn.training.broken import first_row
 from mlnn.training.first import mapped
@@ -153,14 +153,6 @@ class Lane:
             with self._twin():
                 output = raw_output(self.module, x)
                 return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions)
-
-    def predict_batch(self, batch: Batch) -> Tensor | None:
-        """The same of a batch in a step of the user's own, flat; None where raw outputs cannot be told."""
-        step = self.recipe.objective
-        if self.own is not None or not isinstance(step, Step):
-            return None
-        with evaluating(self.module), self._twin():
-            return told_in_evaluation(step, self.module, batch, self.dtype)
 
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())

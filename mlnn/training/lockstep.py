@@ -138,7 +138,7 @@ class Lockstep:
         told = {
             dtype: found
             for dtype, _, follower in pairs
-            if alive and (found := self._predicted(self._mirror(dtype), follower, batch)) is not None
+            if alive and (found := self._predicted(self._mirror(dtype), follower, batch.step)) is not None
         }
         state = {
             dtype: {name: tensor.detach().clone() for name, tensor in follower.wanted(leader).items()}
@@ -156,13 +156,12 @@ class Lockstep:
 
         return Look(told or None, ask, half)
 
-    def _predicted(self, left: Lane, right: Lane, batch: Batch) -> tuple[Tensor, Tensor] | None:
-        """Both lanes' raw outputs in evaluation mode, flat: of the probe rows, or of a batch, as their steps' models tell them."""
-        if self.rowwise:
-            rows = self._probe_rows()
-            return flat([left.predict(rows, batch.step)]), flat([right.predict(rows, batch.step)])
-        one, two = left.predict_batch(batch), right.predict_batch(batch)
-        return None if one is None or two is None or one.shape != two.shape else (one, two)
+    def _predicted(self, left: Lane, right: Lane, step: int) -> tuple[Tensor, Tensor] | None:
+        """Both lanes' raw outputs on the probe rows in evaluation mode, flat; None of steps: they may ask anything."""
+        if not self.rowwise:
+            return None
+        rows = self._probe_rows()
+        return flat([left.predict(rows, step)]), flat([right.predict(rows, step)])
 
     def _predictions(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         left, right = self.lanes["left"], self.lanes["right"]

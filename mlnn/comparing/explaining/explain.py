@@ -13,6 +13,7 @@ from mlnn.comparing.explaining.trial import Cause, trial_of
 from mlnn.comparing.explaining.where import NOTHING, Place, locate
 from mlnn.comparing.sample import Sample, in_parts
 from mlnn.objectives import Objective
+from mlnn.objectives.grid import MANY
 from mlnn.objectives.promotion import promoted
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe
@@ -35,8 +36,12 @@ Explain = Callable[[Sample | None], Explained]
 
 def explainer(left: LaneRecipe, right: LaneRecipe, targets: TargetSpace | None) -> Explain | None:
     """A function of the training batch with the largest gap, if there is one. None where a side cannot be asked for rows of raw
-    outputs, or not in float64: then no cause can be put to a test."""
-    if targets is None or any(side.objective.inside and side.objective.inside.sealed for side in (left, right)):
+    outputs, or not in float64, or where a row has so many that the tests would take the memory: then no cause is put to one."""
+    if (
+        targets is None
+        or targets.outputs > MANY
+        or any(side.objective.inside and side.objective.inside.sealed for side in (left, right))
+    ):
         return None
     one, two = (in_parts(lane.objective, lane.accumulate) for lane in (left, right))
     parts = max(left.accumulate, right.accumulate)

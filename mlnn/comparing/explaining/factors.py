@@ -12,6 +12,8 @@ from mlnn.targets import TargetSpace
 
 CLOSE = 1e-9
 """A factor this near to a named one is that one: it is found in float64, and the named ones lie 0.06 apart."""
+NEAR_ONE = 1e-4
+"""A factor nearer to 1 than this is written as 1 ± the difference, or six digits would show it as 1."""
 NAMED = {
     1 / math.log(2): "right takes its logarithm to base 2",
     math.log(2): "left takes its logarithm to base 2",
@@ -42,7 +44,7 @@ def known_factors(trials: Sequence[Trial], space: TargetSpace) -> Iterator[tuple
     if not _alike(found, found[:1] * len(found)) or abs(found[0] - 1) <= CLOSE:
         return
     named = next((words for value, words in NAMED.items() if math.isclose(value, found[0], rel_tol=CLOSE)), None)
-    told, constant = named or f"a constant factor of {found[0]:.6g}", found[:1] * len(found)
+    told, constant = named or f"a constant factor of {_told(found[0])}", found[:1] * len(found)
     values = [found[0] * trial.value for trial in trials]
     yield told, constant, values
     if space.kind == "simplex":
@@ -65,3 +67,8 @@ def _factor(trial: Trial) -> float:
 
 def _alike(found: Sequence[float], wanted: Sequence[float]) -> bool:
     return all(math.isclose(one, two, rel_tol=CLOSE) for one, two in zip(found, wanted, strict=True))
+
+
+def _told(factor: float) -> str:
+    """A factor in words that do not show it as 1."""
+    return f"{factor:.6g}" if abs(factor - 1) > NEAR_ONE else f"1 {factor - 1:+.3g}"

@@ -6,7 +6,7 @@ where all of the gap lies inside it and none outside, though there are entries o
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -37,7 +37,7 @@ SAME_RATIO = 1e-9
 class Place:
     """The entry with the largest share of the gap. `row`: its number in the data, or in a batch that was drawn; `probability`:
     what the link makes of the entry (of a class: its own), where outputs mean probabilities; `region`: what the gap is
-    confined to, in words.
+    confined to, in words, apart from a `factor` that the other entries share.
     """
 
     row: int
@@ -48,6 +48,7 @@ class Place:
     target: float | None = None
     probability: float | None = None
     region: str | None = None
+    factor: float = 1.0
 
     def to_dict(self) -> dict[str, object]:
         """Plain data, under the names of `Verdict.where`; what does not apply is left out."""
@@ -68,7 +69,8 @@ def locate(left: Objective, right: Objective, sample: Sample, targets: TargetSpa
     one, two = answer(left, sample)[1], answer(right, sample)[1]
     if not bool(torch.isfinite(one).all() and torch.isfinite(two).all()):
         return None
-    gap = (two - common_factor(one, two) * one).abs()
+    factor = common_factor(one, two)
+    gap = (two - factor * one).abs()
     size = torch.maximum(one.abs(), two.abs())
     apart = gap > NOTHING * size.clamp_min(FAINT * float(size.max()))
     if not bool(apart.any()):
@@ -77,7 +79,7 @@ def locate(left: Objective, right: Objective, sample: Sample, targets: TargetSpa
     fading = ~apart & (gap > CLEAN * size.clamp_min(FAINT * float(size.max())))
     regions = () if bool(fading.any()) else _regions(sample, targets, parts, apart, asked)
     region = next(iter(regions), None)
-    return _place(sample, targets, gap, region)
+    return replace(_place(sample, targets, gap, region), factor=factor if abs(factor - 1) > SAME_RATIO else 1.0)
 
 
 def common_factor(one: Tensor, two: Tensor) -> float:
@@ -115,7 +117,10 @@ def clause(place: Place) -> str:
         told += f", target {place.target:g}"
     share = f"{place.share:.0%}" if place.share >= LITTLE else f"under {LITTLE:.0%}"
     largest = f"largest share, {share}, is in {at} ({told})."
-    return f"The gap is confined to {place.region}; its {largest}" if place.region else f"The gap's {largest}"
+    apart = "" if place.factor == 1 else f"apart from a factor of {place.factor:.6g}, "
+    if place.region:
+        return f"{(apart + 'the gap')[0].upper()}{(apart + 'the gap')[1:]} is confined to {place.region}; its {largest}"
+    return f"{apart[:1].upper()}{apart[1:]}{'the' if apart else 'The'} gap's {largest}"
 
 
 def _place(sample: Sample, targets: TargetSpace, gap: Tensor, region: str | None) -> Place:
@@ -171,12 +176,10 @@ def _regions(sample: Sample, targets: TargetSpace, parts: int, apart: Tensor, as
         chunk = torch.cat([torch.full_like(one, number) for number, one in enumerate(sizes)])
         names = {len(sizes) - 1: "the last micro-batch"}
         yield from _values(chunk[rows], inside, outside, "micro-batch {:g}", names)
-    yield from _values(
-        rows, inside, outside, "row {:g} of the batch", {0: "the first row", shape[0] - 1: "the last row"}
-    )
+    yield from _values(rows, inside, outside, "", {0: "the first row", shape[0] - 1: "the last row"})
     for axis in range(1, len(shape) - spread):
         place = torch.arange(shape[axis]).reshape(*[-1 if axis == k else 1 for k in range(len(shape))]).expand(shape)
-        yield from told(place.double(), "positions")
+        yield from _from_on(place, inside, outside)
     if spread:
         entry = torch.arange(shape[-1]).expand(shape)
         yield from _values(entry, inside, outside, "the outputs of class {:g}" if labelled else "output {:g}")
@@ -212,6 +215,15 @@ def _values(
         name = (names or {}).get(int(value))
         if name or words:
             yield name or words.format(value)
+
+
+def _from_on(place: Tensor, inside: Tensor, outside: Tensor) -> Iterator[str]:
+    """The position from which on, or up to which, all entries inside lie."""
+    one, two = place[inside], place[outside]
+    if int(one.min()) > int(two.max()):
+        yield f"positions from {int(one.min())} on"
+    elif int(one.max()) < int(two.min()):
+        yield f"positions up to {int(one.max())}"
 
 
 def _bound(inside: Tensor, outside: Tensor, enough: bool, what: Tensor, words: str) -> Iterator[str]:
