@@ -233,13 +233,10 @@ def _run(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int, p
     probed = probed or local_probe(lockstep)
     sides, trace = Sides.of(lockstep), Trace()
     own_update = left.update is not None or right.update is not None
-    length = targets.outputs if targets is not None and targets.outputs > 1 else 0
     evidence = Evidence(
         sides.own, recipe.steps, decay=sides.decay, unlooked=sides.unlooked, rowwise=rowwise, own_update=own_update
     )
-    evidence.computes_in(
-        max(one.eps for one in probed.computing), any(one.sealed for one in probed.computing), _length(targets)
-    )
+    evidence.computes_in(probed.computing, 1 if targets is None else targets.outputs)
     planter = Planter(left.objective, right.objective, rowwise)
     for record in lockstep.steps(looks={0, recipe.steps // 4, recipe.steps // 2, recipe.steps - 1}):
         gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}

@@ -17,9 +17,9 @@ from mlnn.objectives.grid import Curves, Grid, curves
 ULPS = 16.0
 """Differences up to this many unit roundoffs are rounding: equal pairs were measured within 4, the smallest fault at 45."""
 CHUNKED, FRAMEWORK = 2.0, 1 / 16
-"""What LENGTH is to float64, in the lower precision, per √K and per K: one entry after the other is explained there by what float64 is off by, but
-the framework's float32 log_softmax is itself off from its logsumexp by 0.029·K (K = 32768: 955; K = 131072: 3641), in float64
-by 0.005·K."""
+"""What LENGTH is to float64, in the lower precision, per √K and per K: one entry after the other is explained there by what
+float64 is off by, but the framework's float32 log_softmax is itself off from its logsumexp by 0.029·K (K = 32768: 955;
+K = 131072: 3641), in float64 by 0.005·K."""
 BELOW = 2.0
 """A real difference of fewer unit roundoffs than this is one that the working precision cannot resolve."""
 LOST = 0.05

@@ -1,7 +1,7 @@
 """What a comparison has seen so far: running maxima and firsts, so that memory does not grow with the number of steps."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -11,6 +11,7 @@ from mlnn.comparing.explaining.carried import Carried
 from mlnn.comparing.explaining.rates import Rates
 from mlnn.comparing.gaps import CommonGap
 from mlnn.comparing.sample import Sample
+from mlnn.objectives.promotion import Inside
 from mlnn.training import Stop
 
 SHRINK = 1e6
@@ -224,10 +225,12 @@ class Evidence:
         self.raw_low = min(self.raw_low, float(output.min()))
         self.raw_high = max(self.raw_high, float(output.max()))
 
-    def computes_in(self, floor: float, alone: bool, length: int = 0) -> None:
-        """Say what the two compute in, and how much they sum, before anything is seen: see `Judged`."""
+    def computes_in(self, insides: Sequence[Inside], outputs: int) -> None:
+        """Say what the two compute in, and over how many raw outputs, before anything is seen: see `Judged`."""
         for judged in (self.gradient, self.value):
-            judged.floor, judged.alone, judged.length = floor, alone, length
+            judged.floor = max((inside.eps for inside in insides), default=0.0)
+            judged.alone = any(inside.sealed for inside in insides)
+            judged.length = outputs if outputs > 1 else 0
 
     def see_common(
         self,
