@@ -107,6 +107,24 @@ class Look:
     half: Callable[[], Evaluated | None]
 
 
+FOLLOWER = "right_at_left"
+"""The row of a block that is right's recipe at left's weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Lanes of one precision with their vectors as rows of a matrix, for measuring them in few kernels: `names` (L) of the lanes,
+    `gradient` (L, P), `after` (L, P).
+
+    The same numbers as in `StepRecord.lanes` and, in row FOLLOWER, as in `Common.right` and `Stride.right` (left's weights where
+    no stride is compared). Of a lane that has stopped a row may be missing, and holds anything.
+    """
+
+    names: tuple[str, ...]
+    gradient: Tensor
+    after: Tensor
+
+
 @dataclass(frozen=True, eq=False)
 class StepRecord:
     """One step of all lanes. `lanes` by name; `common` by precision, for those whose left lane was still running.
@@ -114,7 +132,8 @@ class StepRecord:
     `starts`: the first weights of every left lane, by its name, from which it has travelled.
     `predictions`: (left's, right's) raw outputs on the probe rows after the step, where both go on. `look`: at some steps.
     `settings_apart`: the first setting in which the two optimisers differ after the step, in words; `rates`: their learning rates
-    after it, None where a side has none, or several.
+    after it, None where a side has none, or several. `blocks`: by precision, where an engine has its lanes as rows of matrices
+    already and all lanes the same coordinates; what reads a record makes them where they are missing.
     """
 
     batch: Batch
@@ -125,6 +144,7 @@ class StepRecord:
     look: Look | None
     settings_apart: str | None = None
     rates: tuple[float, float] | None = None
+    blocks: Mapping[str, Block] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
