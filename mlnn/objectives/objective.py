@@ -165,6 +165,10 @@ class Objective:
         """
         if not bool(torch.isfinite(output).all()):
             return (output * torch.nan).sum()
+        return self.reduced(output, target, **extras)
+
+    def reduced(self, output: Tensor, target: Tensor, **extras: Tensor) -> Tensor:
+        """The same of raw outputs that are known to be finite: nothing is asked of their values here."""
         value = self.rows(output, target, **extras)
         if not value.ndim:
             return value

@@ -71,7 +71,7 @@ class Lane:
             stop = Stop(batch.step, what)
             row = None
             if self.recipe.rowwise and isinstance(asked, Objective):
-                row = first_row(partial(_answers, asked, rows), output)
+                row = first_row(partial(answers_finitely, asked, rows), output)
             if row is not None:
                 stop = Stop(batch.step, what, int(batch.rows[row]), output[row].tolist(), rows.y[row].tolist())
         if objective is None and self.stopped is None:
@@ -238,7 +238,7 @@ class Lane:
         return output.detach(), loss
 
 
-def _answers(objective: Objective, rows: Rows, output: Tensor) -> bool:
+def answers_finitely(objective: Objective, rows: Rows, output: Tensor) -> bool:
     """Whether an objective's loss and gradient at raw outputs are finite; True where it refuses them."""
     output = output.detach().clone().requires_grad_()
     try:

@@ -71,7 +71,7 @@ class Lockstep:
         answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in before}
         told = {dtype: mirrored.get(dtype, answers[name]) for dtype, name in led.items()}
         gradients = {dtype: self.shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
-        look = self._look(batch) if looks else None
+        look = self.look(batch) if looks else None
         arrived = self._right_from_left(led, answers) if self.compares_steps else {}
         for name, answer in answers.items():
             if answer.stop is None:
@@ -80,7 +80,7 @@ class Lockstep:
         lanes = {name: new[name] if name in new else ended[name] for name in self.lanes}
         common = {
             dtype: Common(
-                told[dtype], beside[dtype], gradients[dtype], _stride(lanes[name], arrived.get(dtype)),
+                told[dtype], beside[dtype], gradients[dtype], stride(lanes[name], arrived.get(dtype)),
                 nulls.get(dtype, (0.0, 0.0)),
             )
             for dtype, name in led.items()
@@ -131,7 +131,7 @@ class Lockstep:
                 arrived[dtype] = flat(follower.weights)
         return arrived
 
-    def _look(self, batch: Batch) -> Look:
+    def look(self, batch: Batch) -> Look:
         """Predictions at left's weights, and ways to ask right's model there later: another objective, or half the rows."""
         pairs = [(dtype, self.leader(dtype), follower) for dtype, follower in self.followers.items()]
         alive = all(lane.stopped is None for _, *pair in pairs for lane in pair)
@@ -160,17 +160,18 @@ class Lockstep:
         """Both lanes' raw outputs on the probe rows in evaluation mode, flat; None of steps: they may ask anything."""
         if not self.rowwise:
             return None
-        rows = self._probe_rows()
+        rows = self.probe_rows
         return flat([left.predict(rows, step)]), flat([right.predict(rows, step)])
 
     def _predictions(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
         left, right = self.lanes["left"], self.lanes["right"]
         if left.stopped is not None or right.stopped is not None or not self.rowwise:
             return None
-        rows = self._probe_rows()
+        rows = self.probe_rows
         return left.predict(rows, batch.step), right.predict(rows, batch.step)
 
-    def _probe_rows(self) -> Any:
+    @property
+    def probe_rows(self) -> Any:
         """Held-out rows for prediction gaps; the first training rows where none were held out."""
         return self.recipe.inputs(self.recipe.dataset.seen(PROBE_ROWS), self.recipe.dtype)
 
@@ -238,7 +239,7 @@ class Lockstep:
         return batch.permuted(torch.randperm(len(batch.rows), generator=self.permuted[name]))
 
 
-def _stride(left: LaneStep, right: Tensor | None) -> Stride | None:
+def stride(left: LaneStep, right: Tensor | None) -> Stride | None:
     """Both optimisers' steps from one place; None where one of them was not taken."""
     if right is None or not left.alive:
         return None

@@ -1,0 +1,283 @@
+"""A lockstep whose lanes are rows of stacks: the same records as lane by lane, from a few large operations a step."""
+
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from mlnn.arguments import first_line
+from mlnn.objectives import Objective
+from mlnn.training.batches import Batch, Rows, batches
+from mlnn.training.broken import first_row
+from mlnn.training.lane import Lane, answers_finitely
+from mlnn.training.lockstep import Lockstep, stride
+from mlnn.training.recipe import dtype_name
+from mlnn.training.stacking.optimizer import RowsOptimizer
+from mlnn.training.stacking.stack import Answers, Stack, UnstackableError, near
+from mlnn.training.step import FOLLOWER, Block, Common, Evaluated, LaneStep, Look, StepRecord, Stop
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """One precision's part of a step: the batch of each row, all answers, and those of each row."""
+
+    batches: Mapping[str, Batch]
+    rows: Rows
+    answers: Answers
+    evaluated: Mapping[str, Evaluated]
+
+
+@dataclass(eq=False)
+class StackedLockstep:
+    """The stacks by precision, and the lockstep whose lanes they train: those stand still, but for looks and at the end.
+
+    `optimizers`: left's and right's; `alike`: they are the same, and one steps all rows but the last, FOLLOWER's, whose step from
+    left's weights and gradient is then left's own.
+    """
+
+    plain: Lockstep
+    stacks: Mapping[str, Stack]
+    optimizers: Sequence[RowsOptimizer]
+    alike: bool
+    ended: dict[str, LaneStep] = field(default_factory=dict)
+
+    def steps(self, looks: Collection[int] = ()) -> Iterator[StepRecord]:
+        """As `Lockstep.steps`. UnstackableError where a lane alone would answer otherwise, or the control has not left's bits."""
+        starts = {
+            self.plain.leader(dtype).name: stack.by_name(stack.weights)[self.plain.leader(dtype).name]
+            for dtype, stack in self.stacks.items()
+        }
+        for batch in batches(self.plain.recipe):
+            yield self._step(batch, starts, batch.step in looks)
+            if self.ended.keys() >= {"left", "right"}:
+                break
+        self._put_back()
+
+    def _step(self, batch: Batch, starts: Mapping[str, Tensor], looks: bool) -> StepRecord:
+        """Every row answers, then every row that is still finite steps."""
+        asked = {dtype: self._ask(dtype, batch) for dtype in self.stacks}
+        if batch.step == 0:
+            self._check_lanes(batch, asked)
+        self._check_recordings(batch, asked, looks)
+        look = self._look(batch) if looks else None
+        before = {dtype: stack.weights for dtype, stack in self.stacks.items()}
+        self._update(asked)
+        record = self._record(batch, starts, asked, before, look)
+        if "control" in record.lanes and not self._control_is_left(record):
+            raise UnstackableError("the control, a row beside left's, has other bits")
+        self.ended |= {name: lane for name, lane in record.lanes.items() if not lane.alive}
+        return record
+
+    def _ask(self, dtype: str, batch: Batch) -> _Asked:
+        stack = self.stacks[dtype]
+        stack.take_over(FOLLOWER, self.plain.leader(dtype).name)
+        own, rows = self._rows(stack, batch)
+        try:
+            answers = stack.answer(rows, batch.dropout_seed, self.plain.recipe.steps - batch.step)
+        except UnstackableError:
+            raise
+        except Exception as problem:  # no rule for lanes; an error of the user's own is raised again by a lane alone
+            raise UnstackableError(first_line(problem)) from problem
+        outputs, targets = answers.outputs.unbind(), rows.y.unbind()
+        extras = [dict(zip(rows.extras, parts, strict=True)) for parts in zip(*rows.extras.values(), strict=True)]
+        gradients, evaluated = stack.by_name(answers.gradients), {}
+        for at, (name, loss, finite) in enumerate(zip(stack.names, *_finite(answers), strict=True)):
+            beside = extras[at] if extras else {}
+            told = Evaluated(own[name], loss, outputs[at], targets[at], gradients[name], None, beside)
+            evaluated[name] = self._stopped(self._lane(dtype, name), told, rows.x[at], finite)
+        return _Asked(own, rows, answers, evaluated)
+
+    def _rows(self, stack: Stack, batch: Batch) -> tuple[Mapping[str, Batch], Rows]:
+        """A batch as each lane meets it, by name and as rows (R, n, …): a null twin may have an order of its own."""
+        base, count = batch.at(stack.weights.dtype), len(batch.rows)
+        drawn = {
+            name: torch.randperm(count, generator=self.plain.permuted[name])
+            for name in stack.names if name in self.plain.permuted
+        }  # fmt: skip
+        order = None
+        if drawn:
+            orders = [drawn.get(name, torch.arange(count)) for name in stack.names]
+            order = torch.stack(orders).to(base.y.device)
+
+        def each(part: Tensor) -> Tensor:
+            if order is not None and part.ndim and len(part) == count:
+                return part[order]
+            return part.expand(len(stack.names), *part.shape).contiguous()
+
+        own = {name: batch.permuted(drawn[name]) if name in drawn else batch for name in stack.names}
+        return own, Rows(each(base.x), each(base.y), {name: each(part) for name, part in base.extras.items()})
+
+    def _stopped(self, lane: Lane, told: Evaluated, x: Tensor, finite: bool) -> Evaluated:
+        """A row's answer as that of a lane, which stops where it is not finite; a follower stands anew at every step."""
+        follows = lane is self.plain.followers.get(dtype_name(lane.dtype))
+        if finite:
+            lane.stopped = None if follows else lane.stopped
+            return told
+        stop = _stop(lane, told.batch, Rows(x, told.target, dict(told.extras)), told.output, told.loss)
+        lane.stopped = stop if follows else lane.stopped or stop
+        slope = told.gradient if math.isfinite(told.loss) else torch.full_like(told.gradient, math.nan)
+        return replace(told, gradient=slope, stop=stop)
+
+    def _lane(self, dtype: str, name: str) -> Lane:
+        return self.plain.followers[dtype] if name == FOLLOWER else self.plain.lanes[name]
+
+    def _check_lanes(self, batch: Batch, asked: Mapping[str, _Asked]) -> None:
+        """Hold the first answers to those of lanes alone, which may see what a row does not: a hook, a state of their own."""
+        for dtype, found in asked.items():
+            leader = self.plain.leader(dtype)
+            for name, lane in ((leader.name, leader), (FOLLOWER, self.plain.followers[dtype])):
+                alone, row = lane.evaluate(batch), found.evaluated[name]
+                same = (alone.stop is None) == (row.stop is None)
+                if not same or (alone.stop is None and not near(alone.gradient, row.gradient)):
+                    raise UnstackableError(f"{leader.asked}: a row's gradient is not that of a lane alone")
+
+    def _check_recordings(self, batch: Batch, asked: Mapping[str, _Asked], looks: bool) -> None:
+        """Hold recordings to what was recorded: at looks the whole of a step, and at every step an objective of the user's own,
+        which may count its calls."""
+        for dtype, stack in self.stacks.items():
+            if looks and not stack.agrees(asked[dtype].rows, batch.dropout_seed):
+                raise UnstackableError("the model or an objective answers otherwise than in an earlier step")
+        dtype = dtype_name(self.plain.recipe.dtype)
+        for name in ("left", FOLLOWER) if self.stacks[dtype].plays else ():
+            told, objective = asked[dtype].evaluated[name], self._lane(dtype, name).recipe.objective
+            assert isinstance(objective, Objective)
+            if told.stop is None and not _known(objective) and not _still(objective, told):
+                raise UnstackableError(f"objective '{objective.name}' answers otherwise than when it was recorded")
+
+    def _look(self, batch: Batch) -> Look:
+        self._put_back()
+        return self.plain.look(batch)
+
+    def _put_back(self) -> None:
+        """Let the lanes stand where their rows do."""
+        for dtype, stack in self.stacks.items():
+            for name in stack.names:
+                if name != FOLLOWER and name not in self.ended:
+                    self.plain.lanes[name].take_over(stack.state_of(name))
+            self.plain.followers[dtype].take_over(stack.state_of(self.plain.leader(dtype).name))
+
+    def _update(self, asked: Mapping[str, _Asked]) -> None:
+        """Step the rows; those that are not finite, now or before, stay where they are."""
+        before = {dtype: stack.weights for dtype, stack in self.stacks.items()}
+        after = {dtype: weights.clone() for dtype, weights in before.items()}
+        gradients = {dtype: found.answers.gradients for dtype, found in asked.items()}
+        if not self.alike:
+            gradients = {dtype: self._led(dtype, slopes) for dtype, slopes in gradients.items()}
+        for optimizer in self.optimizers:
+            optimizer.step(after, gradients)
+        for dtype, stack in self.stacks.items():
+            self._settle(stack, asked[dtype], before[dtype], after[dtype])
+            if self.alike:
+                after[dtype][-1] = after[dtype][self._left(dtype)]
+            stack.weights = after[dtype]
+
+    def _left(self, dtype: str) -> int:
+        return self.stacks[dtype].names.index(self.plain.leader(dtype).name)
+
+    def _led(self, dtype: str, gradients: Tensor) -> Tensor:
+        """Gradients with left's in the follower's row, the last: what is seen of right's optimiser is what it makes of that one."""
+        gradients = gradients.clone()
+        gradients[-1] = gradients[self._left(dtype)]
+        return gradients
+
+    def _settle(self, stack: Stack, asked: _Asked, before: Tensor, after: Tensor) -> None:
+        """Take back the steps of lanes that have stopped, and stop those whose weights are not finite."""
+        for place, (name, total) in enumerate(zip(stack.names[:-1], after.sum(1).tolist(), strict=False)):
+            lane = self.plain.lanes[name]
+            if lane.stopped is not None:
+                after[place] = before[place]
+            elif not (math.isfinite(total) or bool(after[place].isfinite().all())):
+                lane.stopped = Stop(asked.batches[name].step, "weights")
+
+    def _record(
+        self,
+        batch: Batch,
+        starts: Mapping[str, Tensor],
+        asked: Mapping[str, _Asked],
+        before: Mapping[str, Tensor],
+        look: Look | None,
+    ) -> StepRecord:
+        lanes: dict[str, LaneStep] = {}
+        common: dict[str, Common] = {}
+        blocks = {}
+        for dtype, stack in self.stacks.items():
+            first, last = stack.by_name(before[dtype]), stack.by_name(stack.weights)
+            for name in stack.names:
+                if name != FOLLOWER:
+                    told, stop = asked[dtype].evaluated[name], self.plain.lanes[name].stopped
+                    new = LaneStep(told, first[name], last[name], last[name], stop)
+                    lanes[name] = self.ended.get(name, new)
+            leader = self.plain.leader(dtype).name
+            if leader not in self.ended:
+                own, other = asked[dtype].evaluated[leader], asked[dtype].evaluated[FOLLOWER]
+                common[dtype] = Common(own, other, own.gradient, stride(lanes[leader], last[FOLLOWER]))
+            blocks[dtype] = Block(
+                stack.names, asked[dtype].answers.gradients[:, : stack.size], stack.weights[:, : stack.size]
+            )
+        in_order = {name: lanes[name] for name in self.plain.lanes}
+        return StepRecord(
+            batch, starts, in_order, common, self._predictions(batch), look, self.plain.settings_apart,
+            self.plain.rates, blocks,
+        )  # fmt: skip
+
+    def _predictions(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
+        lanes = [self.plain.lanes[side] for side in ("left", "right")]
+        if any(lane.stopped is not None for lane in lanes):
+            return None
+        stack = next(stack for stack in self.stacks.values() if "left" in stack.names)
+        rows = slice(stack.names.index("left"), stack.names.index("right") + 1)
+        left, right = stack.predict(rows, self.plain.probe_rows, batch.step, self.plain.recipe.steps - batch.step)
+        return left, right
+
+    def _control_is_left(self, record: StepRecord) -> bool:
+        left, control = record.lanes["left"], record.lanes["control"]
+        if left.stop is not None or control.stop is not None:
+            return (left.stop is None) == (control.stop is None)
+        return left.answer.loss == control.answer.loss and torch.equal(left.after, control.after)
+
+
+def _finite(answers: Answers) -> tuple[list[float], list[bool]]:
+    """Every row's loss, NaN where a raw output is not finite, and whether loss and gradient are finite; one transfer."""
+    # A sum that is finite has finite terms; one that is not may have overflowed alone.
+    sums = [answers.outputs.flatten(1).sum(1), answers.gradients.sum(1)]
+    losses, outputs, gradients = torch.stack([part.double() for part in (answers.losses, *sums)]).tolist()
+    finite = []
+    for row, loss in enumerate(losses):
+        if not (math.isfinite(outputs[row]) or bool(answers.outputs[row].isfinite().all())):
+            losses[row] = loss = math.nan
+        known = math.isfinite(gradients[row]) or bool(answers.gradients[row].isfinite().all())
+        finite.append(math.isfinite(loss) and known)
+    return losses, finite
+
+
+def _stop(lane: Lane, batch: Batch, rows: Rows, output: Tensor, loss: float) -> Stop:
+    """Where a lane went non-finite, and the data row at which its objective did."""
+    objective = lane.recipe.objective
+    assert isinstance(objective, Objective)
+    what = "gradient" if math.isfinite(loss) else "loss"
+    place = first_row(partial(answers_finitely, objective, rows), output)
+    if place is None:
+        return Stop(batch.step, what)
+    return Stop(batch.step, what, int(batch.rows[place]), output[place].tolist(), rows.y[place].tolist())
+
+
+KNOWN = ("torch.", "mlnn.likelihoods", "mlnn.objectives")
+"""Where functions live that do the same at every call."""
+SAME = 100.0
+"""Unit roundoffs by which a loss of the same objective may differ: it was summed in another order."""
+
+
+def _known(objective: Objective) -> bool:
+    function = objective.function
+    home = getattr(function, "__module__", None) or ""
+    return f"{home}.".startswith(KNOWN)
+
+
+def _still(objective: Objective, told: Evaluated) -> bool:
+    """Whether an objective, asked itself, gives the loss that its recording gave."""
+    with torch.no_grad():
+        loss = float(objective(told.output, told.target, **told.extras))
+    return abs(loss - told.loss) <= SAME * torch.finfo(told.output.dtype).eps * max(abs(loss), abs(told.loss))

@@ -1,0 +1,103 @@
+"""Whether the lanes of a lockstep can be rows of stacks, and the stacks made of them."""
+
+import random
+
+import numpy as np
+import torch
+from torch import nn
+
+from mlnn.objectives import Objective
+from mlnn.training.batches import Batch, batches
+from mlnn.training.lane import Lane
+from mlnn.training.lockstep import Lockstep
+from mlnn.training.module import copied, raw_output
+from mlnn.training.stacking.lockstep import StackedLockstep
+from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer
+from mlnn.training.stacking.stack import Stack, UnstackableError
+from mlnn.training.step import FOLLOWER
+
+KNOWN = ("torch.nn.", "mlnn.models.")
+"""Modules whose code does the same at every call."""
+
+
+def stacked(lockstep: Lockstep) -> StackedLockstep:
+    """The lockstep's lanes as rows of one stack per precision; raises UnstackableError, with the reason, where they cannot be."""
+    left, right = lockstep.lanes["left"], lockstep.lanes["right"]
+    _check_lanes(lockstep, left, right)
+    alike = not lockstep.optimizers_differ and lockstep.settings_apart is None
+    records = _keeps_no_state(left.module, left, next(batches(lockstep.recipe)))
+    stacks, ours, theirs = {}, {}, {}
+    for dtype in lockstep.followers:
+        lanes, cut = _in_order(lockstep, dtype)
+        ours[dtype] = slice(0, len(lanes) - 1) if alike else slice(0, cut)
+        theirs[dtype] = slice(cut, len(lanes))
+        sides = [(slice(0, cut), _objective(left)), (theirs[dtype], _objective(right))]
+        stacks[dtype] = Stack.of(lanes, sides, records)
+    optimizers = [RowsOptimizer(left, ours)] + ([] if alike else [RowsOptimizer(right, theirs)])
+    return StackedLockstep(lockstep, stacks, optimizers, alike)
+
+
+def _in_order(lockstep: Lockstep, dtype: str) -> tuple[dict[str, Lane], int]:
+    """The lanes of a precision by name: those of left's recipe, left last; then right, and its follower. How many are left's."""
+    leader, follower = lockstep.leader(dtype), lockstep.followers[dtype]
+    mine = {name: lane for name, lane in lockstep.lanes.items() if lane.dtype == leader.dtype}
+    right = "right" if leader.name == "left" else f"right_{dtype}"
+    ours = {name: lane for name, lane in mine.items() if name not in (leader.name, right)}
+    return {**ours, leader.name: leader, right: mine[right], FOLLOWER: follower}, len(ours) + 1
+
+
+def _objective(lane: Lane) -> Objective:
+    assert isinstance(lane.recipe.objective, Objective)
+    return lane.recipe.objective
+
+
+def _check_lanes(lockstep: Lockstep, left: Lane, right: Lane) -> None:
+    for lane in (left, right):
+        recipe = lane.recipe
+        reasons = {
+            "a step or an update of its own": not recipe.rowwise,
+            "a compiled model": recipe.compile,
+            "autocast": recipe.autocast is not None,
+            "a model of its own": recipe.model is not None or recipe.mapping is not None,
+            "a kernel that is judged against draws of rounding": bool(lockstep.mirrors or lockstep.null_eps),
+        }
+        for reason, holds in reasons.items():
+            if holds:
+                raise UnstackableError(f"{lane.name} has {reason}")
+        check_optimizer(lane)
+        for name, weight in lane.module.named_parameters():
+            if type(weight) is not nn.Parameter or weight._backward_hooks or weight._post_accumulate_grad_hooks:
+                raise UnstackableError(f"weight '{name}' has hooks, or is of a kind of its own")
+    if left.recipe.accumulate != right.recipe.accumulate:
+        raise UnstackableError("the two sides cut a batch into different numbers of micro-batches")
+
+
+def _keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
+    """Whether a module does the same at every call, as far as can be seen: then a step may be recorded.
+
+    Of one that is not torch's or ours: a call changes none of its plain attributes, and draws from no stream but torch's.
+    """
+    if all(type(part).__module__.startswith(KNOWN) for part in module.modules()):
+        return True
+    trial, streams = copied(module), _streams()
+    before = _attributes(trial)
+    with torch.no_grad():
+        raw_output(trial, batch.at(lane.dtype).x)
+    return _attributes(trial) == before and streams == _streams()
+
+
+def _streams() -> str:
+    """Where Python's and numpy's process-wide random streams stand, in words."""
+    return repr((random.getstate(), np.random.get_state()))  # noqa: NPY002 - the global stream is just what is meant
+
+
+def _attributes(module: nn.Module) -> list[str]:
+    """What the parts of a module hold besides tensors and parts, in words."""
+    return [
+        repr({name: value for name, value in vars(part).items() if not name.startswith("_") and not _holds(value)})
+        for part in module.modules()
+    ]
+
+
+def _holds(value: object) -> bool:
+    return isinstance(value, nn.Module | torch.Tensor)

@@ -1,0 +1,263 @@
+"""The lanes of one precision as rows of one computation: one forward pass, one call of each side's objective, one backward pass.
+
+Every lane keeps its own weights, buffers and order of rows; masks are drawn once, the same for all, as lockstep demands.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from mlnn.objectives import Objective
+from mlnn.objectives.promotion import promoted
+from mlnn.training.batches import Rows
+from mlnn.training.lane import Lane
+from mlnn.training.module import check_output, copied, raw_output, squeezed
+from mlnn.training.stacking.linear import RowsOfLinear
+from mlnn.training.stacking.recurrent import written_out
+from mlnn.training.stacking.replay import Function, recorded
+from mlnn.training.step import flat
+from mlnn.world import seed_streams
+
+WIDTH = 64
+"""Weights of a lane are padded to a multiple of this: the last few entries of a vector are computed by other instructions than
+the rest, with other bits, and they are to be the same entries in every lane."""
+
+WORTH = 80
+"""Steps of one shape still to come from which a recording pays: it costs 60 to 800 ms and saves 0.7 to 8 ms a step."""
+
+NEAR = 0.5
+"""Two ways to the same gradient are apart, relative, by less than this power of the unit roundoff: 3e-4 in float32, 1.5e-8 in
+float64; up to 5e-7 and 3e-15 were measured between a stack and lanes alone, on the shipped models."""
+
+
+class UnstackableError(Exception):
+    """Why lanes cannot be rows of one computation, in words."""
+
+
+def near(first: Tensor, second: Tensor) -> bool:
+    """Whether two ways to a gradient differ by no more than their rounding may; entries that are not finite say nothing."""
+    apart, size = (part.nan_to_num(0.0, 0.0, 0.0).norm() for part in (first - second, first))
+    return bool(apart <= torch.finfo(first.dtype).eps ** NEAR * size)
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """Of every row: loss (R,), raw outputs (R, n, *positions[, m]) and the gradient (R, P)."""
+
+    losses: Tensor
+    outputs: Tensor
+    gradients: Tensor
+
+
+@dataclass(eq=False)
+class Stack:
+    """Rows of one precision.
+
+    `names`: the lanes'; `sides`: which rows are asked under which objective; `template`: the module whose code they share, its
+    own numbers unused, `predictor` the same in evaluation mode; `weights` (R, P): trained ones, flat, padded; `trained`: their
+    names and shapes; `state`: what else a module holds (buffers, frozen weights) by name, (R, *shape) each; `parts`: micro-batches;
+    `plays`: recordings, by the shapes of what they are given, None where nothing may be recorded; `uses`: how often each was met.
+    """
+
+    names: tuple[str, ...]
+    sides: Sequence[tuple[slice, Objective]]
+    template: nn.Module
+    predictor: nn.Module
+    weights: Tensor
+    state: Mapping[str, Tensor]
+    trained: Sequence[tuple[str, torch.Size]]
+    parts: int = 1
+    promotes: bool = False
+    plays: dict[tuple[object, ...], Function] | None = None
+    uses: dict[tuple[object, ...], int] = field(default_factory=dict)
+    steps: int = 0
+
+    @staticmethod
+    def of(lanes: Mapping[str, Lane], sides: Sequence[tuple[slice, Objective]], records: bool) -> "Stack":
+        """The rows of some lanes, by name and in their order; the first one's module is the template."""
+        first, held = next(iter(lanes.values())), [_held(lane) for lane in lanes.values()]
+        trained = [(name, weight.shape) for name, weight in zip(first.names, first.weights, strict=True)]
+        size = sum(weight.numel() for weight in first.weights)
+        weights = first.weights[0].new_zeros(len(lanes), -(-size // WIDTH) * WIDTH).detach()
+        weights[:, :size] = torch.stack([flat(lane.weights) for lane in lanes.values()])
+        return Stack(
+            tuple(lanes),
+            sides,
+            written_out(copied(first.module)),
+            written_out(copied(first.module)).eval(),
+            weights,
+            {name: torch.stack([parts[name] for parts in held]) for name in held[0]},
+            trained,
+            first.recipe.accumulate,
+            first.promotes,
+            {} if records else None,
+        )
+
+    @cached_property
+    def size(self) -> int:
+        """Trained weights of a lane, without the padding."""
+        return sum(self._sizes)
+
+    @cached_property
+    def _sizes(self) -> list[int]:
+        return [shape.numel() for _, shape in self.trained]
+
+    def shaped(self, flat: Tensor) -> list[Tensor]:
+        """Flat weights (R, P) as one tensor (R, *shape) per weight."""
+        parts = flat[:, : self.size].split(self._sizes, 1)
+        return [part.view(-1, *shape) for part, (_, shape) in zip(parts, self.trained, strict=True)]
+
+    def by_name(self, flat: Tensor) -> dict[str, Tensor]:
+        """Each lane's own part (P,) of flat numbers (R, P), without the padding."""
+        return dict(zip(self.names, flat[:, : self.size].unbind(), strict=True))
+
+    def take_over(self, name: str, other: str) -> None:
+        """Let one lane's row stand where another's stands."""
+        to, at = self.names.index(name), self.names.index(other)
+        if not torch.equal(self.weights[to], self.weights[at]):
+            self.weights = self.weights.clone()  # whoever has seen them keeps what was seen
+            self.weights[to] = self.weights[at]
+        for part in self.state.values():
+            part[to] = part[at]
+
+    def state_of(self, name: str) -> Mapping[str, Tensor]:
+        """A lane's parameters and buffers by name, in its module's order."""
+        at = self.names.index(name)
+        weights = dict(zip((told for told, _ in self.trained), self.shaped(self.weights), strict=True))
+        held = {**weights, **self.state}
+        order = [*dict(self.template.named_parameters()), *dict(self.template.named_buffers())]
+        return {told: held[told][at] for told in order}
+
+    def answer(self, rows: Rows, seed: int, remaining: int = 0) -> Answers:
+        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed.
+
+        remaining: steps still to come, which decide whether recording this shape of batch pays.
+        """
+        self.steps += 1
+        seed_streams(seed)
+        pieces = [rows] if self.parts == 1 else _parts(rows, self.parts)
+        asked = [(self._asked(piece, remaining), piece.y.shape[1] / rows.y.shape[1]) for piece in pieces]
+        if len(asked) == 1:
+            return asked[0][0]
+        return Answers(
+            torch.stack([found.losses * share for found, share in asked]).sum(0),
+            torch.cat([found.outputs for found, _ in asked], 1),
+            torch.stack([found.gradients * share for found, share in asked]).sum(0),
+        )
+
+    def predict(self, rows: slice, x: Tensor, seed: int, remaining: int) -> Tensor:
+        """Raw outputs (rows, n, *positions[, m]) of some lanes in evaluation mode, for inputs x (n, …) that they share."""
+        seed_streams(seed)
+        x = x.to(self.weights.dtype) if x.is_floating_point() else x
+        inputs = [part[rows] for part in (*self.shaped(self.weights), *self.state.values())]
+        inputs.append(x.expand(len(inputs[0]), *x.shape).contiguous())
+        shape = ("predict", tuple(x.shape))
+        function = self._played(shape, partial(self._predict, True), inputs, remaining) or partial(self._predict, False)
+        return function(inputs)[0]
+
+    def _predict(self, records: bool, parts: Sequence[Tensor]) -> list[Tensor]:
+        count = len(self.trained)
+        with torch.no_grad(), self._twin():
+            forward = partial(self._forward, self.predictor, records)
+            return [vmap(forward, randomness="same")(list(parts[:count]), list(parts[count:-1]), parts[-1])]
+
+    def _asked(self, rows: Rows, remaining: int) -> Answers:
+        inputs = [*self.shaped(self.weights), *self.state.values(), rows.x, rows.y, *rows.extras.values()]
+        names = tuple(rows.extras)
+        play = self._played((tuple(rows.x.shape), names), partial(self._compute, names, True), inputs, remaining)
+        return Answers(*(play or partial(self._compute, names, False))(inputs))
+
+    def agrees(self, rows: Rows, seed: int) -> bool:
+        """Whether a recording still answers as the model and the objectives themselves do; True where there is none."""
+        names = tuple(rows.extras)
+        play = (self.plays or {}).get((tuple(rows.x.shape), names))
+        if play is None:
+            return True
+        inputs = [*self.shaped(self.weights), *self.state.values(), rows.x, rows.y, *rows.extras.values()]
+        found = []
+        for function in (play, partial(self._compute, names, False)):
+            seed_streams(seed)
+            found.append(function([part.clone() for part in inputs])[2])
+        return near(*found)
+
+    def _played(
+        self, shape: tuple[object, ...], function: Function, inputs: list[Tensor], remaining: int
+    ) -> Function | None:
+        """The recording for a shape of batch, made where enough of its kind are still to come; None where it is not."""
+        if self.plays is None:
+            return None
+        self.uses[shape] = self.uses.get(shape, 0) + 1
+        if shape not in self.plays and remaining * self.uses[shape] / self.steps >= WORTH:
+            state = torch.get_rng_state()
+            self.plays[shape] = recorded(function, inputs)
+            torch.set_rng_state(state)
+        return self.plays.get(shape)
+
+    def _compute(self, names: tuple[str, ...], records: bool, parts: Sequence[Tensor]) -> list[Tensor]:
+        """[losses, outputs, gradients] of all rows, from weights, state, x, y and extras."""
+        count, held = len(self.trained), len(self.state)
+        weights = [part.detach().requires_grad_() for part in parts[:count]]
+        state, (x, y, *others) = list(parts[count : count + held]), parts[count + held :]
+        with torch.enable_grad(), self._twin():
+            forward = partial(self._forward, self.template, records)
+            outputs = vmap(forward, randomness="same")(weights, state, x)
+            losses = torch.cat([self._losses(rows, side, outputs, y, names, others) for rows, side in self.sides])
+            slopes = torch.autograd.grad(losses.sum(), weights, allow_unused=True)
+            if any(slope is None for slope in slopes):
+                raise UnstackableError("the model has weights that a batch does not use")
+            rows = len(losses)
+            padding = losses.new_zeros(rows, self.weights.shape[1] - self.size)
+            gradients = torch.cat([*(slope.reshape(rows, -1) for slope in slopes), padding], 1)
+        return [losses.detach(), outputs.detach(), gradients]
+
+    def _forward(
+        self, module: nn.Module, records: bool, weights: list[Tensor], state: list[Tensor], x: Tensor
+    ) -> Tensor:
+        """One lane's raw outputs, as every lane has them."""
+        named = dict(zip([name for name, _ in self.trained], weights, strict=True)) | dict(
+            zip(self.state, state, strict=True)
+        )
+        with RowsOfLinear() if records else nullcontext():
+            output = raw_output(lambda rows: functional_call(module, named, (rows,)), x)
+        space = self.sides[0][1].targets
+        return squeezed(output, space, self.sides[0][1].layout.positions).to(self.weights.dtype)
+
+    def _losses(
+        self, rows: slice, side: Objective, outputs: Tensor, y: Tensor, names: tuple[str, ...], others: list[Tensor]
+    ) -> Tensor:
+        check_output(outputs[0], y[0], side.targets)
+
+        def one(output: Tensor, target: Tensor, extras: list[Tensor]) -> Tensor:
+            return side.reduced(output, target, **dict(zip(names, extras, strict=True)))
+
+        found: Tensor = vmap(one, randomness="same")(outputs[rows], y[rows], [part[rows] for part in others])
+        return found.to(self.weights.dtype)
+
+    def _twin(self) -> AbstractContextManager[object]:
+        return promoted() if self.promotes else nullcontext()
+
+
+def _held(lane: Lane) -> dict[str, Tensor]:
+    """What a lane's module holds besides trained weights, by name."""
+    frozen = {name: part.detach() for name, part in lane.module.named_parameters() if not part.requires_grad}
+    return frozen | {name: part.detach() for name, part in lane.module.named_buffers()}
+
+
+def _parts(rows: Rows, count: int) -> list[Rows]:
+    """Micro-batches of all lanes: each lane's rows cut as one lane alone would cut them."""
+    length = rows.y.shape[1]
+    share = -(-length // min(count, length))
+    cuts = [slice(start, start + share) for start in range(0, length, share)]
+
+    def cut(part: Tensor, at: slice) -> Tensor:
+        return part[:, at].contiguous() if part.ndim > 1 and part.shape[1] == length else part
+
+    return [
+        Rows(cut(rows.x, at), cut(rows.y, at), {name: cut(part, at) for name, part in rows.extras.items()})
+        for at in cuts
+    ]
