@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from mlnn.comparing.comparison import Comparison, compare
+from mlnn.comparing.comparison import compare
+from mlnn.comparing.finished import Comparison
 from mlnn.keys import ComparedSettings, CompareSettings
 from mlnn.settings import dataset, lanes, pin_threads, recipe
 
