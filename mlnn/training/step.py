@@ -6,8 +6,8 @@ Weights and gradients are flat vectors (P,) in the lane's own precision, in the 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
 from mlnn.objectives import Objective
 from mlnn.training.batches import Batch
@@ -15,7 +15,10 @@ from mlnn.training.batches import Batch
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
     """All entries in one vector, a copy, in their own precision."""
-    return torch.cat([t.detach().reshape(-1) for t in tensors])
+    if len(tensors) == 1:  # which torch would give back as it is
+        return tensors[0].detach().reshape(-1).clone()
+    vector: Tensor = _flatten_dense_tensors(tensors).detach()
+    return vector
 
 
 @dataclass(frozen=True)
