@@ -79,7 +79,7 @@ class Batch:
 
     def _picked(self, dtype: torch.dtype) -> Rows:
         x, y, extras = self.recipe.whole_data(dtype)
-        rows = self.rows.to(y.device)
+        rows = self.rows if y.device.type == "cpu" else self.rows.to(y.device)
         picked = {name: part.index_select(0, rows) for name, part in extras.items()}
         return Rows(x.index_select(0, rows), y.index_select(0, rows), picked)
 
@@ -101,5 +101,5 @@ def batches(recipe: Recipe) -> Iterator[Batch]:
         epoch, place = divmod(step, per_epoch)
         if place == 0 and recipe.batch_size is not None:
             order = torch.randperm(count, generator=generator(recipe.seed, "rows", epoch))
-        rows = order[place * size : None if place == per_epoch - 1 else (place + 1) * size].clone()
+        rows = order[place * size : None if place == per_epoch - 1 else (place + 1) * size]
         yield Batch(step, rows, derive(recipe.seed, "dropout", step), recipe)
