@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mlnn.auditing import Certificate, audit
-    from mlnn.comparing.comparison import Comparison, compare
+    from mlnn.comparing.comparison import compare
+    from mlnn.comparing.finished import Comparison
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
@@ -16,7 +17,7 @@ _HOMES = {
     "audit": "mlnn.auditing",
     "Certificate": "mlnn.auditing",
     "compare": "mlnn.comparing.comparison",
-    "Comparison": "mlnn.comparing.comparison",
+    "Comparison": "mlnn.comparing.finished",
     "Dataset": "mlnn.data",
     "estimate": "mlnn.estimating",
     "Estimate": "mlnn.estimating",

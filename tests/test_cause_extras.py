@@ -214,9 +214,9 @@ def test_rates_explain_steps_that_are_apart_by_their_ratio(
 @pytest.mark.parametrize(("kept", "named"), [(1.0, True), (0.999, False), (0.0, False)])
 def test_a_gradient_that_is_carried_over_is_told(kept: float, named: bool) -> None:
     draws, seen, last = torch.Generator().manual_seed(1), Carried("right"), torch.zeros(4).double()
-    for _ in range(5):
+    for step in range(5):
         fresh = torch.randn(4, generator=draws, dtype=torch.float64)
-        seen.see(fresh, fresh + kept * last)
+        seen.see(step, fresh, fresh + kept * last)
         last = fresh
     assert (seen.cause is not None) == named
 

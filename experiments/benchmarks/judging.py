@@ -19,7 +19,8 @@ from faults import PAIRS, Pair
 from faults.tolerances import TOLERANCES
 from field_lanes import given, lane
 
-from mlnn.comparing.comparison import Comparison, compare
+from mlnn.comparing.comparison import compare
+from mlnn.comparing.finished import Comparison
 from mlnn.comparing.verdict import Verdict
 from mlnn.data import Dataset, from_arrays
 from mlnn.errors import ConfigError, unknown

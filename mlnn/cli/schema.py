@@ -68,7 +68,7 @@ def _value(key: Key, value: Any, path: str) -> Any:
     if value is None and key.nullable:
         return None
     nested = dataclasses.is_dataclass(key.kind)
-    _check_kind(Mapping if nested else key.kind, value, path)
+    _check_kind((Mapping if nested else key.kind, *key.others), value, path)
     wrong = key.check(value) if key.check else None
     if wrong is not None:
         raise ConfigError(f"{path}: {wrong}")
@@ -79,10 +79,10 @@ def _value(key: Key, value: Any, path: str) -> Any:
     return typed(key.kind, value, path) if nested else value
 
 
-def _check_kind(kind: type, value: Any, path: str) -> None:
-    kinds = (int, float) if kind is float else kind
-    if not isinstance(value, kinds) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{path}: {value!r} is not {KINDS[kind]}")
+def _check_kind(kinds: tuple[type, ...], value: Any, path: str) -> None:
+    taken = (*kinds, int) if float in kinds else kinds
+    if not isinstance(value, taken) or (isinstance(value, bool) and bool not in kinds):
+        raise ConfigError(f"{path}: {value!r} is not {' or '.join(KINDS[kind] for kind in kinds)}")
 
 
 def _below(where: str, name: str) -> str:

@@ -228,7 +228,8 @@ def _facts(probe: Probe, evidence: Evidence | None) -> dict[str, object]:
     if evidence is None:
         return facts
     return facts | {
-        "steps": evidence.steps,
+        "steps": max(evidence.trained, evidence.steps),
+        "steps_looked_at": evidence.steps,
         "steps_judged": evidence.gradient.steps,
         "rows": evidence.rows,
         "rows_outside": evidence.rows_outside,

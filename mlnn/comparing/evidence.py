@@ -170,19 +170,21 @@ def allowed(coarse: float) -> float:
 class Evidence:
     """All that the verdict rests on besides the probe.
 
+    `planned`: steps at which right was to be asked at left's weights, `steps`: at which it was; `trained`: all steps of training.
     `factors`: the factor found, per batch size, and `loss_factors` that of the losses; `diverged`: the sides that stopped where
     the other objective is not finite either; `decay`: each side's weight decay and prior, in words, where the priors differ;
     `rowwise`: whether both sides are objectives of raw outputs (gradients of steps that are not even parallel have no factor);
     `own_update`: whether a side has an update of its own; `values_alike`: whether losses are the same, whatever the gradients'
     factor. `spared`: steps judged without the rows that the domain excuses,
     `left_out`: those on which it excuses every row; `idle`: steps on which left's gradient was 0; `settings`: (step, words) where
-    the optimisers' settings first differ; `unlooked`: why optimiser steps are not compared; `witness`: the batch with the largest
-    gap.
+    the optimisers' settings first differ; `unlooked`: why optimiser steps are not compared, at some steps or at any; `witness`: the
+    batch with the largest gap.
     """
 
     own: str
     planned: int = 0
     steps: int = 0
+    trained: int = 0
     bitwise: bool = True
     moved: bool = False
     control: str | None = None
@@ -215,6 +217,11 @@ class Evidence:
     carried: tuple[Carried, Carried] = field(default_factory=lambda: (Carried("right"), Carried("left")))
     stood: dict[int, int] = field(default_factory=dict)
     """Rows that stood on an isolated point of the probe, by its place among them."""
+
+    @property
+    def thinned(self) -> bool:
+        """Whether right was asked at some of the steps only."""
+        return self.trained > self.steps
 
     def see_rows(self, output: Tensor, inside: Tensor) -> None:
         """Count the rows of the left lane, and those outside the domain of the working dtype."""

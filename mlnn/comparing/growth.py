@@ -122,10 +122,25 @@ def row_of(name: str, depth: int, run: Run) -> GrowthRow:
 
 
 def _row(name: str, depth: int, trace: Columns, verdict: Verdict, info: RunInfo) -> GrowthRow:
+    row = _asked(name, depth, trace, verdict, info)
+    if info.mode == "verdict":  # right did not train, so there is no drift
+        return row
     fine = "float64" if info.dtype != "float64" else "float32"
     last = _last(trace["weight_gap"])
     own, twin = float(trace["weight_gap"][last]), float(trace[f"weight_gap_{fine}"][last])
     coarse, exact = (own, twin) if fine == "float64" else (twin, own)
+    return dataclasses.replace(
+        row,
+        weight_gap=own,
+        null_low=float(trace["null_low"][last]),
+        null_high=float(trace["null_high"][last]),
+        float64_weight_gap=exact,
+        shrink=coarse / exact if exact else math.nan,
+    )
+
+
+def _asked(name: str, depth: int, trace: Columns, verdict: Verdict, info: RunInfo) -> GrowthRow:
+    """What a trace tells of losses and of gradients at common weights."""
     return GrowthRow(
         model=name,
         parameters=info.parameters,
@@ -134,15 +149,10 @@ def _row(name: str, depth: int, trace: Columns, verdict: Verdict, info: RunInfo)
         relation=verdict.relation,
         max_abs_loss_gap=_most(trace["abs_loss_gap"]),
         gradient_gap=_most(trace["gradient_gap"]),
-        weight_gap=own,
-        null_low=float(trace["null_low"][last]),
-        null_high=float(trace["null_high"][last]),
-        float64_weight_gap=exact,
-        shrink=coarse / exact if exact else math.nan,
         first_difference_step=stored.whole(verdict.first_difference or {}, "step"),
-        steps=len(trace["step"]),
+        steps=int(trace["step"][-1]) + 1,
         non_finite=int((trace["non_finite_left"] + trace["non_finite_right"] > 0).sum()),
-        gradient_gap_float64=_most(trace["gradient_gap_float64" if fine == "float64" else "gradient_gap"]),
+        gradient_gap_float64=_most(trace["gradient_gap" if info.dtype == "float64" else "gradient_gap_float64"]),
         gradient_shrink=verdict.shrink,
         left_domain=verdict.left_domain,
     )
@@ -169,8 +179,10 @@ def over_seeds(cells: Sequence[GrowthCell], margin: float) -> Seeds:
     gaps = {
         "max_abs_loss_gap": _sizes(row.max_abs_loss_gap for row in rows),
         "gradient_gap": _sizes(row.gradient_gap for row in rows),
-        "weight_gap": _sizes(row.weight_gap for row in rows),
     }
+    if any(cell.run.mode == "verdict" for cell in cells):  # right's loss is that at left's weights: no end of its own
+        return summarise([row.relation for row in rows], gaps, [], [], margin)
+    gaps["weight_gap"] = _sizes(row.weight_gap for row in rows)
     ends = [[_end(cell.trace[f"loss_{side}"]) for cell in cells] for side in ("left", "right")]
     return summarise([row.relation for row in rows], gaps, ends[0], ends[1], margin)
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -13,47 +13,20 @@ from mlnn.comparing.gaps import CommonGap, gap_between
 from mlnn.comparing.nulls import HALVES, null_draw
 from mlnn.comparing.probed import Probe
 from mlnn.comparing.sample import Sample, answer
-from mlnn.objectives import Objective, Step
-from mlnn.training import Evaluated, Lane, LaneStep, Lockstep, StepRecord, Stop, dtype_name
+from mlnn.comparing.sides import Sides
+from mlnn.objectives import Objective
+from mlnn.training import Evaluated, LaneStep, StepRecord, Stop
 from mlnn.training.module import guard
 
 OVERFLOWING = 1e-6
 """A loss or gradient above this share of the largest number is on its way to overflow."""
 
 
-@dataclass(frozen=True)
-class Sides:
-    """What of the two sides does not change from step to step.
-
-    `parameters`: right's names with their numbers of entries, in the order of its flat vectors. `optimizers_differ`: in
-    kind, setting or prior. `decay`: each side's weight decay and prior, in words, where the priors differ. `unlooked`: why
-    optimiser steps are not compared, where they are not.
-    """
-
-    left: Objective | Step
-    right: Objective | Step
-    own: str
-    parameters: Sequence[tuple[str, int]]
-    optimizers_differ: bool
-    decay: str | None
-    rowwise: bool = True
-    unlooked: str | None = None
-
-    @staticmethod
-    def of(lockstep: Lockstep) -> "Sides":
-        """Those of a lockstep."""
-        left, right = lockstep.lanes["left"], lockstep.lanes["right"]
-        sizes = [(name, weight.numel()) for name, weight in zip(right.names, right.weights, strict=True)]
-        return Sides(
-            left.recipe.objective, right.recipe.objective, dtype_name(lockstep.recipe.dtype), sizes,
-            lockstep.optimizers_differ, _decay(left, right), lockstep.rowwise,
-            None if lockstep.compares_steps else "L-BFGS evaluates its objective again in each",
-        )  # fmt: skip
-
-
 def observe(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], sides: Sides, probe: Probe) -> None:
     """Take a step into the evidence. `gaps`: at common weights, by precision."""
-    evidence.steps += 1
+    evidence.trained = record.step + 1
+    evidence.steps += record.asked
+    evidence.unlooked = evidence.unlooked or record.unlooked
     _see_stops(evidence, record, sides)
     _see_answers(evidence, record, sides)
     if record.ran("left"):
@@ -110,22 +83,28 @@ def _stops_alike(record: StepRecord, name: str, stop: Stop, sides: Sides) -> boo
 
 def _see_answers(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
     """Bits of loss and gradient: the control's must be left's, right's may be."""
-    left, right, control = (record.lanes[name] for name in ("left", "right", "control"))
-    if evidence.control is None and not _alike(record, left, control, left.answer.gradient):
+    left, right, control = (record.lanes.get(name) for name in ("left", "right", "control"))
+    assert left is not None
+    halted = _halted(record, left)
+    asked = evidence.control is None
+    if control and asked and not _alike(left, halted, control.answer, _halted(record, control), left.answer.gradient):
         evidence.control = f"control differs from left in loss or gradient at step {record.step}"
-    gradient = record.common[sides.own].gradient if record.ran("left") else left.answer.gradient
-    if not _alike(record, left, right, gradient):
+    told = record.right
+    if told is None:
+        return
+    gradient = record.common[sides.own].gradient if sides.own in record.common else record.gradient
+    gradient = left.answer.gradient if gradient is None else gradient
+    if not _alike(left, halted, told, told.stop if right is None else _halted(record, right), gradient):
         evidence.bitwise = False
         if evidence.first_difference is None:
-            evidence.first_difference = _where(record, gradient, sides)
+            evidence.first_difference = _where(record, told, gradient, sides)
 
 
-def _alike(record: StepRecord, left: LaneStep, other: LaneStep, gradient: Tensor) -> bool:
-    """Whether a lane answered as left did; where left could not, whether it could not alike."""
-    halts = [_halted(record, lane) for lane in (left, other)]
-    if halts[0] is not None:
-        return repr(halts[0]) == repr(halts[1])  # by words: NaN, stopped at the same NaN, is the same stop
-    return left.answer.loss == other.answer.loss and torch.equal(gradient, other.answer.gradient)
+def _alike(left: LaneStep, halted: Stop | None, other: Evaluated, other_halted: Stop | None, gradient: Tensor) -> bool:
+    """Whether another answer is left's; where left was halted, whether the other was so alike."""
+    if halted is not None:
+        return repr(halted) == repr(other_halted)  # by words: NaN, stopped at the same NaN, is the same stop
+    return left.answer.loss == other.loss and torch.equal(gradient, other.gradient)
 
 
 def _halted(record: StepRecord, lane: LaneStep) -> Stop | None:
@@ -133,9 +112,9 @@ def _halted(record: StepRecord, lane: LaneStep) -> Stop | None:
     return lane.answer.stop if lane.answer.batch.step == record.step else lane.stop
 
 
-def _where(record: StepRecord, gradient: Tensor, sides: Sides) -> dict[str, object]:
+def _where(record: StepRecord, right: Evaluated, gradient: Tensor, sides: Sides) -> dict[str, object]:
     """Step, parameter, row, raw output and label of the first bits that differ."""
-    left, right = (record.lanes[name].answer for name in ("left", "right"))
+    left = record.lanes["left"].answer
     found: dict[str, object] = {
         "step": record.step,
         "parameter": _first(sides.parameters, gradient, right.gradient) or "loss",
@@ -254,35 +233,30 @@ def _see_causes(evidence: Evidence, record: StepRecord, gaps: Mapping[str, Commo
     common, exact = record.common.get("float64"), gaps.get("float64")
     lane = record.lanes["left" if sides.own == "float64" else "left_float64"] if common else None
     if common and lane and common.stride and lane.shared is lane.after:  # the same weights on both sides
-        ends = [where.double() for where in (lane.before, common.stride.left, common.stride.right)]
-        evidence.rates.see(record.step, record.rates, *ends)
+        start, one, two = (where.double() for where in (lane.before, common.stride.left, common.stride.right))
+        evidence.rates.see(record.step, record.rates, start, one, two, record.rates_before)
     if exact and evidence.own_update:
         for carried in evidence.carried:
-            carried.see(exact.left_gradient, exact.right_gradient)
+            carried.see(record.step, exact.left_gradient, exact.right_gradient)
 
 
 def _see_weights(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
     """Bits of the weights after the step."""
-    left, right, control = (record.lanes[name] for name in ("left", "right", "control"))
+    left, control, after = record.lanes["left"], record.lanes.get("control"), _right_after(record, sides)
     evidence.moved = evidence.moved or not torch.equal(left.after, record.starts["left"])
     if not left.alive:
         return
-    if evidence.control is None and not torch.equal(left.after, control.after):
+    asked = evidence.control is None and record.unlooked is None
+    if control and asked and not torch.equal(left.after, control.after):
         evidence.control = f"control's weights differ from left's after step {record.step}"
-    if evidence.bitwise and not torch.equal(left.shared, right.after):
+    if evidence.bitwise and after is not None and not torch.equal(left.shared, after):
         evidence.bitwise = False
-        evidence.first_difference = {
-            "step": record.step, "parameter": _first(sides.parameters, left.shared, right.after)
-        }  # fmt: skip
+        evidence.first_difference = {"step": record.step, "parameter": _first(sides.parameters, left.shared, after)}
 
 
-def _decay(left: Lane, right: Lane) -> str | None:
-    """What pulls each side's weights towards 0, in words; None where both have the same prior, or none."""
-    if left.recipe.prior == right.recipe.prior:
-        return None
-    told = []
-    for lane in (left, right):
-        pulls = {"weight_decay": lane.optimizer.defaults.get("weight_decay", 0), "prior": lane.recipe.prior}
-        words = [type(lane.optimizer).__name__, *(f"{name} {size:.12g}" for name, size in pulls.items() if size)]
-        told.append(f"{lane.name} ({', '.join(words)})")
-    return " and ".join(told)
+def _right_after(record: StepRecord, sides: Sides) -> Tensor | None:
+    """Right's weights after the step: those of its own lane, or those where it arrives from left's; None where it was not asked."""
+    if "right" in record.lanes:
+        return record.lanes["right"].after
+    stride = record.common[sides.own].stride if sides.own in record.common else None
+    return None if stride is None else stride.right

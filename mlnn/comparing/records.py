@@ -14,9 +14,9 @@ class RunInfo:
     """What was run; None is not said, or not one thing over all that is told of together.
 
     `left`, `right`: the objectives; `model`, `data`, `targets`, `optimizer`, `dtype`, `device`: by their names; `batch_size`:
-    rows of a batch; `seed`: a number, or several in words; `parameters`: weights of the model; `mle`: per side that has a
-    classical estimate, how far its weights ended from it (as `mlnn.estimating.Finding.to_dict` tells it); `more`:
-    what the caller names besides.
+    rows of a batch; `seed`: a number, or several in words; `parameters`: weights of the model; `mode`: study or verdict;
+    `looks`: at how many steps right was asked at left's weights, None for all; `mle`: per side that has a classical estimate,
+    how far its weights ended from it (as `mlnn.estimating.Finding.to_dict` tells it); `more`: what the caller names besides.
     """
 
     left: str = "left"
@@ -31,6 +31,8 @@ class RunInfo:
     device: str | None = None
     seed: int | str | None = None
     parameters: int | None = None
+    mode: str | None = None
+    looks: int | None = None
     mle: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     more: Mapping[str, object] = field(default_factory=dict)
 
@@ -55,6 +57,8 @@ class RunInfo:
             device=stored.word(told, "device"),
             seed=seed,
             parameters=stored.whole(told, "parameters"),
+            mode=stored.word(told, "mode"),
+            looks=stored.whole(told, "looks"),
             mle={side: stored.table(mle, side) or {} for side in mle},
             more={key: value for key, value in told.items() if key not in known},
         )

@@ -63,7 +63,7 @@ def _other_steps(probed: Found, evidence: Evidence) -> Found | None:
     odd = evidence.update.odd(evidence.own)
     settings = evidence.settings
     if not odd:  # of steps that were not compared the settings alone can tell
-        if settings is None or evidence.update.steps:
+        if settings is None or (evidence.update.steps and not evidence.unlooked):
             return None
         return Found(probed.value, "different", f"the optimizers' settings part at step {settings[0]}: {settings[1]}")
     if evidence.own_update and evidence.gradient.odd(evidence.own):

@@ -8,11 +8,10 @@ from mlnn.comparing.explaining.explain import Explained
 from mlnn.comparing.explaining.where import clause
 from mlnn.comparing.inside import judged_alone, said_inside, same_mathematics, sealed_sides
 from mlnn.comparing.probed import Part, Probe
+from mlnn.comparing.steps_words import SILENT, said_of_steps
 from mlnn.comparing.verdict import Verdict
 
 HOLDING = ("equal", "indistinguishable", "shifted", "scaled")
-SILENT = ("broken", "undecided")
-"""Relations after which nothing is said of domain, steps or decay: there is no agreement that they could qualify."""
 NEAR_ONE = 1e-4
 """A factor nearer to 1 than this is written as 1 ± the difference, or six digits would show it as 1."""
 FEW = 6
@@ -28,11 +27,10 @@ def sentence(
     place, cause = explained.place, explained.cause
     told = _relation(verdict, probe, evidence, reason)
     inside = None if verdict.relation in SILENT or _by_inside(verdict, probe, evidence) else said_inside(probe)
-    parts = [told, inside, _domain(verdict), _nearer(verdict, probe)]
+    parts = [told, inside, _domain(verdict, bool(evidence and evidence.thinned)), _nearer(verdict, probe)]
     parts += [_points(verdict), _left_out(verdict, probe), _habits(probe)]
     if evidence:
-        parts += [_diverged(verdict, evidence), _on_some_steps(verdict, evidence), _decay(verdict, evidence)]
-        parts += [_unlooked(verdict, evidence)]
+        parts += said_of_steps(verdict, evidence)
     parts += [clause(place) if place and verdict.relation == "different" else None, cause.sentence if cause else None]
     return " ".join(part for part in [*parts, _visited(verdict, probe), _resolution(verdict)] if part)
 
@@ -40,7 +38,8 @@ def sentence(
 def _relation(verdict: Verdict, probe: Probe, evidence: Evidence | None, reason: str | None) -> str:
     match verdict.relation:
         case "bitwise":
-            return "Left and right gave the same bits throughout."
+            where = "at every step looked at" if evidence and evidence.thinned else "throughout"
+            return f"Left and right gave the same bits {where}."
         case "equal":
             return "Left and right are the same objective: what differs is rounding, down to float64."
         case "indistinguishable" if sealed_sides(probe):
@@ -67,7 +66,7 @@ def _by_inside(verdict: Verdict, probe: Probe, evidence: Evidence | None) -> boo
     return bool(sealed_sides(probe)) or (any(probe.lowered) and not max(_sizes(probe, evidence)))
 
 
-def _domain(verdict: Verdict) -> str | None:
+def _domain(verdict: Verdict, thinned: bool) -> str | None:
     if isinstance(verdict.domain, str) or verdict.relation in (*SILENT, "different"):
         return None
     low, high = verdict.domain
@@ -75,7 +74,7 @@ def _domain(verdict: Verdict) -> str | None:
     if verdict.left_domain is not None:
         left = f"; {verdict.left_domain:.2%} of training rows left it"
         if verdict.left_domain == 0:
-            left = ", and every training row stayed inside"
+            left = f", and every training row {'looked at ' if thinned else ''}stayed inside"
     return f"This holds for raw outputs in [{low:.4g}, {high:.4g}]{left}."
 
 
@@ -144,47 +143,6 @@ def _nearer(verdict: Verdict, probe: Probe) -> str | None:
         return None
     where = "Beyond it" if verdict.domain != "all" else "On extreme outputs"
     return f"{where} {probe.nearer} is the more accurate side."
-
-
-def _diverged(verdict: Verdict, evidence: Evidence) -> str | None:
-    stops = {side: evidence.stops[side] for side in ("left", "right") if side in evidence.stops}
-    if not stops or verdict.relation == "broken":
-        return None
-    told = " and ".join(f"{side}'s {stop.what} from step {stop.step} on" for side, stop in stops.items())
-    return f"Training diverged: not finite were {told}."
-
-
-def _on_some_steps(verdict: Verdict, evidence: Evidence) -> str | None:
-    """Steps that were not judged, or not with all of their rows, and why."""
-    judged, steps = evidence.gradient.steps, evidence.steps
-    if not judged or verdict.relation in SILENT:
-        return None
-    held = f"; on {evidence.spared} without the rows outside, where a side saturates, clips or overflows"
-    rest = held if evidence.spared else ""
-    if judged == steps:
-        return f"Judged on all {steps} steps{rest}." if rest else None
-    reasons = [(evidence.left_out, "every row lay outside"), (evidence.idle, "left's gradient was 0")]
-    because = [f"on {count} {why}" for count, why in reasons if count]
-    other = steps - judged - evidence.left_out - evidence.idle
-    because += [f"on {other} a side was not finite"] if other > 0 else []
-    return f"Judged on {judged} of {steps} steps: {', '.join(because)}{rest}." if because else None
-
-
-def _unlooked(verdict: Verdict, evidence: Evidence) -> str | None:
-    """Steps of the optimisers that were not compared, where there are any."""
-    compared, unlooked = evidence.update.steps, evidence.unlooked
-    if not unlooked or compared or verdict.relation in ("bitwise", *SILENT):
-        return None
-    return f"The optimizers' own steps were not compared: {unlooked}."
-
-
-def _decay(verdict: Verdict, evidence: Evidence) -> str | None:
-    """Whether one side's weight decay is the other's Gaussian prior, by the steps taken from the same weights."""
-    if not evidence.decay or not evidence.update.steps or verdict.relation in SILENT:
-        return None
-    if evidence.update.odd(evidence.own):
-        return f"Weight decay: {evidence.decay} do not take the same steps, so they are not the same prior."
-    return f"Weight decay: {evidence.decay} take the same steps: the decay is that Gaussian prior, so the fit is MAP."
 
 
 def _resolution(verdict: Verdict) -> str | None:

@@ -1,34 +1,51 @@
 """One row of the trace: every gap of a step, a function of its record."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from mlnn.comparing.gaps import NAN, CommonGap, relative, ulps, weight_gap
 from mlnn.targets import TargetSpace
-from mlnn.training import LaneStep, Recipe, StepRecord, dtype_name
+from mlnn.training import Evaluated, LaneStep, Recipe, StepRecord, dtype_name
 
 Row = dict[str, float]
 
 
-def trace_row(record: StepRecord, gaps: Mapping[str, CommonGap], recipe: Recipe, targets: TargetSpace | None) -> Row:
-    """Every gap of one step, by column. `gaps`: at common weights, by precision; `targets`: what left reads, None for a step."""
-    lanes, own = record.lanes, dtype_name(recipe.dtype)
+def trace_row(
+    record: StepRecord,
+    gaps: Mapping[str, CommonGap],
+    recipe: Recipe,
+    targets: TargetSpace | None,
+    names: Collection[str],
+) -> Row:
+    """Every gap of one step, by column. `gaps`: at common weights, by precision; `targets`: what left reads, None for a step.
+
+    `names`: the lanes that a record may have. Without right among them, right's loss is that at left's weights, and what two lanes
+    that train apart would show has no column.
+    """
+    lanes, own, trains = record.lanes, dtype_name(recipe.dtype), "right" in names
     row: Row = {"step": record.step}
-    row |= {f"loss_{name}": lane.answer.loss if record.ran(name) else NAN for name, lane in lanes.items()}
+    for name in names if trains else ("left", "right", *(name for name in names if name != "left")):
+        row[f"loss_{name}"] = lanes[name].answer.loss if record.ran(name) else NAN
+    if not trains:
+        row["loss_right"] = NAN if record.right is None else record.right.loss
     row["abs_loss_gap"] = abs(row["loss_right"] - row["loss_left"])
-    for name in (own, *(name.removeprefix("left_") for name in lanes if name.startswith("left_"))):
+    for name in (own, *(name.removeprefix("left_") for name in names if name.startswith("left_"))):
         row["gradient_gap" if name == own else f"gradient_gap_{name}"] = gaps[name].gradient if name in gaps else NAN
-    row["gradient_gap_free"] = _free_gap(record, own)
+    if trains:
+        row["gradient_gap_free"] = _free_gap(record, own)
     row["saturated_fraction"] = _saturated(lanes["left"], targets)
-    row |= {f"non_finite_{side}": _non_finite(lanes[side]) for side in ("left", "right")}
-    return row | _weight_gaps(record) | _null_band(record)
+    row["non_finite_left"] = _non_finite(lanes["left"].answer)
+    row["non_finite_right"] = _non_finite(record.right)
+    return row | _weight_gaps(record) | _null_band(record) if trains else row
 
 
 def _free_gap(record: StepRecord, own: str) -> float:
     """How far right's own gradient is from left's, each at its own weights."""
     if not all(record.ran(side) and record.lanes[side].answer.stop is None for side in ("left", "right")):
         return NAN
-    left, right = record.common[own].gradient.double(), record.lanes["right"].answer.gradient.double()
+    found = record.common[own].gradient if own in record.common else record.gradient
+    assert found is not None
+    left, right = found.double(), record.lanes["right"].answer.gradient.double()
     return relative(right - left, left)
 
 
@@ -68,6 +85,8 @@ def _saturated(lane: LaneStep, targets: TargetSpace | None) -> float:
     return float(full.double().mean())
 
 
-def _non_finite(lane: LaneStep) -> float:
-    """How many entries of the loss and the gradient are not finite."""
-    return float(not math.isfinite(lane.answer.loss)) + float((~lane.answer.gradient.isfinite()).sum())
+def _non_finite(answer: Evaluated | None) -> float:
+    """How many entries of the loss and the gradient are not finite; NaN where none was given."""
+    if answer is None:
+        return NAN
+    return float(not math.isfinite(answer.loss)) + float((~answer.gradient.isfinite()).sum())

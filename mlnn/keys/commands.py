@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlnn.keys.field import Node, above, at_least, choice, interval, key, one_of, seeds, share
+from mlnn.keys.field import Node, above, at_least, choice, interval, key, looks, one_of, seeds, share
 from mlnn.keys.shared import (
     BATCH,
     DATA,
@@ -24,6 +24,7 @@ from mlnn.keys.shared import (
 )
 
 RELATIONS = ("bitwise", "equal", "indistinguishable", "shifted", "scaled")
+MODES = ("study", "verdict")
 CERTIFICATES = ("likelihood", "scaled likelihood", "likelihood family", "proper", "calibrated", "no link", "unnormalisable",
                 "batch-coupled", "undecided")  # fmt: skip
 LADDER = "rungs, each a name with its overrides"
@@ -44,6 +45,14 @@ class TrainSettings(TrainedSettings):
 class CompareSettings(ComparedSettings):
     """mlnn compare"""
 
+    mode: str = key(
+        "study", "all lanes train, or verdict: left alone, right is asked from its state", one_of("mode", MODES)
+    )
+    looks: str | int | list[int] | None = key(
+        None,
+        "steps at which right is asked at left's weights: all, how many, or a list; null: all, of a verdict a tenth",
+        looks,
+    )
     require: str | None = key(
         None, f"weakest relation that passes: {', '.join(RELATIONS)}", one_of("relation", RELATIONS)
     )

@@ -25,13 +25,14 @@ DEVICES = ("cpu", "cuda", "hip", "hpu", "maia", "mps", "mtia", "npu", "privateus
 class Key:
     """A key of a record, told apart from the others.
 
-    `kind`: int, float, str, bool, list, Mapping, or the record of a group of keys. `nullable`: whether null says something.
-    `default`: as it ships; of a group that is chosen, the name of the choice. `known`: a record of some keys of a free-form
-    group, those of a known type.
+    `kind`: int, float, str, bool, list, Mapping, or the record of a group of keys; `others`: what it may be instead.
+    `nullable`: whether null says something. `default`: as it ships; of a group that is chosen, the name of the choice. `known`: a
+    record of some keys of a free-form group, those of a known type.
     """
 
     name: str
     kind: type
+    others: tuple[type, ...]
     nullable: bool
     default: Any
     meaning: str
@@ -54,13 +55,17 @@ def entries(record: type) -> dict[str, Key]:
     """The keys of a record by name, in the order of the composed config."""
     hints = typing.get_type_hints(record)
     fields = [one for one in dataclasses.fields(record) if KEY in one.metadata]
-    return {one.name: Key(one.name, *_kind(hints[one.name]), *one.metadata[KEY]) for one in fields}
+    found = {}
+    for one in fields:
+        (kind, *others), nullable = _kinds(hints[one.name])
+        found[one.name] = Key(one.name, kind, tuple(others), nullable, *one.metadata[KEY])
+    return found
 
 
-def _kind(hint: Any) -> tuple[type, bool]:
+def _kinds(hint: Any) -> tuple[list[type], bool]:
+    """The types of a hint, and whether None is among them."""
     parts = typing.get_args(hint) if isinstance(hint, UnionType) else (hint,)
-    kind = next(part for part in parts if part is not NoneType)
-    return typing.get_origin(kind) or kind, NoneType in parts
+    return [typing.get_origin(part) or part for part in parts if part is not NoneType], NoneType in parts
 
 
 def at_least(least: float, most: float | None = None) -> Check:
@@ -96,6 +101,15 @@ def seeds(value: Sequence[Any]) -> str | None:
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in value)
     good = whole and value and len(set(value)) == len(value)
     return None if good else f"{value!r}; give different whole numbers, e.g. [0, 1, 2]"
+
+
+def looks(value: Any) -> str | None:
+    """The word all, how many, or different steps."""
+    if isinstance(value, int):
+        return at_least(1)(value)
+    whole = isinstance(value, list) and all(isinstance(one, int) and not isinstance(one, bool) for one in value)
+    good = value == "all" or (whole and value and len(set(value)) == len(value) and min(value) >= 0)
+    return None if good else f"{value!r}; give all, how many, or different steps, e.g. [0, 10, 100]"
 
 
 def interval(value: Sequence[Any]) -> str | None:

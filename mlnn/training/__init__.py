@@ -2,6 +2,7 @@
 
 from mlnn.training.batches import Batch, batches
 from mlnn.training.first import initial_model, nudged
+from mlnn.training.following import Following
 from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep
 from mlnn.training.making import make_lockstep
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "Common",
     "Evaluated",
+    "Following",
     "Lane",
     "LaneRecipe",
     "LaneStep",

@@ -10,7 +10,7 @@ from torch import Tensor
 from mlnn.objectives import Objective
 from mlnn.training.batches import Batch, batches
 from mlnn.training.lane import Lane
-from mlnn.training.optimizers import learning_rate, settings_apart
+from mlnn.training.optimizers import rates, settings_apart
 from mlnn.training.recipe import Recipe, dtype_name
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stride, flat
 from mlnn.training.twins import ALONE, null_draws
@@ -36,16 +36,18 @@ class Lockstep:
     null_eps: float = 0.0
     draws_masks: bool = False
 
-    def steps(self, looks: Collection[int] = ()) -> Iterator[StepRecord]:
+    def steps(self, looks: Collection[int] = (), asked: Collection[int] | None = None) -> Iterator[StepRecord]:
         """Train all lanes: one record a step, until the recipe's steps are done or neither side goes on.
 
-        `looks`: the steps whose record has a `Look`.
+        `looks`: the steps whose record has a `Look`. `asked`: those at which right is asked at left's weights; None: all, and so
+        wherever a lane has an update of its own, whose state moves with every call.
         """
         starts = {name: flat(self.lanes[name].weights) for name in map(self._leads, self.followers)}
         before = {name: flat(lane.weights) for name, lane in self.lanes.items()}
         ended: dict[str, LaneStep] = {}
         for batch in batches(self.recipe):
-            record = self._step(batch, starts, before, ended, batch.step in looks)
+            asks = asked is None or self.own_updates or batch.step in asked
+            record = self.advance(batch, starts, before, ended, looks=batch.step in looks, asks=asks)
             before = {name: lane.after for name, lane in record.lanes.items() if lane.alive}
             ended = {name: lane for name, lane in record.lanes.items() if not lane.alive}
             yield record
@@ -53,16 +55,24 @@ class Lockstep:
             if ended.keys() >= {"left", "right"}:
                 return
 
-    def _step(
+    def advance(
         self,
         batch: Batch,
         starts: Mapping[str, Tensor],
         before: Mapping[str, Tensor],
         ended: Mapping[str, LaneStep],
+        *,
         looks: bool,
+        asks: bool = True,
     ) -> StepRecord:
-        """Every lane answers, then every lane that is still finite steps; in between all stand where they answered."""
-        led = {dtype: self._leads(dtype) for dtype in self.followers if self.leader(dtype).stopped is None}
+        """One step of the lanes in `before`, which has their weights: every one answers, then every one that is still finite
+        steps; in between all stand where they answered. `ended`: the last of those that have stopped. `asks`: whether right is
+        asked at left's weights.
+
+        Right's optimiser follows at every step, for a schedule, a hook or an optimiser of one's own may change at any.
+        """
+        running = {dtype: self._leads(dtype) for dtype in self.followers if self.leader(dtype).stopped is None}
+        led = running if asks else {}
         beside = {dtype: self.right_at_left(dtype, batch) for dtype in led}
         nulls = {dtype: self._nulls(dtype, batch) for dtype in led if self.null_eps and dtype == ALONE}
         mirrored = {
@@ -71,14 +81,15 @@ class Lockstep:
         answers = {name: self.lanes[name].evaluate(self._own_rows(name, batch)) for name in before}
         told = {dtype: mirrored.get(dtype, answers[name]) for dtype, name in led.items()}
         gradients = {dtype: self.shared_gradient(dtype, told[dtype], dtype in mirrored) for dtype in led}
+        own = self.shared_gradient(dtype_name(self.recipe.dtype), answers["left"]) if "left" in answers else None
         look = self._look(batch) if looks else None
-        arrived = self._right_from_left(led, answers) if self.compares_steps else {}
+        arrived = self._right_from_left(running, answers) if self.compares_steps else {}
         after = {name: self.lanes[name].update(answer) for name, answer in answers.items() if answer.stop is None}
         new = {
             name: self._lane_step(name, answer, before[name], after.get(name, before[name]))
             for name, answer in answers.items()
         }
-        lanes = {name: new[name] if name in new else ended[name] for name in self.lanes}
+        lanes = {name: new[name] if name in new else ended[name] for name in self.lanes if name in new or name in ended}
         common = {
             dtype: Common(
                 told[dtype], beside[dtype], gradients[dtype], _stride(lanes[name], arrived.get(dtype)),
@@ -86,7 +97,11 @@ class Lockstep:
             )
             for dtype, name in led.items()
         }  # fmt: skip
-        return StepRecord(batch, starts, lanes, common, self._predictions(batch), look, self.settings_apart, self.rates)
+        left, right = self.optimizers("right" in lanes)
+        return StepRecord(
+            batch, starts, lanes, common, self._predictions(batch) if "right" in lanes else None, look,
+            settings_apart(left, right), rates(left, right), own, asks,
+        )  # fmt: skip
 
     def right_at_left(self, dtype: str, batch: Batch) -> Evaluated:
         """Right's answer to a batch at left's weights."""
@@ -188,28 +203,24 @@ class Lockstep:
             return answer.gradient
         return flat(follower.translate(leader, leader.gradients))
 
+    def optimizers(self, trains: bool = True) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+        """Left's, and right's: where right trains, that of its own lane, else that of its follower."""
+        right = self.lanes["right"] if trains else self.followers[dtype_name(self.recipe.dtype)]
+        return self.lanes["left"].optimizer, right.optimizer
+
+    @property
+    def own_updates(self) -> bool:
+        """Whether a side has an update of its own."""
+        return any(self.lanes[side].own is not None for side in ("left", "right"))
+
     @property
     def compares_steps(self) -> bool:
-        """Whether followers take steps of their own: all of them, for a schedule, a hook or an optimiser of one's own may change
-        at any, and a follower that had missed one would no longer be right's optimiser.
-
-        L-BFGS evaluates its objective again, so it is compared only where settings differ.
+        """Whether followers take steps of their own. L-BFGS evaluates its objective again, so it is compared only where
+        settings differ.
         """
         searches = any(isinstance(self.lanes[side].optimizer, torch.optim.LBFGS) for side in ("left", "right"))
         # What an update does besides the gradient is seen in its steps alone, and its state has to follow.
-        own = any(self.lanes[side].own is not None for side in ("left", "right"))
-        return self.optimizers_differ or own or not searches
-
-    @property
-    def settings_apart(self) -> str | None:
-        """The first setting in which the two optimisers now differ, in words; None where their parameter groups have the same."""
-        return settings_apart(self.lanes["left"].optimizer, self.lanes["right"].optimizer)
-
-    @property
-    def rates(self) -> tuple[float, float] | None:
-        """The two optimisers' learning rates now; None where a side has none, or several."""
-        left, right = (learning_rate(self.lanes[side].optimizer) for side in ("left", "right"))
-        return None if left is None or right is None else (left, right)
+        return self.optimizers_differ or self.own_updates or not searches
 
     @property
     def rowwise(self) -> bool:

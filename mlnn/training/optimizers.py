@@ -64,6 +64,12 @@ def settings_apart(left: torch.optim.Optimizer, right: torch.optim.Optimizer) ->
     return None
 
 
+def rates(left: torch.optim.Optimizer, right: torch.optim.Optimizer) -> tuple[float, float] | None:
+    """The two optimisers' learning rates now; None where a side has none, or several."""
+    one, two = learning_rate(left), learning_rate(right)
+    return None if one is None or two is None else (one, two)
+
+
 def learning_rate(optimizer: torch.optim.Optimizer) -> float | None:
     """The one learning rate of all parameter groups; None where they have none, or not the same."""
     found = {float(group["lr"]) if "lr" in group else None for group in optimizer.param_groups}

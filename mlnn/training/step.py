@@ -130,13 +130,16 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class StepRecord:
-    """One step of all lanes. `lanes` by name; `common` by precision, for those whose left lane was still running.
+    """One step of all lanes. `lanes` by name, left among them; `common` by precision, for those whose left lane was still running,
+    and empty where right was not `asked` at left's weights.
 
     `starts`: the first weights of every left lane, by its name, from which it has travelled.
     `predictions`: (left's, right's) raw outputs on the probe rows after the step, where both go on. `look`: at some steps.
     `settings_apart`: the first setting in which the two optimisers differ after the step, in words; `rates`: their learning rates
-    after it, None where a side has none, or several. `blocks`: by precision, where an engine has its lanes as rows of matrices
-    already and all lanes the same coordinates; what reads a record makes them where they are missing.
+    after it, None where a side has none, or several; `rates_before`: before it, where no step before it has
+    told. `gradient`: left's, in right's coordinates, where it was still running.
+    `unlooked`: why the steps of the two optimisers were not compared here, though they are elsewhere. `blocks`: by precision,
+    where an engine has its lanes as rows of matrices already, all in the same coordinates.
     """
 
     batch: Batch
@@ -148,6 +151,18 @@ class StepRecord:
     settings_apart: str | None = None
     rates: tuple[float, float] | None = None
     blocks: Mapping[str, Block] = field(default_factory=dict)
+    gradient: Tensor | None = None
+    asked: bool = True
+    unlooked: str | None = None
+    rates_before: tuple[float, float] | None = None
+
+    @property
+    def right(self) -> Evaluated | None:
+        """Right's answer in the working precision: its own lane's, or, where it does not train, that at left's weights."""
+        if "right" in self.lanes:
+            return self.lanes["right"].answer
+        own = next(iter(self.common.values()), None)  # the working precision is the first
+        return None if own is None else own.right
 
     @property
     def step(self) -> int:
@@ -155,5 +170,5 @@ class StepRecord:
         return self.batch.step
 
     def ran(self, name: str) -> bool:
-        """Whether the lane was still running when the step began."""
-        return self.lanes[name].answer.batch.step == self.step
+        """Whether the lane is there, and was still running when the step began."""
+        return name in self.lanes and self.lanes[name].answer.batch.step == self.step

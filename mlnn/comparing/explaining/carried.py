@@ -9,7 +9,7 @@ from mlnn.comparing.explaining.trial import Cause
 KNOWN = 1e-9
 """Relative: of a gradient that is carried over, 1e-16 to 1e-14 is left once it is taken off."""
 FEWEST = 3
-"""Steps after the first on which it must have held."""
+"""Steps that follow one another on which it must have held, after the first."""
 
 
 @dataclass
@@ -21,16 +21,17 @@ class Carried:
     before: float = 0.0
     after: float = 0.0
     steps: int = 0
-    _last: Tensor | None = None
+    _last: tuple[int, Tensor] | None = None
 
-    def see(self, left: Tensor, right: Tensor) -> None:
-        """Take in the gradients of one step at common weights, in float64."""
+    def see(self, step: int, left: Tensor, right: Tensor) -> None:
+        """Take in the gradients of one step at common weights, in float64; one that does not follow the last tells nothing."""
         scale = max(float(left.norm()), float(right.norm()))
         gap = right - left if self.name == "right" else left - right
-        rest = gap if self._last is None else gap - self._last
-        self.steps += self._last is not None
-        self._last = left.clone()
-        if scale:
+        known = self._last is not None and self._last[0] == step - 1
+        rest = gap - self._last[1] if self._last is not None and known else gap
+        self.steps += known
+        skipped, self._last = self._last is not None and not known, (step, left.clone())
+        if scale and not skipped:
             self.before = max(self.before, float(gap.norm()) / scale)
             self.after = max(self.after, float(rest.norm()) / scale)
 

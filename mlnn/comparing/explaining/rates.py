@@ -27,9 +27,20 @@ class Rates:
     other: bool = False
     _last: Pair | None = None
 
-    def see(self, step: int, rates: Pair | None, start: Tensor, left: Tensor, right: Tensor) -> None:
-        """Take in one step: the learning rates after it, the weights before, and those where either side arrives, in float64."""
-        known = {self._last, rates} - {None}  # a schedule may have set them before the step, or after
+    def see(
+        self,
+        step: int,
+        rates: Pair | None,
+        start: Tensor,
+        left: Tensor,
+        right: Tensor,
+        before: Pair | None = None,
+    ) -> None:
+        """Take in one step: the learning rates after it, the weights before, and those where either side arrives, in float64.
+
+        before: the rates before it, where the step before it was not seen.
+        """
+        known = {before or self._last, rates} - {None}  # a schedule may have set them before the step, or after
         self._last = rates
         one, two = left - start, right - start
         size = max(float(one.norm()), float(two.norm()))

@@ -1,0 +1,116 @@
+"""A finished comparison: its record, its run folder and its page."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mlnn.comparing.page import comparison_page
+from mlnn.comparing.probe_figure import probe_curves
+from mlnn.comparing.probed import Probe
+from mlnn.comparing.records import LaneInfo, RunInfo
+from mlnn.comparing.trace import rows
+from mlnn.comparing.verdict import Verdict
+from mlnn.errors import RunFolderError
+from mlnn.report.brief import Brief
+from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
+from mlnn.runs.environment import environment
+
+SHOWN = ("loss_left", "loss_right", "gradient_gap", "weight_gap")
+
+
+@dataclass(repr=False)
+class Comparison:
+    """A finished comparison. `run`: what was run; `trained`: what each lane was, where it stopped, by name; `trace`: numpy
+    arrays by name, in memory, a row a step or, of a verdict, a look; `planted`: faults that were planted, for the page.
+    """
+
+    verdict: Verdict
+    run: RunInfo
+    trained: dict[str, LaneInfo]
+    data: dict[str, object]
+    probe: Probe
+    trace: dict[str, np.ndarray]
+    planted: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
+    environment: dict[str, object] = field(default_factory=environment)
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What was run, as plain data."""
+        return self.run.to_dict()
+
+    @property
+    def lanes(self) -> dict[str, dict[str, object]]:
+        """What each lane was, as plain data."""
+        return {name: lane.to_dict() for name, lane in self.trained.items()}
+
+    def __repr__(self) -> str:
+        return self._brief().text()
+
+    def _repr_html_(self) -> str:
+        return self._brief().html()
+
+    def _brief(self) -> Brief:
+        run, steps = self.run, self.trace["step"].tolist()
+        title = f"Comparison of {run.left} and {run.right}: {self.verdict.relation}"
+        ran = f"{run.model} on {run.data}, {run.optimizer}, {steps[-1] + 1} of {run.steps} steps, {run.dtype}, seed {run.seed}"
+        if run.looks is not None:
+            ran += f", looked at {run.looks} times"
+        kept, shown = sorted({0, len(steps) // 2, len(steps) - 1}), [name for name in SHOWN if name in self.trace]
+        table = [["step", *(name.replace("_", " ") for name in shown)]]
+        table += [[str(steps[row]), *(f"{self.trace[name][row]:.6g}" for name in shown)] for row in kept]
+        return Brief(title, self.verdict.sentence, [("run", ran), *self.verdict.facts()], table)
+
+    def to_dict(self) -> dict[str, object]:
+        """Verdict, what was compared, lanes and data, as plain data."""
+        return {"verdict": self.verdict.to_dict(), "about": self.about, "lanes": self.lanes, "data": self.data}
+
+    def save(
+        self, folder: str | Path | None = None, *, config: str = "", overwrite: bool = False, page: bool = True
+    ) -> Path:
+        """Write a run folder (config, trace.csv, verdict.json, environment, and the page) and return its path.
+
+        Raises RunFolderError if the folder is not empty (unless `overwrite` and it is a run) or cannot be written.
+        """
+        try:
+            with new_run(folder, "compare", overwrite) as run:
+                self._write(run, config, page)
+        except RunFolderError as problem:
+            if not isinstance(problem.__cause__, OSError):  # a folder that may not be used: nothing has gone wrong yet
+                raise
+            raise RunFolderError(f"{problem}\nNothing is lost: {self._keep(config)}") from problem.__cause__
+        return run.final
+
+    def _write(self, run: RunFolder, config: str, page: bool) -> None:
+        run.write_text("config.yaml", config)
+        with closing(TraceWriter(run.path("trace.csv"))) as writer:
+            for row in rows(self.trace):
+                writer.append(row)
+        run.write_json("verdict.json", self.verdict.to_dict() | {"about": self.about, "lanes": self.lanes})
+        run.write_json("environment.json", self.environment)
+        run.write_json("data.json", self.data)
+        run.write_json("about.json", self.about)
+        if page:
+            run.write_text("report.html", self.page())
+
+    def _keep(self, config: str) -> str:
+        """Write the run, without its page, among the temporary files; a sentence that says where it now is."""
+        here = "this session has it as .trace and .verdict, and save() may be called again"
+        try:
+            with new_run(Path(tempfile.mkdtemp(prefix="mlnn-kept-")) / "run", "compare") as run:
+                self._write(run, config, page=False)
+        except (OSError, RunFolderError):
+            return f"{here}."
+        return f"the run is kept in {run.final}; {here}."
+
+    def report(self, path: str | Path) -> Path:
+        """Write the page (one HTML file that works offline) and return its path; RunFolderError where it cannot be written."""
+        return write_file(path, self.page())
+
+    def page(self) -> str:
+        """The page as HTML."""
+        return comparison_page(self.verdict, self.trace, self.run, probe_curves(self.probe), self.planted)
