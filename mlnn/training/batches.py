@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.data import Dataset, Recorded, Stream, nested
+from mlnn.data import Recorded, Stream, nested
 from mlnn.seeding import derive, generator
 from mlnn.training.recipe import Recipe
 
@@ -52,9 +52,7 @@ class Batch:
     def at(self, dtype: torch.dtype) -> Rows:
         """The rows in a dtype. Numbers are rounded to the run's own dtype first, so that twins see the same data."""
         if dtype not in self._cast:
-            picked, own = self.given or self._picked(), self.recipe
-            y, extras = (nested.cast(part, dtype, own.device, own.dtype) for part in (picked.y, dict(picked.extras)))
-            self._cast[dtype] = Rows(own.inputs(picked.x, dtype), y, extras)
+            self._cast[dtype] = self._picked(dtype) if self.given is None else self._rounded(self.given, dtype)
         return self._cast[dtype]
 
     def whole(self, dtype: torch.dtype) -> Any:
@@ -74,10 +72,16 @@ class Batch:
         given = None if self.given is None else self.given.some(order)
         return Batch(self.step, self.rows[order], self.dropout_seed, self.recipe, given)
 
-    def _picked(self) -> Recorded:
-        data, rows = self.recipe.dataset, self.rows
-        assert isinstance(data, Dataset)
-        return Recorded(data.x[rows], data.y[rows], {name: part[rows] for name, part in data.extras.items()})
+    def _rounded(self, given: Recorded, dtype: torch.dtype) -> Rows:
+        own = self.recipe
+        y, extras = (nested.cast(part, dtype, own.device, own.dtype) for part in (given.y, dict(given.extras)))
+        return Rows(own.inputs(given.x, dtype), y, extras)
+
+    def _picked(self, dtype: torch.dtype) -> Rows:
+        x, y, extras = self.recipe.whole_data(dtype)
+        rows = self.rows if y.device.type == "cpu" else self.rows.to(y.device)
+        picked = {name: part.index_select(0, rows) for name, part in extras.items()}
+        return Rows(x.index_select(0, rows), y.index_select(0, rows), picked)
 
 
 def batches(recipe: Recipe) -> Iterator[Batch]:
@@ -97,5 +101,5 @@ def batches(recipe: Recipe) -> Iterator[Batch]:
         epoch, place = divmod(step, per_epoch)
         if place == 0 and recipe.batch_size is not None:
             order = torch.randperm(count, generator=generator(recipe.seed, "rows", epoch))
-        rows = order[place * size : None if place == per_epoch - 1 else (place + 1) * size].clone()
+        rows = order[place * size : None if place == per_epoch - 1 else (place + 1) * size]
         yield Batch(step, rows, derive(recipe.seed, "dropout", step), recipe)

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from mlnn.data import nested
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
+from mlnn.objectives.objective import all_finite
 from mlnn.objectives.promotion import promoted
 from mlnn.training.asking import ask_step, run_update
 from mlnn.training.batches import Batch, Rows
 from mlnn.training.broken import first_row
 from mlnn.training.first import mapped
 from mlnn.training.module import check_output, copied, evaluating, guard, raw_output, squeezed
-from mlnn.training.optimizers import made_optimizer, takes_closure
+from mlnn.training.optimizers import made_optimizer, wants_closure
 from mlnn.training.own_update import OwnUpdate
 from mlnn.training.recipe import LaneRecipe
 from mlnn.training.step import Evaluated, Stop, flat
@@ -41,16 +42,14 @@ class Lane:
         self.names = [n for n, p in self.module.named_parameters() if p.requires_grad]
         self.weights = [p for p in self.module.parameters() if p.requires_grad]
         self.optimizer = made_optimizer(recipe, self.module, self.weights)
-        self.takes_closure = takes_closure(self.optimizer)
+        self.wants_closure = wants_closure(self.optimizer)
         self.stopped: Stop | None = None
         self._run = torch.compile(self.module) if recipe.compile else self.module
         self.own = None if recipe.update is None else OwnUpdate(recipe.update, self.module, self._run, self.optimizer)
-
-    @property
-    def asked(self) -> str:
-        """The objective as an error names it."""
-        kind = "objective" if isinstance(self.recipe.objective, Objective) else "step"
-        return f"{kind} '{self.recipe.objective.name}'"
+        kind = "objective" if isinstance(recipe.objective, Objective) else "step"
+        self.asked = f"{kind} '{recipe.objective.name}'"  # as an error names it
+        self._fit: set[tuple[torch.Size, torch.Size]] = set()  # of outputs and targets that have been seen to fit
+        self._reached: Objective | None = None  # the last one whose backward pass was seen to come by the raw output
 
     @property
     def gradients(self) -> list[Tensor]:
@@ -66,7 +65,7 @@ class Lane:
         loss, output, rows = self._backward(batch, asked)
         gradient = flat(self.gradients)
         stop = None
-        if not (math.isfinite(loss) and bool(torch.isfinite(gradient).all())):
+        if not (math.isfinite(loss) and all_finite(gradient)):
             what = "gradient" if math.isfinite(loss) else "loss"
             stop = Stop(batch.step, what)
             row = None
@@ -78,12 +77,14 @@ class Lane:
             self.stopped = stop
         return Evaluated(batch, loss, output, rows.y, gradient, stop, rows.extras)
 
-    def update(self, answer: Evaluated) -> None:
-        """One optimiser step from the gradient in place, that of `answer`. L-BFGS asks the batch again as often as it likes."""
+    def update(self, answer: Evaluated) -> Tensor:
+        """One optimiser step from the gradient in place, that of `answer`; the weights (P,) after it.
+
+        L-BFGS asks the batch again as often as it likes.
+        """
         if self.own is not None:
             self.own.keep()
-            self._check_weights(answer)
-            return
+            return self._arrived(answer)
         pending, value = True, answer.loss + self._add_prior()
 
         def closure() -> Tensor:
@@ -94,22 +95,26 @@ class Lane:
             pending = False
             return torch.tensor(value, dtype=torch.float64)
 
-        guard("optimizer", self.optimizer.step, *([closure] if self.takes_closure else []))
-        self._check_weights(answer)
+        guard("optimizer", self.optimizer.step, *([closure] if self.wants_closure else []))
+        return self._arrived(answer)
 
-    def _check_weights(self, answer: Evaluated) -> None:
-        if not all(bool(torch.isfinite(weight).all()) for weight in self.weights):
+    def _arrived(self, answer: Evaluated) -> Tensor:
+        """The weights (P,) after the step from an answer, at which the lane stops where they are not finite."""
+        after = flat(self.weights)
+        if not all_finite(after):
             self.stopped = Stop(answer.batch.step, "weights")
+        return after
 
-    def follow(self, leader: "Lane", answer: Evaluated) -> None:
-        """Step, with this lane's optimiser and its own state, from where the leader stood and with the gradient that it took."""
+    def follow(self, leader: "Lane", answer: Evaluated) -> Tensor:
+        """Step, with this lane's optimiser and its own state, from where the leader stood and with the gradient that it took;
+        the weights (P,) after it."""
         if self.own is None:
             self.take_gradient_of(leader)
         elif self.own.calls == (1 if leader.own is None else leader.own.calls) == 1:
             given, parts = self.translate(leader, leader.gradients), self._parts(answer.batch)
             with self._twin():
                 run_update(self.own, answer.batch, parts, given)
-        self.update(answer)
+        return self.update(answer)
 
     def wanted(self, leader: "Lane") -> Mapping[str, Tensor]:
         """What this lane takes over of another one: its weights and buffers, or the state dict that its mapping reads."""
@@ -205,14 +210,16 @@ class Lane:
         if self.recipe.accumulate == 1:
             output, loss = self._forward(rows, objective)
             guard(f"the backward pass of {self.asked}", loss.backward)
-            return loss.item(), output, rows
+            if all(weight.grad is None for weight in self.weights):
+                self._check_reach(loss, output)
+            return loss.item(), output.detach(), rows
         value, outputs = 0.0, []
         for part in rows.parts(self.recipe.accumulate):
             output, loss = self._forward(part, objective)
             loss = loss * (len(part.y) / len(rows.y))
             guard(f"the backward pass of {self.asked}", loss.backward)
             value += loss.item()
-            outputs.append(output)
+            outputs.append(output.detach())
         return value, torch.cat(outputs), rows
 
     def _add_prior(self) -> float:
@@ -225,17 +232,34 @@ class Lane:
         return penalty.item()
 
     def _forward(self, rows: Rows, objective: Objective) -> tuple[Tensor, Tensor]:
+        """The raw output and the loss, on autograd's tape."""
         space, y = self.recipe.objective.targets, rows.y
-        with torch.autocast(y.device.type, dtype=self.recipe.autocast, enabled=self.recipe.autocast is not None):
+        with self._autocast(y.device.type):
             output = squeezed(raw_output(self._run, rows.x), space, space.positions(y)).to(self.dtype)
-        check_output(output, y, space)
+        shapes = output.shape, y.shape
+        if shapes not in self._fit:  # whether they fit depends on nothing else
+            check_output(output, y, space)
+            self._fit.add(shapes)
         loss = guard(self.asked, partial(objective, **rows.extras), output, y)
+        if objective is not self._reached or self.recipe.accumulate > 1 or not loss.requires_grad:
+            self._check_reach(loss, output)
+            self._reached = objective
+        return output, loss
+
+    def _check_reach(self, loss: Tensor, output: Tensor) -> None:
+        """Raise ConfigError unless the loss depends on the raw output.
+
+        Asked of an objective at its first batch, and later where no weight was given a gradient: an objective is handed nothing
+        else that leads to weights, so one that comes to leave its output aside gives none.
+        """
         if not loss.requires_grad or not _reaches(loss, output):
             raise ConfigError(
                 f"{self.asked}: its value does not depend on the raw output (a constant, or"
                 " detached), so there is no gradient to train with"
             )
-        return output.detach(), loss
+
+    def _autocast(self, device: str) -> AbstractContextManager[object]:
+        return nullcontext() if self.recipe.autocast is None else torch.autocast(device, dtype=self.recipe.autocast)
 
 
 def answers_finitely(objective: Objective, rows: Rows, output: Tensor) -> bool:

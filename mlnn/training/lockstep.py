@@ -84,10 +84,11 @@ class Lockstep:
         own = self.shared_gradient(dtype_name(self.recipe.dtype), answers["left"]) if "left" in answers else None
         look = self.look(batch) if looks else None
         arrived = self._right_from_left(running, answers) if self.compares_steps else {}
-        for name, answer in answers.items():
-            if answer.stop is None:
-                self.lanes[name].update(answer)
-        new = {name: self._lane_step(name, answer, before[name]) for name, answer in answers.items()}
+        after = {name: self.lanes[name].update(answer) for name, answer in answers.items() if answer.stop is None}
+        new = {
+            name: self._lane_step(name, answer, before[name], after.get(name, before[name]))
+            for name, answer in answers.items()
+        }
         lanes = {name: new[name] if name in new else ended[name] for name in self.lanes if name in new or name in ended}
         common = {
             dtype: Common(
@@ -142,8 +143,7 @@ class Lockstep:
             leader, follower = self.leader(dtype), self.followers[dtype]
             if leader.stopped is None:
                 follower.take_over(follower.wanted(leader))
-                follower.follow(leader, answers[leader.name])
-                arrived[dtype] = flat(follower.weights)
+                arrived[dtype] = follower.follow(leader, answers[leader.name])
         return arrived
 
     def look(self, batch: Batch) -> Look:
@@ -190,9 +190,8 @@ class Lockstep:
         """Held-out rows for prediction gaps; the first training rows where none were held out."""
         return self.recipe.inputs(self.recipe.dataset.seen(PROBE_ROWS), self.recipe.dtype)
 
-    def _lane_step(self, name: str, answer: Evaluated, before: Tensor) -> LaneStep:
+    def _lane_step(self, name: str, answer: Evaluated, before: Tensor, after: Tensor) -> LaneStep:
         lane = self.lanes[name]
-        after = before if answer.stop else flat(lane.weights)
         follower = next((other for dtype, other in self.followers.items() if self.leader(dtype) is lane), None)
         apart = follower is not None and follower.recipe.mapping is not None
         shared = flat(follower.translate(lane, lane.weights)) if follower is not None and apart else after

@@ -36,12 +36,18 @@ def _groups_by_name(factory: Any) -> bool:
     return names[:1] == ["model"]
 
 
-def takes_closure(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether `step` can be given a function that evaluates the loss again, as torch's own optimisers can."""
+def wants_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether `step` is given a function that evaluates the loss again: where it can take one.
+
+    torch's own that do without one would only call it once and hand back what it returns.
+    """
     try:
-        return bool(inspect.signature(optimizer.step).parameters)
+        parameters = list(inspect.signature(optimizer.step).parameters.values())
     except (TypeError, ValueError):  # compiled code does not tell
         return True
+    if type(optimizer).__module__.startswith("torch.optim."):
+        return any(one.default is one.empty for one in parameters)
+    return bool(parameters)
 
 
 def settings_apart(left: torch.optim.Optimizer, right: torch.optim.Optimizer) -> str | None:

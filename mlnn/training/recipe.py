@@ -20,6 +20,8 @@ DTYPES: dict[str, torch.dtype] = {
     "float64": torch.float64,
 }
 ModelFactory = Callable[[], nn.Module]
+Data = tuple[Any, Tensor, dict[str, Tensor]]
+"""Inputs, targets, extras by name."""
 Mapping = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
 
@@ -127,6 +129,7 @@ class Recipe:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     seed: int = 0
     tokens: bool = False
+    _whole: dict[torch.dtype, Data] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, Dataset | Stream):
@@ -157,6 +160,14 @@ class Recipe:
                 f"data: '{self.dataset.name}' are batches; a Dataset is needed: mlnn.data.from_arrays(x, y)"
             )
         return self.dataset
+
+    def whole_data(self, dtype: torch.dtype) -> Data:
+        """All training rows as a lane in a dtype takes them, (x, y, extras): rounded, and moved to the device, once."""
+        if dtype not in self._whole:
+            data = self.table
+            y, extras = (nested.cast(part, dtype, self.device, self.dtype) for part in (data.y, dict(data.extras)))
+            self._whole[dtype] = self.inputs(data.x, dtype), y, extras
+        return self._whole[dtype]
 
     def inputs(self, x: Any, dtype: torch.dtype) -> Any:
         """Inputs as a lane in a dtype takes them, rounded to the run's own dtype first; tokens as whole numbers."""

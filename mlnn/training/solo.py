@@ -58,7 +58,7 @@ def _train(
             with torch.no_grad():
                 held = float(guard(lane.asked, lane_recipe.objective, lane.predict(held_x), held_y))
         answer = lane.evaluate(batch)
-        norm = math.sqrt(sum(float(g.double().square().sum()) for g in lane.gradients))
+        norm = float(torch.linalg.vector_norm(answer.gradient, dtype=torch.float64))
         record({"step": batch.step, "loss": answer.loss, "held_out_loss": held, "gradient_norm": norm})
         if progress:
             with callback():

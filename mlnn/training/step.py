@@ -6,8 +6,8 @@ Weights and gradients are flat vectors (P,) in the lane's own precision, in the 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
+from torch._utils import _flatten_dense_tensors
 
 from mlnn.objectives import Objective
 from mlnn.training.batches import Batch
@@ -15,7 +15,10 @@ from mlnn.training.batches import Batch
 
 def flat(tensors: Sequence[Tensor]) -> Tensor:
     """All entries in one vector, a copy, in their own precision."""
-    return torch.cat([t.detach().reshape(-1) for t in tensors])
+    if len(tensors) == 1:  # which torch would give back as it is
+        return tensors[0].detach().reshape(-1).clone()
+    vector: Tensor = _flatten_dense_tensors(tensors).detach()
+    return vector
 
 
 @dataclass(frozen=True)
@@ -135,9 +138,8 @@ class StepRecord:
     `settings_apart`: the first setting in which the two optimisers differ after the step, in words; `rates`: their learning rates
     after it, None where a side has none, or several; `rates_before`: before it, where no step before it has
     told. `gradient`: left's, in right's coordinates, where it was still running.
-    `unlooked`: why the steps of the two optimisers were not compared here, though they are elsewhere. `blocks`: by precision, where an
-    engine has its lanes as rows of matrices already and all lanes the same coordinates; what reads a record makes them where they
-    are missing.
+    `unlooked`: why the steps of the two optimisers were not compared here, though they are elsewhere. `blocks`: by precision,
+    where an engine has its lanes as rows of matrices already, all in the same coordinates.
     """
 
     batch: Batch
