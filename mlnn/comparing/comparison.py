@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,9 +17,10 @@ from mlnn.comparing.finished import Comparison
 from mlnn.comparing.gaps import common_gap
 from mlnn.comparing.inputs import data_of, of_outputs
 from mlnn.comparing.local_probe import local_probe
-from mlnn.comparing.looks import check_mode, looks_at, planted_at
+from mlnn.comparing.looks import check_engine, check_mode, looks_at, planted_at
 from mlnn.comparing.observe import observe
 from mlnn.comparing.probe import probe
+from mlnn.comparing.probed import Probe
 from mlnn.comparing.records import LaneInfo, RunInfo
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.resolution import Planter
@@ -38,11 +40,14 @@ from mlnn.training import (
     LaneRecipe,
     Lockstep,
     Recipe,
+    StackedLockstep,
+    UnstackableError,
     batches,
     dtype_name,
     make_lockstep,
     parse_device,
     parse_dtype,
+    stacked,
 )
 from mlnn.world import MOST_THREADS, callback, own_world
 
@@ -72,6 +77,7 @@ def compare(
     threads: int = 1,
     mode: str = "study",
     looks: str | int | Sequence[int] | None = None,
+    engine: str = "auto",
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
@@ -86,7 +92,9 @@ def compare(
     the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold. progress:
     called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left alone trains and
     null_twins counts for nothing (see `docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
-    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. Raises ConfigError and DataError at the door.
+    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lane by lane; "stacked", the lanes of
+    a study as rows of one computation, ConfigError where they cannot be; "auto", stacked where that can be, and `run.engine` says
+    why not. Raises ConfigError and DataError at the door.
 
     The run has a world of its own (see `mlnn.world`): random streams and torch's switches that the caller has set do not reach in,
     and are as they were afterwards. Comparisons in several threads take turns.
@@ -96,7 +104,7 @@ def compare(
     twins = whole("null_twins", null_twins, 0, MOST_TWINS)
     threads = whole("threads", threads, 1, MOST_THREADS)
     seed = whole("seed", seed, -(2**64), 2**64)
-    names, mode = _names(about), check_mode(mode)
+    names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
     if progress is not None:
         called("progress", progress, "a function of (steps done, steps), or None")
     with own_world(threads, seed):
@@ -105,7 +113,7 @@ def compare(
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
         at = looks_at(mode, looks, recipe.steps)
-        comparison = _run(recipe, pair[0], pair[1], None if mode == "verdict" else twins, at, progress)
+        comparison = _run(recipe, (pair[0], pair[1]), None if mode == "verdict" else twins, at, engine, progress)
     comparison.run = comparison.run.named(names)
     if require is not None and not comparison.verdict.meets(require, limits):
         raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
@@ -143,13 +151,14 @@ def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) ->
 
 def _run(
     recipe: Recipe,
-    left: LaneRecipe,
-    right: LaneRecipe,
+    pair: tuple[LaneRecipe, LaneRecipe],
     null_twins: int | None,
     looks: Sequence[int],
+    engine: str,
     progress: Progress | None,
 ) -> Comparison:
     """`null_twins`: None for a verdict, of which left alone trains; `looks`: the steps that are looked at."""
+    left, right = pair
     rowwise = left.rowwise and right.rowwise
     targets = left.objective.targets if rowwise else None
     if targets is not None and right.objective.targets.outputs != targets.outputs:
@@ -161,15 +170,42 @@ def _run(
         left, right = (replace(side, objective=looked_into(side.objective, recipe.dtype)) for side in (left, right))
     probed = probe(left.objective, right.objective, targets, recipe.dtype) if targets is not None else None
     lockstep = make_lockstep(recipe, left, right, null_twins or 0)
-    probed = probed or local_probe(lockstep)
+    watch = partial(_watch, recipe, left, right, probed or local_probe(lockstep), looks, progress)
+    if null_twins is None:
+        return watch(lockstep, Following(lockstep))
+    if engine == "plain":
+        return watch(lockstep, lockstep, "plain")
+    try:
+        return watch(lockstep, stacked(lockstep), "stacked")
+    except UnstackableError as problem:
+        if engine == "stacked":
+            raise ConfigError(
+                f"engine: 'stacked' does not take these lanes: {problem}; 'auto' trains them one by one"
+            ) from None
+        lockstep = make_lockstep(recipe, left, right, null_twins)  # lanes that nobody has trained yet
+        return watch(lockstep, lockstep, f"plain: {problem}")
+
+
+def _watch(
+    recipe: Recipe,
+    left: LaneRecipe,
+    right: LaneRecipe,
+    probed: Probe,
+    looks: Sequence[int],
+    progress: Progress | None,
+    lockstep: Lockstep,
+    training: Lockstep | StackedLockstep | Following,
+    engine: str | None = None,
+) -> Comparison:
+    """Watch the lanes train, and say what was seen."""
+    targets = left.objective.targets if left.rowwise and right.rowwise else None
     sides, trace = Sides.of(lockstep), Trace()
-    own_update = left.update is not None or right.update is not None
     evidence = Evidence(
-        sides.own, len(looks), decay=sides.decay, unlooked=sides.unlooked, rowwise=rowwise, own_update=own_update
-    )
+        sides.own, len(looks), decay=sides.decay, unlooked=sides.unlooked, rowwise=targets is not None,
+        own_update=left.update is not None or right.update is not None,
+    )  # fmt: skip
     evidence.computes_in(probed.computing, 1 if targets is None else targets.outputs)
-    planter = Planter(left.objective, right.objective, rowwise)
-    training = lockstep if null_twins is not None else Following(lockstep)
+    planter = Planter(left.objective, right.objective, targets is not None)
     asked = looks if isinstance(looks, range) else frozenset(looks)
     for record in training.steps(planted_at(looks), asked):
         gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}
@@ -183,8 +219,8 @@ def _run(
         del record  # of a large network it would take memory while the next step is made
     verdict = decide(probed, evidence, planter.caught, explainer(left, right, targets))
     run = replace(
-        _run_info(recipe, left, right, lockstep, training.lanes),
-        mode="study" if training is lockstep else "verdict", looks=evidence.steps if evidence.thinned else None,
+        _run_info(recipe, left, right, lockstep, training.lanes), mode="verdict" if engine is None else "study",
+        looks=evidence.steps if evidence.thinned else None, engine=engine,
     )  # fmt: skip
     return Comparison(
         verdict, run, _lanes(lockstep, training.lanes), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder

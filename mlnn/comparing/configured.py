@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from mlnn.comparing.comparison import compare
 from mlnn.comparing.finished import Comparison
-from mlnn.keys import ComparedSettings, CompareSettings
+from mlnn.keys import ComparedSettings, CompareSettings, GrowthSettings
 from mlnn.settings import dataset, lanes, pin_threads, recipe
 
 
@@ -15,11 +15,12 @@ def run_comparison(settings: ComparedSettings, progress: Callable[[int, int], No
     left, right = lanes(settings, data)
     shared = recipe(settings, data, left.objective.targets.outputs, settings.steps)
     mode, looks = (settings.mode, settings.looks) if isinstance(settings, CompareSettings) else ("study", None)
+    engine = settings.engine if isinstance(settings, CompareSettings | GrowthSettings) else "auto"
     names = {"model": settings.names.get("model"), "data": settings.names.get("data")}
     return compare(
         shared.model, left, right, shared.table, optimizer=left.optimizer, steps=shared.steps,
         batch_size=shared.batch_size, dtype=shared.dtype, seed=shared.seed, null_twins=settings.null_twins,
-        threads=settings.threads, device=shared.device, progress=progress, mode=mode, looks=looks,
+        threads=settings.threads, device=shared.device, progress=progress, mode=mode, looks=looks, engine=engine,
         about={key: name for key, name in names.items() if name},
     )  # fmt: skip
 

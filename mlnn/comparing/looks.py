@@ -9,6 +9,8 @@ from mlnn.errors import ConfigError, unknown
 
 MODES = ("study", "verdict")
 """All lanes train, for the drift between them; or left alone, and right is asked from its state."""
+ENGINES = ("auto", "plain", "stacked")
+"""Lanes one by one, or as rows of one computation; or the second where it can be."""
 SHARE = 10
 """A verdict looks at one step in so many, unless it is told otherwise: at four networks from one node to eight layers of 64 that
 was the least often at which each pair of the benchmark's sample kept its relation."""
@@ -24,6 +26,15 @@ def check_mode(mode: Any) -> str:
     if not isinstance(mode, str) or mode not in MODES:
         raise ConfigError("mode: " + unknown("mode", mode if isinstance(mode, str) else shown(mode), MODES))
     return mode
+
+
+def check_engine(engine: Any, mode: str) -> str:
+    """A word of ENGINES; ConfigError for anything else, and for stacks of a verdict, of which left alone trains."""
+    if not isinstance(engine, str) or engine not in ENGINES:
+        raise ConfigError("engine: " + unknown("engine", engine if isinstance(engine, str) else shown(engine), ENGINES))
+    if engine == "stacked" and mode == "verdict":
+        raise ConfigError("engine: 'stacked' with mode='verdict', of which left alone trains; leave engine out")
+    return engine
 
 
 def looks_at(mode: str, looks: Any, steps: int) -> Sequence[int]:

@@ -15,7 +15,8 @@ class RunInfo:
 
     `left`, `right`: the objectives; `model`, `data`, `targets`, `optimizer`, `dtype`, `device`: by their names; `batch_size`:
     rows of a batch; `seed`: a number, or several in words; `parameters`: weights of the model; `mode`: study or verdict;
-    `looks`: at how many steps right was asked at left's weights, None for all; `mle`: per side that has a classical estimate,
+    `looks`: at how many steps right was asked at left's weights, None for all; `engine`: of a study,
+    stacked, or plain and why; `mle`: per side that has a classical estimate,
     how far its weights ended from it (as `mlnn.estimating.Finding.to_dict` tells it); `more`: what the caller names besides.
     """
 
@@ -33,6 +34,7 @@ class RunInfo:
     parameters: int | None = None
     mode: str | None = None
     looks: int | None = None
+    engine: str | None = None
     mle: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     more: Mapping[str, object] = field(default_factory=dict)
 
@@ -59,6 +61,7 @@ class RunInfo:
             parameters=stored.whole(told, "parameters"),
             mode=stored.word(told, "mode"),
             looks=stored.whole(told, "looks"),
+            engine=stored.word(told, "engine"),
             mle={side: stored.table(mle, side) or {} for side in mle},
             more={key: value for key, value in told.items() if key not in known},
         )

@@ -25,6 +25,8 @@ from mlnn.keys.shared import (
 
 RELATIONS = ("bitwise", "equal", "indistinguishable", "shifted", "scaled")
 MODES = ("study", "verdict")
+ENGINES = ("auto", "plain", "stacked")
+ENGINE = "plain: lanes one by one; stacked: as rows of one computation; auto: stacked where that can be"
 CERTIFICATES = ("likelihood", "scaled likelihood", "likelihood family", "proper", "calibrated", "no link", "unnormalisable",
                 "batch-coupled", "undecided")  # fmt: skip
 LADDER = "rungs, each a name with its overrides"
@@ -53,6 +55,7 @@ class CompareSettings(ComparedSettings):
         "steps at which right is asked at left's weights: all, how many, or a list; null: all, of a verdict a tenth",
         looks,
     )
+    engine: str = key("auto", ENGINE, one_of("engine", ENGINES))
     require: str | None = key(
         None, f"weakest relation that passes: {', '.join(RELATIONS)}", one_of("relation", RELATIONS)
     )
@@ -75,6 +78,7 @@ class GrowthSettings(ComparedSettings):
     steps: int = key(75, STEPS, at_least(1))
     seeds: list[int] = key([0, 1, 2], SEEDS, seeds)
     jobs: int | None = key(None, f"comparisons {JOBS}", above(0))
+    engine: str = key("auto", ENGINE, one_of("engine", ENGINES))
 
 
 @dataclass(frozen=True, kw_only=True)

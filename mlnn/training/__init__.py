@@ -8,6 +8,9 @@ from mlnn.training.lockstep import Lockstep
 from mlnn.training.making import make_lockstep
 from mlnn.training.recipe import DTYPES, LaneRecipe, Recipe, dtype_name, parse_device, parse_dtype
 from mlnn.training.solo import lane_likelihood, train
+from mlnn.training.stacking.lockstep import StackedLockstep
+from mlnn.training.stacking.making import stacked
+from mlnn.training.stacking.stack import UnstackableError
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stop, flat
 
 __all__ = [
@@ -22,8 +25,10 @@ __all__ = [
     "Lockstep",
     "Look",
     "Recipe",
+    "StackedLockstep",
     "StepRecord",
     "Stop",
+    "UnstackableError",
     "batches",
     "dtype_name",
     "flat",
@@ -33,5 +38,6 @@ __all__ = [
     "nudged",
     "parse_device",
     "parse_dtype",
+    "stacked",
     "train",
 ]

@@ -35,28 +35,35 @@ class StackedLockstep:
     """The stacks by precision, and the lockstep whose lanes they train: those stand still, but for looks and at the end.
 
     `optimizers`: left's and right's; `alike`: they are the same, and one steps all rows but the last, FOLLOWER's, whose step from
-    left's weights and gradient is then left's own.
+    left's weights and gradient is then left's own. `settings_apart`, `rates`: of the two optimisers, whose settings never change.
     """
 
     plain: Lockstep
     stacks: Mapping[str, Stack]
     optimizers: Sequence[RowsOptimizer]
     alike: bool
+    settings_apart: str | None
+    rates: tuple[float, float] | None
     ended: dict[str, LaneStep] = field(default_factory=dict)
 
-    def steps(self, looks: Collection[int] = ()) -> Iterator[StepRecord]:
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """The lanes by name."""
+        return self.plain.lanes
+
+    def steps(self, looks: Collection[int] = (), asked: Collection[int] | None = None) -> Iterator[StepRecord]:
         """As `Lockstep.steps`. UnstackableError where a lane alone would answer otherwise, or the control has not left's bits."""
         starts = {
             self.plain.leader(dtype).name: stack.by_name(stack.weights)[self.plain.leader(dtype).name]
             for dtype, stack in self.stacks.items()
         }
         for batch in batches(self.plain.recipe):
-            yield self._step(batch, starts, batch.step in looks)
+            yield self._step(batch, starts, batch.step in looks, asked is None or batch.step in asked)
             if self.ended.keys() >= {"left", "right"}:
                 break
         self._put_back()
 
-    def _step(self, batch: Batch, starts: Mapping[str, Tensor], looks: bool) -> StepRecord:
+    def _step(self, batch: Batch, starts: Mapping[str, Tensor], looks: bool, asks: bool) -> StepRecord:
         """Every row answers, then every row that is still finite steps."""
         asked = {dtype: self._ask(dtype, batch) for dtype in self.stacks}
         if batch.step == 0:
@@ -66,7 +73,8 @@ class StackedLockstep:
         before = {dtype: stack.weights for dtype, stack in self.stacks.items()}
         self._update(asked)
         record = self._record(batch, starts, asked, before, look)
-        if "control" in record.lanes and not self._control_is_left(record):
+        record = record if asks else replace(record, common={}, asked=False)
+        if not _control_is_left(record):
             raise UnstackableError("the control, a row beside left's, has other bits")
         self.ended |= {name: lane for name, lane in record.lanes.items() if not lane.alive}
         return record
@@ -218,9 +226,10 @@ class StackedLockstep:
                 stack.names, asked[dtype].answers.gradients[:, : stack.size], stack.weights[:, : stack.size]
             )
         in_order = {name: lanes[name] for name in self.plain.lanes}
+        mine = common.get(dtype_name(self.plain.recipe.dtype))
         return StepRecord(
-            batch, starts, in_order, common, self._predictions(batch), look, self.plain.settings_apart,
-            self.plain.rates, blocks,
+            batch, starts, in_order, common, self._predictions(batch), look, self.settings_apart, self.rates,
+            None if mine is None else mine.gradient, blocks=blocks,
         )  # fmt: skip
 
     def _predictions(self, batch: Batch) -> tuple[Tensor, Tensor] | None:
@@ -232,11 +241,12 @@ class StackedLockstep:
         left, right = stack.predict(rows, self.plain.probe_rows, batch.step, self.plain.recipe.steps - batch.step)
         return left, right
 
-    def _control_is_left(self, record: StepRecord) -> bool:
-        left, control = record.lanes["left"], record.lanes["control"]
-        if left.stop is not None or control.stop is not None:
-            return (left.stop is None) == (control.stop is None)
-        return left.answer.loss == control.answer.loss and torch.equal(left.after, control.after)
+
+def _control_is_left(record: StepRecord) -> bool:
+    left, control = record.lanes["left"], record.lanes["control"]
+    if left.stop is not None or control.stop is not None:
+        return (left.stop is None) == (control.stop is None)
+    return left.answer.loss == control.answer.loss and torch.equal(left.after, control.after)
 
 
 def _finite(answers: Answers) -> tuple[list[float], list[bool]]:

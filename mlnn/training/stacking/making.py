@@ -11,6 +11,7 @@ from mlnn.training.batches import Batch, batches
 from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep
 from mlnn.training.module import copied, raw_output
+from mlnn.training.optimizers import rates, settings_apart
 from mlnn.training.stacking.lockstep import StackedLockstep
 from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer
 from mlnn.training.stacking.stack import Stack, UnstackableError
@@ -24,7 +25,9 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
     """The lockstep's lanes as rows of one stack per precision; raises UnstackableError, with the reason, where they cannot be."""
     left, right = lockstep.lanes["left"], lockstep.lanes["right"]
     _check_lanes(lockstep, left, right)
-    alike = not lockstep.optimizers_differ and lockstep.settings_apart is None
+    pair = left.optimizer, right.optimizer
+    apart = settings_apart(*pair)
+    alike = not lockstep.optimizers_differ and apart is None
     records = _keeps_no_state(left.module, left, next(batches(lockstep.recipe)))
     stacks, ours, theirs = {}, {}, {}
     for dtype in lockstep.followers:
@@ -34,7 +37,7 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
         sides = [(slice(0, cut), _objective(left)), (theirs[dtype], _objective(right))]
         stacks[dtype] = Stack.of(lanes, sides, records)
     optimizers = [RowsOptimizer(left, ours)] + ([] if alike else [RowsOptimizer(right, theirs)])
-    return StackedLockstep(lockstep, stacks, optimizers, alike)
+    return StackedLockstep(lockstep, stacks, optimizers, alike, apart, rates(*pair))
 
 
 def _in_order(lockstep: Lockstep, dtype: str) -> tuple[dict[str, Lane], int]:
