@@ -14,10 +14,10 @@ from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.explaining.explain import explainer
 from mlnn.comparing.finished import Comparison
-from mlnn.comparing.gaps import common_gap
 from mlnn.comparing.inputs import data_of, of_outputs
 from mlnn.comparing.local_probe import local_probe
 from mlnn.comparing.looks import check_engine, check_mode, looks_at, planted_at
+from mlnn.comparing.measures import measure
 from mlnn.comparing.observe import observe
 from mlnn.comparing.probe import probe
 from mlnn.comparing.probed import Probe
@@ -208,9 +208,9 @@ def _watch(
     planter = Planter(left.objective, right.objective, targets is not None)
     asked = looks if isinstance(looks, range) else frozenset(looks)
     for record in training.steps(planted_at(looks), asked):
-        gaps = {dtype: common_gap(common) for dtype, common in record.common.items()}
-        trace.append(trace_row(record, gaps, recipe, targets, training.lanes))
-        observe(evidence, record, gaps, sides, probed)
+        measures = measure(record, sides.own, targets)
+        trace.append(trace_row(record, measures, sides.own, training.lanes))
+        observe(evidence, record, measures, sides, probed)
         if record.look:
             planter.look(record, evidence)
         if progress:

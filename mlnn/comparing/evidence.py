@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 import torch
-from torch import Tensor
 
 from mlnn.comparing.explaining.carried import Carried
 from mlnn.comparing.explaining.rates import Rates
@@ -223,14 +223,13 @@ class Evidence:
         """Whether right was asked at some of the steps only."""
         return self.trained > self.steps
 
-    def see_rows(self, output: Tensor, inside: Tensor) -> None:
-        """Count the rows of the left lane, and those outside the domain of the working dtype."""
-        self.rows += len(inside)
-        self.rows_outside += int((~inside).sum())
-        if not output.numel():  # a step whose raw outputs cannot be told
-            return
-        self.raw_low = min(self.raw_low, float(output.min()))
-        self.raw_high = max(self.raw_high, float(output.max()))
+    def see_rows(self, rows: int, outside: int, outputs: tuple[float, float] | None) -> None:
+        """Count the rows of the left lane, and those outside the domain of the working dtype; `outputs`: its lowest and highest raw
+        output, None of a step that tells none."""
+        self.rows += rows
+        self.rows_outside += outside
+        if outputs is not None:
+            self.raw_low, self.raw_high = min(self.raw_low, outputs[0]), max(self.raw_high, outputs[1])
 
     def computes_in(self, insides: Sequence[Inside], outputs: int) -> None:
         """Say what the two compute in, and over how many raw outputs, before anything is seen: see `Judged`."""
@@ -254,17 +253,14 @@ class Evidence:
         exact = gaps["float32" if self.gradient.alone else "float64"]
         if not all(all(gap.finite) for gap in gaps.values()):
             return
-        if not bool(exact.left_gradient.any()):
+        if exact.idle:
             self.idle += 1
             if not bool(exact.right_gradient.any()):  # two that do not train agree about nothing
                 return
-        near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, self.gradient.explained_by(gaps["float32"].gradient))
-        beside = exact.residual(exact.factor) > MOST_COARSE * float(
-            exact.right_gradient.norm()
-        )  # no multiple of left's
-        steep = exact.factor > 0 and math.isfinite(exact.factor)
-        factor = self.factors.setdefault(rows, 1.0 if near_one or beside or not steep else exact.factor)
-        size = factor * float(exact.left_gradient.norm())
+        if rows not in self.factors:
+            self.factors[rows] = self._factor(exact, gaps["float32"].gradient)
+        factor = self.factors[rows]
+        size = factor * exact.size
         self.gradient.see(step, {name: gap.residual(factor) for name, gap in gaps.items()}, size, null[0])
         if not shifted:
             factor = factor if self.rowwise else exact.of_loss(factor)
@@ -272,6 +268,13 @@ class Evidence:
             values = {name: abs(gap.right - factor * gap.left) for name, gap in gaps.items()}
             self.value.see(step, values, abs(factor * exact.left), null[1])
             self.values_alike &= abs(exact.right - exact.left) <= self.value.allowed * abs(exact.left)
+
+    def _factor(self, exact: CommonGap, coarse: float) -> float:
+        """The factor between the two gradients; 1 where they differ by rounding, or by more than a factor."""
+        near_one = abs(exact.factor - 1) <= max(SAME_FACTOR, self.gradient.explained_by(coarse))
+        beside = exact.residual(exact.factor) > MOST_COARSE * float(exact.right_gradient.double().norm())
+        steep = exact.factor > 0 and math.isfinite(exact.factor)
+        return 1.0 if near_one or beside or not steep else exact.factor
 
     def see_witness(self, gaps: Mapping[str, CommonGap], sample: Callable[[], Sample]) -> None:
         """Keep the batch on which the two are furthest apart."""
@@ -291,5 +294,6 @@ def _or_infinite(gap: float) -> float:
     return math.inf if math.isnan(gap) else gap
 
 
+@cache
 def _eps(name: str) -> float:
     return float(torch.finfo(getattr(torch, name)).eps)

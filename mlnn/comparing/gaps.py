@@ -5,55 +5,87 @@ smaller float exactly.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from mlnn.training import Common, StepRecord
+from mlnn.training import Common
 
 NAN = float("nan")
+EXPONENTS = {
+    torch.float64: (torch.int64, 0x7FF0000000000000),
+    torch.float32: (torch.int32, 0x7F800000),
+    torch.float16: (torch.int16, 0x7C00),
+    torch.bfloat16: (torch.int16, 0x7F80),
+}
+"""Per float, the whole numbers of its width, and the bits of its exponent: alone they are the power of two at or below it."""
 
 
-def relative(difference: Tensor, reference: Tensor) -> float:
-    """‖difference‖ / ‖reference‖ (Euclidean); 0 where nothing differs, infinite where only the reference is zero."""
-    size, scale = float(difference.norm()), float(reference.norm())
+def ratio(size: float, scale: float) -> float:
+    """size / scale; 0 where nothing differs, infinite where only the reference is zero."""
     if size == 0.0:
         return 0.0
     return size / scale if scale else (math.inf if size == size else NAN)
 
 
+def relative(difference: Tensor, reference: Tensor) -> float:
+    """‖difference‖ / ‖reference‖ (Euclidean); 0 where nothing differs, infinite where only the reference is zero."""
+    return ratio(float(difference.norm()), float(reference.norm()))
+
+
+def apart(place: Tensor, others: Sequence[Tensor]) -> Tensor:
+    """‖other − place‖ (R,) of R vectors of one precision, in float64."""
+    return torch.linalg.vector_norm(torch.stack(list(others)) - place.double(), dim=1)
+
+
+def alike(norm: float, first: Tensor, second: Tensor) -> bool:
+    """Whether two vectors with a distance are the same bits. In float64 alone a difference may be too small to be squared."""
+    return norm == 0.0 and (first.dtype != torch.float64 or torch.equal(first, second))
+
+
+def steps_between(first: Tensor, second: Tensor) -> Tensor:
+    """The largest difference () over the power of two at or below the first lane's weight: `ulps` times the unit roundoff."""
+    whole, exponent = EXPONENTS[first.dtype]
+    powers = (first.view(whole) & exponent).view(first.dtype).clamp_min(torch.finfo(first.dtype).smallest_normal)
+    return torch.linalg.vector_norm((first.double() - second.double()) / powers, torch.inf)
+
+
 def ulps(first: Tensor, second: Tensor) -> float:
     """Largest difference in units in the last place of the first lane's weights, in its own dtype."""
-    info = torch.finfo(first.dtype)
-    first, second = first.double(), second.double()
-    _, exponent = torch.frexp(first.abs().clamp_min(info.smallest_normal))
-    spacing = torch.ldexp(torch.full_like(first, info.eps), exponent - 1)
-    return float(((first - second).abs() / spacing).max())
+    return float(steps_between(first, second)) / torch.finfo(first.dtype).eps
 
 
 @dataclass(frozen=True, eq=False)
 class CommonGap:
     """Right against left at left's weights, on one batch, in one precision.
 
-    `gradient`: ‖g_right − g_left‖ / ‖g_left‖. `factor`: the c that makes c·g_left nearest g_right. `left`, `right`: the
-    two losses (nats per row for a mean of a negative log-likelihood).
+    `gradient`: ‖g_right − g_left‖ / ‖g_left‖; `apart`, `size`: its two parts. `left`, `right`: the two losses (nats per row for
+    a mean of a negative log-likelihood); `finite`: whether (left, right) are finite in loss and gradient.
     """
 
     left: float
     right: float
     gradient: float
-    factor: float
+    apart: float
+    size: float
+    finite: tuple[bool, bool]
     left_gradient: Tensor
     right_gradient: Tensor
 
+    @cached_property
+    def factor(self) -> float:
+        """The c that makes c·g_left nearest g_right."""
+        left, right = self.left_gradient.double(), self.right_gradient.double()
+        square = float(left @ left)
+        return float(left @ right) / square if square else NAN
+
     @property
-    def finite(self) -> tuple[bool, bool]:
-        """Whether (left, right) are finite in loss and gradient."""
-        return (
-            math.isfinite(self.left) and bool(torch.isfinite(self.left_gradient).all()),
-            math.isfinite(self.right) and bool(torch.isfinite(self.right_gradient).all()),
-        )
+    def idle(self) -> bool:
+        """Whether left's gradient is exactly 0."""
+        return self.size == 0.0 and not bool(self.left_gradient.any())
 
     def of_loss(self, factor: float) -> float:
         """The factor of the losses where gradients have `factor`: the same, or 1, where a clip has scaled the gradient alone."""
@@ -61,7 +93,9 @@ class CommonGap:
 
     def residual(self, factor: float) -> float:
         """‖g_right − factor·g_left‖, in the units of the gradient."""
-        return float((self.right_gradient - factor * self.left_gradient).norm())
+        if factor == 1.0:
+            return self.apart
+        return float((self.right_gradient.double() - factor * self.left_gradient.double()).norm())
 
 
 def common_gap(common: Common) -> CommonGap:
@@ -71,19 +105,8 @@ def common_gap(common: Common) -> CommonGap:
 
 def gap_between(one: float, two: float, left: Tensor, right: Tensor) -> CommonGap:
     """The gap between two values with their gradients, flat in float64."""
-    square = float(left @ left)
-    factor = float(left @ right) / square if square else NAN
-    return CommonGap(one, two, relative(right - left, left), factor, left, right)
-
-
-def weight_gap(record: StepRecord, left: str, other: str) -> float:
-    """‖w_other − w_left‖ ÷ ‖w_left − w_start‖, the distance travelled; NaN unless both lanes go on.
-
-    A right lane is met in its own coordinates, a null twin has left's. Dividing by the norm of the weights instead would
-    let an untrained network pass.
-    """
-    first, second = record.lanes[left], record.lanes[other]
-    if not (first.alive and second.alive):
-        return NAN
-    place = first.shared if other.startswith("right") else first.after
-    return relative(second.after.double() - place.double(), first.after.double() - record.starts[left].double())
+    size, difference = float(left.norm()), float((right - left).norm())
+    finite = tuple(
+        math.isfinite(value) and bool(torch.isfinite(slope).all()) for value, slope in ((one, left), (two, right))
+    )
+    return CommonGap(one, two, ratio(difference, size), difference, size, (finite[0], finite[1]), left, right)

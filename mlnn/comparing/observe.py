@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mlnn.comparing.evidence import Evidence, one_sided
 from mlnn.comparing.gaps import CommonGap, gap_between
+from mlnn.comparing.measures import FOLLOWER, Measures
 from mlnn.comparing.nulls import HALVES, null_draw
 from mlnn.comparing.probed import Probe
 from mlnn.comparing.sample import Sample, answer
@@ -22,22 +23,24 @@ OVERFLOWING = 1e-6
 """A loss or gradient above this share of the largest number is on its way to overflow."""
 
 
-def observe(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], sides: Sides, probe: Probe) -> None:
-    """Take a step into the evidence. `gaps`: at common weights, by precision."""
+def observe(evidence: Evidence, record: StepRecord, measures: Measures, sides: Sides, probe: Probe) -> None:
+    """Take a step into the evidence."""
     evidence.trained = record.step + 1
     evidence.steps += record.asked
     evidence.unlooked = evidence.unlooked or record.unlooked
     _see_stops(evidence, record, sides)
-    _see_answers(evidence, record, sides)
+    _see_answers(evidence, record, measures, sides)
     if record.ran("left"):
-        _see_common(evidence, record, gaps, sides, probe)
+        _see_common(evidence, record, measures, sides, probe)
     if record.look and record.look.predictions:
         _see_predictions(evidence, record.step, record.look.predictions)
-    _see_strides(evidence, record)
-    _see_causes(evidence, record, gaps, sides)
+    if {"float32", "float64"} <= measures.strides.keys():
+        steps = {name: difference for name, (difference, _) in measures.strides.items()}
+        evidence.update.see(record.step, steps, measures.strides["float64"][1])
+    _see_causes(evidence, record, measures, sides)
     if record.settings_apart and evidence.settings is None:
         evidence.settings = record.step, record.settings_apart
-    _see_weights(evidence, record, sides)
+    _see_weights(evidence, record, measures, sides)
 
 
 def _see_stops(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
@@ -81,30 +84,30 @@ def _stops_alike(record: StepRecord, name: str, stop: Stop, sides: Sides) -> boo
     return not (abs(common.left.loss) < near and float(common.left.gradient.abs().max()) < near)
 
 
-def _see_answers(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
+def _see_answers(evidence: Evidence, record: StepRecord, measures: Measures, sides: Sides) -> None:
     """Bits of loss and gradient: the control's must be left's, right's may be."""
     left, right, control = (record.lanes.get(name) for name in ("left", "right", "control"))
     assert left is not None
-    halted = _halted(record, left)
-    asked = evidence.control is None
-    if control and asked and not _alike(left, halted, control.answer, _halted(record, control), left.answer.gradient):
+    halted, same = _halted(record, left), measures.same_answers
+    if control and evidence.control is None and not _alike(halted, _halted(record, control), "control" in same):
         evidence.control = f"control differs from left in loss or gradient at step {record.step}"
     told = record.right
-    if told is None:
+    if told is None or not evidence.bitwise:
         return
-    gradient = record.common[sides.own].gradient if sides.own in record.common else record.gradient
-    gradient = left.answer.gradient if gradient is None else gradient
-    if not _alike(left, halted, told, told.stop if right is None else _halted(record, right), gradient):
+    ended = told.stop if right is None else _halted(record, right)
+    if not _alike(halted, ended, (FOLLOWER if right is None else "right") in same):
+        gradient = record.common[sides.own].gradient if sides.own in record.common else record.gradient
         evidence.bitwise = False
-        if evidence.first_difference is None:
-            evidence.first_difference = _where(record, told, gradient, sides)
+        evidence.first_difference = evidence.first_difference or _where(
+            record, told, left.answer.gradient if gradient is None else gradient, sides
+        )
 
 
-def _alike(left: LaneStep, halted: Stop | None, other: Evaluated, other_halted: Stop | None, gradient: Tensor) -> bool:
+def _alike(halted: Stop | None, other: Stop | None, same: bool) -> bool:
     """Whether another answer is left's; where left was halted, whether the other was so alike."""
     if halted is not None:
-        return repr(halted) == repr(other_halted)  # by words: NaN, stopped at the same NaN, is the same stop
-    return left.answer.loss == other.loss and torch.equal(gradient, other.gradient)
+        return repr(halted) == repr(other)  # by words: NaN, stopped at the same NaN, is the same stop
+    return same
 
 
 def _halted(record: StepRecord, lane: LaneStep) -> Stop | None:
@@ -151,27 +154,30 @@ def _first(parameters: Sequence[tuple[str, int]], first: Tensor, second: Tensor)
     return next((name for (name, _), a, b in pairs if not torch.equal(a, b)), None)
 
 
-def _see_common(
-    evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], sides: Sides, probe: Probe
-) -> None:
+def _see_common(evidence: Evidence, record: StepRecord, measures: Measures, sides: Sides, probe: Probe) -> None:
     """Right at left's weights. Rows outside the domain excuse nothing, but where one side has saturated, clips or overflows."""
-    seen = record.lanes["left"].answer
-    evidence.see_rows(seen.output, probe.inside(seen.output, seen.target, rows=len(seen.batch.rows)))
+    seen, gaps, outputs = record.lanes["left"].answer, measures.gaps, measures.outputs.get("")
+    outside = 0
+    if outputs is not None and not probe.covers(*outputs):
+        outside = int((~probe.inside(seen.output, seen.target)).sum())
+    evidence.see_rows(len(seen.output) or len(seen.batch.rows), outside, outputs)
     for place, point in enumerate(probe.points):
         evidence.stood[place] = evidence.stood.get(place, 0) + int(point.stood(seen.output, seen.target).sum())
     evidence.one_sided = evidence.one_sided or one_sided(record.step, gaps)
     if not {"float32", "float64"} <= gaps.keys():
         return
-    spared = _spared(record, probe) if sides.rowwise else torch.zeros(1, dtype=torch.bool)
-    if bool(spared.all()):
+    covered = all(probe.covers(*measures.outputs[name], double=name == "float64") for name in gaps if sides.rowwise)
+    spared = None if covered else _spared(record, probe)
+    if spared is not None and bool(spared.all()):
         evidence.left_out += 1
         return
-    if bool(spared.any()):
+    some = spared is not None and bool(spared.any())
+    if spared is not None and some:
         evidence.spared += 1
         gaps = {name: _gap_without(spared, sample, sides) for name, sample in _samples(record).items()}
     null = record.common["float32"].null
     evidence.see_common(record.step, len(record.batch.rows), gaps, any(probe.shift.values()), null[::-1])
-    if sides.rowwise and not bool(spared.any()):
+    if sides.rowwise and not some:
         evidence.see_witness(gaps, lambda: _samples(record)["float64"])
         _see_null(evidence, record, sides)
 
@@ -220,36 +226,31 @@ def _see_predictions(evidence: Evidence, step: int, predictions: Mapping[str, tu
     evidence.prediction.see(step, apart, [float(left.double().norm()) for left, _ in predictions.values()][-1])
 
 
-def _see_strides(evidence: Evidence, record: StepRecord) -> None:
-    """The two optimisers' steps from the same weights, gradient and state, per precision."""
-    strides = {name: common.stride for name, common in record.common.items() if common.stride}
-    if {"float32", "float64"} <= strides.keys():
-        apart = {name: float((stride.right.double() - stride.left.double()).norm()) for name, stride in strides.items()}
-        evidence.update.see(record.step, apart, strides["float64"].travelled)
-
-
-def _see_causes(evidence: Evidence, record: StepRecord, gaps: Mapping[str, CommonGap], sides: Sides) -> None:
+def _see_causes(evidence: Evidence, record: StepRecord, measures: Measures, sides: Sides) -> None:
     """What may explain a difference of optimiser steps, or of own updates' gradients, in float64."""
-    common, exact = record.common.get("float64"), gaps.get("float64")
+    common, exact = record.common.get("float64"), measures.gaps.get("float64")
     lane = record.lanes["left" if sides.own == "float64" else "left_float64"] if common else None
     if common and lane and common.stride and lane.shared is lane.after:  # the same weights on both sides
-        start, one, two = (where.double() for where in (lane.before, common.stride.left, common.stride.right))
-        evidence.rates.see(record.step, record.rates, start, one, two, record.rates_before)
+        if measures.strides["float64"][0] == 0.0:
+            evidence.rates.see_none(record.rates)
+        else:
+            ends = lane.before, common.stride.left, common.stride.right
+            evidence.rates.see(record.step, record.rates, *ends, record.rates_before)
     if exact and evidence.own_update:
         for carried in evidence.carried:
             carried.see(record.step, exact.left_gradient, exact.right_gradient)
 
 
-def _see_weights(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
+def _see_weights(evidence: Evidence, record: StepRecord, measures: Measures, sides: Sides) -> None:
     """Bits of the weights after the step."""
-    left, control, after = record.lanes["left"], record.lanes.get("control"), _right_after(record, sides)
-    evidence.moved = evidence.moved or not torch.equal(left.after, record.starts["left"])
+    left, after, same = record.lanes["left"], _right_after(record, sides), measures.same_weights
+    evidence.moved = evidence.moved or measures.moved
     if not left.alive:
         return
     asked = evidence.control is None and record.unlooked is None
-    if control and asked and not torch.equal(left.after, control.after):
+    if asked and "control" in record.lanes and "control" not in same:
         evidence.control = f"control's weights differ from left's after step {record.step}"
-    if evidence.bitwise and after is not None and not torch.equal(left.shared, after):
+    if evidence.bitwise and after is not None and ("right" if "right" in record.lanes else FOLLOWER) not in same:
         evidence.bitwise = False
         evidence.first_difference = {"step": record.step, "parameter": _first(sides.parameters, left.shared, after)}
 

@@ -97,6 +97,13 @@ class Probe:
         """The interval on which the two agree for every target."""
         return meet(self.domain)
 
+    def covers(self, low: float, high: float, double: bool = False) -> bool:
+        """Whether raw outputs from `low` to `high` lie inside the domain, whatever their targets: then `inside` says so of all."""
+        domain = self.domain64 if double else self.domain
+        first, last = meet(domain)
+        strongest = max(abs(low), abs(high))  # of several raw outputs, and of a step's, the size counts
+        return not is_wide(domain) or (first <= low and high <= last and strongest <= last)
+
     def inside(
         self, output: Tensor, target: Tensor, double: bool = False, known: bool = False, rows: int = 0
     ) -> Tensor:

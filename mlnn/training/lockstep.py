@@ -253,4 +253,4 @@ def stride(left: LaneStep, right: Tensor | None) -> Stride | None:
     """Both optimisers' steps from one place; None where one of them was not taken."""
     if right is None or not left.alive:
         return None
-    return Stride(left.shared, right, float((left.after.double() - left.before.double()).norm()))
+    return Stride(left.shared, right)

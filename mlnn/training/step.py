@@ -74,11 +74,10 @@ class LaneStep:
 
 @dataclass(frozen=True, eq=False)
 class Stride:
-    """One optimiser step of right beside left's, from left's weights and gradient: where each arrives, and how far left goes."""
+    """One optimiser step of right beside left's, from left's weights and gradient: where each arrives."""
 
     left: Tensor
     right: Tensor
-    travelled: float
 
 
 @dataclass(frozen=True, eq=False)

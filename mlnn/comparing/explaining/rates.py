@@ -55,6 +55,10 @@ class Rates:
         self.first = self.first or (step, *pair)
         self.before, self.after = max(self.before, gap / size), max(self.after, rest / size)
 
+    def see_none(self, rates: Pair | None) -> None:
+        """Take in a step that is the same on both sides, with the rates after it."""
+        self._last = rates
+
     @property
     def cause(self) -> Cause | None:
         """The cause that the rates are apart, where that is all that keeps the steps apart."""
