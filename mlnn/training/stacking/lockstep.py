@@ -124,7 +124,7 @@ class StackedLockstep:
         if finite:
             lane.stopped = None if follows else lane.stopped
             return told
-        stop = _stop(lane, told.batch, Rows(x, told.target, dict(told.extras)), told.output, told.loss)
+        stop = stop_of(lane, told.batch, Rows(x, told.target, dict(told.extras)), told.output, told.loss)
         lane.stopped = stop if follows else lane.stopped or stop
         slope = told.gradient if math.isfinite(told.loss) else torch.full_like(told.gradient, math.nan)
         return replace(told, gradient=slope, stop=stop)
@@ -152,7 +152,7 @@ class StackedLockstep:
         for name in ("left", FOLLOWER) if self.stacks[dtype].plays else ():
             told, objective = asked[dtype].evaluated[name], self._lane(dtype, name).recipe.objective
             assert isinstance(objective, Objective)
-            if told.stop is None and not _known(objective) and not _still(objective, told):
+            if told.stop is None and not known(objective) and not still(objective, told):
                 raise UnstackableError(f"objective '{objective.name}' answers otherwise than when it was recorded")
 
     def _look(self, batch: Batch) -> Look:
@@ -263,7 +263,7 @@ def _finite(answers: Answers) -> tuple[list[float], list[bool]]:
     return losses, finite
 
 
-def _stop(lane: Lane, batch: Batch, rows: Rows, output: Tensor, loss: float) -> Stop:
+def stop_of(lane: Lane, batch: Batch, rows: Rows, output: Tensor, loss: float) -> Stop:
     """Where a lane went non-finite, and the data row at which its objective did."""
     objective = lane.recipe.objective
     assert isinstance(objective, Objective)
@@ -280,13 +280,14 @@ SAME = 100.0
 """Unit roundoffs by which a loss of the same objective may differ: it was summed in another order."""
 
 
-def _known(objective: Objective) -> bool:
+def known(objective: Objective) -> bool:
+    """Whether an objective's function is one that does the same at every call."""
     function = objective.function
     home = getattr(function, "__module__", None) or ""
     return f"{home}.".startswith(KNOWN)
 
 
-def _still(objective: Objective, told: Evaluated) -> bool:
+def still(objective: Objective, told: Evaluated) -> bool:
     """Whether an objective, asked itself, gives the loss that its recording gave."""
     with torch.no_grad():
         loss = float(objective(told.output, told.target, **told.extras))

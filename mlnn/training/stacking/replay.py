@@ -30,7 +30,12 @@ def recorded(function: Function, inputs: Sequence[Tensor]) -> Function:
 
 
 def _copies(parts: Sequence[Tensor]) -> list[Tensor]:
-    return [part.clone() for part in parts]
+    """Of the same strides too: whether a shape is a view of another depends on them."""
+    return [part.clone() if 0 in part.stride() else _room(part).copy_(part) for part in parts]
+
+
+def _room(part: Tensor) -> Tensor:
+    return torch.empty_strided(part.shape, part.stride(), dtype=part.dtype, device=part.device)
 
 
 def _drop_idle(graph: fx.Graph) -> None:
