@@ -153,6 +153,8 @@ class _Rows:
         for place, lane in enumerate(self.lanes):
             if lane.stopped is None:
                 lane.take_over(self.stack.state_of(str(place)))
+            else:
+                self.losses[lane.stopped.step + 1 :, place] = math.nan
         return Trained(self.seeds, self.lanes, self.losses.T.cpu().contiguous(), "stacked")
 
     def _batches(self) -> Iterator[tuple[int, Tensor, Rows]]:
@@ -210,7 +212,6 @@ class _Rows:
         losses = answers.losses.tolist()
         for place, lane in enumerate(self.lanes):
             if lane.stopped is not None:
-                self.losses[step, place] = math.nan
                 continue
             loss = losses[place] if told[place] else math.nan
             if not (math.isfinite(loss) and slopes[place]):
