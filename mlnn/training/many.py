@@ -14,12 +14,13 @@ from mlnn.seeding import derive
 from mlnn.training.batches import Batch, Rows, batches, places, rows_of_epoch
 from mlnn.training.first import initial_model, with_inputs_for
 from mlnn.training.lane import Lane
-from mlnn.training.recipe import LaneRecipe, Recipe
+from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 from mlnn.training.solo import train
-from mlnn.training.stacking.lockstep import known, still, stop_of
+from mlnn.training.stacking.checking import known, near, still
+from mlnn.training.stacking.lockstep import stop_of
 from mlnn.training.stacking.making import check_lane, keeps_no_state, streams
 from mlnn.training.stacking.optimizer import RowsOptimizer
-from mlnn.training.stacking.stack import Answers, Stack, UnstackableError, near
+from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
 from mlnn.training.step import Evaluated, Stop
 from mlnn.world import MOST_THREADS, callback, own_world, seed_streams
 
@@ -95,12 +96,14 @@ def _one_by_one(
 
 @dataclass(eq=False)
 class _Rows:
-    """Lanes of many seeds as rows of one stack. `living`: the rows that are trained still, None while all are; `losses`:
-    (steps, S), on the device until the end."""
+    """Lanes of many seeds as rows of one stack. `trial`: a lane alone, of the first seed until it is put where a row stands;
+    `living`: the rows that are trained still, None while all are; `losses`: (steps, S), on the device until the end; `gathered`:
+    the last batch of each shape."""
 
     recipe: Recipe
     seeds: tuple[int, ...]
     lanes: tuple[Lane, ...]
+    trial: Lane
     stack: Stack
     optimizer: RowsOptimizer
     losses: Tensor
@@ -117,7 +120,8 @@ class _Rows:
         first = Lane("a seed's lane", lane_recipe, model, recipe.dtype)
         check_lane(first)
         batch = next(batches(recipe))
-        _check_draws(Lane(first.name, lane_recipe, model, recipe.dtype), batch)
+        trial = Lane(first.name, lane_recipe, model, recipe.dtype)
+        _check_draws(trial, batch)
         records = keeps_no_state(first.module, first, batch)
         others = (initial_model(replace(recipe, seed=seed)) for seed in seeds[1:])
         lanes = (first, *(Lane(first.name, lane_recipe, other, recipe.dtype) for other in others))
@@ -128,21 +132,24 @@ class _Rows:
             stack = Stack.of(named, [(slice(0, len(lanes)), objective)], records)
         except (RuntimeError, KeyError) as problem:
             raise UnstackableError("the factory makes another network with another seed") from problem
+        rows = RowsOptimizer(first, {dtype_name(recipe.dtype): slice(None)})
         losses = stack.weights.new_full((recipe.steps, len(seeds)), math.nan)
-        return _Rows(recipe, seeds, lanes, stack, RowsOptimizer(first, {"": slice(None)}), losses)
+        return _Rows(recipe, seeds, lanes, trial, stack, rows, losses)
 
     def trained(self, progress: Progress | None) -> Trained:
         """All of the training; UnstackableError where rows turn out not to answer as lanes alone would."""
         steps, before = self.recipe.steps, torch.empty_like(self.stack.weights)
-        checks = {steps // 4, steps // 2, steps - 1}
+        checks, dtype = {0, steps // 4, steps // 2, steps - 1}, dtype_name(self.recipe.dtype)
         for step, order, rows in self._batches():
             answers = self._answers(step, rows)
-            if step == 0:
-                self._check_lanes(order, rows, answers)
-            self._check_recording(step, order, rows, answers, step in checks)
+            self._check_objective(step, order, rows, answers)
+            if step in checks:
+                self._check_answers(step, order, rows, answers)
             self.losses[step] = answers.losses
             before.copy_(self.stack.weights)
-            self.optimizer.step({"": self.stack.weights}, {"": answers.gradients})
+            self.optimizer.step({dtype: self.stack.weights}, {dtype: answers.gradients})
+            if step == 0:
+                self._check_step(order, rows, answers, before)
             if not self._all_finite(answers):
                 self._settle(step, order, rows, answers, before)
                 if self.living is not None and not len(self.living):
@@ -234,32 +241,48 @@ class _Rows:
         own = replace(self.recipe, seed=self.seeds[place])
         return Batch(step, order[place], derive(own.seed, "dropout", step), own, None, {self.recipe.dtype: rows})
 
-    def _check_lanes(self, order: Tensor, rows: Rows, answers: Answers) -> None:
-        """Hold every row's first answer to that of its lane alone, which may see what a row does not."""
-        for place, lane in enumerate(self.lanes):
-            told = lane.evaluate(self._batch_of(0, place, order, self._own(place, rows)))
+    def _check_answers(self, step: int, order: Tensor, rows: Rows, answers: Answers) -> None:
+        """Hold rows to what lanes alone answer, which may see what a row does not: all of them at the first step, and one at
+        some later ones."""
+        held = list(enumerate(self.lanes))
+        if step:
+            held = [(self._first_living(), self.trial)]
+            self.trial.take_over(self.stack.state_of(str(held[0][0])))
+        for place, lane in held:
+            told = lane.evaluate(self._batch_of(step, place, order, self._own(place, rows)))
             lane.stopped, slope = None, answers.gradients[place, : self.stack.size]
             finite = bool(answers.losses[place].isfinite() and slope.isfinite().all())
             if finite != (told.stop is None) or (finite and not near(told.gradient, slope)):
-                raise UnstackableError("a row's gradient is not that of a lane alone")
+                raise UnstackableError(f"{lane.asked}: a row's gradient is not that of a lane alone")
             for weight in lane.weights:
                 weight.grad = None
 
-    def _check_recording(self, step: int, order: Tensor, rows: Rows, answers: Answers, whole_step: bool) -> None:
-        """Hold a recording to what was recorded: now and then all of it, and every time an objective of the user's own, which
-        may count its calls."""
-        if whole_step and not self.stack.agrees(rows, 0):
-            raise UnstackableError("the model or the objective answers otherwise than in an earlier step")
-        place = next((at for at, lane in enumerate(self.lanes) if lane.stopped is None), 0)
-        objective = self.lanes[place].recipe.objective
+    def _check_step(self, order: Tensor, rows: Rows, answers: Answers, before: Tensor) -> None:
+        """Hold the first step of the first row to that of its lane alone, from the same gradient."""
+        size = self.stack.size
+        told = self.trial.evaluate(self._batch_of(0, 0, order, self._own(0, rows)))
+        if told.stop is None:
+            self.trial.take_gradient(answers.gradients[0, :size])
+            arrived = self.trial.update(told)
+            if not near(arrived - before[0, :size], self.stack.weights[0, :size] - before[0, :size]):
+                kind = type(self.trial.optimizer).__name__
+                raise UnstackableError(f"{kind}: a row's step is not that of a lane alone")
+
+    def _check_objective(self, step: int, order: Tensor, rows: Rows, answers: Answers) -> None:
+        """Where steps are recorded, ask an objective of the user's own at every one: it may count its calls."""
+        objective = self.trial.recipe.objective
         assert isinstance(objective, Objective)
         if not self.stack.plays or known(objective):
             return
+        place = self._first_living()
         own, loss = self._own(place, rows), float(answers.losses[place])
         batch = self._batch_of(step, place, order, own)
         told = Evaluated(batch, loss, answers.outputs[place], own.y, answers.gradients[place], None, own.extras)
         if math.isfinite(loss) and not still(objective, told):
             raise UnstackableError(f"objective '{objective.name}' answers otherwise than when it was recorded")
+
+    def _first_living(self) -> int:
+        return next(place for place, lane in enumerate(self.lanes) if lane.stopped is None)
 
 
 def _check_draws(lane: Lane, batch: Batch) -> None:
