@@ -198,7 +198,7 @@ class _Rows:
 
     def _answers(self, step: int, rows: Rows) -> Answers:
         try:
-            return self.stack.answer(rows, 0, self.recipe.steps - step)
+            return self.stack.answer(rows, None, self.recipe.steps - step)
         except UnstackableError:
             raise
         except Exception as problem:  # no rule for rows; an error of the user's own is raised again by a lane alone

@@ -123,13 +123,15 @@ class Stack:
         order = [*dict(self.template.named_parameters()), *dict(self.template.named_buffers())]
         return {told: held[told][at] for told in order}
 
-    def answer(self, rows: Rows, seed: int, remaining: int = 0) -> Answers:
-        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed.
+    def answer(self, rows: Rows, seed: int | None, remaining: int = 0) -> Answers:
+        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed, which
+        is None where nothing is drawn.
 
         remaining: steps still to come, which decide whether recording this shape of batch pays.
         """
         self.steps += 1
-        seed_streams(seed)
+        if seed is not None:
+            seed_streams(seed)
         pieces = [rows] if self.parts == 1 else _parts(rows, self.parts)
         asked = [(self._asked(piece, remaining), piece.y.shape[1] / rows.y.shape[1]) for piece in pieces]
         if len(asked) == 1:
