@@ -10,14 +10,17 @@ Mark = tuple[int, float, float]
 @dataclass(frozen=True)
 class Block:
     """One training of one side: seconds of processor and wall time per model-step once it ran, and of processor time before
-    that (models made, operations recorded or compiled); `first`: losses of its first model, where they were told."""
+    that (models made, operations recorded or compiled) and after the last (what a comparison concludes); `first`: losses of its
+    first model, where they were told; `engine`: of mlnn, where it was."""
 
     side: str
     round: int
     processor: float
     wall: float
     start: float
+    end: float = 0.0
     first: tuple[float, ...] = ()
+    engine: str = ""
 
 
 @dataclass
@@ -41,14 +44,15 @@ class Clock:
         self.last = mark
         return self.seconds is not None and mark[1] - self.first[1] >= self.seconds
 
-    def block(self, side: str, number: int) -> Block:
+    def block(self, side: str, number: int, engine: str = "") -> Block:
         """What was measured; ValueError where there were no two marks."""
         if self.first is None or self.last is None:
             raise ValueError(f"{side}: no two steps were marked")
-        steps = self.last[0] - self.first[0]
+        steps, ended = self.last[0] - self.first[0], time.process_time()
         processor, wall = (self.last[at] - self.first[at] for at in (1, 2))
         start = self.first[1] - self.begun - self.first[0] * processor / steps
-        return Block(side, number, processor / steps, wall / steps, max(start, 0.0), tuple(self.losses[:5]))
+        first, end = tuple(self.losses[:5]), ended - self.last[1]
+        return Block(side, number, processor / steps, wall / steps, max(start, 0.0), end, first, engine)
 
 
 class EnoughError(Exception):

@@ -31,6 +31,8 @@ AXES: dict[str, Sequence[int]] = {
 """Sizes of a whole comparison; the last, models that are trained at once."""
 QUICK: dict[str, Sequence[int]] = {"steps": (10, 20), "models": (2, 4)}
 FEATURES = 30
+WARM = 100
+"""Steps of a first run, which is not counted: imports, and what is kept for good."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +52,9 @@ def grown(axes: Mapping[str, Sequence[int]]) -> list[Point]:
 
 
 def point(axis: str, size: int) -> Point:
-    """One size of an axis, the others as in BASE, after a small one that is not counted."""
+    """One size of an axis, the others as in BASE."""
     sizes = BASE | {axis: size}
-    _run(BASE | {"steps": 100, "models": 2 if axis == "models" else 0}, _data(BASE["rows"]))
+    _run(BASE | {"steps": WARM, "models": 2 if axis == "models" else 0}, _data(BASE["rows"]))
     data = _data(sizes["rows"])
     held = _begin()
     begun = time.process_time(), time.perf_counter()

@@ -62,8 +62,8 @@ def in_turn(cell: Cell, sides: Sequence[Side], rounds: int, seconds: float | Non
         for side in sides if number % 2 == 0 else reversed(sides):
             gc.collect()
             clock = Clock(seconds, WARM * side.models if seconds is not None else 1)
-            side.run(cell, clock)
-            blocks.append(clock.block(side.name, number))
+            engine = side.run(cell, clock)
+            blocks.append(clock.block(side.name, number, engine or ""))
     return blocks
 
 
@@ -83,8 +83,10 @@ def race_training(cell: Cell, models: Sequence[int], rounds: int, seconds: float
 def race_comparing(cell: Cell, rounds: int, steps: int | None = None) -> Raced:
     """The loop, a study and verdicts of a cell."""
     steps = steps or STEPS[cell.network]
-    engine = comparison(cell, Clock(None, 1), min(steps, 8))
-    return Raced(cell, tuple(in_turn(cell, comparing_sides(steps), rounds, None)), engine, 0.0)
+    comparison(cell, Clock(None, 1), min(steps, 8))  # imports are nobody's speed
+    blocks = in_turn(cell, comparing_sides(steps), rounds, None)
+    engines = {block.engine for block in blocks if block.side == "study"}
+    return Raced(cell, tuple(blocks), "; ".join(sorted(engines)), 0.0)
 
 
 def in_its_own_process(function: Callable[..., Any], *given: Any) -> Any:

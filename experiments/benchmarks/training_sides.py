@@ -30,17 +30,18 @@ ENDLESS = 100_000
 """Steps of a training that the clock ends."""
 WARM = 3
 """Steps of each model before its clock starts."""
+SHARES = (10, 100)
 EXTRAS = {"lightning": "lightning", "jax": "jax"}
 """The package that a side needs, by the first word of its name."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """Who trains: how many models at once, and how, until the clock has enough."""
+    """Who trains: how many models at once, and how, until the clock has enough; a comparison tells its engine."""
 
     name: str
     models: int
-    run: Callable[[Cell, Clock], Any]
+    run: Callable[[Cell, Clock], str | None]
 
 
 def loader(cell: Cell, clock: Clock) -> None:
@@ -169,13 +170,13 @@ def comparison(cell: Cell, clock: Clock, steps: int, mode: str = "study", share:
 
 
 def comparing_sides(steps: int) -> list[Side]:
-    """The loop, a study and two verdicts, of so many steps each."""
-    return [
-        Side("loop", 1, partial(plain, steps=steps)),
-        Side("study", 1, partial(comparison, steps=steps)),
-        Side("verdict, 1/10", 1, partial(comparison, steps=steps, mode="verdict", share=10)),
-        Side("verdict, 1/100", 1, partial(comparison, steps=steps, mode="verdict", share=100)),
+    """The loop, a study, and verdicts that look at one step in SHARES, of so many steps each."""
+    verdicts = [
+        Side(f"verdict, 1/{share}", 1, partial(comparison, steps=steps, mode="verdict", share=share))
+        for share in SHARES
+        if share <= steps  # else its one look is before the clock starts
     ]
+    return [Side("loop", 1, partial(plain, steps=steps)), Side("study", 1, partial(comparison, steps=steps)), *verdicts]
 
 
 def training_sides(models: Sequence[int]) -> list[Side]:

@@ -29,17 +29,17 @@ def comparing_listings(raced: Sequence[Raced]) -> list[Listing]:
         "study ÷ 2, wall",
         "verdict 1/10",
         "verdict 1/100",
-        "start of a study, s",
+        "before and after a study, s",
         "engine",
     )
     lines = []
     for one in raced:
         study, wall = one.ratio("study", "loop", scale=2.0), one.ratio("study", "loop", "wall", 2.0)
         verdicts = [_told(one.ratio(f"verdict, {share}", "loop")) for share in ("1/10", "1/100")]
-        start = max(block.start for block in one.named("study"))
+        start, end = one.middle("study", "start"), one.middle("study", "end")
         lines.append(
             (one.cell.network, one.cell.dtype, _micro(one.middle("loop")), _told(study), _told(wall), *verdicts,
-             f"{start:.2f}", one.engine)
+             f"{start:.2f}, {end:.2f}", one.engine)
         )  # fmt: skip
     return [Listing("Cost of a comparison in plain runs: a study of two, a verdict of one", header, lines)]
 
