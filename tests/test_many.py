@@ -123,8 +123,9 @@ def test_a_seed_that_breaks_stops_where_it_is_and_leaves_the_others_alone(
     assert (stop.what, stop.row, stop.target) == (alone_stop.what, alone_stop.row, alone_stop.target)  # type: ignore[union-attr,attr-defined]
 
 
-def test_weights_that_overflow_stop_a_seed_with_the_weights_it_reached() -> None:
-    shared = recipe(steps=5)
+@pytest.mark.parametrize("steps", [1, 5])
+def test_weights_that_overflow_stop_a_seed_with_the_weights_it_reached(steps: int) -> None:
+    shared = recipe(steps=steps)
     lanes = lane_recipe(lambda z, y: 1e30 * log1p(z, y), partial(torch.optim.SGD, lr=1e12))
     found = train_many(shared, lanes, SEEDS)
     assert found.engine == "stacked"
