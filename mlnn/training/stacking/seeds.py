@@ -15,7 +15,7 @@ from mlnn.training.first import initial_model, with_inputs_for
 from mlnn.training.lane import Lane
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 from mlnn.training.stacking.checking import known, near, still
-from mlnn.training.stacking.lockstep import stop_of
+from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.making import check_lane, keeps_no_state, streams
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
@@ -147,11 +147,8 @@ class SeedRows:
         """Stop the lanes that are not finite, where they are; a sum may have overflowed alone. Their rows go on, for nobody."""
         if step:
             self._stop_by_weights(step)
-        outputs, slopes = (_finite_rows(part) for part in (answers.outputs, answers.gradients))
-        losses = answers.losses.tolist()
-        for place, lane in enumerate(self.lanes):
-            loss = losses[place] if outputs[place] else math.nan
-            if lane.stopped is None and not (math.isfinite(loss) and slopes[place]):
+        for place, (lane, (loss, finite)) in enumerate(zip(self.lanes, finite_rows([answers]), strict=True)):
+            if lane.stopped is None and not finite:
                 own = self._own(place, rows)
                 lane.stopped = stop_of(lane, self._batch_of(step, place, order, own), own, answers.outputs[place], loss)
                 lane.take_over(self.stack.state_of(str(place)))
@@ -162,7 +159,8 @@ class SeedRows:
     def _stop_by_weights(self, step: int) -> None:
         """Stop the lanes whose weights were not finite after the step before this one; their running statistics have met one
         batch more."""
-        for place, (lane, finite) in enumerate(zip(self.lanes, _finite_rows(self.stack.weights), strict=True)):
+        all_finite = self.stack.weights.isfinite().all(1).tolist()
+        for place, (lane, finite) in enumerate(zip(self.lanes, all_finite, strict=True)):
             if lane.stopped is None and not finite:
                 lane.stopped = Stop(step - 1, "weights")
                 lane.take_over(self.stack.state_of(str(place)))
@@ -217,11 +215,6 @@ class SeedRows:
 
     def _first_living(self) -> int:
         return next(place for place, lane in enumerate(self.lanes) if lane.stopped is None)
-
-
-def _finite_rows(part: Tensor) -> list[bool]:
-    found: list[bool] = part.isfinite().flatten(1).all(1).tolist()
-    return found
 
 
 def _check_draws(lane: Lane, batch: Batch) -> None:
