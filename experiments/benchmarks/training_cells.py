@@ -9,7 +9,7 @@ from torch import nn
 
 from mlnn.data import Dataset, breast_cancer, digits_parity, from_arrays
 from mlnn.errors import ConfigError, unknown
-from mlnn.models import MLP, Conv, SigmoidNode, Transformer
+from mlnn.models import MLP, Conv, Recurrent, ResMLP, ResNet, SigmoidNode, Transformer
 from mlnn.objectives import bce_with_logits
 from mlnn.training import LaneRecipe, Recipe
 
@@ -23,9 +23,12 @@ NETWORKS: dict[str, tuple[Callable[..., nn.Module], Callable[..., Dataset]]] = {
     "mlp_8x64": (partial(MLP, depth=8, width=64), breast_cancer),
     "conv": (Conv, digits_parity),
     "transformer": (Transformer, digits_parity),
+    "resmlp": (ResMLP, breast_cancer),
+    "resnet": (ResNet, digits_parity),
+    "recurrent": (Recurrent, digits_parity),
 }
-STEPS = {"node": 1000, "mlp_1x32": 1000, "mlp_4x64": 1000, "mlp_8x64": 1000, "conv": 400, "transformer": 200}
-"""Of a whole comparison."""
+STEPS, FEWER = 1000, {"conv": 400, "transformer": 200, "resnet": 400, "recurrent": 400}
+"""Of a whole comparison; of some networks."""
 DTYPES = ("float32", "float64")
 
 

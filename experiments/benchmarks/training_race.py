@@ -11,7 +11,7 @@ from typing import Any
 
 import jax_side
 import torch
-from training_cells import STEPS, Cell
+from training_cells import FEWER, STEPS, Cell
 from training_clock import Block, Clock
 from training_sides import WARM, Side, comparing_sides, comparison, first_losses, training_sides
 
@@ -82,7 +82,7 @@ def race_training(cell: Cell, models: Sequence[int], rounds: int, seconds: float
 
 def race_comparing(cell: Cell, rounds: int, steps: int | None = None) -> Raced:
     """The loop, a study and verdicts of a cell."""
-    steps = steps or STEPS[cell.network]
+    steps = steps or FEWER.get(cell.network, STEPS)
     comparison(cell, Clock(None, 1), min(steps, 8))  # imports are nobody's speed
     blocks = in_turn(cell, comparing_sides(steps), rounds, None)
     engines = {block.engine for block in blocks if block.side == "study"}
