@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,9 +46,13 @@ class Point:
     memory: float
 
 
-def grown(axes: Mapping[str, Sequence[int]]) -> list[Point]:
+def grown(axes: Mapping[str, Sequence[int]], progress: Callable[[int, int], None]) -> list[Point]:
     """All points of some axes."""
-    return [in_its_own_process(point, axis, size) for axis, sizes in axes.items() for size in sizes]
+    todo, found = [(axis, size) for axis, sizes in axes.items() for size in sizes], []
+    for one in todo:
+        found.append(in_its_own_process(point, *one))
+        progress(len(found), len(todo))
+    return found
 
 
 def point(axis: str, size: int) -> Point:

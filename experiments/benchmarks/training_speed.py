@@ -45,7 +45,10 @@ def run(settings: TrainingSpeedSettings, said: Said) -> None:
                 if settings.comparisons:
                     compared.append(in_its_own_process(race_comparing, cell, settings.comparisons, steps))
                 advance(number, len(cells))
-        points = grown(QUICK if settings.quick else AXES) if settings.growth else []
+        points = []
+        if settings.growth:
+            with progress("growing") as advance:
+                points = grown(QUICK if settings.quick else AXES, advance)
         found = training_listings(raced, settings.models) + (comparing_listings(compared) if compared else [])
         if points:
             found.append(growth_listing(points))
