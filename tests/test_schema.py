@@ -36,6 +36,7 @@ SHIPPED: dict[str, Any] = {
     "null_twins": 3,
     "mode": "study",
     "looks": None,
+    "engine": "auto",
     "seeds": None,
 }
 LANE: dict[str, Any] = {

@@ -28,7 +28,10 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
     pair = left.optimizer, right.optimizer
     apart = settings_apart(*pair)
     alike = not lockstep.optimizers_differ and apart is None and columns_of(left) == columns_of(right)
-    records = _keeps_no_state(left.module, left, next(batches(lockstep.recipe)))
+    first = next(batches(lockstep.recipe))
+    if not isinstance(first.at(left.dtype).x, torch.Tensor):
+        raise UnstackableError("inputs are several tensors")
+    records = _keeps_no_state(left.module, left, first)
     stacks, ours, theirs = {}, {}, {}
     for dtype in lockstep.followers:
         lanes, cut = _in_order(lockstep, dtype)
@@ -41,12 +44,17 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
 
 
 def _in_order(lockstep: Lockstep, dtype: str) -> tuple[dict[str, Lane], int]:
-    """The lanes of a precision by name: those of left's recipe, left last; then right, and its follower. How many are left's."""
+    """The lanes of a precision by name: those of left's recipe, left and control first; then right, and its follower. How many are
+    left's.
+
+    The last few numbers of a large operation are computed by other instructions than the rest, with other bits: they belong to the
+    last null twin and to the follower, which are not held to left's bits.
+    """
     leader, follower = lockstep.leader(dtype), lockstep.followers[dtype]
     mine = {name: lane for name, lane in lockstep.lanes.items() if lane.dtype == leader.dtype}
     right = "right" if leader.name == "left" else f"right_{dtype}"
     ours = {name: lane for name, lane in mine.items() if name not in (leader.name, right)}
-    return {**ours, leader.name: leader, right: mine[right], FOLLOWER: follower}, len(ours) + 1
+    return {leader.name: leader, **ours, right: mine[right], FOLLOWER: follower}, len(ours) + 1
 
 
 def _objective(lane: Lane) -> Objective:

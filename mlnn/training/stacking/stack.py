@@ -17,10 +17,9 @@ from mlnn.objectives.promotion import promoted
 from mlnn.training.batches import Rows
 from mlnn.training.lane import Lane
 from mlnn.training.module import check_output, copied, raw_output, squeezed
-from mlnn.training.stacking.captured import Function
 from mlnn.training.stacking.linear import RowsOfLinear
 from mlnn.training.stacking.recurrent import written_out
-from mlnn.training.stacking.replay import Recording, recorded
+from mlnn.training.stacking.replay import Function, Recording, recorded
 from mlnn.training.step import flat
 from mlnn.world import seed_streams
 
@@ -85,7 +84,7 @@ class Stack:
             {name: torch.stack([parts[name] for parts in held]) for name in held[0]},
             trained,
             first.recipe.accumulate,
-            first.promotes,
+            any(lane.promotes for lane in lanes.values()),
             {} if records else None,
         )
 
