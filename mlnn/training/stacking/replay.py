@@ -69,7 +69,8 @@ def _written(graph: fx.Graph) -> set[int]:
 
 
 def _copies(parts: Sequence[Tensor]) -> list[Tensor]:
-    return [part.clone() for part in parts]
+    """Copies that lie in memory as the originals do: whether an operation is a view or a copy is recorded once."""
+    return [part.new_empty_strided(part.shape, part.stride()).copy_(part) for part in parts]
 
 
 def _drop_idle(graph: fx.Graph) -> None:
