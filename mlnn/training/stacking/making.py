@@ -29,7 +29,10 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
     pair = left.optimizer, right.optimizer
     apart = settings_apart(*pair)
     alike = not lockstep.optimizers_differ and apart is None and columns_of(left) == columns_of(right)
-    records = _keeps_no_state(left.module, left, next(batches(lockstep.recipe)))
+    batch = next(batches(lockstep.recipe))
+    if not isinstance(batch.at(left.dtype).x, torch.Tensor):
+        raise UnstackableError("the model takes its inputs by name")
+    records = _keeps_no_state(left.module, left, batch)
     stacks, ours, theirs = {}, {}, {}
     for dtype in lockstep.followers:
         lanes, cut = _in_order(lockstep, dtype)
