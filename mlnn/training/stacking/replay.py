@@ -53,9 +53,8 @@ def _writes(node: fx.Node) -> bool:
 
 
 def _copies(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Copies with the strides of what is copied: whether an operation copies or views is decided by them."""
-    made = [torch.empty_strided(part.shape, part.stride(), dtype=part.dtype, device=part.device) for part in parts]
-    return [copy.copy_(part) for copy, part in zip(made, parts, strict=True)]
+    """Copies that lie in memory as the originals do: whether an operation is a view or a copy is recorded once."""
+    return [part.new_empty_strided(part.shape, part.stride()).copy_(part) for part in parts]
 
 
 def _drop_idle(graph: fx.Graph) -> None:
