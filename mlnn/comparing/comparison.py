@@ -92,11 +92,9 @@ def compare(
     hold. progress: called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left
     alone trains and null_twins counts for nothing (see `docs/reading_a_verdict.md`). looks: the steps at which right is asked at
     left's weights, "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lane by lane;
-    "stacked", the lanes of a study as rows of one computation, ConfigError where they cannot be; "auto", stacked where that can
-    be, and `run.engine` says why not. Raises ConfigError and DataError at the door.
-
-    The run has a world of its own (see `mlnn.world`): random streams and torch's switches that the caller has set do not reach in,
-    and are as they were afterwards. Comparisons in several threads take turns.
+    "stacked", the lanes of a study as rows of one computation, ConfigError where they cannot be; "auto", stacked where they can,
+    and `run.engine` says why not. Raises ConfigError and DataError at the door.
+    The run has a world of its own (see `mlnn.world`), and comparisons in several threads take turns.
     """
     check_require(require)
     limits = interval("domain", domain)
