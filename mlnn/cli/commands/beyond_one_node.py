@@ -14,14 +14,16 @@ if TYPE_CHECKING:
 
 
 def run(settings: BeyondOneNodeSettings, said: Said) -> None:
-    from mlnn.estimating.network.page import network_page, network_table
-    from mlnn.report.console import progress, show
-    from mlnn.settings import dataset
-    from mlnn.workers import Call, side_by_side, supervised
+    from mlnn.workers import Call, side_by_side, supervised, warm
 
     by_rung: dict[str, list[BeyondOneNodeSettings]] = {}
     for name, cell in ladder(settings, said):
         by_rung.setdefault(name, []).append(cell)
+    warm()
+    from mlnn.estimating.network.page import network_page, network_table
+    from mlnn.report.console import progress, show
+    from mlnn.settings import dataset
+
     about: dict[str, Any] = {key: settings.names[key] for key in ("objective", "data", "optimizer")}
     about |= {"steps": settings.steps, "batch_size": settings.batch_size, "dtype": settings.dtype}
     at_once = side_by_side(settings.jobs, len(by_rung), settings.threads)
