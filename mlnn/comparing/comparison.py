@@ -91,11 +91,10 @@ def compare(
     target space of (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word,
     or one per side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must
     hold. progress: called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left
-    alone trains, without null twins (see `docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
-    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lane by lane; "stacked", all lanes as
-    rows of one computation, ConfigError where they cannot be; "auto", stacked where they can, and `run.engine` says why not.
-    trace_every: steps to a row of the trace, whose gaps are the largest of them. Raises ConfigError and DataError at the door.
-    Comparisons in several threads take turns, each in a world of its own (`mlnn.world`).
+    alone trains, without null twins (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
+    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows
+    of one computation, or ConfigError; "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a
+    row of the trace. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
     limits = interval("domain", domain)

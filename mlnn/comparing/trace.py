@@ -105,6 +105,6 @@ def _bad(trace: Mapping[str, Any], side: str) -> np.ndarray:
 
 def _larger(name: str, before: float, value: float) -> float:
     """A column's entry once a step has joined those before it; NaN, which was not measured, hides no number."""
-    if name == "step" or name.startswith("loss_") or math.isnan(before):
+    if name == "step" or name.startswith("loss_"):
         return value
     return before if before > value or math.isnan(value) else value
