@@ -158,11 +158,21 @@ def _asked(name: str, depth: int, trace: Columns, verdict: Verdict, info: RunInf
         gradient_gap=_most(trace["gradient_gap"]),
         first_difference_step=stored.whole(verdict.first_difference or {}, "step"),
         steps=int(trace["step"][-1]) + 1,
-        non_finite=int((trace["non_finite_left"] + trace["non_finite_right"] > 0).sum()),
+        non_finite=_non_finite(trace, info),
         gradient_gap_float64=_most(trace["gradient_gap" if info.dtype == "float64" else "gradient_gap_float64"]),
         gradient_shrink=verdict.shrink,
         left_domain=verdict.left_domain,
     )
+
+
+def _non_finite(trace: Columns, info: RunInfo) -> int:
+    """Steps on which a side was not finite, whatever the trace skips; of a verdict, rows."""
+    bad = trace["non_finite_left"] + trace["non_finite_right"] > 0
+    if info.mode == "verdict" or not bad.any():
+        return int(bad.sum())
+    return (
+        int(trace["step"][-1] - trace["step"][int(bad.argmax())]) + 1
+    )  # a lane of a study that stops has stopped for good
 
 
 def _last(values: np.ndarray) -> int:
@@ -181,7 +191,8 @@ def write_rows(rows: Sequence[GrowthRow], path: Path) -> None:
 
 
 def over_seeds(cells: Sequence[GrowthCell], margin: float) -> Seeds:
-    """Several seeds of one comparison as one result; the final loss of a seed is the mean over its last tenth of steps."""
+    """Several seeds of one comparison as one result; the final loss of a seed is the mean over its last tenth of steps, as far as
+    its trace has them."""
     rows = [cell.row for cell in cells]
     gaps = {
         "max_abs_loss_gap": _sizes(row.max_abs_loss_gap for row in rows),
@@ -190,7 +201,7 @@ def over_seeds(cells: Sequence[GrowthCell], margin: float) -> Seeds:
     if any(cell.run.mode == "verdict" for cell in cells):  # right's loss is that at left's weights: no end of its own
         return summarise([row.relation for row in rows], gaps, [], [], margin)
     gaps["weight_gap"] = _sizes(row.weight_gap for row in rows)
-    ends = [[_end(cell.trace[f"loss_{side}"]) for cell in cells] for side in ("left", "right")]
+    ends = [[_end(cell.trace, f"loss_{side}") for cell in cells] for side in ("left", "right")]
     return summarise([row.relation for row in rows], gaps, ends[0], ends[1], margin)
 
 
@@ -198,5 +209,6 @@ def _sizes(gaps: Iterable[float | None]) -> list[float]:
     return [math.nan if gap is None else gap for gap in gaps]
 
 
-def _end(losses: np.ndarray) -> float:
-    return float(losses[-max(1, len(losses) // 10) :].mean())
+def _end(trace: Columns, column: str) -> float:
+    done = int(trace["step"][-1]) + 1
+    return float(trace[column][trace["step"] >= done - max(1, done // 10)].mean())

@@ -26,6 +26,7 @@ RELATIONS = ("bitwise", "equal", "indistinguishable", "shifted", "scaled")
 MODES = ("study", "verdict")
 ENGINES = ("auto", "plain", "stacked")
 ENGINE = "plain: lanes one by one; stacked: as rows of one computation; auto: stacked where that can be"
+EVERY = "steps to a row of the trace; its gaps are the largest since the row before, the verdict sees all"
 CERTIFICATES = ("likelihood", "scaled likelihood", "likelihood family", "proper", "calibrated", "no link", "unnormalisable",
                 "batch-coupled", "undecided")  # fmt: skip
 LADDER = "rungs, each a name with its overrides"
@@ -55,6 +56,7 @@ class CompareSettings(ComparedSettings):
         looks,
     )
     engine: str = key("auto", ENGINE, one_of("engine", ENGINES))
+    trace_every: int = key(1, EVERY, at_least(1))
     require: str | None = key(
         None, f"weakest relation that passes: {', '.join(RELATIONS)}", one_of("relation", RELATIONS)
     )
@@ -76,6 +78,7 @@ class GrowthSettings(ComparedSettings):
     steps: int = key(75, STEPS, at_least(1))
     seeds: list[int] = key([0, 1, 2], SEEDS, seeds)
     engine: str = key("auto", ENGINE, one_of("engine", ENGINES))
+    trace_every: int = key(1, EVERY, at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
