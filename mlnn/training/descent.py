@@ -1,8 +1,8 @@
 """torch's plain gradient descent, made and stepped without torch's compiler.
 
-The first optimiser of torch's that a process makes, and the first step that it takes, import the compiler: 1.3 s of processor
-time for a check that trains a small network for 12 steps. This one comes about as an unpickled one does and takes the same step, bit
-for bit, where nothing is compiled; where the compiler has been imported it has nothing to save, and costs nothing.
+The first optimiser of torch's that a process makes, and the first step that it takes, import the compiler: 1.3 s of
+processor time, for a check that trains a small network for 12 steps. This one comes about as an unpickled one does, and takes the
+same step, bit for bit.
 """
 
 import inspect
@@ -29,7 +29,8 @@ class SGD(torch.optim.SGD):
             raise ValueError("optimizer got an empty parameter list")
         settings = SETTINGS | {"lr": lr}
         groups = [settings | one for one in (given if isinstance(given[0], dict) else [{"params": given}])]
-        self.__setstate__({"defaults": settings, "state": defaultdict(dict), "param_groups": groups})
+        held = {"defaults": settings, "state": defaultdict(dict), "param_groups": groups}
+        self.__setstate__(held)  # type: ignore[no-untyped-call]
 
     def step(self) -> None:  # type: ignore[override]
         """Move every weight that has a gradient against it."""
