@@ -21,25 +21,28 @@ STEPS = ("doesnt_support_saved_tensors_hooks", "grad_increment_nesting", "_wrap_
 
 Row = Callable[[Tensor, Tensor], Tensor]
 """From the raw output and the target of one row to its value, a scalar."""
+Asked = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def slope_and_value(row: Row) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def slope_and_value(row: Row) -> Asked:
     """A function (output, target) → (gradient in the output, value) of a row, for `torch.func.vmap`."""
-    if "torch._dynamo" in sys.modules or not all(hasattr(steps, name) for name in STEPS):
-        return torch.func.grad_and_value(row)
+    known = all(hasattr(steps, name) for name in STEPS)
+    return step_by_step(row) if known and "torch._dynamo" not in sys.modules else torch.func.grad_and_value(row)
+
+
+def step_by_step(row: Row) -> Asked:
+    """The same without the compiler, by torch's own names."""
     torchs: Any = steps
 
-    @torchs.doesnt_support_saved_tensors_hooks  # type: ignore[untyped-decorator]
     def asked(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         with torchs.grad_increment_nesting() as level, torch.enable_grad():
             output, target = torchs._wrap_all_tensors((output, target), level)
             torchs._create_differentiable(output, level)
-            value = row(output, target)
-            slope = None
+            value, slope = row(output, target), None
             if value.requires_grad:
                 (slope,) = torch.autograd.grad(value, output, create_graph=True, allow_unused=True)
             slope = torch.zeros_like(output) if slope is None else slope
             return torchs._undo_create_differentiable(slope, level), torchs._undo_create_differentiable(value, level)
 
-    found: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = asked
+    found: Asked = torchs.doesnt_support_saved_tensors_hooks(asked)
     return found
