@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn, optim
 
 from mlnn.arguments import first_line
+from mlnn.training.descent import SGD
 from mlnn.training.lane import Lane
 from mlnn.training.stacking.stack import UnstackableError
 
 ELEMENTWISE = (
-    optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad,
+    SGD, optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad,
     optim.Adadelta, optim.Rprop, optim.ASGD,
 )  # fmt: skip
-"""Each entry of a weight is stepped by its own gradient and history alone. Their subclasses may do anything."""
+"""Each entry of a weight is stepped by its own gradient and history alone. Other people's subclasses may do anything."""
 FUSED = (torch.float32, torch.float64)
 """Precisions whose fused kernels are used: torch 2.13's fused SGD leaves half-precision weights on a CPU where they are."""
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
