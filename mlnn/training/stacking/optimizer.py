@@ -10,24 +10,28 @@ from mlnn.training.lane import Lane
 from mlnn.training.stacking.stack import UnstackableError
 
 ELEMENTWISE = (
-    optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad,
-    optim.Adadelta, optim.Rprop, optim.ASGD,
+    optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adadelta, optim.Rprop,
+    optim.ASGD,
 )  # fmt: skip
-"""Each entry of a weight is stepped by its own gradient and history alone. Their subclasses may do anything."""
+"""Each entry of a weight is stepped by its own gradient and history alone. Their subclasses may do anything; Adagrad, which is
+of them, has a state of its weights' shapes from the start."""
+WHOLE = [[slice(None)]]
+"""The columns of one group of all weights."""
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
 class RowsOptimizer:
     """A lane's optimiser, with its settings group by group, for some rows of the weights (R, P) of each precision.
 
-    Where torch has the whole step as one kernel and the lane's settings leave the choice to torch, that one is taken.
+    Where torch has the whole step as one kernel and the lane's settings leave the choice to torch, that one is taken; not of
+    groups, whose columns have gaps between the rows: that kernel walks on through them.
     """
 
     def __init__(self, lane: Lane, rows: Mapping[str, slice]) -> None:
         self.rows, self.prior = rows, lane.recipe.prior
         self.columns = _columns(lane)
         self.weights = [[nn.Parameter(torch.empty(0)) for _ in rows for _ in group] for group in self.columns]
-        self.optimizer = _made(lane.optimizer, self.weights)
+        self.optimizer = _made(lane.optimizer, self.weights, self.columns == WHOLE)
 
     def step(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
         """Step the rows of `weights` in place, from their gradients, both (R, P) by precision."""
@@ -43,14 +47,16 @@ class RowsOptimizer:
         self.optimizer.step()
 
 
-def _made(own: optim.Optimizer, weights: Sequence[Sequence[nn.Parameter]]) -> optim.Optimizer:
-    """An optimiser of the same kind and settings, of other weights."""
+def _made(own: optim.Optimizer, weights: Sequence[Sequence[nn.Parameter]], dense: bool) -> optim.Optimizer:
+    """An optimiser of the same kind and settings, of other weights; `dense`: without gaps in memory."""
     taken = inspect.signature(type(own)).parameters
     defaults = {name: value for name, value in own.defaults.items() if name in taken}
     made = type(own)([{"params": group} for group in weights], **defaults)
     for group, told in zip(made.param_groups, own.param_groups, strict=True):
         group.update({name: value for name, value in told.items() if name != "params"})
-        if "fused" in group and group["fused"] is None and not (group["foreach"] or group["differentiable"]):
+        if "fused" in group and not dense:
+            group["fused"] = False
+        elif "fused" in group and group["fused"] is None and not (group["foreach"] or group["differentiable"]):
             group["fused"] = True
     return made
 
@@ -59,7 +65,7 @@ def _columns(lane: Lane) -> Sequence[Sequence[slice]]:
     """Where the weights of each parameter group lie among the flat ones, neighbours joined; the whole where one has them all."""
     groups = lane.optimizer.param_groups
     if len(groups) == 1 and len(groups[0]["params"]) == len(lane.weights):
-        return [[slice(None)]]
+        return WHOLE
     starts, at = {}, 0
     for weight in lane.weights:
         starts[id(weight)] = slice(at, at + weight.numel())
