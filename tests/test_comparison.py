@@ -125,11 +125,15 @@ def test_an_objective_with_state_leaves_nothing_decided() -> None:
 
 def test_a_control_that_differs_from_left_leaves_nothing_decided() -> None:
     left = Switched(4, Drifting())  # quiet in the probe, so that only the control can notice
-    found = verdict(left, log1p, progress=left.progress)
+    found = verdict(left, log1p, progress=left.progress, engine="plain")
     assert found.relation == "undecided"
     assert found.control == "control differs from left in loss or gradient at step 4"
     assert found.control in found.sentence
     assert verdict(Switched(4, Drifting()), log1p).relation == "bitwise"
+    left = Switched(
+        4, Drifting()
+    )  # lanes stacked, left and control are asked in one call: what they see is found against right alone
+    assert verdict(left, log1p, progress=left.progress).relation == "undecided"
 
 
 def test_a_left_that_does_not_train_leaves_nothing_decided() -> None:

@@ -15,11 +15,11 @@ from training_cases import ADAM, SGD, lane_recipe, network, recipe, with_batch_n
 
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import Lane, Lockstep, StepRecord, UnstackableError, initial_model, make_lockstep, stacked
+from mlnn.training.stacking.checking import near
 from mlnn.training.stacking.linear import RowsOfLinear
 from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer
 from mlnn.training.stacking.recurrent import WrittenOut, written_out
 from mlnn.training.stacking.replay import recorded
-from mlnn.training.stacking.stack import near
 
 f64 = torch.float64
 
@@ -493,5 +493,5 @@ def test_an_objective_that_comes_to_answer_otherwise_is_found_at_once(calls: int
 
 @pytest.mark.usefixtures("eager")
 def test_a_model_that_comes_to_answer_otherwise_is_found_at_the_next_look() -> None:
-    with pytest.raises(UnstackableError, match="the model or an objective answers otherwise than in an earlier step"):
+    with pytest.raises(UnstackableError, match="a row.s gradient is not that of a lane alone"):
         list(stacked(made(model=partial(Moody, "hides"), null_twins=0, steps=16)).steps(range(16)))

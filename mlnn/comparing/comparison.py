@@ -83,21 +83,18 @@ def compare(
 
     model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
     first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model,
-    batch), or a `LaneRecipe` where more than the objective differs.
-    data: a Dataset, (x, y) or (x, y, {"name": extra}), each a tensor, a numpy array, a pandas frame or
-    series, or lists; or any iterable of batches (a DataLoader, a list of dicts with "labels"), one a step, drawn once in its
-    order and the same for all lanes, with batch_size=None. A loss that has a parameter of an extra's name is given its rows.
-    optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of (x, y); inferred
-    if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per side). require:
-    the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold. progress:
-    called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left alone trains and
-    null_twins counts for nothing (see `docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
-    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lane by lane; "stacked", the lanes of
-    a study as rows of one computation, ConfigError where they cannot be; "auto", stacked where that can be, and `run.engine` says
-    why not. Raises ConfigError and DataError at the door.
-
-    The run has a world of its own (see `mlnn.world`): random streams and torch's switches that the caller has set do not reach in,
-    and are as they were afterwards. Comparisons in several threads take turns.
+    batch), or a `LaneRecipe` where more than the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a
+    tensor, a numpy array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with
+    "labels"), one a step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of
+    an extra's name is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the
+    target space of (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word,
+    or one per side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must
+    hold. progress: called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left
+    alone trains and null_twins counts for nothing (see `docs/reading_a_verdict.md`). looks: the steps at which right is asked at
+    left's weights, "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lane by lane;
+    "stacked", the lanes of a study as rows of one computation, ConfigError where they cannot be; "auto", stacked where they can,
+    and `run.engine` says why not. Raises ConfigError and DataError at the door.
+    The run has a world of its own (see `mlnn.world`), and comparisons in several threads take turns.
     """
     check_require(require)
     limits = interval("domain", domain)

@@ -38,7 +38,8 @@ def relative(difference: Tensor, reference: Tensor) -> float:
 
 def apart(place: Tensor, others: Sequence[Tensor]) -> Tensor:
     """‖other − place‖ (R,) of R vectors of one precision, in float64."""
-    return torch.linalg.vector_norm(torch.stack(list(others)) - place.double(), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(torch.stack(list(others)) - place.double(), dim=1)
+    return norms
 
 
 def alike(norm: float, first: Tensor, second: Tensor) -> bool:
@@ -50,7 +51,8 @@ def steps_between(first: Tensor, second: Tensor) -> Tensor:
     """The largest difference () over the power of two at or below the first lane's weight: `ulps` times the unit roundoff."""
     whole, exponent = EXPONENTS[first.dtype]
     powers = (first.view(whole) & exponent).view(first.dtype).clamp_min(torch.finfo(first.dtype).smallest_normal)
-    return torch.linalg.vector_norm((first.double() - second.double()) / powers, torch.inf)
+    largest: Tensor = torch.linalg.vector_norm((first.double() - second.double()) / powers, torch.inf)
+    return largest
 
 
 def ulps(first: Tensor, second: Tensor) -> float:

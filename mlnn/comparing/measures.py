@@ -168,7 +168,8 @@ def _loss_of(record: StepRecord, own: str, name: str) -> float:
 
 
 def _norm(vector: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(vector, dtype=torch.float64)
+    norm: Tensor = torch.linalg.vector_norm(vector, dtype=torch.float64)
+    return norm
 
 
 def _distances(pairs: Pairs) -> Tensor:

@@ -94,6 +94,8 @@ def _see_answers(evidence: Evidence, record: StepRecord, measures: Measures, sid
     told = record.right
     if told is None or not evidence.bitwise:
         return
+    if record.alone is not None:
+        _see_alone(evidence, record, *record.alone, sides)
     ended = told.stop if right is None else _halted(record, right)
     if not _alike(halted, ended, (FOLLOWER if right is None else "right") in same):
         gradient = record.common[sides.own].gradient if sides.own in record.common else record.gradient
@@ -101,6 +103,14 @@ def _see_answers(evidence: Evidence, record: StepRecord, measures: Measures, sid
         evidence.first_difference = evidence.first_difference or _where(
             record, told, left.answer.gradient if gradient is None else gradient, sides
         )
+
+
+def _see_alone(evidence: Evidence, record: StepRecord, left: Evaluated, right: Evaluated, sides: Sides) -> None:
+    """Bits of the two sides asked alone: as rows of one computation both may come down to the same operations."""
+    same = left.loss == right.loss and torch.equal(left.gradient, right.gradient)
+    if not _alike(left.stop, right.stop, same):
+        evidence.bitwise = False
+        evidence.first_difference = _where(record, right, left.gradient, sides)
 
 
 def _alike(halted: Stop | None, other: Stop | None, same: bool) -> bool:

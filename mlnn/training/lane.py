@@ -146,6 +146,12 @@ class Lane:
         for place, (mine, gradient) in enumerate(zip(self.weights, gradients, strict=True)):
             mine.grad = None if unused and unused[place] else gradient.clone()
 
+    def take_gradient(self, gradient: Tensor) -> None:
+        """Put a flat gradient (P,) in place, for `update`."""
+        parts = gradient.split([weight.numel() for weight in self.weights])
+        for weight, part in zip(self.weights, parts, strict=True):
+            weight.grad = part.reshape(weight.shape).clone()
+
     @torch.no_grad()
     def predict(self, x: Any, seed: int = 0) -> Tensor:
         """Raw outputs in evaluation mode (dropout off, batch norm by its running statistics).

@@ -138,7 +138,8 @@ class StepRecord:
     after it, None where a side has none, or several; `rates_before`: before it, where no step before it has
     told. `gradient`: left's, in right's coordinates, where it was still running.
     `unlooked`: why the steps of the two optimisers were not compared here, though they are elsewhere. `blocks`: by precision,
-    where an engine has its lanes as rows of matrices already, all in the same coordinates.
+    where an engine has its lanes as rows of matrices already, all in the same coordinates. `alone`: left's and right's answers at
+    left's weights in the working precision by lanes alone, at steps where such an engine has asked them.
     """
 
     batch: Batch
@@ -154,6 +155,7 @@ class StepRecord:
     unlooked: str | None = None
     rates_before: tuple[float, float] | None = None
     blocks: Mapping[str, Block] = field(default_factory=dict)
+    alone: tuple[Evaluated, Evaluated] | None = None
 
     @property
     def right(self) -> Evaluated | None:

@@ -15,8 +15,9 @@ from mlnn.training.broken import first_row
 from mlnn.training.lane import Lane, answers_finitely
 from mlnn.training.lockstep import Lockstep, stride
 from mlnn.training.recipe import dtype_name
+from mlnn.training.stacking.checking import control_is_left, known, near, still
 from mlnn.training.stacking.optimizer import RowsOptimizer
-from mlnn.training.stacking.stack import Answers, Stack, UnstackableError, near
+from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
 from mlnn.training.step import FOLLOWER, Block, Common, Evaluated, LaneStep, Look, StepRecord, Stop
 
 
@@ -66,15 +67,16 @@ class StackedLockstep:
     def _step(self, batch: Batch, starts: Mapping[str, Tensor], looks: bool, asks: bool) -> StepRecord:
         """Every row answers, then every row that is still finite steps."""
         asked = {dtype: self._ask(dtype, batch) for dtype in self.stacks}
-        if batch.step == 0:
-            self._check_lanes(batch, asked)
-        self._check_recordings(batch, asked, looks)
+        self._check_objectives(asked)
         look = self._look(batch) if looks else None
+        alone = self._check_lanes(batch, asked) if looks or batch.step == 0 else {}
         before = {dtype: stack.weights for dtype, stack in self.stacks.items()}
         self._update(asked)
-        record = self._record(batch, starts, asked, before, look)
+        if batch.step == 0:
+            self._check_steps(asked, before)
+        record = replace(self._record(batch, starts, asked, before, look), alone=alone.get(self._own))
         record = record if asks else replace(record, common={}, asked=False)
-        if not _control_is_left(record):
+        if not control_is_left(record):
             raise UnstackableError("the control, a row beside left's, has other bits")
         self.ended |= {name: lane for name, lane in record.lanes.items() if not lane.alive}
         return record
@@ -132,28 +134,47 @@ class StackedLockstep:
     def _lane(self, dtype: str, name: str) -> Lane:
         return self.plain.followers[dtype] if name == FOLLOWER else self.plain.lanes[name]
 
-    def _check_lanes(self, batch: Batch, asked: Mapping[str, _Asked]) -> None:
-        """Hold the first answers to those of lanes alone, which may see what a row does not: a hook, a state of their own."""
-        for dtype, found in asked.items():
-            leader = self.plain.leader(dtype)
-            for name, lane in ((leader.name, leader), (FOLLOWER, self.plain.followers[dtype])):
-                alone, row = lane.evaluate(batch), found.evaluated[name]
+    def _check_lanes(self, batch: Batch, asked: Mapping[str, _Asked]) -> dict[str, tuple[Evaluated, Evaluated]]:
+        """Hold answers to those of lanes alone, which may see what a row does not (a hook, a state of their own, a value that
+        changes from call to call): left's and right's at left's weights, by precision."""
+        self._put_back()
+        found = {}
+        for dtype, told in asked.items():
+            leader, follower = self.plain.leader(dtype), self.plain.followers[dtype]
+            if leader.name in self.ended:
+                continue
+            found[dtype] = leader.evaluate(batch), follower.evaluate(batch)
+            for name, alone in zip((leader.name, FOLLOWER), found[dtype], strict=True):
+                row = told.evaluated[name]
                 same = (alone.stop is None) == (row.stop is None)
                 if not same or (alone.stop is None and not near(alone.gradient, row.gradient)):
                     raise UnstackableError(f"{leader.asked}: a row's gradient is not that of a lane alone")
+        return found
 
-    def _check_recordings(self, batch: Batch, asked: Mapping[str, _Asked], looks: bool) -> None:
-        """Hold recordings to what was recorded: at looks the whole of a step, and at every step an objective of the user's own,
-        which may count its calls."""
+    def _check_steps(self, asked: Mapping[str, _Asked], before: Mapping[str, Tensor]) -> None:
+        """Hold the first step of the rows to that of left alone, from the same gradient."""
         for dtype, stack in self.stacks.items():
-            if looks and not stack.agrees(asked[dtype].rows, batch.dropout_seed):
-                raise UnstackableError("the model or an objective answers otherwise than in an earlier step")
-        dtype = dtype_name(self.plain.recipe.dtype)
-        for name in ("left", FOLLOWER) if self.stacks[dtype].plays else ():
-            told, objective = asked[dtype].evaluated[name], self._lane(dtype, name).recipe.objective
+            leader = self.plain.leader(dtype)
+            told = asked[dtype].evaluated[leader.name]
+            if leader.stopped is None and told.stop is None:
+                start, arrived = (stack.by_name(weights)[leader.name] for weights in (before[dtype], stack.weights))
+                leader.take_gradient(told.gradient)
+                if not near(leader.update(told) - start, arrived - start):
+                    raise UnstackableError(
+                        f"{type(leader.optimizer).__name__}: a row's step is not that of a lane alone"
+                    )
+
+    def _check_objectives(self, asked: Mapping[str, _Asked]) -> None:
+        """Where steps are recorded, ask an objective of the user's own at every one: it may count its calls."""
+        for name in ("left", FOLLOWER) if self.stacks[self._own].plays else ():
+            told, objective = asked[self._own].evaluated[name], self._lane(self._own, name).recipe.objective
             assert isinstance(objective, Objective)
-            if told.stop is None and not _known(objective) and not _still(objective, told):
+            if told.stop is None and not known(objective) and not still(objective, told):
                 raise UnstackableError(f"objective '{objective.name}' answers otherwise than when it was recorded")
+
+    @property
+    def _own(self) -> str:
+        return dtype_name(self.plain.recipe.dtype)
 
     def _look(self, batch: Batch) -> Look:
         self._put_back()
@@ -226,7 +247,7 @@ class StackedLockstep:
                 stack.names, asked[dtype].answers.gradients[:, : stack.size], stack.weights[:, : stack.size]
             )
         in_order = {name: lanes[name] for name in self.plain.lanes}
-        mine = common.get(dtype_name(self.plain.recipe.dtype))
+        mine = common.get(self._own)
         return StepRecord(
             batch, starts, in_order, common, self._predictions(batch), look, self.settings_apart, self.rates,
             None if mine is None else mine.gradient, blocks=blocks,
@@ -240,13 +261,6 @@ class StackedLockstep:
         rows = slice(stack.names.index("left"), stack.names.index("right") + 1)
         left, right = stack.predict(rows, self.plain.probe_rows, batch.step, self.plain.recipe.steps - batch.step)
         return left, right
-
-
-def _control_is_left(record: StepRecord) -> bool:
-    left, control = record.lanes["left"], record.lanes["control"]
-    if left.stop is not None or control.stop is not None:
-        return (left.stop is None) == (control.stop is None)
-    return left.answer.loss == control.answer.loss and torch.equal(left.after, control.after)
 
 
 def _finite(answers: Answers) -> tuple[list[float], list[bool]]:
@@ -272,22 +286,3 @@ def _stop(lane: Lane, batch: Batch, rows: Rows, output: Tensor, loss: float) -> 
     if place is None:
         return Stop(batch.step, what)
     return Stop(batch.step, what, int(batch.rows[place]), output[place].tolist(), rows.y[place].tolist())
-
-
-KNOWN = ("torch.", "mlnn.likelihoods", "mlnn.objectives")
-"""Where functions live that do the same at every call."""
-SAME = 100.0
-"""Unit roundoffs by which a loss of the same objective may differ: it was summed in another order."""
-
-
-def _known(objective: Objective) -> bool:
-    function = objective.function
-    home = getattr(function, "__module__", None) or ""
-    return f"{home}.".startswith(KNOWN)
-
-
-def _still(objective: Objective, told: Evaluated) -> bool:
-    """Whether an objective, asked itself, gives the loss that its recording gave."""
-    with torch.no_grad():
-        loss = float(objective(told.output, told.target, **told.extras))
-    return abs(loss - told.loss) <= SAME * torch.finfo(told.output.dtype).eps * max(abs(loss), abs(told.loss))

@@ -13,7 +13,7 @@ from mlnn.training.lockstep import Lockstep
 from mlnn.training.module import copied, raw_output
 from mlnn.training.optimizers import rates, settings_apart
 from mlnn.training.stacking.lockstep import StackedLockstep
-from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer
+from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer, columns_of
 from mlnn.training.stacking.stack import Stack, UnstackableError
 from mlnn.training.step import FOLLOWER
 
@@ -27,7 +27,7 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
     _check_lanes(lockstep, left, right)
     pair = left.optimizer, right.optimizer
     apart = settings_apart(*pair)
-    alike = not lockstep.optimizers_differ and apart is None
+    alike = not lockstep.optimizers_differ and apart is None and columns_of(left) == columns_of(right)
     records = _keeps_no_state(left.module, left, next(batches(lockstep.recipe)))
     stacks, ours, theirs = {}, {}, {}
     for dtype in lockstep.followers:

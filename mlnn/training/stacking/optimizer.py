@@ -15,6 +15,8 @@ ELEMENTWISE = (
 )  # fmt: skip
 """Each entry of a weight is stepped by its own gradient and history alone. Their subclasses may do anything; Adagrad, which is
 of them, has a state of its weights' shapes from the start."""
+FUSED = (torch.float32, torch.float64)
+"""Precisions whose fused kernels are used: torch 2.13's fused SGD leaves half-precision weights on a CPU where they are."""
 WHOLE = [[slice(None)]]
 """The columns of one group of all weights."""
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
@@ -29,9 +31,10 @@ class RowsOptimizer:
 
     def __init__(self, lane: Lane, rows: Mapping[str, slice]) -> None:
         self.rows, self.prior = rows, lane.recipe.prior
-        self.columns = _columns(lane)
+        self.columns = columns_of(lane)
         self.weights = [[nn.Parameter(torch.empty(0)) for _ in rows for _ in group] for group in self.columns]
-        self.optimizer = _made(lane.optimizer, self.weights, self.columns == WHOLE)
+        fuses = self.columns == WHOLE and all(getattr(torch, dtype) in FUSED for dtype in rows)
+        self.optimizer = _made(lane.optimizer, self.weights, fuses)
 
     def step(self, weights: Mapping[str, Tensor], gradients: Mapping[str, Tensor]) -> None:
         """Step the rows of `weights` in place, from their gradients, both (R, P) by precision."""
@@ -47,30 +50,33 @@ class RowsOptimizer:
         self.optimizer.step()
 
 
-def _made(own: optim.Optimizer, weights: Sequence[Sequence[nn.Parameter]], dense: bool) -> optim.Optimizer:
-    """An optimiser of the same kind and settings, of other weights; `dense`: without gaps in memory."""
+def _made(own: optim.Optimizer, weights: Sequence[Sequence[nn.Parameter]], fuses: bool) -> optim.Optimizer:
+    """An optimiser of the same kind and settings, of other weights; one kernel a step where it `fuses` and is free to,
+    and none where it does not."""
     taken = inspect.signature(type(own)).parameters
     defaults = {name: value for name, value in own.defaults.items() if name in taken}
     made = type(own)([{"params": group} for group in weights], **defaults)
     for group, told in zip(made.param_groups, own.param_groups, strict=True):
         group.update({name: value for name, value in told.items() if name != "params"})
-        if "fused" in group and not dense:
-            group["fused"] = False
-        elif "fused" in group and group["fused"] is None and not (group["foreach"] or group["differentiable"]):
+        if "fused" not in group:
+            continue
+        if not fuses:
+            group["fused"] = None
+        elif group["fused"] is None and not (group["foreach"] or group["differentiable"]):
             group["fused"] = True
     return made
 
 
-def _columns(lane: Lane) -> Sequence[Sequence[slice]]:
-    """Where the weights of each parameter group lie among the flat ones, neighbours joined; the whole where one has them all."""
-    groups = lane.optimizer.param_groups
-    if len(groups) == 1 and len(groups[0]["params"]) == len(lane.weights):
-        return WHOLE
+def columns_of(lane: Lane) -> Sequence[Sequence[slice]]:
+    """Where the trained weights of each parameter group lie among the flat ones, neighbours joined; the whole where one has all."""
     starts, at = {}, 0
     for weight in lane.weights:
         starts[id(weight)] = slice(at, at + weight.numel())
         at += weight.numel()
-    return [_joined([starts[id(weight)] for weight in group["params"]]) for group in groups]
+    groups = [[id(weight) for weight in group["params"]] for group in lane.optimizer.param_groups]
+    if len(groups) == 1 and starts.keys() <= set(groups[0]):
+        return WHOLE  # with the padding, whose gradient is zero
+    return [_joined([starts[weight] for weight in group if weight in starts]) for group in groups]
 
 
 def _joined(parts: Sequence[slice]) -> list[slice]:

@@ -30,19 +30,9 @@ the rest, with other bits, and they are to be the same entries in every lane."""
 WORTH = 80
 """Steps of one shape still to come from which a recording pays: it costs 60 to 800 ms and saves 0.7 to 8 ms a step."""
 
-NEAR = 0.5
-"""Two ways to the same gradient are apart, relative, by less than this power of the unit roundoff: 3e-4 in float32, 1.5e-8 in
-float64; up to 5e-7 and 3e-15 were measured between a stack and lanes alone, on the shipped models."""
-
 
 class UnstackableError(Exception):
     """Why lanes cannot be rows of one computation, in words."""
-
-
-def near(first: Tensor, second: Tensor) -> bool:
-    """Whether two ways to a gradient differ by no more than their rounding may; entries that are not finite say nothing."""
-    apart, size = (part.nan_to_num(0.0, 0.0, 0.0).norm() for part in (first - second, first))
-    return bool(apart <= torch.finfo(first.dtype).eps ** NEAR * size)
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,19 +161,6 @@ class Stack:
         names = tuple(rows.extras)
         play = self._played((tuple(rows.x.shape), names), partial(self._compute, names, True), inputs, remaining)
         return Answers(*(play or partial(self._compute, names, False))(inputs))
-
-    def agrees(self, rows: Rows, seed: int) -> bool:
-        """Whether a recording still answers as the model and the objectives themselves do; True where there is none."""
-        names = tuple(rows.extras)
-        play = (self.plays or {}).get((tuple(rows.x.shape), names))
-        if play is None:
-            return True
-        inputs = [*self.shaped(self.weights), *self.state.values(), rows.x, rows.y, *rows.extras.values()]
-        found = []
-        for function in (play, partial(self._compute, names, False)):
-            seed_streams(seed)
-            found.append(function([part.clone() for part in inputs])[2])
-        return near(*found)
 
     def _played(
         self, shape: tuple[object, ...], function: Function, inputs: list[Tensor], remaining: int
