@@ -26,9 +26,9 @@ from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
-    "comparing": ("decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record", "floating_point",
+    "comparing": ("looks", "measures", "decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record", "floating_point",
                   "hidden_faults", "seeds", "comparison", "lanes", "pairs"),
-    "training": ("decide", "training", "lane", "lanes", "randomness", "comparison_kinds", "comparison"),
+    "training": ("carrying", "following", "stacking", "decide", "training", "lane", "lanes", "randomness", "comparison_kinds", "comparison"),
     "objectives": ("defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion", "step",
                    "shapes", "gate", "probe"),
     "likelihoods": ("defaults", "likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
