@@ -33,7 +33,7 @@ TESTS = {
                    "shapes", "gate", "probe"),
     "likelihoods": ("defaults", "likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
     "targets": ("space_numbers", "targets", "shapes", "likelihoods", "gate", "audit"),
-    "auditing": ("audit_constants", "audit", "audit_record", "audit_undecided", "audit_unsettled", "audit_input",
+    "auditing": ("audit_edges", "audit_constants", "audit", "audit_record", "audit_undecided", "audit_unsettled", "audit_input",
                  "report_audit_parts"),
     "auditing_models": ("audit_model", "audit_prior", "audit_input"),
     "estimating": ("estimation_guards", "estimation", "estimation_existence", "separation", "estimation_numbers", "nonlinear",
