@@ -3,7 +3,7 @@
 Every lane keeps its own weights, buffers and order of rows; masks are drawn once, the same for all, as lockstep demands.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -19,7 +19,7 @@ from mlnn.training.lane import Lane
 from mlnn.training.module import check_output, copied, raw_output, squeezed
 from mlnn.training.stacking.linear import RowsOfLinear
 from mlnn.training.stacking.recurrent import written_out
-from mlnn.training.stacking.replay import Function, recorded
+from mlnn.training.stacking.replay import Function, Recording, recorded
 from mlnn.training.step import flat
 from mlnn.world import seed_streams
 
@@ -63,7 +63,7 @@ class Stack:
     trained: Sequence[tuple[str, torch.Size]]
     parts: int = 1
     promotes: bool = False
-    plays: dict[tuple[object, ...], Function] | None = None
+    plays: dict[tuple[object, ...], Recording] | None = None
     uses: dict[tuple[object, ...], int] = field(default_factory=dict)
     steps: int = 0
 
@@ -129,9 +129,12 @@ class Stack:
         remaining: steps still to come, which decide whether recording this shape of batch pays.
         """
         self.steps += 1
-        seed_streams(seed)
         pieces = [rows] if self.parts == 1 else _parts(rows, self.parts)
-        asked = [(self._asked(piece, remaining), piece.y.shape[1] / rows.y.shape[1]) for piece in pieces]
+        seeds = [seed, *[None] * (len(pieces) - 1)]  # the masks of later micro-batches follow those of the first
+        asked = [
+            (self._asked(piece, told, remaining), piece.y.shape[1] / rows.y.shape[1])
+            for piece, told in zip(pieces, seeds, strict=True)
+        ]
         if len(asked) == 1:
             return asked[0][0]
         return Answers(
@@ -142,13 +145,11 @@ class Stack:
 
     def predict(self, rows: slice, x: Tensor, seed: int, remaining: int) -> Tensor:
         """Raw outputs (rows, n, *positions[, m]) of some lanes in evaluation mode, for inputs x (n, …) that they share."""
-        seed_streams(seed)
         x = x.to(self.weights.dtype) if x.is_floating_point() else x
         inputs = [part[rows] for part in (*self.shaped(self.weights), *self.state.values())]
         inputs.append(x.expand(len(inputs[0]), *x.shape).contiguous())
         shape = ("predict", tuple(x.shape))
-        function = self._played(shape, partial(self._predict, True), inputs, remaining) or partial(self._predict, False)
-        return function(inputs)[0]
+        return self._called(shape, self._predict, inputs, seed, remaining)[0]
 
     def _predict(self, records: bool, parts: Sequence[Tensor]) -> list[Tensor]:
         count = len(self.trained)
@@ -156,15 +157,30 @@ class Stack:
             forward = partial(self._forward, self.predictor, records)
             return [vmap(forward, randomness="same")(list(parts[:count]), list(parts[count:-1]), parts[-1])]
 
-    def _asked(self, rows: Rows, remaining: int) -> Answers:
+    def _asked(self, rows: Rows, seed: int | None, remaining: int) -> Answers:
         inputs = [*self.shaped(self.weights), *self.state.values(), rows.x, rows.y, *rows.extras.values()]
         names = tuple(rows.extras)
-        play = self._played((tuple(rows.x.shape), names), partial(self._compute, names, True), inputs, remaining)
-        return Answers(*(play or partial(self._compute, names, False))(inputs))
+        return Answers(
+            *self._called((tuple(rows.x.shape), names), partial(self._compute, names), inputs, seed, remaining)
+        )
 
-    def _played(
+    def _called(
+        self,
+        shape: tuple[object, ...],
+        function: Callable[[bool, Sequence[Tensor]], Sequence[Tensor]],
+        inputs: list[Tensor],
+        seed: int | None,
+        remaining: int,
+    ) -> Sequence[Tensor]:
+        """`function(records, inputs)`, or its recording, with random streams from the seed; None leaves them where they stand."""
+        found = self._recording(shape, partial(function, True), inputs, remaining)
+        if seed is not None and (found is None or found.draws):
+            seed_streams(seed)
+        return function(False, inputs) if found is None else found.play(inputs)
+
+    def _recording(
         self, shape: tuple[object, ...], function: Function, inputs: list[Tensor], remaining: int
-    ) -> Function | None:
+    ) -> Recording | None:
         """The recording for a shape of batch, made where enough of its kind are still to come; None where it is not."""
         if self.plays is None:
             return None
