@@ -376,7 +376,9 @@ def test_a_recording_gives_the_bits_of_what_was_recorded() -> None:
 
     draws = torch.Generator().manual_seed(0)
     inputs = [torch.randn(2, 4, generator=draws), torch.randn(3, 4, generator=draws), torch.zeros(1)]
-    play = recorded(function, inputs)
+    recording = recorded(function, inputs)
+    play = recording.play
+    assert recording.draws
     assert float(inputs[2]) == 0.0, "a recording is made of copies"
     for scale in (1.0, -2.0):
         given = [scale * inputs[0], inputs[1] + scale, torch.zeros(1)]
@@ -390,6 +392,23 @@ def test_a_recording_gives_the_bits_of_what_was_recorded() -> None:
         assert not any(
             part.requires_grad for part in play([part.requires_grad_() for part in given[:2]] + [torch.zeros(1)])
         )
+
+
+def test_what_is_the_same_at_every_call_stays_so_when_it_is_written_into() -> None:
+    def function(parts: Any) -> list[Tensor]:
+        (x,) = parts
+        summed, ones, fresh = torch.zeros_like(x), torch.ones_like(x), torch.zeros(2, 3)
+        summed += x
+        fresh.view(6)[:2].add_(x[0, :2])
+        return [summed, fresh, ones * 2 + x.permute(0, 1), ones, torch.arange(3) * 2.0 - x]
+
+    recording = recorded(function, [torch.ones(2, 3)])
+    assert not recording.draws
+    for scale in (1.0, 2.0, 3.0):
+        given = scale * torch.arange(6.0).view(2, 3)
+        first = recording.play([given])
+        assert all(torch.equal(a, b) for a, b in zip(first, function([given]), strict=True))
+        first[3].zero_()
 
 
 def test_what_a_recording_raises_is_raised() -> None:
