@@ -512,5 +512,5 @@ def test_an_objective_that_comes_to_answer_otherwise_is_found_at_once(calls: int
 
 @pytest.mark.usefixtures("eager")
 def test_a_model_that_comes_to_answer_otherwise_is_found_at_the_next_look() -> None:
-    with pytest.raises(UnstackableError, match="a row.s gradient is not that of a lane alone"):
+    with pytest.raises(UnstackableError, match=r"a row.s gradient is not that of a lane alone"):
         list(stacked(made(model=partial(Moody, "hides"), null_twins=0, steps=16)).steps(range(16)))
