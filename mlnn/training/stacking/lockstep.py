@@ -3,7 +3,6 @@
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,11 +10,11 @@ from torch import Tensor
 from mlnn.arguments import first_line
 from mlnn.objectives import Objective
 from mlnn.training.batches import Batch, Rows, batches
-from mlnn.training.broken import first_row
-from mlnn.training.lane import Lane, answers_finitely
+from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep, stride
 from mlnn.training.recipe import dtype_name
 from mlnn.training.stacking.checking import control_is_left, known, near, still
+from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
 from mlnn.training.step import FOLLOWER, Block, Common, Evaluated, LaneStep, Look, StepRecord, Stop
@@ -66,7 +65,7 @@ class StackedLockstep:
 
     def _step(self, batch: Batch, starts: Mapping[str, Tensor], looks: bool, asks: bool) -> StepRecord:
         """Every row answers, then every row that is still finite steps."""
-        asked = {dtype: self._ask(dtype, batch) for dtype in self.stacks}
+        asked = self._ask(batch)
         self._check_objectives(asked)
         look = self._look(batch) if looks else None
         alone = self._check_lanes(batch, asked) if looks or batch.step == 0 else {}
@@ -81,20 +80,31 @@ class StackedLockstep:
         self.ended |= {name: lane for name, lane in record.lanes.items() if not lane.alive}
         return record
 
-    def _ask(self, dtype: str, batch: Batch) -> _Asked:
+    def _ask(self, batch: Batch) -> dict[str, _Asked]:
+        """Every row's answer, by precision: all are asked before any is read."""
+        met = {dtype: self._rows(stack, batch) for dtype, stack in self.stacks.items()}
+        answers = {dtype: self._answers(dtype, met[dtype][1], batch) for dtype in self.stacks}
+        read = finite_rows([*answers.values()])
+        return {dtype: self._told(dtype, *met[dtype], answers[dtype], read) for dtype in self.stacks}
+
+    def _answers(self, dtype: str, rows: Rows, batch: Batch) -> Answers:
         stack = self.stacks[dtype]
         stack.take_over(FOLLOWER, self.plain.leader(dtype).name)
-        own, rows = self._rows(stack, batch)
         try:
-            answers = stack.answer(rows, batch.dropout_seed, self.plain.recipe.steps - batch.step)
+            return stack.answer(rows, batch.dropout_seed, self.plain.recipe.steps - batch.step)
         except UnstackableError:
             raise
         except Exception as problem:  # no rule for lanes; an error of the user's own is raised again by a lane alone
             raise UnstackableError(first_line(problem)) from problem
+
+    def _told(
+        self, dtype: str, own: Mapping[str, Batch], rows: Rows, answers: Answers, read: Iterator[tuple[float, bool]]
+    ) -> _Asked:
+        """Answers as those of each lane; read: loss of the next row, and whether it is finite."""
         outputs, targets = answers.outputs.unbind(), rows.y.unbind()
         extras = [dict(zip(rows.extras, parts, strict=True)) for parts in zip(*rows.extras.values(), strict=True)]
-        gradients, evaluated = stack.by_name(answers.gradients), {}
-        for at, (name, loss, finite) in enumerate(zip(stack.names, *_finite(answers), strict=True)):
+        gradients, evaluated = self.stacks[dtype].by_name(answers.gradients), {}
+        for at, (name, (loss, finite)) in enumerate(zip(self.stacks[dtype].names, read, strict=False)):
             beside = extras[at] if extras else {}
             told = Evaluated(own[name], loss, outputs[at], targets[at], gradients[name], None, beside)
             evaluated[name] = self._stopped(self._lane(dtype, name), told, rows.x[at], finite)
@@ -109,8 +119,8 @@ class StackedLockstep:
         }  # fmt: skip
         order = None
         if drawn:
-            orders = [drawn.get(name, torch.arange(count)) for name in stack.names]
-            order = torch.stack(orders).to(base.y.device)
+            straight = torch.arange(count)
+            order = torch.stack([drawn.get(name, straight) for name in stack.names]).to(base.y.device)
 
         def each(part: Tensor) -> Tensor:
             if order is not None and part.ndim and len(part) == count:
@@ -126,7 +136,7 @@ class StackedLockstep:
         if finite:
             lane.stopped = None if follows else lane.stopped
             return told
-        stop = _stop(lane, told.batch, Rows(x, told.target, dict(told.extras)), told.output, told.loss)
+        stop = stop_of(lane, told.batch, Rows(x, told.target, dict(told.extras)), told.output, told.loss)
         lane.stopped = stop if follows else lane.stopped or stop
         slope = told.gradient if math.isfinite(told.loss) else torch.full_like(told.gradient, math.nan)
         return replace(told, gradient=slope, stop=stop)
@@ -197,8 +207,8 @@ class StackedLockstep:
             gradients = {dtype: self._led(dtype, slopes) for dtype, slopes in gradients.items()}
         for optimizer in self.optimizers:
             optimizer.step(after, gradients)
+        self._settle(asked, before, after)
         for dtype, stack in self.stacks.items():
-            self._settle(stack, asked[dtype], before[dtype], after[dtype])
             if self.alike:
                 after[dtype][-1] = after[dtype][self._left(dtype)]
             stack.weights = after[dtype]
@@ -212,14 +222,18 @@ class StackedLockstep:
         gradients[-1] = gradients[self._left(dtype)]
         return gradients
 
-    def _settle(self, stack: Stack, asked: _Asked, before: Tensor, after: Tensor) -> None:
+    def _settle(self, asked: Mapping[str, _Asked], before: Mapping[str, Tensor], after: Mapping[str, Tensor]) -> None:
         """Take back the steps of lanes that have stopped, and stop those whose weights are not finite."""
-        for place, (name, total) in enumerate(zip(stack.names[:-1], after.sum(1).tolist(), strict=False)):
+        places = [(dtype, at, name) for dtype, stack in self.stacks.items() for at, name in enumerate(stack.names)]
+        totals = torch.cat([weights.sum(1).double() for weights in after.values()]).tolist()
+        for (dtype, at, name), total in zip(places, totals, strict=True):
+            if name == FOLLOWER:
+                continue
             lane = self.plain.lanes[name]
             if lane.stopped is not None:
-                after[place] = before[place]
-            elif not (math.isfinite(total) or bool(after[place].isfinite().all())):
-                lane.stopped = Stop(asked.batches[name].step, "weights")
+                after[dtype][at] = before[dtype][at]
+            elif not (math.isfinite(total) or bool(after[dtype][at].isfinite().all())):
+                lane.stopped = Stop(asked[dtype].batches[name].step, "weights")
 
     def _record(
         self,
@@ -261,28 +275,3 @@ class StackedLockstep:
         rows = slice(stack.names.index("left"), stack.names.index("right") + 1)
         left, right = stack.predict(rows, self.plain.probe_rows, batch.step, self.plain.recipe.steps - batch.step)
         return left, right
-
-
-def _finite(answers: Answers) -> tuple[list[float], list[bool]]:
-    """Every row's loss, NaN where a raw output is not finite, and whether loss and gradient are finite; one transfer."""
-    # A sum that is finite has finite terms; one that is not may have overflowed alone.
-    sums = [answers.outputs.flatten(1).sum(1), answers.gradients.sum(1)]
-    losses, outputs, gradients = torch.stack([part.double() for part in (answers.losses, *sums)]).tolist()
-    finite = []
-    for row, loss in enumerate(losses):
-        if not (math.isfinite(outputs[row]) or bool(answers.outputs[row].isfinite().all())):
-            losses[row] = loss = math.nan
-        known = math.isfinite(gradients[row]) or bool(answers.gradients[row].isfinite().all())
-        finite.append(math.isfinite(loss) and known)
-    return losses, finite
-
-
-def _stop(lane: Lane, batch: Batch, rows: Rows, output: Tensor, loss: float) -> Stop:
-    """Where a lane went non-finite, and the data row at which its objective did."""
-    objective = lane.recipe.objective
-    assert isinstance(objective, Objective)
-    what = "gradient" if math.isfinite(loss) else "loss"
-    place = first_row(partial(answers_finitely, objective, rows), output)
-    if place is None:
-        return Stop(batch.step, what)
-    return Stop(batch.step, what, int(batch.rows[place]), output[place].tolist(), rows.y[place].tolist())

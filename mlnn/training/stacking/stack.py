@@ -17,9 +17,10 @@ from mlnn.objectives.promotion import promoted
 from mlnn.training.batches import Rows
 from mlnn.training.lane import Lane
 from mlnn.training.module import check_output, copied, raw_output, squeezed
+from mlnn.training.stacking.captured import Function
 from mlnn.training.stacking.linear import RowsOfLinear
 from mlnn.training.stacking.recurrent import written_out
-from mlnn.training.stacking.replay import Function, Recording, recorded
+from mlnn.training.stacking.replay import Recording, recorded
 from mlnn.training.step import flat
 from mlnn.world import seed_streams
 
