@@ -169,7 +169,7 @@ def test_rows_of_many_outputs_are_judged_by_their_number() -> None:
 def test_rounding_is_drawn_in_the_order_of_rows_and_by_a_unit_roundoff() -> None:
     drawn = [null_draws(binary(log1p), *drawn_batch(BINARY, rows), {}) for rows in (3, 7, 16, 37, 64)]
     assert 0 < max(value for value, _ in drawn) < 10 * EPS
-    assert all(0.01 * EPS < slope < EPS for _, slope in drawn)
+    assert 0.1 * EPS < max(slope for _, slope in drawn) < EPS
     output, target = drawn_batch(BINARY, 7)
     assert _Seen.of(binary(log1p), binary(log1p)).nulls((binary(log1p), binary(log1p)), (output, target, {})) == (0, 0)
 

@@ -23,7 +23,7 @@ def find_domain(both: Both, left: Objective, right: Objective, dtype: torch.dtyp
         return dict.fromkeys(grid.labels, ALL)
     agrees = _pointwise(both, left, right, dtype)
     domain = {
-        target: (_end(grid, agree[:, column], column, -1.0, agrees), _end(grid, agree[:, column], column, 1.0, agrees))
+        target: (_end(grid, agree[:, column], column, -1, agrees), _end(grid, agree[:, column], column, 1, agrees))
         for column, target in enumerate(grid.labels)
     }
     if grid.output.ndim > 1:
