@@ -11,7 +11,9 @@ from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.location import examine_location
 
 
-@pytest.mark.parametrize(("share", "kind"), [(0.0, "likelihood"), (1e-8, "undecided"), (1e-5, "proper"), (1e-2, "proper")])
+@pytest.mark.parametrize(
+    ("share", "kind"), [(0.0, "likelihood"), (1e-8, "undecided"), (1e-5, "proper"), (1e-2, "proper")]
+)
 def test_a_loss_beside_a_likelihood_is_none_as_soon_as_it_is_seen(share: float, kind: str) -> None:
     """Brier's score asks for the same probabilities, and is none of their logarithms."""
     loss = asked(lambda f, y: o.bce_with_logits(f, y) + share * o.brier(f, y), "binary")

@@ -33,7 +33,7 @@ TESTS = {
                  "comparison", "own_update"),
     "objectives": ("defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion", "step",
                    "shapes", "gate", "probe"),
-    "likelihoods": ("defaults", "likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
+    "likelihoods": ("likelihood_facts", "defaults", "likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
     "targets": ("space_numbers", "targets", "shapes", "likelihoods", "gate", "audit"),
     "auditing": ("audit_edges", "audit_constants", "audit", "audit_record", "audit_undecided", "audit_unsettled", "audit_input",
                  "report_audit_parts"),
