@@ -26,9 +26,9 @@ from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
-    "comparing": ("bounds", "batch", "looks", "measures", "decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record",
+    "comparing": ("bounds", "places_seen", "batch", "looks", "measures", "decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record",
                   "floating_point", "hidden_faults", "seeds", "comparison", "lanes", "pairs", "where", "cause", "points", "curves",
-                  "probe_grid", "left_out", "unexcused"),
+                  "probe_grid", "left_out", "unexcused", "step", "masks_and_steps"),
     "training": ("bounds", "carrying", "following", "stacking", "decide", "training", "lane", "lanes", "randomness", "comparison_kinds",
                  "comparison", "own_update"),
     "objectives": ("bounds", "defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion", "step",
