@@ -26,13 +26,13 @@ from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
-    "comparing": ("bounds", "places_seen", "batch", "looks", "measures", "decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record",
-                  "floating_point", "hidden_faults", "seeds", "comparison", "lanes", "pairs", "where", "cause", "points", "curves",
-                  "probe_grid", "left_out", "unexcused", "step", "masks_and_steps"),
-    "training": ("bounds", "carrying", "following", "stacking", "decide", "training", "lane", "lanes", "randomness", "comparison_kinds",
-                 "comparison", "own_update"),
-    "objectives": ("bounds", "defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion", "step",
-                   "shapes", "gate", "probe"),
+    "comparing": ("bounds", "places_seen", "batch", "looks", "measures", "decide", "probe", "gate", "resolution",
+                  "comparison_kinds", "comparison_record", "floating_point", "hidden_faults", "seeds", "comparison", "lanes",
+                  "pairs", "where", "cause", "points", "curves", "probe_grid", "left_out", "unexcused", "step", "masks_and_steps"),
+    "training": ("bounds", "carrying", "following", "stacking", "decide", "training", "lane", "lanes", "randomness",
+                 "comparison_kinds", "comparison", "own_update"),
+    "objectives": ("bounds", "defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion",
+                   "step", "shapes", "gate", "probe"),
     "likelihoods": ("likelihood_facts", "defaults", "likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
     "targets": ("space_numbers", "targets", "shapes", "likelihoods", "gate", "audit"),
     "auditing": ("audit_edges", "audit_constants", "audit", "audit_record", "audit_undecided", "audit_unsettled", "audit_input",
