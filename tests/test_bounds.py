@@ -5,11 +5,14 @@ Where the figures come from stands beside each bound. A bound out of this table'
 
 import ast
 import importlib
+import math
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
+
+from mlnn.comparing.explaining.repairs import REPAIRS, Repair
 
 EPS32, EPS64 = torch.finfo(torch.float32).eps, torch.finfo(torch.float64).eps
 
@@ -126,3 +129,15 @@ def test_numbers_in_a_row_climb_by_steps(module: str, name: str) -> None:
     sizes = sorted({abs(number) for number in numbers} - {0.0})
     assert all(later / earlier <= WIDEST.get(name, 10.5) for earlier, later in pairwise(sizes))
     assert sizes[-1] <= 1000
+
+
+@pytest.mark.parametrize("repair", [repair for repair in REPAIRS if repair.starts], ids=lambda repair: repair.words)
+def test_a_size_is_sought_from_where_such_faults_are(repair: Repair) -> None:
+    """Between its ends, from sizes that people choose: shares to 1, temperatures and exponents about 1, caps on raw outputs."""
+    assert (repair.low, repair.high) in {(-math.inf, math.inf), (0.0, math.inf), (0.0, 1.0)}
+    share = any(word in repair.words for word in ("smooth", "probability inside"))
+    assert (repair.high == 1.0) == (share and "cap" not in repair.words)
+    most = 30.0 if "cap" in repair.words else 1.0 if repair.high == 1.0 else 2.0
+    assert all(repair.low <= start <= most for start in repair.starts)
+    steps = sorted(start for start in repair.starts if start)
+    assert all(later / earlier < 101 for earlier, later in pairwise(steps))
