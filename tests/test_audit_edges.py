@@ -4,9 +4,10 @@ import math
 
 import pytest
 import torch
-from test_audit_constants import asked, squared
+from test_audit_constants import ALONG, Function, V, asked, squared
 
 from mlnn import objectives as o
+from mlnn.auditing import location
 from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.location import examine_location
 
@@ -32,3 +33,14 @@ def test_a_location_family_is_held_to_its_formula_where_what_moves_with_the_outp
     assert unknown is not None
     assert unknown.reference is None, "what is told by moving outputs would be compared with itself"
     assert math.isfinite(unknown.residual or 0.0)
+
+
+@pytest.mark.parametrize(("undefined", "alone"), [
+    (lambda _f, r: r.abs() > 1.5, True), (lambda _f, r: r.abs() > 0.7, False),
+    (lambda f, r: (f > 0.3) & (r > 0.4) & (r < 0.6), False),
+    (lambda _f, r: (r > 0.4) & (r < 0.6), True),
+])  # fmt: skip
+def test_gradients_must_be_there_at_most_residuals_and_at_all_outputs_alike(undefined: Function, alone: bool) -> None:
+    loss = asked(lambda f, y: squared(f, y) * torch.where(undefined(f.detach(), (y - f).detach()), math.nan, 1.0))
+    assert ALONG is not None
+    assert location._form(loss, ALONG, V)[0] == alone
