@@ -15,11 +15,13 @@ from training_cases import ADAM, SGD, lane_recipe, network, recipe, with_batch_n
 
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import Lane, Lockstep, StepRecord, UnstackableError, initial_model, make_lockstep, stacked
+from mlnn.training.batches import Rows
 from mlnn.training.stacking.checking import near
 from mlnn.training.stacking.linear import RowsOfLinear
 from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer
 from mlnn.training.stacking.recurrent import WrittenOut, written_out
 from mlnn.training.stacking.replay import recorded
+from mlnn.training.stacking.stack import _parts
 
 f64 = torch.float64
 
@@ -514,3 +516,17 @@ def test_an_objective_that_comes_to_answer_otherwise_is_found_at_once(calls: int
 def test_a_model_that_comes_to_answer_otherwise_is_found_at_the_next_look() -> None:
     with pytest.raises(UnstackableError, match=r"a row.s gradient is not that of a lane alone"):
         list(stacked(made(model=partial(Moody, "hides"), null_twins=0, steps=16)).steps(range(16)))
+
+
+def test_micro_batches_cut_what_goes_by_the_row_and_leave_what_belongs_to_the_batch() -> None:
+    x, y = torch.arange(40.0).view(2, 5, 4), torch.arange(10.0).view(2, 5)
+    extras = {"weight": y + 1, "table": torch.ones(2, 3), "number": torch.ones(2)}
+    first, second = _parts(Rows(x, y, extras), 2)
+    assert torch.equal(torch.cat([first.x, second.x], 1), x)
+    assert torch.equal(torch.cat([first.y, second.y], 1), y)
+    assert torch.equal(torch.cat([first.extras["weight"], second.extras["weight"]], 1), y + 1)
+    assert [part.y.shape[1] for part in (first, second)] == [3, 2]
+    for part in (first, second):
+        assert part.y.is_contiguous()
+        assert all(torch.equal(part.extras[name], extras[name]) for name in ("table", "number"))
+    assert len(_parts(Rows(x, y, {}), 9)) == 5
