@@ -133,7 +133,7 @@ def _fades(log_density: Callable[[Tensor], Tensor], value: Tensor, reach: Reach,
     """
     places = sorted({OVERFLOW - SHORT_OF_IT, *reach.along.far} if masked else {*reach.along.far})
     count, found = len(value), torch.ones(len(value), dtype=torch.bool)
-    for side in (-1.0, 1.0):
+    for side in (-1, 1):
         at = side * torch.tensor(places, dtype=torch.float64)
         points = (at[:, None] - reach.middle) / reach.width.expand(count)  # (P, F)
         density = torch.exp(log_density(points.reshape(-1))).reshape(len(at), count, count).diagonal(dim1=1, dim2=2)

@@ -42,7 +42,7 @@ def find_domain(
         return dict.fromkeys(grid.labels, ALL)
     agrees = _pointwise(both, left, right, dtype, ask)
     domain = {
-        target: (_end(grid, agree[:, column], column, -1.0, agrees), _end(grid, agree[:, column], column, 1.0, agrees))
+        target: (_end(grid, agree[:, column], column, -1, agrees), _end(grid, agree[:, column], column, 1, agrees))
         for column, target in enumerate(grid.labels)
     }
     if grid.output.ndim > 1:

@@ -143,7 +143,7 @@ def _where(record: StepRecord, right: Evaluated, gradient: Tensor, sides: Sides)
     apart = (slopes[0] != slopes[1]).reshape(len(at), -1).any(1)
     size = (slopes[0] - slopes[1]).abs().reshape(len(at), -1).amax(1).nan_to_num(math.inf)
     if bool(apart.any()):
-        place = int(torch.where(apart, size, -1.0).argmax())
+        place = int(torch.where(apart, size, -1).argmax())
         found |= {
             "row": int(left.batch.rows[place]),
             "output": at.output[place].tolist(),
