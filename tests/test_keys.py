@@ -26,6 +26,7 @@ from mlnn.training.recipe import DTYPES as TRAINED_IN
 
 BENCHMARKS = {
     "estimation_speed": "SpeedSettings",
+    "training_speed": "TrainingSpeedSettings",
     "verdict_benchmark": "BenchmarkSettings",
 }
 

@@ -24,7 +24,7 @@ from mlnn.keys import COMMANDS, Settings
 if TYPE_CHECKING:
     from mlnn.cli.said import Said
 
-BENCHMARKS = ("estimation_speed", "verdict_benchmark")
+BENCHMARKS = ("estimation_speed", "training_speed", "verdict_benchmark")
 """Commands of a checkout alone: a script each in experiments/benchmarks/, which brings what it runs along."""
 
 
