@@ -19,9 +19,9 @@ from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.basis import Basis, basis_of
 from mlnn.estimating.catalogue import LIKELIHOODS, Family, family_of
 from mlnn.estimating.distance import CoefficientDistance, Distance, Finding
-from mlnn.estimating.estimate import estimate
 from mlnn.estimating.linear.design import Design, design_of
 from mlnn.estimating.linear.newton import NotConvergedError, evaluate
+from mlnn.estimating.remembered import remembered
 from mlnn.estimating.result import Estimate
 from mlnn.objectives import Likelihood
 from mlnn.seeding import generator
@@ -182,7 +182,7 @@ def classical_estimate(
         return None
     design, family = asked
     try:
-        found = estimate(given, data, intercept=intercept)
+        found = remembered(given, data, intercept)
     except Exception as problem:  # a likelihood from elsewhere may fail in any way
         if not isinstance(problem, DataError | NotConvergedError) and family.knows_information:
             raise
