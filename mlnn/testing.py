@@ -29,12 +29,13 @@ from mlnn.objectives.reduction import drawn_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, parse_dtype
+from mlnn.training.descent import SGD
 from mlnn.world import own_world
 
 FEATURES = 5
 MOST_POSITIONS = 4096
 """Of a row along one axis: the small network has a weight for each of them."""
-SGD = partial(torch.optim.SGD, lr=0.1)
+DESCENT = partial(SGD, lr=0.1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +91,7 @@ def assert_same_step(
     right: Any,
     batches: Iterable[Any],
     *,
-    optimizer: Callable[..., torch.optim.Optimizer] = SGD,
+    optimizer: Callable[..., torch.optim.Optimizer] = DESCENT,
     require: str = "equal",
     domain: tuple[float, float] | None = None,
     dtype: torch.dtype | str = torch.float32,
@@ -183,7 +184,7 @@ def _found(
         data = from_arrays(x, y, space, column=False)
         try:
             return compare(
-                partial(_network, pair[0].targets, shape, run.width), pair[0], pair[1], data, optimizer=SGD, steps=run.steps,
+                partial(_network, pair[0].targets, shape, run.width), pair[0], pair[1], data, optimizer=DESCENT, steps=run.steps,
                 batch_size=run.batch, dtype=dtype, seed=seed, null_twins=0, device=device,
             ).verdict  # fmt: skip
         except ConfigError as problem:

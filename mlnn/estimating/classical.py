@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from mlnn.data import Dataset
@@ -77,7 +77,7 @@ class ClassicalEstimate:
             digits = np.clip(-np.log10(np.abs(off) / np.abs(truth)), 0.0, MOST_DIGITS)
             errors = off / self.estimate.bse.reshape(off.shape) if self.estimate.bse is not None else off * math.nan
         lr, gradient = self._likelihood(self.estimate, self._shifted(beta))
-        return Distance(digits, errors, lr, float(stats.chi2.sf(lr, off.size)), gradient, norm)
+        return Distance(digits, errors, lr, float(scipy.stats.chi2.sf(lr, off.size)), gradient, norm)
 
     def _free(self, coefficients: Tensor) -> Tensor:
         """Coefficients (p, m) as the estimate counts them: of classes, relative to class 0."""

@@ -53,8 +53,12 @@ def _writes(node: fx.Node) -> bool:
 
 
 def _copies(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Copies that lie in memory as the originals do: whether an operation is a view or a copy is recorded once."""
-    return [part.new_empty_strided(part.shape, part.stride()).copy_(part) for part in parts]
+    """Of the same strides too: whether a shape is a view of another depends on them."""
+    return [part.clone() if 0 in part.stride() else _room(part).copy_(part) for part in parts]
+
+
+def _room(part: Tensor) -> Tensor:
+    return torch.empty_strided(part.shape, part.stride(), dtype=part.dtype, device=part.device)
 
 
 def _drop_idle(graph: fx.Graph) -> None:

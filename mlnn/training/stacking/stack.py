@@ -125,8 +125,9 @@ class Stack:
         order = [*dict(self.template.named_parameters()), *dict(self.template.named_buffers())]
         return {told: held[told][at] for told in order}
 
-    def answer(self, rows: Rows, seed: int, remaining: int = 0) -> Answers:
-        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed.
+    def answer(self, rows: Rows, seed: int | None, remaining: int = 0) -> Answers:
+        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed, which
+        is None where nothing is drawn.
 
         remaining: steps still to come, which decide whether recording this shape of batch pays.
         """
