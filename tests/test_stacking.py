@@ -262,7 +262,7 @@ def test_torchs_one_kernel_is_taken_where_the_choice_is_left_to_it() -> None:
         lane = Lane(
             "lane", lane_recipe(bce, partial(torch.optim.Adam, **settings)), initial_model(recipe()), torch.float32
         )
-        return RowsOptimizer(lane, {"float32": slice(None)}).optimizer.param_groups[0]["fused"]
+        return RowsOptimizer(lane, {"float32": slice(None)})._made().param_groups[0]["fused"]
 
     assert fused() is True, "the columns of a row have no gaps"
     assert fused(fused=False) is False
@@ -465,7 +465,7 @@ HIDDEN = 8
 
 
 @pytest.mark.parametrize(("model", "records"), [
-    (network, True), (partial(Moody, "nothing"), True), (partial(Moody, "hides"), True), (partial(Moody, "counts"), False),
+    (network, True), (partial(Moody, "nothing"), True), (partial(Moody, "hides"), False), (partial(Moody, "counts"), False),
     (partial(Moody, "random"), False), (partial(Moody, "numpy"), False),
 ])  # fmt: skip
 def test_a_model_that_does_something_beside_is_not_recorded(model: Callable[[], nn.Module], records: bool) -> None:
@@ -508,7 +508,9 @@ class Tiring:
 @pytest.mark.parametrize("calls", [6, 12])
 def test_an_objective_that_comes_to_answer_otherwise_is_found_at_once(calls: int) -> None:
     left = lane_recipe(Tiring(calls))
-    with pytest.raises(UnstackableError, match="objective 'tiring' answers otherwise than when it was recorded"):
+    with pytest.raises(
+        UnstackableError, match=r"objective .tiring.(: a row.s gradient is not that| answers otherwise)"
+    ):
         list(stacked(made(left, null_twins=0, steps=12)).steps())
 
 
