@@ -27,7 +27,7 @@ from typing import TypeVar
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
     "comparing": ("decide", "probe", "gate", "resolution", "comparison_kinds", "comparison_record", "floating_point",
-                  "hidden_faults", "seeds", "comparison", "lanes", "pairs"),
+                  "hidden_faults", "seeds", "trace_every", "comparison", "lanes", "pairs"),
     "training": ("decide", "training", "lane", "lanes", "randomness", "comparison_kinds", "comparison"),
     "objectives": ("defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion", "step",
                    "shapes", "gate", "probe"),
