@@ -166,7 +166,7 @@ def _run(
             " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
         )
     if rowwise:
-        left, right = (replace(side, objective=looked_into(side.objective, recipe.dtype)) for side in (left, right))
+        left, right = (_looked_into(side, recipe) for side in (left, right))
     probed = probe(left.objective, right.objective, targets, recipe.dtype) if targets is not None else None
     lockstep = make_lockstep(recipe, left, right, null_twins or 0)
     watch = partial(_watch, recipe, left, right, probed or local_probe(lockstep), looks, every, progress)
@@ -183,6 +183,11 @@ def _run(
             ) from None
         lockstep = make_lockstep(recipe, left, right, null_twins)  # lanes that nobody has trained yet
         return watch(lockstep, lockstep, f"plain: {problem}")
+
+
+def _looked_into(side: LaneRecipe, recipe: Recipe) -> LaneRecipe:
+    """A side whose objective is called on the run's device wherever it is asked, with what it computes in."""
+    return replace(side, objective=looked_into(replace(side.objective, device=recipe.device), recipe.dtype))
 
 
 def _watch(

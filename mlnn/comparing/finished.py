@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mlnn.comparing.page import comparison_page
-from mlnn.comparing.probe_figure import probe_curves
 from mlnn.comparing.probed import Probe
 from mlnn.comparing.records import LaneInfo, RunInfo
 from mlnn.comparing.trace import rows
@@ -116,4 +114,7 @@ class Comparison:
 
     def page(self) -> str:
         """The page as HTML."""
+        from mlnn.comparing.page import comparison_page  # plotly and the templates, for those alone who look
+        from mlnn.comparing.probe_figure import probe_curves
+
         return comparison_page(self.verdict, self.trace, self.run, probe_curves(self.probe), self.planted)

@@ -7,7 +7,6 @@ from mlnn.keys.shared import (
     BATCH,
     DATA,
     DTYPE,
-    JOBS,
     MODEL,
     OBJECTIVE,
     OPTIMIZER,
@@ -65,7 +64,6 @@ class CompareSettings(ComparedSettings):
         None, "e.g. [0, 1, 2, 3, 4]: many seeds as one result, with an equivalence test of the final loss", seeds
     )
     margin: float = key(0.05, "of that test, as a share of left's final loss", at_least(0))
-    jobs: int | None = key(None, f"seeds {JOBS}", above(0))
     domain: list[float] | None = key(
         None, "raw outputs on which it must hold, e.g. [-15, 15]; null: wherever training went", interval
     )
@@ -79,7 +77,6 @@ class GrowthSettings(ComparedSettings):
     ladder: Node = choice("architectures", LADDER)
     steps: int = key(75, STEPS, at_least(1))
     seeds: list[int] = key([0, 1, 2], SEEDS, seeds)
-    jobs: int | None = key(None, f"comparisons {JOBS}", above(0))
     engine: str = key("auto", ENGINE, one_of("engine", ENGINES))
     trace_every: int = key(1, EVERY, at_least(1))
 
@@ -178,7 +175,6 @@ class BeyondOneNodeSettings(TrainedSettings):
     dtype: str = key("float64", DTYPE, dtype_word)
     outputs: str = key("raw", TAKES, outputs_word)
     seeds: list[int] = key([0, 1, 2, 3], SEEDS, seeds)
-    jobs: int | None = key(None, f"architectures {JOBS}", above(0))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -218,7 +218,7 @@ class Lane:
             guard(f"the backward pass of {self.asked}", loss.backward)
             if all(weight.grad is None for weight in self.weights):
                 self._check_reach(loss, output)
-            return loss.item(), output.detach(), rows
+            return loss.item(), output.detach().clone(), rows  # a model may answer with a view of its weights
         value, outputs = 0.0, []
         for part in rows.parts(self.recipe.accumulate):
             output, loss = self._forward(part, objective)

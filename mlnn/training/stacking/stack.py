@@ -17,10 +17,9 @@ from mlnn.objectives.promotion import promoted
 from mlnn.training.batches import Rows
 from mlnn.training.lane import Lane
 from mlnn.training.module import check_output, copied, raw_output, squeezed
-from mlnn.training.stacking.captured import Function
 from mlnn.training.stacking.linear import RowsOfLinear
 from mlnn.training.stacking.recurrent import written_out
-from mlnn.training.stacking.replay import Recording, recorded
+from mlnn.training.stacking.replay import Function, Recording, recorded
 from mlnn.training.step import flat
 from mlnn.world import seed_streams
 
@@ -52,7 +51,8 @@ class Stack:
     `names`: the lanes'; `sides`: which rows are asked under which objective; `template`: the module whose code they share, its
     own numbers unused, `predictor` the same in evaluation mode; `weights` (R, P): trained ones, flat, padded; `trained`: their
     names and shapes; `state`: what else a module holds (buffers, frozen weights) by name, (R, *shape) each; `parts`: micro-batches;
-    `plays`: recordings, by the shapes of what they are given, None where nothing may be recorded; `uses`: how often each was met.
+    `plays`: recordings, by the shapes of what they are given, None where nothing may be recorded; `uses`: how often each was met;
+    `met`: objectives, by the shapes of raw outputs that they have been asked for.
     """
 
     names: tuple[str, ...]
@@ -67,6 +67,7 @@ class Stack:
     plays: dict[tuple[object, ...], Recording] | None = None
     uses: dict[tuple[object, ...], int] = field(default_factory=dict)
     steps: int = 0
+    met: set[tuple[str, torch.Size]] = field(default_factory=set)
 
     @staticmethod
     def of(lanes: Mapping[str, Lane], sides: Sequence[tuple[slice, Objective]], records: bool) -> "Stack":
@@ -85,7 +86,7 @@ class Stack:
             {name: torch.stack([parts[name] for parts in held]) for name in held[0]},
             trained,
             first.recipe.accumulate,
-            first.promotes,
+            any(lane.promotes for lane in lanes.values()),
             {} if records else None,
         )
 
@@ -124,8 +125,9 @@ class Stack:
         order = [*dict(self.template.named_parameters()), *dict(self.template.named_buffers())]
         return {told: held[told][at] for told in order}
 
-    def answer(self, rows: Rows, seed: int, remaining: int = 0) -> Answers:
-        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed.
+    def answer(self, rows: Rows, seed: int | None, remaining: int = 0) -> Answers:
+        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed, which
+        is None where nothing is drawn.
 
         remaining: steps still to come, which decide whether recording this shape of batch pays.
         """
@@ -229,7 +231,15 @@ class Stack:
         def one(output: Tensor, target: Tensor, extras: list[Tensor]) -> Tensor:
             return side.reduced(output, target, **dict(zip(names, extras, strict=True)))
 
-        found: Tensor = vmap(one, randomness="same")(outputs[rows], y[rows], [part[rows] for part in others])
+        given = outputs[rows], y[rows], [part[rows] for part in others]
+        if (
+            side.name,
+            outputs.shape,
+        ) not in self.met:  # what an objective keeps of its first call is no row's part of a stack
+            self.met.add((side.name, outputs.shape))
+            with torch.no_grad():
+                one(given[0][0], given[1][0], [part[0] for part in given[2]])
+        found: Tensor = vmap(one, randomness="same")(*given)
         return found.to(self.weights.dtype)
 
     def _twin(self) -> AbstractContextManager[object]:
