@@ -3,11 +3,43 @@
 import math
 from collections.abc import Callable, Sequence
 
+import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional
+from training_cases import SGD, X, Y, lane_recipe, network, recipe
 
-from mlnn.training import LaneRecipe, Recipe, make_lockstep, stacked
+from mlnn.data import Dataset, from_arrays
+from mlnn.objectives import bernoulli_nll_log1p
+from mlnn.training import LaneRecipe, Recipe, UnstackableError, make_lockstep, stacked
 from mlnn.training.step import StepRecord
+
+DRAWS = torch.Generator().manual_seed(1)
+LABELS = (torch.rand(24, generator=DRAWS) < 0.5).double()
+bce = functional.binary_cross_entropy_with_logits
+
+
+def log1p(z: Tensor, y: Tensor) -> Tensor:
+    return bernoulli_nll_log1p(z, y)
+
+
+def on(
+    data: Dataset,
+    model: Callable[[], nn.Module],
+    left: object = bce,
+    right: object = log1p,
+    optimizer: object = SGD,
+    steps: int = 3,
+    **options: object,
+) -> tuple[Recipe, LaneRecipe, LaneRecipe]:
+    lane = {name: options.pop(name) for name in ("accumulate", "prior") if name in options}
+    sides = [LaneRecipe(side, optimizer, **lane).wrapped(data) for side in (left, right)]
+    return Recipe(data, model, steps, options.pop("batch_size", 10), **options), *sides
+
+
+def binary(x: Tensor = X[:24], **extras: Tensor) -> Dataset:
+    return from_arrays(x, LABELS if len(x) == 24 else Y, extras=extras) if extras else from_arrays(x, LABELS)
+
 
 NEAR = {torch.float64: 1e-10, torch.float32: 1e-3, torch.bfloat16: 0.2, torch.float16: 0.05}
 """How far apart, relative, two ways to a gradient or to weights may be after a few steps: some hundred to a million roundings."""
@@ -80,3 +112,13 @@ def _tolerance(part: Tensor) -> float:
 def _near(one: Tensor, other: Tensor, what: str, more: float = 1.0) -> None:
     apart, size = float((one - other).double().norm()), float(one.double().norm())
     assert apart <= more * _tolerance(one) * size + 1e-7 * _tolerance(one), f"{what}: {apart:.1e} of {size:.1e}"
+
+
+def why(
+    left: object = bce, right: object = log1p, model: Callable[[], nn.Module] = network, steps: int = 4, **lane: object
+) -> str:
+    """The reason why lanes cannot be rows."""
+    sides = [side if isinstance(side, LaneRecipe) else lane_recipe(side, **lane) for side in (left, right)]
+    with pytest.raises(UnstackableError) as told:
+        played(recipe(24, model, steps, batch_size=12), *sides, stacks=True, looks=range(steps))
+    return str(told.value)
