@@ -6,8 +6,8 @@ STAMP := $(VENV)/.installed
 
 .PHONY: help run test check clean
 help:
-	@echo "make run    set up, then train BCELoss against the Bernoulli NLL up a ladder of architectures (one to two minutes)"
-	@echo "make test   set up, then run the tests (six to eight minutes on two cores)"
+	@echo "make run    set up, then train BCELoss against the Bernoulli NLL up a ladder of architectures"
+	@echo "make test   set up, then run the tests"
 	@echo "make test ARGS='-m slow'  the long ones: whole processes, long properties, commands ended by force (about 5 minutes)"
 	@echo "make check  lint, format, types"
 	@echo "make clean  remove the environment and caches"

@@ -29,12 +29,13 @@ from mlnn.objectives.reduction import drawn_batch
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, parse_dtype
+from mlnn.training.descent import SGD
 from mlnn.world import own_world
 
 FEATURES = 5
 MOST_POSITIONS = 4096
 """Of a row along one axis: the small network has a weight for each of them."""
-SGD = partial(torch.optim.SGD, lr=0.1)
+DESCENT = partial(SGD, lr=0.1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +65,7 @@ def assert_same_objective(
     dtype: torch.dtype | str = torch.float32,
     seed: int = 0,
     allow_points: bool = False,
+    device: str | torch.device = "cpu",
 ) -> Verdict:
     """Probe two objectives, train a small network on both for 12 steps, and return the verdict if it is good enough.
 
@@ -72,12 +74,13 @@ def assert_same_objective(
     domain: raw outputs on which it must hold; without it, everywhere. outputs: "raw" or "probabilities", one word or one
     per side. shape: positions of a row, for a loss of sequences: (t,) gives outputs (n, t[, K]) and targets (n, t).
     allow_points: whether isolated raw outputs at which a side's gradient is wrong (0 for a relu form) may pass; they are in the
-    verdict's `points`. Takes under 2 s, in a world of its own (see `mlnn.world`). Raises AssertionError with the verdict's
-    sentence, and the verdict as its `.verdict` (None where the two cannot be compared); ConfigError for bad arguments.
+    verdict's `points`. device: where both are called, for kernels that a CPU does not run. Takes under 2 s, in a world of its own
+    (see `mlnn.world`). Raises AssertionError with the verdict's sentence, and the verdict as its `.verdict` (None where the two
+    cannot be compared); ConfigError for bad arguments.
     """
     __tracebackhide__ = True
     return _required(
-        lambda: _found(left, right, TargetSpace.parse(targets), outputs, _positions(shape), dtype, seed),
+        lambda: _found(left, right, TargetSpace.parse(targets), outputs, _positions(shape), dtype, seed, device),
         "objective", require, domain, allow_points,
     )  # fmt: skip
 
@@ -88,7 +91,7 @@ def assert_same_step(
     right: Any,
     batches: Iterable[Any],
     *,
-    optimizer: Callable[..., torch.optim.Optimizer] = SGD,
+    optimizer: Callable[..., torch.optim.Optimizer] = DESCENT,
     require: str = "equal",
     domain: tuple[float, float] | None = None,
     dtype: torch.dtype | str = torch.float32,
@@ -168,6 +171,7 @@ def _found(
     shape: tuple[int, ...],
     dtype: torch.dtype | str,
     seed: int,
+    device: str | torch.device,
 ) -> Verdict:
     """The verdict on the pair, by a small run; _IncomparableError where an objective answers with something else."""
     kinds = sides("outputs", outputs)
@@ -180,8 +184,8 @@ def _found(
         data = from_arrays(x, y, space, column=False)
         try:
             return compare(
-                partial(_network, pair[0].targets, shape, run.width), pair[0], pair[1], data, optimizer=SGD, steps=run.steps,
-                batch_size=run.batch, dtype=dtype, seed=seed, null_twins=0,
+                partial(_network, pair[0].targets, shape, run.width), pair[0], pair[1], data, optimizer=DESCENT, steps=run.steps,
+                batch_size=run.batch, dtype=dtype, seed=seed, null_twins=0, device=device,
             ).verdict  # fmt: skip
         except ConfigError as problem:
             raise _IncomparableError(f"the two objectives cannot be compared: {problem}") from None

@@ -48,7 +48,7 @@ SWITCHES: tuple[Switch, ...] = (
         (False, True),
     ),
     (torch._C._get_cudnn_benchmark, torch._C._set_cudnn_benchmark, False),
-    (torch._C._get_cudnn_deterministic, torch._C._set_cudnn_deterministic, False),
+    (torch._C._get_cudnn_deterministic, torch._C._set_cudnn_deterministic, True),  # a control is held to left's bits
     (torch._C._get_cudnn_enabled, torch._C._set_cudnn_enabled, True),
     (torch._C._get_mkldnn_enabled, torch._C._set_mkldnn_enabled, True),
     (torch._C._get_mkldnn_deterministic, torch._C._set_mkldnn_deterministic, False),

@@ -652,7 +652,7 @@ def test_an_integral_that_ran_out_of_steps_may_have_settled(
     error: float, settles: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = SimpleNamespace(estimate=[1.0], error=[error], status="not_converged")
-    monkeypatch.setattr(integrals, "cubature", lambda *_, **__: done)
+    monkeypatch.setattr("scipy.integrate.cubature", lambda *_, **__: done)
     assert math.isfinite(integrals.integral(lambda v: -(v[:, None] ** 2)).error) == settles
 
 

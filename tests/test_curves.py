@@ -67,7 +67,7 @@ def test_runs_that_saw_other_batches_are_named_and_not_compared(ground: dict[str
 def test_runs_of_different_length_are_compared_on_the_steps_they_share() -> None:
     found = curves([stored("long", {"loss": [3.0, 2.0, 1.0]}), stored("short", {"loss": [3.0, 2.5]})])
     assert gaps(found) == {"long − short": [0.0, 0.5]}
-    assert differences(found)[1] == ["long and short: 3 and 2 steps; compared on the 2 they share."]
+    assert differences(found)[1] == ["long and short: losses of 3 and 2 steps are kept; compared on the 2 they share."]
 
 
 def test_both_sides_of_a_comparison_are_curves() -> None:

@@ -14,7 +14,7 @@ from training_cases import SGD, lane_recipe, recipe
 from mlnn.comparing.decide import decide, steady
 from mlnn.comparing.differences import see_both
 from mlnn.comparing.evidence import Evidence, Judged, allowed
-from mlnn.comparing.gaps import CommonGap
+from mlnn.comparing.gaps import gap_between
 from mlnn.comparing.observe import _would_stop
 from mlnn.comparing.probe import probe
 from mlnn.comparing.probed import Part, Probe
@@ -133,7 +133,7 @@ def test_all_steps_may_be_off_by_twenty_times_the_ulps_of_float64(ulps: float, e
 @pytest.mark.parametrize(("off", "found"), [(5e-13, 1.0), (5e-12, 1 + 5e-12)])
 def test_a_factor_within_float64_rounding_of_one_is_one(off: float, found: float) -> None:
     left = torch.ones(4, dtype=torch.float64)
-    gap = CommonGap(1.0, 1 + off, off, 1 + off, left, (1 + off) * left)
+    gap = gap_between(1.0, 1 + off, left, (1 + off) * left)
     seen = Evidence("float32")
     seen.see_common(0, 8, {"float32": replace(gap, gradient=0.0), "float64": gap}, shifted=False)
     assert seen.factors == {8: found}

@@ -3,13 +3,15 @@
 import csv
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from app_cases import Result, command, write
 
-from mlnn.comparing.growth import COLUMNS, write_rows
+from mlnn.comparing.growth import COLUMNS, longest_first, write_rows
 from mlnn.comparing.records import GrowthRow
+from mlnn.keys import GrowthSettings
 from mlnn.runs import read_run
 
 DOCUMENTED = [
@@ -115,6 +117,29 @@ def test_the_same_command_gives_the_same_bits_however_many_jobs(folder: Path, mo
     for name, seed in CELLS:
         traces = [folder / run / f"cells/{name}-seed{seed}/trace.csv" for run in ("first", "second")]
         assert traces[0].read_bytes() == traces[1].read_bytes()
+
+
+def test_a_cell_has_the_bits_of_the_same_comparison_made_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    words = (
+        "data=spector",
+        "steps=4",
+        "batch_size=16",
+        "null_twins=1",
+        "optimizer=sgd",
+        "model=sigmoid_node",
+        "seed=4",
+    )
+    assert command("compare", *words, "out=alone").code == 0
+    traces = [folder / run / "trace.csv" for run in ("alone", "first/cells/node-seed4")]
+    assert traces[0].read_bytes() == traces[1].read_bytes()
+
+
+def test_the_longest_cells_begin_first() -> None:
+    steps = [("low", 4), ("low", 4), ("long", 9), ("high", 4), ("long", 9)]
+    nodes: dict[str, Any] = {key: {} for key in ("data", "model", "optimizer", "left", "right", "lanes", "ladder")}
+    cells = [(name, GrowthSettings(**nodes, steps=count)) for name, count in steps]
+    assert longest_first(cells) == [4, 2, 3, 1, 0]
 
 
 @pytest.mark.slow

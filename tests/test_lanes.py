@@ -5,9 +5,11 @@ from functools import partial
 import pytest
 import torch
 from torch import Tensor, nn
-from training_cases import ADAM, SGD, lane_recipe, verdict
+from training_cases import ADAM, SGD, lane_recipe, recipe, verdict
 
 from mlnn.errors import ConfigError
+from mlnn.objectives import bce
+from mlnn.training import make_lockstep
 
 
 class Renamed(nn.Module):
@@ -102,3 +104,11 @@ def test_a_lower_precision_inside_is_told_from_rounding() -> None:
 def test_accumulate_must_be_positive() -> None:
     with pytest.raises(ConfigError, match="accumulate: 0"):
         lane_recipe(accumulate=0)
+
+
+def test_a_mapping_that_leaves_a_weight_out_is_refused() -> None:
+    """Right's own weights fit, and left trains one more."""
+    one = partial(nn.Linear, 4, 1)
+    right = lane_recipe(bce, model=partial(one, bias=False), mapping=lambda state: {"weight": state["weight"]})
+    with pytest.raises(ConfigError, match="model: left trains 5 weights in 2 tensors, right 4 in 1"):
+        make_lockstep(recipe(model=one), lane_recipe(bce), right)

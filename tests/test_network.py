@@ -336,6 +336,23 @@ def test_a_large_network_is_told_by_its_leading_eigenvalues(monkeypatch: pytest.
     assert report.kind == "no"
 
 
+def test_a_gradient_is_told_beside_the_terms_that_cancel_in_it() -> None:
+    """|Σ s| / Σ |s| of each parameter, of which the largest; a parameter that nothing moves has neither."""
+    data, module = rows("binary"), network(MLP, (3,), 1, depth=1, width=3, activation="relu")
+    with torch.no_grad():
+        module.hidden[0][0].bias[0] = -1e3  # a unit that no row wakes
+    names = dict(module.named_parameters())
+    scores = []
+    for x, y in zip(data.x, data.y, strict=True):
+        loss = Bernoulli().nll(module(x[None])[:, 0], y[None].double()).sum()
+        scores.append(torch.cat([part.flatten() for part in torch.autograd.grad(loss, list(names.values()))]))
+    each = torch.stack(scores)
+    moved = each.abs().sum(0) > 0
+    wanted = (each.sum(0).abs() / each.abs().sum(0))[moved].max()
+    assert not moved.all()
+    assert stand(module, Bernoulli(), data.x, data.y).gradient_relative == pytest.approx(float(wanted), rel=1e-9)
+
+
 def test_many_rows_are_folded_without_losing_digits(monkeypatch: pytest.MonkeyPatch) -> None:
     data, module = rows("binary", n=400), network(MLP, (3,), 1, depth=1, width=3, activation="tanh")
     once = stand(module, Bernoulli(), data.x, data.y)

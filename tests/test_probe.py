@@ -234,3 +234,18 @@ def test_other_target_spaces(
         assert found.interval == pytest.approx(
             (-44.5, 44.5), abs=0.1
         )  # where 1 − p has lost its digits, or p underflows
+
+
+@pytest.mark.parametrize(("classes", "all_shown"), [(3, True), (16, True), (17, False)])
+def test_the_raw_outputs_of_a_place_are_shown_where_they_are_few_and_else_their_size(
+    classes: int, all_shown: bool
+) -> None:
+    space = TargetSpace("classes", classes)
+    smooth = Objective.of(nn.CrossEntropyLoss(label_smoothing=0.3), space)
+    found = probe(Objective.of(nn.CrossEntropyLoss(), space), smooth, space, f32).gradient
+    assert found.relation == "different"
+    if all_shown:
+        assert isinstance(found.output, list)
+        assert len(found.output) == classes
+    else:
+        assert isinstance(found.output, float)

@@ -36,6 +36,8 @@ SHIPPED: dict[str, Any] = {
     "null_twins": 3,
     "mode": "study",
     "looks": None,
+    "engine": "auto",
+    "trace_every": 1,
     "seeds": None,
 }
 LANE: dict[str, Any] = {
@@ -179,6 +181,10 @@ def test_how_many_and_how_long_are_above_0(key: str, value: float, message: str)
         ("looks", [0, 0], "[0, 0]; give all, how many, or different steps"),
         ("looks", [0, -1], "[0, -1]; give all, how many, or different steps"),
         ("looks", [0, 1.0], "[0, 1.0]; give all, how many, or different steps"),
+        ("engine", "stack", "unknown engine 'stack'. Did you mean 'stacked'"),
+        ("trace_every", 0, "0; at least 1"),
+        ("trace_every", True, "True is not a whole number"),
+        ("trace_every", 1.5, "1.5 is not a whole number"),
         ("lanes.left.accumulate", 0, "0; at least 1"),
         ("lanes.right.prior", -1.0, "-1.0; at least 0"),
         ("lanes.right.autocast", "half", "unknown dtype 'half'"),

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimating.linear.class_limit import class_limit
+from mlnn.estimating.linear.cone import cone_of, moved, null_space
 from mlnn.estimating.linear.separation import (
     WORKING,
     Separation,
@@ -381,3 +382,30 @@ def test_of_many_rows_every_one_is_heard() -> None:
     assert (~found.overlap).nonzero()[:, 0].tolist() == [5001, 9003, 17007]
     y[9003] = 0
     assert find(x, y).kind == "none"
+
+
+@pytest.mark.parametrize(("apart", "directions"), [(1e-10, 1), (1e-13, 2)])
+def test_rows_that_differ_by_rounding_alone_are_one(apart: float, directions: int) -> None:
+    rows = np.array([[1.0, 0.0, 0.0], [1.0, apart, 0.0], [1.0, 0.0, 0.0]])
+    for some in (rows, np.r_[rows, rows]):
+        free = null_space(some)
+        assert free.shape == (3, directions)
+        assert np.abs(some @ free).max() < 1e-12
+    assert null_space(np.zeros((0, 2))).shape == (2, 2)
+
+
+def test_what_is_moved_by_rounding_alone_is_not_moved() -> None:
+    back = np.array([[1.0, 1.0], [1.0, 0.0]])
+    for off, kept in ((1e-10, False), (1e-8, True)):
+        found = moved(back, np.array([[1.0], [-1.0 + off]]))
+        assert bool(found[0, 0]) == kept
+        assert found[1, 0] == 1.0
+
+
+@pytest.mark.parametrize(("apart", "known"), [(1e-7, True), (1e-10, True), (1e-13, False)])
+def test_columns_are_told_apart_down_to_rounding(apart: float, known: bool) -> None:
+    draw = np.random.default_rng(0)
+    x, other = draw.normal(size=(2, 40))
+    y = (x + draw.logistic(size=40) > 0).astype(float)
+    found = cone_of(np.c_[x, x + apart * other], y, TargetSpace("binary"), True)
+    assert found.known.tolist() == [known, known, True]

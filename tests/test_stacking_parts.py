@@ -1,4 +1,4 @@
-"""The parts of a stack beside what torch does: linear and recurrent layers, recordings, a step of many rows."""
+"""Parts of a stack beside what torch does: slopes of recurrent layers, recordings and where they lie in memory, priors."""
 
 from functools import partial
 
@@ -10,8 +10,7 @@ from torch.nn import functional
 from training_cases import lane_recipe, network
 
 from mlnn.training import Lane
-from mlnn.training.stacking.linear import RowsOfLinear
-from mlnn.training.stacking.optimizer import RowsOptimizer, columns_of
+from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.recurrent import WrittenOut, written_out
 from mlnn.training.stacking.replay import recorded
 
@@ -20,45 +19,6 @@ LANES = 3
 
 def draws(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-SHAPES = {"rows": (7, 4), "sequences": (7, 5, 4), "two axes of positions": (2, 3, 5, 4)}
-
-
-@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
-@pytest.mark.parametrize("biased", [True, False])
-@pytest.mark.parametrize("shared", [(), (0,), (1,), (2,)], ids=["all own", "x shared", "weight shared", "bias shared"])
-def test_linear_layers_of_many_lanes(shape: tuple[int, ...], biased: bool, shared: tuple[int, ...]) -> None:
-    def given() -> list[Tensor]:
-        parts = [draws(LANES, *shape), draws(LANES, 6, 4, seed=1), draws(LANES, 6, seed=2)]
-        parts = [part[0] if at in shared else part for at, part in enumerate(parts)]
-        return [part.clone().requires_grad_() for part in parts[: 2 + biased]]
-
-    dims = tuple(None if at in shared else 0 for at in range(2 + biased))
-    mine, theirs = given(), given()
-    with RowsOfLinear():
-        rows = vmap(lambda *parts: functional.linear(*parts).tanh(), dims)(*mine)
-    alone = torch.stack(
-        [
-            functional.linear(*(part if at in shared else part[lane] for at, part in enumerate(theirs))).tanh()
-            for lane in range(LANES)
-        ]
-    )
-    torch.testing.assert_close(rows, alone, rtol=1e-12, atol=1e-12)
-    towards = draws(*alone.shape, seed=3)
-    (rows * towards).sum().backward()
-    (alone * towards).sum().backward()
-    for one, other in zip(mine, theirs, strict=True):
-        torch.testing.assert_close(one.grad, other.grad, rtol=1e-11, atol=1e-11)
-
-
-def test_linear_layers_that_the_rule_leaves_to_torch() -> None:
-    x, weight = draws(LANES, 4), draws(LANES, 6, 4)
-    with RowsOfLinear():  # a vector a lane, and outside of any stack
-        found = vmap(functional.linear)(x, weight)
-        plain = functional.linear(x, weight[0], bias=weight[0, :, 0])
-    torch.testing.assert_close(found, torch.einsum("li,loi->lo", x, weight))
-    torch.testing.assert_close(plain, x @ weight[0].T + weight[0, :, 0])
 
 
 LAYERS = {
@@ -93,12 +53,6 @@ def test_recurrent_layers_written_out(name: str, started: bool) -> None:
         torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-12)
 
 
-def test_recurrent_layers_that_stay_torch_s() -> None:
-    for options in ({"bidirectional": True}, {"proj_size": 2}, {"num_layers": 2, "dropout": 0.5}):
-        assert isinstance(written_out(nn.LSTM(3, 4, **options)), nn.LSTM)
-    assert isinstance(written_out(nn.GRU(3, 4)), WrittenOut)
-
-
 def played(function: object, *inputs: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
     """What a recording leaves in its inputs and returns for others than it was made of, and what the function does."""
     play = recorded(function, [part.clone() for part in inputs]).play
@@ -117,16 +71,6 @@ def both_ways(function: object, *inputs: Tensor) -> list[Tensor]:
     for one, other in zip(mine, theirs, strict=True):
         assert torch.equal(one, other)
     return mine
-
-
-def test_a_recording_answers_as_the_function_does() -> None:
-    def function(parts: list[Tensor]) -> list[Tensor]:
-        x, weight = parts
-        wide = torch.cat([x, torch.ones_like(x[:, :1]), torch.tensor([[0.25]], dtype=x.dtype).expand(len(x), 1)], 1)
-        hidden = (wide @ weight).view(len(x), -1)
-        return [hidden.relu().sum(), hidden.softmax(-1), x.new_zeros(2, 3), (x > 1).any()]
-
-    both_ways(function, draws(5, 2), draws(4, 3))
 
 
 def test_a_recording_has_its_gradients() -> None:
@@ -169,20 +113,6 @@ def test_a_recording_draws_anew_from_the_seed() -> None:
     first, second = made.play([draws(20, 2)]), made.play([draws(20, 2)])
     assert not torch.equal(first[0], second[0])
     assert not torch.equal(first[1], second[1])
-
-
-def test_a_constant_that_is_written_into_is_made_anew() -> None:
-    def function(parts: list[Tensor]) -> list[Tensor]:
-        table, ones = torch.zeros(3, dtype=torch.float64), torch.ones_like(parts[0])
-        table[1] = parts[0].sum()
-        table.view(-1).add_(1)
-        ones[0] += parts[0][0]
-        return [table * 1, table, ones]
-
-    made = recorded(function, [draws(3)])
-    for seed in (1, 2, 2):
-        for mine, theirs in zip(made.play([draws(3, seed=seed)]), function([draws(3, seed=seed)]), strict=True):
-            assert torch.equal(mine, theirs)
 
 
 def test_what_is_returned_is_not_the_next_answer_s() -> None:
@@ -265,17 +195,6 @@ def _put(lane: Lane, vector: Tensor) -> None:
     with torch.no_grad():
         for weight, part in zip(lane.weights, _split(lane, vector), strict=True):
             weight.copy_(part)
-
-
-def test_columns_of_groups() -> None:
-    def columns(optimizer: object) -> object:
-        return columns_of(Lane("left", lane_recipe(functional.mse_loss, optimizer), network(), torch.float32))
-
-    assert columns(partial(torch.optim.SGD, lr=0.1)) == [[slice(None)]]
-    assert columns(lambda weights: torch.optim.SGD(weights[1:3], lr=0.1)) == [[slice(32, 48)]]
-    assert columns(lambda weights: torch.optim.SGD([weights[3], weights[0]], lr=0.1)) == [[slice(0, 32), slice(48, 49)]]
-    halves = lambda weights: torch.optim.SGD([{"params": weights[2:]}, {"params": weights[:2]}], lr=0.1)  # noqa: E731
-    assert columns(halves) == [[slice(40, 49)], [slice(0, 40)]]
 
 
 def test_the_written_out_layer_is_stacked_by_vmap() -> None:

@@ -47,12 +47,12 @@ def linear() -> nn.Module:
     ids=["loader", "list of lists", "tuples of arrays", "dicts from a generator"],
 )
 def test_any_iterable_of_batches_is_what_all_lanes_see(batches: Any) -> None:
-    found = mlnn.compare(linear, nn.CrossEntropyLoss(), by_hand, batches, **settings())
+    found = mlnn.compare(linear, nn.CrossEntropyLoss(), by_hand, batches, **settings(engine="plain"))
     assert found.verdict.relation in ("bitwise", "equal"), found.verdict.sentence
     assert found.data["batches"] == 4
     assert found.data["rows"] == 40
     assert found.run.batch_size == 10
-    whole = mlnn.compare(linear, nn.CrossEntropyLoss(), by_hand, (X[:10], Y[:10]), **settings(steps=1))
+    whole = mlnn.compare(linear, nn.CrossEntropyLoss(), by_hand, (X[:10], Y[:10]), **settings(steps=1, engine="plain"))
     assert whole.trace["loss_left"][0] == found.trace["loss_left"][0], "the first batch is the first step's"
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -149,10 +150,10 @@ def test_a_second_call_runs_only_what_has_no_answer(home: Path) -> None:
 
 
 def test_a_job_that_hangs_is_ended_and_the_next_one_runs(home: Path) -> None:
-    done = sweep(home, "objective=hangs,good", "job_timeout=10", "out=hung")
+    done = sweep(home, "objective=hangs,good", "job_timeout=30", "out=hung")
     rows = table(home, "hung")
     assert (done.code, rows["hangs"]["exit_code"], rows["good"]["exit_code"]) == (4, "4", "0")
-    assert "longer than 10 s" in rows["hangs"]["error"]
+    assert "longer than 30 s" in rows["hangs"]["error"]
 
 
 def test_a_sweep_with_other_settings_is_refused_and_more_jobs_may_join(home: Path) -> None:
@@ -164,6 +165,35 @@ def test_a_sweep_with_other_settings_is_refused_and_more_jobs_may_join(home: Pat
     done = sweep(home, "seed=0,1,2", "objective=good", "out=more")
     assert (done.code, done.out.count("done (")) == (0, 1)
     assert len(json.loads((home / "more/study.json").read_text(encoding="utf-8"))["of"]["cells"]) == 3
+
+
+def test_jobs_side_by_side_give_the_bits_of_one_after_the_other(home: Path) -> None:
+    for count in (1, 2):
+        done = sweep(home, "seed=0,1,2", "objective=good", f"jobs={count}", f"out=by{count}")
+        assert (done.code, done.out.count("done (")) == (0, 3)
+    for seed in (0, 1, 2):
+        traces = [(home / f"by{count}/seed={seed}/trace.csv").read_bytes() for count in (1, 2)]
+        assert traces[0] == traces[1]
+    rows = []
+    for count in (1, 2):
+        with open(home / f"by{count}/sweep.csv", newline="", encoding="utf-8") as file:
+            rows.append([row | {"seconds": ""} for row in csv.DictReader(file)])
+    assert rows[0] == rows[1], "in the order of the combinations, whichever ended first"
+
+
+def test_two_jobs_do_run_side_by_side(home: Path) -> None:
+    words = ("objective=hangs", "seed=0,1,2,3", "job_timeout=20")
+    begun = time.monotonic()
+    assert sweep(home, *words, "jobs=4", "out=beside").code == 4
+    assert time.monotonic() - begun < 4 * 20, "one after the other they take four times as long as one may"
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "two", "1.5", "true"])
+def test_a_number_of_jobs_that_is_none_is_refused_before_any_of_them_runs(home: Path, said: str) -> None:
+    done = sweep(home, "seed=0,1", "objective=good", f"jobs={said}", "out=refused")
+    assert done.code == 2
+    assert done.err.startswith("error: jobs: ")
+    assert not (home / "refused").exists()
 
 
 def test_a_requirement_that_is_not_met_is_an_answer_with_code_1(home: Path) -> None:

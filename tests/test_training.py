@@ -22,7 +22,7 @@ from training_cases import (
 
 import mlnn
 from mlnn.objectives import bce, bernoulli_nll_log1p
-from mlnn.training import flat, make_lockstep
+from mlnn.training import batches, flat, make_lockstep
 
 log1p = bernoulli_nll_log1p
 
@@ -185,3 +185,13 @@ def test_each_lane_is_met_in_its_own_coordinates_where_right_orders_its_weights_
     for name in ("weight_gap", "weight_gap_float64", "null_low", "null_high", "weight_gap_null_2"):
         assert found.trace[name].max() < 1e-4, name
     assert found.trace["null_high"].max() > 0
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(1, None), (2, 1), (5, 2), (32, 16)])
+def test_half_a_batch_is_its_first_rows_and_of_one_row_there_is_no_half(rows: int, kept: int | None) -> None:
+    batch = next(batches(recipe(batch_size=rows)))
+    half = batch.half()
+    assert (half is None) == (kept is None)
+    if half is not None:
+        assert torch.equal(half.rows, batch.rows[:kept])
+        assert torch.equal(half.at(torch.float64).x, batch.at(torch.float64).x[:kept])

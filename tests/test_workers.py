@@ -5,12 +5,13 @@ import signal
 import subprocess
 import sys
 import time
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
 
 from mlnn.errors import DataError, NoAnswerError
-from mlnn.workers import Call, Outcome, supervised
+from mlnn.workers import Call, Outcome, side_by_side, supervised, warm
 
 
 def double(number: int) -> int:
@@ -49,6 +50,14 @@ def unsendable() -> object:
 
 def process() -> int:
     return os.getpid()
+
+
+def algebra_threads() -> set[int]:
+    """In how many threads each library of linear algebra works that numpy and scipy have loaded in this process."""
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    return {library["num_threads"] for library in threadpool_info() if library["internal_api"] == "openblas"}
 
 
 def run(tmp_path: Path, *wanted: tuple[object, ...], **options: object) -> list[Outcome]:
@@ -99,6 +108,30 @@ def test_leaving_early_ends_the_workers(tmp_path: Path) -> None:
     outcomes.close()  # type: ignore[attr-defined]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "calls", "threads", "expected"),
+    [(None, 9, 1, 4), (None, 3, 1, 3), (None, 9, 2, 2), (None, 9, 3, 1), (None, 9, 8, 1), (7, 9, 2, 7), (7, 0, 1, 1)],
+)
+def test_cores_are_divided_among_the_calls(
+    monkeypatch: pytest.MonkeyPatch, jobs: int | None, calls: int, threads: int, expected: int
+) -> None:
+    monkeypatch.setattr("joblib.cpu_count", lambda: 4)
+    assert side_by_side(jobs, calls, threads) == expected
+
+
+def test_a_worker_does_its_algebra_in_one_thread_and_the_variable_is_as_before(tmp_path: Path) -> None:
+    before = os.environ.pop("OPENBLAS_NUM_THREADS", None)
+    try:
+        forkserver._forkserver._stop()  # type: ignore[attr-defined]  # started by another test, perhaps of another environment
+        warm()
+        (outcome,) = run(tmp_path, (algebra_threads,))
+        assert outcome.value <= {1}, "a set of nothing where numpy has no OpenBLAS"
+        assert "OPENBLAS_NUM_THREADS" not in os.environ
+    finally:
+        if before is not None:
+            os.environ["OPENBLAS_NUM_THREADS"] = before
 
 
 WATCHER = """

@@ -197,7 +197,12 @@ def rich_table(listing: Listing) -> Table:
 
 def markdown(rows: Rows, found: Sequence[Listing]) -> str:
     """The results page: the listings in Markdown."""
-    parts = [f"# Verdict benchmark: {len(rows)} runs of {len({row['pair'] for row in rows})} pairs"]
+    return in_markdown(f"Verdict benchmark: {len(rows)} runs of {len({row['pair'] for row in rows})} pairs", found)
+
+
+def in_markdown(title: str, found: Sequence[Listing], notes: Sequence[str] = ()) -> str:
+    """A page of listings, after some notes."""
+    parts = [f"# {title}", *notes]
     for listing in found:
         lines = [listing.header, ("---",) * len(listing.header), *listing.lines]
         parts.append(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from mlnn.cli import Script, main
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
-from mlnn.keys import BaseSettings, above, at_least, key
+from mlnn.keys import BaseSettings, at_least, key
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,6 @@ class BenchmarkSettings(BaseSettings):
     )
     full: bool = key(False, "every combination; else every second one, each pair still meeting all of them")
     steps: int = key(32, "optimiser steps", at_least(1))
-    jobs: int | None = key(None, "comparisons at once; null: one per core", above(0))
 
 
 def run(settings: BenchmarkSettings, said: Said) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mlnn.auditing.slopes import slope_and_value
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import drawn_batch
 from mlnn.objectives.rowwise import row_by_row, unreduced
@@ -46,7 +47,7 @@ class Loss:
         if self.maps:
             try:
                 with self.objective.twin(dtype):
-                    gradient, value = torch.func.vmap(torch.func.grad_and_value(self._row))(output, target)
+                    gradient, value = torch.func.vmap(slope_and_value(self._row))(output, target)
                     return value.to(torch.float64), gradient.to(torch.float64)
             except Exception:  # .item(), a branch on values, a refusal: asked row by row
                 self.maps = False

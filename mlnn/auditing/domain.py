@@ -45,7 +45,7 @@ def _meet(one: Domain, two: Domain) -> Domain:
 def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> Domain:
     grid = make_grid(loss.space)
     good = _holds(loss, finding, grid.output, dtype)
-    ends = [_end(loss, finding, dtype, side, grid.strength, grid.output, good) for side in (-1.0, 1.0)]
+    ends = [_end(loss, finding, dtype, side, grid.strength, grid.output, good) for side in (-1, 1)]
     if grid.output.ndim > 1:
         radius = min(-ends[0], ends[1])
         ends = [-radius, radius]

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy.integrate import cubature
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
@@ -109,8 +109,10 @@ def integral(
         return torch.where(unknown, 0.0, found).numpy()
 
     with np.errstate(all="ignore"):
-        done = cubature(density, [low], [high], rule="gk21", rtol=digits, atol=digits / 10, points=[[at] for at in breaks],
-                        max_subdivisions=SUBDIVISIONS)  # fmt: skip
+        done = scipy.integrate.cubature(
+            density, [low], [high], rule="gk21", rtol=digits, atol=digits / 10, max_subdivisions=SUBDIVISIONS,
+            points=[[at] for at in breaks],
+        )  # fmt: skip
     value, errors = torch.from_numpy(np.asarray(done.estimate)), torch.from_numpy(np.asarray(done.error))
     error, converged = float(np.max(done.error)), done.status == "converged"
     finite = torch.isfinite(value)
@@ -131,7 +133,7 @@ def _fades(log_density: Callable[[Tensor], Tensor], value: Tensor, reach: Reach,
     """
     places = sorted({OVERFLOW - SHORT_OF_IT, *reach.along.far} if masked else {*reach.along.far})
     count, found = len(value), torch.ones(len(value), dtype=torch.bool)
-    for side in (-1.0, 1.0):
+    for side in (-1, 1):
         at = side * torch.tensor(places, dtype=torch.float64)
         points = (at[:, None] - reach.middle) / reach.width.expand(count)  # (P, F)
         density = torch.exp(log_density(points.reshape(-1))).reshape(len(at), count, count).diagonal(dim1=1, dim2=2)

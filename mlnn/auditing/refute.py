@@ -3,8 +3,8 @@
 import math
 from dataclasses import replace
 
+import scipy
 import torch
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
@@ -92,7 +92,10 @@ def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, pla
         seen = loss.value(bad.expand_as(y), y) - loss.value(good.expand_as(y), y)
         best = int(seen.argmin())
         around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, WITHIN_CELL - 1)]))
-        if not min(float(seen.min()), float(minimize_scalar(at, bounds=around, method="bounded").fun)) > 0:
+        if (
+            not min(float(seen.min()), float(scipy.optimize.minimize_scalar(at, bounds=around, method="bounded").fun))
+            > 0
+        ):
             return False
     return True
 

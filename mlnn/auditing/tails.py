@@ -36,7 +36,7 @@ def tail_growth(found: Located) -> tuple[float, Finding | None]:
         return slowest, None
     # Widths of a residual y − f; a log y − f is no farther from its target for being wide.
     places = (found.width if found.loss.space.whole_line else 1.0) * torch.tensor(found.along.tail, dtype=torch.float64)
-    for side in (-1.0, 1.0):
+    for side in (-1, 1):
         rho = found.rho(side * places)
         near, far = (float(rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
         if float(rho[-1]) == math.inf or far > EXPONENTIAL:

@@ -63,7 +63,7 @@ def temperature_witness(at: Implied, beside: Implied) -> Witness | None:
         return None
     tau = torch.where(usable, tau, torch.nan)
     high, low = tau.nan_to_num(-math.inf).amax(0), tau.nan_to_num(math.inf).amin(0)
-    target = int(torch.where(torch.isfinite(high - low), high - low, -1.0).argmax())
+    target = int(torch.where(torch.isfinite(high - low), high - low, -1).argmax())
     column = tau[:, target]
     one, two = int(column.nan_to_num(math.inf).argmin()), int(column.nan_to_num(-math.inf).argmax())
     found = row(column[[one, two]])

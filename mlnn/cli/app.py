@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
-from unittest.mock import patch
 
 from mlnn.cli.performing import BUG, INTERRUPTED, USAGE, Command, perform
 from mlnn.errors import ConfigError, MlnnError, unknown
@@ -25,7 +24,7 @@ from mlnn.keys import COMMANDS, Settings
 if TYPE_CHECKING:
     from mlnn.cli.said import Said
 
-BENCHMARKS = ("estimation_speed", "verdict_benchmark")
+BENCHMARKS = ("estimation_speed", "training_speed", "verdict_benchmark")
 """Commands of a checkout alone: a script each in experiments/benchmarks/, which brings what it runs along."""
 
 
@@ -123,16 +122,29 @@ def say(message: str, code: int) -> int:
 
 
 def _show(said: "Said", keys: type[Settings]) -> int:
-    """One of Hydra's own pages: --help, with the keys of the command in it, --cfg job, --info."""
+    """A page instead of a run: --help, or one of Hydra's own, --cfg job, --info."""
+    from mlnn.cli.compose import composed, told
+
+    if "--help" in said.show:
+        from mlnn.cli.helping import help_page
+
+        print(help_page(composed(said), told(said.command), keys, "--resolve" in said.show), end="")
+        return 0
+    if said.config_dir is not None:  # Hydra's pages act on Hydra's own node, which is to be mlnn's
+        composed(said)
+    return _hydras_page(said)
+
+
+def _hydras_page(said: "Said") -> int:
+    """Print one of Hydra's pages, whole or not at all."""
+    from unittest.mock import patch
+
     import hydra
     from hydra.core.global_hydra import GlobalHydra
 
-    from mlnn.cli.compose import COMPOSING, check, explain
-    from mlnn.cli.helping import with_keys
+    from mlnn.cli.compose import COMPOSING, explain
     from mlnn.shipped import config_dir
 
-    if said.config_dir is not None:  # Hydra's pages act on Hydra's own node, which is to be mlnn's
-        check(said)
     GlobalHydra.instance().clear()
     page = hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=said.command)(lambda _: None)
     shown = io.StringIO()
@@ -146,7 +158,7 @@ def _show(said: "Said", keys: type[Settings]) -> int:
             page()
     except COMPOSING as problem:
         return say(explain(problem, said.command), USAGE)
-    print(with_keys(shown.getvalue(), keys) if "--help" in said.show else shown.getvalue(), end="")
+    print(shown.getvalue(), end="")
     return 0
 
 

@@ -67,9 +67,15 @@ def settings(said: Said, record: type[Settings] | None = None) -> Settings:
     return dataclasses.replace(found, names=names, config=OmegaConf.to_yaml(config, resolve=False))
 
 
-def check(said: Said) -> None:
-    """Raise ConfigError where what was said and sent does not compose, or sets anything of Hydra's own."""
-    _compose(said.command, said.task_words)
+def composed(said: Said) -> DictConfig:
+    """The config, its keys not yet checked; ConfigError where it does not compose, or sets anything of Hydra's own."""
+    return _compose(said.command, said.task_words)[0]
+
+
+def told(name: str) -> Node:
+    """The words of a command's shipped config for the page of --help."""
+    words: Node = _shipped_hydra(name)["help"]
+    return words
 
 
 def ladder(own: Climbing, said: Said) -> list[tuple[str, Climbing]]:

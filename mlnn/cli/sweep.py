@@ -1,7 +1,8 @@
 """A sweep (`-m`): every combination a job in a process of its own that is watched, and one table of all at the end.
 
-A job's words are handed to it in memory. Hydra's launcher, chosen on the command line alone, decides where jobs run and is
-told nothing but their numbers, so that a job that cannot even be composed is that job's failure and no other's.
+A job's words are handed to it in memory. They run here, `jobs` at once; where another of Hydra's launchers is chosen, on the
+command line alone, it decides where they run and is told nothing but their numbers. Either way a job that cannot even be
+composed is that job's failure and no other's.
 """
 
 import dataclasses
@@ -29,9 +30,12 @@ from mlnn.errors import ConfigError, NoAnswerError, RunFolderError
 
 if TYPE_CHECKING:
     from mlnn.runs import Study
+    from mlnn.workers import Call, Outcome
 
 TABLE = "sweep.csv"
 TOLD, NAME_LENGTH = 3, 80
+MANY = ("growth", "beyond_one_node")
+"""Commands whose every job has cells of its own, which share the cores among them."""
 MOVES = ("out", "overwrite", "jobs", "job_timeout", "most_jobs", "most_config_bytes", "require", "domain")
 """Words that say how, where and how strictly; what a job is does not depend on them."""
 
@@ -69,6 +73,7 @@ def sweep(said: Said) -> None:
     if said.command == "curves":
         raise ConfigError("-m: curves draws what is stored, it has no jobs")
     _check_timeout(said.value("job_timeout"))
+    _check_jobs(said.value("jobs"))
     todo = named(jobs(said.without("out", "overwrite")))
     out = Path(said.value("out") or unused(said.command))
     of = {"cells": {job.name: sorted(job.said.without(*MOVES).words) for job in todo}, "data": []}
@@ -110,6 +115,12 @@ def _check_timeout(timeout: object) -> None:
         raise ConfigError(f"job_timeout: {timeout!r}; a number of seconds above 0 is needed")
 
 
+def _check_jobs(count: object) -> None:
+    """The same of `jobs`."""
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise ConfigError(f"jobs: {count!r}; a whole number above 0 is needed, or null")
+
+
 def named(found: Sequence[tuple[tuple[str, ...], Said]]) -> list[Job]:
     """Jobs with the names of their folders: what is swept, cut and told apart by a digest where it is long."""
     made = []
@@ -124,9 +135,37 @@ def named(found: Sequence[tuple[tuple[str, ...], Said]]) -> list[Job]:
 
 
 def launch(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
-    """Hand the numbers of the jobs to Hydra's launcher."""
+    """Run jobs: in processes of this one's, or where the launcher says that was chosen."""
     if not todo:
         return
+    if any(o.is_hydra_override() for o in said.overrides):
+        _hand_over(said, todo, of, folder)
+    else:
+        _run_here(said, todo, of, folder)
+
+
+def _run_here(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
+    """Run jobs, `jobs` of them at once; where each of them has cells of its own, `jobs` is about those."""
+    from mlnn.workers import side_by_side, supervised
+
+    many = said.command in MANY or said.has("seeds")
+    threads = [job.said.value("threads") for job in todo]
+    most = max((count for count in threads if isinstance(count, int)), default=1)
+    at_once = 1 if many else side_by_side(said.value("jobs"), len(todo), most)
+    calls = [_call(job if many else _alone(job), folder) for job in todo]
+    for outcome in supervised(calls, at_once=at_once, timeout=said.value("job_timeout"), fresh=True):
+        _write_down(todo, outcome.place, outcome, of, folder)
+
+
+def _alone(job: Job) -> Job:
+    """The job less `jobs`, which was about the sweep."""
+    return dataclasses.replace(job, said=job.said.without("jobs"))
+
+
+def _hand_over(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
+    """Hand the numbers of the jobs to Hydra's launcher."""
+    from mlnn.workers import safe_children
+
     core = GlobalHydra.instance().hydra
     assert core is not None
     settings = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(str(folder))}", "hydra.sweep.subdir=.",
@@ -137,29 +176,42 @@ def launch(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
     launcher = Plugins.instance().instantiate_launcher(
         HydraContext(config_loader=core.config_loader, callbacks=Callbacks()), task, config
     )
-    launcher.launch([[] for _ in todo], initial_job_idx=0)
+    with safe_children():
+        launcher.launch([[] for _ in todo], initial_job_idx=0)
 
 
 def attend(todo: list[Job], of: int, folder: Path, timeout: float | None, _config: DictConfig) -> None:
     """Watch over the job whose number the launcher gave, and write down how it ended."""
-    from mlnn.report.console import show
-    from mlnn.runs import to_json, write_file
-    from mlnn.workers import Call, supervised
+    from mlnn.workers import supervised
 
     number = int(HydraConfig.get().job.num)
-    job = todo[number]
+    (outcome,) = supervised([_call(todo[number], folder)], timeout=timeout, fresh=True)
+    _write_down(todo, number, outcome, of, folder)
+
+
+def _call(job: Job, folder: Path) -> "Call":
+    """The call that runs a job below `folder`."""
+    from mlnn.workers import Call
+
     path = folder / job.name
     if path.exists() and not (path / "study.json").is_file():  # whole, but its process did not live to write it down
         import shutil
 
         shutil.rmtree(path)
     said = dataclasses.replace(job.said, words=(*job.said.words, f"out={quoted(str(path))}"))
-    call = Call(perform_job, (said,), folder / f"{job.name}.log")
-    (outcome,) = supervised([call], timeout=timeout, fresh=True)
+    return Call(perform_job, (said,), folder / f"{job.name}.log")
+
+
+def _write_down(todo: Sequence[Job], number: int, outcome: "Outcome", of: int, folder: Path) -> None:
+    """Write down how a job ended, and say so."""
+    from mlnn.report.console import show
+    from mlnn.runs import to_json, write_file
+
+    name = todo[number].name
     record = {"code": outcome.code, "seconds": round(outcome.seconds, 3), "error": outcome.failure}
-    write_file(folder / f"{job.name}.json", to_json(record))
+    write_file(folder / f"{name}.json", to_json(record))
     ended = "done" if outcome.code == 0 else f"exit code {outcome.code}"
-    show(f"job {of - len(todo) + number + 1} of {of}: {job.name}: {ended} ({outcome.seconds:.1f} s)")
+    show(f"job {of - len(todo) + number + 1} of {of}: {name}: {ended} ({outcome.seconds:.1f} s)")
 
 
 def perform_job(said: Said) -> None:

@@ -159,7 +159,7 @@ def null_draws(objective: Objective, output: Tensor, target: Tensor, extras: Ext
     moved by one unit roundoff of what the objective computes in."""
     value, slope = one_batch(objective, output, target, torch.float32, extras)
     order = torch.arange(len(output)).flip(0)
-    sign = torch.where(torch.arange(output.numel()).reshape(output.shape) % 3 == 0, 1.0, -1.0)
+    sign = torch.where(torch.arange(output.numel()).reshape(output.shape) % 3 == 0, 1, -1)
     eps = max(torch.finfo(torch.float32).eps, objective.inside.eps if objective.inside else 0.0)
     moved, aslant = one_batch(objective, output * (1 + sign * eps), target, torch.float32, extras)
     turned, askew = one_batch(

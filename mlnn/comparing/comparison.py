@@ -78,6 +78,7 @@ def compare(
     mode: str = "study",
     looks: str | int | Sequence[int] | None = None,
     engine: str = "auto",
+    trace_every: int = 1,
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
@@ -90,17 +91,16 @@ def compare(
     target space of (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word,
     or one per side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must
     hold. progress: called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left
-    alone trains and null_twins counts for nothing (see `docs/reading_a_verdict.md`). looks: the steps at which right is asked at
-    left's weights, "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lane by lane;
-    "stacked", the lanes of a study as rows of one computation, ConfigError where they cannot be; "auto", stacked where they can,
-    and `run.engine` says why not. Raises ConfigError and DataError at the door.
-    The run has a world of its own (see `mlnn.world`), and comparisons in several threads take turns.
+    alone trains, without null twins (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
+    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows
+    of one computation, or ConfigError; "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a
+    row of the trace. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
     limits = interval("domain", domain)
     twins = whole("null_twins", null_twins, 0, MOST_TWINS)
     threads = whole("threads", threads, 1, MOST_THREADS)
-    seed = whole("seed", seed, -(2**64), 2**64)
+    seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
     names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
     if progress is not None:
         called("progress", progress, "a function of (steps done, steps), or None")
@@ -110,7 +110,7 @@ def compare(
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
         at = looks_at(mode, looks, recipe.steps)
-        comparison = _run(recipe, (pair[0], pair[1]), None if mode == "verdict" else twins, at, engine, progress)
+        comparison = _run(recipe, (pair[0], pair[1]), None if mode == "verdict" else twins, at, every, engine, progress)
     comparison.run = comparison.run.named(names)
     if require is not None and not comparison.verdict.meets(require, limits):
         raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
@@ -151,10 +151,12 @@ def _run(
     pair: tuple[LaneRecipe, LaneRecipe],
     null_twins: int | None,
     looks: Sequence[int],
+    every: int,
     engine: str,
     progress: Progress | None,
 ) -> Comparison:
-    """`null_twins`: None for a verdict, of which left alone trains; `looks`: the steps that are looked at."""
+    """`null_twins`: None for a verdict, of which left alone trains; `looks`: the steps that are looked at; `every`: steps to a row
+    of the trace."""
     left, right = pair
     rowwise = left.rowwise and right.rowwise
     targets = left.objective.targets if rowwise else None
@@ -164,10 +166,10 @@ def _run(
             " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
         )
     if rowwise:
-        left, right = (replace(side, objective=looked_into(side.objective, recipe.dtype)) for side in (left, right))
+        left, right = (_looked_into(side, recipe) for side in (left, right))
     probed = probe(left.objective, right.objective, targets, recipe.dtype) if targets is not None else None
     lockstep = make_lockstep(recipe, left, right, null_twins or 0)
-    watch = partial(_watch, recipe, left, right, probed or local_probe(lockstep), looks, progress)
+    watch = partial(_watch, recipe, left, right, probed or local_probe(lockstep), looks, every, progress)
     if null_twins is None:
         return watch(lockstep, Following(lockstep))
     if engine == "plain":
@@ -183,12 +185,18 @@ def _run(
         return watch(lockstep, lockstep, f"plain: {problem}")
 
 
+def _looked_into(side: LaneRecipe, recipe: Recipe) -> LaneRecipe:
+    """A side whose objective is called on the run's device wherever it is asked, with what it computes in."""
+    return replace(side, objective=looked_into(replace(side.objective, device=recipe.device), recipe.dtype))
+
+
 def _watch(
     recipe: Recipe,
     left: LaneRecipe,
     right: LaneRecipe,
     probed: Probe,
     looks: Sequence[int],
+    every: int,
     progress: Progress | None,
     lockstep: Lockstep,
     training: Lockstep | StackedLockstep | Following,
@@ -196,7 +204,7 @@ def _watch(
 ) -> Comparison:
     """Watch the lanes train, and say what was seen."""
     targets = left.objective.targets if left.rowwise and right.rowwise else None
-    sides, trace = Sides.of(lockstep), Trace()
+    sides, trace = Sides.of(lockstep), Trace(every)
     evidence = Evidence(
         sides.own, len(looks), decay=sides.decay, unlooked=sides.unlooked, rowwise=targets is not None,
         own_update=left.update is not None or right.update is not None,
@@ -217,7 +225,7 @@ def _watch(
     verdict = decide(probed, evidence, planter.caught, explainer(left, right, targets))
     run = replace(
         _run_info(recipe, left, right, lockstep, training.lanes), mode="verdict" if engine is None else "study",
-        looks=evidence.steps if evidence.thinned else None, engine=engine,
+        looks=evidence.steps if evidence.thinned else None, engine=engine, trace_every=every,
     )  # fmt: skip
     return Comparison(
         verdict, run, _lanes(lockstep, training.lanes), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder

@@ -15,13 +15,15 @@ def run_comparison(settings: ComparedSettings, progress: Callable[[int, int], No
     left, right = lanes(settings, data)
     shared = recipe(settings, data, left.objective.targets.outputs, settings.steps)
     mode, looks = (settings.mode, settings.looks) if isinstance(settings, CompareSettings) else ("study", None)
-    engine = settings.engine if isinstance(settings, CompareSettings | GrowthSettings) else "auto"
+    engine, every = "auto", 1
+    if isinstance(settings, CompareSettings | GrowthSettings):
+        engine, every = settings.engine, settings.trace_every
     names = {"model": settings.names.get("model"), "data": settings.names.get("data")}
     return compare(
         shared.model, left, right, shared.table, optimizer=left.optimizer, steps=shared.steps,
         batch_size=shared.batch_size, dtype=shared.dtype, seed=shared.seed, null_twins=settings.null_twins,
         threads=settings.threads, device=shared.device, progress=progress, mode=mode, looks=looks, engine=engine,
-        about={key: name for key, name in names.items() if name},
+        trace_every=every, about={key: name for key, name in names.items() if name},
     )  # fmt: skip
 
 

@@ -95,8 +95,9 @@ def differences(found: Sequence[Curve]) -> tuple[list[Difference], list[str]]:
             notes.append(f"{pair} are not compared step by step: they differ in {', '.join(unlike)}.")
             continue
         steps, first, second = np.intersect1d(one.step, two.step, return_indices=True)
-        if len(one.step) != len(two.step):
-            notes.append(f"{pair}: {len(one.step)} and {len(two.step)} steps; compared on the {len(steps)} they share.")
+        if len(steps) < max(len(one.step), len(two.step)):
+            kept = f"losses of {len(one.step)} and {len(two.step)} steps are kept"
+            notes.append(f"{pair}: {kept}; compared on the {len(steps)} they share.")
         if len(steps):
             gap = np.abs(one.loss[first] - two.loss[second])
             apart.append(Difference(f"{one.name} − {two.name}", steps, gap))

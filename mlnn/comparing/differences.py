@@ -5,6 +5,7 @@ gradient that crosses zero, rounding itself would look large.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -41,6 +42,7 @@ def lower(dtype: torch.dtype) -> torch.dtype:
 
 
 _NONE = torch.zeros(1, 1, dtype=DOUBLE)
+Ask = Callable[[Objective, Grid, torch.dtype], Curves]
 
 
 @dataclass(frozen=True)
@@ -167,13 +169,15 @@ def see_both(left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dt
     return replace(both, factor=factor, shift=_shift(grid, both.left[DOUBLE], both.right[DOUBLE], factor, roundoff))
 
 
-def see_elsewhere(both: Both, left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype]) -> Both:
-    """The same two on another grid, with the factor and shift that were found."""
-    return _seen(replace(both, grid=grid, silent=None), left, right, dtypes)
+def see_elsewhere(
+    both: Both, left: Objective, right: Objective, grid: Grid, dtypes: set[torch.dtype], ask: Ask = curves
+) -> Both:
+    """The same two on another grid, with the factor and shift that were found. ask: as `curves` does."""
+    return _seen(replace(both, grid=grid, silent=None), left, right, dtypes, ask)
 
 
-def _seen(both: Both, left: Objective, right: Objective, dtypes: set[torch.dtype]) -> Both:
-    at = [{dtype: curves(side, both.grid, dtype) for dtype in dtypes} for side in (left, right)]
+def _seen(both: Both, left: Objective, right: Objective, dtypes: set[torch.dtype], ask: Ask = curves) -> Both:
+    at = [{dtype: ask(side, both.grid, dtype) for dtype in dtypes} for side in (left, right)]
     if both.nulls is None:
         return replace(both, left=at[0], right=at[1])
     for seen in at:

@@ -1,14 +1,15 @@
 """The domain: the interval of raw outputs around 0 on which two objectives agree, its ends found by bisection."""
 
+import hashlib
 import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mlnn.comparing.differences import ALONE, DOUBLE, Both, lower, see_elsewhere
+from mlnn.comparing.differences import ALONE, DOUBLE, Ask, Both, lower, see_elsewhere
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import Grid
+from mlnn.objectives.grid import Curves, Grid, curves
 
 Interval = tuple[float, float]
 ALL: Interval = (-math.inf, math.inf)
@@ -16,14 +17,32 @@ HALVINGS = 12
 Agrees = Callable[[Tensor, int], bool]
 
 
-def find_domain(both: Both, left: Objective, right: Objective, dtype: torch.dtype) -> dict[float, Interval]:
-    """Per target, the interval on which the two agree in a dtype. With K outputs it is one of the largest entry, ±radius."""
+def remembered() -> Ask:
+    """`curves`, each grid asked once: one domain after another halves the same intervals, all targets being asked at a point."""
+    known: dict[tuple[int, bytes, torch.dtype], Curves] = {}
+
+    def ask(side: Objective, grid: Grid, dtype: torch.dtype) -> Curves:
+        at = id(side), hashlib.blake2b(grid.output.numpy().tobytes()).digest(), dtype  # outputs may be megabytes
+        if at not in known:
+            known[at] = curves(side, grid, dtype)
+        return known[at]
+
+    return ask
+
+
+def find_domain(
+    both: Both, left: Objective, right: Objective, dtype: torch.dtype, ask: Ask = curves
+) -> dict[float, Interval]:
+    """Per target, the interval on which the two agree in a dtype. With K outputs it is one of the largest entry, ±radius.
+
+    ask: as `curves` does; of one pair and one grid's targets, if it remembers.
+    """
     grid, agree = both.grid, both.agreement(dtype)
     if bool(agree.all()):
         return dict.fromkeys(grid.labels, ALL)
-    agrees = _pointwise(both, left, right, dtype)
+    agrees = _pointwise(both, left, right, dtype, ask)
     domain = {
-        target: (_end(grid, agree[:, column], column, -1.0, agrees), _end(grid, agree[:, column], column, 1.0, agrees))
+        target: (_end(grid, agree[:, column], column, -1, agrees), _end(grid, agree[:, column], column, 1, agrees))
         for column, target in enumerate(grid.labels)
     }
     if grid.output.ndim > 1:
@@ -69,13 +88,13 @@ def _end(grid: Grid, agree: Tensor, column: int, sign: float, agrees: Agrees) ->
     return sign * low
 
 
-def _pointwise(both: Both, left: Objective, right: Objective, dtype: torch.dtype) -> Agrees:
+def _pointwise(both: Both, left: Objective, right: Objective, dtype: torch.dtype, ask: Ask) -> Agrees:
     """Whether the two agree at one raw output and target column, seen with its neighbours and against all targets there."""
     precisions = {dtype, DOUBLE, lower(dtype)} | ({ALONE} if both.nulls is not None else set())
 
     def agrees(output: Tensor, column: int) -> bool:
         around = torch.stack([output * (1 - 1e-3), output, output * (1 + 1e-3)])
         points = Grid(both.grid.strength[:3], around, both.grid.target, both.grid.ray[:3])
-        return bool(see_elsewhere(both, left, right, points, precisions).agreement(dtype)[1, column])
+        return bool(see_elsewhere(both, left, right, points, precisions, ask).agreement(dtype)[1, column])
 
     return agrees

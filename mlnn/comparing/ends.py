@@ -28,7 +28,7 @@ def why_it_ends(both: Both, domain: dict[float, Interval], dtype: torch.dtype) -
     """The reason for each end of a domain in a dtype, from the grid points beyond it on which the two disagree."""
     apart = ~both.agreement(dtype)
     ends = {
-        target: (_reason(both, apart[:, at], at, dtype, -1.0, low), _reason(both, apart[:, at], at, dtype, 1.0, high))
+        target: (_reason(both, apart[:, at], at, dtype, -1, low), _reason(both, apart[:, at], at, dtype, 1, high))
         for at, (target, (low, high)) in enumerate(domain.items())
     }
     one_end = (

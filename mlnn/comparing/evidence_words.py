@@ -45,11 +45,14 @@ def _first_difference(found: Mapping[str, object] | None) -> str:
     return ", ".join(f"{key} {plain(value)}" for key, value in (found or {}).items() if value is not None) or "none"
 
 
-def yardsticks(verdict: Verdict, trace: Columns) -> list[Card]:
-    """Control, null band, gradient at common weights, precision twin, resolution; those that were measured."""
+def yardsticks(verdict: Verdict, trace: Columns, every: int | None = None) -> list[Card]:
+    """Control, null band, gradient at common weights, precision twin, resolution; those that were measured.
+
+    every: steps to a row of the trace, 1 where it is not said.
+    """
     cards = [
         Card("Control", verdict.control, "left against left; must be bitwise"),
-        _null_card(trace),
+        _null_card(trace, every or 1),
         _gradient_card(trace),
         _shrink_card(verdict.shrink, trace),
         Card("Resolution", number(verdict.resolution, 2), "smallest planted fault that would have been caught"),
@@ -57,14 +60,16 @@ def yardsticks(verdict: Verdict, trace: Columns) -> list[Card]:
     return [card for card in cards if card is not None]
 
 
-def _null_card(trace: Columns) -> Card | None:
+def _null_card(trace: Columns, every: int) -> Card | None:
     if "weight_gap" not in trace:
         return None
     known = np.flatnonzero(~np.isnan(trace["weight_gap"]))
     if not len(known):
         return Card("Weight gap", number(float("nan")), "never finite")
     at = int(known[-1])
-    gap, note = float(trace["weight_gap"][at]), f"at step {number(int(trace['step'][at]))}"
+    gap, step = float(trace["weight_gap"][at]), int(trace["step"][at])
+    first = int(trace["step"][at - 1]) + 1 if at and every > 1 else step
+    note = f"at step {number(step)}" if first == step else f"largest of steps {number(first)} to {number(step)}"
     if {"null_low", "null_high"} <= trace.keys():
         low, high = float(trace["null_low"][at]), float(trace["null_high"][at])
         note += f", {_beside(gap, low, high)} the null band {number(low, 2)} … {number(high, 2)}"
@@ -101,8 +106,11 @@ def _largest(values: np.ndarray) -> float:
     return float(known.max()) if len(known) else float("nan")
 
 
-def trace_notes(trace: Columns) -> list[str]:
-    """Sentences that the curves cannot say: where a lane stopped being finite, how many rows were saturated."""
+def trace_notes(trace: Columns, every: int | None = None) -> list[str]:
+    """Sentences that the curves cannot say: where a lane stopped being finite, rows saturated at most, what a point stands for.
+
+    every: steps to a row of the trace, 1 where it is not said.
+    """
     notes = [
         f"The {side} objective is no longer finite from step {number(step)}." for side, step in breaks(trace).items()
     ]
@@ -110,6 +118,10 @@ def trace_notes(trace: Columns) -> list[str]:
         most = _largest(trace["saturated_fraction"])
         if most != 0:
             notes.append(f"Rows saturated, at most: {100 * most:.3g} % of a batch.")
+    if every is not None and every > 1:
+        notes.append(
+            f"Curves have a point every {number(every)} steps: a loss of its own step, a gap the largest since the point before."
+        )
     return notes
 
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mlnn.comparing.page import comparison_page
-from mlnn.comparing.probe_figure import probe_curves
 from mlnn.comparing.probed import Probe
 from mlnn.comparing.records import LaneInfo, RunInfo
 from mlnn.comparing.trace import rows
@@ -26,7 +24,8 @@ SHOWN = ("loss_left", "loss_right", "gradient_gap", "weight_gap")
 @dataclass(repr=False)
 class Comparison:
     """A finished comparison. `run`: what was run; `trained`: what each lane was, where it stopped, by name; `trace`: numpy
-    arrays by name, in memory, a row a step or, of a verdict, a look; `planted`: faults that were planted, for the page.
+    arrays by name, in memory, a row a step (of a verdict, a look), or one of `run.trace_every`; `planted`: faults that were
+    planted, for the page.
     """
 
     verdict: Verdict
@@ -60,6 +59,8 @@ class Comparison:
         ran = f"{run.model} on {run.data}, {run.optimizer}, {steps[-1] + 1} of {run.steps} steps, {run.dtype}, seed {run.seed}"
         if run.looks is not None:
             ran += f", looked at {run.looks} times"
+        if run.trace_every is not None and run.trace_every > 1:
+            ran += f", {run.trace_every} steps to a row of the trace"
         kept, shown = sorted({0, len(steps) // 2, len(steps) - 1}), [name for name in SHOWN if name in self.trace]
         table = [["step", *(name.replace("_", " ") for name in shown)]]
         table += [[str(steps[row]), *(f"{self.trace[name][row]:.6g}" for name in shown)] for row in kept]
@@ -113,4 +114,7 @@ class Comparison:
 
     def page(self) -> str:
         """The page as HTML."""
+        from mlnn.comparing.page import comparison_page  # plotly and the templates, for those alone who look
+        from mlnn.comparing.probe_figure import probe_curves
+
         return comparison_page(self.verdict, self.trace, self.run, probe_curves(self.probe), self.planted)

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
 
 from mlnn.comparing import stored
@@ -23,7 +22,7 @@ from mlnn.comparing.verdict import Verdict
 from mlnn.errors import RunFolderError
 from mlnn.keys import ComparedSettings
 from mlnn.runs import Run, Study, csv_text, read_run, write_file
-from mlnn.workers import Call, Outcome, supervised
+from mlnn.workers import Call, Outcome, side_by_side, supervised
 
 COLUMNS = tuple(column.name for column in dataclasses.fields(GrowthRow))
 Cells = Sequence[tuple[str, ComparedSettings]]
@@ -54,12 +53,12 @@ def growth(
     timeout: float | None,
     progress: Callable[[int, int], None],
 ) -> list[Outcome]:
-    """Train every cell (rung name, settings) that `study` does not hold yet, `jobs` at once (None: one per core).
+    """Train every cell (rung name, settings) that `study` does not hold yet, `jobs` at once (None: as many as have cores).
 
     Each is sealed in `study`/`below`/<rung>-seed<n> as soon as it has ended. Returns the outcomes of those that failed;
     their `place` counts in `cells`.
     """
-    missing = [place for place, cell in enumerate(cells) if not study.done(f"{below}/{cell_name(*cell)}")]
+    missing = [place for place in longest_first(cells) if not study.done(f"{below}/{cell_name(*cells[place])}")]
     progress(len(cells) - len(missing), len(cells))
     calls = []
     for place in missing:
@@ -67,14 +66,22 @@ def growth(
         folder = study.path(f"{below}/{cell_name(name, settings)}")
         study.clear(f"{below}/{folder.name}")
         calls.append(Call(train_cell, (name, settings, folder), folder.with_name(f"{folder.name}.log")))
-    workers = min(jobs or joblib.cpu_count(), max(len(calls), 1))
+    at_once = side_by_side(jobs, len(calls), max((settings.threads for _, settings in cells), default=1))
     failed = []
-    for count, outcome in enumerate(supervised(calls, at_once=workers, timeout=timeout), start=1):
+    for count, outcome in enumerate(supervised(calls, at_once=at_once, timeout=timeout), start=1):
         if outcome.failure is not None:
             place = missing[outcome.place]
             failed.append(Outcome(place, None, outcome.failure, outcome.code, outcome.seconds))
         progress(len(cells) - len(missing) + count, len(cells))
     return sorted(failed, key=lambda outcome: outcome.place)
+
+
+def longest_first(cells: Cells) -> list[int]:
+    """Places in `cells`, in the order in which to begin them: so that no core is left with a long one when others are done.
+
+    How long a cell takes is not known before; more steps take longer, and a ladder climbs, so its last rungs do.
+    """
+    return sorted(range(len(cells)), key=lambda place: (cells[place][1].steps, place), reverse=True)
 
 
 def train_cell(name: str, settings: ComparedSettings, folder: Path) -> None:
@@ -151,11 +158,21 @@ def _asked(name: str, depth: int, trace: Columns, verdict: Verdict, info: RunInf
         gradient_gap=_most(trace["gradient_gap"]),
         first_difference_step=stored.whole(verdict.first_difference or {}, "step"),
         steps=int(trace["step"][-1]) + 1,
-        non_finite=int((trace["non_finite_left"] + trace["non_finite_right"] > 0).sum()),
+        non_finite=_non_finite(trace, info),
         gradient_gap_float64=_most(trace["gradient_gap" if info.dtype == "float64" else "gradient_gap_float64"]),
         gradient_shrink=verdict.shrink,
         left_domain=verdict.left_domain,
     )
+
+
+def _non_finite(trace: Columns, info: RunInfo) -> int:
+    """Steps on which a side was not finite, whatever the trace skips; of a verdict, rows."""
+    bad = trace["non_finite_left"] + trace["non_finite_right"] > 0
+    if info.mode == "verdict" or not bad.any():
+        return int(bad.sum())
+    return (
+        int(trace["step"][-1] - trace["step"][int(bad.argmax())]) + 1
+    )  # a lane of a study that stops has stopped for good
 
 
 def _last(values: np.ndarray) -> int:
@@ -174,7 +191,8 @@ def write_rows(rows: Sequence[GrowthRow], path: Path) -> None:
 
 
 def over_seeds(cells: Sequence[GrowthCell], margin: float) -> Seeds:
-    """Several seeds of one comparison as one result; the final loss of a seed is the mean over its last tenth of steps."""
+    """Several seeds of one comparison as one result; the final loss of a seed is the mean over its last tenth of steps, as far as
+    its trace has them."""
     rows = [cell.row for cell in cells]
     gaps = {
         "max_abs_loss_gap": _sizes(row.max_abs_loss_gap for row in rows),
@@ -183,7 +201,7 @@ def over_seeds(cells: Sequence[GrowthCell], margin: float) -> Seeds:
     if any(cell.run.mode == "verdict" for cell in cells):  # right's loss is that at left's weights: no end of its own
         return summarise([row.relation for row in rows], gaps, [], [], margin)
     gaps["weight_gap"] = _sizes(row.weight_gap for row in rows)
-    ends = [[_end(cell.trace[f"loss_{side}"]) for cell in cells] for side in ("left", "right")]
+    ends = [[_end(cell.trace, f"loss_{side}") for cell in cells] for side in ("left", "right")]
     return summarise([row.relation for row in rows], gaps, ends[0], ends[1], margin)
 
 
@@ -191,5 +209,6 @@ def _sizes(gaps: Iterable[float | None]) -> list[float]:
     return [math.nan if gap is None else gap for gap in gaps]
 
 
-def _end(losses: np.ndarray) -> float:
-    return float(losses[-max(1, len(losses) // 10) :].mean())
+def _end(trace: Columns, column: str) -> float:
+    done = int(trace["step"][-1]) + 1
+    return float(trace[column][trace["step"] >= done - max(1, done // 10)].mean())

@@ -64,7 +64,7 @@ def _section(model: str, seeds: Sequence[GrowthCell]) -> Section:
         parameters=first.run.parameters,
         relation=max((cell.verdict.relation for cell in seeds), key=severity),
         sentence=first.verdict.sentence,
-        notes=trace_notes(first.trace),
+        notes=trace_notes(first.trace, first.run.trace_every),
         others=[(cell.seed, cell.verdict.relation) for cell in seeds[1:]],
         pictures=[
             *picture("Loss of both objectives", LOSS + faint, figures.loss_figure(first.trace, first.run, others)),

@@ -74,7 +74,7 @@ def kinks(
     places, steps = _places(targets, target, reach)
     if not len(places):
         return Kinks()
-    grids = [_grid(places + sign * NEAR * steps, target) for sign in (-1.0, 0.0, 1.0)]
+    grids = [_grid(places + sign * NEAR * steps, target) for sign in (-1, 0, 1)]
     sides = [[curves(side, grid, torch.float64) for grid in grids] for side in (left, right)]
     found = [
         _at(sides, place, column, (_told(places[place]), label), factor)

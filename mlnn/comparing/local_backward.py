@@ -49,7 +49,7 @@ def _derivatives(lockstep: Lockstep, way: Tensor) -> tuple[float, float] | None:
 
     def between(size: float) -> tuple[float, float]:
         nonlocal agree
-        ends = [_both(lockstep, _moved(sign * size * way)) for sign in (1.0, -1.0)]
+        ends = [_both(lockstep, _moved(sign * size * way)) for sign in (1, -1)]
         agree = agree and all(_alike(*pair) for pair in ends)
         one, two = ((ends[0][side].loss - ends[1][side].loss) / (2 * size) for side in (0, 1))
         return one, two

@@ -63,9 +63,9 @@ def _would_stop(other: Objective, answer: Evaluated, stop: Stop, optimizers_diff
     """Whether the other side, too, is not finite where a lane stopped: then training diverged, no objective is at fault."""
     if stop.what == "weights":
         return not optimizers_differ
-    output = answer.output.clone().requires_grad_()
+    output = answer.output.cpu().clone().requires_grad_()
     try:
-        value = other(output, answer.target, **answer.extras)
+        value = other(output, answer.target.cpu(), **{name: part.cpu() for name, part in answer.extras.items()})
     except Exception:  # it refuses what the stopped lane answered with numbers that are not finite
         return True
     slope = _slope(value, output)
@@ -134,20 +134,20 @@ def _where(record: StepRecord, right: Evaluated, gradient: Tensor, sides: Sides)
     }
     if not sides.rowwise:
         return found
-    slopes = []
+    slopes, at = [], Sample.of(left, left.batch.rows, record.step)
     for objective in (sides.left, sides.right):
         assert isinstance(objective, Objective)
-        output = left.output.clone().requires_grad_()
-        value = guard(f"objective '{objective.name}'", partial(objective, **left.extras), output, left.target)
+        output = at.output.clone().requires_grad_()
+        value = guard(f"objective '{objective.name}'", partial(objective, **at.extras), output, at.target)
         slopes.append(_slope(value, output))
-    apart = (slopes[0] != slopes[1]).reshape(len(left.output), -1).any(1)
-    size = (slopes[0] - slopes[1]).abs().reshape(len(left.output), -1).amax(1).nan_to_num(math.inf)
+    apart = (slopes[0] != slopes[1]).reshape(len(at), -1).any(1)
+    size = (slopes[0] - slopes[1]).abs().reshape(len(at), -1).amax(1).nan_to_num(math.inf)
     if bool(apart.any()):
-        place = int(torch.where(apart, size, -1.0).argmax())
+        place = int(torch.where(apart, size, -1).argmax())
         found |= {
             "row": int(left.batch.rows[place]),
-            "output": left.output[place].tolist(),
-            "target": left.target[place].tolist(),
+            "output": at.output[place].tolist(),
+            "target": at.target[place].tolist(),
         }
     return found
 
@@ -169,7 +169,7 @@ def _see_common(evidence: Evidence, record: StepRecord, measures: Measures, side
     seen, gaps, outputs = record.lanes["left"].answer, measures.gaps, measures.outputs.get("")
     outside = 0
     if outputs is not None and not probe.covers(*outputs):
-        outside = int((~probe.inside(seen.output, seen.target)).sum())
+        outside = int((~probe.inside(seen.output.cpu(), seen.target.cpu())).sum())
     evidence.see_rows(len(seen.output) or len(seen.batch.rows), outside, outputs)
     for place, point in enumerate(probe.points):
         evidence.stood[place] = evidence.stood.get(place, 0) + int(point.stood(seen.output, seen.target).sum())
@@ -205,7 +205,7 @@ def _see_null(evidence: Evidence, record: StepRecord, sides: Sides) -> None:
 def _spared(record: StepRecord, probe: Probe) -> Tensor:
     """Mask (n,) of the rows at which, in some precision, the two sides part for a numerical reason."""
     masks = [
-        probe.inside(common.left.output, common.left.target, double=name == "float64", known=True)
+        probe.inside(common.left.output.cpu(), common.left.target.cpu(), double=name == "float64", known=True)
         for name, common in record.common.items()
     ]
     return ~torch.stack([mask.reshape(len(mask), -1).all(1) for mask in masks]).all(0)
@@ -213,10 +213,7 @@ def _spared(record: StepRecord, probe: Probe) -> Tensor:
 
 def _samples(record: StepRecord) -> dict[str, Sample]:
     """The step's batch at left's raw outputs, by precision."""
-    return {
-        name: Sample(common.left.output, common.left.target, common.left.extras, record.batch.rows, record.step)
-        for name, common in record.common.items()
-    }
+    return {name: Sample.of(common.left, record.batch.rows, record.step) for name, common in record.common.items()}
 
 
 def _gap_without(spared: Tensor, sample: Sample, sides: Sides) -> CommonGap:

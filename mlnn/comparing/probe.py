@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlnn.comparing.batch import Whole, batches_alone, whole_batches
 from mlnn.comparing.differences import ALONE, BELOW, DOUBLE, ULPS, Both, lower, see_both, see_elsewhere
-from mlnn.comparing.domain import ALL, Interval, find_domain, is_wide, judged_rows, meet
+from mlnn.comparing.domain import ALL, Interval, find_domain, is_wide, judged_rows, meet, remembered
 from mlnn.comparing.ends import Ends, unexcused, why_it_ends
 from mlnn.comparing.kinks import Kinks, Point, kinks
 from mlnn.comparing.probed import Part, Probe
@@ -59,9 +59,10 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         value = slope = Part("bitwise" if whole and whole.answered else "undecided")
         kink = Kinks()
     else:
-        domain = {d: find_domain(both, left, right, d) for d in (dtype, DOUBLE)}
+        ask = remembered()
+        domain = {d: find_domain(both, left, right, d, ask) for d in (dtype, DOUBLE)}
         if dtype == DOUBLE and both.floor:  # the run's own float64 is float32 inside, and holds no farther than that
-            domain[dtype] = find_domain(both, left, right, ALONE)
+            domain[dtype] = find_domain(both, left, right, ALONE, ask)
         whole = None if moody else whole_batches(left, right, any(shifts.values()), _reach(domain), own)
         value, slope = (_part(which, both, domain[dtype], dtype) for which in ("value", "gradient"))
         kink = _kinks(left, right, targets, both, slope, _reach(domain), dtype)

@@ -16,8 +16,9 @@ class RunInfo:
     `left`, `right`: the objectives; `model`, `data`, `targets`, `optimizer`, `dtype`, `device`: by their names; `batch_size`:
     rows of a batch; `seed`: a number, or several in words; `parameters`: weights of the model; `mode`: study or verdict;
     `looks`: at how many steps right was asked at left's weights, None for all; `engine`: of a study,
-    stacked, or plain and why; `mle`: per side that has a classical estimate,
-    how far its weights ended from it (as `mlnn.estimating.Finding.to_dict` tells it); `more`: what the caller names besides.
+    stacked, or plain and why; `trace_every`: steps to a row of the trace, whose gaps are the largest since the row before; `mle`:
+    per side that has a classical estimate, how far its weights ended from it (as `mlnn.estimating.Finding.to_dict` tells it);
+    `more`: what the caller names besides.
     """
 
     left: str = "left"
@@ -35,6 +36,7 @@ class RunInfo:
     mode: str | None = None
     looks: int | None = None
     engine: str | None = None
+    trace_every: int | None = None
     mle: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     more: Mapping[str, object] = field(default_factory=dict)
 
@@ -62,6 +64,7 @@ class RunInfo:
             mode=stored.word(told, "mode"),
             looks=stored.whole(told, "looks"),
             engine=stored.word(told, "engine"),
+            trace_every=stored.whole(told, "trace_every"),
             mle={side: stored.table(mle, side) or {} for side in mle},
             more={key: value for key, value in told.items() if key not in known},
         )
@@ -109,9 +112,10 @@ class LaneInfo:
 class GrowthRow:
     """A line of growth.csv, one architecture and seed, the fields being its columns in order; None: not measured.
 
-    Gaps are the largest over the steps; `weight_gap`, the null band and `float64_weight_gap` are those of the last step that
-    both sides ran. `shrink`: weight gap ÷ that of float64; `gradient_shrink`: the verdict's, of gradients at common weights.
-    `non_finite`: steps on which a side was not finite; `left_domain`: fraction of rows outside the domain.
+    Gaps are the largest over the steps; `weight_gap`, the null band and `float64_weight_gap` are those of the last row of the trace
+    that both sides ran: of its step, or with `trace_every` the largest since the row before. `shrink`: weight gap ÷ that of
+    float64; `gradient_shrink`: the verdict's, of gradients at common weights. `non_finite`: steps, of a verdict rows of the trace,
+    on which a side was not finite; `left_domain`: fraction of rows outside the domain.
     """
 
     model: str

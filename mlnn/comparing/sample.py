@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlnn.objectives import Objective
 from mlnn.objectives.layout import sliced
+from mlnn.training import Evaluated
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,12 @@ class Sample:
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     rows: Tensor | None = None
     step: int | None = None
+
+    @staticmethod
+    def of(answer: Evaluated, rows: Tensor, step: int) -> "Sample":
+        """A lane's batch at its raw outputs, which are looked at on the CPU."""
+        extras = {name: part.cpu() for name, part in answer.extras.items()}
+        return Sample(answer.output.cpu(), answer.target.cpu(), extras, rows, step)
 
     def __len__(self) -> int:
         return len(self.output)

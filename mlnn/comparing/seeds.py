@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlnn.comparing.relations import weakest
 
@@ -78,8 +78,13 @@ def equivalence(left: Sequence[float], right: Sequence[float], margin: float = 0
     if error == 0.0:
         p, reach = (0.0 if abs(middle) < bound else 1.0), 0.0
     else:
-        p = float(max(stats.t.sf((middle + bound) / error, freedom), stats.t.cdf((middle - bound) / error, freedom)))
-        reach = float(stats.t.ppf(1 - LEVEL, freedom)) * error
+        p = float(
+            max(
+                scipy.stats.t.sf((middle + bound) / error, freedom),
+                scipy.stats.t.cdf((middle - bound) / error, freedom),
+            )
+        )
+        reach = float(scipy.stats.t.ppf(1 - LEVEL, freedom)) * error
     word = "are equivalent" if p < LEVEL else "are not shown to be equivalent"
     sentence = f"Final losses {word} within ±{bound:.2g} nats per row (mean difference {middle:.2g}, p = {p:.2g})."
     return Equivalence(bound, middle, (middle - reach, middle + reach), p, p < LEVEL, sentence)

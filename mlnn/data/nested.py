@@ -44,8 +44,9 @@ def tensors(batch: Any) -> Iterator[Tensor]:
     return iter(found)
 
 
-def cast(batch: Any, dtype: torch.dtype, device: torch.device | str = "cpu", first: torch.dtype | None = None) -> Any:
-    """The batch with real numbers in `dtype` and all else (labels, masks, words) as it is: fresh contiguous copies on a device.
+def cast(batch: Any, dtype: torch.dtype, device: torch.device | None = None, first: torch.dtype | None = None) -> Any:
+    """The batch with real numbers in `dtype` and all else (labels, masks, words) as it is: fresh contiguous copies on a device,
+    None: where they are.
 
     `first`: a dtype that real numbers are rounded to before, so that several precisions see the same data.
     """
@@ -54,7 +55,7 @@ def cast(batch: Any, dtype: torch.dtype, device: torch.device | str = "cpu", fir
         tensor = tensor.detach()
         if tensor.is_floating_point():
             tensor = tensor.to(first or dtype).to(dtype)
-        return tensor.to(device, copy=True).contiguous()
+        return tensor.to(device or tensor.device, copy=True).contiguous()
 
     return replaced(batch, one)
 

@@ -10,8 +10,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor, nn
 
 from mlnn.data import Dataset
@@ -19,9 +19,9 @@ from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.basis import Basis, basis_of
 from mlnn.estimating.catalogue import LIKELIHOODS, Family, family_of
 from mlnn.estimating.distance import CoefficientDistance, Distance, Finding
-from mlnn.estimating.estimate import estimate
 from mlnn.estimating.linear.design import Design, design_of
 from mlnn.estimating.linear.newton import NotConvergedError, evaluate
+from mlnn.estimating.remembered import remembered
 from mlnn.estimating.result import Estimate
 from mlnn.objectives import Likelihood
 from mlnn.seeding import generator
@@ -77,7 +77,7 @@ class ClassicalEstimate:
             digits = np.clip(-np.log10(np.abs(off) / np.abs(truth)), 0.0, MOST_DIGITS)
             errors = off / self.estimate.bse.reshape(off.shape) if self.estimate.bse is not None else off * math.nan
         lr, gradient = self._likelihood(self.estimate, self._shifted(beta))
-        return Distance(digits, errors, lr, float(stats.chi2.sf(lr, off.size)), gradient, norm)
+        return Distance(digits, errors, lr, float(scipy.stats.chi2.sf(lr, off.size)), gradient, norm)
 
     def _free(self, coefficients: Tensor) -> Tensor:
         """Coefficients (p, m) as the estimate counts them: of classes, relative to class 0."""
@@ -182,7 +182,7 @@ def classical_estimate(
         return None
     design, family = asked
     try:
-        found = estimate(given, data, intercept=intercept)
+        found = remembered(given, data, intercept)
     except Exception as problem:  # a likelihood from elsewhere may fail in any way
         if not isinstance(problem, DataError | NotConvergedError) and family.knows_information:
             raise

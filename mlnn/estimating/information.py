@@ -8,8 +8,8 @@ passes.
 import math
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy.stats import chi2
 from torch import Tensor
 
 from mlnn.errors import DataError
@@ -119,7 +119,7 @@ def _chance(spread: float, z: Tensor, n: float) -> float:
     first, second = float(covariance.trace()), float(covariance.square().sum())
     if first <= 0:
         return 1.0 if spread == 0 else 0.0
-    return float(chi2.sf(spread * first / second, first**2 / second))
+    return float(scipy.stats.chi2.sf(spread * first / second, first**2 / second))
 
 
 def read(told: str, against: str, expected: bool, p_value: float, eigenvalues: Tensor) -> tuple[str, str]:

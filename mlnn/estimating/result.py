@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table
@@ -80,7 +80,7 @@ class Estimate:
         """Of the likelihood-ratio test against the constant alone, χ² with df_model degrees; None where not nested."""
         if not self.intercept or not self.df_model or not self.exists:
             return None
-        return float(stats.chi2.sf(self.llr, self.df_model))
+        return float(scipy.stats.chi2.sf(self.llr, self.df_model))
 
     @property
     def aic(self) -> float | None:
@@ -116,7 +116,7 @@ class Estimate:
     def pvalues(self) -> np.ndarray:
         """Two-sided, of tvalues."""
         size = np.abs(self.tvalues)
-        return np.asarray(2 * (stats.t.sf(size, self.df_resid) if self.use_t else stats.norm.sf(size)))
+        return np.asarray(2 * (scipy.stats.t.sf(size, self.df_resid) if self.use_t else scipy.stats.norm.sf(size)))
 
     def cov_params(self, kind: str | None = None) -> np.ndarray:
         """Covariance (p m, p m) of `labels`: "expected", "observed" or "robust"; by default the one of `bse`.
@@ -132,7 +132,7 @@ class Estimate:
         if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
             raise ConfigError(f"level: must lie strictly between 0 and 1, found {level!r}")
         tail = (1 + level) / 2
-        half = self._bse() * (stats.t.ppf(tail, self.df_resid) if self.use_t else stats.norm.ppf(tail))
+        half = self._bse() * (scipy.stats.t.ppf(tail, self.df_resid) if self.use_t else scipy.stats.norm.ppf(tail))
         return np.stack([self.params - half, self.params + half], axis=-1)
 
     def wald_test(self, names: str | Sequence[str], value: float | Sequence[float] = 0.0) -> Wald:
@@ -142,8 +142,8 @@ class Estimate:
         statistic = float(away @ np.linalg.solve(self.cov_params()[np.ix_(rows, rows)], away))
         if self.use_t:
             ratio = statistic / len(rows)
-            return Wald(ratio, len(rows), float(stats.f.sf(ratio, len(rows), self.df_resid)), "F")
-        return Wald(statistic, len(rows), float(stats.chi2.sf(statistic, len(rows))), "chi2")
+            return Wald(ratio, len(rows), float(scipy.stats.f.sf(ratio, len(rows), self.df_resid)), "F")
+        return Wald(statistic, len(rows), float(scipy.stats.chi2.sf(statistic, len(rows))), "chi2")
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision; arrays as nested lists, ±inf and NaN as Python floats."""

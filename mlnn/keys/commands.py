@@ -7,7 +7,6 @@ from mlnn.keys.shared import (
     BATCH,
     DATA,
     DTYPE,
-    JOBS,
     MODEL,
     OBJECTIVE,
     OPTIMIZER,
@@ -27,6 +26,7 @@ RELATIONS = ("bitwise", "equal", "indistinguishable", "shifted", "scaled")
 MODES = ("study", "verdict")
 ENGINES = ("auto", "plain", "stacked")
 ENGINE = "plain: lanes one by one; stacked: as rows of one computation; auto: stacked where that can be"
+EVERY = "steps to a row of the trace; its gaps are the largest since the row before, the verdict sees all"
 CERTIFICATES = ("likelihood", "scaled likelihood", "likelihood family", "proper", "calibrated", "no link", "unnormalisable",
                 "batch-coupled", "undecided")  # fmt: skip
 LADDER = "rungs, each a name with its overrides"
@@ -56,6 +56,7 @@ class CompareSettings(ComparedSettings):
         looks,
     )
     engine: str = key("auto", ENGINE, one_of("engine", ENGINES))
+    trace_every: int = key(1, EVERY, at_least(1))
     require: str | None = key(
         None, f"weakest relation that passes: {', '.join(RELATIONS)}", one_of("relation", RELATIONS)
     )
@@ -63,7 +64,6 @@ class CompareSettings(ComparedSettings):
         None, "e.g. [0, 1, 2, 3, 4]: many seeds as one result, with an equivalence test of the final loss", seeds
     )
     margin: float = key(0.05, "of that test, as a share of left's final loss", at_least(0))
-    jobs: int | None = key(None, f"seeds {JOBS}", above(0))
     domain: list[float] | None = key(
         None, "raw outputs on which it must hold, e.g. [-15, 15]; null: wherever training went", interval
     )
@@ -77,8 +77,8 @@ class GrowthSettings(ComparedSettings):
     ladder: Node = choice("architectures", LADDER)
     steps: int = key(75, STEPS, at_least(1))
     seeds: list[int] = key([0, 1, 2], SEEDS, seeds)
-    jobs: int | None = key(None, f"comparisons {JOBS}", above(0))
     engine: str = key("auto", ENGINE, one_of("engine", ENGINES))
+    trace_every: int = key(1, EVERY, at_least(1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,6 @@ class BeyondOneNodeSettings(TrainedSettings):
     dtype: str = key("float64", DTYPE, dtype_word)
     outputs: str = key("raw", TAKES, outputs_word)
     seeds: list[int] = key([0, 1, 2, 3], SEEDS, seeds)
-    jobs: int | None = key(None, f"architectures {JOBS}", above(0))
 
 
 @dataclass(frozen=True, kw_only=True)

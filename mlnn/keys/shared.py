@@ -13,7 +13,7 @@ MOST_THREADS = 1024
 OF_MANY = ("ladder", "catalogue", "seeds")
 """Keys that make one command many runs; a single one of them has none."""
 
-STEPS, BATCH, JOBS = "optimiser steps", "rows of a batch; null: the full batch", "at once; null: one per core"
+STEPS, BATCH = "optimiser steps", "rows of a batch; null: the full batch"
 DTYPE, TAKES = f"working precision: {', '.join(DTYPES)}", "raw, or probabilities for an objective that takes them"
 DATA, MODEL, OPTIMIZER = "the data set", "from inputs to raw outputs", "the optimiser"
 OBJECTIVE, SEEDS = "the loss or likelihood", "each a run of its own"
@@ -46,6 +46,9 @@ class BaseSettings(Settings):
     device: str = key("cpu", "where it is computed: cpu, cuda, cuda:1, mps, …", device)
     out: str | None = key(None, "run folder; null: runs/<command>/<date>_<time>; command line only")
     overwrite: bool = key(False, "replace an earlier run in `out`; command line only")
+    jobs: int | None = key(
+        None, "jobs of -m, or cells of seeds= or a ladder, at once; null: the cores there are over `threads`", above(0)
+    )
     job_timeout: float | None = key(
         None, "seconds that a job of -m, or a cell of seeds= or a ladder, may take; null: as long as it likes", above(0)
     )

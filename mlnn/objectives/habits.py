@@ -73,5 +73,6 @@ def _slope(objective: Objective, batch: Drawn, upstream: Tensor) -> Tensor:
         value = objective.rows(output, batch[1], **batch[2])
         if not value.requires_grad:
             return torch.zeros_like(output)
-        (slope,) = torch.autograd.grad(value, output, upstream.to(value.dtype), allow_unused=True)
+        # The product's gradient is `upstream` itself; given as one, torch would import sympy to compare the shapes (0.4 s).
+        (slope,) = torch.autograd.grad((value * upstream.to(value.dtype)).sum(), output, allow_unused=True)
         return torch.zeros_like(output) if slope is None else slope.double()

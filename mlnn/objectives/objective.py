@@ -28,7 +28,8 @@ class Objective:
     `outputs`: "raw", or "probabilities" for a callable that takes σ(z), softmax(z), … (then the link of the target space
     is applied first). `targets`: the target space, with the raw outputs per position that the callable's signature asks for.
     `takes`: the extras that it has a parameter for; None: any. `layout`: what rows that are made up for it look like.
-    `inside`: what it computes in, None where nobody has looked (see `mlnn.objectives.precision`).
+    `inside`: what it computes in, None where nobody has looked (see `mlnn.objectives.precision`). `device`: where it is called,
+    whatever it is asked with: rows from elsewhere are moved there, and its answer back; None: where they are.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Objective:
     takes: frozenset[str] | None = frozenset()
     layout: Layout = field(default_factory=Layout)
     inside: Inside | None = None
+    device: torch.device | None = None
 
     @classmethod
     def of(cls, given: Any, targets: TargetSpace, outputs: str = "raw", name: str | None = None) -> "Objective":
@@ -100,10 +102,13 @@ class Objective:
         output: (n, *positions), or (n, *positions, m) for several raw outputs; target: (n, *positions[, event]). It is given
         copies, and of the extras those that it takes: one that writes into them changes its own and nobody else's.
         """
+        if self.device is not None and output.device.type != self.device.type:
+            there = {name: part.to(self.device) for name, part in extras.items()}
+            return self.rows(output.to(self.device), target.to(self.device), **there).to(output.device)
         output, target = output.clone(), target.clone()
         linked = self.targets.link(output) if self.outputs == "probabilities" else output
         mine = {name: part.clone() for name, part in extras.items() if self.takes is None or name in self.takes}
-        function = _at_dtype(self.function, output.dtype)
+        function = _beside(self.function, output)
         value = function(*self._as_a_batch_has_them(linked, target), **mine)
         if not isinstance(value, Tensor):
             raise ConfigError(
@@ -186,11 +191,12 @@ def all_finite(tensor: Tensor) -> bool:
     return math.isfinite(tensor.detach().sum().item()) or bool(torch.isfinite(tensor).all())
 
 
-def _at_dtype(function: Callable[..., Tensor], dtype: torch.dtype) -> Callable[..., Tensor]:
-    """A loss module with buffers (class weights) in the dtype of the raw output; anything else as it is."""
+def _beside(function: Callable[..., Tensor], output: Tensor) -> Callable[..., Tensor]:
+    """A loss module with buffers (class weights) in the dtype of the raw output, on its device; anything else as it is."""
     if not isinstance(function, nn.Module):
         return function
-    if all(part.dtype == dtype for part in [*function.buffers(), *function.parameters()] if part.is_floating_point()):
+    parts = [part for part in [*function.buffers(), *function.parameters()] if part.is_floating_point()]
+    if all(part.dtype == output.dtype and part.device == output.device for part in parts):
         return function
     with unpromoted():  # copying is no part of what the module computes
-        return copy.deepcopy(function).to(dtype)
+        return copy.deepcopy(function).to(output.device, output.dtype)

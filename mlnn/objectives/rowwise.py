@@ -1,7 +1,9 @@
 """An objective asked row by row: its value and gradient at single rows, whatever its own reduction is."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +13,9 @@ from mlnn.errors import ConfigError
 from mlnn.objectives.layout import Extras, Layout, sliced
 from mlnn.objectives.objective import Objective
 from mlnn.world import plain_tensors
+
+_Ask = Callable[[slice], tuple[Tensor, Tensor]]
+"""From some of the points to their values and gradients."""
 
 
 def row_by_row(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, str | None]:
@@ -22,7 +27,13 @@ def row_by_row(objective: Objective, output: Tensor, target: Tensor) -> tuple[Te
     value = torch.full((len(output),), torch.nan, dtype=torch.float64)
     gradient = torch.full(output.shape, torch.nan, dtype=torch.float64)
     refusals: list[str] = []
-    _fill(unreduced(objective), output, target, (value, gradient), 0, len(output), refusals)
+    asked = unreduced(objective)
+    ask = (
+        partial(_batches, asked, output, target)
+        if asked.layout.whole
+        else partial(_points, asked, *_made(asked, output, target))
+    )
+    _fill(ask, (value, gradient), 0, len(output), refusals)
     return value, gradient, next(iter(refusals), None)
 
 
@@ -36,19 +47,11 @@ def unreduced(objective: Objective) -> Objective:
     return objective
 
 
-def _fill(
-    objective: Objective,
-    output: Tensor,
-    target: Tensor,
-    into: tuple[Tensor, Tensor],
-    low: int,
-    high: int,
-    refusals: list[str],
-) -> None:
+def _fill(ask: _Ask, into: tuple[Tensor, Tensor], low: int, high: int, refusals: list[str]) -> None:
     """Fill rows low … high−1: at once where the objective answers per row, else by halves down to single rows."""
     alone = high - low == 1
     try:
-        value, gradient = _points(objective, output, target, slice(low, high))
+        value, gradient = ask(slice(low, high))
         if alone or value.ndim:
             into[0][low:high], into[1][low:high] = value.to(torch.float64), gradient.to(torch.float64)
             return
@@ -61,31 +64,34 @@ def _fill(
             return
         step = (high - low + 1) // 2
     for start in range(low, high, step):
-        _fill(objective, output, target, into, start, min(start + step, high), refusals)
+        _fill(ask, into, start, min(start + step, high), refusals)
 
 
-def _points(objective: Objective, output: Tensor, target: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
-    """Value and gradient of some points, each as a row: per row, or of the one row that there is."""
+def _made(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Points as rows whose every position holds the point: raw outputs, targets, and the extras that go with them."""
     space, layout = objective.targets, objective.layout
-    if layout.whole:
-        return _batches(objective, output[rows], target[rows])
-    extras = sliced(layout.rows(len(output)), rows, len(output))
-    points = layout.expanded(output[rows], output.ndim - 1)
-    labels = layout.expanded(target[rows], len(space.event))
-    ours = layout.targets_of(len(output))
+    labels, ours = layout.expanded(target, len(space.event)), layout.targets_of(len(output))
     if ours is not None and space.ignore is not None:  # what the extras take to be ignored stays so
-        labels = torch.where(ours[rows] == space.ignore, ours[rows], labels)
-    value, gradient = asked_batch(objective, points, labels, extras_at(extras, output.dtype), reduce=len(points) == 1)
+        labels = torch.where(ours == space.ignore, ours, labels)
+    extras = extras_at(layout.rows(len(output)), output.dtype)
+    return layout.expanded(output, output.ndim - 1), labels, extras
+
+
+def _points(objective: Objective, points: Tensor, labels: Tensor, extras: Extras, rows: slice) -> tuple[Tensor, Tensor]:
+    """Value and gradient of some of the points: per row, or of the one row that there is."""
+    here, alone = labels[rows], rows.stop - rows.start == 1
+    value, gradient = asked_batch(objective, points[rows], here, sliced(extras, rows, len(points)), reduce=alone)
     if value.ndim:
-        value = objective.per_row(value, labels)
-    between = tuple(range(1, 1 + len(layout.positions)))
+        value = objective.per_row(value, here)
+    between = tuple(range(1, 1 + len(objective.layout.positions)))
     return value, gradient.sum(between) if between else gradient
 
 
-def _batches(objective: Objective, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Value and gradient of points, each as a whole batch whose every position holds it, with the extras of that batch."""
+def _batches(objective: Objective, outputs: Tensor, targets: Tensor, rows: slice) -> tuple[Tensor, Tensor]:
+    """Value and gradient of some points, each as a whole batch whose every position holds it, with the extras of that batch."""
     space, layout = objective.targets, objective.layout
     assert layout.targets is not None
+    output, target = outputs[rows], targets[rows]
     extras = extras_at(layout.extras, output.dtype)
     batch = Layout((len(layout.targets), *layout.positions))
     values, gradients = [], []
@@ -135,6 +141,6 @@ def asked_batch(
         value = objective(output, target, **extras) if reduce else objective.rows(output, target, **extras)
         if not value.requires_grad:  # an output that the objective ignores has gradient 0
             return value.detach(), torch.zeros_like(output)
-        asked = value if value.ndim == 0 else objective.per_row(value, target)
-        (gradient,) = torch.autograd.grad(asked.sum(), output, allow_unused=True)
+        asked = value if value.ndim == 0 else objective.per_row(value, target).sum()
+        (gradient,) = torch.autograd.grad(asked, output, allow_unused=True)
         return value.detach(), torch.zeros_like(output) if gradient is None else gradient

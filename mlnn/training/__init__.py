@@ -6,6 +6,7 @@ from mlnn.training.following import Following
 from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep
 from mlnn.training.making import make_lockstep
+from mlnn.training.many import Trained, train_many
 from mlnn.training.recipe import DTYPES, LaneRecipe, Recipe, dtype_name, parse_device, parse_dtype
 from mlnn.training.solo import lane_likelihood, train
 from mlnn.training.stacking.lockstep import StackedLockstep
@@ -28,6 +29,7 @@ __all__ = [
     "StackedLockstep",
     "StepRecord",
     "Stop",
+    "Trained",
     "UnstackableError",
     "batches",
     "dtype_name",
@@ -40,4 +42,5 @@ __all__ = [
     "parse_dtype",
     "stacked",
     "train",
+    "train_many",
 ]

@@ -93,13 +93,26 @@ def batches(recipe: Recipe) -> Iterator[Batch]:
         for step, (rows, given) in zip(range(recipe.steps), recipe.dataset.rows(), strict=False):
             yield Batch(step, rows, derive(recipe.seed, "dropout", step), recipe, given)
         return
+    order, drawn = torch.empty(0), -1
+    for step, epoch, at in places(recipe):
+        if epoch != drawn:
+            order, drawn = rows_of_epoch(recipe, epoch), epoch
+        yield Batch(step, order[at], derive(recipe.seed, "dropout", step), recipe)
+
+
+def places(recipe: Recipe) -> Iterator[tuple[int, int, slice]]:
+    """Of each step over whole data: its number, its epoch, and which places of the epoch's order its rows have."""
     count = len(recipe.dataset)
     size = recipe.batch_size or count
     per_epoch = count // size + (count % size > 1)
-    order = torch.arange(count)
     for step in range(recipe.steps):
         epoch, place = divmod(step, per_epoch)
-        if place == 0 and recipe.batch_size is not None:
-            order = torch.randperm(count, generator=generator(recipe.seed, "rows", epoch))
-        rows = order[place * size : None if place == per_epoch - 1 else (place + 1) * size]
-        yield Batch(step, rows, derive(recipe.seed, "dropout", step), recipe)
+        yield step, epoch, slice(place * size, None if place == per_epoch - 1 else (place + 1) * size)
+
+
+def rows_of_epoch(recipe: Recipe, epoch: int) -> Tensor:
+    """The data's rows in the order of an epoch, which is that of the recipe's seed; their own where a batch is all of them."""
+    count = len(recipe.dataset)
+    if recipe.batch_size is None:
+        return torch.arange(count)
+    return torch.randperm(count, generator=generator(recipe.seed, "rows", epoch))

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -185,7 +186,7 @@ class Lockstep:
         rows = self.probe_rows
         return left.predict(rows, batch.step), right.predict(rows, batch.step)
 
-    @property
+    @cached_property
     def probe_rows(self) -> Any:
         """Held-out rows for prediction gaps; the first training rows where none were held out."""
         return self.recipe.inputs(self.recipe.dataset.seen(PROBE_ROWS), self.recipe.dtype)

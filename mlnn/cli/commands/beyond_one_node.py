@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 
 def run(settings: BeyondOneNodeSettings, said: Said) -> None:
-    import joblib
-
-    from mlnn.estimating.network.page import network_page, network_table
-    from mlnn.report.console import progress, show
-    from mlnn.settings import dataset
-    from mlnn.workers import Call, supervised
+    from mlnn.workers import Call, side_by_side, supervised, warm
 
     by_rung: dict[str, list[BeyondOneNodeSettings]] = {}
     for name, cell in ladder(settings, said):
         by_rung.setdefault(name, []).append(cell)
+    warm()
+    from mlnn.estimating.network.page import network_page, network_table
+    from mlnn.report.console import progress, show
+    from mlnn.settings import dataset
+
     about: dict[str, Any] = {key: settings.names[key] for key in ("objective", "data", "optimizer")}
     about |= {"steps": settings.steps, "batch_size": settings.batch_size, "dtype": settings.dtype}
-    workers = min(settings.jobs or joblib.cpu_count(), len(by_rung))
+    at_once = side_by_side(settings.jobs, len(by_rung), settings.threads)
 
     with answering(settings, said) as folder:
         calls = [Call(architecture, rung, folder.path(f"{rung[0]}.log")) for rung in by_rung.items()]
         made, parts = {}, Parts(len(calls))
         with progress(f"{len(by_rung)} architectures") as advance:
-            for outcome in supervised(calls, at_once=workers, timeout=settings.job_timeout):
+            for outcome in supervised(calls, at_once=at_once, timeout=settings.job_timeout):
                 name = calls[outcome.place].arguments[0]
                 made[name] = parts.try_one(name, outcome.result)
                 advance(len(made), len(by_rung))

@@ -66,6 +66,10 @@ def headline(folder: Path) -> dict[str, object]:
 
 def many_seeds(settings: CompareSettings, said: Said) -> None:
     """Every seed a comparison of its own; together one result."""
+    from mlnn.workers import warm
+
+    asked = seeded(settings, said)
+    warm()
     from mlnn.cli.cells import train_cells
     from mlnn.comparing.configured import interval
     from mlnn.comparing.console import growth_table
@@ -81,7 +85,7 @@ def many_seeds(settings: CompareSettings, said: Said) -> None:
         study.write_json("verdict.json", result.to_dict())
         study.write_text("report.html", growth_page(cells, shared, result.sentence))
 
-    folder, cells = train_cells(settings, said, "compare", "seeds", seeded(settings, said), write)
+    folder, cells = train_cells(settings, said, "compare", "seeds", asked, write)
     result = over_seeds(cells, settings.margin)
     show(growth_table([cell.row for cell in cells]))
     show(result.sentence)

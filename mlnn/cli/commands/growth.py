@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 
 def run(settings: GrowthSettings, said: Said) -> None:
+    from mlnn.workers import warm
+
+    asked = ladder(settings, said)
+    warm()
     from mlnn.cli.cells import train_cells
     from mlnn.comparing.console import growth_table
     from mlnn.comparing.growth import write_rows
@@ -36,7 +40,7 @@ def run(settings: GrowthSettings, said: Said) -> None:
             growth_png(rows, path, shared)
         study.write_text("report.html", growth_page(cells, shared))
 
-    folder, cells = train_cells(settings, said, "growth", "cells", ladder(settings, said), write)
+    folder, cells = train_cells(settings, said, "growth", "cells", asked, write)
     show(growth_table([cell.row for cell in cells]))
     point_to(folder, page="report.html", figure="growth.png", numbers="growth.csv")
 

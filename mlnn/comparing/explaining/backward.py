@@ -69,7 +69,7 @@ def _derivative(side: Side, sample: Sample, way: Tensor) -> float | None:
 
     def between(size: float) -> float:
         with torch.no_grad():
-            ends = [float(side.ask(_moved(sample, sign * size * way))) for sign in (1.0, -1.0)]
+            ends = [float(side.ask(_moved(sample, sign * size * way))) for sign in (1, -1)]
         return (ends[0] - ends[1]) / (2 * size)
 
     try:

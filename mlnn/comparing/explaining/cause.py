@@ -4,8 +4,9 @@ The one side is given the supposed fault, on batches drawn anew and on the train
 the gap to the other side falls to rounding, that is the cause. Sizes are sought on one batch and tested on all.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import chain
 
 import torch
@@ -163,22 +164,32 @@ def _sizes(repair: Repair, sound: Side, odd: Side, trials: Sequence[Trial]) -> I
         if size is not None:
             yield size
     elif repair.starts:
+        residual = _residual(repair, sound, trials)
         for start in repair.starts:
-            size = _sought(repair, start, sound, trials)
+            size = _sought(repair, start, residual)
             if size is not None and repair.low <= size <= repair.high:
                 yield size
     else:
         yield from repair.sizes or (0.0,)
 
 
-def _sought(repair: Repair, start: float, side: Side, trials: Sequence[Trial]) -> float | None:
-    """The size at which the gap on one batch is least, by Gauss-Newton; None where it does not come near."""
+def _residual(repair: Repair, side: Side, trials: Sequence[Trial]) -> Callable[[float], Tensor | None]:
+    """What is left of the gap on the batch where it is largest, for a size of a fault; None where that cannot be planted.
+
+    Remembered: searches from several starts meet, and one that is thrown from bound to bound comes by again and again.
+    """
     trial = max(trials, key=lambda one: one.gap)
 
+    @cache
     def residual(size: float) -> Tensor | None:
         answer = _planted(repair.fault, size, side, trial.sample)
         return None if answer is None else (answer[1] - trial.other_gradient).flatten()
 
+    return residual
+
+
+def _sought(repair: Repair, start: float, residual: Callable[[float], Tensor | None]) -> float | None:
+    """The size at which the gap on one batch is least, by Gauss-Newton; None where it does not come near."""
     size, first = start, None
     for number in range(ROUNDS):
         step = STRIDE * max(abs(size), STRIDE)

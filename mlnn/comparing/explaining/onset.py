@@ -20,7 +20,7 @@ def onset(side: Side, residual: bool = False) -> float | None:
     """
     if side.targets.outputs > 1:
         return None
-    found = [_dies(side, target, sign, residual) for target in side.targets.probe_points[:2] for sign in (-1.0, 1.0)]
+    found = [_dies(side, target, sign, residual) for target in side.targets.probe_points[:2] for sign in (-1, 1)]
     return next((size for size in found if size is not None), None)
 
 

@@ -234,7 +234,7 @@ def _other(target: Tensor, space: TargetSpace) -> Tensor:
     return (space.classes or 1) - 1 - target if space.labels else 1 - target
 
 
-LOST_BELOW, LOST_ABOVE = partial(lost, sign=-1.0), partial(lost, sign=1.0)
+LOST_BELOW, LOST_ABOVE = partial(lost, sign=-1), partial(lost, sign=1)
 REPAIRS = (
     Repair("{side} compares every output with every target (n × n): shapes (n, 1) and (n,) were broadcast", _every_pair),
     Repair("{side} takes the softmax over the rows of a batch", _over_rows),

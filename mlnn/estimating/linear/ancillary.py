@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy.optimize import brentq
 from torch import Tensor
 
 from mlnn.errors import DataError
@@ -117,7 +117,7 @@ def root_of(family: Family, slope: Callable[[Family], float]) -> Family:
         low, high = (low - 1, low) if falls else (high, high + 1)
         if abs(low if falls else high) > FARTHEST:
             raise NoNumberError(_runs_away(family, falls))
-    root = low if low == high else brentq(at, low, high, xtol=1e-13, rtol=1e-13)
+    root = low if low == high else scipy.optimize.brentq(at, low, high, xtol=1e-13, rtol=1e-13)
     return family.at(math.exp(root))
 
 

@@ -3,10 +3,12 @@
 See `separation` for what a margin is.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
+import scipy
 
 from mlnn.targets import TargetSpace
 
@@ -25,7 +27,7 @@ class Cone:
     z: Array  # (n, d), with the constant
     pinned: Array  # (n,) bool
     pairs: Array  # (3, m): the row of each margin, its class, the other class
-    margins: sp.csr_matrix  # (m, r (K−1)), rows of length 1, or 0 where x is 0
+    margins: scipy.sparse.csr_matrix  # (m, r (K−1)), rows of length 1, or 0 where x is 0
     back: Array  # (d, r)
     known: Array  # (d,) bool: coefficients that the columns of x tell apart
     classes: int
@@ -85,7 +87,7 @@ def _coordinates(x: Array, intercept: bool) -> tuple[Array, Array, Array]:
     return u[:, :rank], back, np.linalg.norm(null, axis=1) <= 1e-9 * size
 
 
-def _margins(q: Array, pairs: Array, classes: int) -> sp.csr_matrix:
+def _margins(q: Array, pairs: Array, classes: int) -> scipy.sparse.csr_matrix:
     """Each margin as a row of length 1: q in the block of its own class, −q in that of the other, none for class 0."""
     (row, own, other), m, r = pairs, pairs.shape[1], q.shape[1]
     sides = np.c_[own, other].ravel() - 1
@@ -94,7 +96,7 @@ def _margins(q: Array, pairs: Array, classes: int) -> sp.csr_matrix:
     starts = np.r_[0, np.cumsum(np.bincount(margin, minlength=m))]
     sign = np.where(at % 2, -1, 1) / np.sqrt(np.diff(starts))[margin]
     data, columns = sign[:, None] * q[row[margin]], block * r + np.arange(r)
-    return sp.csr_matrix((data.ravel(), columns.ravel(), starts * r), shape=(m, r * (classes - 1)))
+    return scipy.sparse.csr_matrix((data.ravel(), columns.ravel(), starts * r), shape=(m, r * (classes - 1)))
 
 
 def null_space(rows: Array) -> Array:

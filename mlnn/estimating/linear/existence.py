@@ -106,8 +106,7 @@ def besides(family: Family, design: Design) -> str:
 def _pinning(family: Family, design: Design) -> tuple[Tensor, TargetSpace]:
     """Targets and space as far as separation goes: which rows pin their linear predictor."""
     kind = family.space.kind
-    shares = kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any())
-    space = TargetSpace("unit") if shares else family.space  # a share strictly inside (0, 1) pins its row
+    space = TargetSpace("unit") if kind == "binary" else family.space  # a share strictly inside (0, 1) pins its row
     # A count is 0 or it pins its row, whatever its size.
     return design.y.clamp(max=1) if kind == "counts" else design.y, space
 

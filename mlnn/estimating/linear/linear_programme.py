@@ -6,9 +6,8 @@ u − v + s, u, v ≥ 0 what lies outside the flat top on either side, |s| ≤ �
 """
 
 import numpy as np
-import scipy.sparse as sp
+import scipy
 import torch
-from scipy.optimize import linprog
 from torch import Tensor
 
 from mlnn.errors import DataError
@@ -46,11 +45,11 @@ def solve(family: Family, design: Design) -> tuple[Tensor, int]:
     n, p = x.shape
     weights = np.ones(n) if design.weights is None else design.weights.numpy()
     tau, flat = family.likelihood.quantile, family.likelihood.flat
-    one = sp.identity(n)
-    equal = sp.hstack([sp.csr_matrix(x / length), one, -one, one]).tocsc()
+    one = scipy.sparse.identity(n)
+    equal = scipy.sparse.hstack([scipy.sparse.csr_matrix(x / length), one, -one, one]).tocsc()
     cost = np.concatenate([np.zeros(p), tau * weights, (1 - tau) * weights, np.zeros(n)])
     bounds = [(None, None)] * p + [(0, None)] * (2 * n) + [(-flat / height, flat / height)] * n
-    found = linprog(cost, A_eq=equal, b_eq=y / height, bounds=bounds, method="highs")
+    found = scipy.optimize.linprog(cost, A_eq=equal, b_eq=y / height, bounds=bounds, method="highs")
     if found.status != 0:
         raise NotConvergedError(f"{family.name}: the linear programme found no optimum: {found.message}")
     beta = found.x[:p] * height / length

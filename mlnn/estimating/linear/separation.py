@@ -6,13 +6,13 @@ are the case of two classes with δ_0 = 0. A row whose likelihood is best at a f
 label, any real or positive target) pins x·δ = 0. A δ with X δ = 0 changes nothing and is no separation.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse as sp
+import scipy
 import torch
-from scipy.optimize import linprog, minimize
-from scipy.special import expit
 from torch import Tensor
 
 from mlnn.errors import DataError
@@ -144,7 +144,7 @@ def _by_programme(cone: Cone, working: Array) -> tuple[Array | None, Array]:
     return gamma, every
 
 
-def _objection(margins: sp.csr_matrix, working: Array, gamma: Array, free: Array) -> Array:
+def _objection(margins: scipy.sparse.csr_matrix, working: Array, gamma: Array, free: Array) -> Array:
     """How much each row left out objects (m,): it goes back, or stands still though no combination of rows that must."""
     values, near = margins @ gamma, TOUCH * np.linalg.norm(gamma)
     undecided = (values <= near) & ~working
@@ -163,13 +163,16 @@ def _first(values: Array) -> Array:
     return working if len(values) > WORKING else ~np.zeros_like(working)
 
 
-def _widest(margins: sp.csr_matrix) -> tuple[Array, Array, Array]:
+def _widest(margins: scipy.sparse.csr_matrix) -> tuple[Array, Array, Array]:
     """(γ, which of these margins gain along it, the null space of the others), by the programme of `find_separation`."""
     m, size = margins.shape
-    slack, bounds = sp.hstack([-margins, sp.identity(m)]).tocsc(), [(None, None)] * size + [(0, 1)] * m
+    slack, bounds = (
+        scipy.sparse.hstack([-margins, scipy.sparse.identity(m)]).tocsc(),
+        [(None, None)] * size + [(0, 1)] * m,
+    )
     method = "highs-ipm" if m > 5000 else "highs-ds"  # 40,000 margins: 4 s by inner points, 12 s by the simplex
     cost = np.r_[np.zeros(size), -np.ones(m)]
-    found = linprog(cost, slack, np.zeros(m), bounds=bounds, method=method, options=LP)
+    found = scipy.optimize.linprog(cost, slack, np.zeros(m), bounds=bounds, method=method, options=LP)
     if found.status != 0:
         raise DataError(f"separation: the linear programme failed ({found.message}); rescale or round the features")
     runs = found.x[size:] > 0.5
@@ -178,20 +181,20 @@ def _widest(margins: sp.csr_matrix) -> tuple[Array, Array, Array]:
     return free @ (free.T @ found.x[:size]) if runs.any() else np.zeros(size), runs, free
 
 
-def _smooth(margins: sp.csr_matrix) -> tuple[Array, bool]:
+def _smooth(margins: scipy.sparse.csr_matrix) -> tuple[Array, bool]:
     """γ of a logistic fit to the margins, which often separates completely, and whether its gradient proves "none"."""
 
     def loss(gamma: Array) -> tuple[float, Array]:
         margin = margins @ gamma
-        return float(np.logaddexp(0, -margin).sum()), -(margins.T @ expit(-margin))
+        return float(np.logaddexp(0, -margin).sum()), -(margins.T @ scipy.special.expit(-margin))
 
     def separated(gamma: Array) -> None:
         if (margins @ gamma).min() > 1e-6 * np.linalg.norm(gamma):
             raise StopIteration
 
     start, steps = np.zeros(margins.shape[1]), {"maxiter": 300, "ftol": 0.0, "gtol": 1e-9}
-    gamma = minimize(loss, start, jac=True, method="L-BFGS-B", callback=separated, options=steps).x
-    gradient, wrong = loss(gamma)[1], expit(-(margins @ gamma))
+    gamma = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", callback=separated, options=steps).x
+    gradient, wrong = loss(gamma)[1], scipy.special.expit(-(margins @ gamma))
     gram = (margins.T @ margins).toarray()  # RᵀR
     scaled = float(np.sqrt(gradient @ np.linalg.lstsq(gram, gradient, rcond=None)[0]))
     return gamma, overlap_is_certain(scaled, float(wrong.min()))
@@ -224,7 +227,7 @@ def _sign(gaining: Array, row: Array, heading: Array) -> int:
         working = _first(gaining @ heading)
         while True:
             part = gaining[working]
-            found = linprog(np.zeros(len(row)), -part, np.zeros(len(part)), **equal, options=LP)
+            found = scipy.optimize.linprog(np.zeros(len(row)), -part, np.zeros(len(part)), **equal, options=LP)
             if found.status != 0:
                 return bool(found.status != 2)
             values = gaining @ found.x

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from mlnn.errors import ConfigError
 from mlnn.estimating.briefly import brief, coefficient_table
@@ -95,7 +95,7 @@ class ModelFit:
         if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
             raise ConfigError(f"level: must lie strictly between 0 and 1, found {level!r}")
         tail, left = (1 + level) / 2, self.nobs - len(self.params)
-        half = self.bse * (stats.t.ppf(tail, left) if self.use_t else stats.norm.ppf(tail))
+        half = self.bse * (scipy.stats.t.ppf(tail, left) if self.use_t else scipy.stats.norm.ppf(tail))
         return np.stack([self.params - half, self.params + half], axis=1)
 
     def to_dict(self) -> dict[str, object]:

@@ -43,4 +43,5 @@ def control_is_left(record: StepRecord) -> bool:
     left, control = record.lanes["left"], record.lanes["control"]
     if left.stop is not None or control.stop is not None:
         return (left.stop is None) == (control.stop is None)
-    return left.answer.loss == control.answer.loss and torch.equal(left.after, control.after)
+    same = torch.equal(left.answer.gradient, control.answer.gradient) and torch.equal(left.after, control.after)
+    return left.answer.loss == control.answer.loss and same

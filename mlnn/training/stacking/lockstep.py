@@ -276,7 +276,8 @@ class StackedLockstep:
         lanes = [self.plain.lanes[side] for side in ("left", "right")]
         if any(lane.stopped is not None for lane in lanes):
             return None
-        stack = next(stack for stack in self.stacks.values() if "left" in stack.names)
-        rows = slice(stack.names.index("left"), stack.names.index("right") + 1)
-        left, right = stack.predict(rows, self.plain.probe_rows, batch.step, self.plain.recipe.steps - batch.step)
+        stack = self.stacks[self._own]
+        first, last = stack.names.index("left"), stack.names.index("right")
+        both = slice(first, last + 1, last - first)
+        left, right = stack.predict(both, self.plain.probe_rows, batch.step, self.plain.recipe.steps - batch.step)
         return left, right

@@ -32,7 +32,7 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
     batch = next(batches(lockstep.recipe))
     if not isinstance(batch.at(left.dtype).x, torch.Tensor):
         raise UnstackableError("the model takes its inputs by name")
-    records = _keeps_no_state(left.module, left, batch)
+    records = keeps_no_state(left.module, left, batch)
     stacks, ours, theirs = {}, {}, {}
     for dtype in lockstep.followers:
         lanes, cut = _in_order(lockstep, dtype)
@@ -45,12 +45,17 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
 
 
 def _in_order(lockstep: Lockstep, dtype: str) -> tuple[dict[str, Lane], int]:
-    """The lanes of a precision by name: those of left's recipe, left last; then right, and its follower. How many are left's."""
+    """The lanes of a precision by name: those of left's recipe, left and control first; then right, and its follower. How many are
+    left's.
+
+    The last few numbers of a large operation are computed by other instructions than the rest, with other bits: they belong to the
+    last null twin and to the follower, which are not held to left's bits.
+    """
     leader, follower = lockstep.leader(dtype), lockstep.followers[dtype]
     mine = {name: lane for name, lane in lockstep.lanes.items() if lane.dtype == leader.dtype}
     right = "right" if leader.name == "left" else f"right_{dtype}"
     ours = {name: lane for name, lane in mine.items() if name not in (leader.name, right)}
-    return {**ours, leader.name: leader, right: mine[right], FOLLOWER: follower}, len(ours) + 1
+    return {leader.name: leader, **ours, right: mine[right], FOLLOWER: follower}, len(ours) + 1
 
 
 def _objective(lane: Lane) -> Objective:
@@ -60,26 +65,33 @@ def _objective(lane: Lane) -> Objective:
 
 def _check_lanes(lockstep: Lockstep, left: Lane, right: Lane) -> None:
     for lane in (left, right):
-        recipe = lane.recipe
-        reasons = {
-            "a step or an update of its own": not recipe.rowwise,
-            "a compiled model": recipe.compile,
-            "autocast": recipe.autocast is not None,
-            "a model of its own": recipe.model is not None or recipe.mapping is not None,
-            "a kernel that is judged against draws of rounding": bool(lockstep.mirrors or lockstep.null_eps),
-        }
-        for reason, holds in reasons.items():
-            if holds:
-                raise UnstackableError(f"{lane.name} has {reason}")
-        check_optimizer(lane)
-        for name, weight in lane.module.named_parameters():
-            if type(weight) is not nn.Parameter or weight._backward_hooks or weight._post_accumulate_grad_hooks:
-                raise UnstackableError(f"weight '{name}' has hooks, or is of a kind of its own")
+        if lane.recipe.model is not None or lane.recipe.mapping is not None:
+            raise UnstackableError(f"{lane.name} has a model of its own")
+        if lockstep.mirrors or lockstep.null_eps:
+            raise UnstackableError(f"{lane.name} has a kernel that is judged against draws of rounding")
+        check_lane(lane)
     if left.recipe.accumulate != right.recipe.accumulate:
         raise UnstackableError("the two sides cut a batch into different numbers of micro-batches")
 
 
-def _keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
+def check_lane(lane: Lane) -> None:
+    """Raise UnstackableError where a lane cannot be a row beside others, by what can be told before it is asked."""
+    recipe = lane.recipe
+    reasons = {
+        "a step or an update of its own": not recipe.rowwise,
+        "a compiled model": recipe.compile,
+        "autocast": recipe.autocast is not None,
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise UnstackableError(f"{lane.name} has {reason}")
+    check_optimizer(lane)
+    for name, weight in lane.module.named_parameters():
+        if type(weight) is not nn.Parameter or weight._backward_hooks or weight._post_accumulate_grad_hooks:
+            raise UnstackableError(f"weight '{name}' has hooks, or is of a kind of its own")
+
+
+def keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
     """Whether a module does the same at every call, as far as can be seen: then a step may be recorded.
 
     Of one that is not torch's or ours: a call changes none of its plain attributes, and draws from no stream but torch's. Raises
@@ -88,7 +100,7 @@ def _keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
     if all(type(part).__module__.startswith(KNOWN) for part in module.modules()):
         return True
     x = batch.at(lane.dtype).x
-    trial, streams = copied(module), _streams()
+    trial, standing = copied(module), streams()
     before, buffers = _attributes(trial), dict(trial.named_buffers())
     with torch.no_grad():
         raw_output(trial, x)
@@ -98,10 +110,10 @@ def _keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
         raise UnstackableError(
             f"the model puts another tensor in the place of its buffer '{new}', instead of writing into it"
         )
-    return _attributes(trial) == before and streams == _streams()
+    return _attributes(trial) == before and standing == streams()
 
 
-def _streams() -> str:
+def streams() -> str:
     """Where Python's and numpy's process-wide random streams stand, in words."""
     return repr((random.getstate(), np.random.get_state()))  # noqa: NPY002 - the global stream is just what is meant
 

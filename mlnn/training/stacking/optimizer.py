@@ -8,23 +8,27 @@ import torch
 from torch import Tensor, nn, optim
 
 from mlnn.arguments import first_line
+from mlnn.training.descent import SGD
 from mlnn.training.lane import Lane
 from mlnn.training.stacking.stack import UnstackableError
 
 ELEMENTWISE = (
-    optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad,
+    SGD, optim.SGD, optim.Adam, optim.AdamW, optim.Adamax, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Adagrad,
     optim.Adadelta, optim.Rprop, optim.ASGD,
 )  # fmt: skip
-"""Each entry of a weight is stepped by its own gradient and history alone. Their subclasses may do anything."""
+"""Each entry of a weight is stepped by its own gradient and history alone. Other people's subclasses may do anything."""
 FUSED = (torch.float32, torch.float64)
 """Precisions whose fused kernels are used: torch 2.13's fused SGD leaves half-precision weights on a CPU where they are."""
+WHOLE = [[slice(None)]]
+"""The columns of one group of all weights."""
 HOOKS = ("_optimizer_step_pre_hooks", "_optimizer_step_post_hooks")
 
 
 class RowsOptimizer:
     """A lane's optimiser, with its settings group by group, for some rows of the weights (R, P) of each precision.
 
-    Where torch has the whole step as one kernel and the lane's settings leave the choice to torch, that one is taken.
+    Where torch has the whole step as one kernel and the lane's settings leave the choice to torch, that one is taken; not of
+    groups, whose columns have gaps between the rows: that kernel walks on through them.
     """
 
     def __init__(self, lane: Lane, rows: Mapping[str, slice]) -> None:
@@ -66,7 +70,7 @@ class RowsOptimizer:
         taken = inspect.signature(type(self.own)).parameters
         defaults = {name: value for name, value in self.own.defaults.items() if name in taken}
         made = type(self.own)([{"params": group} for group in self.weights], **defaults)
-        whole = self.columns == [[slice(None)]]
+        whole = self.columns == WHOLE
         fuses = all(getattr(torch, dtype) in FUSED for dtype in self.rows)
         for group, told in zip(made.param_groups, self.own.param_groups, strict=True):
             group.update({name: value for name, value in told.items() if name != "params"})
@@ -91,7 +95,7 @@ def columns_of(lane: Lane) -> Sequence[Sequence[slice]]:
         at += weight.numel()
     groups = [[id(weight) for weight in group["params"]] for group in lane.optimizer.param_groups]
     if len(groups) == 1 and starts.keys() <= set(groups[0]):
-        return [[slice(None)]]  # with the padding, whose gradient is zero
+        return WHOLE  # with the padding, whose gradient is zero
     return [_joined([starts[weight] for weight in group if weight in starts]) for group in groups]
 
 

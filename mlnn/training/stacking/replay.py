@@ -4,15 +4,14 @@ A recording holds for the shapes it was made with, and for a function that does 
 Python is decided once. See `mlnn.training.stacking.making` for who may be recorded.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from mlnn.training.stacking.captured import Function, captured
-
+Function = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 IDLE = ("aten.detach.default", "aten.alias.default")
 RESHAPES = ("aten.view.default", "aten._unsafe_view.default", "aten.expand.default", "aten.reshape.default")
 OF_A_SHAPE = ("aten.zeros_like.default", "aten.ones_like.default", "aten.new_zeros.default", "aten.new_ones.default")
@@ -41,8 +40,6 @@ def recorded(function: Function, inputs: Sequence[Tensor]) -> Recording:
     shortened = _played(traced.graph, _constants(traced, inputs), bind=True)
     play = shortened if _same(as_it_was, shortened, inputs) else as_it_was
     draws = any(map(_draws, traced.graph.nodes))
-    if inputs[0].is_cuda and not draws:
-        play = captured(play, inputs, _written(traced.graph)) or play
     return Recording(play, draws)
 
 
@@ -55,22 +52,13 @@ def _writes(node: fx.Node) -> bool:
     return schema is not None and bool(schema.is_mutable)
 
 
-def _written(graph: fx.Graph) -> set[int]:
-    """Places of the inputs that are written into, or into a view of them, as far as the operations tell."""
-    given = [node for node in graph.nodes if node.op == "placeholder"]
-    found = set()
-    for node in graph.nodes:
-        place = node.args[0] if _writes(node) else None
-        while isinstance(place, fx.Node) and place.op == "call_function" and place.args:
-            place = place.args[0]
-        if place in given:
-            found.add(given.index(place))
-    return found
-
-
 def _copies(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Copies that lie in memory as the originals do: whether an operation is a view or a copy is recorded once."""
-    return [part.new_empty_strided(part.shape, part.stride()).copy_(part) for part in parts]
+    """Of the same strides too: whether a shape is a view of another depends on them."""
+    return [part.clone() if 0 in part.stride() else _room(part).copy_(part) for part in parts]
+
+
+def _room(part: Tensor) -> Tensor:
+    return torch.empty_strided(part.shape, part.stride(), dtype=part.dtype, device=part.device)
 
 
 def _drop_idle(graph: fx.Graph) -> None:

@@ -17,10 +17,9 @@ from mlnn.objectives.promotion import promoted
 from mlnn.training.batches import Rows
 from mlnn.training.lane import Lane
 from mlnn.training.module import check_output, copied, raw_output, squeezed
-from mlnn.training.stacking.captured import Function
 from mlnn.training.stacking.linear import RowsOfLinear
 from mlnn.training.stacking.recurrent import written_out
-from mlnn.training.stacking.replay import Recording, recorded
+from mlnn.training.stacking.replay import Function, Recording, recorded
 from mlnn.training.step import flat
 from mlnn.world import seed_streams
 
@@ -87,7 +86,7 @@ class Stack:
             {name: torch.stack([parts[name] for parts in held]) for name in held[0]},
             trained,
             first.recipe.accumulate,
-            first.promotes,
+            any(lane.promotes for lane in lanes.values()),
             {} if records else None,
         )
 
@@ -126,8 +125,9 @@ class Stack:
         order = [*dict(self.template.named_parameters()), *dict(self.template.named_buffers())]
         return {told: held[told][at] for told in order}
 
-    def answer(self, rows: Rows, seed: int, remaining: int = 0) -> Answers:
-        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed.
+    def answer(self, rows: Rows, seed: int | None, remaining: int = 0) -> Answers:
+        """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed, which
+        is None where nothing is drawn.
 
         remaining: steps still to come, which decide whether recording this shape of batch pays.
         """
