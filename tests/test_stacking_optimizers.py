@@ -23,7 +23,7 @@ def _groups(model: nn.Module) -> torch.optim.Optimizer:
 OPTIMIZERS = {
     "momentum": partial(torch.optim.SGD, lr=0.05, momentum=0.9, nesterov=True, weight_decay=1e-3),
     "dampened": partial(torch.optim.SGD, lr=0.05, momentum=0.9, dampening=0.3, maximize=True),
-    "ours": partial(descent.SGD, lr=0.05, momentum=0.9),
+    "ours": partial(descent.SGD, lr=0.05),
     "amsgrad": partial(torch.optim.Adam, lr=0.01, amsgrad=True, weight_decay=0.01),
     "AdamW": partial(torch.optim.AdamW, lr=0.01, foreach=True),
     "rate in a tensor": lambda weights: torch.optim.Adam(weights, lr=torch.tensor(0.01)),

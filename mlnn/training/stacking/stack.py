@@ -253,11 +253,11 @@ class Stack:
 @contextmanager
 def _no_word_of_loops() -> Iterator[None]:
     """Without torch's warning that it has no rule for an operation, and goes through the lanes one by one: so would we."""
-    torch._C._functorch._set_vmap_fallback_warning_enabled(False)
+    torch._C._functorch._set_vmap_fallback_warning_enabled(False)  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        torch._C._functorch._set_vmap_fallback_warning_enabled(True)
+        torch._C._functorch._set_vmap_fallback_warning_enabled(True)  # type: ignore[attr-defined]
 
 
 def _held(lane: Lane) -> dict[str, Tensor]:
