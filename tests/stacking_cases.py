@@ -84,6 +84,8 @@ def _same_lane(one: object, other: object, name: str) -> None:
         _near(one.answer.output, other.answer.output, f"raw outputs of {name}")
         assert torch.equal(one.answer.target, other.answer.target)
         assert torch.equal(one.answer.batch.rows, other.answer.batch.rows)
+    if one.stop is not None and one.stop.what != "weights":
+        assert torch.equal(other.before, other.after), f"{name} went on"
     if one.alive:
         _near(one.after - one.before, other.after - other.before, f"step of {name}", 10.0)
 

@@ -131,5 +131,12 @@ def test_what_an_objective_keeps_by_shape_is_no_row_s() -> None:
             kept[len(z)] = torch.ones_like(z)
         return log1p(z, y) * kept[len(z)].to(z.dtype)
 
-    assert played(recipe(24, batch_size=12, steps=3), lane_recipe(bce), lane_recipe(loss), stacks=True)
-    assert loss(torch.zeros(12), torch.ones(12)).shape == (12,)
+    rows = played(recipe(24, batch_size=10, steps=5), lane_recipe(bce), lane_recipe(loss), stacks=True, looks=[4])
+    assert [len(record.batch.rows) for record in rows] == [
+        10,
+        10,
+        4,
+        10,
+        10,
+    ]  # four rows are first met by rows of a stack
+    assert loss(torch.zeros(4), torch.ones(4)).shape == (4,)
