@@ -163,7 +163,7 @@ class Lane:
             x = nested.cast(x, self.dtype)
             with self._twin():
                 output = raw_output(self.module, x)
-                return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions)
+                return squeezed(output, self.recipe.objective.targets, self.recipe.objective.layout.positions).clone()
 
     def _state(self) -> Mapping[str, Tensor]:
         return dict(self.module.named_parameters()) | dict(self.module.named_buffers())

@@ -65,10 +65,11 @@ class StackedLockstep:
 
     def _step(self, batch: Batch, starts: Mapping[str, Tensor], looks: bool, asks: bool) -> StepRecord:
         """Every row answers, then every row that is still finite steps."""
+        alone = self._alone(batch) if looks or batch.step == 0 else {}
         asked = self._ask(batch)
         self._check_objectives(asked)
+        self._check_lanes(alone, asked)
         look = self._look(batch) if looks else None
-        alone = self._check_lanes(batch, asked) if looks or batch.step == 0 else {}
         before = {dtype: stack.weights for dtype, stack in self.stacks.items()}
         self._update(asked)
         if batch.step == 0:
@@ -144,22 +145,26 @@ class StackedLockstep:
     def _lane(self, dtype: str, name: str) -> Lane:
         return self.plain.followers[dtype] if name == FOLLOWER else self.plain.lanes[name]
 
-    def _check_lanes(self, batch: Batch, asked: Mapping[str, _Asked]) -> dict[str, tuple[Evaluated, Evaluated]]:
-        """Hold answers to those of lanes alone, which may see what a row does not (a hook, a state of their own, a value that
-        changes from call to call): left's and right's at left's weights, by precision."""
+    def _alone(self, batch: Batch) -> dict[str, tuple[Evaluated, Evaluated]]:
+        """Left's and right's answers at left's weights by lanes alone, by precision; asked first, for rows change their buffers."""
         self._put_back()
-        found = {}
-        for dtype, told in asked.items():
-            leader, follower = self.plain.leader(dtype), self.plain.followers[dtype]
-            if leader.name in self.ended:
-                continue
-            found[dtype] = leader.evaluate(batch), follower.evaluate(batch)
-            for name, alone in zip((leader.name, FOLLOWER), found[dtype], strict=True):
-                row = told.evaluated[name]
-                same = (alone.stop is None) == (row.stop is None)
-                if not same or (alone.stop is None and not near(alone.gradient, row.gradient)):
+        leaders = {dtype: self.plain.leader(dtype) for dtype in self.stacks}
+        return {
+            dtype: (leader.evaluate(batch), self.plain.followers[dtype].evaluate(batch))
+            for dtype, leader in leaders.items()
+            if leader.name not in self.ended
+        }
+
+    def _check_lanes(self, alone: Mapping[str, tuple[Evaluated, Evaluated]], asked: Mapping[str, _Asked]) -> None:
+        """Hold answers to those of lanes alone, which may see what a row does not (a hook, a state of their own, a value that
+        changes from call to call)."""
+        for dtype, pair in alone.items():
+            leader = self.plain.leader(dtype)
+            for name, one in zip((leader.name, FOLLOWER), pair, strict=True):
+                row = asked[dtype].evaluated[name]
+                same = (one.stop is None) == (row.stop is None)
+                if not same or (one.stop is None and not near(one.gradient, row.gradient)):
                     raise UnstackableError(f"{leader.asked}: a row's gradient is not that of a lane alone")
-        return found
 
     def _check_steps(self, asked: Mapping[str, _Asked], before: Mapping[str, Tensor]) -> None:
         """Hold the first step of the rows to that of left alone, from the same gradient."""

@@ -3,8 +3,8 @@
 Every lane keeps its own weights, buffers and order of rows; masks are drawn once, the same for all, as lockstep demands.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -179,7 +179,10 @@ class Stack:
         found = self._recording(shape, partial(function, True), inputs, remaining)
         if seed is not None and (found is None or found.draws):
             seed_streams(seed)
-        return function(False, inputs) if found is None else found.play(inputs)
+        if found is not None:
+            return found.play(inputs)
+        with _no_word_of_loops():
+            return function(False, inputs)
 
     def _recording(
         self, shape: tuple[object, ...], function: Function, inputs: list[Tensor], remaining: int
@@ -190,7 +193,8 @@ class Stack:
         self.uses[shape] = self.uses.get(shape, 0) + 1
         if shape not in self.plays and remaining * self.uses[shape] / self.steps >= WORTH:
             state = torch.get_rng_state()
-            self.plays[shape] = recorded(function, inputs)
+            with _no_word_of_loops():
+                self.plays[shape] = recorded(function, inputs)
             torch.set_rng_state(state)
         return self.plays.get(shape)
 
@@ -244,6 +248,16 @@ class Stack:
 
     def _twin(self) -> AbstractContextManager[object]:
         return promoted() if self.promotes else nullcontext()
+
+
+@contextmanager
+def _no_word_of_loops() -> Iterator[None]:
+    """Without torch's warning that it has no rule for an operation, and goes through the lanes one by one: so would we."""
+    torch._C._functorch._set_vmap_fallback_warning_enabled(False)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch._C._functorch._set_vmap_fallback_warning_enabled(True)  # type: ignore[attr-defined]
 
 
 def _held(lane: Lane) -> dict[str, Tensor]:

@@ -1,0 +1,142 @@
+"""Objectives that see more than a row, keep something, or answer otherwise from call to call."""
+
+import itertools
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from stacking_cases import assert_agree, bce, log1p, played, why
+from torch import Tensor
+from torch.nn import functional
+from training_cases import lane_recipe, recipe
+
+from mlnn.training import UnstackableError, make_lockstep, stacked
+from mlnn.training.stacking import stack
+
+
+class NoRule(torch.autograd.Function):
+    """Its own backward, and no rule for many lanes."""
+
+    @staticmethod
+    def forward(ctx: object, z: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(z, y)
+        return functional.softplus(z) - y * z
+
+    @staticmethod
+    def backward(ctx: object, *slopes: Tensor) -> tuple[Tensor, None]:
+        z, y = ctx.saved_tensors
+        return slopes[0] * (z.sigmoid() - y), None
+
+
+class Rule(torch.autograd.Function):
+    """The same, of which torch makes a rule."""
+
+    generate_vmap_rule = True
+    backward = NoRule.backward
+
+    @staticmethod
+    def forward(z: Tensor, y: Tensor) -> Tensor:
+        return functional.softplus(z) - y * z
+
+    @staticmethod
+    def setup_context(ctx: object, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:  # noqa: ARG004 - torch calls it by name
+        ctx.save_for_backward(*inputs)
+
+
+def branches(z: Tensor, y: Tensor) -> Tensor:
+    value = log1p(z, y).mean()
+    return value if value < 1 else 2 * value
+
+
+def numbers(z: Tensor, y: Tensor) -> Tensor:
+    return log1p(z, y) * float(np.asarray(y.detach()).max())
+
+
+def hooks(z: Tensor, y: Tensor) -> Tensor:
+    if z.requires_grad:
+        z.register_hook(lambda slope: 2 * slope)
+    return log1p(z, y)
+
+
+def python_draw(z: Tensor, y: Tensor) -> Tensor:
+    return log1p(z, y) * (1 + 0.01 * random.random())
+
+
+OBJECTIVES = {
+    "data-dependent control flow": branches,
+    "data pointer of Tensor that doesn't have storage": numbers,
+    "must override the setup_context staticmethod": lambda z, y: NoRule.apply(z, y),
+    "a row's gradient is not that of a lane alone": hooks,
+}
+
+
+@pytest.mark.parametrize("reason", OBJECTIVES)
+def test_objectives_that_see_more_than_a_row(reason: str) -> None:
+    assert reason in why(right=OBJECTIVES[reason])
+
+
+def test_a_function_with_a_rule_for_lanes_is_stacked() -> None:
+    assert_agree(recipe(24, batch_size=12, steps=3), lane_recipe(bce), lane_recipe(lambda z, y: Rule.apply(z, y)))
+
+
+def counting(scale: float) -> Callable[[Tensor, Tensor], Tensor]:
+    calls = itertools.count()
+    return lambda z, y: log1p(z, y) * (1 + scale * next(calls))
+
+
+def test_objectives_that_answer_otherwise_from_call_to_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "not that of a lane alone" in why(left=counting(1e-2))
+    monkeypatch.setattr(stack, "WORTH", 1)
+    for loss in (counting(1e-2), python_draw):
+        assert "answers otherwise than when it was recorded" in why(right=loss, steps=3) or "lane alone" in why(
+            right=loss
+        )
+
+
+def test_an_objective_annealed_from_outside_is_seen_once_it_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "WORTH", 1)
+    beta = [1.0]
+    sides = lane_recipe(bce), lane_recipe(lambda z, y: beta[0] * log1p(z, y))
+    steps = stacked(make_lockstep(recipe(24, batch_size=12), *sides, 1)).steps()
+    next(steps)
+    next(steps)
+    beta[0] = 1.001
+    with pytest.raises(UnstackableError, match="answers otherwise than when it was recorded"):
+        next(steps)
+
+
+def test_an_objective_that_raises_once_it_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "WORTH", 1)
+    broken = []
+
+    def loss(z: Tensor, y: Tensor) -> Tensor:
+        if broken:
+            raise RuntimeError("no more")
+        return log1p(z, y)
+
+    steps = stacked(make_lockstep(recipe(24, batch_size=12), lane_recipe(bce), lane_recipe(loss), 1)).steps()
+    next(steps)
+    broken.append(True)
+    with pytest.raises(UnstackableError, match="answers otherwise"):
+        next(steps)
+
+
+def test_what_an_objective_keeps_by_shape_is_no_row_s() -> None:
+    kept: dict[int, Tensor] = {}
+
+    def loss(z: Tensor, y: Tensor) -> Tensor:
+        if len(z) not in kept:
+            kept[len(z)] = torch.ones_like(z)
+        return log1p(z, y) * kept[len(z)].to(z.dtype)
+
+    rows = played(recipe(24, batch_size=10, steps=5), lane_recipe(bce), lane_recipe(loss), stacks=True, looks=[4])
+    assert [len(record.batch.rows) for record in rows] == [
+        10,
+        10,
+        4,
+        10,
+        10,
+    ]  # four rows are first met by rows of a stack
+    assert loss(torch.zeros(4), torch.ones(4)).shape == (4,)

@@ -1,0 +1,207 @@
+"""Parts of a stack beside what torch does: slopes of recurrent layers, recordings and where they lie in memory, priors."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional
+from training_cases import lane_recipe, network
+
+from mlnn.training import Lane
+from mlnn.training.stacking.optimizer import RowsOptimizer
+from mlnn.training.stacking.recurrent import WrittenOut, written_out
+from mlnn.training.stacking.replay import recorded
+
+LANES = 3
+
+
+def draws(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+LAYERS = {
+    "GRU": partial(nn.GRU, 3, 4),
+    "GRU of two layers": partial(nn.GRU, 3, 4, num_layers=2, batch_first=True),
+    "LSTM": partial(nn.LSTM, 3, 4, batch_first=True),
+    "LSTM without biases": partial(nn.LSTM, 3, 4, num_layers=2, bias=False),
+    "RNN": partial(nn.RNN, 3, 4),
+    "RNN with relu": partial(nn.RNN, 3, 4, nonlinearity="relu", batch_first=True),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("started", [False, True])
+def test_recurrent_layers_written_out(name: str, started: bool) -> None:
+    torch.manual_seed(0)
+    own = LAYERS[name]().double()
+    layer = written_out(nn.Sequential(own))[0]
+    assert isinstance(layer, WrittenOut)
+    assert [*dict(layer.named_parameters())] == [*dict(own.named_parameters())]
+    x, slopes = draws(5, 6, 3), []
+    rows = 5 if own.batch_first else 6
+    states = tuple(draws(own.num_layers, rows, 4, seed=at) for at in (1, 2)) if started else None
+    start = states if states is None or isinstance(own, nn.LSTM) else states[0]
+    for one in (own, layer):
+        given = x.clone().requires_grad_()
+        seen, last = one(given, start) if started else one(given)
+        ends = last if isinstance(last, tuple) else (last,)
+        value = seen.square().sum() + sum((end * end.cos()).sum() for end in ends)
+        slopes.append([seen, *ends, *torch.autograd.grad(value, [given, *one.parameters()])])
+    for mine, theirs in zip(*slopes, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-12)
+
+
+def played(function: object, *inputs: Tensor) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+    """What a recording leaves in its inputs and returns for others than it was made of, and what the function does."""
+    play = recorded(function, [part.clone() for part in inputs]).play
+    others = [part + 1 if part.is_floating_point() else part for part in inputs]
+    found = []
+    for one in (play, function):
+        given = [part.clone() for part in others]
+        torch.manual_seed(3)
+        found.append([*one(given), *given])
+    return found[0], found[1], others
+
+
+def both_ways(function: object, *inputs: Tensor) -> list[Tensor]:
+    mine, theirs, _ = played(function, *inputs)
+    assert len(mine) == len(theirs)
+    for one, other in zip(mine, theirs, strict=True):
+        assert torch.equal(one, other)
+    return mine
+
+
+def test_a_recording_has_its_gradients() -> None:
+    def function(parts: list[Tensor]) -> list[Tensor]:
+        weight = parts[0].detach().requires_grad_()
+        with torch.enable_grad():
+            loss = functional.cross_entropy(parts[1] @ weight, parts[2])
+        return [loss.detach(), *torch.autograd.grad(loss, weight)]
+
+    found = both_ways(function, draws(4, 3), draws(6, 4), torch.arange(6) % 3)
+    assert found[1].abs().sum() > 0
+    assert not any(part.requires_grad for part in found)
+
+
+def test_a_recording_writes_into_what_it_is_given() -> None:
+    norm = nn.BatchNorm1d(2).double()
+
+    def function(parts: list[Tensor]) -> list[Tensor]:
+        x, mean, var, count = parts
+        count.add_(1)
+        mean.mul_(0.5)
+        out = functional.batch_norm(x, mean, var, norm.weight.detach(), norm.bias.detach(), training=True)
+        mean.view(-1)[0] = 7.0
+        return [out + count]
+
+    found = both_ways(function, draws(5, 2), torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64),
+                      torch.tensor(0))  # fmt: skip
+    assert found[2][0] == 7
+    assert found[4] == 1
+
+
+def test_a_recording_draws_anew_from_the_seed() -> None:
+    def function(parts: list[Tensor]) -> list[Tensor]:
+        return [functional.dropout(parts[0], 0.5), torch.rand(3) + 1, torch.randn_like(parts[0])]
+
+    both_ways(function, draws(20, 2))
+    made = recorded(function, [draws(20, 2)])
+    assert made.draws
+    torch.manual_seed(0)
+    first, second = made.play([draws(20, 2)]), made.play([draws(20, 2)])
+    assert not torch.equal(first[0], second[0])
+    assert not torch.equal(first[1], second[1])
+
+
+def test_what_is_returned_is_not_the_next_answer_s() -> None:
+    made = recorded(lambda parts: [torch.zeros(3) + 1, parts[0] * 2], [draws(3)])
+    first = made.play([draws(3)])
+    kept = [part.clone() for part in first]
+    for part in made.play([draws(3, seed=1)]):
+        part.add_(5)
+    assert all(torch.equal(a, b) for a, b in zip(first, kept, strict=True))
+    assert torch.equal(made.play([draws(3)])[0], torch.ones(3))
+
+
+def test_a_recording_is_for_inputs_as_they_lie_in_memory() -> None:
+    def function(parts: list[Tensor]) -> list[Tensor]:
+        return [parts[0].reshape(-1, 2).square(), parts[0].flatten()]
+
+    wide = draws(3, 10)
+    parts = wide[:, :4].view(3, 2, 2)  # rows with a gap between them
+    made = recorded(function, [parts])
+    for mine, theirs in zip(made.play([parts]), function([parts]), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+def test_what_cannot_be_recorded_raises() -> None:
+    with pytest.raises(RuntimeError, match="data-dependent control flow"):
+        recorded(lambda parts: [parts[0] if parts[0].sum() > 0 else -parts[0]], [draws(3)])
+
+
+OPTIMIZERS = {
+    "SGD": partial(torch.optim.SGD, lr=0.1, momentum=0.9),
+    "Adam": partial(torch.optim.Adam, lr=0.1),
+    "AdamW, fused": partial(torch.optim.AdamW, lr=0.1, fused=True),
+    "RMSprop": partial(torch.optim.RMSprop, lr=0.1),
+    "Adagrad": partial(torch.optim.Adagrad, lr=0.1, initial_accumulator_value=0.5),
+    "groups": lambda weights: torch.optim.Adam(
+        [{"params": weights[::2], "lr": 0.2}, {"params": weights[1:2], "weight_decay": 0.1}], lr=0.05
+    ),
+    "groups, fused": lambda weights: torch.optim.Adam([{"params": [one]} for one in weights], lr=0.05, fused=True),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+@pytest.mark.parametrize("prior", [0.0, 0.3])
+def test_rows_step_as_lanes_do(name: str, prior: float) -> None:
+    model = network()
+    lanes = [
+        Lane(str(number), lane_recipe(functional.mse_loss, OPTIMIZERS[name], prior=prior), model, torch.float64)
+        for number in range(LANES)
+    ]
+    size = sum(weight.numel() for weight in lanes[0].weights)
+    weights = torch.zeros(LANES + 1, 64, dtype=torch.float64)
+    weights[:, :size] = torch.cat([part.detach().flatten() for part in lanes[0].weights])
+    weights[:LANES, :size] += 0.01 * draws(LANES, size)
+    for lane, row in zip(lanes, weights, strict=False):
+        _put(lane, row[:size])
+    start, rows = weights.clone(), RowsOptimizer(lanes[0], {"float64": slice(0, LANES)})
+    for step in range(4):
+        slopes = torch.zeros_like(weights)
+        slopes[:, :size] = draws(LANES + 1, size, seed=step)
+        for lane, slope in zip(lanes, slopes, strict=False):
+            for weight, part in zip(lane.weights, _split(lane, slope[:size]), strict=True):
+                weight.grad = part + prior * weight.detach()
+            lane.optimizer.step()
+        rows.step({"float64": weights}, {"float64": slopes})
+    for lane, row in zip(lanes, weights, strict=False):
+        torch.testing.assert_close(
+            row[:size], torch.cat([weight.detach().flatten() for weight in lane.weights]), rtol=1e-12, atol=1e-12
+        )
+    assert torch.equal(weights[LANES], start[LANES])  # a row that is not its own
+    assert not torch.equal(weights[0, :size], start[0, :size])
+    assert not weights[:, size:].any()
+
+
+def _split(lane: Lane, vector: Tensor) -> list[Tensor]:
+    sizes = [weight.numel() for weight in lane.weights]
+    return [part.view_as(weight) for part, weight in zip(vector.split(sizes), lane.weights, strict=True)]
+
+
+def _put(lane: Lane, vector: Tensor) -> None:
+    with torch.no_grad():
+        for weight, part in zip(lane.weights, _split(lane, vector), strict=True):
+            weight.copy_(part)
+
+
+def test_the_written_out_layer_is_stacked_by_vmap() -> None:
+    torch.manual_seed(0)
+    layer = written_out(nn.GRU(3, 4, batch_first=True).double())
+    weights = {name: torch.stack([part, 2 * part]) for name, part in layer.named_parameters()}
+    x = draws(5, 6, 3)
+    rows = vmap(lambda own: functional_call(layer, own, (x,))[0])(weights)
+    alone = functional_call(layer, {name: part[1] for name, part in weights.items()}, (x,))[0]
+    torch.testing.assert_close(rows[1], alone, rtol=1e-12, atol=1e-12)
