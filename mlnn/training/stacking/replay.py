@@ -1,21 +1,22 @@
 """A function of tensors recorded once as the operations it came down to, and played again without Python's way there.
 
-A recording holds for the shapes it was made with, and for a function that does the same at every call: what it decides in
-Python is decided once. See `mlnn.training.stacking.making` for who may be recorded.
+A recording holds for inputs that lie in memory as those it was made with, and for a function that does the same at every call: what
+it decides in Python is decided once. See `mlnn.training.stacking.making` for who may be recorded.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 Function = Callable[[Sequence[Tensor]], Sequence[Tensor]]
-IDLE = ("aten.detach.default", "aten.alias.default")
-RESHAPES = ("aten.view.default", "aten._unsafe_view.default", "aten.expand.default", "aten.reshape.default")
 OF_A_SHAPE = ("aten.zeros_like.default", "aten.ones_like.default", "aten.new_zeros.default", "aten.new_ones.default")
 """What depends on no more than the shape of what it is given."""
+DECIDING = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
+"""Of an operation that gives Python a number, or as many numbers as the values say."""
 
 
 @dataclass(frozen=True)
@@ -26,34 +27,124 @@ class Recording:
     draws: bool
 
 
-def recorded(function: Function, inputs: Sequence[Tensor]) -> Recording:
-    """The operations of `function(inputs)`, which is called on copies; what it raises is raised.
+@dataclass(frozen=True, eq=False)
+class _Op:
+    """One operation; `given`, `gave`: its tensors, each by its number."""
+
+    function: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    found: Any
+    given: tuple[int, ...]
+    gave: tuple[int, ...]
+
+    @property
+    def writes(self) -> bool:
+        return bool(self.function._schema.is_mutable)
+
+    @property
+    def draws(self) -> bool:
+        return torch.Tag.nondeterministic_seeded in self.function.tags
+
+
+class _Recorder(TorchDispatchMode):
+    """Every operation that does something, in its order. A tensor has the number of the one that it is an idle view of."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.ops: list[_Op] = []
+        self.numbers: dict[int, int] = {}
+        self.held: list[Tensor] = []  # so that nobody else is given its `id`
+        self.outside: set[int] = set()  # memory of tensors that somebody else holds
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Told to skip, torch would import its compiler."""
+        return False
+
+    def number(self, tensor: Tensor) -> int:
+        """The number of a tensor."""
+        if id(tensor) not in self.numbers:
+            self.held.append(tensor)
+            self.numbers[id(tensor)] = len(self.numbers)
+        return self.numbers[id(tensor)]
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        if any(tag in function.tags for tag in DECIDING):
+            raise RuntimeError(f"{function} of a batch's numbers: data-dependent control flow, which is not recorded")
+        kwargs = kwargs or {}
+        parts = list(_tensors((args, tuple(kwargs.values()))))
+        self.outside.update(_memory(part) for part in parts if id(part) not in self.numbers)
+        given = tuple(self.number(part) for part in parts)
+        if function._schema.is_mutable and not self.outside.isdisjoint(_written(function, args, kwargs)):
+            raise RuntimeError(f"{function} writes into a tensor that outlives the call")
+        found = function(*args, **kwargs)
+        if _idle(function, found, args):
+            self.held.append(found)
+            self.numbers[id(found)] = given[0]
+        else:
+            gave = tuple(self.number(part) for part in _tensors(found))
+            self.ops.append(_Op(function, args, kwargs, found, given, gave))
+        return found
+
+
+def _memory(tensor: Tensor) -> int:
+    return int(tensor.untyped_storage()._cdata)
+
+
+def _written(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[int]:
+    """The memory that an operation writes into."""
+    told = {one.name: value for one, value in zip(function._schema.arguments, args, strict=False)} | dict(kwargs)
+    written = [one.name for one in function._schema.arguments if one.alias_info is not None and one.alias_info.is_write]
+    return {_memory(part) for name in written for part in _tensors(told.get(name))}
+
+
+def _idle(function: Any, found: Any, args: tuple[Any, ...]) -> bool:
+    """Whether an operation gave what it was given first: a tensor detached, or a view of the whole as it lies."""
+    other = args[0] if args else None
+    if function._schema.is_mutable or not isinstance(found, Tensor) or not isinstance(other, Tensor):
+        return False
+    if found is other:
+        return True
+    same = (found.shape, found.stride(), found.dtype) == (other.shape, other.stride(), other.dtype)
+    return same and found.numel() > 0 and found.data_ptr() == other.data_ptr()
+
+
+def recorded(function: Function, inputs: Sequence[Tensor]) -> Recording | None:
+    """The operations of `function(inputs)`, which is called on copies; what it raises is raised. None where they are not all of it:
+    played, they would give other bits.
 
     What does nothing, or the same at every call, is left out or done once, and torch's own bindings, where they take the same
-    arguments, cost half of what dispatching by name does; the result is held to the bits of the operations as they were recorded.
+    arguments, cost half of what dispatching by name does.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx  # 0.8 s to import, for those alone who record
+    parts, recorder = _copies(inputs), _Recorder()
+    for part in parts:
+        recorder.number(part)
+    with _streams_kept(inputs), recorder:
+        returned = list(function(parts))
+    asked = [recorder.number(part) for part in returned]
+    ops = _needed(recorder.ops, asked)
+    constants = _constants(ops, asked)
+    wanted = [part.detach() for part in (*returned, *parts)]
+    for bind in (True, False):
+        play = _played(recorder, ops, constants, len(parts), asked, bind)
+        if _gives(play, inputs, wanted):
+            return Recording(play, any(op.draws for op in ops))
+    return None
 
-    traced = make_fx(lambda *parts: tuple(function(parts)))(*_copies(inputs))
-    as_it_was = _played(traced.graph, {}, bind=False)
-    _drop_idle(traced.graph)
-    shortened = _played(traced.graph, _constants(traced, inputs), bind=True)
-    play = shortened if _same(as_it_was, shortened, inputs) else as_it_was
-    draws = any(map(_draws, traced.graph.nodes))
-    return Recording(play, draws)
 
-
-def _draws(node: fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-
-
-def _writes(node: fx.Node) -> bool:
-    schema = getattr(node.target, "_schema", None)
-    return schema is not None and bool(schema.is_mutable)
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from _tensors(part)
 
 
 def _copies(parts: Sequence[Tensor]) -> list[Tensor]:
-    """Of the same strides too: whether a shape is a view of another depends on them."""
+    """Copies that lie in memory as the originals do: whether a shape is a view of another depends on it."""
     return [part.clone() if 0 in part.stride() else _room(part).copy_(part) for part in parts]
 
 
@@ -61,97 +152,88 @@ def _room(part: Tensor) -> Tensor:
     return torch.empty_strided(part.shape, part.stride(), dtype=part.dtype, device=part.device)
 
 
-def _drop_idle(graph: fx.Graph) -> None:
-    """Take out what changes nothing (a tensor detached, or given the shape that it has) and what nobody uses."""
-    for node in list(graph.nodes):
-        name = str(node.target)
-        same_axes = name == "aten.permute.default" and list(node.args[1]) == list(range(len(node.args[1])))
-        if name in IDLE or same_axes or (name in RESHAPES and _shape(node) == _shape(node.args[0]) is not None):
-            node.replace_all_uses_with(node.args[0])
-            graph.erase_node(node)
-    for node in reversed(list(graph.nodes)):
-        if not node.users and node.op == "call_function" and not (_writes(node) or _draws(node)):
-            graph.erase_node(node)
+def _streams_kept(parts: Sequence[Tensor]) -> Any:
+    """Around what draws random numbers that nobody is to miss."""
+    return torch.random.fork_rng([part.device for part in parts[:1] if part.is_cuda])
 
 
-def _constants(traced: fx.GraphModule, inputs: Sequence[Tensor]) -> Mapping[fx.Node, Tensor]:
+def _needed(ops: Sequence[_Op], asked: Sequence[int]) -> list[_Op]:
+    """The operations that what is asked for, written or drawn depends on."""
+    used, kept = set(asked), []
+    for op in reversed(ops):
+        if op.writes or op.draws or not used.isdisjoint(op.gave):
+            used.update(op.given)
+            kept.append(op)
+    return kept[::-1]
+
+
+def _constants(ops: Sequence[_Op], asked: Sequence[int]) -> dict[int, Tensor]:
     """Values that are the same at every call: they come of no input, nothing is written into them, and they are not returned."""
-    nodes, fixed, shared = traced.graph.nodes, set[fx.Node](), set[fx.Node]()
-    for node in nodes:
-        known = str(node.target) in OF_A_SHAPE or all(used in fixed for used in node.all_input_nodes)
-        if node.op == "call_function" and known and not (_writes(node) or _draws(node)):
-            fixed.add(node)
-    for node in reversed(list(nodes)):  # what a value shares memory with is among what it was made of
-        if _writes(node) or node.op == "output" or node in shared:
-            shared |= fixed.intersection(node.all_input_nodes)
-    fixed -= shared
-    for node in nodes:
-        if node in fixed and str(node.target) not in OF_A_SHAPE and not fixed.issuperset(node.all_input_nodes):
-            fixed.discard(node)
-    return _values(traced, fixed, inputs) if fixed else {}
+    fixed: set[int] = set()
+
+    def come_of_nothing(op: _Op) -> bool:
+        return not (op.writes or op.draws) and (str(op.function) in OF_A_SHAPE or fixed.issuperset(op.given))
+
+    shared = set(asked)
+    for op in reversed(ops):  # what a value shares memory with is among what it was made of
+        if op.writes or not shared.isdisjoint(op.gave):
+            shared.update(op.given)
+    values: dict[int, Tensor] = {}
+    for op in ops:
+        if come_of_nothing(op) and shared.isdisjoint(op.gave):
+            fixed.update(op.gave)
+            values |= {number: part.detach() for number, part in zip(op.gave, _tensors(op.found), strict=True)}
+    return values
 
 
-def _values(traced: fx.GraphModule, wanted: Collection[fx.Node], inputs: Sequence[Tensor]) -> Mapping[fx.Node, Tensor]:
-    found: dict[fx.Node, Tensor] = {}
-
-    class Seeing(fx.Interpreter):
-        def run_node(self, n: fx.Node) -> Any:
-            value = super().run_node(n)
-            if n in wanted:
-                found[n] = value
-            return value
-
-    with torch.no_grad():
-        Seeing(traced).run(*_copies(inputs))
-    return found
-
-
-def _shape(node: Any) -> tuple[int, ...] | None:
-    meta = node.meta.get("tensor_meta") if isinstance(node, fx.Node) else None
-    return None if meta is None else tuple(meta.shape)
-
-
-def _played(graph: fx.Graph, constants: Mapping[fx.Node, Tensor], bind: bool) -> Function:
-    """A graph as one Python function of a line per operation; what is used no more is let go."""
-    known: dict[str, Any] = {}
-    nodes = [node for node in graph.nodes if node not in constants]
-    names = {node: f"t{place}" for place, node in enumerate(nodes)}
-    last = {used: node for node in nodes for used in node.all_input_nodes if used in names}
-    kept = {node: _kept(value, known) for node, value in constants.items()}
-    lines, given = [], []
+def _played(
+    recorder: _Recorder,
+    ops: Sequence[_Op],
+    constants: Mapping[int, Tensor],
+    inputs: int,
+    asked: Sequence[int],
+    bind: bool,
+) -> Function:
+    """Operations as one Python function of a line each; what is used no more is let go, and what was there before is kept."""
+    known: dict[str, Any] = {f"k{number}": value for number, value in constants.items()}
+    ops = [op for op in ops if not (op.gave and constants.keys() >= set(op.gave))]
+    made = {number for op in ops for number in op.gave if number not in op.given}.union(range(inputs))
+    last = {number: op for op in ops for number in (*op.given, *op.gave) if number in made and number not in asked}
 
     def told(value: Any) -> str:
-        if isinstance(value, fx.Node):
-            return names.get(value) or kept[value]
+        if isinstance(value, Tensor):
+            number = recorder.number(value)
+            if number not in made and number not in constants:  # somebody else's: the weights of classes
+                known[f"k{number}"] = value
+            return f"t{number}" if number in made else f"k{number}"
         if isinstance(value, list | tuple):
             return "[" + ", ".join(map(told, value)) + "]"
-        if value is None or isinstance(value, bool | int):
-            return repr(value)
-        return _kept(value, known)
+        return repr(value) if value is None or isinstance(value, bool | int) else _kept(value, known)
 
-    for node in nodes:
-        if node.op == "placeholder":
-            given.append(names[node])
-        elif node.op == "get_attr":
-            lines.append(f"{names[node]} = {_kept(getattr(graph.owning_module, node.target), known)}")
-        elif node.op == "output":
-            lines.append(f"return {told(node.args[0])}")
-        else:
-            call = _kept(_binding(node.target) if bind else node.target, known)
-            named = [f"{name}={told(value)}" for name, value in node.kwargs.items()]
-            lines.append(f"{names[node]} = {call}({', '.join([*map(told, node.args), *named])})")
-            done = [names[used] for used in node.all_input_nodes if last.get(used) is node]
-            done += [] if node in last else [names[node]]
-            if done:
-                lines.append(f"del {', '.join(done)}")
-    source = f"def play(parts):\n    {''.join(f'{name}, ' for name in given)}= parts\n    " + "\n    ".join(lines)
-    exec(compile(source, "<recording>", "exec"), known)
+    lines = [f"{''.join(f't{place}, ' for place in range(inputs))}= parts"]
+    for op in ops:
+        named = [f"{name}={told(value)}" for name, value in op.kwargs.items()]
+        call = f"{_kept(_binding(op.function) if bind else op.function, known)}"
+        taken = "" if op.writes and set(op.gave) <= set(op.given) else _names(op.found, told)
+        lines.append(f"{taken}{call}({', '.join([*map(told, op.args), *named])})")
+        done = [f"t{number}" for number in dict.fromkeys((*op.given, *op.gave)) if last.get(number) is op]
+        lines += [f"del {', '.join(done)}"] if done else []
+    answers = [f"t{number}" if number in made else f"k{number}" for number in asked]
+    lines.append(f"return [{', '.join(answers)}]")
+    exec(compile("def play(parts):\n    " + "\n    ".join(lines), "<recording>", "exec"), known)
     return _without_gradients(known["play"])
+
+
+def _names(found: Any, told: Callable[[Any], str]) -> str:
+    """What an operation gives, taken by name."""
+    if isinstance(found, list | tuple):
+        return "".join(f"{told(part) if isinstance(part, Tensor) else '_'}, " for part in found) + "= "
+    return f"{told(found)} = " if isinstance(found, Tensor) else ""
 
 
 def _kept(value: Any, known: dict[str, Any]) -> str:
     """The name under which the function finds a value."""
-    name = f"k{len(known)}"
+    name = f"v{len(known)}"
     known[name] = value
     return name
 
@@ -172,14 +254,12 @@ def _without_gradients(play: Function) -> Function:
     return quietly
 
 
-def _same(one: Function, two: Function, inputs: Sequence[Tensor]) -> bool:
-    """Whether two ways to play a recording leave the same bits, in what they return and in what they are given."""
-    found: list[list[Tensor]] = []
-    for play in (one, two):
-        parts = _copies(inputs)
-        with torch.random.fork_rng([part.device for part in inputs[:1] if part.is_cuda]):
-            try:
-                found.append([*play(parts), *parts])
-            except (TypeError, RuntimeError, ValueError):  # a binding with other arguments
-                return False
-    return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(*found, strict=True))
+def _gives(play: Function, inputs: Sequence[Tensor], wanted: Sequence[Tensor]) -> bool:
+    """Whether a recording, played, leaves the bits that the function left, in what it returns and in what it is given."""
+    parts = _copies(inputs)
+    with _streams_kept(inputs):
+        try:
+            found = [*play(parts), *parts]
+        except (TypeError, RuntimeError, ValueError):  # a binding with other arguments
+            return False
+    return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(found, wanted, strict=True))

@@ -64,7 +64,7 @@ class Stack:
     trained: Sequence[tuple[str, torch.Size]]
     parts: int = 1
     promotes: bool = False
-    plays: dict[tuple[object, ...], Recording] | None = None
+    plays: dict[tuple[object, ...], Recording | None] | None = None
     uses: dict[tuple[object, ...], int] = field(default_factory=dict)
     steps: int = 0
     met: set[tuple[str, torch.Size]] = field(default_factory=set)
