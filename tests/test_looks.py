@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.looks import (
     ENGINES,
     FIRST,
@@ -87,3 +88,8 @@ def test_looks_are_the_first_few_steps_and_then_even_to_the_last() -> None:
 def test_faults_are_planted_at_four_looks_over_the_run() -> None:
     assert planted_at(range(3, 103)) == {3, 28, 53, 102}
     assert planted_at([7]) == {7}
+
+
+def test_evidence_is_thinned_where_fewer_steps_are_looked_at_than_trained() -> None:
+    for trained, steps, thinned in ((8, 3, True), (8, 8, False), (0, 0, False)):
+        assert Evidence("float32", trained=trained, steps=steps).thinned == thinned

@@ -27,9 +27,9 @@ from typing import TypeVar
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = {
     "comparing": ("bounds", "places_seen", "batch", "looks", "measures", "decide", "probe", "gate", "resolution",
-                  "comparison_kinds", "comparison_record", "floating_point", "hidden_faults", "seeds", "comparison", "lanes",
-                  "pairs", "where", "cause", "cause_extras", "points", "curves", "probe_grid", "left_out", "unexcused", "step",
-                  "masks_and_steps"),
+                  "comparison_kinds", "comparison_record", "floating_point", "hidden_faults", "seeds", "trace_every", "comparison",
+                  "lanes", "pairs", "where", "cause", "cause_extras", "points", "curves", "probe_grid", "left_out", "unexcused",
+                  "step", "masks_and_steps"),
     "training": ("bounds", "outputs_fit", "carrying", "following", "stacking", "decide", "training", "lane", "lanes", "randomness",
                  "comparison_kinds", "comparison", "own_update"),
     "objectives": ("bounds", "defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion",

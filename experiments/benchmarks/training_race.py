@@ -75,8 +75,8 @@ def race_training(cell: Cell, models: Sequence[int], rounds: int, seconds: float
     told, engine = first_losses(cell)
     blocks = in_turn(cell, sides, rounds, seconds)
     alike = [tuple(told), *(block.first for block in blocks if block.side.startswith(("one", "jax")))]
-    loop = torch.tensor(next(block.first for block in blocks if block.side == "loop"))
-    apart = max(float(((torch.tensor(first) - loop) / loop).abs().max()) for first in alike)
+    loop = next(block.first for block in blocks if block.side == "loop")
+    apart = max(abs(one - own) / own for first in alike for one, own in zip(first, loop, strict=False))
     return Raced(cell, tuple(blocks), engine, apart)
 
 
