@@ -262,7 +262,9 @@ def test_torchs_one_kernel_is_taken_where_the_choice_is_left_to_it() -> None:
         lane = Lane(
             "lane", lane_recipe(bce, partial(torch.optim.Adam, **settings)), initial_model(recipe()), torch.float32
         )
-        return RowsOptimizer(lane, {"float32": slice(None)})._made().param_groups[0]["fused"]
+        rows = RowsOptimizer(lane, {"float32": slice(None)})
+        rows.step({"float32": torch.zeros(1, 64)}, {"float32": torch.zeros(1, 64)})
+        return rows.optimizer.param_groups[0]["fused"]
 
     assert fused() is True, "the columns of a row have no gaps"
     assert fused(fused=False) is False
@@ -508,9 +510,7 @@ class Tiring:
 @pytest.mark.parametrize("calls", [6, 12])
 def test_an_objective_that_comes_to_answer_otherwise_is_found_at_once(calls: int) -> None:
     left = lane_recipe(Tiring(calls))
-    with pytest.raises(
-        UnstackableError, match=r"objective .tiring.(: a row.s gradient is not that| answers otherwise)"
-    ):
+    with pytest.raises(UnstackableError, match="objective 'tiring' answers otherwise than when it was recorded"):
         list(stacked(made(left, null_twins=0, steps=12)).steps())
 
 
