@@ -107,6 +107,16 @@ def test_an_objective_annealed_from_outside_is_seen_once_it_is_recorded(monkeypa
         next(steps)
 
 
+def test_a_module_of_torch_s_whose_settings_are_changed_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stack, "WORTH", 1)
+    loss = torch.nn.BCEWithLogitsLoss(pos_weight=torch.tensor(1.0))
+    steps = stacked(make_lockstep(recipe(24, batch_size=12), lane_recipe(loss), lane_recipe(log1p), 1)).steps()
+    next(steps)
+    loss.pos_weight = torch.tensor(1.01)
+    with pytest.raises(UnstackableError, match="answers otherwise than when it was recorded"):
+        next(steps)
+
+
 def test_an_objective_that_raises_once_it_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "WORTH", 1)
     broken = []

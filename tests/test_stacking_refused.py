@@ -194,7 +194,12 @@ def test_a_model_that_counts_its_calls_is_not_recorded(monkeypatch: pytest.Monke
             self.table.add_(1)
             return self.net(x) * self.spare.weight
 
-    for model, records in ((network, True), (Counts, False), (Draws, False), (Keeps, False)):
+    def hooked() -> nn.Module:
+        made = network()
+        made[0].register_forward_hook(lambda *told: 2 * told[-1])
+        return made
+
+    for model, records in ((network, True), (hooked, False), (Counts, False), (Draws, False), (Keeps, False)):
         lockstep = make_lockstep(recipe(24, model, batch_size=12), lane_recipe(bce), lane_recipe(log1p), 1)
         assert all((one.plays is not None) is records for one in stacked(lockstep).stacks.values()), model
     assert "not that of a lane alone" in why(model=Counts)

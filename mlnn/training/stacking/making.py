@@ -94,9 +94,11 @@ def check_lane(lane: Lane) -> None:
 def keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
     """Whether a module does the same at every call, as far as can be seen: then a step may be recorded.
 
-    Of one that is not torch's or ours: a call changes none of its plain attributes, and draws from no stream but torch's. Raises
-    UnstackableError where it gives itself a new tensor for a buffer, which of many lanes nobody would keep.
+    It has no hooks, and a call of one that is not torch's or ours changes none of its plain attributes, and draws from no stream
+    but torch's. Raises UnstackableError where it gives itself a new tensor for a buffer, which of many lanes nobody would keep.
     """
+    if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
+        return False  # what a hook goes by lies outside of the module
     if all(type(part).__module__.startswith(KNOWN) for part in module.modules()):
         return True
     x = batch.at(lane.dtype).x
