@@ -8,6 +8,9 @@ from mlnn.training.step import Evaluated, StepRecord
 
 KNOWN = ("torch.", "mlnn.likelihoods", "mlnn.objectives")
 """Where functions live that do the same at every call."""
+EVERY = 8
+"""Steps between two at which lanes alone are asked too, where a recording has code in it that is neither torch's nor ours. A value
+that changes for fewer steps is found where it changes the loss at given raw outputs, which is asked at every step."""
 NEAR = 0.5
 """Two ways to the same gradient are apart, relative, by less than this power of the unit roundoff: 3e-4 in float32, 1.5e-8 in
 float64; up to 5e-7 and 3e-15 were measured between a stack and lanes alone, on the shipped models."""
@@ -22,12 +25,14 @@ def near(first: Tensor, second: Tensor) -> bool:
 
 
 def known(objective: Objective) -> bool:
-    """Whether an objective is a function of torch's or ours; a module's settings can be changed from outside."""
-    function = objective.function
-    if isinstance(function, nn.Module):
-        return False
-    home = getattr(function, "__module__", None) or ""
+    """Whether an objective's code is torch's or ours."""
+    home = getattr(objective.function, "__module__", None) or ""
     return f"{home}.".startswith(KNOWN)
+
+
+def settled(objective: Objective) -> bool:
+    """Whether an objective is a function of torch's or ours; a module's settings can be changed from outside."""
+    return known(objective) and not isinstance(objective.function, nn.Module)
 
 
 def still(objective: Objective, told: Evaluated) -> bool:

@@ -13,7 +13,7 @@ from mlnn.training.batches import Batch, Rows, batches
 from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep, stride
 from mlnn.training.recipe import dtype_name
-from mlnn.training.stacking.checking import control_is_left, known, near, still
+from mlnn.training.stacking.checking import EVERY, control_is_left, near, settled, still
 from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
@@ -36,6 +36,7 @@ class StackedLockstep:
 
     `optimizers`: left's and right's; `alike`: they are the same, and one steps all rows but the last, FOLLOWER's, whose step from
     left's weights and gradient is then left's own. `settings_apart`, `rates`: of the two optimisers, whose settings never change.
+    `strange`: the model or an objective has code that is neither torch's nor ours.
     """
 
     plain: Lockstep
@@ -44,6 +45,7 @@ class StackedLockstep:
     alike: bool
     settings_apart: str | None
     rates: tuple[float, float] | None
+    strange: bool
     ended: dict[str, LaneStep] = field(default_factory=dict)
 
     @property
@@ -65,7 +67,8 @@ class StackedLockstep:
 
     def _step(self, batch: Batch, starts: Mapping[str, Tensor], looks: bool, asks: bool) -> StepRecord:
         """Every row answers, then every row that is still finite steps."""
-        alone = self._alone(batch) if looks or batch.step == 0 else {}
+        wary = self.strange and bool(self.stacks[self._own].plays) and batch.step % EVERY == 0
+        alone = self._alone(batch) if looks or wary or batch.step == 0 else {}
         asked = self._ask(batch)
         self._check_objectives(asked)
         self._check_lanes(alone, asked)
@@ -184,7 +187,7 @@ class StackedLockstep:
         for name in ("left", FOLLOWER) if self.stacks[self._own].plays else ():
             told, objective = asked[self._own].evaluated[name], self._lane(self._own, name).recipe.objective
             assert isinstance(objective, Objective)
-            if told.stop is None and not known(objective) and not still(objective, told):
+            if told.stop is None and not settled(objective) and not still(objective, told):
                 raise UnstackableError(f"objective '{objective.name}' answers otherwise than when it was recorded")
 
     @property

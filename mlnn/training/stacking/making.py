@@ -13,6 +13,7 @@ from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep
 from mlnn.training.module import copied, raw_output
 from mlnn.training.optimizers import rates, settings_apart
+from mlnn.training.stacking.checking import known
 from mlnn.training.stacking.lockstep import StackedLockstep
 from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer, columns_of
 from mlnn.training.stacking.stack import Stack, UnstackableError
@@ -41,7 +42,10 @@ def stacked(lockstep: Lockstep) -> StackedLockstep:
         sides = [(slice(0, cut), _objective(left)), (theirs[dtype], _objective(right))]
         stacks[dtype] = Stack.of(lanes, sides, records)
     optimizers = [RowsOptimizer(left, ours)] + ([] if alike else [RowsOptimizer(right, theirs)])
-    return StackedLockstep(lockstep, stacks, optimizers, alike, apart, rates(*pair))
+    strange = not (
+        all(known(_objective(lane)) for lane in (left, right)) and all(map(_is_known, left.module.modules()))
+    )
+    return StackedLockstep(lockstep, stacks, optimizers, alike, apart, rates(*pair), strange)
 
 
 def _in_order(lockstep: Lockstep, dtype: str) -> tuple[dict[str, Lane], int]:
@@ -99,7 +103,7 @@ def keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
     """
     if any(part._forward_hooks or part._forward_pre_hooks for part in module.modules()):
         return False  # what a hook goes by lies outside of the module
-    if all(type(part).__module__.startswith(KNOWN) for part in module.modules()):
+    if all(map(_is_known, module.modules())):
         return True
     x = batch.at(lane.dtype).x
     trial, standing = copied(module), streams()
@@ -118,6 +122,10 @@ def keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
 def streams() -> str:
     """Where Python's and numpy's process-wide random streams stand, in words."""
     return repr((random.getstate(), np.random.get_state()))  # noqa: NPY002 - the global stream is just what is meant
+
+
+def _is_known(module: nn.Module) -> bool:
+    return type(module).__module__.startswith(KNOWN)
 
 
 def _attributes(module: nn.Module) -> list[dict[str, object]]:

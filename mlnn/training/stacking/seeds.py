@@ -14,7 +14,7 @@ from mlnn.training.batches import Batch, Rows, batches, places, rows_of_epoch
 from mlnn.training.first import initial_model, with_inputs_for
 from mlnn.training.lane import Lane
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
-from mlnn.training.stacking.checking import known, near, still
+from mlnn.training.stacking.checking import near, settled, still
 from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.making import check_lane, keeps_no_state, streams
 from mlnn.training.stacking.optimizer import RowsOptimizer
@@ -204,7 +204,7 @@ class SeedRows:
         """Where steps are recorded, ask an objective of the user's own at every one: it may count its calls."""
         objective = self.trial.recipe.objective
         assert isinstance(objective, Objective)
-        if not self.stack.plays or known(objective):
+        if not self.stack.plays or settled(objective):
             return
         place = self._first_living()
         own, loss = self._own(place, rows), float(answers.losses[place])
