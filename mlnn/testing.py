@@ -185,7 +185,7 @@ def _found(
         try:
             return compare(
                 partial(_network, pair[0].targets, shape, run.width), pair[0], pair[1], data, optimizer=DESCENT, steps=run.steps,
-                batch_size=run.batch, dtype=dtype, seed=seed, null_twins=0, device=device,
+                batch_size=run.batch, dtype=dtype, seed=seed, null_twins=0, device=device, engine="plain",
             ).verdict  # fmt: skip
         except ConfigError as problem:
             raise _IncomparableError(f"the two objectives cannot be compared: {problem}") from None

@@ -244,7 +244,7 @@ READ: dict[str, tuple[Any, Any]] = {
     "big-endian": (ROUND.astype(">f4"), YN.astype(">i2")),
     "long": (ROUND.astype(np.longdouble), YN.astype(np.uint64)),
     "half": (ROUND.astype(np.float16), torch.from_numpy(YN).to(torch.uint16)),
-    "matrix": (np.asmatrix(ROUND), torch.from_numpy(YN).to(torch.uint64)),
+    "matrix": (ROUND.view(np.matrix), torch.from_numpy(YN).to(torch.uint64)),
     "bfloat16": (torch.from_numpy(ROUND).bfloat16(), torch.from_numpy(YN).bool()),
     "with gradients": (torch.from_numpy(ROUND).requires_grad_(), Y),
     "list of tensors": ([row.requires_grad_() for row in torch.from_numpy(ROUND.copy())], list(Y)),

@@ -14,7 +14,7 @@ from torch import Tensor
 import mlnn
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimating import basis, classical, information
+from mlnn.estimating import basis, classical, information, remembered
 from mlnn.estimating.catalogue import family_of
 from mlnn.estimating.distance import Distance
 from mlnn.estimating.estimate import _family
@@ -991,7 +991,8 @@ def test_why_no_estimate_stands_beside_is_said_and_a_fault_of_ours_is_not_hidden
         def fails(*_: Any, **__: Any) -> None:
             raise problem
 
-        monkeypatch.setattr(classical, "estimate", fails)
+        remembered._made.clear()
+        monkeypatch.setattr(remembered, "estimate", fails)
         found = classical.classical_estimate(layer, likelihood, data)
         assert found is not None
         return found.why
