@@ -173,14 +173,20 @@ def test_the_gradient_is_rounding_only_where_convergence_was_quadratic_and_has_s
     family, design = family_of(StudentT()), designed(NOISE)
     point = evaluate(family, design, torch.zeros(3, 1, dtype=f64), "observed", 1e-4)
     small = 1e-8 * math.sqrt(point.size)
-    assert _at_rounding(family, point, small, 1.5 * small)
-    assert not _at_rounding(family, point, small, 3 * small), "it is still being halved"
-    assert not _at_rounding(family, point, 1e3 * small, 1.5e3 * small), "it is more than rounding"
-    assert not _at_rounding(family, replace(point, damping=0.01), small, 1.5 * small), "it is damped"
-    assert not _at_rounding(family, replace(point, kind="expected"), small, 1.5 * small), "its curvature is another's"
-    assert _at_rounding(family_of(Poisson()), replace(point, kind="expected"), small, 1.5 * small), (
+    assert _at_rounding(family, point, small, 1.5 * small, False)
+    assert not _at_rounding(family, point, small, 3 * small, False), "it is still being halved"
+    assert not _at_rounding(family, point, 1e3 * small, 1.5e3 * small, False), "it is more than rounding"
+    assert not _at_rounding(family, replace(point, damping=0.01), small, 1.5 * small, False), "it is damped"
+    assert not _at_rounding(family, replace(point, kind="expected"), small, 1.5 * small, False), (
+        "its curvature is another's"
+    )
+    assert _at_rounding(family_of(Poisson()), replace(point, kind="expected"), small, 1.5 * small, False), (
         "of a canonical link it is not"
     )
+    damped = replace(point, damping=0.01)
+    assert _at_rounding(family, damped, small, 1.5 * small, True), "after half of the iterations it is near enough"
+    assert not _at_rounding(family, damped, 2e-6, 3e-6, True), "that is not near"
+    assert not _at_rounding(family, replace(damped, size=1e-6), 9e-7, 1e-6, True), "and this is more than rounding"
 
 
 # Existence.
