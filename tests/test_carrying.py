@@ -200,3 +200,23 @@ def test_a_hook_or_a_wrapped_step_counts(what: str) -> None:
 
 def test_an_optimiser_that_needs_gradients_says_so() -> None:
     assert idle(lane(partial(Needing, lr=0.1)), 1) == "Needing cannot be stepped without gradients (RuntimeError)"
+
+
+class Tempered(nn.Module):
+    """A head and one number that its output is divided by."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head, self.temperature = nn.Linear(4, 1), nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(x) / self.temperature
+        return out
+
+
+def test_what_is_kept_of_a_weight_that_is_a_single_number_is_in_the_lanes_precision_and_a_count_in_its_own() -> None:
+    leader, follower = trained(lane(model=Tempered)), lane(model=Tempered, dtype=f64)
+    assert carry(follower, leader) is None
+    state = follower.optimizer.state[follower.module.temperature]
+    assert {name: part.dtype for name, part in state.items()} == {"step": f32, "exp_avg": f64, "exp_avg_sq": f64}
+    assert trained(follower).stopped is None

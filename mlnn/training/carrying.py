@@ -48,7 +48,9 @@ def carry(lane: Lane, leader: Lane) -> str | None:
             return "what left's optimizer keeps has not the shape of its weights, and cannot be mapped"
         theirs = list(found)
     for weight, state in zip(lane.weights, theirs, strict=True):
-        lane.optimizer.state[weight] = {name: _cast(value, lane.dtype) for name, value in state.items()}
+        lane.optimizer.state[weight] = {
+            name: _cast(value, lane.dtype, weight.ndim == 0 and name != "step") for name, value in state.items()
+        }
     return None
 
 
@@ -92,11 +94,12 @@ def _mapped(lane: Lane, leader: Lane, states: Sequence[State]) -> list[dict[str,
     return found
 
 
-def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """A state in a dtype, a copy; single numbers, such as a count of steps, stay in their own."""
+def _cast(value: Any, dtype: torch.dtype, single: bool) -> Any:
+    """A state in a dtype, a copy; single numbers, such as a count of steps, stay in their own, but for those of a weight that is
+    a `single` number itself."""
 
     def one(tensor: Tensor) -> Tensor:
-        own = dtype if tensor.ndim and tensor.is_floating_point() else tensor.dtype
+        own = dtype if (tensor.ndim or single) and tensor.is_floating_point() else tensor.dtype
         return tensor.detach().to(own, copy=True)
 
     return nested.replaced(value, one)

@@ -19,6 +19,9 @@ from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
 from mlnn.training.step import FOLLOWER, Block, Common, Evaluated, LaneStep, Look, StepRecord, Stop
 
+RULELESS = "setup_context"
+"""What torch says of an autograd.Function as most are written."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
@@ -99,7 +102,8 @@ class StackedLockstep:
         except UnstackableError:
             raise
         except Exception as problem:  # no rule for lanes; an error of the user's own is raised again by a lane alone
-            raise UnstackableError(first_line(problem)) from problem
+            reason = "an autograd.Function has no rule for lanes" if RULELESS in str(problem) else first_line(problem)
+            raise UnstackableError(reason) from problem
 
     def _told(
         self, dtype: str, own: Mapping[str, Batch], rows: Rows, answers: Answers, read: Iterator[tuple[float, bool]]

@@ -16,7 +16,12 @@ Function = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 OF_A_SHAPE = ("aten.zeros_like.default", "aten.ones_like.default", "aten.new_zeros.default", "aten.new_ones.default")
 """What depends on no more than the shape of what it is given."""
 DECIDING = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
-"""Of an operation that gives Python a number, or as many numbers as the values say."""
+"""Of an operation that gives Python a number, or as many numbers as the values say; picking rows by a mask is one."""
+MASKS = (torch.bool, torch.uint8)
+
+
+class _DecidedError(Exception):
+    """What happens next may hang on a number of the batch."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +77,12 @@ class _Recorder(TorchDispatchMode):
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        if any(tag in function.tags for tag in DECIDING):
-            raise RuntimeError(f"{function} of a batch's numbers: data-dependent control flow, which is not recorded")
         kwargs = kwargs or {}
         parts = list(_tensors((args, tuple(kwargs.values()))))
+        if any(tag in function.tags for tag in DECIDING):
+            picks = function is torch.ops.aten.index.Tensor and not any(part.dtype in MASKS for part in parts[1:])
+            if not picks:
+                raise _DecidedError
         self.outside.update(_memory(part) for part in parts if id(part) not in self.numbers)
         given = tuple(self.number(part) for part in parts)
         if function._schema.is_mutable and not self.outside.isdisjoint(_written(function, args, kwargs)):
@@ -114,7 +121,7 @@ def _idle(function: Any, found: Any, args: tuple[Any, ...]) -> bool:
 
 def recorded(function: Function, inputs: Sequence[Tensor]) -> Recording | None:
     """The operations of `function(inputs)`, which is called on copies; what it raises is raised. None where they are not all of it:
-    played, they would give other bits.
+    Python reads a number of the batch, or, played, they give other bits.
 
     What does nothing, or the same at every call, is left out or done once, and torch's own bindings, where they take the same
     arguments, cost half of what dispatching by name does.
@@ -122,8 +129,11 @@ def recorded(function: Function, inputs: Sequence[Tensor]) -> Recording | None:
     parts, recorder = _copies(inputs), _Recorder()
     for part in parts:
         recorder.number(part)
-    with _streams_kept(inputs), recorder:
-        returned = list(function(parts))
+    try:
+        with _streams_kept(inputs), recorder:
+            returned = list(function(parts))
+    except _DecidedError:
+        return None
     asked = [recorder.number(part) for part in returned]
     ops = _needed(recorder.ops, asked)
     constants = _constants(ops, asked)
