@@ -215,7 +215,8 @@ class Tempered(nn.Module):
 
 
 def test_what_is_kept_of_a_weight_that_is_a_single_number_is_in_the_lanes_precision_and_a_count_in_its_own() -> None:
-    leader, follower = trained(lane(model=Tempered)), lane(model=Tempered, dtype=f64)
+    leader = trained(lane(model=Tempered))
+    follower = Lane("follower", leader.recipe, initial_model(recipe(model=Tempered)), f64)
     assert carry(follower, leader) is None
     state = follower.optimizer.state[follower.module.temperature]
     assert {name: part.dtype for name, part in state.items()} == {"step": f32, "exp_avg": f64, "exp_avg_sq": f64}
