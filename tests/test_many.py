@@ -213,6 +213,9 @@ def test_what_is_refused() -> None:
         train_many(recipe(), lane_recipe(), [])
     with pytest.raises(ConfigError, match="a seed"):
         train_many(recipe(), lane_recipe(), [1.5])  # type: ignore[list-item]
+    for seeds in (3, None):
+        with pytest.raises(ConfigError, match="several whole numbers are needed"):
+            train_many(recipe(), lane_recipe(), seeds)  # type: ignore[arg-type]
     wide = recipe(model=lambda: nn.Linear(4, 3))
     with pytest.raises(ConfigError, match="raw output of shape"):
         train_many(wide, lane_recipe(), [0, 1])

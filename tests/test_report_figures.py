@@ -212,3 +212,16 @@ def test_ladder_shows_every_seed_a_broken_one_too():
     assert any("NaN" in text and "broken" in text for text in points.text)
     assert figure.layout.yaxis.ticktext[2].strip() == "cnn · 500"
     assert ladder_figure([], RUN) is None
+
+
+def test_a_point_between_two_that_were_not_measured_is_seen():
+    """Of a study with looks the gap at common weights is known at some steps only: no line goes through one of them."""
+    trace = make_trace()
+    gap = trace["gradient_gap"].copy()
+    full = gradient_figure(trace).data[0]
+    assert full.mode == "lines"
+    gap[2:] = np.nan
+    gap[[9, 20, 21]] = 1e-7
+    line = gradient_figure(trace | {"gradient_gap": gap}).data[0]
+    assert line.mode == "lines+markers"
+    assert [place for place, size in enumerate(line.marker.size) if size] == [9]

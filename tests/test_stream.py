@@ -159,3 +159,9 @@ def test_the_fingerprint_sees_every_number_of_a_stream() -> None:
     prints = {stream(X, Y), stream(changed, Y), stream(X, Y.flip(0)), stream(X, Y, 2.0)}
     assert len(prints) == 4
     assert stream(X, Y) == stream(X.clone(), Y.clone())
+
+
+@pytest.mark.parametrize("steps", ["binary", 0, 1.5, True])
+def test_how_many_batches_are_drawn_is_a_whole_number(steps: Any) -> None:
+    with pytest.raises(ConfigError, match="steps: "):
+        from_batches([], steps, "binary")

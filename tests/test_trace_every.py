@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import html
 import json
 import math
 import tracemalloc
@@ -204,6 +205,18 @@ def test_it_is_said_wherever_the_trace_is_shown() -> None:
     assert "Curves have a point" not in found(1).page()
     assert "largest of steps 15 to 16" in found(EVERY).page()
     assert "at step 16" in found(1).page()
+
+
+def test_the_page_of_a_verdict_speaks_of_one_trajectory() -> None:
+    one = compare(bce, bernoulli_nll_log1p, steps=STEPS, mode="verdict", looks=[2, 3, 9, 12], trace_every=EVERY)
+    page = one.page()
+    assert "Curves have a point at the first look of every 7 steps" in page
+    assert "Right is asked at left's weights" in html.unescape(page)
+    for word in ("Null band", "prediction gap", "the same pair in a higher precision"):
+        assert word not in page
+        assert word in found(1).page()
+    once = compare(bce, bernoulli_nll_log1p, steps=3, mode="verdict", looks=1)
+    assert "looked at once" in repr(once)
 
 
 def test_words_of_a_thin_trace() -> None:

@@ -48,7 +48,7 @@ def _first_difference(found: Mapping[str, object] | None) -> str:
 def yardsticks(verdict: Verdict, trace: Columns, every: int | None = None) -> list[Card]:
     """Control, null band, gradient at common weights, precision twin, resolution; those that were measured.
 
-    every: steps to a row of the trace, 1 where it is not said.
+    every: steps to a row of the trace, 1 where it is not said; thinned: whether there were rows at looks only.
     """
     cards = [
         Card("Control", verdict.control, "left against left; must be bitwise"),
@@ -106,7 +106,7 @@ def _largest(values: np.ndarray) -> float:
     return float(known.max()) if len(known) else float("nan")
 
 
-def trace_notes(trace: Columns, every: int | None = None) -> list[str]:
+def trace_notes(trace: Columns, every: int | None = None, *, thinned: bool = False) -> list[str]:
     """Sentences that the curves cannot say: where a lane stopped being finite, rows saturated at most, what a point stands for.
 
     every: steps to a row of the trace, 1 where it is not said.
@@ -119,8 +119,9 @@ def trace_notes(trace: Columns, every: int | None = None) -> list[str]:
         if most != 0:
             notes.append(f"Rows saturated, at most: {100 * most:.3g} % of a batch.")
     if every is not None and every > 1:
+        at = "at the first look of every" if thinned else "every"
         notes.append(
-            f"Curves have a point every {number(every)} steps: a loss of its own step, a gap the largest since the point before."
+            f"Curves have a point {at} {number(every)} steps: a loss of its own step, a gap the largest since the point before."
         )
     return notes
 

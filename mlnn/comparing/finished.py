@@ -58,7 +58,7 @@ class Comparison:
         title = f"Comparison of {run.left} and {run.right}: {self.verdict.relation}"
         ran = f"{run.model} on {run.data}, {run.optimizer}, {steps[-1] + 1} of {run.steps} steps, {run.dtype}, seed {run.seed}"
         if run.looks is not None:
-            ran += f", looked at {run.looks} times"
+            ran += ", looked at once" if run.looks == 1 else f", looked at {run.looks} times"
         if run.trace_every is not None and run.trace_every > 1:
             ran += f", {run.trace_every} steps to a row of the trace"
         kept, shown = sorted({0, len(steps) // 2, len(steps) - 1}), [name for name in SHOWN if name in self.trace]

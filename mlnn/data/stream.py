@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.arguments import first_line, shown
+from mlnn.arguments import first_line, shown, whole
 from mlnn.data import nested
 from mlnn.data.arrays import as_targets, extra, infer_targets
 from mlnn.errors import ConfigError, DataError, MlnnError
@@ -157,7 +157,7 @@ def _copied(part: Tensor) -> Tensor:
 
 def _drawn(given: Iterable[Any], steps: int, name: str) -> list[Any]:
     """The first batches of an iterable, as many as steps."""
-    drawn = _first(given, steps, name)
+    drawn = _first(given, whole("steps", steps, 1), name)
     if len(drawn) < steps:
         raise DataError(
             f"{name}: {len(drawn)} batches for {steps} steps; give as many, or take fewer steps: none is used twice"

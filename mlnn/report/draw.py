@@ -36,6 +36,13 @@ def listed(values: ArrayLike) -> list[float | None]:
     return [float(f"{v:.6g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
 
 
+def _alone(y: np.ndarray) -> np.ndarray:
+    """Which points (n,) have no finite neighbour: no line goes through them, so that they would not be seen."""
+    known = np.pad(np.isfinite(y), 1)
+    alone: np.ndarray = known[1:-1] & ~known[:-2] & ~known[2:]
+    return alone
+
+
 def line(
     figure: go.Figure,
     x: np.ndarray,
@@ -55,12 +62,13 @@ def line(
     hidden: only in the legend until clicked; faint: no legend entry of its own.
     """
     x, y = thin(np.asarray(x), np.asarray(y, dtype=float))
-    solid = 0.3 if faint else 1
+    solid, single = 0.3 if faint else 1, _alone(y)
     figure.add_scatter(
         x=listed(x),
         y=listed(axis.place(y) if axis else y),
         name=escape(name),
-        mode="lines" if len(y) > 1 else "markers",
+        mode="lines+markers" if single.any() else "lines",
+        marker={"size": np.where(single, 6, 0).tolist()} if single.any() else None,
         line={"color": colour, "width": width, "dash": dash},
         opacity=solid if opacity is None else opacity,
         visible="legendonly" if hidden else True,

@@ -1,13 +1,13 @@
 """The same network from many seeds: rows of one stack where that can be, else one training run after another."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from mlnn.arguments import whole
+from mlnn.arguments import shown, whole
 from mlnn.errors import ConfigError
 from mlnn.training.lane import Lane
 from mlnn.training.recipe import LaneRecipe, Recipe
@@ -37,7 +37,7 @@ class Trained:
 def train_many(
     recipe: Recipe,
     lane_recipe: LaneRecipe,
-    seeds: Sequence[int],
+    seeds: Iterable[int],
     progress: Progress | None = None,
     threads: int | None = None,
 ) -> Trained:
@@ -49,6 +49,8 @@ def train_many(
     of them), from 0 again where a stack turns out not to answer as lanes alone do. threads: of torch, None keeps the number
     there is. Raises ConfigError as `train`.
     """
+    if not isinstance(seeds, Iterable):
+        raise ConfigError(f"seeds: {shown(seeds)}; several whole numbers are needed, such as range(16)")
     seeds = tuple(whole("seeds: a seed", seed, -(2**64), 2**64) for seed in seeds)
     if not seeds:
         raise ConfigError("seeds: none is given; one run per seed is trained")
