@@ -107,6 +107,12 @@ def test_of_a_leader_that_has_not_stepped_there_is_nothing_to_lack() -> None:
     assert not any(follower.optimizer.state[weight] for weight in follower.weights)
 
 
+def test_right_keeps_its_own_state_where_a_leader_has_stepped_and_keeps_none() -> None:
+    follower = trained(lane(partial(SGD, momentum=0.9)))
+    assert carry(follower, trained(lane(SGD)), started=True) is None
+    assert all("momentum_buffer" in follower.optimizer.state[weight] for weight in follower.weights)
+
+
 def test_of_two_recipes_only_what_right_keeps_is_carried() -> None:
     amsgrad = partial(torch.optim.Adam, lr=1e-2, amsgrad=True)
     leader, follower = trained(lane(amsgrad)), trained(lane())

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from training_cases import ADAM, SGD, lane_recipe, recipe
+from training_cases import ADAM, SGD, compare, lane_recipe, recipe
 
 from mlnn.objectives import bce, bernoulli_nll_log1p
-from mlnn.training import Following, Lockstep, StepRecord, make_lockstep
+from mlnn.training import Following, LaneRecipe, Lockstep, StepRecord, make_lockstep
 
 STEPS = 8
 MOMENTUM = partial(torch.optim.SGD, lr=0.1, momentum=0.9)
@@ -153,3 +153,20 @@ def test_weights_that_are_not_finite_are_an_end_where_nobody_can_be_asked(asked:
     assert stop is not None
     assert (record.step, stop.what) == (3, "weights")
     assert record.asked == (3 in asked)
+
+
+@pytest.mark.parametrize("looks", [None, [5, 6, 11]])
+def test_momentum_is_seen_beside_a_left_that_keeps_nothing(looks: list[int] | None) -> None:
+    plain = LaneRecipe(bce, partial(torch.optim.SGD, lr=0.1))
+    heavy = LaneRecipe(bce, partial(torch.optim.SGD, lr=0.1, momentum=0.9))
+    still = LaneRecipe(bce, partial(torch.optim.SGD, lr=0.1, momentum=0.0))
+    for right, relation in ((heavy, "different"), (still, "bitwise")):
+        assert compare(plain, right, mode="verdict", steps=12, looks=looks).verdict.relation == relation
+
+
+def test_looks_that_end_early_are_no_whole_training() -> None:
+    one = compare(bce, bce, mode="verdict", steps=12, looks=[0, 1])
+    assert "Looked at 2 of 12 steps" in one.verdict.sentence
+    assert "throughout" not in one.verdict.sentence
+    assert (one.run.looks, one.verdict.evidence["steps"]) == (2, 12)
+    assert "12 of 12 steps" in repr(one)

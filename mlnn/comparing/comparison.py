@@ -222,6 +222,8 @@ def _watch(
             with callback():
                 progress(record.step + 1, recipe.steps)
         del record  # of a large network it would take memory while the next step is made
+    if engine is None and training.lanes["left"].stopped is None:
+        evidence.trained = recipe.steps  # left went on after its last look
     verdict = decide(probed, evidence, planter.caught, explainer(left, right, targets))
     run = replace(
         _run_info(recipe, left, right, lockstep, training.lanes), mode="verdict" if engine is None else "study",

@@ -54,9 +54,9 @@ class Comparison:
         return self._brief().html()
 
     def _brief(self) -> Brief:
-        run, steps = self.run, self.trace["step"].tolist()
+        run, steps, done = self.run, self.trace["step"].tolist(), self.verdict.evidence["steps"]
         title = f"Comparison of {run.left} and {run.right}: {self.verdict.relation}"
-        ran = f"{run.model} on {run.data}, {run.optimizer}, {steps[-1] + 1} of {run.steps} steps, {run.dtype}, seed {run.seed}"
+        ran = f"{run.model} on {run.data}, {run.optimizer}, {done} of {run.steps} steps, {run.dtype}, seed {run.seed}"
         if run.looks is not None:
             ran += ", looked at once" if run.looks == 1 else f", looked at {run.looks} times"
         if run.trace_every is not None and run.trace_every > 1:

@@ -28,10 +28,12 @@ def stand(lane: Lane, leader: Lane) -> None:
             vars(mine).update(plain)
 
 
-def carry(lane: Lane, leader: Lane) -> str | None:
+def carry(lane: Lane, leader: Lane, started: bool = False) -> str | None:
     """Put the state of a leader's optimiser into a lane's, whose own settings stay; why that cannot be done, in words.
 
     Where the two optimisers are not of one recipe, the lane's has to have taken a step: what it kept then is all that it keeps.
+    started: whether the leader's has taken steps. If it keeps nothing of them (SGD without momentum), the lane's goes on with what
+    it keeps itself: emptied it would step as at the first step, and momentum would not be seen.
     """
     theirs: list[State] = [leader.optimizer.state.get(weight, {}) for weight in leader.weights]
     mine: list[State] = [lane.optimizer.state.get(weight, {}) for weight in lane.weights]
@@ -39,6 +41,8 @@ def carry(lane: Lane, leader: Lane) -> str | None:
         lacking = sorted({name for state in mine for name in state} - {name for state in theirs for name in state})
         if lacking and any(theirs):
             return f"right's optimizer keeps {', '.join(lacking)}, which left's does not"
+        if lacking and started:
+            return None
         names = {name for state in mine for name in state}
         kept: list[State] = [{name: value for name, value in state.items() if name in names} for state in theirs]
         theirs = kept

@@ -96,7 +96,7 @@ class Following:
             if missed and follows and lane.name not in self.taken:
                 lane.update(lane.evaluate(batch))  # what its optimiser keeps is known once it has taken a step
                 missed -= 1
-            reasons += [idle(lane, missed), carry(lane, left)]
+            reasons += [idle(lane, missed), carry(lane, left, started=batch.step > 0)]
             stand(lane, left)
             self.taken[lane.name] = batch.step + 1
         return next((reason for reason in reasons if reason is not None), None)
