@@ -1,11 +1,14 @@
 """Where an audit turns from one answer to the next, asked of whole losses: what lies between rounding and a real difference."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from test_audit_constants import ALONG, Function, V, asked, squared
+from torch.nn import functional
 
+import mlnn
 from mlnn import objectives as o
 from mlnn.auditing import location
 from mlnn.auditing.finite import examine_finite
@@ -44,3 +47,15 @@ def test_gradients_must_be_there_at_most_residuals_and_at_all_outputs_alike(unde
     loss = asked(lambda f, y: squared(f, y) * torch.where(undefined(f.detach(), (y - f).detach()), math.nan, 1.0))
     assert ALONG is not None
     assert location._form(loss, ALONG, V)[0] == alone
+
+
+@pytest.mark.parametrize(
+    ("loss", "share"),
+    [
+        (lambda z, y: (z - y) ** 2, (0.8, 0.95)),  # read as f, which is a probability on [0, 1] alone
+        (lambda z, y: functional.binary_cross_entropy_with_logits(z, 0.8 * y + 0.1, reduction="none"), (0.3, 0.6)),
+        (lambda z, y: (torch.sigmoid(z) - y) ** 2, (0.0, 0.0)),
+    ],
+)
+def test_the_share_of_outputs_that_no_probability_is_read_off_is_told(loss: Any, share: tuple[float, float]) -> None:
+    assert share[0] <= mlnn.audit(loss, targets="binary").unreachable <= share[1]

@@ -50,7 +50,8 @@ def _on_some_steps(verdict: Verdict, evidence: Evidence) -> str | None:
 def _unlooked(verdict: Verdict, evidence: Evidence) -> str | None:
     """Steps of the optimisers that were not compared, where there are any."""
     compared, unlooked = evidence.update.steps, evidence.unlooked
-    if not unlooked or verdict.relation in ("bitwise", *SILENT):
+    same = verdict.relation == "bitwise" and not evidence.thinned  # then right's own training has shown its steps
+    if not unlooked or same or verdict.relation in SILENT:
         return None
     but = f" but at {compared} of {evidence.steps} looks" if compared else ""
     return f"The optimizers' own steps were not compared{but}: {unlooked}."

@@ -102,7 +102,11 @@ class StackedLockstep:
         except UnstackableError:
             raise
         except Exception as problem:  # no rule for lanes; an error of the user's own is raised again by a lane alone
-            reason = "an autograd.Function has no rule for lanes" if RULELESS in str(problem) else first_line(problem)
+            reason = (
+                "an autograd.Function has no rule for lanes"
+                if RULELESS in str(problem)
+                else first_line(problem).split(". ")[0]
+            )
             raise UnstackableError(reason) from problem
 
     def _told(
@@ -174,17 +178,18 @@ class StackedLockstep:
                     raise UnstackableError(f"{leader.asked}: a row's gradient is not that of a lane alone")
 
     def _check_steps(self, asked: Mapping[str, _Asked], before: Mapping[str, Tensor]) -> None:
-        """Hold the first step of the rows to that of left alone, from the same gradient."""
+        """Hold the first step of the rows to that of lanes alone, from left's weights and gradient: left's, and right's where its
+        optimiser is another one."""
         for dtype, stack in self.stacks.items():
-            leader = self.plain.leader(dtype)
-            told = asked[dtype].evaluated[leader.name]
-            if leader.stopped is None and told.stop is None:
-                start, arrived = (stack.by_name(weights)[leader.name] for weights in (before[dtype], stack.weights))
-                leader.take_gradient(told.gradient)
-                if not near(leader.update(told) - start, arrived - start):
-                    raise UnstackableError(
-                        f"{type(leader.optimizer).__name__}: a row's step is not that of a lane alone"
-                    )
+            leader, follower = self.plain.leader(dtype), self.plain.followers[dtype]
+            told, start = asked[dtype].evaluated[leader.name], stack.by_name(before[dtype])[leader.name]
+            if leader.stopped is not None or told.stop is not None:
+                continue
+            arrived = stack.by_name(stack.weights)
+            for name, lane in [(leader.name, leader)] + ([] if self.alike else [(FOLLOWER, follower)]):
+                lane.take_gradient(told.gradient)
+                if not near(lane.update(told) - start, arrived[name] - start):
+                    raise UnstackableError(f"{type(lane.optimizer).__name__}: a row's step is not that of a lane alone")
 
     def _check_objectives(self, asked: Mapping[str, _Asked]) -> None:
         """Where steps are recorded, ask an objective of the user's own at every one: it may count its calls."""
