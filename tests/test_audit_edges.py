@@ -59,3 +59,9 @@ def test_gradients_must_be_there_at_most_residuals_and_at_all_outputs_alike(unde
 )
 def test_the_share_of_outputs_that_no_probability_is_read_off_is_told(loss: Any, share: tuple[float, float]) -> None:
     assert share[0] <= mlnn.audit(loss, targets="binary").unreachable <= share[1]
+
+
+@pytest.mark.parametrize("targets", ["multilabel(3)", "simplex(3)", "real(2)"])
+def test_targets_of_several_numbers_are_refused_with_what_to_audit_instead(targets: str) -> None:
+    with pytest.raises(mlnn.errors.ConfigError, match="an audit looks at losses of one; audit what"):
+        mlnn.audit(lambda z, y: (z - y) ** 2, targets=targets)

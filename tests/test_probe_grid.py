@@ -204,6 +204,24 @@ def test_a_backward_pass_follows_its_upstream_gradient(how: str, reduction: str,
         assert "Likely cause" not in str(caught.value)
 
 
+class Averaging(torch.autograd.Function):
+    """Cross-entropy whose backward takes every row's upstream gradient for the mean of all."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, y: Tensor) -> Tensor:
+        ctx.save_for_backward(z, y)
+        return F.binary_cross_entropy_with_logits(z, y, reduction="none")
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Any) -> Any:
+        z, y = ctx.saved_tensors
+        return slopes[0].mean() * (torch.sigmoid(z) - y), None
+
+
+def test_a_mean_of_upstream_gradients_is_not_each_row_s_own() -> None:
+    assert not follows_upstream(Objective.of(lambda z, y: Averaging.apply(z, y), BINARY))
+
+
 def test_both_backward_passes_astray_alike_are_no_difference() -> None:
     assert assert_same_objective(upstream("none", "mean"), upstream("none", "mean")).relation == "bitwise"
 
