@@ -294,3 +294,16 @@ def test_two_optimisers_apart_in_their_rate_and_in_more() -> None:
 
 
 step_loss = mlnn.Step(step)
+
+
+def left_out(z: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    return (mask * F.binary_cross_entropy_with_logits(z, y, reduction="none")).sum() / mask.sum()
+
+
+def set_to_zero(z: Tensor, y: Tensor, mask: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(z * mask, y * mask)
+
+
+def test_a_mask_that_sets_to_zero_what_it_should_leave_out_is_named() -> None:
+    told = cause(left_out, set_to_zero, "binary", ["mask"], (LENGTH,))
+    assert told == "right sets raw outputs and targets to 0 by 'mask', and counts them, where left leaves them out"
