@@ -105,7 +105,12 @@ def check_rows_independent(model: nn.Module, x: Tensor) -> None:
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_output_and_gradients(config: str, shape: tuple[int, ...], outputs: int, dtype: torch.dtype) -> None:
-    check_output(build(config, shape, outputs).to(dtype), rows(shape).to(dtype), outputs)
+    # oneDNN's bfloat16 convolution of stride 2 leaves what was in memory in the gradient of weights that meet padding alone.
+    torch._C._set_mkldnn_enabled(dtype != torch.bfloat16)
+    try:
+        check_output(build(config, shape, outputs).to(dtype), rows(shape).to(dtype), outputs)
+    finally:
+        torch._C._set_mkldnn_enabled(True)
 
 
 @every_case
