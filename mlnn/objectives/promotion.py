@@ -7,7 +7,7 @@ dtype that an op is given. What no dispatch sees (a kernel behind a pointer, num
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +137,7 @@ class _Ops(TorchDispatchMode):
         higher = [self._raised(value) for value in args]
         named = {name: self._raised(value) for name, value in kwargs.items()} if kwargs else kwargs
         if mutable and self.twins:
-            self._note_written(function._schema.arguments, higher, named)
+            self.written |= memory_written(function, higher, named)
         found = function(*higher, **named)
         # In the default dtype: zeros(3), a count ÷ a count.
         if self._by_default(args, kwargs) and isinstance(found, Tensor) and found.dtype == self.to:
@@ -150,13 +150,6 @@ class _Ops(TorchDispatchMode):
             for own, twin in self.twins.values():
                 if twin.untyped_storage()._cdata in self.written:
                     own.copy_(twin)
-
-    def _note_written(self, arguments: Any, args: list[Any], kwargs: Mapping[str, Any]) -> None:
-        for place, argument in enumerate(arguments):
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                value = args[place] if place < len(args) else kwargs.get(argument.name)
-                many = value if isinstance(value, list | tuple) else [value]
-                self.written.update(one.untyped_storage()._cdata for one in many if isinstance(one, Tensor))
 
     def _raised(self, value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -208,6 +201,17 @@ class _OpsBesideCompiler(_Ops):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         return super().__torch_dispatch__(function, types, args, kwargs)
+
+
+def memory_written(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> set[int]:
+    """The storages that an op writes into, each by its address."""
+    found: set[int] = set()
+    for place, argument in enumerate(function._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            value = args[place] if place < len(args) else kwargs.get(argument.name)
+            many = value if isinstance(value, list | tuple) else [value]
+            found.update(one.untyped_storage()._cdata for one in many if isinstance(one, Tensor))
+    return found
 
 
 _kinds: dict[Any, tuple[bool, bool]] = {}

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mlnn.arguments import first_line
 from mlnn.objectives import Objective
 from mlnn.training.batches import Batch, Rows, batches
 from mlnn.training.lane import Lane
@@ -18,9 +17,6 @@ from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
 from mlnn.training.step import FOLLOWER, Block, Common, Evaluated, LaneStep, Look, StepRecord, Stop
-
-RULELESS = "setup_context"
-"""What torch says of an autograd.Function as most are written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,17 +93,7 @@ class StackedLockstep:
     def _answers(self, dtype: str, rows: Rows, batch: Batch) -> Answers:
         stack = self.stacks[dtype]
         stack.take_over(FOLLOWER, self.plain.leader(dtype).name)
-        try:
-            return stack.answer(rows, batch.dropout_seed, self.plain.recipe.steps - batch.step)
-        except UnstackableError:
-            raise
-        except Exception as problem:  # no rule for lanes; an error of the user's own is raised again by a lane alone
-            reason = (
-                "an autograd.Function has no rule for lanes"
-                if RULELESS in str(problem)
-                else first_line(problem).split(". ")[0]
-            )
-            raise UnstackableError(reason) from problem
+        return stack.answer(rows, batch.dropout_seed, self.plain.recipe.steps - batch.step)
 
     def _told(
         self, dtype: str, own: Mapping[str, Batch], rows: Rows, answers: Answers, read: Iterator[tuple[float, bool]]

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from mlnn.objectives.promotion import memory_written
+
 Function = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 OF_A_SHAPE = ("aten.zeros_like.default", "aten.ones_like.default", "aten.new_zeros.default", "aten.new_ones.default")
 """What depends on no more than the shape of what it is given."""
@@ -85,7 +87,7 @@ class _Recorder(TorchDispatchMode):
                 raise _DecidedError
         self.outside.update(_memory(part) for part in parts if id(part) not in self.numbers)
         given = tuple(self.number(part) for part in parts)
-        if function._schema.is_mutable and not self.outside.isdisjoint(_written(function, args, kwargs)):
+        if function._schema.is_mutable and not self.outside.isdisjoint(memory_written(function, args, kwargs)):
             raise RuntimeError(f"{function} writes into a tensor that outlives the call")
         found = function(*args, **kwargs)
         if _idle(function, found, args):
@@ -99,13 +101,6 @@ class _Recorder(TorchDispatchMode):
 
 def _memory(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
-
-
-def _written(function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> set[int]:
-    """The memory that an operation writes into."""
-    told = {one.name: value for one, value in zip(function._schema.arguments, args, strict=False)} | dict(kwargs)
-    written = [one.name for one in function._schema.arguments if one.alias_info is not None and one.alias_info.is_write]
-    return {_memory(part) for name in written for part in _tensors(told.get(name))}
 
 
 def _idle(function: Any, found: Any, args: tuple[Any, ...]) -> bool:

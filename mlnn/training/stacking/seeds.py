@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from mlnn.arguments import first_line
 from mlnn.objectives import Objective
 from mlnn.seeding import derive
 from mlnn.training.batches import Batch, Rows, batches, places, rows_of_epoch
@@ -73,7 +72,7 @@ class SeedRows:
         steps, dtype = self.recipe.steps, dtype_name(self.recipe.dtype)
         checks = {0, steps // 4, steps // 2, steps - 1}
         for step, order, rows in self._batches():
-            answers = self._answers(step, rows)
+            answers = self.stack.answer(rows, None, steps - step)
             self._check_objective(step, order, rows, answers)
             if step in checks:
                 self._check_answers(step, order, rows, answers)
@@ -128,14 +127,6 @@ class SeedRows:
             *((data.extras[k], held.extras[k]) for k in held.extras),
         ):
             torch.index_select(part, 0, rows, out=into.view(-1, *part.shape[1:]))
-
-    def _answers(self, step: int, rows: Rows) -> Answers:
-        try:
-            return self.stack.answer(rows, None, self.recipe.steps - step)
-        except UnstackableError:
-            raise
-        except Exception as problem:  # no rule for rows; an error of the user's own is raised again by a lane alone
-            raise UnstackableError(first_line(problem)) from problem
 
     def _all_finite(self, answers: Answers) -> bool:
         """Whether losses, raw outputs, gradients and the weights they are of are finite in all that live: one transfer."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from mlnn.arguments import first_line
 from mlnn.objectives import Objective
 from mlnn.objectives.promotion import promoted
 from mlnn.training.batches import Rows
@@ -30,6 +31,8 @@ the rest, with other bits, and they are to be the same entries in every lane."""
 WORTH = 12
 """Steps of one shape still to come from which a recording pays: it costs what 3 to 5 steps cost without one, 10 to 100 ms, and
 saves 40 to 85 % of each."""
+RULELESS = "setup_context"
+"""What torch says of an autograd.Function as most are written."""
 
 
 class UnstackableError(Exception):
@@ -53,7 +56,7 @@ class Stack:
     own numbers unused, `predictor` the same in evaluation mode; `weights` (R, P): trained ones, flat, padded; `trained`: their
     names and shapes; `state`: what else a module holds (buffers, frozen weights) by name, (R, *shape) each; `parts`: micro-batches;
     `plays`: recordings, by the shapes of what they are given, None where nothing may be recorded; `uses`: how often each was met;
-    `met`: objectives, by the shapes of raw outputs that they have been asked for.
+    `met`: sides, by their first row, with the shapes of raw outputs that they have been asked for.
     """
 
     names: tuple[str, ...]
@@ -68,7 +71,7 @@ class Stack:
     plays: dict[tuple[object, ...], Recording | None] | None = None
     uses: dict[tuple[object, ...], int] = field(default_factory=dict)
     steps: int = 0
-    met: set[tuple[str, torch.Size]] = field(default_factory=set)
+    met: set[tuple[int, torch.Size]] = field(default_factory=set)
 
     @staticmethod
     def of(lanes: Mapping[str, Lane], sides: Sequence[tuple[slice, Objective]], records: bool) -> "Stack":
@@ -130,8 +133,18 @@ class Stack:
         """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed, which
         is None where nothing is drawn.
 
-        remaining: steps still to come, which decide whether recording this shape of batch pays.
+        remaining: steps still to come, which decide whether recording this shape of batch pays. UnstackableError, with the reason,
+        where they cannot be rows; an error of the user's own is raised again by a lane alone.
         """
+        try:
+            return self._answer(rows, seed, remaining)
+        except UnstackableError:
+            raise
+        except Exception as problem:
+            told = "an autograd.Function has no rule for lanes" if RULELESS in str(problem) else first_line(problem)
+            raise UnstackableError(told.split(". ")[0]) from problem
+
+    def _answer(self, rows: Rows, seed: int | None, remaining: int) -> Answers:
         self.steps += 1
         pieces = [rows] if self.parts == 1 else _parts(rows, self.parts)
         seeds = [seed, *[None] * (len(pieces) - 1)]  # the masks of later micro-batches follow those of the first
@@ -193,10 +206,8 @@ class Stack:
             return None
         self.uses[shape] = self.uses.get(shape, 0) + 1
         if shape not in self.plays and remaining * self.uses[shape] / self.steps >= WORTH:
-            state = torch.get_rng_state()
             with _no_word_of_loops():
                 self.plays[shape] = recorded(function, inputs)
-            torch.set_rng_state(state)
         return self.plays.get(shape)
 
     def _compute(self, names: tuple[str, ...], records: bool, parts: Sequence[Tensor]) -> list[Tensor]:
@@ -237,11 +248,9 @@ class Stack:
             return side.reduced(output, target, **dict(zip(names, extras, strict=True)))
 
         given = outputs[rows], y[rows], [part[rows] for part in others]
-        if (
-            side.name,
-            outputs.shape,
-        ) not in self.met:  # what an objective keeps of its first call is no row's part of a stack
-            self.met.add((side.name, outputs.shape))
+        met = rows.start, outputs.shape
+        if met not in self.met:  # what an objective keeps of its first call is no row's part of a stack
+            self.met.add(met)
             with torch.no_grad():
                 one(given[0][0], given[1][0], [part[0] for part in given[2]])
         found: Tensor = vmap(one, randomness="same")(*given)
