@@ -1,0 +1,281 @@
+"""`mlnn.record`: what happens in somebody's training loop, kept without a bit of it being changed.
+
+Hooks of the model and the optimiser tell of batches, random streams, gradients and weights; losses are seen where every backward
+pass begins, in `torch.autograd.backward`, which `Tensor.backward` looks up at every call.
+"""
+
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from mlnn.arguments import mapping, whole
+from mlnn.errors import ConfigError, RunFolderError
+from mlnn.recording.capsule import bytes_of
+from mlnn.recording.fingerprint import Fingerprint, Printer, bits
+from mlnn.recording.keeping import Keeper
+from mlnn.recording.parts import buffers_of, held_by, local
+from mlnn.recording.records import RecordedStep, Settings
+from mlnn.recording.tape import Tape
+from mlnn.recording.window import Window
+from mlnn.runs.environment import environment
+
+MOST_BYTES = 4_000_000_000
+_running: list["Recorder"] = []
+
+
+@contextmanager
+def record(
+    model: nn.Module,
+    optimizer: Any,
+    out: str | Path,
+    *,
+    capsules: Collection[int] = (0, 10, 100),
+    every: int = 1,
+    max_bytes: int = MOST_BYTES,
+    about: Mapping[str, object] | None = None,
+) -> Iterator["Recorder"]:
+    """Record the training that happens inside the block, which stays as it is: the loop, its numbers and its random streams.
+
+    model: the module that the loop calls, in its wrapper if it has one (DDP, FSDP2). optimizer: the torch optimiser that steps its
+    weights, or a wrapper of it (accelerate's). out: a new folder; of several processes each writes into its own below it. Kept of
+    each step of the optimiser: the losses, learning rates, fingerprints of the batches, of where the random streams stood, and, at
+    every `every`-th step, of gradients and weights. capsules: steps that are kept in full, with weights, gradient and the rows that
+    the model was given, and besides them the first step that is not finite; () keeps none. max_bytes: of all capsules together,
+    as far as weights and gradients tell. about: words of yours, by name. Raises ConfigError for what cannot be recorded and
+    RunFolderError where the folder cannot be written; a disk that fills later ends the recording with a warning, not the training.
+    """
+    recorder = Recorder(model, optimizer, out, capsules, every, max_bytes, about)
+    problem: BaseException | None = None
+    with recorder.watching():
+        try:
+            yield recorder
+        except BaseException as error:
+            problem = error
+            raise
+        finally:
+            recorder.close(problem)
+
+
+class Recorder:
+    """A recording under way. `steps`: of the optimiser, so far; `folder`: where this process writes."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: Any,
+        out: str | Path,
+        capsules: Collection[int],
+        every: int,
+        max_bytes: int,
+        about: Mapping[str, object] | None,
+    ) -> None:
+        self.model, self.optimizer = model, _plain(model, optimizer)
+        self.every = whole("every", every, 1)
+        rank, ranks = _rank()
+        self.held = held_by(model, rank)
+        self._check(optimizer)
+        chosen = frozenset(whole("capsules", step, 0) for step in capsules)
+        self.keeper = Keeper(model, self.held, chosen)
+        self._check_size(whole("max_bytes", max_bytes, 0))
+        device = local(self.held[0].weight).device
+        self.printer = Printer([held.piece for held in self.held], device)
+        self.window, self.steps, self.stepped = Window(), 0, 0
+        self.gradient: Fingerprint | None = None
+        self.rates: tuple[float, ...] = ()
+        self.scale, self.trouble = 1.0, ""
+        groups = tuple(
+            {name: _word(value) for name, value in group.items() if name != "params"}
+            for group in self.optimizer.param_groups
+        )
+        words = {str(name): str(word) for name, word in mapping("about", about).items()}
+        settings = Settings(
+            tuple(held.told for held in self.held), type(self.optimizer).__name__, groups, type(model).__name__, self.every,
+            rank, ranks, environment(), words,
+        )  # fmt: skip
+        self.tape = Tape(out, settings)
+        self.folder = self.tape.folder
+        self.tape.start(self._print_weights())
+
+    def _check(self, given: object) -> None:
+        if not self.held:
+            raise ConfigError("record: the model has no weights that are trained")
+        stepped = {id(weight) for group in self.optimizer.param_groups for weight in group["params"]}
+        if not any(id(held.weight) in stepped for held in self.held):
+            raise ConfigError(
+                f"record: none of the model's weights belong to this {type(given).__name__}; give the model and the optimiser that"
+                " the loop uses, after they were wrapped or moved"
+            )
+
+    def _check_size(self, most: int) -> None:
+        each = 2 * bytes_of({held.told.name: local(held.weight) for held in self.held}) + bytes_of(
+            dict(buffers_of(self.model))
+        )
+        count = len(self.keeper.chosen)
+        if count * each > most:
+            raise ConfigError(
+                f"record: {count} capsules of {each / 1e9:.3g} GB (weights and gradient), without their batches, are more than"
+                f" max_bytes={most:,}; choose fewer (capsules=()), or allow more"
+            )
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Hooks in place, and taken away again."""
+        if _running:
+            raise ConfigError(
+                "record: a recording is under way in this process; one at a time, and none inside another"
+            )
+        _running.append(self)
+        backward, scaled = torch.autograd.backward, torch.amp.GradScaler.step
+        hooks = [
+            self.model.register_forward_pre_hook(self._before_forward, with_kwargs=True, prepend=True),
+            self.optimizer.register_step_pre_hook(self._before_step),
+            self.optimizer.register_step_post_hook(self._after_step),
+        ]
+        torch.autograd.backward = self._seeing_losses(backward)
+        torch.amp.GradScaler.step = self._seeing_scales(scaled)  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            torch.autograd.backward, torch.amp.GradScaler.step = backward, scaled  # type: ignore[method-assign]
+            for hook in hooks:
+                hook.remove()
+            _running.remove(self)
+
+    def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not torch.is_grad_enabled() or self.trouble:
+            return
+        with torch.no_grad():
+            self.window.forward(args, kwargs)
+            self.keeper.before_forward(self.steps, self.window.forwards[-1], len(self.window.forwards) == 1)
+
+    def _seeing_losses(self, backward: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(backward)
+        def watched(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+            if not self.trouble:
+                self.window.backward(tensors)
+            return backward(tensors, *args, **kwargs)
+
+        return watched
+
+    def _seeing_scales(self, step: Callable[..., Any]) -> Callable[..., Any]:
+        """GradScaler.step: what it has multiplied losses with, and whether it has stepped at all."""
+
+        @wraps(step)
+        def watched(scaler: Any, optimizer: Any, *args: Any, **kwargs: Any) -> Any:
+            if optimizer is not self.optimizer or self.trouble:
+                return step(scaler, optimizer, *args, **kwargs)
+            self.scale, before = float(scaler.get_scale()), self.stepped
+            found = step(scaler, optimizer, *args, **kwargs)
+            if self.stepped == before and self.window.forwards:
+                with torch.no_grad():
+                    self._finish("the gradient scaler found a gradient that is not finite")
+            self.scale = 1.0
+            return found
+
+        return watched
+
+    def _before_step(self, _optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        closure = next(
+            (one for one in (*args[1:], *kwargs.values()) if callable(one)), None
+        )  # first comes the optimiser
+        self.gradient = None
+        self.rates = tuple(float(group["lr"]) for group in self.optimizer.param_groups)
+        if closure is None:
+            self._see_gradient()
+            return None
+        first: list[bool] = []
+
+        @wraps(closure)
+        def watched() -> Any:
+            told = closure()
+            if not first:  # L-BFGS asks again, elsewhere
+                first.append(True)
+                self._see_gradient()
+            return told
+
+        if callable(kwargs.get("closure")):
+            return args, {**kwargs, "closure": watched}
+        return tuple(watched if one is closure else one for one in args), kwargs
+
+    @torch.no_grad()
+    def _see_gradient(self) -> None:
+        if self.trouble:
+            return
+        multiplied = getattr(self.optimizer, "grad_scale", None)  # fused kernels divide by it themselves
+        divisor = 1.0 if multiplied is None else float(multiplied)
+        if self.steps % self.every == 0 or self.keeper.keeps(self.steps):
+            found = self.printer.of(held.local(held.weight.grad) for held in self.held)
+            self.gradient = found if divisor == 1.0 else found.scaled(1 / divisor)
+        finite = bool(np.isfinite(self.window.values()).all()) and (self.gradient is None or self.gradient.finite)
+        self.keeper.at_gradient(divisor, finite)
+
+    @torch.no_grad()
+    def _after_step(self, *_: Any) -> None:
+        self.stepped += 1
+        if not self.trouble:
+            self._finish()
+
+    def _finish(self, skipped: str = "") -> None:
+        """Write down what was seen since the last step."""
+        window, self.window = self.window, Window()
+        losses = window.values()
+        printed = self.gradient is not None
+        step = RecordedStep(
+            self.steps, losses, tuple(given.seen for given in window.forwards), self.rates, self.scale,
+            self.gradient, self._print_weights() if printed else None, self._buffers(), skipped,
+            tuple(window.notes),
+        )  # fmt: skip
+        try:
+            self.tape.append(step)
+            if skipped:  # the weights are still those before it
+                self.keeper.at_gradient(self.scale, finite=False)
+            self.keeper.finish(self.folder, step, window)
+        except RunFolderError as problem:
+            self.trouble = str(problem)
+            warnings.warn(f"mlnn.record: the recording ends at step {self.steps}: {problem}", stacklevel=2)
+        self.gradient, self.steps = None, self.steps + 1
+
+    def _print_weights(self) -> Fingerprint:
+        return self.printer.of(held.local(held.weight) for held in self.held)
+
+    def _buffers(self) -> int:
+        return bits(dict(buffers_of(self.model)))
+
+    def close(self, problem: BaseException | None) -> None:
+        """Say how the training ended, unless the disk does not let us."""
+        try:
+            self.tape.close("finished" if problem is None else type(problem).__name__)
+        except RunFolderError as error:
+            warnings.warn(f"mlnn.record: {error}", stacklevel=2)
+
+
+def _plain(model: object, optimizer: Any) -> torch.optim.Optimizer:
+    """The torch optimiser inside of its wrappers."""
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"record: model is a {type(model).__name__}; the nn.Module that the loop calls is needed")
+    found, seen = optimizer, 0
+    while not isinstance(found, torch.optim.Optimizer) and hasattr(found, "optimizer") and seen < 8:
+        found, seen = found.optimizer, seen + 1
+    inner = getattr(found, "optimizer", None)  # accelerate's wrapper is an optimiser itself, which never steps
+    if isinstance(inner, torch.optim.Optimizer):
+        found = inner
+    if not isinstance(found, torch.optim.Optimizer):
+        raise ConfigError(f"record: optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is needed")
+    return found
+
+
+def _rank() -> tuple[int, int]:
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def _word(value: object) -> str:
+    return repr(value.item() if isinstance(value, Tensor) and value.numel() == 1 else value)[:200]
