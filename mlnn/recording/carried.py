@@ -109,10 +109,10 @@ def _entry(told: Any, tensors: Mapping[str, Tensor], kind: str) -> Entry:
         raise DataError(f"objective: {kind}: {shown(name or key)} has no name, or no tensor")
     if value.layout != torch.strided or value.dtype not in DTYPES.values() or value.device.type != "cpu":
         raise DataError(f"objective: {kind}: '{shown(name)}' is {value.dtype}; plain numbers are needed")
-    fits = isinstance(order, list | tuple) and all(isinstance(axis, int) for axis in order)
-    if not fits or sorted(order) != list(range(value.ndim)):
+    axes = [axis for axis in order if isinstance(axis, int)] if isinstance(order, list | tuple) else []
+    if sorted(axes) != list(range(value.ndim)):
         raise DataError(f"objective: {kind}: '{shown(name)}' has {value.ndim} axes, not the order {shown(order)}")
-    return Entry(name, laid(value.detach(), order), tuple(order))
+    return Entry(name, laid(value.detach(), axes), tuple(axes))
 
 
 def _operation(told: Any, place: int) -> Operation:
@@ -190,7 +190,10 @@ def _told_first(op: Operation, slots: Sequence[Tensor]) -> tuple[int, int]:
     given = sum(part.numel() for part in read)
     packet = op.name.split(".")[1]
     _check_parts(op, packet, read)
-    shapes = [torch.empty_strided(part.shape, part.stride(), dtype=part.dtype, device="meta") for part in slots]
+    shapes = {
+        place: torch.empty_strided(part.shape, part.stride(), dtype=part.dtype, device="meta")
+        for place, part in zip(op.slots(), read, strict=True)
+    }
     device = torch.device("meta")
     args = [filled(value, shapes, device, None) for value in op.args]
     kwargs = {name: filled(value, shapes, device, None) for name, value in op.kwargs}

@@ -23,7 +23,7 @@ class Entry:
     @classmethod
     def of(cls, name: str, value: Tensor) -> "Entry":
         """A copy of a tensor that lies in memory as the tensor does, except for gaps and repetitions."""
-        order = tuple(sorted(range(value.ndim), key=lambda axis: (-value.stride(axis), axis)))
+        order = tuple(sorted(range(value.ndim), key=lambda axis: (-int(value.stride()[axis]), axis)))
         return cls(name, laid(value.detach().clone(), order), order)
 
 

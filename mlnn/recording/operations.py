@@ -106,7 +106,9 @@ def resolved(name: str) -> Any:
     return found
 
 
-def filled(value: Argument, slots: Sequence[Tensor], device: torch.device, to: torch.dtype | None) -> Any:
+def filled(
+    value: Argument, slots: Sequence[Tensor] | Mapping[int, Tensor], device: torch.device, to: torch.dtype | None
+) -> Any:
     """An argument with its tensors in place; with `to`, every lower float that an operation is told is raised to it."""
     if isinstance(value, Slot):
         return slots[value.place]

@@ -99,9 +99,9 @@ def _sources(trace: Trace, part: Tensor) -> Iterator[int]:
         number = before if name.split(".")[1] in SHOWING else None
 
 
-SHOWING = frozenset(
-    "view _unsafe_view _reshape_alias permute transpose t squeeze unsqueeze detach alias clone _to_copy".split()
-)
+SHOWING = ("view", "_unsafe_view", "_reshape_alias", "permute", "transpose", "t", "squeeze", "unsqueeze", "detach", "alias",
+           "clone", "_to_copy")  # fmt: skip
+"""Operations that show what they are given, entry for entry."""
 
 
 def _cuts(trace: Trace, starts: Sequence[int]) -> dict[int, int]:
@@ -229,9 +229,9 @@ def _plain(trace: Trace, op: Noted, slots: Mapping[int, int], own: bool) -> Oper
 
 
 def _entry(known: Known, name: str) -> Entry:
-    if known.kept is None and not known.tensor.is_inference() and known.made is None:
-        if known.tensor._version != known.version:
-            raise NotLiftedError(f"'{name}' was written into where it was not seen")
+    outside = known.kept is None and known.made is None and not known.tensor.is_inference()
+    if outside and known.tensor._version != known.version:
+        raise NotLiftedError(f"'{name}' was written into where it was not seen")
     return Entry.of(name, known.tensor.detach() if known.kept is None else known.kept)
 
 
@@ -254,7 +254,7 @@ def _notes(trace: Trace, needed: _Needed, starts: Sequence[int], own: Sequence[s
     if own:
         yield f"its backward pass is autograd's, not that of {', '.join(own[:4])}"
     if any(needed.constants.values()):
-        yield "weights lead to the loss by another way than the raw outputs too (a penalty, a second head, a loss with weights): frozen"
+        yield "weights lead to the loss by another way too (a penalty, a second head, a loss with weights): frozen as they were"
     reach, used = _reach(trace, starts), set(needed.ops)
     leading = {number for place in used for number in trace.ops[place].gave}
     reads = [op for place in reach.ops if (op := trace.ops[place]).function is READS]

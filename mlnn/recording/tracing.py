@@ -83,6 +83,7 @@ class Trace(TorchDispatchMode):
         self._numbers: dict[int, int] = {}
         self._by_memory: dict[int, list[int]] = {}
         self._watched: dict[int, set[int]] = {}
+        self._wrote: set[int] = set()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -142,6 +143,7 @@ class Trace(TorchDispatchMode):
             given = tuple(self.number(part) for part in tensors_in((args, tuple(kwargs.values()))))
             schema = getattr(function, "_schema", None)
             written = frozenset(memory_written(function, args, kwargs)) if schema and schema.is_mutable else frozenset()
+            self._wrote |= written
             for memory in written:
                 for number in self._watched.pop(memory, ()):
                     self.known[number].kept = self.known[number].tensor.detach().clone()
@@ -189,7 +191,7 @@ class Trace(TorchDispatchMode):
             same = next((number for number in beside if _lie_alike(self.known[number].tensor, tensor)), None)
             if same is not None:
                 return self._again(tensor, same)
-            one.lost = any(self.known[number].made is not None for number in beside)
+            one.lost = memory in self._wrote or any(self.known[number].made is not None for number in beside)
         return self._add(one)
 
     def _again(self, tensor: Tensor, same: int) -> int:
