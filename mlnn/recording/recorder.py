@@ -21,7 +21,7 @@ from mlnn.recording.again import null_of
 from mlnn.recording.capsule import Capsule, Null, bytes_of
 from mlnn.recording.fingerprint import Fingerprint, Printer, bits
 from mlnn.recording.keeping import Keeper
-from mlnn.recording.parts import buffers_of, held_by, local
+from mlnn.recording.parts import buffers_of, held_by, local, plain_optimizer, rank_of
 from mlnn.recording.records import RecordedStep, Settings
 from mlnn.recording.tape import Tape
 from mlnn.recording.window import Window
@@ -79,9 +79,9 @@ class Recorder:
         max_bytes: int,
         about: Mapping[str, object] | None,
     ) -> None:
-        self.model, self.optimizer = model, _plain(model, optimizer)
+        self.model, self.optimizer = model, plain_optimizer(model, optimizer)
         self.every = whole("every", every, 1)
-        rank, ranks = _rank()
+        rank, ranks = rank_of()
         self.held = held_by(model, rank)
         self._check(optimizer)
         chosen = frozenset(whole("capsules", step, 0) for step in capsules)
@@ -285,27 +285,6 @@ class Recorder:
             self.tape.close("finished" if problem is None else type(problem).__name__)
         except RunFolderError as error:
             warnings.warn(f"mlnn.record: {error}", stacklevel=2)
-
-
-def _plain(model: object, optimizer: Any) -> torch.optim.Optimizer:
-    """The torch optimiser inside of its wrappers."""
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"record: model is a {type(model).__name__}; the nn.Module that the loop calls is needed")
-    found, seen = optimizer, 0
-    while not isinstance(found, torch.optim.Optimizer) and hasattr(found, "optimizer") and seen < 8:
-        found, seen = found.optimizer, seen + 1
-    inner = getattr(found, "optimizer", None)  # accelerate's wrapper is an optimiser itself, which never steps
-    if isinstance(inner, torch.optim.Optimizer):
-        found = inner
-    if not isinstance(found, torch.optim.Optimizer):
-        raise ConfigError(f"record: optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is needed")
-    return found
-
-
-def _rank() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 def _word(value: object) -> str:
