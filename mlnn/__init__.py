@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
     from mlnn.recording import record
+    from mlnn.recording.differing.diff import Diff, diff
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -17,11 +18,13 @@ __all__ = [
     "Certificate",
     "Comparison",
     "Dataset",
+    "Diff",
     "Estimate",
     "LaneRecipe",
     "Step",
     "audit",
     "compare",
+    "diff",
     "estimate",
     "record",
 ]
@@ -31,6 +34,8 @@ _HOMES = {
     "compare": "mlnn.comparing.comparison",
     "Comparison": "mlnn.comparing.finished",
     "Dataset": "mlnn.data",
+    "diff": "mlnn.recording.differing.diff",
+    "Diff": "mlnn.recording.differing.diff",
     "estimate": "mlnn.estimating",
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",

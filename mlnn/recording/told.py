@@ -43,7 +43,7 @@ def step_told(step: RecordedStep) -> tuple[dict[str, Any], dict[str, np.ndarray]
     told = {
         "step": step.step,
         "forwards": [
-            {"random": dict(one.random), **asdict(one.batch), "unordered": str(one.batch.unordered)}
+            {"random": dict(one.random), "autocast": one.autocast, **asdict(one.batch), "unordered": str(one.batch.unordered)}
             for one in step.forwards
         ],
         "buffers": str(step.buffers),
@@ -94,7 +94,7 @@ def _forward(told: Mapping[str, Any]) -> Forward:
         raise ValueError("shapes")
     sizes = {str(name): _sizes(shape, "shapes") for name, shape in shapes.items()}
     batch = BatchPrint(_whole(told, "rows"), _text(told, "ordered"), _number(told, "unordered"), sizes)
-    return Forward(batch, _texts(told.get("random", {})))
+    return Forward(batch, _texts(told.get("random", {})), _text(told, "autocast"))
 
 
 def _floats(arrays: Arrays, name: str) -> np.ndarray:
