@@ -28,7 +28,7 @@ class Pair:
         """What of the recordings is left out of the comparison, and how they were laid side by side."""
         found = []
         if self.offset:
-            names, ahead = ("B", "A") if self.offset > 0 else ("A", "B"), abs(self.offset)
+            names, ahead = (("B", "A") if self.offset > 0 else ("A", "B")), abs(self.offset)
             found.append(f"{names[0]} goes on where {names[1]} stood after {_steps(ahead)}, bit for bit: a resume")
         own = [len(self.a) - max(self.offset, 0), len(self.b) - max(-self.offset, 0)]
         if own[0] != own[1]:
@@ -41,7 +41,8 @@ class Pair:
         ]
         every = [one.settings.every for one in (self.a, self.b)]
         if every[0] != every[1]:
-            found.append(f"gradients and weights are printed at every {every[0]}th step of A and every {every[1]}th of B")
+            words = ["every step" if one == 1 else f"one step in {one}" for one in every]
+            found.append(f"gradients and weights are printed at {words[0]} of A and {words[1]} of B")
         return found
 
 

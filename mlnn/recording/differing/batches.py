@@ -45,13 +45,12 @@ def _listed(places: set[str]) -> str:
 
 
 def stirred(steps: Sequence[RecordedStep]) -> set[str]:
-    """The random streams that moved from one forward pass to another: what draws from none of them has moved none."""
-    states: dict[str, set[str]] = {}
-    for step in steps:
-        for forward in step.forwards:
-            for name, word in forward.random.items():
-                states.setdefault(name, set()).add(word)
-    return {name for name, words in states.items() if len(words) > 1}
+    """The random streams that moved from most forward passes to the next: of one that did not the model draws nothing. All of them
+    where there are no two passes that would tell."""
+    passes = [forward.random for step in steps for forward in step.forwards]
+    pairs = list(zip(passes, passes[1:], strict=False))
+    names = {name for one in passes for name in one}
+    return {name for name in names if 2 * sum(one.get(name) != two.get(name) for one, two in pairs) >= len(pairs)}
 
 
 def streams_apart(a: RecordedStep, b: RecordedStep) -> tuple[str, ...]:

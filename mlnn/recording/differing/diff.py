@@ -12,6 +12,7 @@ from mlnn.recording.differing.records import ParameterApart, Row, Setting
 from mlnn.recording.differing.relating import parting_prints, related
 from mlnn.recording.differing.rows import apart, rows_of
 from mlnn.recording.differing.settings import settings_apart
+from mlnn.recording.differing.stages import Stage, stages_of
 from mlnn.recording.differing.words import sentence
 from mlnn.recording.differing.yardstick import Yardstick, nulls_of, precision_of
 from mlnn.recording.reading import read_recording
@@ -51,6 +52,11 @@ class Diff:
         """Whether the relation is at least as strong as `require`; ConfigError for a word that is none."""
         check_require(str(require))
         return ORDER.index(self.relation) <= ORDER.index(require)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is found of each stage, in the order in which a step makes them."""
+        return stages_of(self.rows, self.allowed, self.settings, self.stage, self.step)
 
     def to_dict(self) -> dict[str, object]:
         """Plain data, the rows among them."""
@@ -118,7 +124,7 @@ def _ground(pair: Pair) -> Ground:
     moved = frozenset(stirred(pair.a.steps) | stirred(pair.b.steps))
     plain = {pair.a.settings.optimizer, pair.b.settings.optimizer} == {"SGD"}
     same = alike and precisions[0].name == precisions[1].name
-    return Ground(yard, moved, plain, apart(*pair.starts, alike), same)
+    return Ground(yard, moved, plain, apart(*pair.starts, alike), same, bool(pair.a.findings or pair.b.findings))
 
 
 def _place(judgement: Judgement, relation: str, ground: Ground) -> tuple[str | None, int | None]:

@@ -21,13 +21,15 @@ FAR = 10.0
 class Ground:
     """What a judgement knows beside the rows: the `yardstick`; the streams that `stirred` from pass to pass; whether the optimiser is
     plain (`plain`: it passes on a relative distance as it is; Adam makes steps of full size of what rounding left of a zero); `start`,
-    how far the first weights are apart; whether parameters have the same dtypes (`alike`)."""
+    how far the first weights are apart; whether both were computed in the same dtypes (`alike`); `findings`: whether the processes
+    of one of them do not agree."""
 
     yardstick: Yardstick
     stirred: frozenset[str]
     plain: bool
     start: Apart
     alike: bool
+    findings: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _caused(row: Row, ground: Ground, found: Parting) -> Parting:
         return replace(found, stage="batch", why="rows")
     if streams:
         return replace(found, stage="random state", why="streams")
-    if row.batch in ("reordered", "recut") and ground.stirred:
+    if row.batch in ("reordered", "recut") and ground.stirred and not ground.findings:
         return replace(found, relation="undecided", why="masks")
     within = found.stage == "loss" and row.gradient is not None and not beyond(row.gradient, found.allowed)
     if within and row.loss:

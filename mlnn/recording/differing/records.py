@@ -3,8 +3,6 @@
 import math
 from dataclasses import dataclass
 
-STAGES = ("environment", "batch", "random state", "loss", "gradient", "weights")
-"""In the order in which a step makes them."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from mlnn.recording.differing.records import Setting
+from mlnn.recording.differing.yardstick import precision_of
 from mlnn.recording.records import Recording, Settings
 
 PASSING = ("time", "parallel_info")
@@ -13,13 +14,13 @@ MOST = 200
 def settings_apart(a: Recording, b: Recording) -> list[Setting]:
     """In the order model, optimiser, environment, words of the caller's."""
     one, two = a.settings, b.settings
-    return [*_model(one, two), *_optimizer(one, two), *_around(one, two)]
+    return [*_model(a, b), *_optimizer(one, two), *_around(one, two)]
 
 
-def _model(one: Settings, two: Settings) -> Iterator[Setting]:
+def _model(a: Recording, b: Recording) -> Iterator[Setting]:
+    one, two = a.settings, b.settings
     yield from _of("model", one.model, two.model)
-    dtypes = [sorted({part.dtype for part in side.parameters}) for side in (one, two)]
-    yield from _of("dtype of the weights", ", ".join(dtypes[0]), ", ".join(dtypes[1]), told=True)
+    yield from _of("computed in", *(precision_of(side).name for side in (a, b)), told=True)
     yield from _of("processes", str(one.ranks), str(two.ranks))
 
 

@@ -26,7 +26,7 @@ def sentence(
     if parting is not None:
         parts += [_measured(parting, told), _with_it(pair, parting, told, settings), _where(parting, parameters)]
     else:
-        parts += [_as_far(rows, judgement, ground), _rows_word(rows)]
+        parts += [_as_far(rows, judgement, ground), _rows_word(rows), _unexplained(rows, settings)]
     parts += [f"{note[0].upper()}{note[1:]}." for note in pair.notes()]
     parts += _findings(pair)
     return " ".join(part for part in parts if part)
@@ -47,17 +47,29 @@ def _head(rows: Sequence[Row], judgement: Judgement, told: Related) -> str:
         return f"B's {what} is A's times {told.scale:.6f}, from step {_step(parting)} on."
     if told.relation == "shifted":
         return f"The losses differ from step {_step(parting)} on and the gradients do not: the same training, another number."
-    if parting.why == "start":
-        return "Two different trainings: the weights differ before the first step."
-    name = {"batch": "the batch", "random state": "the random state"}.get(parting.stage, f"the {parting.stage}")
-    return f"Different trainings: the first to differ is {name} of step {_step(parting)}."
+    return _parted(parting)
+
+
+def _parted(parting: Parting) -> str:
+    if parting.row is None:
+        return "Different trainings: the weights differ before the first step."
+    if parting.why == "not finite":
+        fine, bad = ("A", "B") if parting.row.finite[0] else ("B", "A")
+        return f"At step {_step(parting)} the {parting.stage} of {bad} is not finite, and that of {fine} is."
+    if parting.why == "skipped":
+        side, why = ("A", parting.row.skipped[0]) if parting.row.skipped[0] else ("B", parting.row.skipped[1])
+        return f"Step {_step(parting)} was left out by {side} alone: {why}."
+    if parting.why == "factor":
+        return f"Different trainings: B's gradient is A's times a factor that changes from step to step, {parting.scale:.6f} at {_step(parting)}."
+    verb = "are" if parting.stage == "weights" else "is"
+    return f"Different trainings from step {_step(parting)} on: the {parting.stage} {verb} the first to differ."
 
 
 def _step(parting: Parting) -> str:
     row = parting.row
     if row is None:
         return "0"
-    return str(row.step) if row.step == row.other else f"{row.step} of A, {row.other} of B,"
+    return str(row.step) if row.step == row.other else f"{row.step} of A ({row.other} of B)"
 
 
 def _measured(parting: Parting, told: Related) -> str:
@@ -65,14 +77,12 @@ def _measured(parting: Parting, told: Related) -> str:
     row = parting.row
     if row is None:
         return f"They are {parting.size:.2g} apart, relative to their norm; rounding explains {parting.allowed:.2g}."
-    if parting.why == "not finite":
-        return f"It is not finite in {'B' if row.finite[0] else 'A'} alone."
-    if parting.why == "skipped":
-        side, why = ("A", row.skipped[0]) if row.skipped[0] else ("B", row.skipped[1])
-        return f"{side} alone left this step out: {why}."
+    if parting.relation == "broken":
+        return ""
     found = []
     if row.loss is not None and not row.loss.same:
-        found.append(f"the losses are {row.losses[0]:.6g} and {row.losses[1]:.6g}")
+        near = f", {row.loss.distance:.2g} apart" if row.loss.distance < 1e-3 else ""
+        found.append(f"the losses are {row.losses[0]:.6g} and {row.losses[1]:.6g}{near}")
     if row.gradient is not None:
         found.append(_gradient(row, told))
     if parting.stage == "weights" and row.update is not None and row.moved > 0 and not row.update.same:
@@ -88,7 +98,7 @@ def _gradient(row: Row, told: Related) -> str:
     if part.same:
         return "the gradients have the same bits"
     if told.relation == "scaled" and part.distance > part.residual:
-        return f"the gradients are {part.distance:.2g} apart, and {part.residual:.2g} once the factor {part.factor:.6f} is taken out"
+        return f"the gradients are {part.residual:.2g} apart once the factor {part.factor:.6f} is taken out"
     turned = ", and point the other way" if part.factor < 0 else ""
     return f"the gradients are {part.distance:.2g} apart{turned}"
 
@@ -189,13 +199,25 @@ def _rows_word(rows: Sequence[Row]) -> str:
     words = {row.batch for row in rows}
     found = []
     if words & {"reordered", "recut", "other"}:
-        told = {"reordered": "in another order", "recut": "cut into other micro-batches", "other": "given otherwise"}
-        what = " and ".join(told[word] for word in ("reordered", "recut", "other") if word in words)
-        found.append(f"The rows were the same, {what}.")
+        told = {"reordered": "in another order", "recut": "cut into other micro-batches"}
+        what = " and ".join(told[word] for word in told if word in words)
+        found += [f"The rows were the same, {what}."] if what else []
+        found += ["What the model was given has other bits or another form, without an effect."] if "other" in words else []
     skipped = [row.step for row in rows if row.skipped[0]]
     if skipped:
         found.append(f"Both left out step {', '.join(map(str, skipped[:MOST_TOLD]))} alike.")
     return " ".join(found)
+
+
+def _unexplained(rows: Sequence[Row], settings: Sequence[Setting]) -> str:
+    """What was computed otherwise, though all that went in had the same bits."""
+    first = next((row for row in rows if not row.same), None)
+    if first is None or first.before or first.batch != "same" or first.streams or settings or first.gradient is None:
+        return ""
+    return (
+        f"Weights, rows, random state and environment of step {first.step} had the same bits, and what came out has not: the"
+        " computation is another one by no more than rounding, or one that does not repeat itself."
+    )
 
 
 def _findings(pair: Pair) -> list[str]:
