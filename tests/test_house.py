@@ -42,8 +42,8 @@ TABLE = {
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys objectives report runs"
     " settings targets training visible workers world",
-    "recording": "arguments comparing data errors objectives received runs targets training visible world",
-    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
+    "recording": "arguments comparing data errors objectives received report runs targets training visible world",
+    "cli": "auditing auditing_models comparing errors estimating keys objectives recording report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives seeding targets training world",
     "__main__": "cli",

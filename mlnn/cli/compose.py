@@ -28,6 +28,7 @@ from mlnn.keys import (
     BeyondOneNodeSettings,
     CompareSettings,
     CurvesSettings,
+    DiffSettings,
     EstimatorSettings,
     GrowthSettings,
     Node,
@@ -64,6 +65,8 @@ def settings(said: Said, record: type[Settings] | None = None) -> Settings:
         raise ConfigError(explain(problem, said.command)) from None
     if isinstance(found, CurvesSettings):
         found = dataclasses.replace(found, runs=[*found.runs, *said.paths])
+    if isinstance(found, DiffSettings):
+        found = dataclasses.replace(found, recordings=[*found.recordings, *said.paths])
     return dataclasses.replace(found, names=names, config=OmegaConf.to_yaml(config, resolve=False))
 
 

@@ -185,6 +185,17 @@ class CurvesSettings(Settings):
     page: str | None = key(None, "where to write the page; null: curves.html in the current folder; command line only")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiffSettings(Settings):
+    """mlnn diff"""
+
+    recordings: list[str] = key([], "two folders that mlnn.record has written; without a key: diff A B")
+    require: str | None = key(
+        None, f"weakest relation that passes: {', '.join(RELATIONS)}", one_of("relation", RELATIONS)
+    )
+    page: str | None = key(None, "where to write the page; null: diff.html in the current folder; command line only")
+
+
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "compare": CompareSettings,
@@ -195,5 +206,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "estimator": EstimatorSettings,
     "beyond_one_node": BeyondOneNodeSettings,
     "curves": CurvesSettings,
+    "diff": DiffSettings,
 }
 """Each command with the record of its keys, in the order in which --help tells of them."""
