@@ -11,6 +11,7 @@ from mlnn.recording.fingerprint import Fingerprint, K
 from mlnn.recording.records import Forward, Parameter, RecordedStep, Settings
 
 Arrays = Mapping[str, np.ndarray]
+MOST_WHOLE = 1 << 53
 PRINTS = ("sketch", "norms", "hashes")
 
 
@@ -27,6 +28,8 @@ def settings_of(told: Mapping[str, Any]) -> Settings:
         )
         for one in _tables(told, "parameters")
     )
+    if len({one.name for one in parameters}) < len(parameters):
+        raise ValueError("parameters")
     rank, ranks, every = (_whole(told, name) for name in ("rank", "ranks", "every"))
     if not (0 <= rank < ranks and every >= 1):
         raise ValueError(f"rank {rank} of {ranks}, every {every}")
@@ -106,7 +109,7 @@ def _floats(arrays: Arrays, name: str) -> np.ndarray:
 
 def _whole(told: Mapping[str, Any], name: str) -> int:
     value = told.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MOST_WHOLE:
         raise ValueError(name)
     return value
 

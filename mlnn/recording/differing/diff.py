@@ -1,6 +1,8 @@
 """`mlnn.diff`: two recorded trainings, and where they first differ by more than rounding."""
 
 import dataclasses
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,8 +113,17 @@ def diff(a: Recording | Path | str, b: Recording | Path | str) -> Diff:
         told.relation, sentence(pair, rows, judgement, told, ground, settings, parameters), told.scale, stage, step,
         told.resolution, yard.words(first), len(judgement.judged), names, settings,
         tuple([*pair.notes(), *one.findings, *two.findings]), rows,
-        tuple(yard.allowed(row.step, row.before or 0.0) for row in rows), parameters,
+        tuple(_allowed(rows, yard, judgement)), parameters,
     )  # fmt: skip
+
+
+def _allowed(rows: Sequence[Row], yard: Yardstick, judgement: Judgement) -> Iterator[float]:
+    """How far rounding may have moved each row's loss and gradient: NaN where that is not known, or after they parted."""
+    parting = judgement.parting
+    last = math.inf if parting is None else -1 if parting.row is None else parting.row.step
+    for row in rows:
+        known = row.before is not None and row.step <= last
+        yield yard.allowed(row.step, row.before or 0.0) if known else math.nan
 
 
 def _ground(pair: Pair) -> Ground:

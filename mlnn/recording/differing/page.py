@@ -14,7 +14,7 @@ from mlnn.report.words import LEFT, RIGHT, TWIN, number
 MOST_PARAMETERS = 24
 _DISTANCES = (
     "Relative to A's, on a log axis. Grey: what rounding may have moved loss and gradient by, given how far apart the weights"
-    " were before the step; it ends where that is no longer known."
+    " were before the step; it ends where the two part."
 )
 _LOSSES = "Summed over micro-batches, averaged over processes; B dashed on top of A."
 
@@ -22,7 +22,6 @@ _LOSSES = "Summed over micro-batches, averaged over processes; B dashed on top o
 def diff_page(found: Diff) -> str:
     """The page of a diff."""
     steps = np.array([row.step for row in found.rows])
-    parting = None if found.step is None else found.step
     return render(
         "diff.html",
         [{"step": steps}],
@@ -41,11 +40,10 @@ def diff_page(found: Diff) -> str:
         ],
         settings=[(one.what, *one.values) for one in found.settings],
         parameters=[
-            (one.name, number(one.norms[0], 5), number(one.norms[1], 5), number(one.distance, 2), "the same" if one.same else "differ")
+            (one.name, "the same" if one.same else "differ", *(number(norm, 5) for norm in one.norms), number(one.distance, 2))
             for one in found.parameters[:MOST_PARAMETERS]
         ],
         more=max(0, len(found.parameters) - MOST_PARAMETERS),
-        parting=parting,
         what="weights" if found.stage == "weights" else "gradient",
     )  # fmt: skip
 
@@ -79,8 +77,7 @@ def distance_figure(found: Diff) -> go.Figure | None:
         return None
     steps = np.array([row.step for row in rows])
     sizes = {name: _sizes(rows, name) for name in ("loss", "gradient", "weights")}
-    known = np.array([row.before is not None for row in rows])
-    high = np.where(known, found.allowed, np.nan)
+    high = np.array(found.allowed)
     axis = log_axis([*sizes.values(), high])
     figure = draw.blank("distance, relative to A")
     draw.band(figure, steps, np.full(len(steps), 10.0**axis.low), high, "explained by rounding", axis)

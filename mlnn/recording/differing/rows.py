@@ -64,7 +64,7 @@ def _row(
 def loss_of(recording: Recording, step: RecordedStep) -> float:
     """A step's loss: the sum over its backward passes, averaged over processes, without a gradient scaler's factor; NaN where none
     was recorded."""
-    if not len(step.losses):
+    if not len(step.losses) or not 0 < step.scale < math.inf:
         return math.nan
     return float(step.losses.sum()) / (step.scale * recording.settings.ranks)
 

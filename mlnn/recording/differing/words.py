@@ -41,7 +41,8 @@ def _head(rows: Sequence[Row], judgement: Judgement, told: Related) -> str:
         return f"The same training, bit for bit, in {steps} that both have."
     if parting is None:
         word = "equal" if told.relation == "equal" else "indistinguishable"
-        return f"The same training to rounding ({word}), as far as it can be told, over {steps} that both have."
+        far = ", as far as it can be told," if judgement.horizon or judgement.broke or not judgement.judged else ""
+        return f"The same training to rounding ({word}){far} in {steps} that both have."
     if told.relation == "scaled":
         what = "loss" if parting.why == "loss alone" else "gradient"
         return f"B's {what} is A's times {told.scale:.6f}, from step {_step(parting)} on."
@@ -185,7 +186,7 @@ def _as_far(rows: Sequence[Row], judgement: Judgement, ground: Ground) -> str:
         found.append(f"At step {row.step} the gradients are {first} apart; {ground.yardstick.words(row.step)}.")
     last = next((row for row in reversed(rows) if row.weights is not None), None)
     if last is not None and last.weights is not None and len(rows) > 1:
-        found.append(f"The weights are {last.weights.distance:.2g} apart after step {last.step}, as rounding grows.")
+        found.append(f"The weights are {last.weights.distance:.2g} apart after step {last.step}.")
     if judgement.kinks:
         found.append(f"At step {judgement.kinks[0].step} alone a kink was crossed.")
     if judgement.horizon:
