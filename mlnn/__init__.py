@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
     from mlnn.recording import record
+    from mlnn.recording.replay import replay
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -24,6 +25,7 @@ __all__ = [
     "compare",
     "estimate",
     "record",
+    "replay",
 ]
 _HOMES = {
     "audit": "mlnn.auditing",
@@ -36,6 +38,7 @@ _HOMES = {
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
     "record": "mlnn.recording",
+    "replay": "mlnn.recording.replay",
 }
 
 
