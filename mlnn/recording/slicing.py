@@ -16,6 +16,9 @@ from mlnn.recording.tracing import Known, Noted, Trace
 MOST_OPERATIONS = 4096
 """Of a loss; what has more has most of a model in it."""
 READS = torch.ops.aten._local_scalar_dense.default
+READ = (
+    "a number that depends on the raw outputs was read in Python (.item(), an if): what hangs on it is frozen as it was"
+)
 PICKS = torch.Tag.dynamic_output_shape
 
 
@@ -65,8 +68,8 @@ def sliced(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor, names: Map
     needed = _needed(trace, list(starts), end)
     if not needed.outputs:
         raise NotLiftedError(
-            "no tensor that the model returned leads to the loss: there are no raw outputs to lift it from (a projection fused with its"
-            " loss, a loss inside the model that returns nothing else)"
+            "no tensor that the model returned leads to the loss: there are no raw outputs to lift it from (a projection fused with"
+            " its loss, a loss inside the model that returns nothing else)"
         )  # fmt: skip
     found = _written_down(trace, needed, starts, end, names or {})
     return _held_to(found, loss)
@@ -263,7 +266,7 @@ def _notes(trace: Trace, needed: _Needed, starts: Sequence[int], own: Sequence[s
     leading = {number for place in used for number in trace.ops[place].gave}
     reads = [op for place in reach.ops if (op := trace.ops[place]).function is READS]
     if any(not leading.issuperset(op.given) for op in reads):
-        yield "a number that depends on the raw outputs was read in Python (.item(), an if on values): frozen as it was"
+        yield READ
     if any(
         PICKS in trace.ops[place].function.tags for place in used & reach.ops if _picks_by_outputs(trace, place, reach)
     ):
