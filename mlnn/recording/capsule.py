@@ -5,23 +5,22 @@ It holds the rows that the model was given, and weighs what weights, gradient an
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mlnn.errors import DataError, RunFolderError
 from mlnn.received import check_size, chunks, open_plain
+from mlnn.recording.carried import from_data, to_data
+from mlnn.recording.lifted import Lifted
 from mlnn.recording.streams import Streams
 from mlnn.recording.tree import rebuilt
 from mlnn.runs import read_json, to_json, write_file
 from mlnn.visible import shown
-
-if TYPE_CHECKING:
-    from mlnn.recording.lifted import Lifted
 
 TOLD, TENSORS = "capsule.json", "tensors.safetensors"
 FORMAT = 1
@@ -75,7 +74,7 @@ class Capsule:
     losses: tuple[float, ...]
     scale: float = 1.0
     rates: tuple[float, ...] = ()
-    objectives: tuple["Lifted", ...] = ()
+    objectives: tuple[Lifted, ...] = ()
     unlifted: str = ""
     autocast: tuple[str, str] | None = None
     training: Mapping[str, bool] = field(default_factory=dict)
@@ -91,7 +90,7 @@ def write_capsule(folder: Path, capsule: Capsule) -> None:
     objectives: list[object] = []
     constants: dict[str, Tensor] = {}
     for at, lifted in enumerate(capsule.objectives):
-        told, held = lifted.to_data()
+        told, held = to_data(lifted)
         objectives.append(told)
         constants |= {f"objective/{at}/{name}": tensor for name, tensor in held.items()}
     tensors = {
@@ -111,7 +110,7 @@ def write_capsule(folder: Path, capsule: Capsule) -> None:
         save_file({name: _alone(tensor) for name, tensor in tensors.items()}, folder / TENSORS)
     except OSError as error:
         raise RunFolderError(f"{folder}: cannot be written: {error.strerror or error}") from error
-    told = {
+    described = {
         "format": FORMAT, "step": capsule.step, "reason": capsule.reason,
         "passes": [{"arguments": one.arguments} for one in capsule.passes],
         "losses": [repr(loss) for loss in capsule.losses], "scale": capsule.scale, "rates": list(capsule.rates),
@@ -120,7 +119,7 @@ def write_capsule(folder: Path, capsule: Capsule) -> None:
         "null": None if capsule.null is None else vars(capsule.null), "sharded": capsule.sharded,
         "sha256": _digest(folder / TENSORS),
     }  # fmt: skip
-    write_file(folder / TOLD, to_json(told))
+    write_file(folder / TOLD, to_json(described))
 
 
 def read_capsule(path: Path | str) -> Capsule:
@@ -150,7 +149,6 @@ def _opened(path: Path, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
     if not isinstance(passes, list) or len(passes) > MOST_FORWARDS:
         raise ValueError("passes")
     null = told["null"]
-    lifted = _lifted(told["objectives"], below)
     return Capsule(
         step=int(told["step"]),
         reason=str(told["reason"]),
@@ -163,7 +161,7 @@ def _opened(path: Path, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         losses=tuple(float(loss) for loss in told["losses"]),
         scale=float(told["scale"]),
         rates=tuple(float(rate) for rate in told["rates"]),
-        objectives=lifted,
+        objectives=_objectives(told["objectives"], below),
         unlifted=str(told["unlifted"]),
         autocast=None if told["autocast"] is None else (str(told["autocast"][0]), str(told["autocast"][1])),
         training={str(name): value is True for name, value in told["training"].items()},
@@ -173,14 +171,10 @@ def _opened(path: Path, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
     )
 
 
-def _lifted(told: Any, below: Any) -> tuple["Lifted", ...]:
-    if not told:
-        return ()
-    from mlnn.recording.lifted import Lifted
-
-    if len(told) > MOST_FORWARDS:
+def _objectives(told: Any, below: Callable[[str], dict[str, Tensor]]) -> tuple[Lifted, ...]:
+    if not isinstance(told, list) or len(told) > MOST_FORWARDS:
         raise ValueError("objectives")
-    return tuple(Lifted.from_data(one, below(f"objective/{at}/")) for at, one in enumerate(told))
+    return tuple(from_data(one, below(f"objective/{at}/")) for at, one in enumerate(told))
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

@@ -62,7 +62,7 @@ def lift(
         return of_lifted(source, target=target, targets=space)
     if not callable(source) or not isinstance(model, nn.Module):
         raise ConfigError(
-            f"lift: {shown(source)}: a capsule is needed, or a step fn(model, batch) → loss with its model, an nn.Module, and a batch"
+            f"lift: {shown(source)}: give a capsule, or a step fn(model, batch) → loss with its model, an nn.Module, and a batch"
         )
     step = source if isinstance(source, Step) else Step(source)
     return of_lifted(lifted_step(step, model, batch), step.name, target, space)

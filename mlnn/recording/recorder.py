@@ -17,16 +17,19 @@ from torch import Tensor, nn
 
 from mlnn.arguments import mapping, whole
 from mlnn.errors import ConfigError, RunFolderError
-from mlnn.recording.capsule import bytes_of
+from mlnn.recording.again import null_of
+from mlnn.recording.capsule import Capsule, Null, bytes_of
 from mlnn.recording.fingerprint import Fingerprint, Printer, bits
 from mlnn.recording.keeping import Keeper
-from mlnn.recording.parts import buffers_of, held_by, local
+from mlnn.recording.parts import buffers_of, held_by, local, plain_optimizer, rank_of
 from mlnn.recording.records import RecordedStep, Settings
 from mlnn.recording.tape import Tape
 from mlnn.recording.window import Window
 from mlnn.runs.environment import environment
 
 MOST_BYTES = 4_000_000_000
+OWN_HOOKS = 2
+"""Forward hooks that a recorder sets."""
 _running: list["Recorder"] = []
 
 
@@ -76,9 +79,9 @@ class Recorder:
         max_bytes: int,
         about: Mapping[str, object] | None,
     ) -> None:
-        self.model, self.optimizer = model, _plain(model, optimizer)
+        self.model, self.optimizer = model, plain_optimizer(model, optimizer)
         self.every = whole("every", every, 1)
-        rank, ranks = _rank()
+        rank, ranks = rank_of()
         self.held = held_by(model, rank)
         self._check(optimizer)
         chosen = frozenset(whole("capsules", step, 0) for step in capsules)
@@ -89,7 +92,7 @@ class Recorder:
         self.window, self.steps, self.stepped = Window(), 0, 0
         self.gradient: Fingerprint | None = None
         self.rates: tuple[float, ...] = ()
-        self.scale, self.trouble = 1.0, ""
+        self.scale, self.trouble, self.busy = 1.0, "", False
         groups = tuple(
             {name: _word(value) for name, value in group.items() if name != "params"}
             for group in self.optimizer.param_groups
@@ -135,6 +138,7 @@ class Recorder:
         backward, scaled = torch.autograd.backward, torch.amp.GradScaler.step
         hooks = [
             self.model.register_forward_pre_hook(self._before_forward, with_kwargs=True, prepend=True),
+            self.model.register_forward_hook(self._after_forward),
             self.optimizer.register_step_pre_hook(self._before_step),
             self.optimizer.register_step_post_hook(self._after_step),
         ]
@@ -149,17 +153,23 @@ class Recorder:
             _running.remove(self)
 
     def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not torch.is_grad_enabled() or self.trouble:
+        if not torch.is_grad_enabled() or self._idle:
             return
         with torch.no_grad():
             self.window.forward(args, kwargs)
             self.keeper.before_forward(self.steps, self.window.forwards[-1], len(self.window.forwards) == 1)
 
+    def _after_forward(self, _module: nn.Module, _args: Any, output: Any) -> None:
+        if torch.is_grad_enabled() and not self._idle:
+            self.keeper.after_forward(output)
+
     def _seeing_losses(self, backward: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(backward)
         def watched(tensors: Any, *args: Any, **kwargs: Any) -> Any:
             if not self.trouble:
-                self.window.backward(tensors)
+                self.keeper.stop()
+                loss = self.window.backward(tensors)
+                self.keeper.at_loss(loss)
             return backward(tensors, *args, **kwargs)
 
         return watched
@@ -182,6 +192,7 @@ class Recorder:
         return watched
 
     def _before_step(self, _optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        self.keeper.stop()
         closure = next(
             (one for one in (*args[1:], *kwargs.values()) if callable(one)), None
         )  # first comes the optimiser
@@ -236,11 +247,30 @@ class Recorder:
             self.tape.append(step)
             if skipped:  # the weights are still those before it
                 self.keeper.at_gradient(self.scale, finite=False)
-            self.keeper.finish(self.folder, step, window)
+            self.keeper.finish(self.folder, step, window, self._null)
         except RunFolderError as problem:
             self.trouble = str(problem)
             warnings.warn(f"mlnn.record: the recording ends at step {self.steps}: {problem}", stacklevel=2)
         self.gradient, self.steps = None, self.steps + 1
+
+    def _null(self, capsule: Capsule) -> Null | None:
+        """How far rounding moves a step, which is done twice more for it by a copy of the model; None where that might do more than
+        compute: hooks of somebody's own would be called, or several processes would have to meet."""
+        hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in self.model.modules())
+        if capsule.unlifted or capsule.sharded or hooks > OWN_HOOKS:
+            return None
+        self.busy = True
+        try:
+            return null_of(self.model, capsule, {id(self): self})
+        except Exception:  # a model that cannot be copied, or does not fit twice: there is no yardstick then
+            return None
+        finally:
+            self.busy = False
+
+    @property
+    def _idle(self) -> bool:
+        """Whether what happens is not to be recorded: the recording has ended, or it is its own doing."""
+        return bool(self.trouble) or self.busy
 
     def _print_weights(self) -> Fingerprint:
         return self.printer.of(held.local(held.weight) for held in self.held)
@@ -250,31 +280,11 @@ class Recorder:
 
     def close(self, problem: BaseException | None) -> None:
         """Say how the training ended, unless the disk does not let us."""
+        self.keeper.stop()
         try:
             self.tape.close("finished" if problem is None else type(problem).__name__)
         except RunFolderError as error:
             warnings.warn(f"mlnn.record: {error}", stacklevel=2)
-
-
-def _plain(model: object, optimizer: Any) -> torch.optim.Optimizer:
-    """The torch optimiser inside of its wrappers."""
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"record: model is a {type(model).__name__}; the nn.Module that the loop calls is needed")
-    found, seen = optimizer, 0
-    while not isinstance(found, torch.optim.Optimizer) and hasattr(found, "optimizer") and seen < 8:
-        found, seen = found.optimizer, seen + 1
-    inner = getattr(found, "optimizer", None)  # accelerate's wrapper is an optimiser itself, which never steps
-    if isinstance(inner, torch.optim.Optimizer):
-        found = inner
-    if not isinstance(found, torch.optim.Optimizer):
-        raise ConfigError(f"record: optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is needed")
-    return found
-
-
-def _rank() -> tuple[int, int]:
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1
 
 
 def _word(value: object) -> str:

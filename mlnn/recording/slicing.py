@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlnn.arguments import first_line
 from mlnn.errors import NoAnswerError
+from mlnn.recording.folding import folded
 from mlnn.recording.lifted import Entry, Lifted
 from mlnn.recording.operations import Operation, is_liftable, written
 from mlnn.recording.tracing import Known, Noted, Trace
@@ -72,7 +73,7 @@ def sliced(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor, names: Map
             " its loss, a loss inside the model that returns nothing else)"
         )  # fmt: skip
     found = _written_down(trace, needed, starts, end, names or {})
-    return _held_to(found, loss)
+    return _held_to(folded(found), loss)
 
 
 def led_by(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor) -> dict[str, Tensor]:
