@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
-    from mlnn.recording import record
+    from mlnn.recording import lift, record
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -23,6 +23,7 @@ __all__ = [
     "audit",
     "compare",
     "estimate",
+    "lift",
     "record",
 ]
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
+    "lift": "mlnn.recording",
     "record": "mlnn.recording",
 }
 

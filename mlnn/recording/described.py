@@ -43,8 +43,7 @@ def _what(found: Certificate, loss: RowLoss) -> str:
 def _over(loss: RowLoss, how: str = "mean") -> str:
     """How a batch is made of rows, in words."""
     rows = loss.rows
-    sequences = len(loss.lifted.constants[loss.target].value.shape) > 1 and loss.form.space.labels
-    word = "tokens" if sequences else "positions" if rows and _many_axes(loss) else "rows"
+    word = "rows" if not _many_axes(loss) else "tokens" if loss.form.space.labels else "positions"
     kept = "kept " if rows and rows.kept < rows.positions else ""
     count = f" the {rows.kept:,}" if rows and how == "summed" else ""
     return f"{how} over{count} {kept}{word}"

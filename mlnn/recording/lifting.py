@@ -108,7 +108,11 @@ def _of_capsule(capsule: Capsule) -> Lifted:
         raise NotLiftedError(
             f"the capsule of step {capsule.step} holds no objective: {capsule.unlifted or 'none was seen'}"
         )
-    return capsule.objectives[0]
+    found, scaled = capsule.objectives[0], capsule.scale != 1
+    notes = [f"a loss scaler's factor {capsule.scale:g} is in it, which the optimiser does not see"] if scaled else []
+    if len(capsule.objectives) > 1:
+        notes.append(f"it is that of the first of {len(capsule.objectives)} micro-batches")
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def lifted_step(step: Step, model: nn.Module, batch: Any) -> Lifted:

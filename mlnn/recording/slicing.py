@@ -11,7 +11,7 @@ from mlnn.arguments import first_line
 from mlnn.errors import NoAnswerError
 from mlnn.recording.folding import folded
 from mlnn.recording.lifted import Entry, Lifted
-from mlnn.recording.operations import Operation, is_liftable, written
+from mlnn.recording.operations import PRODUCTS, Operation, is_liftable, written
 from mlnn.recording.tracing import Known, Noted, Trace
 
 MOST_OPERATIONS = 4096
@@ -72,6 +72,7 @@ def sliced(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor, names: Map
             "no tensor that the model returned leads to the loss: there are no raw outputs to lift it from (a projection fused with"
             " its loss, a loss inside the model that returns nothing else)"
         )  # fmt: skip
+    _check_products(trace, needed, _reach(trace, list(starts)))
     found = _written_down(trace, needed, starts, end, names or {})
     return _held_to(folded(found), loss)
 
@@ -182,6 +183,17 @@ def _need(
     else:
         needed.numbers.add(number)
     needed.since[known.memory] = 0
+
+
+def _check_products(trace: Trace, needed: _Needed, reach: _Reach) -> None:
+    """Raise NotLiftedError where what the model returned is multiplied by weights yet."""
+    for op in (trace.ops[place] for place in needed.ops):
+        if str(op.function).split(".")[1] in PRODUCTS.split() and any(needed.constants.get(one) for one in op.given):
+            if any(one in reach.numbers for one in op.given):
+                raise NotLiftedError(
+                    "the loss multiplies what the model returned by weights (a projection fused with the loss): the raw outputs are"
+                    " inside of it"
+                )
 
 
 def _written_down(
