@@ -54,6 +54,8 @@ def record(
     as far as weights and gradients tell. about: words of yours, by name. Raises ConfigError for what cannot be recorded and
     RunFolderError where the folder cannot be written; a disk that fills later ends the recording with a warning, not the training.
     """
+    if _running:
+        raise ConfigError("record: a recording is under way in this process; one at a time, and none inside another")
     recorder = Recorder(model, optimizer, out, capsules, every, max_bytes, about)
     problem: BaseException | None = None
     with recorder.watching():
@@ -130,10 +132,6 @@ class Recorder:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Hooks in place, and taken away again."""
-        if _running:
-            raise ConfigError(
-                "record: a recording is under way in this process; one at a time, and none inside another"
-            )
         _running.append(self)
         backward, scaled = torch.autograd.backward, torch.amp.GradScaler.step
         hooks = [
