@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
-    from mlnn.recording import record
+    from mlnn.recording import lift, record
     from mlnn.recording.replay import replay
     from mlnn.training import LaneRecipe
 
@@ -24,6 +24,7 @@ __all__ = [
     "audit",
     "compare",
     "estimate",
+    "lift",
     "record",
     "replay",
 ]
@@ -37,6 +38,7 @@ _HOMES = {
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
+    "lift": "mlnn.recording",
     "record": "mlnn.recording",
     "replay": "mlnn.recording.replay",
 }
