@@ -43,6 +43,7 @@ TABLE = {
     "comparing": "arguments data errors estimating keys objectives report runs"
     " settings targets training visible workers world",
     "recording": "arguments errors received runs visible",
+    "integrations": "errors recording",
     "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives seeding targets training world",

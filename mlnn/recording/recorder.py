@@ -68,7 +68,10 @@ def record(
 
 
 class Recorder:
-    """A recording under way. `steps`: of the optimiser, so far; `folder`: where this process writes."""
+    """A recording under way. `steps`: of the optimiser, so far; `folder`: where this process writes; `left`: ends a recording of
+    which nobody says that it ended, which a training that raises may leave behind."""
+
+    left: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -102,6 +105,8 @@ class Recorder:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Hooks in place, and taken away again."""
+        if _running and _running[-1].left:
+            _running[-1].left()
         if _running:
             raise ConfigError(
                 "record: a recording is under way in this process; one at a time, and none inside another"
