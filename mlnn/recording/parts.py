@@ -11,8 +11,8 @@ from mlnn.errors import ConfigError
 from mlnn.recording.fingerprint import Piece
 from mlnn.recording.records import Parameter
 
-WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_forward_module.")
-"""What DDP, torch.compile, FSDP and Lightning's strategies put before a name."""
+WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_forward_module.", "_checkpoint_wrapped_module.")
+"""What DDP, torch.compile, FSDP, Lightning's strategies and activation checkpointing put before a name."""
 
 
 @dataclass(frozen=True, eq=False)
