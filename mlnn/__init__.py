@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
-    from mlnn.recording import record
+    from mlnn.recording import lift, record
     from mlnn.recording.differing.diff import Diff, diff
+    from mlnn.recording.replay import replay
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -26,7 +27,9 @@ __all__ = [
     "compare",
     "diff",
     "estimate",
+    "lift",
     "record",
+    "replay",
 ]
 _HOMES = {
     "audit": "mlnn.auditing",
@@ -40,7 +43,9 @@ _HOMES = {
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
+    "lift": "mlnn.recording",
     "record": "mlnn.recording",
+    "replay": "mlnn.recording.replay",
 }
 
 

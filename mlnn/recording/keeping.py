@@ -67,6 +67,13 @@ class Keeper:
                 self.trace = Trace()
                 self.trace.start()
 
+    def take_back(self) -> None:
+        """The pass that was to be made is not what is kept: another one is, which begins now."""
+        if self.standing:
+            self.standing.passes[-1:] = []
+        self.stop()
+        self.trace = None
+
     def after_forward(self, output: object) -> None:
         """A forward pass has been made."""
         if self.trace:
@@ -112,7 +119,7 @@ class Keeper:
             step.step, self.reason, standing.weights, standing.buffers, standing.gradient, tuple(passes),
             tuple(step.losses.tolist()), step.scale, step.rates, tuple(standing.objectives), _why_not(standing, step, self.reason),
             standing.autocast, standing.training,
-            sharded=any(held.told.sharded for held in self.held),
+            sharded=any(held.told.sharded for held in self.held), threads=torch.get_num_threads(),
         )  # fmt: skip
         write_capsule(folder / CAPSULES / str(step.step), replace(capsule, null=null(capsule)))
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from mlnn.recording.fingerprint import Fingerprint, same_bits
 from mlnn.recording.records import RecordedStep, Recording
+from mlnn.visible import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,11 +62,11 @@ def parameters_apart(a: Recording, b: Recording) -> str:
     for name, shape in one.items():
         if name not in two:
             near = next((other for other in two if other.endswith(f".{name}") or name.endswith(f".{other}")), None)
-            return f"'{name}' of A is not in B" + (f", which has '{near}'" if near else "")
+            return f"'{shown(name)}' of A is not in B" + (f", which has '{shown(near)}'" if near else "")
         if two[name] != shape:
-            return f"'{name}' is {shape} in A and {two[name]} in B"
+            return f"'{shown(name)}' is {shape} in A and {two[name]} in B"
     extra = next((name for name in two if name not in one), None)
-    return "" if extra is None else f"'{extra}' of B is not in A"
+    return "" if extra is None else f"'{shown(extra)}' of B is not in A"
 
 
 def aligned(a: Recording, b: Recording) -> Pair:

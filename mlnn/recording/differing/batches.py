@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from mlnn.recording.batchprint import together
 from mlnn.recording.records import Forward, RecordedStep
+from mlnn.visible import shown
 
 WORDS = {
     "same": "the same rows in the same order",
@@ -41,7 +42,7 @@ def reshaped(a: RecordedStep, b: RecordedStep) -> str:
 
 def _listed(places: set[str]) -> str:
     found = sorted(places)
-    return ", ".join(found[:4]) + (" …" if len(found) > 4 else "") or "no tensor"
+    return ", ".join(map(shown, found[:4])) + (" …" if len(found) > 4 else "") or "no tensor"
 
 
 def stirred(steps: Sequence[RecordedStep]) -> set[str]:

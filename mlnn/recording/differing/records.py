@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from mlnn.visible import shown
+
 
 
 @dataclass(frozen=True)
@@ -78,4 +80,4 @@ class Setting:
 
     def words(self) -> str:
         """As in "weight_decay 0.01 against 0"."""
-        return f"{self.what} {self.values[0]} against {self.values[1]}"
+        return f"{shown(self.what)} {shown(self.values[0])} against {shown(self.values[1])}"

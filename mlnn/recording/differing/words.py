@@ -7,6 +7,7 @@ from mlnn.recording.differing.batches import reshaped
 from mlnn.recording.differing.judging import Ground, Judgement, Parting
 from mlnn.recording.differing.records import ParameterApart, Row, Setting
 from mlnn.recording.differing.relating import Related
+from mlnn.visible import shown
 
 MOST_TOLD = 4
 
@@ -169,7 +170,7 @@ def _where(parting: Parting, parameters: Sequence[ParameterApart]) -> str:
     apart = [one for one in parameters if not one.same]
     if not apart or len(apart) == len(parameters):
         return ""
-    names = ", ".join(f"'{one.name}'" for one in apart[:MOST_TOLD])
+    names = ", ".join(f"'{shown(one.name)}'" for one in apart[:MOST_TOLD])
     more = f" and {len(apart) - MOST_TOLD} more" if len(apart) > MOST_TOLD else ""
     return f"Bits differ in {names}{more} of {len(parameters)} parameters alone."
 
