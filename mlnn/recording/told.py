@@ -46,7 +46,12 @@ def step_told(step: RecordedStep) -> tuple[dict[str, Any], dict[str, np.ndarray]
     told = {
         "step": step.step,
         "forwards": [
-            {"random": dict(one.random), "autocast": one.autocast, **asdict(one.batch), "unordered": str(one.batch.unordered)}
+            {
+                "random": dict(one.random),
+                "autocast": one.autocast,
+                **asdict(one.batch),
+                "unordered": str(one.batch.unordered),
+            }
             for one in step.forwards
         ],
         "buffers": str(step.buffers),

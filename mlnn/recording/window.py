@@ -46,7 +46,9 @@ class Window:
     def forward(self, args: object, kwargs: object) -> None:
         """A forward pass with gradients is about to be made."""
         given, random = {"args": args, "kwargs": kwargs}, streams()
-        self.forwards.append(Given(given, random, Forward(batch_print(given), told(random), (autocast() or ("", ""))[1])))
+        self.forwards.append(
+            Given(given, random, Forward(batch_print(given), told(random), (autocast() or ("", ""))[1]))
+        )
 
     def backward(self, tensors: object) -> Tensor | None:
         """A backward pass is about to be made: the loss that it begins at, None where that is no single number or the model has

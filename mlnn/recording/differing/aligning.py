@@ -83,7 +83,9 @@ def _resumed(whole: Recording, part: Recording) -> int:
     """After how many steps of one recording another begins, 0 where it does not: of several that left the weights alike, the one
     that is followed by the same batch, or else the last."""
     found = [
-        count for count, step in enumerate(whole.steps, 1) if step.weights is not None and same_bits(step.weights, part.start)
+        count
+        for count, step in enumerate(whole.steps, 1)
+        if step.weights is not None and same_bits(step.weights, part.start)
     ]
     if len(found) > 1 and part.steps:
         first = _batches(part.steps[0])
@@ -105,7 +107,9 @@ def _in_order(recording: Recording, names: Sequence[str]) -> Recording:
     def turned(one: Fingerprint | None) -> Fingerprint | None:
         return None if one is None else Fingerprint(one.sketch, one.norms[order], one.hashes[order])
 
-    steps = tuple(replace(step, gradient=turned(step.gradient), weights=turned(step.weights)) for step in recording.steps)
+    steps = tuple(
+        replace(step, gradient=turned(step.gradient), weights=turned(step.weights)) for step in recording.steps
+    )
     start = Fingerprint(recording.start.sketch, recording.start.norms[order], recording.start.hashes[order])
     settings = replace(recording.settings, parameters=tuple(recording.settings.parameters[at] for at in order))
     return replace(recording, settings=settings, start=start, steps=steps)

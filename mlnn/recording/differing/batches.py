@@ -1,5 +1,6 @@
 """Whether two steps were given the same rows: in the same order, in another, cut into other micro-batches, or other rows."""
 
+import itertools
 from collections.abc import Sequence
 
 from mlnn.recording.batchprint import together
@@ -49,7 +50,7 @@ def stirred(steps: Sequence[RecordedStep]) -> set[str]:
     """The random streams that moved from most forward passes to the next: of one that did not the model draws nothing. All of them
     where there are no two passes that would tell."""
     passes = [forward.random for step in steps for forward in step.forwards]
-    pairs = list(zip(passes, passes[1:], strict=False))
+    pairs = list(itertools.pairwise(passes))
     names = {name for one in passes for name in one}
     return {name for name in names if 2 * sum(one.get(name) != two.get(name) for one, two in pairs) >= len(pairs)}
 

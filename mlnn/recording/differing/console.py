@@ -1,5 +1,7 @@
 """The console after a diff: relation and sentence in a panel, and a line a stage."""
 
+import math
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -27,7 +29,9 @@ def diff_panel(found: Diff) -> RenderableType:
     parts: list[RenderableType] = [head, Text(), said(found.sentence), Text(), grid]
     if found.rows:
         parts += [Text(), _stages(found)]
-    return Panel(Group(*parts), title=said("Two recorded trainings"), title_align="left", border_style=colour, padding=(1, 2))
+    return Panel(
+        Group(*parts), title=said("Two recorded trainings"), title_align="left", border_style=colour, padding=(1, 2)
+    )
 
 
 def _stages(found: Diff) -> Table:
@@ -37,7 +41,7 @@ def _stages(found: Diff) -> Table:
     for name in ("bits from step", "beyond rounding", "largest"):
         table.add_column(name, justify="right")
     for one in found.stages:
-        sizes = "–" if one.largest != one.largest else number(one.largest, 2)
+        sizes = "–" if math.isnan(one.largest) else number(one.largest, 2)
         steps = ("–" if step is None else number(step) for step in (one.bits, one.beyond))
         table.add_row(said(one.name), said(one.word), *steps, sizes)
     return table

@@ -27,8 +27,8 @@ class Diff:
     """What two recordings are to each other.
 
     `relation`: "bitwise"; "equal" (apart by no more than rounding of float32 or better explains, at every step that can be told);
-    "indistinguishable" (the same in a coarser dtype, or in two); "shifted" (losses differ, gradients do not); "scaled" (B's gradient
-    is `scale` times A's); "different"; "broken" (one is not finite where the other is); "undecided". `stage`: "environment",
+    "indistinguishable" (the same in a coarser dtype, or in two); "shifted" (losses differ, gradients do not); "scaled" (B's
+    gradient is `scale` times A's); "different"; "broken" (one is not finite where the other is); "undecided". `stage`: "environment",
     "batch", "random state", "loss", "gradient" or "weights", the first that differs beyond rounding, and `step`, A's, None before
     the first. `resolution`: the smallest relative distance that would have been told at the first step; 0 where every bit was.
     `yardstick`: what rounding is taken to be. `settings`: what was set otherwise. `findings`: what else is found, in words.
@@ -112,7 +112,7 @@ def diff(a: Recording | Path | str, b: Recording | Path | str) -> Diff:
     return Diff(
         told.relation, sentence(pair, rows, judgement, told, ground, settings, parameters), told.scale, stage, step,
         told.resolution, yard.words(first), len(judgement.judged), names, settings,
-        tuple([*pair.notes(), *one.findings, *two.findings]), rows,
+        (*pair.notes(), *one.findings, *two.findings), rows,
         tuple(_allowed(rows, yard, judgement)), parameters,
     )  # fmt: skip
 

@@ -19,10 +19,10 @@ FAR = 10.0
 
 @dataclass(frozen=True)
 class Ground:
-    """What a judgement knows beside the rows: the `yardstick`; the streams that `stirred` from pass to pass; whether the optimiser is
-    plain (`plain`: it passes on a relative distance as it is; Adam makes steps of full size of what rounding left of a zero); `start`,
-    how far the first weights are apart; whether both were computed in the same dtypes (`alike`); `findings`: whether the processes
-    of one of them do not agree."""
+    """What a judgement knows beside the rows: the `yardstick`; the streams that `stirred` from pass to pass; whether the optimiser
+    is `plain`, one that passes on a relative distance as it is (Adam makes steps of full size of what rounding left of a zero);
+    `start`, how far the first weights are apart; whether both were computed in the same dtypes (`alike`); `findings`: whether the
+    processes of one of them do not agree."""
 
     yardstick: Yardstick
     stirred: frozenset[str]
@@ -88,7 +88,9 @@ def judge(rows: Sequence[Row], ground: Ground) -> Judgement:
             horizon = row
             if not row.followed:
                 told = yard.allowed(row.step, 0.0)
-                return Judgement(Parting("weights", "undecided", row, row.before, told, why="between"), tuple(judged), row)
+                return Judgement(
+                    Parting("weights", "undecided", row, row.before, told, why="between"), tuple(judged), row
+                )
     return Judgement(None, tuple(judged), horizon, None, tuple(kinks))
 
 

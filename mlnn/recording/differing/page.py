@@ -1,5 +1,7 @@
 """The page of two recordings side by side: the sentence, stage by stage, distances over the steps, settings and parameters."""
 
+import math
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -32,8 +34,7 @@ def diff_page(found: Diff) -> str:
         sentence=found.sentence,
         facts=[(word, value) for word, value in found.facts() if word != "set otherwise"],
         yardstick=found.yardstick,
-        stages=[(one.name, one.word, _step(one.bits), _step(one.beyond), number(one.largest, 2) if one.largest == one.largest else "–")
-                for one in found.stages],
+        stages=[(one.name, one.word, _step(one.bits), _step(one.beyond), _size(one.largest)) for one in found.stages],
         pictures=[
             *picture("Distances", _DISTANCES, distance_figure(found)),
             *picture("Losses", _LOSSES, _loss_figure(found)),
@@ -63,6 +64,10 @@ MEANINGS = {
 
 def _step(value: int | None) -> str:
     return "–" if value is None else number(value)
+
+
+def _size(value: float) -> str:
+    return "–" if math.isnan(value) else number(value, 2)
 
 
 def _sizes(rows: tuple[Row, ...], name: str) -> np.ndarray:

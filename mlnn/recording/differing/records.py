@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from mlnn.visible import shown
 
 
-
 @dataclass(frozen=True)
 class Apart:
     """How far two tensors, or two numbers, are from each other: `distance` ‖b − a‖ / ‖a‖; `factor` c of the least ‖b − c·a‖, and
@@ -24,8 +23,8 @@ class Row:
 
     `batch`: "same", "reordered" (the same rows in another order), "recut" (the same rows in other micro-batches or processes),
     "other" rows, or "unknown". `streams`: random streams that stood elsewhere. `rates`: whether the learning rates are the same.
-    `losses`: of A and B, summed over micro-batches, averaged over processes; `cut`: micro-batches of each. `before`: relative
-    distance of the weights before the step, None where that was not recorded; `followed`: whether it is just that, or, where the step
+    `losses`: of A and B, summed over micro-batches, averaged over processes; `cut`: micro-batches of each. `before`:
+    relative distance of the weights before the step, None where that was not recorded; `followed`: whether it is just that, or, where the step
     before was not printed, that after the step. `loss`, `gradient`, `weights` (after the step) and
     `update` (what the step added to them): None where one of them was not recorded. `finite`, `skipped`: of A and B.
     """

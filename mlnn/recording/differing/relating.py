@@ -54,7 +54,9 @@ def _said(rows: Sequence[Row], judgement: Judgement, ground: Ground) -> Related:
 def _alike(rows: Sequence[Row], judgement: Judgement, ground: Ground) -> Related:
     seen = rows[: rows.index(judgement.broke)] if judgement.broke else rows
     if not judgement.judged:
-        return Related("undecided", "both are not finite from the first step on" if judgement.broke else "no step can be told")
+        return Related(
+            "undecided", "both are not finite from the first step on" if judgement.broke else "no step can be told"
+        )
     if ground.start.same and ground.alike and all(row.same for row in seen):
         return Related("bitwise")
     first = next((row for row in seen if not row.same), None)
@@ -74,7 +76,10 @@ def _of_losses(judgement: Judgement, ground: Ground) -> Related:
     ratios = np.array([row.losses[1] / row.losses[0] for row in told])
     allowed = [ground.yardstick.allowed(row.step, row.before or 0.0) for row in told]
     spread = float(np.ptp(ratios)) if len(ratios) > 1 else math.inf
-    plain = len(ratios) == 1 and min(abs(ratios[0] - round(ratios[0])), abs(1 / ratios[0] - round(1 / ratios[0]))) < allowed[0]
+    plain = (
+        len(ratios) == 1
+        and min(abs(ratios[0] - round(ratios[0])), abs(1 / ratios[0] - round(1 / ratios[0]))) < allowed[0]
+    )
     if len(ratios) and ratios[0] > 0 and (spread <= 4 * max(allowed) or plain):
         return Related("scaled", scale=float(ratios[0]))
     return Related("shifted")
@@ -140,4 +145,3 @@ def parting_prints(pair: Pair, row: Row, stage: str) -> tuple[Fingerprint, Finge
     if stage != "weights" and one.gradient is not None and two.gradient is not None:
         return one.gradient, two.gradient
     return None if one.weights is None or two.weights is None else (one.weights, two.weights)
-

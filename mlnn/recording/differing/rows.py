@@ -15,8 +15,7 @@ from mlnn.recording.records import RecordedStep, Recording
 def rows_of(pair: Pair) -> Iterator[Row]:
     """One row a shared step, in order."""
     alike = all(
-        one.dtype == two.dtype
-        for one, two in zip(pair.a.settings.parameters, pair.b.settings.parameters, strict=True)
+        one.dtype == two.dtype for one, two in zip(pair.a.settings.parameters, pair.b.settings.parameters, strict=True)
     )
     a, b = pair.starts
     stood: tuple[Fingerprint, Fingerprint] | None = (a, b)

@@ -20,7 +20,7 @@ def settings_apart(a: Recording, b: Recording) -> list[Setting]:
 def _model(a: Recording, b: Recording) -> Iterator[Setting]:
     one, two = a.settings, b.settings
     yield from _of("model", one.model, two.model)
-    yield from _of("computed in", *(precision_of(side).name for side in (a, b)), told=True)
+    yield from _of("computed in", precision_of(a).name, precision_of(b).name, told=True)
     yield from _of("processes", str(one.ranks), str(two.ranks))
 
 

@@ -30,7 +30,9 @@ def stages_of(
     told = "; ".join(WORDS[word] for word in WORDS if word in words) or WORDS["same"]
     found.append(Stage("batch", told, _first(rows, lambda row: row.batch not in ("same", "unknown"))))
     names = sorted({name for row in rows for name in row.streams})
-    found.append(Stage("random state", ", ".join(names) or "the same streams", _first(rows, lambda row: bool(row.streams))))
+    found.append(
+        Stage("random state", ", ".join(names) or "the same streams", _first(rows, lambda row: bool(row.streams)))
+    )
     upto = [(row, most) for row, most in zip(rows, allowed, strict=True) if step is None or row.step <= step]
     parts: dict[str, Callable[[Row], Apart | None]] = {
         "loss": lambda row: row.loss, "gradient": lambda row: row.gradient, "weights": lambda row: row.weights,
@@ -47,7 +49,11 @@ def _measured(
         return Stage(name, "not recorded")
     sizes = [found.distance for row, _ in upto if (found := part(row)) is not None]
     bits = _first(rows, lambda row: (found := part(row)) is not None and not found.same)
-    word = "bit for bit the same" if bits is None else f"the same bits in {sum(one.same for one in seen)} of {len(seen)} steps"
+    word = (
+        "bit for bit the same"
+        if bits is None
+        else f"the same bits in {sum(one.same for one in seen)} of {len(seen)} steps"
+    )
     return Stage(name, word, bits, None, max(sizes, default=math.nan))
 
 
@@ -57,5 +63,3 @@ def _parted(one: Stage, stage: str | None, step: int | None) -> Stage:
 
 def _first(rows: Sequence[Row], differs: Callable[[Row], bool]) -> int | None:
     return next((row.step for row in rows if differs(row)), None)
-
-

@@ -1,5 +1,6 @@
 """What two recordings are to each other, in sentences: the relation, the number it rests on, and what differs with it."""
 
+import math
 from collections.abc import Sequence
 
 from mlnn.recording.differing.aligning import Pair
@@ -62,7 +63,8 @@ def _parted(parting: Parting) -> str:
         side, why = ("A", parting.row.skipped[0]) if parting.row.skipped[0] else ("B", parting.row.skipped[1])
         return f"Step {_step(parting)} was left out by {side} alone: {why}."
     if parting.why == "factor":
-        return f"Different trainings: B's gradient is A's times a factor that changes from step to step, {parting.scale:.6f} at {_step(parting)}."
+        first = f"{parting.scale:.6f} at step {_step(parting)}"
+        return f"Different trainings: B's gradient is A's times a factor that changes from step to step, {first}."
     verb = "are" if parting.stage == "weights" else "is"
     return f"Different trainings from step {_step(parting)} on: the {parting.stage} {verb} the first to differ."
 
@@ -89,7 +91,7 @@ def _measured(parting: Parting, told: Related) -> str:
         found.append(_gradient(row, told))
     if parting.stage == "weights" and row.update is not None and row.moved > 0 and not row.update.same:
         found.append(f"what the step added to the weights differs by {row.update.distance:.2g} of its size")
-    if parting.allowed == parting.allowed:
+    if not math.isnan(parting.allowed):
         found.append(f"rounding explains {parting.allowed:.2g}")
     return f"There {_listed(found)}." if found else ""
 
@@ -129,17 +131,17 @@ def _with_it(pair: Pair, parting: Parting, told: Related, settings: Sequence[Set
             "recut": "The rows were the same, cut into other micro-batches."}.get(row.batch, "")  # fmt: skip
 
 
-def _of_the_step(
-    parting: Parting, one: Sequence[float], two: Sequence[float], settings: Sequence[Setting]
-) -> str:
+def _of_the_step(parting: Parting, one: Sequence[float], two: Sequence[float], settings: Sequence[Setting]) -> str:
+    """Rates and settings of the optimiser, which make another step of one gradient."""
+    found = []
     if parting.why == "rates":
         rates = [", ".join(f"{rate:.6g}" for rate in sorted(set(side))) for side in (one, two)]
-        return f"The learning rates are {rates[0]} in A and {rates[1]} in B."
-    apart = [setting.words() for setting in settings if setting.told]
+        found.append(f"The learning rates are {rates[0]} in A and {rates[1]} in B.")
+    apart = [setting.words() for setting in settings if setting.told and not setting.what.startswith("lr")]
     if apart:
         more = f" and {len(apart) - MOST_TOLD} more" if len(apart) > MOST_TOLD else ""
-        return f"The optimisers are set otherwise: {', '.join(apart[:MOST_TOLD])}{more}."
-    return (
+        found.append(f"Set otherwise: {', '.join(apart[:MOST_TOLD])}{more}.")
+    return " ".join(found) or (
         "Learning rates and settings are the same, so that the optimiser's own state differs (momentum that was not carried over),"
         " or its code."
     )
@@ -204,7 +206,9 @@ def _rows_word(rows: Sequence[Row]) -> str:
         told = {"reordered": "in another order", "recut": "cut into other micro-batches"}
         what = " and ".join(told[word] for word in told if word in words)
         found += [f"The rows were the same, {what}."] if what else []
-        found += ["What the model was given has other bits or another form, without an effect."] if "other" in words else []
+        found += (
+            ["What the model was given has other bits or another form, without an effect."] if "other" in words else []
+        )
     skipped = [row.step for row in rows if row.skipped[0]]
     if skipped:
         found.append(f"Both left out step {', '.join(map(str, skipped[:MOST_TOLD]))} alike.")

@@ -41,8 +41,8 @@ class Precision:
 
 @dataclass(frozen=True)
 class Yardstick:
-    """`precision`: the coarser of both recordings'. `nulls`: by step, how far one ulp moved the gradient and the loss of a capsule's
-    step, relative."""
+    """`precision`: the coarser of both recordings'. `nulls`: by step, how far one ulp moved the gradient and the loss of a
+    capsule's step, relative."""
 
     precision: Precision
     nulls: Mapping[int, Null]
