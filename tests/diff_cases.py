@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,8 +21,8 @@ class Plan:
     """A training: six batches in their order, again and again. What a test changes is told by name.
 
     `other`: a step that is given other rows; `reseed`: one before which the random stream is set; `faster`: one from which on the
-    rate is 1.1 times as large; `begin`: the first batch; `micro`: batches of a step; `divided`: whether their losses are; `poison`: a
-    step whose loss is NaN.
+    rate is 1.1 times as large; `begin`: the first batch; `micro`: batches of a step; `divided`: whether their losses are;
+    `poison`: a step whose loss is NaN.
     """
 
     steps: int = 6
@@ -95,7 +96,7 @@ def loop(plan: Plan, model: nn.Module, optimizer: torch.optim.Optimizer) -> None
         optimizer.step()
 
 
-def train(out: Path, plan: Plan = Plan(), **changed: object) -> Path:
+def train(out: Path, plan: Plan = Plan(), **changed: Any) -> Path:
     """The folder of a recorded training."""
     plan = replace(plan, **changed)
     model = net(plan)

@@ -28,10 +28,10 @@ class Diff:
 
     `relation`: "bitwise"; "equal" (apart by no more than rounding of float32 or better explains, at every step that can be told);
     "indistinguishable" (the same in a coarser dtype, or in two); "shifted" (losses differ, gradients do not); "scaled" (B's
-    gradient is `scale` times A's); "different"; "broken" (one is not finite where the other is); "undecided". `stage`: "environment",
-    "batch", "random state", "loss", "gradient" or "weights", the first that differs beyond rounding, and `step`, A's, None before
-    the first. `resolution`: the smallest relative distance that would have been told at the first step; 0 where every bit was.
-    `yardstick`: what rounding is taken to be. `settings`: what was set otherwise. `findings`: what else is found, in words.
+    gradient is `scale` times A's); "different"; "broken" (one is not finite where the other is); "undecided". `stage`:
+    "environment", "batch", "random state", "loss", "gradient" or "weights", the first that differs beyond rounding, and `step`,
+    A's, None before the first. `resolution`: the smallest relative distance that would have been told at the first step; 0 where
+    every bit was. `yardstick`: what rounding is taken to be. `settings`: what was set otherwise. `findings`: what else, in words.
     `rows`: of each common step. `parameters`: by the size of the difference of their norms, where the two part.
     """
 

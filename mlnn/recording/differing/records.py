@@ -24,9 +24,10 @@ class Row:
     `batch`: "same", "reordered" (the same rows in another order), "recut" (the same rows in other micro-batches or processes),
     "other" rows, or "unknown". `streams`: random streams that stood elsewhere. `rates`: whether the learning rates are the same.
     `losses`: of A and B, summed over micro-batches, averaged over processes; `cut`: micro-batches of each. `before`:
-    relative distance of the weights before the step, None where that was not recorded; `followed`: whether it is just that, or, where the step
-    before was not printed, that after the step. `loss`, `gradient`, `weights` (after the step) and
-    `update` (what the step added to them): None where one of them was not recorded. `finite`, `skipped`: of A and B.
+    relative distance of the weights before the step, None where that was not recorded; `followed`: whether it is just that, or,
+    where the step before was not printed, that after the step. `loss`, `gradient`, `weights` (after the step) and `update` (what
+    the step added to them): None where one of them was not recorded; `moved`: the size of A's update, relative to the weights.
+    `finite`, `skipped`: of A and B.
     """
 
     step: int
