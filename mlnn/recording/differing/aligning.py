@@ -34,9 +34,9 @@ class Pair:
         own = [len(self.a) - max(self.offset, 0), len(self.b) - max(-self.offset, 0)]
         if own[0] != own[1]:
             found.append(f"A has {_steps(len(self.a))} and B {len(self.b)}: compared as far as both go")
-        found += [f"{name} is torn: {one.torn}" for name, one in (("A", self.a), ("B", self.b)) if one.torn]
+        found += [f"{name} is torn: {shown(one.torn, 200)}" for name, one in (("A", self.a), ("B", self.b)) if one.torn]
         found += [
-            f"{name} did not end by itself: {one.ended or 'its process was killed, or still runs'}"
+            f"{name} did not end by itself: {shown(one.ended or '') or 'its process was killed, or still runs'}"
             for name, one in (("A", self.a), ("B", self.b))
             if one.ended != "finished"
         ]

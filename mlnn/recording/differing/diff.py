@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.recording.differing.aligning import Pair, aligned, parameters_apart
 from mlnn.recording.differing.batches import stirred
@@ -16,10 +18,11 @@ from mlnn.recording.differing.rows import apart, rows_of
 from mlnn.recording.differing.settings import settings_apart
 from mlnn.recording.differing.stages import Stage, stages_of
 from mlnn.recording.differing.words import sentence
-from mlnn.recording.differing.yardstick import Yardstick, nulls_of, precision_of
+from mlnn.recording.differing.yardstick import EPS, Yardstick, nulls_of, precision_of
 from mlnn.recording.reading import read_recording
 from mlnn.recording.records import Recording
 from mlnn.report.brief import Brief
+from mlnn.visible import shown
 
 
 @dataclass(frozen=True, repr=False)
@@ -93,12 +96,16 @@ def diff(a: Recording | Path | str, b: Recording | Path | str) -> Diff:
 
     Raises DataError where a folder holds no recording, or a damaged one.
     """
-    one, two = (side if isinstance(side, Recording) else read_recording(side) for side in (a, b))
+    with np.errstate(all="ignore"):  # what is not finite is told as such
+        return _compared(*(side if isinstance(side, Recording) else read_recording(side) for side in (a, b)))
+
+
+def _compared(one: Recording, two: Recording) -> Diff:
     names = str(one.path), str(two.path)
     settings = tuple(settings_apart(one, two))
-    unlike = parameters_apart(one, two)
+    unlike = parameters_apart(one, two) or _unknown(one) or _unknown(two)
     if unlike:
-        text = f"Undecided, because the models differ: {unlike}. Only trainings of the same parameters can be compared."
+        text = f"Undecided, because the models differ, or cannot be judged: {unlike}."
         return Diff("undecided", text, stage="environment", names=names, settings=settings, findings=(unlike,))
     pair = aligned(one, two)
     rows = tuple(rows_of(pair))
@@ -115,6 +122,12 @@ def diff(a: Recording | Path | str, b: Recording | Path | str) -> Diff:
         (*pair.notes(), *one.findings, *two.findings), rows,
         tuple(_allowed(rows, yard, judgement)), parameters,
     )  # fmt: skip
+
+
+def _unknown(recording: Recording) -> str:
+    """The first parameter of a dtype whose rounding is not known, in words."""
+    odd = next((part for part in recording.settings.parameters if part.dtype not in EPS), None)
+    return "" if odd is None else f"'{shown(odd.name)}' is of dtype '{shown(odd.dtype)}', whose rounding is not known"
 
 
 def _allowed(rows: Sequence[Row], yard: Yardstick, judgement: Judgement) -> Iterator[float]:

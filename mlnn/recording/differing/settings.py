@@ -56,5 +56,5 @@ def _of(what: str, own: str, other: str, told: bool = False) -> Iterator[Setting
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = ", ".join(f"{name} {part}" for name, part in value.items()) if isinstance(value, Mapping) else str(value)
     return text if len(text) <= MOST else text[: MOST - 1] + "…"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from mlnn.recording.differing.batches import WORDS
 from mlnn.recording.differing.records import Apart, Row, Setting
+from mlnn.visible import shown
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,11 @@ def stages_of(
     found.append(Stage("batch", told, _first(rows, lambda row: row.batch not in ("same", "unknown"))))
     names = sorted({name for row in rows for name in row.streams})
     found.append(
-        Stage("random state", ", ".join(names) or "the same streams", _first(rows, lambda row: bool(row.streams)))
+        Stage(
+            "random state",
+            ", ".join(map(shown, names[:8])) or "the same streams",
+            _first(rows, lambda row: bool(row.streams)),
+        )
     )
     upto = [(row, most) for row, most in zip(rows, allowed, strict=True) if step is None or row.step <= step]
     parts: dict[str, Callable[[Row], Apart | None]] = {

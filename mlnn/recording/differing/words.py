@@ -61,7 +61,7 @@ def _parted(parting: Parting) -> str:
         return f"At step {_step(parting)} the {parting.stage} of {bad} is not finite, and that of {fine} is."
     if parting.why == "skipped":
         side, why = ("A", parting.row.skipped[0]) if parting.row.skipped[0] else ("B", parting.row.skipped[1])
-        return f"Step {_step(parting)} was left out by {side} alone: {why}."
+        return f"Step {_step(parting)} was left out by {side} alone: {shown(why, 200)}."
     if parting.why == "factor":
         first = f"{parting.scale:.6f} at step {_step(parting)}"
         return f"Different trainings: B's gradient is A's times a factor that changes from step to step, {first}."
@@ -117,9 +117,10 @@ def _with_it(pair: Pair, parting: Parting, told: Related, settings: Sequence[Set
         given = reshaped(one, two)
         return f"It was given other rows{': ' + given if given else ''}."
     if parting.why == "streams":
+        names = ", ".join(map(shown, row.streams[:MOST_TOLD]))
         return (
-            f"The rows were the same and the random state was not ({', '.join(row.streams)}): where the model draws random numbers"
-            " (dropout), that alone makes such a difference."
+            f"The rows were the same and the random state was not ({names}): where the model draws random numbers (dropout), that"
+            " alone makes such a difference."
         )
     if parting.why in ("rates", "optimiser"):
         return _of_the_step(parting, one.rates, two.rates, settings)

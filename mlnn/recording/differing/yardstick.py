@@ -79,7 +79,9 @@ class Yardstick:
 
 def precision_of(recording: Recording) -> Precision:
     """The coarsest dtype that it is known to have computed in: of its parameters, of autocast, of products of matrices."""
-    found = [Precision(name, EPS[name]) for name in {one.dtype for one in recording.settings.parameters} if name in EPS]
+    found = [
+        Precision(name, EPS[name]) for name in sorted({one.dtype for one in recording.settings.parameters} & EPS.keys())
+    ]
     autocast = {forward.autocast for step in recording.steps[:3] for forward in step.forwards} - {""}
     found += [Precision(f"autocast to {name}", EPS[name]) for name in autocast if name in EPS]
     allowed = TF32.get(str(recording.settings.environment.get("float32_matmul_precision")))
