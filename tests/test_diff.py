@@ -132,6 +132,24 @@ def test_a_factor_that_changes_is_none(make: Make, tmp_path: Path) -> None:
     assert "a factor that changes from step to step" in found.sentence
 
 
+def test_a_multiple_at_the_first_step_alone_is_no_factor(make: Make) -> None:
+    """Label smoothing at first weights that find all classes alike, and afterwards."""
+
+    def flat(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+        first: list[Tensor] = []
+
+        def of(output: Tensor, target: Tensor) -> Tensor:
+            first.append(output.detach())
+            return loss(output - first[0] if len(first) == 1 else output, target)
+
+        return of
+
+    plan = {"optimizer": "adam", "dtype": torch.float64}
+    found = mlnn.diff(make(**plan, loss=flat(F.cross_entropy)), make(**plan, loss=flat(smoothed(1e-4))))
+    assert (found.relation, found.step) == ("different", 0)
+    assert "is A's times 0.999900 at step 0, and at later steps no multiple of it" in found.sentence
+
+
 @pytest.mark.parametrize(
     ("base", "changed", "stage", "step", "words"),
     [

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlnn.recording.differing.aligning import Pair
-from mlnn.recording.differing.judging import Ground, Judgement, Parting, is_scaled, judgeable
+from mlnn.recording.differing.judging import Ground, Judgement, Parting, judgeable
 from mlnn.recording.differing.records import Row
 from mlnn.recording.differing.rows import loss_of
 from mlnn.recording.differing.yardstick import EPS
@@ -16,12 +16,14 @@ from mlnn.recording.records import Recording
 
 SAID = 1e-3
 """A factor that changes by more from step to step is none."""
+TELLS = 3
+"""A step tells of a factor if that is so many times as far from 1 as rounding may have moved the gradient."""
 
 
 @dataclass(frozen=True)
 class Related:
-    """`relation` and, where it is undecided, `because`; `scale`; `resolution`: the smallest relative distance that would have been
-    told, 0 where every bit was."""
+    """`relation` and, where it is undecided, or a factor is none, `because`; `scale`; `resolution`: the smallest relative distance
+    that would have been told, 0 where every bit was."""
 
     relation: str
     because: str = ""
@@ -86,16 +88,22 @@ def _of_losses(judgement: Judgement, ground: Ground) -> Related:
 
 
 def _of_factor(rows: Sequence[Row], parting: Parting, ground: Ground) -> Related:
-    """A factor of the gradient, held to the steps that follow with the same weights."""
+    """A factor of the gradient, held to the steps that follow with the same weights: label smoothing is one as long as all classes
+    are as likely."""
     assert parting.row is not None
-    after = [row for row in rows[rows.index(parting.row) + 1 :] if judgeable(row, ground.yardstick) and row.gradient]
-    told = [
-        row.gradient.factor
-        for row in after
-        if row.gradient and is_scaled(row.gradient, ground.yardstick.allowed(row.step, row.before or 0.0))
-    ]
-    if any(abs(factor / parting.scale - 1) > SAID for factor in told):
-        return Related("different")
+    away, told, others = abs(parting.scale - 1), [], 0
+    for row in rows[rows.index(parting.row) + 1 :]:
+        allowed = ground.yardstick.allowed(row.step, row.before or 0.0)
+        if not judgeable(row, ground.yardstick) or row.gradient is None or allowed > away / TELLS:
+            continue
+        if row.gradient.residual <= allowed:
+            told.append(row.gradient.factor)
+        else:
+            others += 1
+    if others > max(1, len(told) / 4):
+        return Related("different", "is A's times {scale}, and at later steps no multiple of it")
+    if any(abs(factor - parting.scale) > max(SAID, away / TELLS) for factor in told):
+        return Related("different", "is A's times a factor that changes from step to step, {scale}")
     return Related("scaled", scale=parting.scale)
 
 

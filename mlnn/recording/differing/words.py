@@ -50,10 +50,10 @@ def _head(rows: Sequence[Row], judgement: Judgement, told: Related) -> str:
         return f"B's {what} is A's times {told.scale:.6f}, from step {_step(parting)} on."
     if told.relation == "shifted":
         return f"The losses differ from step {_step(parting)} on and the gradients do not: the same training, another number."
-    return _parted(parting)
+    return _parted(parting, told)
 
 
-def _parted(parting: Parting) -> str:
+def _parted(parting: Parting, told: Related) -> str:
     if parting.row is None:
         return "Different trainings: the weights differ before the first step."
     if parting.why == "not finite":
@@ -63,8 +63,8 @@ def _parted(parting: Parting) -> str:
         side, why = ("A", parting.row.skipped[0]) if parting.row.skipped[0] else ("B", parting.row.skipped[1])
         return f"Step {_step(parting)} was left out by {side} alone: {shown(why, 200)}."
     if parting.why == "factor":
-        first = f"{parting.scale:.6f} at step {_step(parting)}"
-        return f"Different trainings: B's gradient is A's times a factor that changes from step to step, {first}."
+        first = told.because.format(scale=f"{parting.scale:.6f} at step {_step(parting)}")
+        return f"Different trainings: B's gradient {first}."
     verb = "are" if parting.stage == "weights" else "is"
     return f"Different trainings from step {_step(parting)} on: the {parting.stage} {verb} the first to differ."
 
@@ -191,6 +191,10 @@ def _as_far(rows: Sequence[Row], judgement: Judgement, ground: Ground) -> str:
     last = next((row for row in reversed(rows) if row.weights is not None), None)
     if last is not None and last.weights is not None and len(rows) > 1:
         found.append(f"The weights are {last.weights.distance:.2g} apart after step {last.step}.")
+    late = judgement.judged[-1] if judgement.judged else None
+    if late is not None and late.before and not judgement.broke:
+        allowed = ground.yardstick.allowed(late.step, late.before)
+        found.append(f"A difference that began at step {late.step} would be told from {allowed:.1g} on.")
     if judgement.kinks:
         found.append(f"At step {judgement.kinks[0].step} alone a kink was crossed.")
     if judgement.horizon:
