@@ -13,6 +13,8 @@ from mlnn.recording.differing.yardstick import HORIZON, KINK, Yardstick
 
 PERSISTS = 4
 """Judged steps that follow a small difference, which tell whether it was one kink or stays."""
+CLEAR = 30.0
+"""A factor is as many times as far from 1 as what it leaves over: label smoothing of 1e-5 was 10 times, a factor of 1.00001 80."""
 FAR = 10.0
 """Beyond what rounding has grown to by as many times, a difference needs no second step to be believed."""
 
@@ -191,5 +193,6 @@ def beyond(part: Apart | None, allowed: float) -> bool:
 
 
 def is_scaled(part: Apart, allowed: float) -> bool:
-    """Whether the second is the first times a number above 0, to rounding."""
-    return part.factor > 0 and part.residual <= allowed and abs(part.factor - 1) > allowed
+    """Whether the second is the first times a number above 0, to rounding, and far enough from 1 for that to be told."""
+    away = abs(part.factor - 1)
+    return part.factor > 0 and part.residual <= min(allowed, away / CLEAR) and away > allowed
