@@ -172,10 +172,10 @@ def then(first: Arm, name: str, arm: Arm) -> Arm:
 
 HASH = hashlib.sha256(b"secret").hexdigest()
 PAGE = """
-from mlnn.comparing.curves import curves
-from mlnn.comparing.curves_page import curves_page
+from mlnn.comparing.curves.gather import gather
+from mlnn.comparing.curves.page import curves_page
 from mlnn.runs import read_run
-[one] = curves([read_run('run')])
+[one] = gather([read_run('run')]).curves
 curves_page([one])
 """
 OVERWRITE = """

@@ -27,6 +27,7 @@ TABLE = {
     "arguments": "errors",
     "likelihoods": "errors signature",
     "models": "errors",
+    "logs": "errors received visible",
     "runs": "errors received visible",
     "trust": "errors shipped visible",
     "workers": "errors",
@@ -40,9 +41,9 @@ TABLE = {
     "settings": "data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
-    "comparing": "arguments data errors estimating keys objectives report runs"
+    "comparing": "arguments data errors estimating keys logs objectives report runs"
     " settings targets training visible workers world",
-    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys logs objectives report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives seeding targets training world",
     "__main__": "cli",

@@ -65,7 +65,9 @@ def _rows(lines: Lines, names: list[str], points: Points) -> Iterator[list[str]]
         elif row:
             raise lines.wrong(f"has {len(row):,} cells; the header names {len(names):,}")
     if lines.torn:
-        points.notes.append(f"{shown(points.path.name)}: its last line has no line break: a last number may be cut off.")
+        points.notes.append(
+            f"{shown(points.path.name)}: its last line has no line break: a last number may be cut off."
+        )
 
 
 class _Columns:
@@ -122,7 +124,9 @@ def _told(columns: _Columns, points: Points) -> Log:
     if columns.stepless:
         points.notes.append(f"{name}: {columns.stepless:,} rows without a step are left out.")
     if columns.largest:
-        points.notes.append(f"{name}: 1.797e308, as MLflow writes an infinity, is read as one, {columns.largest:,} times.")
+        points.notes.append(
+            f"{name}: 1.797e308, as MLflow writes an infinity, is read as one, {columns.largest:,} times."
+        )
     points.notes += [
         f"{name}: column '{shown(columns.names[at])}' has {count:,} cells that are no numbers; they are left out."
         for at, count in columns.text.items()

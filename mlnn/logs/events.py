@@ -74,7 +74,9 @@ def _messages(content: bytes, name: str, notes: list[str]) -> Iterator[bytes]:
 
 def _frames(content: bytes) -> tuple[list[int], list[int], int | None]:
     """(where each whole record begins, bytes of its message, where one begins that the file does not hold to its end)."""
-    start, length, place, total = [], [], 0, len(content)
+    start: list[int] = []
+    length: list[int] = []
+    place, total = 0, len(content)
     while place < total:
         size = _LENGTH.unpack_from(content, place)[0] if place + HEAD <= total else total
         if size > total - place - HEAD - 4:

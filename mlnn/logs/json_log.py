@@ -41,7 +41,9 @@ def read_json(file: BinaryIO, path: Path, limits: Limits, step: str | None) -> L
     kind = TRAINER if isinstance(whole_file, dict) else LIST
     history = whole_file.get(HISTORY) if isinstance(whole_file, dict) else whole_file
     if not isinstance(history, list):
-        raise DataError(f"{shown(path, 200)}: a list of records, or an object with '{HISTORY}', is read; it holds neither")
+        raise DataError(
+            f"{shown(path, 200)}: a list of records, or an object with '{HISTORY}', is read; it holds neither"
+        )
     for place, row in enumerate(history, 1):
         if not isinstance(row, dict):
             raise DataError(f"{shown(path, 200)}: entry {place:,} of its records is no object")
@@ -125,8 +127,12 @@ class _Rows:
         """The finished log; DataError where no record has a step."""
         path = self.points.path
         if self._stepless == self._count:
-            wanted = f"'{shown(self._asked)}'" if self._asked is not None else "step, global_step, _step, iteration, epoch"
-            raise DataError(f"{shown(path, 200)}: none of its {self._count:,} records has a step ({wanted}); step=… names it")
+            wanted = (
+                f"'{shown(self._asked)}'" if self._asked is not None else "step, global_step, _step, iteration, epoch"
+            )
+            raise DataError(
+                f"{shown(path, 200)}: none of its {self._count:,} records has a step ({wanted}); step=… names it"
+            )
         if self._stepless:
             self.points.notes.append(f"{shown(path.name)}: {self._stepless:,} records without a step are left out.")
         return self.points.log(kind)

@@ -4,6 +4,7 @@ import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def segments(step: np.ndarray) -> list[slice]:
     if not len(step):
         return []
     edges = [0, *(np.flatnonzero(np.diff(step) < 0) + 1).tolist(), len(step)]
-    return [slice(first, last) for first, last in zip(edges, edges[1:], strict=False)]
+    return [slice(first, last) for first, last in pairwise(edges)]
 
 
 @dataclass

@@ -88,7 +88,8 @@ def _told(head: bytes, step: str | None) -> str | None:
 
 def _looked_through(folder: Path, step: str | None) -> tuple[dict[str, str], list[str]]:
     """(name → format of the logs that lie directly in a folder, names of what is neither file nor folder)."""
-    found, special = {}, []
+    found: dict[str, str] = {}
+    special: list[str] = []
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as problem:
