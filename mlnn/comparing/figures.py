@@ -13,7 +13,6 @@ from mlnn.report import draw
 from mlnn.report.logaxis import LogAxis, log_axis
 from mlnn.report.words import LEFT, NULL, RIGHT, SERIES, TWIN, number
 
-
 # Right lies dashed on a wide, pale left: where they coincide both are seen.
 PAIR: dict[str, tuple[str, Look]] = {
     "left": (LEFT, {"width": 4.5, "opacity": 0.55}),
