@@ -29,6 +29,7 @@ TABLE = {
     "models": "errors",
     "logs": "errors received visible",
     "runs": "errors received visible",
+    "sinks": "errors visible",
     "trust": "errors shipped visible",
     "workers": "errors",
     "seeding": "arguments",
@@ -42,7 +43,7 @@ TABLE = {
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys logs objectives report runs"
-    " settings targets training visible workers world",
+    " settings sinks targets training visible workers world",
     "cli": "auditing auditing_models comparing errors estimating keys logs objectives report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives seeding targets training world",

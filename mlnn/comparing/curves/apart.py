@@ -119,7 +119,7 @@ def differences(found: Sequence[Curve]) -> tuple[list[Difference], list[str]]:
             notes.append(f"{pair} are not compared step by step: they differ in {', '.join(unlike)}.")
             continue
         places, first, second = common(one, two)
-        if len(places) < max(len(np.unique(one.place)), len(np.unique(two.place))):
+        if len(places) < max(len(one.place), len(two.place)):
             counts = f"losses of {len(one.place)} and {len(two.place)} steps are kept"
             notes.append(f"{pair}: {counts}; compared on the {len(places)} they share.")
         if len(places):

@@ -113,11 +113,15 @@ def common(one: Curve, two: Curve) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def repeated(curve: Curve) -> int:
     """How many places it has more than once."""
     known = curve.place[np.isfinite(curve.place)]
+    if (np.diff(known) > 0).all():
+        return 0
     return int((np.unique(known, return_counts=True)[1] > 1).sum())
 
 
 def _latest(place: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(different known places in order, index of the last point at each)."""
+    if (np.diff(place) > 0).all() and np.isfinite(place[-1:]).all():  # as most are
+        return place, np.arange(len(place))
     known = np.flatnonzero(np.isfinite(place))
     found, index = np.unique(place[known][::-1], return_index=True)
     return found, known[::-1][index]

@@ -99,12 +99,23 @@ def _choose(logs: Sequence[tuple[str, Log]], metric: Sequence[str]) -> tuple[dic
     losses = {name: _losses(log) for name, log in logs}
     shared = [one for one in next(iter(losses.values()), []) if all(one in others for others in losses.values())]
     picked = {name: shared[0] if shared else own[0] for name, own in losses.items()}
-    notes = []
-    for name, _ in logs:
-        others = [shown(one) for one in losses[name] if one != picked[name]][:5]
-        more = f" It also has {', '.join(others)}: metric=… chooses." if others else ""
-        notes.append(f"{name}: its loss is taken to be '{shown(picked[name])}'.{more}")
-    return {name: [log.series[picked[name]]] for name, log in logs}, notes
+    return {name: [log.series[picked[name]]] for name, log in logs}, _which(losses, picked)
+
+
+def _which(losses: dict[str, list[str]], picked: dict[str, str]) -> list[str]:
+    """Which series was taken for the loss, a sentence for all logs alike; `losses`: those that could be."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, own in losses.items():
+        alike.setdefault((picked[name], *(one for one in own if one != picked[name])), []).append(name)
+    return [
+        f"The loss of {_listed(names, 8)} is taken to be '{shown(taken)}'."
+        + (f" Also there: {_listed(list(map(shown, others)), 5)}; metric=… chooses." if others else "")
+        for (taken, *others), names in alike.items()
+    ]
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    return ", ".join(names[:most]) + (f", … ({len(names)})" if len(names) > most else "")
 
 
 def _losses(log: Log) -> list[str]:
