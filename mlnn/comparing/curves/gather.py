@@ -52,7 +52,7 @@ def gather(sources: Sequence[Run | Log], metric: Sequence[str] = (), align: str 
             found += _of_run(name, one, align)
         else:
             found += [_of_log(name, one, series, align, len(chosen[name]) > 1) for series in chosen[name]]
-            notes += one.notes
+            notes += [*one.notes, *(note for series in chosen[name] for note in _about(name, series))]
     return Gathered(found, list(dict.fromkeys(notes)))
 
 
@@ -79,9 +79,25 @@ def _of_log(name: str, log: Log, series: Series, align: str, several: bool) -> C
         )
     parts = len(series.segments)
     origin = [("format", log.kind), ("series", shown(series.name)), ("points", f"{len(series.step):,}")]
-    origin += [("segments", f"{parts}, as the step falls: a resume, or logs joined")] if parts > 1 else []
+    origin += [("segments", str(parts))] if parts > 1 else []
     label = f"{name} {shown(series.name)}" if several else name
     return Curve(label, series.step, series.value, at=at, origin=tuple(origin), path=f"{log.path} {series.name}")
+
+
+def _about(name: str, series: Series) -> list[str]:
+    """What a reader of a curve should know: where its step falls, and where it is not finite."""
+    parts, bad, said = series.segments, np.flatnonzero(~np.isfinite(series.value)), f"{name}, '{shown(series.name)}'"
+    notes = []
+    if len(parts) > 1:
+        at = series.step[parts[1].start]
+        notes.append(
+            f"{said}: {len(parts)} segments, as the step falls (first back to {at:,}): a resume, or logs joined."
+        )
+    if len(bad):
+        notes.append(
+            f"{said}: not finite at {len(bad):,} of {len(series.step):,} points, first at step {series.step[bad[0]]:,}."
+        )
+    return notes
 
 
 def _choose(logs: Sequence[tuple[str, Log]], metric: Sequence[str]) -> tuple[dict[str, list[Series]], list[str]]:

@@ -39,7 +39,7 @@ def curves_page(
         points=longest if longest > MOST else 0,
         drawn=MOST,
         bands=bool(bands),
-        runs=[(curve.name, curve.facts) for curve in curves],
+        runs=[(curve.name, " · ".join(f"{word} {value}" for word, value in curve.facts)) for curve in curves],
         pictures=[
             *picture("Loss curves", _caption(bands, smooth), drawn),
             *picture("Differences", _apart(null), apart),
@@ -50,9 +50,10 @@ def curves_page(
 def _caption(bands: Sequence[Band], smooth: int | None) -> str:
     words = "Bands from the lowest to the highest run of a group, a line through the middle." if bands else ""
     words = words or "Dashed curves lie on top of solid ones."
-    return words + (
-        f" Smoothed: the mean of the last {smooth} values; the values themselves lie faint below." if smooth else ""
-    )
+    if smooth:
+        words += f" Smoothed: the mean of the last {smooth} values."
+        words += "" if bands else " The values themselves lie faint below."
+    return words
 
 
 def _apart(null: Difference | None) -> str:

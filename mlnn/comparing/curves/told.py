@@ -70,7 +70,7 @@ def _digits(found: Apart, word: str) -> str:
     pair = f"{found.left} and {found.right}"
     if found.answer == "undecided":
         return f"{pair}: undecided; {found.reason}."
-    keeps = f"{found.coarser} keeps {found.kept}" if found.coarser else f"kept are {found.kept}"
+    keeps = f"{found.coarser} keeps {found.kept}" if found.coarser else f"both keep {found.kept}"
     if found.first is None:
         return f"{pair}: the same at all {found.count:,} places that both have, in what is kept ({keeps})."
     first = found.first
@@ -102,8 +102,8 @@ def _beside(own: Difference, null: Difference, found: Growth | str, word: str) -
     if not both.any():
         return said
     low, middle, high = np.quantile(own.gap[i][both] / null.gap[j][both], (0.1, 0.5, 0.9))
-    sizes = f"{own.name} is {number(middle)} times as large in the middle, {number(low)} to {number(high)} times in 8 of 10 places"
-    return f"{said} {sizes}."
+    ratio = f"{number(middle)} (at 8 of 10 places {number(low)} to {number(high)})"
+    return f"{said} The median ratio of {own.name} to it is {ratio}."
 
 
 def _at(place: float) -> str:
