@@ -62,7 +62,9 @@ def _messages(content: bytes, name: str, notes: list[str]) -> Iterator[bytes]:
         wrong = np.array([len(start)])
     if len(wrong):
         at = [*start, torn or 0][wrong[0]]
-        raise DataError(f"{shown(name, 200)}: is damaged: record {wrong[0] + 1:,}, at byte {at:,}, has no length")
+        raise DataError(
+            f"{shown(name, 200)}: is damaged: the length of record {wrong[0] + 1:,}, at byte {at:,}, is wrong"
+        )
     wrong = np.flatnonzero(~_checks(data, starts + HEAD, lengths))
     if len(wrong):
         at = start[wrong[0]]

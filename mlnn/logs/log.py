@@ -2,7 +2,6 @@
 
 import math
 from array import array
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +15,9 @@ TOKENS = ("tokens", "num_tokens", "n_tokens", "tokens_seen", "num_input_tokens_s
 """Last part of the name of a series that counts tokens, in small letters."""
 
 
+_UNKNOWN = [(0, math.nan)]
+
+
 @dataclass(frozen=True)
 class Limits:
     """How much of a log is read: `bytes` of its files together, `points` of all its series, `series` that it may name."""
@@ -23,6 +25,11 @@ class Limits:
     bytes: int = 200_000_000
     points: int = 10_000_000
     series: int = 10_000
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise ConfigError(f"most_{name}: must be a whole number of at least 1, found {shown(value)}")
 
     def exceeded(self, what: str, path: Path | str) -> DataError:
         """The error for a log that holds too many `what`: bytes, points or series."""
@@ -72,20 +79,24 @@ def segments(step: np.ndarray) -> list[slice]:
 
 
 @dataclass
+class _Column:
+    """One series while it is read; `order`: how many points of any series came before each of its own."""
+
+    order: "array[int]" = field(default_factory=lambda: array("q"))
+    step: "array[int]" = field(default_factory=lambda: array("q"))
+    value: "array[float]" = field(default_factory=lambda: array("d"))
+    wall: "array[float]" = field(default_factory=lambda: array("d"))
+
+
+@dataclass
 class Points:
     """Series while they are read: `add` a point at a time, then `log`. 8 bytes a number, counted against the limits."""
 
     path: Path
     limits: Limits
     notes: list[str] = field(default_factory=list)
-    _columns: dict[str, tuple["array[int]", "array[float]", "array[float]"]] = field(default_factory=dict)
-    _left: int = 0
-
-    def __post_init__(self) -> None:
-        for name, value in vars(self.limits).items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"most_{name}: must be a whole number of at least 1, found {shown(value)}")
-        self._left = self.limits.points
+    _columns: dict[str, _Column] = field(default_factory=dict)
+    _count: int = 0
 
     def add(self, name: str, step: int, value: float, wall: float) -> None:
         """One more point of a series; DataError beyond the limits."""
@@ -93,24 +104,27 @@ class Points:
         if column is None:
             if len(self._columns) >= self.limits.series:
                 raise self.limits.exceeded("series", self.path)
-            column = self._columns[name] = (array("q"), array("d"), array("d"))
-        self._left -= 1
-        if self._left < 0:
+            column = self._columns[name] = _Column()
+        if self._count >= self.limits.points:
             raise self.limits.exceeded("points", self.path)
-        column[0].append(step)
-        column[1].append(value)
-        column[2].append(wall)
+        column.order.append(self._count)
+        column.step.append(step)
+        column.value.append(value)
+        column.wall.append(wall)
+        self._count += 1
 
     def log(self, kind: str) -> Log:
         """The finished record; DataError where it has no point at all."""
         if not self._columns:
             raise DataError(f"{shown(self.path, 200)}: holds no number of any step ({kind})")
-        plain = {
-            name: (np.array(step, np.int64), np.array(value, np.float64), np.array(wall, np.float64))
-            for name, (step, value, wall) in self._columns.items()
-        }
-        counted = next((plain[name] for name in plain if _last(name) in TOKENS), None)
-        found = {name: Series(name, *parts, _tokens(parts[0], counted)) for name, parts in plain.items()}
+        counted = next((self._columns[name] for name in self._columns if _last(name) in TOKENS), None)
+        found = {
+            name: Series(
+                name, np.array(one.step, np.int64), np.array(one.value, np.float64), np.array(one.wall, np.float64),
+                np.full(len(one.step), math.nan) if counted is None else _tokens(one, counted),
+            )
+            for name, one in self._columns.items()
+        }  # fmt: skip
         return Log(self.path, kind, found, tuple(self.notes))
 
 
@@ -118,13 +132,13 @@ def _last(name: str) -> str:
     return name.lower().rpartition("/")[2]
 
 
-def _tokens(step: np.ndarray, counted: Sequence[np.ndarray] | None) -> np.ndarray:
-    """The token count logged at the same step of the same segment (n,); NaN where there is none."""
-    if counted is None:
-        return np.full(len(step), math.nan)
-    known = dict(zip(_places(counted[0]), counted[1].tolist(), strict=True))
-    return np.array([known.get(place, math.nan) for place in _places(step)], dtype=np.float64)
-
-
-def _places(step: np.ndarray) -> list[tuple[int, int]]:
-    return [(number, at) for number, part in enumerate(segments(step)) for at in step[part].tolist()]
+def _tokens(column: _Column, counted: _Column) -> np.ndarray:
+    """For each point (n,) the token count that was logged with the same step, the nearest of several; NaN where there is none."""
+    known: dict[int, list[tuple[int, float]]] = {}
+    for order, step, count in zip(counted.order, counted.step, counted.value, strict=True):
+        known.setdefault(step, []).append((order, count))
+    nearest = (
+        min(known.get(step, _UNKNOWN), key=lambda one: abs(one[0] - order))[1]
+        for order, step in zip(column.order, column.step, strict=True)
+    )
+    return np.fromiter(nearest, np.float64, len(column.step))

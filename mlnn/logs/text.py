@@ -12,7 +12,7 @@ LONGEST = 1_000_000
 
 
 class Lines:
-    """The lines of `file`, without their ends, counted in `number`. `torn`: whether the last one has no end, once it was read."""
+    """The lines of `file`, with their ends, counted in `number`. `torn`: whether the last one has no end, once it was read."""
 
     def __init__(self, file: BinaryIO, path: Path) -> None:
         self.number, self.torn = 0, False
@@ -25,7 +25,7 @@ class Lines:
                 raise self.wrong(f"is longer than {LONGEST:,} bytes")
             self.torn = not line.endswith((b"\n", b"\r"))
             try:
-                yield str(line, "utf-8-sig" if self.number == 1 else "utf-8").rstrip("\r\n")
+                yield str(line, "utf-8-sig" if self.number == 1 else "utf-8")
             except UnicodeDecodeError:
                 raise self.wrong("is not UTF-8 text") from None
 
