@@ -69,8 +69,11 @@ class First:
 
 @dataclass(frozen=True)
 class Apart:
-    """Two curves at the `count` places that both have. `answer`: same, differs or undecided, and why in `reason`; `kept`: the
-    digits that the coarser of the two logs keeps, in words, and `coarser`, its name where the other keeps more."""
+    """Two curves at the `count` places that both have; at `undefined` more both are NaN, which says nothing.
+
+    `answer`: same, differs or undecided, and why in `reason`; `kept`: the digits that the coarser of the two logs keeps, in words,
+    and `coarser`, its name where the other keeps more; `first`: where they part.
+    """
 
     left: str
     right: str
@@ -80,6 +83,7 @@ class Apart:
     coarser: str | None = None
     first: First | None = None
     reason: str = ""
+    undefined: int = 0
 
 
 def kept(values: np.ndarray) -> Kept:
@@ -139,18 +143,20 @@ def apart(one: Curve, two: Curve) -> Apart:
     form = max(forms, key=lambda kind: (("float64", "float32", "decimals").index(kind.form), -kind.decimals))
     coarser = None if forms[0] == forms[1] else (one.name if form == forms[0] else two.name)
     left, right = form.cut(left), form.cut(right)
-    other = np.flatnonzero(~((left == right) | (np.isnan(left) & np.isnan(right))))
+    undefined = np.isnan(left) & np.isnan(right)
+    other = np.flatnonzero(~((left == right) | undefined))
     still = " and ".join(curve.name for curve, loss in ((one, left), (two, right)) if _never_moved(loss))
-    told = (one.name, two.name, count)
+    void = int(undefined.sum())
+    told = (one.name, two.name, count - void)
     if still:
         reason = f"the loss of {still} never moved, so that it says nothing of a training"
         return Apart(*told, "undecided", str(form), coarser, reason=reason)
     if not len(other):
-        return Apart(*told, "same", str(form), coarser)
+        return Apart(*told, "same", str(form), coarser, undefined=void)
     at = int(other[0])
     a, b = float(left[at]), float(right[at])
     first = First(float(places[at]), form.shown(a), form.shown(b), form.units(a, b), form.unit)
-    return Apart(*told, "differs", str(form), coarser, first)
+    return Apart(*told, "differs", str(form), coarser, first, undefined=void)
 
 
 def _never_moved(loss: np.ndarray) -> bool:

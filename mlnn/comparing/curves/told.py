@@ -70,13 +70,14 @@ def _digits(found: Apart, word: str) -> str:
     pair = f"{found.left} and {found.right}"
     if found.answer == "undecided":
         return f"{pair}: undecided; {found.reason}."
+    void = f"; at {found.undefined:,} more both are NaN, which says nothing" if found.undefined else ""
     keeps = f"{found.coarser} keeps {found.kept}" if found.coarser else f"both keep {found.kept}"
     if found.first is None:
-        return f"{pair}: the same at all {found.count:,} places that both have, in what is kept ({keeps})."
+        return f"{pair}: the same at all {found.count:,} places that both have, in what is kept ({keeps}{void})."
     first = found.first
     return (
         f"{pair}: first differ at {word} {_at(first.place)}, {first.left} against {first.right}, {number(first.units)}"
-        f" {first.unit} apart ({keeps}; {found.count:,} places in common)."
+        f" {first.unit} apart ({keeps}; {found.count:,} places in common{void})."
     )
 
 
