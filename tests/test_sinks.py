@@ -21,8 +21,7 @@ def small(**options: Any) -> mlnn.Comparison:
         nn.BCEWithLogitsLoss(),
         lambda z, y: nn.functional.softplus(z) - z * y,
         (X, Y),
-        optimizer=partial(torch.optim.SGD, lr=0.1),
-        **({"steps": 5, "batch_size": 8} | options),
+        **({"steps": 5, "batch_size": 8, "optimizer": partial(torch.optim.SGD, lr=0.1)} | options),
     )
 
 

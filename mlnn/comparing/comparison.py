@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mlnn.arguments import called, interval, mapping, sides, whole
+from mlnn.arguments import interval, mapping, sides, whole
 from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.explaining.explain import explainer
@@ -28,13 +28,12 @@ from mlnn.comparing.sides import Sides
 from mlnn.comparing.trace import Trace
 from mlnn.comparing.trace_row import trace_row
 from mlnn.comparing.verdict import Verdict
-from mlnn.comparing.watched import Progress, Watched
+from mlnn.comparing.watched import Progress, Watched, told
 from mlnn.data import Dataset, Stream
 from mlnn.errors import ConfigError, RequirementNotMetError
 from mlnn.estimating import classical_estimate
 from mlnn.objectives import likelihood_of
 from mlnn.objectives.precision import looked_into
-from mlnn.sinks import Sink
 from mlnn.targets import TargetSpace
 from mlnn.training import (
     Following,
@@ -84,20 +83,20 @@ def compare(
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
-    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
-    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model,
-    batch), or a `LaneRecipe` where more than the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a
-    tensor, a numpy array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with
-    "labels"), one a step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of
-    an extra's name is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the
-    target space of (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word,
-    or one per side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must
-    hold. progress: called with (steps done, steps). sink: a tracker that is sent the rows of the
-    trace, the verdict and the page (`mlnn.sinks`). threads: of torch, which change bits. mode: "study", or "verdict", where left
-    alone trains, without null twins (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
-    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows
-    of one computation, or ConfigError; "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a
-    row of the trace. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
+    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its first rows.
+    left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model, batch), or a
+    `LaneRecipe` where more than the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a tensor, a numpy
+    array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with "labels"), one a
+    step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of an extra's name
+    is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of
+    (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per
+    side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold.
+    progress: called with (steps done, steps). sink: a tracker that is sent the trace, verdict and page (`mlnn.sinks`). threads: of
+    torch, which change bits. mode: "study", or "verdict", where left alone trains, without null twins
+    (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights, "all", how many, or [steps]; None:
+    all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows of one computation, or ConfigError;
+    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. Raises ConfigError
+    and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
     limits = interval("domain", domain)
@@ -105,20 +104,15 @@ def compare(
     threads = whole("threads", threads, 1, MOST_THREADS)
     seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
     names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
-    if progress is not None:
-        called("progress", progress, "a function of (steps done, steps), or None")
-    tracker = None if sink is None else Sink(sink)
+    progress, tracker = told(progress, sink)
     with own_world(threads, seed):
-        kept = [not of_outputs(side) for side in (left, right)]
-        dataset = data_of(data, targets, steps, batch_size, kept)
+        dataset = data_of(data, targets, steps, batch_size, [not of_outputs(side) for side in (left, right)])
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
-        at = looks_at(mode, looks, recipe.steps)
-        watched = Watched(at, every, progress, tracker)
+        watched = Watched(looks_at(mode, looks, recipe.steps), every, progress, tracker)
         comparison = _run(recipe, (pair[0], pair[1]), None if mode == "verdict" else twins, watched, engine)
     comparison.run = comparison.run.named(names)
-    if tracker is not None:
-        tracker.finish(comparison.summary(), comparison.page, recipe.steps)
+    watched.finish(comparison.summary(), comparison.page, recipe.steps)
     if require is not None and not comparison.verdict.meets(require, limits):
         raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
     return comparison

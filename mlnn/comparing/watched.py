@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from mlnn.arguments import called
 from mlnn.sinks import Sink
 from mlnn.world import callback
 
@@ -25,3 +27,15 @@ class Watched:
         if self.sink is not None:
             with callback():
                 self.sink.send(row)
+
+    def finish(self, summary: Mapping[str, str | float | None], page: Callable[[], str], step: int) -> None:
+        """Send what came of it."""
+        if self.sink is not None:
+            self.sink.finish(summary, page, step)
+
+
+def told(progress: Progress | None, sink: Any) -> tuple[Progress | None, Sink | None]:
+    """Who is told on the way, as the caller gave them; raises ConfigError for what cannot be."""
+    if progress is not None:
+        called("progress", progress, "a function of (steps done, steps), or None")
+    return progress, None if sink is None else Sink(sink)
