@@ -100,8 +100,7 @@ def compare(
     """
     check_require(require)
     limits = interval("domain", domain)
-    twins = whole("null_twins", null_twins, 0, MOST_TWINS)
-    threads = whole("threads", threads, 1, MOST_THREADS)
+    twins, threads = whole("null_twins", null_twins, 0, MOST_TWINS), whole("threads", threads, 1, MOST_THREADS)
     seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
     names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
     progress, tracker = told(progress, sink)
