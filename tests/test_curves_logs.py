@@ -225,13 +225,15 @@ def test_time_is_drawn_and_not_compared() -> None:
 def test_which_series_is_the_loss() -> None:
     Path("a").write_text("step,val_loss,lossless,train/loss,acc\n0,1,2,3,4\n1,1,2,3,4\n", encoding="utf-8")
     Path("b").write_text("step,loss,eval_loss\n0,3,4\n1,3,4\n", encoding="utf-8")
-    Path("c").write_text("step,acc\n0,3\n1,3\n", encoding="utf-8")
+    Path("c").write_text("step,acc,f1\n0,3,1\n1,3,1\n", encoding="utf-8")
+    Path("d").write_text("Wall time,Step,Value\n1.7e9,0,3\n1.7e9,1,3\n", encoding="utf-8")
+    assert [dict(one.origin)["series"] for one in gather([source("d")]).curves] == ["Value"]
     found = gather([source("a"), source("b")])
     assert [dict(one.origin)["series"] for one in found.curves] == ["train/loss", "loss"]
     assert found.notes[0] == "The loss of a is taken to be 'train/loss'. Also there: val_loss; metric=… chooses."
     assert [one.name for one in gather([source("a")], ["acc", "val_loss"]).curves] == ["a acc", "a val_loss"]
     for words, said in (
-        (("c",), "nothing in c is called a loss; name a series of it: acc"),
+        (("c",), "nothing in c is called a loss; name a series of it: acc, f1"),
         (("a", "metric=ac"), "unknown series 'ac'. Did you mean 'acc'"),
         (("a", "b", "metric=acc"), "b has none of acc"),
     ):

@@ -142,7 +142,7 @@ def test_an_event_file_that_is_cut_off_is_read_up_to_there(tmp_path: Path) -> No
         (tmp_path / "x").write_bytes(whole[:-cut])
         log = read_log(tmp_path / "x")
         assert values(log) == list(zip(STEPS, LOSSES, strict=True))[:-1]
-        assert any("its last record, 5, is cut off" in note for note in log.notes)
+        assert any("the last record of x, 5, is cut off" in note for note in log.notes)
 
 
 def test_the_step_may_have_a_name_of_its_own(tmp_path: Path) -> None:

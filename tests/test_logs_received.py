@@ -169,7 +169,7 @@ def test_a_limit_is_a_whole_number() -> None:
 def test_links_and_pipes_beside_a_log_are_said_and_not_followed() -> None:
     folder(("a", CSV), ("b", os.mkfifo), ("c", lambda path: path.symlink_to("a")))(Path("x"))
     log = read_log("x")
-    assert log.notes == ("x: links and pipes in it are not read: b, c.",)
+    assert log.notes == ("links and pipes in it are not read: b, c.",)
     assert log.series["loss"].value.tolist() == [2.0]
 
 

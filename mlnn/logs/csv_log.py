@@ -58,16 +58,12 @@ def _rows(lines: Lines, names: list[str], points: Points) -> Iterator[list[str]]
             if row != names:
                 yield row
         elif row and lines.torn and len(row) < len(names):
-            points.notes.append(
-                f"{shown(points.path.name)}: its last line, {lines.number:,}, is cut off and is left out."
-            )
+            points.notes.append(f"its last line, {lines.number:,}, is cut off and is left out.")
             return
         elif row:
             raise lines.wrong(f"has {len(row):,} cells; the header names {len(names):,}")
     if lines.torn:
-        points.notes.append(
-            f"{shown(points.path.name)}: its last line has no line break: a last number may be cut off."
-        )
+        points.notes.append("its last line has no line break: a last number may be cut off.")
 
 
 class _Columns:
@@ -120,15 +116,12 @@ class _Columns:
 
 def _told(columns: _Columns, points: Points) -> Log:
     """The finished log, with a note about all that was passed over."""
-    name = shown(points.path.name)
     if columns.stepless:
-        points.notes.append(f"{name}: {columns.stepless:,} rows without a step are left out.")
+        points.notes.append(f"{columns.stepless:,} rows without a step are left out.")
     if columns.largest:
-        points.notes.append(
-            f"{name}: 1.797e308, as MLflow writes an infinity, is read as one, {columns.largest:,} times."
-        )
+        points.notes.append(f"1.797e308, as MLflow writes an infinity, is read as one, {columns.largest:,} times.")
     points.notes += [
-        f"{name}: column '{shown(columns.names[at])}' has {count:,} cells that are no numbers; they are left out."
+        f"column '{shown(columns.names[at])}' has {count:,} cells that are no numbers; they are left out."
         for at, count in columns.text.items()
         if columns.read[at]
     ]

@@ -41,7 +41,7 @@ def read_events(contents: list[tuple[str, bytes]], path: Path, limits: Limits) -
                 _event(message, points, plugins)
             except (IndexError, struct.error, UnicodeDecodeError):
                 raise DataError(f"{shown(name, 200)}: record {number:,} is no event of TensorBoard's") from None
-    points.notes.append(f"{shown(path.name)}: TensorBoard keeps losses in float32, about 7 digits.")
+    points.notes.append("TensorBoard keeps losses in float32, about 7 digits.")
     return points.log("TensorBoard events")
 
 
@@ -57,7 +57,7 @@ def _messages(content: bytes, name: str, notes: list[str]) -> Iterator[bytes]:
     data, starts, lengths = np.frombuffer(content, np.uint8), np.array(start, np.int64), np.array(length, np.int64)
     wrong = np.flatnonzero(~_checks(data, starts, np.full(len(starts), 8)))
     if torn is not None and (len(content) - torn < HEAD or _checks(data, np.array([torn]), np.array([8]))[0]):
-        notes.append(f"{shown(name, 200)}: its last record, {len(start) + 1:,}, is cut off and is left out.")
+        notes.append(f"the last record of {shown(Path(name).name)}, {len(start) + 1:,}, is cut off and is left out.")
     elif torn is not None and not len(wrong):
         wrong = np.array([len(start)])
     if len(wrong):

@@ -49,15 +49,15 @@ def read_json(file: BinaryIO, path: Path, limits: Limits, step: str | None) -> L
             raise DataError(f"{shown(path, 200)}: entry {place:,} of its records is no object")
         rows.add(row, f"entry {place:,}")
     if kind == TRAINER:
-        points.notes += _trainer(whole_file, path)
+        points.notes += _trainer(whole_file)
     return rows.told(kind)
 
 
-def _trainer(state: Mapping[str, Any], path: Path) -> list[str]:
+def _trainer(state: Mapping[str, Any]) -> list[str]:
     every = state.get("logging_steps")
     steps = f"{shown(every)} steps (logging_steps)" if isinstance(every, int) else "logging_steps steps"
     return [
-        f"{shown(path.name)}: its loss is a mean over {steps}; unless logging_nan_inf_filter was off, a loss that was not"
+        f"its loss is a mean over {steps}; unless logging_nan_inf_filter was off, a loss that was not"
         " finite is hidden in it."
     ]
 
@@ -71,9 +71,7 @@ def _read_lines(file: BinaryIO, rows: "_Rows") -> None:
         if isinstance(found, dict):
             rows.add(found, f"line {lines.number:,}")
         elif lines.torn:
-            rows.points.notes.append(
-                f"{shown(rows.points.path.name)}: its last line, {lines.number:,}, is cut off and is left out."
-            )
+            rows.points.notes.append(f"its last line, {lines.number:,}, is cut off and is left out.")
         else:
             raise lines.wrong("is no JSON object")
 
@@ -134,7 +132,7 @@ class _Rows:
                 f"{shown(path, 200)}: none of its {self._count:,} records has a step ({wanted}); step=… names it"
             )
         if self._stepless:
-            self.points.notes.append(f"{shown(path.name)}: {self._stepless:,} records without a step are left out.")
+            self.points.notes.append(f"{self._stepless:,} records without a step are left out.")
         return self.points.log(kind)
 
     def _name(self, row: dict[str, Any]) -> str | None:

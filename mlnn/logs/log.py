@@ -62,7 +62,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Log:
-    """A log that was read. `kind`: its format, in words; `notes`: what a reader of it should know, a sentence each."""
+    """A log that was read. `kind`: its format, in words; `notes`: what a reader of it should know, a sentence each, which begins after "LOG: "."""
 
     path: Path
     kind: str

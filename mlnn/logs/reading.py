@@ -43,8 +43,8 @@ def read_log(path: Path | str, limits: Limits | None = None, step: str | None = 
     else:
         raise _nothing(path)
     others = [name for name in found if name not in events] if events else []
-    notes = [f"{shown(path.name)}: beside its event files it holds {_listed(others)}, not read."] if others else []
-    notes += [f"{shown(path.name)}: links and pipes in it are not read: {_listed(special)}."] if special else []
+    notes = [f"beside its event files it holds {_listed(others)}, not read."] if others else []
+    notes += [f"links and pipes in it are not read: {_listed(special)}."] if special else []
     return Log(path, log.kind, log.series, (*log.notes, *notes))
 
 

@@ -52,7 +52,10 @@ def gather(sources: Sequence[Run | Log], metric: Sequence[str] = (), align: str 
             found += _of_run(name, one, align)
         else:
             found += [_of_log(name, one, series, align, len(chosen[name]) > 1) for series in chosen[name]]
-            notes += [*one.notes, *(note for series in chosen[name] for note in _about(name, series))]
+            notes += [
+                *(f"{name}: {note}" for note in one.notes),
+                *(note for series in chosen[name] for note in _about(name, series)),
+            ]
     return Gathered(found, list(dict.fromkeys(notes)))
 
 
@@ -135,8 +138,8 @@ def _listed(names: Sequence[str], most: int) -> str:
 
 
 def _losses(log: Log) -> list[str]:
-    """Names of its losses, that of training first; ConfigError where nothing is called a loss."""
-    found = [name for name in log.series if LOSS.search(name.lower())]
+    """Names of its losses, that of training first; of a single series, that; ConfigError where nothing is called a loss."""
+    found = [name for name in log.series if LOSS.search(name.lower()) or len(log.series) == 1]
     if not found:
         near = ", ".join(map(shown, list(log.series)[:12]))
         raise ConfigError(f"metric: nothing in {shown(log.path, 200)} is called a loss; name a series of it: {near}")
