@@ -42,17 +42,11 @@ TABLE = {
     "settings": "data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
-<<<<<<< HEAD
     "comparing": "arguments data errors estimating keys logs objectives report runs"
     " settings sinks targets training visible workers world",
-    "cli": "auditing auditing_models comparing errors estimating keys logs objectives report runs"
-=======
-    "comparing": "arguments data errors estimating keys objectives report runs"
-    " settings targets training visible workers world",
     "recording": "arguments auditing comparing data errors objectives received runs seeding targets training visible world",
     "integrations": "errors recording",
-    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
->>>>>>> 41143969e1b4e85faf1860a8632569c4aee19f91
+    "cli": "auditing auditing_models comparing errors estimating keys logs objectives report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",

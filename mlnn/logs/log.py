@@ -62,7 +62,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Log:
-    """A log that was read. `kind`: its format, in words; `notes`: what a reader of it should know, a sentence each, which begins after "LOG: "."""
+    """A log that was read. `kind`: its format, in words; `notes`: what a reader of it should know, sentences that go on after
+    the log's name and a colon."""
 
     path: Path
     kind: str
