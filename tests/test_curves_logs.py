@@ -167,7 +167,8 @@ def test_a_null_pair_is_told_beside_and_drawn() -> None:
     page = Path("x.html").read_text(encoding="utf-8")
     assert page.count("null pair n1 \\u2212 n2") == 1
     assert "Grey: the null pair." in page
-    assert command("curves", "a", "b", "null_pair=[n1]").code == 2
+    for words in (["null_pair=[n1]"], ["null_pair=[n1,n2]", "align=time"], ["null_pair=[n1,n2]", "group=n"]):
+        assert command("curves", "n1", "n2", *words).code == 2
 
 
 def test_a_resume_is_drawn_as_it_was_and_its_later_values_are_compared() -> None:
@@ -305,6 +306,7 @@ def test_the_command_draws_bands_and_tells_the_test() -> None:
     )
     assert "Final losses are equivalent within ±" in said
     assert "nats" not in said
+    assert MORE in said
     page = Path("x.html").read_text(encoding="utf-8")
     assert "adam (5 runs)" in page
     assert "Smoothed: the mean of the last 10 values." in page

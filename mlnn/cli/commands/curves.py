@@ -17,7 +17,7 @@ def run(settings: CurvesSettings, _said: Said) -> None:
     from mlnn.comparing.curves.apart import differences
     from mlnn.comparing.curves.page import curves_page
     from mlnn.comparing.curves.smooth import smoothed
-    from mlnn.comparing.curves.told import told
+    from mlnn.comparing.curves.told import MORE, told
     from mlnn.errors import ConfigError, RunFolderError
     from mlnn.report.console import paths, show
     from mlnn.runs import write_file
@@ -33,7 +33,7 @@ def run(settings: CurvesSettings, _said: Said) -> None:
     if settings.align == "time":
         notes.append("By time the curves are drawn only: no two points lie at the same time, so none are compared.")
     said = told(found, apart, _null(settings), settings.align)
-    sentences = [*tests, *said.sentences]
+    sentences = [*tests, *([MORE] if tests else []), *said.sentences]
     page = Path(settings.page or "curves.html")
     try:
         write_file(page, curves_page(
@@ -81,6 +81,8 @@ def _null(settings: CurvesSettings) -> tuple["Curve", "Curve"] | None:
 
     if settings.null_pair is None:
         return None
+    if settings.group is not None or settings.align == "time":
+        raise ConfigError("null_pair: lies beside the differences of single runs; leave out group= and align=time")
     found = _gathered(settings, settings.null_pair).curves
     if len(found) != 2:
         raise ConfigError(f"null_pair: two curves are needed, found {len(found)}; metric=… names one series")
