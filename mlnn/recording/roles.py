@@ -58,7 +58,7 @@ def target_of(lifted: Lifted, name: str | None = None) -> int:
     best = [place for place in fitting if ranks[place] == min(ranks.values())]
     if len(best) > 1:
         raise ConfigError(
-            f"target: {_told([entries[place] for place in best])} may each be the target; say which with target='…'"
+            f"target: {_told(sorted((entries[place] for place in best), key=lambda entry: entry.name))} may each be the target; say which with target='…'"
         )
     return best[0]
 

@@ -82,15 +82,23 @@ def led_by(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor) -> dict[st
 
     Where one is called logits it is the raw output, and the others are not asked.
     """
-    end = trace.find(loss)
-    found = {}
+    end, found = trace.find(loss), {}
     for name, part in outputs.items():
-        for source in _sources(trace, part):
-            if source != end and trace.known[source].tensor.ndim and end in _reach(trace, [source]).numbers:
-                found[name] = trace.known[source].tensor
-                break
+        source = None if end is None else next((one for one in _sources(trace, part) if _leads(trace, one, end)), None)
+        if source is not None:
+            found[name] = trace.known[source].tensor
     logits = {name: part for name, part in found.items() if name.split(".")[-1] == "logits"}
     return logits or found
+
+
+def _leads(trace: Trace, source: int, end: int) -> bool:
+    """Whether the loss is made of a tensor that is no scalar."""
+    if source == end or not trace.known[source].tensor.ndim:
+        return False
+    try:
+        return bool(_needed(trace, [source], end).outputs)
+    except NotLiftedError:  # all of a model leads to the loss, past this tensor
+        return False
 
 
 def _sources(trace: Trace, part: Tensor) -> Iterator[int]:
@@ -188,12 +196,13 @@ def _need(
 def _check_products(trace: Trace, needed: _Needed, reach: _Reach) -> None:
     """Raise NotLiftedError where what the model returned is multiplied by weights yet."""
     for op in (trace.ops[place] for place in needed.ops):
-        if str(op.function).split(".")[1] in PRODUCTS.split() and any(needed.constants.get(one) for one in op.given):
-            if any(one in reach.numbers for one in op.given):
-                raise NotLiftedError(
-                    "the loss multiplies what the model returned by weights (a projection fused with the loss): the raw outputs are"
-                    " inside of it"
-                )
+        weights = any(needed.constants.get(number) for number in op.given)
+        product = str(op.function).split(".")[1] in PRODUCTS.split()
+        if product and weights and any(number in reach.numbers for number in op.given):
+            raise NotLiftedError(
+                "the loss multiplies what the model returned by weights (a projection fused with the loss): the raw outputs are"
+                " inside of it"
+            )
 
 
 def _written_down(
