@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
     from mlnn.recording import lift, record
+    from mlnn.recording.replay import replay
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "estimate",
     "lift",
     "record",
+    "replay",
 ]
 _HOMES = {
     "audit": "mlnn.auditing",
@@ -38,6 +40,7 @@ _HOMES = {
     "Step": "mlnn.objectives",
     "lift": "mlnn.recording",
     "record": "mlnn.recording",
+    "replay": "mlnn.recording.replay",
 }
 
 

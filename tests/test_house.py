@@ -45,7 +45,7 @@ TABLE = {
     "recording": "arguments auditing comparing data errors objectives received runs seeding targets training visible world",
     "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
     " settings shipped training trust visible workers",
-    "testing": "arguments comparing data errors objectives seeding targets training world",
+    "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",
 }
 MAY_IMPORT = {unit: set(others.split()) for unit, others in TABLE.items()}
