@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import (
     is_in_torch_dispatch_mode,
 )
 
-from mlnn.recording.slicing import NotLiftedError, led_by, sliced
+from mlnn.recording.leading import NotLiftedError, led_by
+from mlnn.recording.slicing import sliced
 from mlnn.recording.tracing import Trace
 
 X, Y = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 1, 1, 0])

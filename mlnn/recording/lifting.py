@@ -15,10 +15,11 @@ from mlnn.data.nested import replaced
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
 from mlnn.recording.capsule import Capsule, read_capsule
+from mlnn.recording.leading import NotLiftedError, led_by
 from mlnn.recording.lifted import Lifted
 from mlnn.recording.roles import Form, forms, outputs_of, target_of
 from mlnn.recording.rows import BatchLoss, RowLoss, rows_of
-from mlnn.recording.slicing import READ, NotLiftedError, led_by, sliced
+from mlnn.recording.slicing import READ, sliced
 from mlnn.recording.tracing import Trace
 from mlnn.recording.tree import tensors_in
 from mlnn.seeding import derive
