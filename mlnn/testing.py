@@ -126,7 +126,8 @@ def assert_replays(
 
     capsule, model, loss, step, target: as for `mlnn.replay`. require: the weakest relation that passes; "indistinguishable" where
     the step itself is held against the record, whose digits are those of the precision it was recorded in, and "equal" where loss
-    or step is given, for that is judged in float64. A capsule is no golden value of yesterday's digits: both sides are computed now.
+    or step is given, for that is judged in float64. A capsule is no golden value of yesterday's digits: both sides are computed
+    now.
     Raises as `assert_same_objective` does, and DataError for a damaged capsule.
     """
     __tracebackhide__ = True

@@ -68,6 +68,13 @@ class Keeper:
                 self.trace = Trace()
                 self.trace.start()
 
+    def take_back(self) -> None:
+        """The pass that was to be made is not what is kept: another one is, which begins now."""
+        if self.standing:
+            self.standing.passes[-1:] = []
+        self.stop()
+        self.trace = None
+
     def after_forward(self, output: object) -> None:
         """A forward pass has been made."""
         if self.trace:

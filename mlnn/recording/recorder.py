@@ -13,21 +13,22 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from mlnn.arguments import mapping, whole
+from mlnn.arguments import whole
 from mlnn.errors import ConfigError, RunFolderError
 from mlnn.recording.again import null_of
-from mlnn.recording.capsule import Capsule, Null, bytes_of
+from mlnn.recording.capsule import Capsule, Null
 from mlnn.recording.fingerprint import Fingerprint, Printer, bits
+from mlnn.recording.given import check_size, check_weights, plain_optimizer, rank_and_ranks, settings_at_start
 from mlnn.recording.keeping import Keeper
-from mlnn.recording.parts import buffers_of, held_by, local, plain_optimizer, rank_of
-from mlnn.recording.records import RecordedStep, Settings
+from mlnn.recording.parts import buffers_of, held_by, local
+from mlnn.recording.records import RecordedStep
 from mlnn.recording.tape import Tape
 from mlnn.recording.window import Window
-from mlnn.runs.environment import environment
 
 MOST_BYTES = 4_000_000_000
+SKIPPED = "the gradient scaler found a gradient that is not finite"
 OWN_HOOKS = 2
 """Forward hooks that a recorder sets."""
 _running: list["Recorder"] = []
@@ -54,8 +55,7 @@ def record(
     as far as weights and gradients tell. about: words of yours, by name. Raises ConfigError for what cannot be recorded and
     RunFolderError where the folder cannot be written; a disk that fills later ends the recording with a warning, not the training.
     """
-    if _running:
-        raise ConfigError("record: a recording is under way in this process; one at a time, and none inside another")
+    _check_alone()
     recorder = Recorder(model, optimizer, out, capsules, every, max_bytes, about)
     problem: BaseException | None = None
     with recorder.watching():
@@ -69,7 +69,10 @@ def record(
 
 
 class Recorder:
-    """A recording under way. `steps`: of the optimiser, so far; `folder`: where this process writes."""
+    """A recording under way. `steps`: of the optimiser, so far; `folder`: where this process writes; `left`: ends a recording of
+    which nobody says that it ended, which a training that raises may leave behind."""
+
+    left: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -83,51 +86,22 @@ class Recorder:
     ) -> None:
         self.model, self.optimizer = model, plain_optimizer(model, optimizer)
         self.every = whole("every", every, 1)
-        rank, ranks = rank_of()
-        self.held = held_by(model, rank)
-        self._check(optimizer)
+        self.held = held_by(model, rank_and_ranks()[0])
+        check_weights(self.held, self.optimizer, optimizer)
         chosen = frozenset(whole("capsules", step, 0) for step in capsules)
         self.keeper = Keeper(model, self.held, chosen)
-        self._check_size(whole("max_bytes", max_bytes, 0))
+        check_size(model, self.held, len(chosen), whole("max_bytes", max_bytes, 0))
         device = local(self.held[0].weight).device
         self.printer = Printer([held.piece for held in self.held], device)
         self.window, self.steps, self.stepped = Window(), 0, 0
         self.gradient: Fingerprint | None = None
         self.rates: tuple[float, ...] = ()
         self.scale, self.trouble, self.busy = 1.0, "", False
-        groups = tuple(
-            {name: _word(value) for name, value in group.items() if name != "params"}
-            for group in self.optimizer.param_groups
-        )
-        words = {str(name): str(word) for name, word in mapping("about", about).items()}
-        settings = Settings(
-            tuple(held.told for held in self.held), type(self.optimizer).__name__, groups, type(model).__name__, self.every,
-            rank, ranks, environment(), words,
-        )  # fmt: skip
+        self.depth, self.seen_at, self.backward, self.offers = 0, 0, False, True
+        settings = settings_at_start(model, self.optimizer, self.held, self.every, about)
         self.tape = Tape(out, settings)
         self.folder = self.tape.folder
         self.tape.start(self._print_weights())
-
-    def _check(self, given: object) -> None:
-        if not self.held:
-            raise ConfigError("record: the model has no weights that are trained")
-        stepped = {id(weight) for group in self.optimizer.param_groups for weight in group["params"]}
-        if not any(id(held.weight) in stepped for held in self.held):
-            raise ConfigError(
-                f"record: none of the model's weights belong to this {type(given).__name__}; give the model and the optimiser that"
-                " the loop uses, after they were wrapped or moved"
-            )
-
-    def _check_size(self, most: int) -> None:
-        each = 2 * bytes_of({held.told.name: local(held.weight) for held in self.held}) + bytes_of(
-            dict(buffers_of(self.model))
-        )
-        count = len(self.keeper.chosen)
-        if count * each > most:
-            raise ConfigError(
-                f"record: {count} capsules of {each / 1e9:.3g} GB (weights and gradient), without their batches, are more than"
-                f" max_bytes={most:,}; choose fewer (capsules=()), or allow more"
-            )
 
     @contextmanager
     def watching(self) -> Iterator[None]:
@@ -136,7 +110,7 @@ class Recorder:
         backward, scaled = torch.autograd.backward, torch.amp.GradScaler.step
         hooks = [
             self.model.register_forward_pre_hook(self._before_forward, with_kwargs=True, prepend=True),
-            self.model.register_forward_hook(self._after_forward),
+            self.model.register_forward_hook(self._after_forward, always_call=True),
             self.optimizer.register_step_pre_hook(self._before_step),
             self.optimizer.register_step_post_hook(self._after_step),
         ]
@@ -150,25 +124,49 @@ class Recorder:
                 hook.remove()
             _running.remove(self)
 
+    def offer(self, *args: Any, **kwargs: Any) -> None:
+        """A batch that the loop is about to make a loss of, for loops that may call parts of the model instead of the model. If
+        the model itself is called before the next backward pass, what it is given counts in place of this batch."""
+        if self.offers and torch.is_grad_enabled() and not self._idle:
+            self._see_forward(args, kwargs)
+            self.window.offered = True
+
     def _before_forward(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not torch.is_grad_enabled() or self._idle:
-            return
-        with torch.no_grad():
-            self.window.forward(args, kwargs)
-            self.keeper.before_forward(self.steps, self.window.forwards[-1], len(self.window.forwards) == 1)
+        self.depth += 1
+        if self._idle or self.backward or not torch.is_grad_enabled() or (self.depth > 1 and not self.window.offered):
+            return  # a forward pass that is made once more on the way back is none
+        if (
+            self.window.offered
+        ):  # Lightning's strategies call the model with a batch for `training_step`, which calls the model
+            self.offers = self.offers and self.depth > 1
+            self.window.take_back()
+            self.keeper.take_back()
+        self._see_forward(args, kwargs)
+        self.window.offered, self.seen_at = self.depth == 1, self.depth
+
+    @torch.no_grad()
+    def _see_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.window.forward(args, kwargs)
+        self.keeper.before_forward(self.steps, self.window.forwards[-1], len(self.window.forwards) == 1)
 
     def _after_forward(self, _module: nn.Module, _args: Any, output: Any) -> None:
-        if torch.is_grad_enabled() and not self._idle:
+        if self.depth == self.seen_at and torch.is_grad_enabled() and not (self._idle or self.backward):
             self.keeper.after_forward(output)
+            self.window.offered, self.seen_at = False, 0
+        self.depth -= 1
 
     def _seeing_losses(self, backward: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(backward)
         def watched(tensors: Any, *args: Any, **kwargs: Any) -> Any:
-            if not self.trouble:
+            if not (self._idle or self.backward):
                 self.keeper.stop()
                 loss = self.window.backward(tensors)
                 self.keeper.at_loss(loss)
-            return backward(tensors, *args, **kwargs)
+            before, self.backward = self.backward, True
+            try:
+                return backward(tensors, *args, **kwargs)
+            finally:
+                self.backward = before
 
         return watched
 
@@ -181,9 +179,9 @@ class Recorder:
                 return step(scaler, optimizer, *args, **kwargs)
             self.scale, before = float(scaler.get_scale()), self.stepped
             found = step(scaler, optimizer, *args, **kwargs)
-            if self.stepped == before and self.window.forwards:
+            if self.stepped == before and self.window.begun:
                 with torch.no_grad():
-                    self._finish("the gradient scaler found a gradient that is not finite")
+                    self._finish(SKIPPED)
             self.scale = 1.0
             return found
 
@@ -217,19 +215,25 @@ class Recorder:
     def _see_gradient(self) -> None:
         if self.trouble:
             return
-        multiplied = getattr(self.optimizer, "grad_scale", None)  # fused kernels divide by it themselves
-        divisor = 1.0 if multiplied is None else float(multiplied)
+        divisor = self._divisor()
         if self.steps % self.every == 0 or self.keeper.keeps(self.steps):
             found = self.printer.of(held.local(held.weight.grad) for held in self.held)
             self.gradient = found if divisor == 1.0 else found.scaled(1 / divisor)
         finite = bool(np.isfinite(self.window.values()).all()) and (self.gradient is None or self.gradient.finite)
         self.keeper.at_gradient(divisor, finite)
 
+    def _divisor(self) -> float:
+        """What the gradient is yet divided by: fused kernels do it themselves."""
+        multiplied = getattr(self.optimizer, "grad_scale", None)
+        return 1.0 if multiplied is None else float(multiplied)
+
     @torch.no_grad()
     def _after_step(self, *_: Any) -> None:
         self.stepped += 1
-        if not self.trouble:
-            self._finish()
+        if (
+            not self.trouble
+        ):  # a fused kernel is called with a gradient that is not finite too, and leaves the weights alone
+            self._finish(SKIPPED if float(getattr(self.optimizer, "found_inf", None) or 0) else "")
 
     def _finish(self, skipped: str = "") -> None:
         """Write down what was seen since the last step."""
@@ -239,12 +243,12 @@ class Recorder:
         step = RecordedStep(
             self.steps, losses, tuple(given.seen for given in window.forwards), self.rates, self.scale,
             self.gradient, self._print_weights() if printed else None, self._buffers(), skipped,
-            tuple(window.notes),
+            window.remarks(),
         )  # fmt: skip
         try:
             self.tape.append(step)
             if skipped:  # the weights are still those before it
-                self.keeper.at_gradient(self.scale, finite=False)
+                self.keeper.at_gradient(self._divisor(), finite=False)
             self.keeper.finish(self.folder, step, window, self._null)
         except RunFolderError as problem:
             self.trouble = str(problem)
@@ -285,5 +289,9 @@ class Recorder:
             warnings.warn(f"mlnn.record: {error}", stacklevel=2)
 
 
-def _word(value: object) -> str:
-    return repr(value.item() if isinstance(value, Tensor) and value.numel() == 1 else value)[:200]
+def _check_alone() -> None:
+    """Raise ConfigError where a recording is under way; one that was begun by hand, and whose training has ended, ends now."""
+    if _running and _running[-1].left:
+        _running[-1].left()
+    if _running:
+        raise ConfigError("record: a recording is under way in this process; one at a time, and none inside another")

@@ -23,11 +23,25 @@ class Given:
 
 @dataclass(eq=False)
 class Window:
-    """From one step of the optimiser to the next: forward passes with gradients on, and losses, each in their order."""
+    """From one step of the optimiser to the next: forward passes with gradients on, and losses, each in their order. `offered`:
+    the last of `forwards` is a batch that the loop offers, and the model itself has not been called since. `elsewhere`: losses
+    before the model has been called, which belong to another model unless it never is."""
 
     forwards: list[Given] = field(default_factory=list)
     losses: list[Tensor] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    elsewhere: list[Tensor] = field(default_factory=list)
+    offered: bool = False
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has been seen."""
+        return bool(self.forwards or self.elsewhere)
+
+    def take_back(self) -> None:
+        """The batch that was offered last is not what the model is given."""
+        self.forwards.pop()
+        self.offered = False
 
     def forward(self, args: object, kwargs: object) -> None:
         """A forward pass with gradients is about to be made."""
@@ -36,9 +50,8 @@ class Window:
 
     def backward(self, tensors: object) -> Tensor | None:
         """A backward pass is about to be made: the loss that it begins at, None where that is no single number or the model has
-        not been asked."""
-        if not self.forwards:
-            return None
+        not been called."""
+        self.offered = False
         loss = (
             tensors
             if isinstance(tensors, Tensor)
@@ -49,12 +62,19 @@ class Window:
         if not isinstance(loss, Tensor) or loss.numel() != 1:
             self.notes.append("a backward pass began at more than one number; its loss is not recorded")
             return None
-        self.losses.append(loss.detach().clone().reshape(()))
-        return loss
+        kept = self.losses if self.forwards else self.elsewhere
+        kept.append(loss.detach().clone().reshape(()))
+        return loss if self.forwards else None
 
     def values(self) -> np.ndarray:
         """The losses (m,), float64, in the order of their backward passes."""
-        if not self.losses:
+        losses = self.losses if self.forwards else self.elsewhere
+        if not losses:
             return np.zeros(0)
-        found: np.ndarray = torch.stack([loss.double() for loss in self.losses]).cpu().numpy()
+        found: np.ndarray = torch.stack([loss.double() for loss in losses]).cpu().numpy()
         return found
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be said of this step, in words."""
+        unseen = ("the model itself was not called, only parts of it: its batches are not recorded",)
+        return (*self.notes, *(() if self.forwards else unseen))
