@@ -70,15 +70,18 @@ class Lifted:
 
     def play(self, entering: Sequence[Tensor], to: torch.dtype | None = None) -> Tensor:
         """The loss of raw outputs and constants that are all given, in any shape that the operations take."""
-        orders = [entry.order for entry in (*self.outputs, *self.constants)]
-        slots = [
-            self._apart(laid(given, order)) if given.ndim == len(order) else given
-            for given, order in zip(entering, orders, strict=True)
-        ]
-        device = entering[0].device
+        slots, device = self.entered(entering), entering[0].device
         for op in self.operations:
             run(op, slots, device, to)
         return slots[self.loss]
+
+    def entered(self, entering: Sequence[Tensor]) -> list[Tensor]:
+        """Raw outputs and constants as they lie in memory when the operations begin."""
+        orders = [entry.order for entry in (*self.outputs, *self.constants)]
+        return [
+            self._apart(laid(given, order)) if given.ndim == len(order) else given
+            for given, order in zip(entering, orders, strict=True)
+        ]
 
     @property
     def writes(self) -> bool:
