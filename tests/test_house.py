@@ -42,9 +42,10 @@ TABLE = {
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys objectives report runs"
     " settings targets training visible workers world",
-    "recording": "arguments auditing comparing data errors objectives received runs seeding targets training visible world",
+    "recording": "arguments auditing comparing data errors objectives received report runs seeding targets training visible"
+    " world",
     "integrations": "errors recording",
-    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys objectives recording report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",
