@@ -68,7 +68,9 @@ def train(kind: str, out: Path) -> None:
     elif kind == "no_sync" or kind == "own_seed":
         model = DistributedDataParallel(model, init_sync=kind == "no_sync")
     elif kind != "alone":
-        model = DistributedDataParallel(model, static_graph=kind == "ddp_static", find_unused_parameters=kind == "ddp_unused")
+        model = DistributedDataParallel(
+            model, static_graph=kind == "ddp_static", find_unused_parameters=kind == "ddp_unused"
+        )
     optimizer = torch.optim.Adam(model.parameters(), 1e-2)
     with mlnn.record(model, optimizer, out / kind, capsules=()):
         for step in range(STEPS):

@@ -42,7 +42,7 @@ TABLE = {
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys objectives report runs"
     " settings targets training visible workers world",
-    "recording": "arguments errors received runs visible",
+    "recording": "arguments comparing data errors objectives received runs targets training visible world",
     "integrations": "errors recording",
     "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
     " settings shipped training trust visible workers",

@@ -16,7 +16,7 @@ from mlnn.recording.capsule import Capsule, Null, Passed, ulp_moved
 from mlnn.recording.lifted import Lifted
 from mlnn.recording.parts import clean
 from mlnn.recording.streams import kept, put_back
-from mlnn.recording.tracing import named_tensors
+from mlnn.recording.tree import outputs_in
 
 Loss = Callable[[Any, int], Tensor]
 """(what the model returned, which forward pass) → its loss."""
@@ -78,7 +78,7 @@ def recorded_loss(capsule: Capsule) -> Loss:
 
 def applied(lifted: Lifted, output: object) -> Tensor:
     """A lifted objective of what a model returned."""
-    outputs = dict(named_tensors(output))
+    outputs = outputs_in(output)
     names = [entry.name for entry in lifted.outputs]
     missing = next((name for name in names if name not in outputs), None)
     if missing is not None:
@@ -114,6 +114,16 @@ def apart_by_name(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> float
     size = sum(float(first.square().sum()) for first, _ in both)
     gap = sum(float((second - first).square().sum()) for first, second in both)
     return (gap / size) ** 0.5 if size else (0.0 if gap == 0 else float("inf"))
+
+
+@torch.no_grad()
+def state_of(model: nn.Module, capsule: Capsule) -> None:
+    """Let a model stand where the recorded one stood: weights, buffers, and which parts are in training mode."""
+    held = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name, value in _standing(model, capsule, capsule.weights, double=False).items():
+        held[name].copy_(value)
+    for name, part in model.named_modules():
+        part.training = _recorded_modes(capsule).get(name, part.training)
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -169,7 +179,7 @@ def _forward(model: nn.Module, named: Mapping[str, Tensor], one: Passed, double:
 def _modes(model: nn.Module, capsule: Capsule) -> Iterator[None]:
     """Every part in training mode, or not, as it was recorded, and as before afterwards."""
     before = {part: part.training for part in model.modules()}
-    recorded = {clean(f"{name}.").rstrip("."): training for name, training in capsule.training.items()}
+    recorded = _recorded_modes(capsule)
     try:
         for name, part in model.named_modules():
             part.training = recorded.get(name, part.training)
@@ -177,3 +187,7 @@ def _modes(model: nn.Module, capsule: Capsule) -> Iterator[None]:
     finally:
         for part, training in before.items():
             part.training = training
+
+
+def _recorded_modes(capsule: Capsule) -> dict[str, bool]:
+    return {clean(f"{name}.").rstrip("."): training for name, training in capsule.training.items()}

@@ -20,9 +20,9 @@ from mlnn.errors import ConfigError, RunFolderError
 from mlnn.recording.again import null_of
 from mlnn.recording.capsule import Capsule, Null
 from mlnn.recording.fingerprint import Fingerprint, Printer, bits
-from mlnn.recording.given import check_size, check_weights, plain_optimizer, rank_and_ranks, settings_at_start
+from mlnn.recording.given import check_size, check_weights, settings_at_start
 from mlnn.recording.keeping import Keeper
-from mlnn.recording.parts import buffers_of, held_by, local
+from mlnn.recording.parts import buffers_of, held_by, local, plain_optimizer, rank_of
 from mlnn.recording.records import RecordedStep
 from mlnn.recording.tape import Tape
 from mlnn.recording.window import Window
@@ -55,6 +55,10 @@ def record(
     as far as weights and gradients tell. about: words of yours, by name. Raises ConfigError for what cannot be recorded and
     RunFolderError where the folder cannot be written; a disk that fills later ends the recording with a warning, not the training.
     """
+    if _running and _running[-1].left:
+        _running[-1].left()
+    if _running:
+        raise ConfigError("record: a recording is under way in this process; one at a time, and none inside another")
     recorder = Recorder(model, optimizer, out, capsules, every, max_bytes, about)
     problem: BaseException | None = None
     with recorder.watching():
@@ -85,7 +89,7 @@ class Recorder:
     ) -> None:
         self.model, self.optimizer = model, plain_optimizer(model, optimizer)
         self.every = whole("every", every, 1)
-        self.held = held_by(model, rank_and_ranks()[0])
+        self.held = held_by(model, rank_of()[0])
         check_weights(self.held, self.optimizer, optimizer)
         chosen = frozenset(whole("capsules", step, 0) for step in capsules)
         self.keeper = Keeper(model, self.held, chosen)
@@ -105,12 +109,6 @@ class Recorder:
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Hooks in place, and taken away again."""
-        if _running and _running[-1].left:
-            _running[-1].left()
-        if _running:
-            raise ConfigError(
-                "record: a recording is under way in this process; one at a time, and none inside another"
-            )
         _running.append(self)
         backward, scaled = torch.autograd.backward, torch.amp.GradScaler.step
         hooks = [

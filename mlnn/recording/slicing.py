@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlnn.arguments import first_line
 from mlnn.errors import NoAnswerError
+from mlnn.recording.folding import folded
 from mlnn.recording.lifted import Entry, Lifted
 from mlnn.recording.operations import Operation, is_liftable, written
 from mlnn.recording.tracing import Known, Noted, Trace
@@ -65,23 +66,27 @@ def sliced(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor, names: Map
     needed = _needed(trace, list(starts), end)
     if not needed.outputs:
         raise NotLiftedError(
-            "no raw output leads to the loss: it is made from something that the model does not return (a projection fused with"
-            " its loss, a hidden state)" if starts else "the model returned no tensor of real numbers that was seen"
+            "no tensor that the model returned leads to the loss: there are no raw outputs to lift it from (a projection fused with its"
+            " loss, a loss inside the model that returns nothing else)"
         )  # fmt: skip
     found = _written_down(trace, needed, starts, end, names or {})
-    return _held_to(found, loss)
+    return _held_to(folded(found), loss)
 
 
 def led_by(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor) -> dict[str, Tensor]:
-    """Of some tensors those that lead to the loss, by name; a view or a copy is followed back to what it shows."""
+    """Of some tensors those that lead to the loss, by name; a view or a copy is followed back to what it shows.
+
+    Where one is called logits it is the raw output, and the others are not asked.
+    """
     end = trace.find(loss)
     found = {}
     for name, part in outputs.items():
         for source in _sources(trace, part):
-            if end is not None and end in _reach(trace, [source]).numbers:
+            if source != end and trace.known[source].tensor.ndim and end in _reach(trace, [source]).numbers:
                 found[name] = trace.known[source].tensor
                 break
-    return found
+    logits = {name: part for name, part in found.items() if name.split(".")[-1] == "logits"}
+    return logits or found
 
 
 def _sources(trace: Trace, part: Tensor) -> Iterator[int]:
@@ -110,7 +115,7 @@ def _cuts(trace: Trace, starts: Sequence[int]) -> dict[int, int]:
     for number in starts:
         known = trace.known[number]
         place = -1 if known.made is None else known.made
-        ends = max(trace.returned.place, place + 1)
+        ends = max(trace.returned.places.get(number, 0), place + 1)
         for at in range(place + 1, ends):
             if known.memory in trace.ops[at].written:
                 place = at

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
 from mlnn.objectives.promotion import memory_written
+from mlnn.recording.tree import tensors_in as named_tensors
 
 MOST_NOTED = 1_000_000
 """Operations of one forward pass and its loss; more are no single step."""
@@ -59,10 +60,10 @@ class Known:
 
 @dataclass
 class Returned:
-    """What the root's forward gave, by name, and how many operations there were before it."""
+    """What the root's forward passes gave, by name, and of each tensor, by its number, how many operations there were before."""
 
     tensors: dict[str, Tensor] = field(default_factory=dict)
-    place: int = 0
+    places: dict[int, int] = field(default_factory=dict)
 
 
 class Trace(TorchDispatchMode):
@@ -117,11 +118,16 @@ class Trace(TorchDispatchMode):
             TorchDispatchMode.__enter__(mode)
 
     def gave(self, value: Any) -> None:
-        """Tell what the root's forward returned, as its forward hook is given it; the last call counts."""
-        tensors = {name: part for name, part in named_tensors(value) if part.is_floating_point()}
-        self.returned = Returned(tensors, len(self.ops))
-        for part in tensors.values():
-            self._watch(self.number(part))
+        """Tell what the root's forward returned, as its forward hook is given it; of a second forward pass too."""
+        for place, part in named_tensors(value):
+            if not part.is_floating_point():
+                continue
+            name = place or "output"
+            count = sum(known.partition(" ")[0] == name for known in self.returned.tensors)
+            self.returned.tensors[f"{name} ({count + 1})" if count else name] = part
+            number = self.number(part)
+            self.returned.places[number] = len(self.ops)
+            self._watch(number)
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -228,26 +234,6 @@ def tensors_in(value: Any) -> Iterator[Tensor]:
     elif isinstance(value, list | tuple):
         for part in value:
             yield from tensors_in(part)
-
-
-def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """The tensors of a structure of dicts, lists, tuples and records, each with its name: "logits", "1", "heads.0"."""
-    if isinstance(value, Tensor):
-        yield name or "output", value
-        return
-    for key, part in _parts(value):
-        yield from named_tensors(part, f"{name}.{key}" if name else str(key))
-
-
-def _parts(value: Any) -> Iterator[tuple[object, Any]]:
-    if isinstance(value, Mapping):
-        yield from value.items()
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        yield from zip(value._fields, value, strict=True)
-    elif isinstance(value, list | tuple):
-        yield from enumerate(value)
-    elif hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
-        yield from ((key, getattr(value, key, None)) for key in value.__dataclass_fields__)
 
 
 def _version(tensor: Tensor) -> int:

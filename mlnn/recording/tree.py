@@ -25,6 +25,11 @@ def tensors_in(value: object, place: str = "", depth: int = 0) -> Iterator[tuple
             yield from tensors_in(part, f"{place}.{name}" if place else name, depth + 1)
 
 
+def outputs_in(value: object) -> dict[str, Tensor]:
+    """The tensors that a model returned, by name; one alone is called "output"."""
+    return {place or "output": tensor for place, tensor in tensors_in(value)}
+
+
 def skeleton(value: object, place: str = "", depth: int = 0) -> object:
     """The same value as plain data: {"tensor": place}, {"list": …}, {"tuple": …}, {"dict": …}, {"plain": …}, or {"word": …} for
     what cannot be kept."""
