@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
-    from mlnn.recording import record
+    from mlnn.recording import lift, record
+    from mlnn.recording.replay import replay
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -23,7 +24,9 @@ __all__ = [
     "audit",
     "compare",
     "estimate",
+    "lift",
     "record",
+    "replay",
 ]
 _HOMES = {
     "audit": "mlnn.auditing",
@@ -35,7 +38,9 @@ _HOMES = {
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
+    "lift": "mlnn.recording",
     "record": "mlnn.recording",
+    "replay": "mlnn.recording.replay",
 }
 
 

@@ -42,11 +42,11 @@ TABLE = {
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys objectives report runs"
     " settings targets training visible workers world",
-    "recording": "arguments comparing data errors objectives received runs targets training visible world",
+    "recording": "arguments auditing comparing data errors objectives received runs seeding targets training visible world",
     "integrations": "errors recording",
     "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
     " settings shipped training trust visible workers",
-    "testing": "arguments comparing data errors objectives seeding targets training world",
+    "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",
 }
 MAY_IMPORT = {unit: set(others.split()) for unit, others in TABLE.items()}

@@ -364,8 +364,8 @@ def test_accelerate_takes_what_was_prepared(tmp_path: Path) -> None:
 
     model = nn.Linear(5, 2)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    with pytest.raises(ConfigError, match=r"what accelerator.prepare\(model, optimizer\) returned"):
-        with record_prepared(Accelerator(cpu=True), model, optimizer, tmp_path / "a"):
-            pass
+    around = record_prepared(Accelerator(cpu=True), model, optimizer, tmp_path / "a")
+    with pytest.raises(ConfigError, match=r"what accelerator.prepare\(model, optimizer\) returned"), around:
+        pass
     with record(model, optimizer, tmp_path / "b", capsules=()):
         pass

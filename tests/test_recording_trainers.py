@@ -109,6 +109,20 @@ def test_a_batch_that_is_offered_counts_where_the_model_is_not_called(calls: str
         assert bool(capsule.unlifted) == (calls == "parts")
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+def test_there_is_no_yardstick_where_a_copy_would_still_be_the_model(replaced: bool, tmp_path: Path) -> None:
+    def model() -> nn.Module:
+        made = net(norm=False)
+        forward = made.forward
+        if replaced:
+            made.forward = lambda x: forward(x).float()  # type: ignore[method-assign]
+        return made
+
+    null = read_capsule(recorded(plain(1), tmp_path / "a", model=model, capsules=(0,)).capsules[0]).null
+    assert (null is None) == replaced
+    assert replaced or (null is not None and null.gradient > 1e-9 and null.again)
+
+
 def test_another_models_losses_are_none_of_this_ones(tmp_path: Path) -> None:
     x, y = data()
     other = nn.Linear(10, 3)

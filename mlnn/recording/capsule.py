@@ -21,6 +21,7 @@ from mlnn.recording.streams import Streams
 from mlnn.recording.tree import rebuilt
 from mlnn.runs import read_json, to_json, write_file
 from mlnn.visible import shown
+from mlnn.world import MOST_THREADS
 
 TOLD, TENSORS = "capsule.json", "tensors.safetensors"
 FORMAT = 1
@@ -62,7 +63,8 @@ class Capsule:
     `reason`: "chosen", or "not finite". `weights`, `buffers`: before the forward pass; `gradient`: as the optimiser found it,
     divided by `scale` if that was not 1. `passes`: forward passes, `losses`: of the backward passes, as given to them.
     `objectives`: of each loss how it follows from what the forward pass returned, or why that is not known (`unlifted`).
-    `autocast`: the dtype it was on with, if it was. `training`: of each module whether it was in training mode.
+    `autocast`: the dtype it was on with, if it was. `training`: of each module whether it was in training mode. `threads`:
+    of torch, which change bits.
     """
 
     step: int
@@ -80,6 +82,7 @@ class Capsule:
     training: Mapping[str, bool] = field(default_factory=dict)
     null: Null | None = None
     sharded: bool = False
+    threads: int = 1
     path: Path | None = None
 
 
@@ -116,7 +119,7 @@ def write_capsule(folder: Path, capsule: Capsule) -> None:
         "losses": [repr(loss) for loss in capsule.losses], "scale": capsule.scale, "rates": list(capsule.rates),
         "objectives": objectives, "unlifted": capsule.unlifted,
         "autocast": list(capsule.autocast) if capsule.autocast else None, "training": dict(capsule.training),
-        "null": None if capsule.null is None else vars(capsule.null), "sharded": capsule.sharded,
+        "null": None if capsule.null is None else vars(capsule.null), "sharded": capsule.sharded, "threads": capsule.threads,
         "sha256": _digest(folder / TENSORS),
     }  # fmt: skip
     write_file(folder / TOLD, to_json(described))
@@ -167,6 +170,7 @@ def _opened(path: Path, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         training={str(name): value is True for name, value in told["training"].items()},
         null=None if null is None else Null(float(null["loss"]), float(null["gradient"]), null["again"] is True),
         sharded=told["sharded"] is True,
+        threads=min(max(int(told["threads"]), 1), MOST_THREADS),
         path=path,
     )
 

@@ -1,6 +1,7 @@
-"""What a recorder is given, met at the door: an optimiser of the model's weights, room for the capsules, words."""
+"""What a recorder is given, met at the door: a model, an optimiser of its weights, and room for the capsules."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +9,31 @@ from torch import Tensor, nn
 from mlnn.arguments import mapping
 from mlnn.errors import ConfigError
 from mlnn.recording.capsule import bytes_of
-from mlnn.recording.parts import Held, buffers_of, local, rank_of
+from mlnn.recording.parts import Held, buffers_of, local
 from mlnn.recording.records import Settings
 from mlnn.runs.environment import environment
+
+
+def plain_optimizer(model: object, optimizer: Any) -> torch.optim.Optimizer:
+    """The torch optimiser inside of its wrappers."""
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"record: model is a {type(model).__name__}; the nn.Module that the loop calls is needed")
+    found, seen = optimizer, 0
+    while not isinstance(found, torch.optim.Optimizer) and hasattr(found, "optimizer") and seen < 8:
+        found, seen = found.optimizer, seen + 1
+    inner = getattr(found, "optimizer", None)  # accelerate's wrapper is an optimiser itself, which never steps
+    if isinstance(inner, torch.optim.Optimizer):
+        found = inner
+    if not isinstance(found, torch.optim.Optimizer):
+        raise ConfigError(f"record: optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is needed")
+    return found
+
+
+def rank_and_ranks() -> tuple[int, int]:
+    """Which of how many processes this is."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
 
 
 def check_weights(held: Sequence[Held], optimizer: torch.optim.Optimizer, given: object) -> None:
@@ -49,7 +72,7 @@ def settings_at_start(
     words = {str(name): str(word) for name, word in mapping("about", about).items()}
     return Settings(
         tuple(one.told for one in held), type(optimizer).__name__, groups, type(model).__name__, every,
-        *rank_of(), environment(), words,
+        *rank_and_ranks(), environment(), words,
     )  # fmt: skip
 
 

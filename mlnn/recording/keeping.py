@@ -119,7 +119,7 @@ class Keeper:
             step.step, self.reason, standing.weights, standing.buffers, standing.gradient, tuple(passes),
             tuple(step.losses.tolist()), step.scale, step.rates, tuple(standing.objectives), _why_not(standing, step, self.reason),
             standing.autocast, standing.training,
-            sharded=any(held.told.sharded for held in self.held),
+            sharded=any(held.told.sharded for held in self.held), threads=torch.get_num_threads(),
         )  # fmt: skip
         write_capsule(folder / CAPSULES / str(step.step), replace(capsule, null=null(capsule)))
 

@@ -92,13 +92,23 @@ class Lifted:
         return replace(self, constants=tuple(replace(entry, name=names(entry.name)) for entry in self.constants))
 
 
+COPIED = {"aten.clamp_.default": "aten.clamp.default", "aten.clamp_min_.default": "aten.clamp_min.default",
+          "aten.clamp_max_.default": "aten.clamp_max.default"}  # fmt: skip
+"""Operations in place that cannot be mapped, and what they copy into place."""
+
+
 def run(op: Operation, slots: list[Tensor], device: torch.device, to: torch.dtype | None) -> None:
     """Do one operation, and put what it gives where it belongs; IndexError where that is nowhere."""
-    function = resolved(op.name)
+    function, into = resolved(op.name), None
+    if not op.gradient and op.name in COPIED:
+        into = op.gave[0]  # where no gradient flows this is the same, and can be mapped over rows
+        function = resolved(COPIED[op.name])
     args = [filled(value, slots, device, to) for value in op.args]
     kwargs = {name: filled(value, slots, device, to) for name, value in op.kwargs}
     with nullcontext() if op.gradient else torch.no_grad():
         found = list(tensors_in(function(*args, **kwargs)))
+        if into is not None:
+            found = [slots[into].copy_(found[0])]
     for place, part in zip(op.gave, found, strict=True):
         if place < len(slots):
             slots[place] = part

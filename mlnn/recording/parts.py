@@ -92,25 +92,3 @@ def _place(name: str, weight: Any) -> tuple[int, bool]:
 def buffers_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Buffers by name, as this process holds them."""
     yield from ((clean(name), local(buffer)) for name, buffer in model.named_buffers())
-
-
-def plain_optimizer(model: object, optimizer: Any) -> torch.optim.Optimizer:
-    """The torch optimiser inside of its wrappers; ConfigError where there is none, or the model is no module."""
-    if not isinstance(model, nn.Module):
-        raise ConfigError(f"record: model is a {type(model).__name__}; the nn.Module that the loop calls is needed")
-    found, seen = optimizer, 0
-    while not isinstance(found, torch.optim.Optimizer) and hasattr(found, "optimizer") and seen < 8:
-        found, seen = found.optimizer, seen + 1
-    inner = getattr(found, "optimizer", None)  # accelerate's wrapper is an optimiser itself, which never steps
-    if isinstance(inner, torch.optim.Optimizer):
-        found = inner
-    if not isinstance(found, torch.optim.Optimizer):
-        raise ConfigError(f"record: optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is needed")
-    return found
-
-
-def rank_of() -> tuple[int, int]:
-    """(this process, how many there are)."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        return torch.distributed.get_rank(), torch.distributed.get_world_size()
-    return 0, 1

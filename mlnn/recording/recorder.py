@@ -20,9 +20,9 @@ from mlnn.errors import ConfigError, RunFolderError
 from mlnn.recording.again import null_of
 from mlnn.recording.capsule import Capsule, Null
 from mlnn.recording.fingerprint import Fingerprint, Printer, bits
-from mlnn.recording.given import check_size, check_weights, settings_at_start
+from mlnn.recording.given import check_size, check_weights, plain_optimizer, rank_and_ranks, settings_at_start
 from mlnn.recording.keeping import Keeper
-from mlnn.recording.parts import buffers_of, held_by, local, plain_optimizer, rank_of
+from mlnn.recording.parts import buffers_of, held_by, local
 from mlnn.recording.records import RecordedStep
 from mlnn.recording.tape import Tape
 from mlnn.recording.window import Window
@@ -55,10 +55,7 @@ def record(
     as far as weights and gradients tell. about: words of yours, by name. Raises ConfigError for what cannot be recorded and
     RunFolderError where the folder cannot be written; a disk that fills later ends the recording with a warning, not the training.
     """
-    if _running and _running[-1].left:
-        _running[-1].left()
-    if _running:
-        raise ConfigError("record: a recording is under way in this process; one at a time, and none inside another")
+    _check_alone()
     recorder = Recorder(model, optimizer, out, capsules, every, max_bytes, about)
     problem: BaseException | None = None
     with recorder.watching():
@@ -89,7 +86,7 @@ class Recorder:
     ) -> None:
         self.model, self.optimizer = model, plain_optimizer(model, optimizer)
         self.every = whole("every", every, 1)
-        self.held = held_by(model, rank_of()[0])
+        self.held = held_by(model, rank_and_ranks()[0])
         check_weights(self.held, self.optimizer, optimizer)
         chosen = frozenset(whole("capsules", step, 0) for step in capsules)
         self.keeper = Keeper(model, self.held, chosen)
@@ -260,9 +257,12 @@ class Recorder:
 
     def _null(self, capsule: Capsule) -> Null | None:
         """How far rounding moves a step, which is done twice more for it by a copy of the model; None where that might do more than
-        compute: hooks of somebody's own would be called, or several processes would have to meet."""
-        hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in self.model.modules())
-        if capsule.unlifted or capsule.sharded or hooks > OWN_HOOKS:
+        compute: hooks of somebody's own would be called, several processes would have to meet, or the copy would still be the model
+        (accelerate puts a function in place of `forward`, which has the model itself)."""
+        parts = list(self.model.modules())
+        hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in parts)
+        replaced = any("forward" in vars(part) for part in parts)
+        if capsule.unlifted or capsule.sharded or replaced or hooks > OWN_HOOKS:
             return None
         self.busy = True
         try:
@@ -290,3 +290,11 @@ class Recorder:
             self.tape.close("finished" if problem is None else type(problem).__name__)
         except RunFolderError as error:
             warnings.warn(f"mlnn.record: {error}", stacklevel=2)
+
+
+def _check_alone() -> None:
+    """Raise ConfigError where a recording is under way; one that was begun by hand, and whose training has ended, ends now."""
+    if _running and _running[-1].left:
+        _running[-1].left()
+    if _running:
+        raise ConfigError("record: a recording is under way in this process; one at a time, and none inside another")

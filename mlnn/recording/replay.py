@@ -62,7 +62,7 @@ def replay(
     for what, given in (("loss", loss), ("step", step)):
         if given is not None:
             called(what, given, "a function")
-    with own_world(None, 0):
+    with own_world(found.threads, 0):
         module = _module(model)
         if loss is None and step is None:
             return _held_to_record(found, module)

@@ -82,7 +82,7 @@ def _shapes(lifted: Lifted) -> str:
 
 
 def forms(lifted: Lifted, target: Tensor, targets: TargetSpace | None = None) -> Iterator[Form]:
-    """The ways in which a constant may be the target of the raw outputs, the likeliest first; `targets`: the space, if it was said."""
+    """The ways in which a constant may be the target of the raw outputs, the likeliest first; `targets`: the space, if said."""
     shapes = [entry.value.shape for entry in lifted.outputs]
     if not target.ndim:
         return
@@ -114,7 +114,7 @@ def _of_one(shape: torch.Size, target: Tensor) -> Iterator[Form]:
         yield Form(space, signs=signs)
         if len(shape) > 1 and shape[-1] > 1 and target.is_floating_point() and _adds_up(target):
             yield Form(TargetSpace("simplex", shape[-1]), len(shape) - 1)
-    elif len(shape) > 1 and shape[-1] > 1 and not target.dtype == torch.bool and _fits(shape[:-1], target.shape):
+    elif len(shape) > 1 and shape[-1] > 1 and target.dtype != torch.bool and _fits(shape[:-1], target.shape):
         space, signs = _numbers(target)
         yield Form(replace(space, raw=shape[-1]), len(shape) - 1, signs=signs)
 

@@ -11,12 +11,15 @@ from mlnn.arguments import first_line
 from mlnn.errors import NoAnswerError
 from mlnn.recording.folding import folded
 from mlnn.recording.lifted import Entry, Lifted
-from mlnn.recording.operations import Operation, is_liftable, written
+from mlnn.recording.operations import PRODUCTS, Operation, is_liftable, written
 from mlnn.recording.tracing import Known, Noted, Trace
 
 MOST_OPERATIONS = 4096
 """Of a loss; what has more has most of a model in it."""
 READS = torch.ops.aten._local_scalar_dense.default
+READ = (
+    "a number that depends on the raw outputs was read in Python (.item(), an if): what hangs on it is frozen as it was"
+)
 PICKS = torch.Tag.dynamic_output_shape
 
 
@@ -66,9 +69,10 @@ def sliced(trace: Trace, outputs: Mapping[str, Tensor], loss: Tensor, names: Map
     needed = _needed(trace, list(starts), end)
     if not needed.outputs:
         raise NotLiftedError(
-            "no tensor that the model returned leads to the loss: there are no raw outputs to lift it from (a projection fused with its"
-            " loss, a loss inside the model that returns nothing else)"
+            "no tensor that the model returned leads to the loss: there are no raw outputs to lift it from (a projection fused with"
+            " its loss, a loss inside the model that returns nothing else)"
         )  # fmt: skip
+    _check_products(trace, needed, _reach(trace, list(starts)))
     found = _written_down(trace, needed, starts, end, names or {})
     return _held_to(folded(found), loss)
 
@@ -181,6 +185,17 @@ def _need(
     needed.since[known.memory] = 0
 
 
+def _check_products(trace: Trace, needed: _Needed, reach: _Reach) -> None:
+    """Raise NotLiftedError where what the model returned is multiplied by weights yet."""
+    for op in (trace.ops[place] for place in needed.ops):
+        if str(op.function).split(".")[1] in PRODUCTS.split() and any(needed.constants.get(one) for one in op.given):
+            if any(one in reach.numbers for one in op.given):
+                raise NotLiftedError(
+                    "the loss multiplies what the model returned by weights (a projection fused with the loss): the raw outputs are"
+                    " inside of it"
+                )
+
+
 def _written_down(
     trace: Trace, needed: _Needed, starts: Mapping[int, str], end: int, names: Mapping[int, str]
 ) -> Lifted:  # fmt: skip
@@ -264,7 +279,7 @@ def _notes(trace: Trace, needed: _Needed, starts: Sequence[int], own: Sequence[s
     leading = {number for place in used for number in trace.ops[place].gave}
     reads = [op for place in reach.ops if (op := trace.ops[place]).function is READS]
     if any(not leading.issuperset(op.given) for op in reads):
-        yield "a number that depends on the raw outputs was read in Python (.item(), an if on values): frozen as it was"
+        yield READ
     if any(
         PICKS in trace.ops[place].function.tags for place in used & reach.ops if _picks_by_outputs(trace, place, reach)
     ):
