@@ -43,7 +43,7 @@ def separated(loss: RowLoss) -> RowLoss | str:
     points, slope = loss.points([part.detach() for part in outputs]), loss.points(slopes)
     first = ""
     for pairs in _pairings(loss, points, slope):
-        found = _checked(loss, float(value), pairs)
+        found = _checked(loss, float(value.detach()), pairs)
         if isinstance(found, RowLoss):
             return found
         first = first or found
