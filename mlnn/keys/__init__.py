@@ -11,6 +11,8 @@ from mlnn.keys.commands import (
     EstimateSettings,
     EstimatorSettings,
     GrowthSettings,
+    LiftSettings,
+    ReplaySettings,
     TrainSettings,
 )
 from mlnn.keys.field import Check, Key, Node, above, at_least, choice, entries, key, one_of, share
@@ -45,8 +47,10 @@ __all__ = [
     "Key",
     "Lane",
     "Lanes",
+    "LiftSettings",
     "ModelSettings",
     "Node",
+    "ReplaySettings",
     "Settings",
     "TrainSettings",
     "TrainedSettings",
