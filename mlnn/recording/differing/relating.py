@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlnn.recording.differing.aligning import Pair
-from mlnn.recording.differing.judging import Ground, Judgement, Parting, judgeable
+from mlnn.recording.differing.judging import CLEAR, Ground, Judgement, Parting, judgeable
 from mlnn.recording.differing.records import Row
 from mlnn.recording.differing.rows import loss_of
 from mlnn.recording.differing.yardstick import EPS
@@ -16,6 +16,8 @@ from mlnn.recording.records import Recording
 
 SAID = 1e-3
 """A factor that changes by more from step to step is none."""
+NONE = 10
+"""What a factor leaves over at later steps is a tenth of its distance from 1 or more: then it was none."""
 TELLS = 3
 """A step tells of a factor if that is so many times as far from 1 as rounding may have moved the gradient."""
 
@@ -96,10 +98,10 @@ def _of_factor(rows: Sequence[Row], parting: Parting, ground: Ground) -> Related
         allowed = ground.yardstick.allowed(row.step, row.before or 0.0)
         if not judgeable(row, ground.yardstick) or row.gradient is None or allowed > away / TELLS:
             continue
-        if row.gradient.residual <= allowed:
+        if row.gradient.residual <= max(allowed, away / CLEAR):
             told.append(row.gradient.factor)
         else:
-            others += 1
+            others += row.gradient.residual > away / NONE
     if others > max(1, len(told) / 4):
         return Related("different", "is A's times {scale}, and at later steps no multiple of it")
     if any(abs(factor - parting.scale) > max(SAID, away / TELLS) for factor in told):
