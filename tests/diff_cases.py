@@ -1,5 +1,6 @@
 """Small trainings, recorded as people would: what one of a pair does otherwise is one argument."""
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -150,6 +151,7 @@ def ranks(out: Path, parts: Sequence[Callable[[int], Tensor]], *, averaged: bool
         for model, window, rows_of in zip(models, windows, parts, strict=True):
             model.zero_grad()
             own = rows_of(step)
+            random.seed(models.index(model) + 7)
             window.forward((x[own],), {})
             loss = F.cross_entropy(model(x[own]), y[own])
             window.backward(loss)

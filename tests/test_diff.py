@@ -400,6 +400,7 @@ def test_what_goes_wrong_between_processes_is_named(
     found = mlnn.diff(make(), ranks(tmp_path / "two", [halves(rank) for rank in rows], averaged=averaged))
     assert (found.relation, found.stage, found.step) == ("different", stage, 0)
     assert words in found.sentence
+    assert "random" not in found.sentence, "processes whose streams stand elsewhere, and still"
 
 
 def test_a_torn_recording_is_compared_as_far_as_it_goes(make: Make, tmp_path: Path) -> None:
@@ -438,7 +439,7 @@ def test_one_layer_that_differs_is_named(make: Make, tmp_path: Path) -> None:
             optimizer.step()
     found = mlnn.diff(make(), tmp_path / "b")
     assert (found.relation, found.stage, found.step) == ("different", "gradient", 2)
-    assert "Bits differ in '3.bias' of 4 parameters alone." in found.sentence
+    assert "Bits differ in '3.bias' alone, of 4 parameters." in found.sentence
     assert found.parameters[0].name == "3.bias"
     assert found.parameters[0].distance == pytest.approx(0.5, rel=1e-5)
     assert [one.same for one in found.parameters] == [False, True, True, True]

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from mlnn.recording.batchprint import together
-from mlnn.recording.records import Forward, RecordedStep
+from mlnn.recording.records import Forward, RecordedStep, Recording
 from mlnn.visible import shown
 
 WORDS = {
@@ -46,13 +46,21 @@ def _listed(places: set[str]) -> str:
     return ", ".join(map(shown, found[:4])) + (" …" if len(found) > 4 else "") or "no tensor"
 
 
-def stirred(steps: Sequence[RecordedStep]) -> set[str]:
-    """The random streams that moved from most forward passes to the next: of one that did not the model draws nothing. All of them
-    where there are no two passes that would tell."""
-    passes = [forward.random for step in steps for forward in step.forwards]
-    pairs = list(itertools.pairwise(passes))
-    names = {name for one in passes for name in one}
-    return {name for name in names if 2 * sum(one.get(name) != two.get(name) for one, two in pairs) >= len(pairs)}
+def stirred(recording: Recording) -> set[str]:
+    """The random streams that moved from most forward passes of a process to its next: of one that did not the model draws nothing.
+    All of them where there are no two passes that would tell."""
+    ranks, pairs = recording.settings.ranks, list[tuple[Forward, Forward]]()
+    for rank in range(ranks):
+        passes = [forward for step in recording.steps for forward in _own(step, rank, ranks)]
+        pairs += itertools.pairwise(passes)
+    names = {name for step in recording.steps for forward in step.forwards for name in forward.random}
+    return {name for name in names if 2 * sum(a.random.get(name) != b.random.get(name) for a, b in pairs) >= len(pairs)}
+
+
+def _own(step: RecordedStep, rank: int, ranks: int) -> Sequence[Forward]:
+    """The forward passes of one of several processes, each of which has made as many."""
+    each = len(step.forwards) // ranks
+    return step.forwards[rank * each : (rank + 1) * each]
 
 
 def streams_apart(a: RecordedStep, b: RecordedStep) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ def _ground(pair: Pair) -> Ground:
     alike = all(
         one.dtype == two.dtype for one, two in zip(pair.a.settings.parameters, pair.b.settings.parameters, strict=True)
     )
-    moved = frozenset(stirred(pair.a.steps) | stirred(pair.b.steps))
+    moved = frozenset(stirred(pair.a) | stirred(pair.b))
     plain = {pair.a.settings.optimizer, pair.b.settings.optimizer} == {"SGD"}
     same = alike and precisions[0].name == precisions[1].name
     return Ground(yard, moved, plain, apart(*pair.starts, alike), same, bool(pair.a.findings or pair.b.findings))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlnn.recording.differing.aligning import Pair
-from mlnn.recording.differing.judging import CLEAR, Ground, Judgement, Parting, judgeable
+from mlnn.recording.differing.judging import CLEAR, FAR, Ground, Judgement, Parting, judgeable
 from mlnn.recording.differing.records import Row
 from mlnn.recording.differing.rows import loss_of
 from mlnn.recording.differing.yardstick import EPS
@@ -101,7 +101,7 @@ def _of_factor(rows: Sequence[Row], parting: Parting, ground: Ground) -> Related
         if row.gradient.residual <= max(allowed, away / CLEAR):
             told.append(row.gradient.factor)
         else:
-            others += row.gradient.residual > away / NONE
+            others += row.gradient.residual > max(away / NONE, FAR * allowed)
     if others > max(1, len(told) / 4):
         return Related("different", "is A's times {scale}, and at later steps no multiple of it")
     if any(abs(factor - parting.scale) > max(SAID, away / TELLS) for factor in told):

@@ -175,7 +175,7 @@ def _where(parting: Parting, parameters: Sequence[ParameterApart]) -> str:
         return ""
     names = ", ".join(f"'{shown(one.name)}'" for one in apart[:MOST_TOLD])
     more = f" and {len(apart) - MOST_TOLD} more" if len(apart) > MOST_TOLD else ""
-    return f"Bits differ in {names}{more} of {len(parameters)} parameters alone."
+    return f"Bits differ in {names}{more} alone, of {len(parameters)} parameters."
 
 
 def _as_far(rows: Sequence[Row], judgement: Judgement, ground: Ground) -> str:

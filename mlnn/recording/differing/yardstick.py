@@ -1,9 +1,10 @@
 """How far rounding drives two runs of one training: the yardstick that a distance between recordings is held to.
 
 Rounding moves a gradient by κ·(ε + d), relative to its size: ε is that of the dtype that was computed in, d how far the weights
-are apart already, κ how strongly this training answers a change of its weights. Over 8 architectures, permuted rows, and 120 steps
-of SGD and Adam in float32, float64 and bfloat16, κ of gradient and loss was 1 in the middle and 5 in 19 of 20 cases; 32 where
-training was long; 7,000 where a rectifier's input had crossed its kink.
+are apart already, κ how strongly this training answers a change of its weights. Over 8 architectures, rows permuted or cut, other
+threads, weights moved by an ulp, in float32 and float64, κ was 1 to 2 in the middle, below 5 in 19 of 20 cases at first weights,
+below 10 after 200 steps, and 32 at most; 8,000 where a rectifier's input had crossed its kink. Along 120 steps of SGD and Adam it
+stayed so, in bfloat16 too.
 """
 
 import math
