@@ -45,6 +45,7 @@ EQUAL = {
 }
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 @pytest.mark.parametrize("pair", EQUAL)
 def test_pairs_that_train_alike(pair: str, optimizer: str) -> None:
@@ -73,6 +74,7 @@ FAULTS: dict[str, Function] = {
 }
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_in_right_are_different(fault: str, optimizer: str) -> None:
@@ -92,6 +94,7 @@ def test_a_sum_for_a_mean_is_a_factor_which_the_probe_alone_cannot_see(optimizer
     assert found.evidence["probe_gradient"] == {"relation": "bitwise", "size": 0.0}
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 @pytest.mark.parametrize("step", [1, 7])
 def test_a_fault_that_begins_during_training_is_caught_and_its_step_reported(step: int, optimizer: str) -> None:

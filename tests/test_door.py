@@ -311,6 +311,7 @@ class Returning(nn.Module):
         return self.make(self.linear(x))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -340,6 +341,7 @@ def test_one_output_too_many_or_too_few_for_the_classes_is_refused() -> None:
     assert small(entropy, entropy, (X, y), model=lambda: nn.Linear(4, 3)).verdict.relation == "bitwise"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("factory", "words"),
     [
@@ -380,6 +382,7 @@ class Speechless(Exception):
         raise RuntimeError("nothing to say")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("loss", "words"),
     [

@@ -43,6 +43,7 @@ def test_equal_objectives_pass(left: object, right: object, targets: str) -> Non
     assert found.resolution <= 1e-9
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("right", "words"),
     [

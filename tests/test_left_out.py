@@ -121,6 +121,7 @@ def neighbours_too(z: Tensor, y: Tensor, reach: float = math.inf) -> Tensor:
 ALONE = "One row alone says nothing on either side: the two were judged on whole batches alone."
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "expected"),
     [
@@ -191,6 +192,7 @@ UNDECIDED = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", UNDECIDED)
 def test_every_undecided_says_why(name: str) -> None:
     left, right, options = UNDECIDED[name]
@@ -206,6 +208,7 @@ def test_batches_that_are_undefined_too_leave_nothing_to_judge() -> None:
     assert "None" not in told.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "require"),
     [

@@ -87,6 +87,7 @@ def dead_entry(z: Tensor, y: Tensor) -> Tensor:
     return _DeadEntry.apply(z, y)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("right", "classes", "expected"),
     [
@@ -181,6 +182,7 @@ def upstream(how: str, reduction: str) -> Function:
     return lambda z, y: _Upstream.apply(z, y, how, reduction)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("how", "reduction", "follows"),
     [

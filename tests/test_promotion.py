@@ -196,6 +196,7 @@ PAIRS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", PAIRS)
 def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> None:
     left, right, dtype, relation, computes_in = PAIRS[name]
@@ -213,6 +214,7 @@ def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> No
     assert Verdict.from_dict(found.to_dict()).computes_in == computes_in
 
 
+@pytest.mark.sampled(2)
 @needs_gcc
 @pytest.mark.parametrize(
     ("small", "factor", "dtype", "relation"),
@@ -293,6 +295,7 @@ def normed() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), Norm(), nn.Linear(8, 3))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("dtype", [f32, f64])
 @pytest.mark.parametrize(("fault", "relation"), [(0.0, "equal"), (1e-6, "different")])
 def test_a_model_that_casts_inside_is_promoted_with_its_loss(dtype: torch.dtype, fault: float, relation: str) -> None:

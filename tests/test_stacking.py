@@ -138,6 +138,7 @@ def poisoned(what: str) -> Any:
     return loss
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 @pytest.mark.parametrize("side", ["left", "right", "both"])
 def test_a_row_that_goes_non_finite_stops_where_a_lane_alone_does_and_the_others_go_on(what: str, side: str) -> None:

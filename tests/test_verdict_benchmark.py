@@ -82,6 +82,7 @@ def test_both_sides_answer_on_a_small_batch(pair) -> None:
 SAMPLE = cells(TEXTBOOK[::12], ["tanh2"], ["sgd"], full=False)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "cell",
     [*SAMPLE[::3], *(pytest.param(cell, marks=pytest.mark.slow) for cell in (*SAMPLE[1::3], *SAMPLE[2::3]))],
