@@ -12,7 +12,7 @@ from mlnn.training.batches import Batch, Rows, batches
 from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep, stride
 from mlnn.training.recipe import dtype_name
-from mlnn.training.stacking.checking import EVERY, control_is_left, near, settled, still
+from mlnn.training.stacking.checking import EVERY, control_is_left, near, settled, still, terms
 from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
@@ -35,7 +35,7 @@ class StackedLockstep:
 
     `optimizers`: left's and right's; `alike`: they are the same, and one steps all rows but the last, FOLLOWER's, whose step from
     left's weights and gradient is then left's own. `settings_apart`, `rates`: of the two optimisers, whose settings never change.
-    `strange`: the model or an objective has code that is neither torch's nor ours.
+    `strange`: the model or an objective has code that is neither torch's nor ours. `first`: left's first gradient, by precision.
     """
 
     plain: Lockstep
@@ -46,6 +46,7 @@ class StackedLockstep:
     rates: tuple[float, float] | None
     strange: bool
     ended: dict[str, LaneStep] = field(default_factory=dict)
+    first: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -160,7 +161,8 @@ class StackedLockstep:
             for name, one in zip((leader.name, FOLLOWER), pair, strict=True):
                 row = asked[dtype].evaluated[name]
                 same = (one.stop is None) == (row.stop is None)
-                if not same or (one.stop is None and not near(one.gradient, row.gradient)):
+                least = terms(one.gradient, self.first.setdefault(dtype, one.gradient))
+                if not same or (one.stop is None and not near(one.gradient, row.gradient, least)):
                     raise UnstackableError(f"{leader.asked}: a row's gradient is not that of a lane alone")
 
     def _check_steps(self, asked: Mapping[str, _Asked], before: Mapping[str, Tensor]) -> None:
