@@ -20,7 +20,7 @@ DECAY = 0.01
 MOMENTUM = partial(optim.SGD, lr=0.05, momentum=0.9)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -46,6 +46,7 @@ def test_coupled_weight_decay_is_the_gaussian_prior(optimizer: Callable[..., opt
     assert "it stays there" in found.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -128,7 +129,7 @@ def pair(
     )
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("optimizer", [SGD, MOMENTUM, ADAM], ids=["SGD", "momentum", "Adam"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_decay_in_the_optimizer_and_prior_in_the_loss_are_equal(
@@ -141,7 +142,7 @@ def test_decay_in_the_optimizer_and_prior_in_the_loss_are_equal(
     assert 0 < gap.max() < 1e-12, "free-running, the two stay together too"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "sides",
     [

@@ -51,7 +51,7 @@ def cause(left: object, right: object, space: str) -> str | None:
     return found.words if found else None
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "space", "words"),
     [

@@ -116,7 +116,7 @@ ROWS, ROW_MASK, TABLE = (("weight",), ()), (("mask",), (LENGTH,)), (("table",), 
 PLAIN, SEQUENCES = ((), ()), ((), (LENGTH,))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "space", "given", "words"),
     [

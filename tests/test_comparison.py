@@ -87,6 +87,7 @@ def test_faults_in_right_are_different(fault: str, optimizer: str) -> None:
     assert not found.meets("scaled")
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 def test_a_sum_for_a_mean_is_a_factor_which_the_probe_alone_cannot_see(optimizer: str) -> None:
     found = verdict(log1p, lambda z, y: log1p(z, y).sum(), optimizer=OPTIMIZERS[optimizer])
@@ -108,6 +109,7 @@ def test_a_fault_that_begins_during_training_is_caught_and_its_step_reported(ste
     assert verdict(log1p, late, optimizer=OPTIMIZERS[optimizer], progress=late.progress).relation == "bitwise"
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 def test_a_fault_on_rare_rows_is_caught_with_its_row(optimizer: str) -> None:
     found = verdict(log1p, rare, optimizer=OPTIMIZERS[optimizer], steps=40)

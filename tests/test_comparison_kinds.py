@@ -33,6 +33,7 @@ DTYPES = ("float32", "float64", "bfloat16")
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_working_precision(dtype: str) -> None:
     found = compare(bce, log1p, dtype=dtype)
@@ -65,6 +66,7 @@ def outer(z: Tensor, y: Tensor) -> Tensor:
     return ((z[:, None] - y) ** 2).mean()
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 def test_classes_and_real_targets(optimizer: str) -> None:
     options = {"optimizer": OPTIMIZERS[optimizer]}

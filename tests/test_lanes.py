@@ -56,6 +56,7 @@ def test_a_mapping_that_does_not_fit_says_so() -> None:
         verdict(lane_recipe(), lane_recipe(model=Renamed))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_accumulation_done_right_is_equal(parts: int) -> None:
     assert verdict(lane_recipe(), lane_recipe(accumulate=parts)).relation == "equal"

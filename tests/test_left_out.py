@@ -39,6 +39,7 @@ def masked(z: Tensor, y: Tensor, least: int = 0, every: bool = False) -> Tensor:
     return (rows * kept).sum() / (len(y) if every else kept.sum().clamp(min=least))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "why"),
     [

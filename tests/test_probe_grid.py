@@ -59,6 +59,7 @@ def relation(found: Probe) -> str:
 rowwise = nn.CrossEntropyLoss(reduction="none")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("right", [chunked(32), online(20), online(1)], ids=["chunked", "online", "one by one"])
 def test_rounding_grows_with_the_length_of_a_sum(right: Function) -> None:
     assert relation(probed(rowwise, right, 120)) == "equal"
@@ -87,7 +88,7 @@ def dead_entry(z: Tensor, y: Tensor) -> Tensor:
     return _DeadEntry.apply(z, y)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("right", "classes", "expected"),
     [
@@ -182,7 +183,7 @@ def upstream(how: str, reduction: str) -> Function:
     return lambda z, y: _Upstream.apply(z, y, how, reduction)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("how", "reduction", "follows"),
     [

@@ -196,7 +196,7 @@ PAIRS = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", PAIRS)
 def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> None:
     left, right, dtype, relation, computes_in = PAIRS[name]

@@ -84,6 +84,7 @@ def shifted(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tenso
     return lambda z, y: loss(z[:, :-1], y[:, 1:])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right"), [(flattened, over_kept), (shifted(flattened), shifted(over_kept)), (unreduced, flat_unreduced)]
 )
@@ -148,7 +149,7 @@ ORDERED = torch.randint(0, 4, (N,), generator=DRAWS)
 REALS = torch.randn(N, 3, generator=DRAWS)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("space", "y", "left", "right", "relation"),
     [

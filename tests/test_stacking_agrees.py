@@ -250,7 +250,7 @@ VERDICTS = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("relation", VERDICTS)
 def test_both_engines_give_the_same_verdict(relation: str) -> None:
     left, right, options = VERDICTS[relation]

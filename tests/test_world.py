@@ -130,7 +130,7 @@ def test_the_look_at_the_outside_sees_each_of_these(outside: str) -> None:
         assert state() != before
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("outside", ["bfloat16", "default device", "inference", "autocast", "other seeds"])
 def test_training_alone_and_the_gate_are_kept_from_it_too(outside: str) -> None:
     def both() -> tuple[list[str], dict[str, object]]:
@@ -234,6 +234,7 @@ def test_an_exception_or_an_interrupt_leaves_the_outside_as_it_was(kind: type[Ba
     assert bits(small()) == alone()  # and nobody is left waiting
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("count", [2, 4])
 def test_comparisons_in_several_threads_do_not_disturb_each_other(count: int) -> None:
     expected, before = alone(), state()
