@@ -208,6 +208,15 @@ def test_a_backward_pass_follows_its_upstream_gradient(how: str, reduction: str,
         assert "Likely cause" not in str(caught.value)
 
 
+def test_the_reduction_that_the_probe_found_is_not_sought_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought: list[Objective] = []
+    monkeypatch.setattr("mlnn.objectives.habits.reduction", sought.append)
+    assert assert_same_objective(BCE, upstream("right", "none")).relation == "equal"
+    assert sought == []
+    assert follows_upstream(Objective.of(upstream("none", "none"), BINARY)), "nothing is known where nothing is found"
+    assert len(sought) == 1
+
+
 class Averaging(torch.autograd.Function):
     """Cross-entropy whose backward takes every row's upstream gradient for the mean of all."""
 

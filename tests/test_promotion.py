@@ -21,6 +21,7 @@ from promotion_cases import (
 )  # fmt: skip
 from torch import Tensor, nn
 from torch.nn import functional as F
+from training_cases import SGD
 
 import mlnn
 from mlnn.comparing.evidence import ALONE_ULPS, NULLS, Judged
@@ -31,7 +32,8 @@ from mlnn.objectives.promotion import Inside, promoted
 from mlnn.objectives.reduction import drawn_batch, reduction
 from mlnn.targets import TargetSpace
 from mlnn.testing import assert_same_objective
-from mlnn.training.twins import casts
+from mlnn.training import LaneRecipe
+from mlnn.training.twins import casts, promoted_sides
 
 f32, f64, bf16 = torch.float32, torch.float64, torch.bfloat16
 THREE = TargetSpace.parse("classes(3)")
@@ -316,6 +318,22 @@ def test_a_model_is_asked_whether_it_casts() -> None:
     zeros = normed()
     nn.init.zeros_(zeros[2].weight)  # type: ignore[arg-type]
     assert casts(zeros, x, 0)
+
+
+def test_one_model_of_both_sides_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[nn.Module] = []
+
+    def noted(model: nn.Module, *_: object) -> bool:
+        models.append(model)
+        return len(models) == 2
+
+    monkeypatch.setattr("mlnn.training.twins.casts", noted)
+    sides = (LaneRecipe(objective(ce), SGD), LaneRecipe(objective(ce), SGD))
+    one, two = normed(), normed()
+    assert promoted_sides(sides, (one, one), torch.ones(2, 4), 0) == (False, False)
+    assert models == [one]
+    assert promoted_sides(sides, (one, two), torch.ones(2, 4), 0) == (True, False)
+    assert models == [one, one, two]
 
 
 @pytest.mark.parametrize(
