@@ -1,11 +1,13 @@
 """Trainings of several processes, each recorded: run by tests/test_recording_processes.py in processes of their own."""
 
+import random
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -62,6 +64,8 @@ def train(kind: str, out: Path) -> None:
     """One training of a kind, recorded."""
     rank, world = (dist.get_rank(), dist.get_world_size()) if kind != "alone" else (0, 1)
     torch.manual_seed(rank if kind == "own_seed" else 0)
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global stream is just what is meant
     model: nn.Module = UnusedNet() if kind == "ddp_unused" else Net()
     if kind.startswith("fsdp"):
         model = sharded(model, kind)

@@ -51,15 +51,8 @@ class Cost:
         size = f"{self.weights:,}"
         extra = (median(self.ratios) - 1) * self.step
         ratio = f"{median(self.ratios):.3f} ({low:.3f} to {high:.3f})"
-        return (
-            self.cell.name,
-            size,
-            str(self.every),
-            f"{self.step * 1e3:.3g}",
-            ratio,
-            f"{extra * 1e3:.2g}",
-            f"{self.bytes:,.0f}",
-        )
+        step, more = f"{self.step * 1e3:.3g}", f"{extra * 1e3:.2g}"
+        return self.cell.name, size, str(self.every), step, ratio, more, f"{self.bytes:,.0f}"
 
 
 class Transformer(nn.Module):
@@ -137,5 +130,9 @@ def listing(costs: Sequence[Cost]) -> Listing:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     given = int(sys.argv[1]) if len(sys.argv) > 1 else 20
-    found = [cost(cell, every, given if every == 1 else max(given // 4, 4)) for cell in CELLS for every in (1, 50)]
-    Console().print(rich_table(listing(found)))
+    console, found = Console(), []
+    for cell in CELLS:
+        for every in (1, 50):
+            found.append(cost(cell, every, given if every <= cell.steps else max(given // 5, 3)))
+            console.print(*found[-1].row(), sep="  ")
+    console.print(rich_table(listing(found)))
