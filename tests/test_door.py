@@ -56,6 +56,7 @@ WORDS: dict[str, tuple[Any, ...]] = {
     "require": (3, [], "different", True),
     "domain": (3, (1,), (1, 2, 3), ("a", "b"), (2, 1), (1, 1), (math.nan, 1), (True, 2), "ab"),
     "progress": (3, "yes"),
+    "sink": (3, "yes", object()),
     "about": (3, {1: 2}),
     "model": (None, 3, network(), lambda: 3, nn.Linear, lambda: None),
     "optimizer": (None, "adam", torch.optim.SGD(network().parameters(), lr=0.1), lambda _: None, lambda _: 1 / 0),

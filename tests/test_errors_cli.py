@@ -135,9 +135,6 @@ FOLDERS = [
     ("compare", (*SMALL, "out=file"), ("file", "is a file")),
     ("train", (*SMALL, "out=full"), ("full", "not empty")),
     ("growth", (*SMALL, "out=full", "ladder=precision"), ("full", "not empty")),
-    ("curves", ("nowhere",), ("nowhere", "no run folder")),
-    ("curves", ("full",), ("full", "checksums.json")),
-    ("curves", ("file", "page=x.html"), ("file", "no run folder")),
 ]
 
 
@@ -200,6 +197,18 @@ def test_bad_folders(name: str, words: tuple[str, ...], named: tuple[str, ...]) 
 
 def test_a_folder_below_a_file() -> None:
     refused(5, ("file/below", "cannot write"), "train", *SMALL, "out=file/below")
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("nowhere",), ("nowhere", "no file or folder")),
+        (("full",), ("full", "no run folder and no log", "Lightning's metrics.csv")),
+        (("file", "page=x.html"), ("file", "no log that is read", "Lightning's metrics.csv")),
+    ],
+)
+def test_what_is_neither_run_nor_log(words: tuple[str, ...], named: tuple[str, ...]) -> None:
+    refused(3, named, "curves", *words)
 
 
 def test_a_page_that_cannot_be_written() -> None:

@@ -27,7 +27,9 @@ TABLE = {
     "arguments": "errors",
     "likelihoods": "errors signature",
     "models": "errors",
+    "logs": "errors received visible",
     "runs": "errors received visible",
+    "sinks": "errors visible",
     "trust": "errors shipped visible",
     "workers": "errors",
     "seeding": "arguments",
@@ -40,11 +42,12 @@ TABLE = {
     "settings": "data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
-    "comparing": "arguments data errors estimating keys objectives report runs"
-    " settings targets training visible workers world",
-    "recording": "arguments auditing comparing data errors objectives received runs seeding targets training visible world",
+    "comparing": "arguments data errors estimating keys logs objectives report runs"
+    " settings sinks targets training visible workers world",
+    "recording": "arguments auditing comparing data errors objectives received report runs seeding targets training visible"
+    " world",
     "integrations": "errors recording",
-    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys logs objectives recording report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from app_cases import assert_short, command
 from recording_cases import adam, end, net, plain, recorded, sgd
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -275,3 +276,52 @@ def test_a_capsule_of_a_batch_by_name(tmp_path: Path) -> None:
     assert mlnn.replay(capsule, Named).relation == "bitwise"
     assert mlnn.replay(capsule, Named, loss=LOSSES["by hand"][0]).relation == "equal"
     assert mlnn.replay(capsule, Named, step=lambda m, b: m(**b.kwargs)["loss"]).relation in ("bitwise", "equal")
+
+
+CODE = """
+from recording_cases import net
+from torch.nn import functional as F
+def make(): return net()
+def smoothed(z, y): return F.cross_entropy(z, y, label_smoothing=1e-6)
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    (tmp_path / "replayed_code.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    return "replayed_code"
+
+
+def test_from_the_command_line(capsule: Path, code: str, tmp_path: Path) -> None:
+    same = command("replay", str(capsule), f"factory={code}:make", "require=bitwise")
+    assert same.code == 0, same.err
+    assert "bitwise" in same.out
+    page = (tmp_path / "replay.html").read_text()
+    assert "Recorded step 1, again" in page
+    other = command(
+        "replay", str(capsule), f"factory={code}:make", f"loss={code}:smoothed", "require=equal", "page=x.html"
+    )
+    assert other.code == 1
+    assert "right is smoothed" in other.err
+    assert "different" in (tmp_path / "x.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "exit_code", "said"),
+    [
+        (["factory=CODE:make"], 2, "capsule: 0 given"),
+        (["CAPSULE"], 2, "factory: none given"),
+        (["CAPSULE", "factory=make"], 2, "factory: 'make' is not of the form"),
+        (["CAPSULE", "factory=CODE:nope"], 2, "has no 'nope'"),
+        (["CAPSULE", "factory=CODE:make", "require=same"], 2, "require"),
+        (["capsule=[nowhere]", "factory=CODE:make"], 3, "no such folder"),
+        (["-m", "CAPSULE", "factory=CODE:make"], 2, "it has no jobs"),
+    ],
+)
+def test_a_command_line_that_is_wrong(words: list[str], exit_code: int, said: str, capsule: Path, code: str) -> None:
+    found = command("replay", *(word.replace("CAPSULE", str(capsule)).replace("CODE", code) for word in words))
+    assert found.code == exit_code, found.err
+    assert said in found.err
+    assert_short(found.err)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from mlnn.arguments import called, interval, mapping, sides, whole
+from mlnn.arguments import interval, mapping, sides, whole
 from mlnn.comparing.decide import decide
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.explaining.explain import explainer
@@ -28,6 +28,7 @@ from mlnn.comparing.sides import Sides
 from mlnn.comparing.trace import Trace
 from mlnn.comparing.trace_row import trace_row
 from mlnn.comparing.verdict import Verdict
+from mlnn.comparing.watched import Progress, Watched, told
 from mlnn.data import Dataset, Stream
 from mlnn.errors import ConfigError, RequirementNotMetError
 from mlnn.estimating import classical_estimate
@@ -52,7 +53,6 @@ from mlnn.training import (
 from mlnn.world import MOST_THREADS, callback, own_world
 
 MOST_TWINS = 1000
-Progress = Callable[[int, int], None]
 
 
 def compare(
@@ -73,6 +73,7 @@ def compare(
     require: str | None = None,
     domain: tuple[float, float] | None = None,
     progress: Progress | None = None,
+    sink: Any = None,
     about: Mapping[str, object] | None = None,
     threads: int = 1,
     mode: str = "study",
@@ -82,36 +83,35 @@ def compare(
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
-    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
-    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model,
-    batch), or a `LaneRecipe` where more than the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a
-    tensor, a numpy array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with
-    "labels"), one a step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of
-    an extra's name is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the
-    target space of (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word,
-    or one per side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must
-    hold. progress: called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left
-    alone trains, without null twins (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
-    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows
-    of one computation, or ConfigError; "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a
-    row of the trace. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
+    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its first rows.
+    left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model, batch), or a
+    `LaneRecipe` where more than the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a tensor, a numpy
+    array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with "labels"), one a
+    step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of an extra's name
+    is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of
+    (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per
+    side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold.
+    progress: called with (steps done, steps). sink: a tracker that is sent the trace, verdict and page (`mlnn.sinks`). threads: of
+    torch, which change bits. mode: "study", or "verdict", where left alone trains, without null twins
+    (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights, "all", how many, or [steps]; None:
+    all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows of one computation, or ConfigError;
+    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. Raises ConfigError
+    and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
     limits = interval("domain", domain)
-    twins = whole("null_twins", null_twins, 0, MOST_TWINS)
-    threads = whole("threads", threads, 1, MOST_THREADS)
+    twins, threads = whole("null_twins", null_twins, 0, MOST_TWINS), whole("threads", threads, 1, MOST_THREADS)
     seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
     names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
-    if progress is not None:
-        called("progress", progress, "a function of (steps done, steps), or None")
+    progress, tracker = told(progress, sink)
     with own_world(threads, seed):
-        kept = [not of_outputs(side) for side in (left, right)]
-        dataset = data_of(data, targets, steps, batch_size, kept)
+        dataset = data_of(data, targets, steps, batch_size, [not of_outputs(side) for side in (left, right)])
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
-        at = looks_at(mode, looks, recipe.steps)
-        comparison = _run(recipe, (pair[0], pair[1]), None if mode == "verdict" else twins, at, every, engine, progress)
+        watched = Watched(looks_at(mode, looks, recipe.steps), every, progress, tracker)
+        comparison = _run(recipe, (pair[0], pair[1]), None if mode == "verdict" else twins, watched, engine)
     comparison.run = comparison.run.named(names)
+    watched.finish(comparison.summary(), comparison.page, recipe.steps)
     if require is not None and not comparison.verdict.meets(require, limits):
         raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
     return comparison
@@ -150,13 +150,10 @@ def _run(
     recipe: Recipe,
     pair: tuple[LaneRecipe, LaneRecipe],
     null_twins: int | None,
-    looks: Sequence[int],
-    every: int,
+    watched: Watched,
     engine: str,
-    progress: Progress | None,
 ) -> Comparison:
-    """`null_twins`: None for a verdict, of which left alone trains; `looks`: the steps that are looked at; `every`: steps to a row
-    of the trace."""
+    """`null_twins`: None for a verdict, of which left alone trains."""
     left, right = pair
     rowwise = left.rowwise and right.rowwise
     targets = left.objective.targets if rowwise else None
@@ -169,7 +166,7 @@ def _run(
         left, right = (_looked_into(side, recipe) for side in (left, right))
     probed = probe(left.objective, right.objective, targets, recipe.dtype) if targets is not None else None
     lockstep = make_lockstep(recipe, left, right, null_twins or 0)
-    watch = partial(_watch, recipe, left, right, probed or local_probe(lockstep), looks, every, progress)
+    watch = partial(_watch, recipe, left, right, probed or local_probe(lockstep), watched)
     if null_twins is None:
         return watch(lockstep, Following(lockstep))
     if engine == "plain":
@@ -195,16 +192,14 @@ def _watch(
     left: LaneRecipe,
     right: LaneRecipe,
     probed: Probe,
-    looks: Sequence[int],
-    every: int,
-    progress: Progress | None,
+    watched: Watched,
     lockstep: Lockstep,
     training: Lockstep | StackedLockstep | Following,
     engine: str | None = None,
 ) -> Comparison:
     """Watch the lanes train, and say what was seen."""
     targets = left.objective.targets if left.rowwise and right.rowwise else None
-    sides, trace = Sides.of(lockstep), Trace(every)
+    sides, trace, looks = Sides.of(lockstep), Trace(watched.every, watched.kept), watched.looks
     evidence = Evidence(
         sides.own, len(looks), decay=sides.decay, unlooked=sides.unlooked, rowwise=targets is not None,
         own_update=left.update is not None or right.update is not None,
@@ -218,16 +213,16 @@ def _watch(
         observe(evidence, record, measures, sides, probed)
         if record.look:
             planter.look(record, evidence)
-        if progress:
+        if watched.progress:
             with callback():
-                progress(record.step + 1, recipe.steps)
+                watched.progress(record.step + 1, recipe.steps)
         del record  # of a large network it would take memory while the next step is made
     if engine is None and training.lanes["left"].stopped is None:
         evidence.trained = recipe.steps  # left went on after its last look
     verdict = decide(probed, evidence, planter.caught, explainer(left, right, targets))
     run = replace(
         _run_info(recipe, left, right, lockstep, training.lanes), mode="verdict" if engine is None else "study",
-        looks=evidence.steps if evidence.thinned else None, engine=engine, trace_every=every,
+        looks=evidence.steps if evidence.thinned else None, engine=engine, trace_every=watched.every,
     )  # fmt: skip
     return Comparison(
         verdict, run, _lanes(lockstep, training.lanes), recipe.dataset.to_dict(), probed, trace.arrays(), planter.ladder

@@ -4,7 +4,7 @@ import copy
 import math
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -78,7 +78,11 @@ def _module(model: Any) -> nn.Module:
 
 @dataclass(frozen=True)
 class _Apart:
-    """How far a step is from the recorded one, and `rounding`: what rounding does to it; relative, of the gradient and the loss."""
+    """How far a step is from the recorded one, and `rounding`: what rounding does to it; relative, of the gradient and the loss.
+
+    `factor`: of the gradient, and the `residual` beside it; `finer`: whether the step could be done in float64; `parameters`: of
+    each alone how far it is, the farthest first.
+    """
 
     gradient: float
     loss: float
@@ -87,6 +91,7 @@ class _Apart:
     factor: float
     residual: float
     finer: bool
+    parameters: list[dict[str, object]]
 
 
 def _held_to_record(capsule: Capsule, model: nn.Module) -> Verdict:
@@ -130,8 +135,19 @@ def _apart(capsule: Capsule, model: nn.Module, recorded: Done, here: Done) -> _A
     return _Apart(
         apart_by_name(held.gradient, recorded.gradient), apart(held.losses, recorded.losses),
         max(own, null.gradient if null else 0.0, eps), max(own_loss, null.loss if null else 0.0, eps),
-        factor, apart_by_name(held.gradient, scaled), fine is not None,
+        factor, apart_by_name(held.gradient, scaled), fine is not None, _by_parameter(recorded.gradient, held.gradient),
     )  # fmt: skip
+
+
+def _by_parameter(recorded: Mapping[str, Tensor], here: Mapping[str, Tensor]) -> list[dict[str, object]]:
+    """Of each parameter the norm of its recorded gradient and how far that is from the one here, relative to all of it."""
+    whole = sum(float(slope.double().square().sum()) for slope in recorded.values()) ** 0.5
+    rows = []
+    for name, slope in recorded.items():
+        gap = float((here[name].cpu().double() - slope.double()).norm()) if name in here else math.nan
+        rows.append((gap, {"parameter": name, "norm": float(slope.double().norm()), "distance": gap / whole}))
+    rows.sort(key=lambda row: -row[0] if row[0] == row[0] else -math.inf)
+    return [told for _, told in rows]
 
 
 def _finer(capsule: Capsule, model: nn.Module) -> Done | None:
@@ -179,6 +195,7 @@ def _verdict(value: str, gradient: str, capsule: Capsule, sentence: str, found: 
     evidence: dict[str, object] = {"step": capsule.step, "replayed": "the recorded step, here"}
     if found is not None:
         evidence |= {
+            "parameters": found.parameters,
             "gradient_distance": found.gradient, "loss_distance": found.loss, "rounding": found.rounding,
             "finer": found.finer, "residual": found.residual,
         }  # fmt: skip
@@ -214,10 +231,11 @@ def _against(
         ) / len(passed)
 
     name = named(loss if loss is not None else step)
-    return compare(
+    found = compare(
         made, Step(left, "recorded"), Step(right, name), from_steps([[torch.zeros(1)]], 1), optimizer=_descent, steps=1,
         batch_size=None, dtype=_dtype(capsule), null_twins=0,
     ).verdict  # fmt: skip
+    return replace(found, sentence=f"Left is what was recorded, right is {name}. {found.sentence}")
 
 
 def _descent(weights: Any) -> torch.optim.Optimizer:

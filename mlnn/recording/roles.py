@@ -57,9 +57,8 @@ def target_of(lifted: Lifted, name: str | None = None) -> int:
     ranks = {place: _rank(entries[place]) for place in fitting}
     best = [place for place in fitting if ranks[place] == min(ranks.values())]
     if len(best) > 1:
-        raise ConfigError(
-            f"target: {_told([entries[place] for place in best])} may each be the target; say which with target='…'"
-        )
+        several = sorted((entries[place] for place in best), key=lambda entry: entry.name)
+        raise ConfigError(f"target: {_told(several)} may each be the target; say which with target='…'")
     return best[0]
 
 
