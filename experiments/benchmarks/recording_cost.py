@@ -99,7 +99,7 @@ def cost(cell: Cell, every: int, rounds: int) -> Cost:
     y = torch.randint(0, CLASSES, cell.rows[:-1]).flatten()
     steps = max(cell.steps, every)
 
-    def block() -> float:
+    def block(steps: int = steps) -> float:
         begun = time.process_time()
         for _ in range(steps):
             optimizer.zero_grad()
@@ -107,18 +107,21 @@ def cost(cell: Cell, every: int, rounds: int) -> Cost:
             optimizer.step()
         return (time.process_time() - begun) / steps
 
-    alone, ratios, size = [], [], 0
-    for at in range(-1, rounds):
-        alone.append(block())
+    def recorded(steps: int = steps) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "recording"
             with mlnn.record(model, optimizer, out, capsules=(), every=every):
-                beside = block()
-            size = (out / STEPS).stat().st_size
-        if at >= 0:  # what is made once is no cost of a step
-            ratios.append(beside / alone[-1])
+                found = block(steps)
+            return found, (out / STEPS).stat().st_size / steps
+
+    block(2), recorded(2)  # what is made once is no cost of a step
+    alone, ratios, size = [], [], 0.0
+    for _ in range(rounds):
+        alone.append(block())
+        beside, size = recorded()
+        ratios.append(beside / alone[-1])
     weights = sum(part.numel() for part in model.parameters())
-    return Cost(cell, weights, every, median(alone[1:]), tuple(ratios), size / steps)
+    return Cost(cell, weights, every, median(alone), tuple(ratios), size)
 
 
 def listing(costs: Sequence[Cost]) -> Listing:
@@ -133,6 +136,6 @@ if __name__ == "__main__":
     console, found = Console(), []
     for cell in CELLS:
         for every in (1, 50):
-            found.append(cost(cell, every, given if every <= cell.steps else max(given // 5, 3)))
+            found.append(cost(cell, every, given if every <= cell.steps else max(given // 5, 2)))
             console.print(*found[-1].row(), sep="  ")
     console.print(rich_table(listing(found)))
