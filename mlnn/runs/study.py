@@ -59,7 +59,9 @@ class Study:
 
     def clear(self, name: str) -> None:
         """Take away what an earlier try left of a cell that is not whole."""
-        shutil.rmtree(self.path(name), ignore_errors=True)
+        path = self.path(name)
+        for left in (path, *path.parent.glob(f".{path.name}.partial-*")):
+            shutil.rmtree(left, ignore_errors=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the study, whole or not at all."""
