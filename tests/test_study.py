@@ -50,7 +50,7 @@ def grow(home: Path, out: str, *words: str) -> Result:
 
 def sealed(folder: Path) -> dict[str, int]:
     """When each cell was sealed, by its name."""
-    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("cells/*/checksums.json")}
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("cells/[!.]*/checksums.json")}
 
 
 def ends_like_the_whole(home: Path, out: str, before: dict[str, int], *words: str) -> None:

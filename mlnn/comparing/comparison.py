@@ -93,9 +93,8 @@ def compare(
         dataset = data_of(data, targets, steps, batch_size, kept)
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
-        at = looks_at(mode, looks, recipe.steps)
-        plan = planned(recipe, *pair, None if mode == "verdict" else twins, at, every)
-        comparison = _run(plan, engine, progress)
+        at, trained = looks_at(mode, looks, recipe.steps), None if mode == "verdict" else twins
+        comparison = _run(planned(recipe, *pair, trained, at, every), engine, progress)
     comparison.run = comparison.run.named(names)
     if require is not None and not comparison.verdict.meets(require, limits):
         raise RequirementNotMetError(unmet(comparison.verdict, require, limits))

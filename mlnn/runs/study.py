@@ -43,7 +43,8 @@ class Study:
     @staticmethod
     def kept(folder: Path) -> int:
         """How many finished runs lie in the study at `folder`."""
-        return sum(1 for path in folder.rglob(reading.CHECKSUMS) if path.parent != folder)
+        cells = {path.parent for path in folder.rglob(reading.CHECKSUMS)} - {folder}
+        return sum(1 for cell in cells if not cell.name.startswith("."))  # which is still being written
 
     def path(self, name: str) -> Path:
         """Where the file or cell `name` lies, inside the folder."""
