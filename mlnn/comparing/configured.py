@@ -1,6 +1,7 @@
 """`mlnn.compare` as settings describe it."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from mlnn.comparing.comparison import compare
 from mlnn.comparing.finished import Comparison
@@ -28,25 +29,31 @@ def run_comparison(settings: ComparedSettings, progress: Callable[[int, int], No
     )  # fmt: skip
 
 
-def shares(settings: ComparedSettings) -> bool:
-    """Whether the comparison may be tried as rows beside those of other seeds: one that trains all lanes, in stacks if it can."""
-    return _how(settings)[0] != "plain" and not (isinstance(settings, CompareSettings) and settings.mode == "verdict")
+def beside(settings: ComparedSettings) -> dict[str, object] | None:
+    """What comparisons have in common that may be tried as one, in plain data: all but the seed, that of the data and the model
+    too. None of one that trains left alone, or its lanes one by one."""
+    if _how(settings)[0] == "plain" or (isinstance(settings, CompareSettings) and settings.mode == "verdict"):
+        return None
+    told = {name: value for name, value in settings.told().items() if name != "seed"}
+    for seeded in ("data", "model"):
+        told[seeded] = {name: value for name, value in told[seeded].items() if name != "seed"}
+    return told
 
 
-def run_together(settings: ComparedSettings, seeds: Sequence[int]) -> list[Comparison]:
-    """What `run_comparison` gives, of these settings with each of some seeds; UnstackableError where they cannot be trained as one.
-
-    Settings that are refused are refused otherwise than by `mlnn.compare`: ask that one for the words.
-    """
+def run_together(several: Sequence[ComparedSettings]) -> list[Comparison]:
+    """What `run_comparison` gives, of settings that have all in common that `beside` tells; UnstackableError where they cannot be
+    trained as one. What is refused has its own words there."""
+    settings = several[0]
     pin_threads(settings)
-    data = dataset(settings)
     looks = settings.looks if isinstance(settings, CompareSettings) else None
     with own_world(settings.threads, settings.seed):
-        left, right = (side.wrapped(data) for side in lanes(settings, data))
-        shared = recipe(settings, data, left.objective.targets.outputs, settings.steps)
-        at = looks_at("study", looks, shared.steps)
-        plan = planned(shared, left, right, settings.null_twins, at, _how(settings)[1])
-        found = compare_together(plan, seeds, settings.threads)
+        data = [dataset(own) for own in several]
+        left, right = (side.wrapped(data[0]) for side in lanes(settings, data[0]))
+        outputs = left.objective.targets.outputs
+        shared = [recipe(own, rows, outputs, own.steps) for own, rows in zip(several, data, strict=True)]
+        at = looks_at("study", looks, settings.steps)
+        first = planned(shared[0], left, right, settings.null_twins, at, _how(settings)[1])
+        found = compare_together([replace(first, recipe=own) for own in shared], settings.threads)
     for comparison in found:
         comparison.run = comparison.run.named(_names(settings))
     return found

@@ -11,12 +11,11 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from mlnn.comparing.configured import run_comparison, run_together, shares
+from mlnn.comparing.configured import beside, run_comparison, run_together
 from mlnn.comparing.finished import Comparison
 from mlnn.comparing.growth import Cells, cell_name
 from mlnn.keys import ComparedSettings
 from mlnn.runs import Study
-from mlnn.runs.study import EXECUTION
 from mlnn.workers import Call, Outcome, side_by_side, supervised
 
 MOST = 4
@@ -74,14 +73,11 @@ def grouped(cells: Cells, places: Sequence[int], at_once: int) -> list[Group]:
     alike: dict[str, list[int]] = {}
     for place in places:
         name, settings = cells[place]
-        key = json.dumps([name, _but_the_seed(settings)], default=repr) if shares(settings) else str(place)
+        common = beside(settings)
+        key = str(place) if common is None else json.dumps([name, common], default=repr)
         alike.setdefault(key, []).append(place)
     parts = -(-at_once // max(len(alike), 1))
     return [group for own in alike.values() for group in _cut(own, max(parts, -(-len(own) // MOST)))]
-
-
-def _but_the_seed(settings: ComparedSettings) -> dict[str, object]:
-    return {key: value for key, value in settings.told().items() if key not in EXECUTION | {"seed"}}
 
 
 def _cut(places: Sequence[int], parts: int) -> Iterator[Group]:
@@ -125,7 +121,7 @@ def train_cell(name: str, settings: ComparedSettings, folder: Path) -> None:
 
 def train_together(name: str, several: Sequence[ComparedSettings], folders: Sequence[Path]) -> None:
     """Train cells that differ in their seed alone as one, and seal each in its folder."""
-    found = run_together(several[0], [settings.seed for settings in several])
+    found = run_together(several)
     for comparison, settings, folder in zip(found, several, folders, strict=True):
         _seal(comparison, name, settings, folder)
 

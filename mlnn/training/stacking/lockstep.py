@@ -2,6 +2,10 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
 
 from mlnn.training.batches import Batch, batches
 from mlnn.training.lane import Lane
@@ -74,6 +78,12 @@ class StackedLockstep:
             raise UnstackableError("the control, a row beside left's, has other bits")
         return records
 
+    @cached_property
+    def _probe_rows(self) -> Tensor:
+        """Each comparison's rows on which predictions are compared, for left's lanes and once more for right's: (2 S, n, …)."""
+        rows = [member.plain.probe_rows for member in self.members]
+        return torch.stack(2 * rows)
+
     def _predictions(self, seed: int | None, remaining: int) -> Sequence[Predictions | None]:
         """Left's and right's raw outputs on the probe rows, of each comparison of which both go on."""
         go_on = [member.predicts for member in self.members]
@@ -81,5 +91,5 @@ class StackedLockstep:
             return [None for _ in go_on]
         first = self.members[0]
         right = first.names[first.own].index("right")
-        pairs = zip(*self.shared.predict(first.own, right, first.plain.probe_rows, seed, remaining), strict=True)
+        pairs = zip(*self.shared.predict(first.own, right, self._probe_rows, seed, remaining), strict=True)
         return [pair if both else None for both, pair in zip(go_on, pairs, strict=True)]

@@ -50,6 +50,8 @@ def stacked_together(locksteps: Sequence[Lockstep]) -> StackedLockstep:
     batch = next(batches(first.recipe))
     if not isinstance(batch.at(left.dtype).x, torch.Tensor):
         raise UnstackableError("the model takes its inputs by name")
+    if count > 1 and any(_shapes(lockstep) != _shapes(first) for lockstep in locksteps):
+        raise UnstackableError("the comparisons have data or weights of different shapes")
     records = keeps_no_state(left.module, left, batch)
     stacks, ours, theirs, names = {}, {}, {}, {}
     for dtype in first.followers:
@@ -76,6 +78,13 @@ def stacked_together(locksteps: Sequence[Lockstep]) -> StackedLockstep:
         Member(lockstep, names, shared, apart, rates(*pair), strange, place) for place, lockstep in enumerate(locksteps)
     ]
     return StackedLockstep(shared, members)
+
+
+def _shapes(lockstep: Lockstep) -> object:
+    """What comparisons whose lanes are rows of the same stacks have in common."""
+    data, lanes = lockstep.recipe.dataset, lockstep.lanes.values()
+    weights = [(lane.name, lane.promotes, [weight.shape for weight in lane.weights]) for lane in lanes]
+    return len(data), data.first(1).shape, data.targets, lockstep.probe_rows.shape, weights
 
 
 def _in_order(lockstep: Lockstep, dtype: str) -> tuple[dict[str, Lane], int]:

@@ -153,13 +153,12 @@ class Stack:
         )
 
     def predict(self, count: int, picked: slice, x: Tensor, seed: int | None, remaining: int) -> Tensor:
-        """Raw outputs (rows, n, *positions[, m]) in evaluation mode, for inputs x (n, …) that rows share: those
-        picked, of every `count` neighbours as one."""
+        """Raw outputs (rows, n, *positions[, m]) in evaluation mode, each row's for its own inputs x (rows, n, …): those picked, of
+        every `count` neighbours as one."""
         x = x.to(self.weights.dtype) if x.is_floating_point() else x
         held = (*self.shaped(self.weights), *self.state.values())
-        inputs = [part.unflatten(0, (-1, count))[picked].flatten(0, 1) for part in held]
-        inputs.append(x.expand(len(inputs[0]), *x.shape).contiguous())
-        shape = ("predict", tuple(x.shape))
+        inputs = [*(part.unflatten(0, (-1, count))[picked].flatten(0, 1) for part in held), x]
+        shape = ("predict", tuple(x.shape[1:]))
         return self._called(shape, self._predict, inputs, seed, remaining)[0]
 
     def _predict(self, records: bool, parts: Sequence[Tensor]) -> list[Tensor]:

@@ -97,7 +97,7 @@ class Stacks:
             stack.weights = after[dtype]
 
     def predict(self, dtype: str, right: int, x: Tensor, seed: int | None, remaining: int) -> tuple[Tensor, Tensor]:
-        """Raw outputs (S, n, …) of left's rows, and of those of lane number `right`, in evaluation mode for inputs x (n, …)."""
+        """Raw outputs (S, n, …) of left's rows and of those of lane number `right`, in evaluation mode, for x (2 S, n, …)."""
         both = self.by_dtype[dtype].predict(self.comparisons, slice(0, right + 1, right), x, seed, remaining)
         return both[: self.comparisons], both[self.comparisons :]
 
