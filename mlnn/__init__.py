@@ -9,10 +9,25 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
+    from mlnn.recording import lift, record
+    from mlnn.recording.replay import replay
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
-__all__ = ["Certificate", "Comparison", "Dataset", "Estimate", "LaneRecipe", "Step", "audit", "compare", "estimate"]
+__all__ = [
+    "Certificate",
+    "Comparison",
+    "Dataset",
+    "Estimate",
+    "LaneRecipe",
+    "Step",
+    "audit",
+    "compare",
+    "estimate",
+    "lift",
+    "record",
+    "replay",
+]
 _HOMES = {
     "audit": "mlnn.auditing",
     "Certificate": "mlnn.auditing",
@@ -23,6 +38,9 @@ _HOMES = {
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
+    "lift": "mlnn.recording",
+    "record": "mlnn.recording",
+    "replay": "mlnn.recording.replay",
 }
 
 

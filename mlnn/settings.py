@@ -71,7 +71,7 @@ def objective(node: Node, settings: BaseSettings, targets: TargetSpace, where: s
 def audited(settings: AuditSettings, name: str | None = None) -> tuple[Any, str, str]:
     """What an audit is given: the loss itself, its target space, its name. The loss is `loss` if that is set, else `objective`."""
     if settings.loss is not None:
-        made, own = _loss(settings.loss), settings.loss
+        made, own = of_ones_own(settings.loss, "loss"), settings.loss
     else:
         made = instantiate(settings.objective, settings.trust, "objective")
         own = settings.names["objective"]
@@ -80,16 +80,19 @@ def audited(settings: AuditSettings, name: str | None = None) -> tuple[Any, str,
     return made, settings.targets or kind, name or own
 
 
-def _loss(text: str) -> Any:
-    """The function or loss module that `module:name` names, imported from the current folder or the environment."""
+def of_ones_own(text: str, key: str) -> Any:
+    """What `module:name` names, imported from the current folder or the environment; an instance where that is a class.
+
+    Raises ConfigError, with the `key` that said it, where it cannot be had.
+    """
     module, colon, name = text.partition(":")
     if not colon or not module or not name:
-        raise ConfigError(f"loss: '{text}' is not of the form my_module:my_loss")
-    found = resolve(f"{module}.{name}", (module.split(".")[0],), "loss")
+        raise ConfigError(f"{key}: '{text}' is not of the form my_module:my_{key}")
+    found = resolve(f"{module}.{name}", (module.split(".")[0],), key)
     try:
         return found() if isinstance(found, type) else found
     except Exception as problem:
-        raise ConfigError(f"loss: {name}() raised {type(problem).__name__}: {problem}") from problem
+        raise ConfigError(f"{key}: {name}() raised {type(problem).__name__}: {problem}") from problem
 
 
 def lanes(settings: ComparedSettings, data: Dataset) -> tuple[LaneRecipe, LaneRecipe]:

@@ -26,6 +26,7 @@ from mlnn.errors import ConfigError, DataError, MlnnError
 from mlnn.objectives import Objective, Step
 from mlnn.objectives.grid import MANY
 from mlnn.objectives.reduction import drawn_batch
+from mlnn.recording.replay import replay
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, parse_dtype
@@ -109,6 +110,31 @@ def assert_same_step(
     return _required(
         lambda: _stepped(model, left, right, batches, optimizer, dtype, steps, seed), "step", require, domain
     )
+
+
+def assert_replays(
+    capsule: Any,
+    model: Any,
+    *,
+    loss: Callable[..., Any] | None = None,
+    step: Callable[..., Any] | None = None,
+    target: str | None = None,
+    require: str | None = None,
+    domain: tuple[float, float] | None = None,
+) -> Verdict:
+    """Do a recorded step again, and return the verdict if it is good enough.
+
+    capsule, model, loss, step, target: as for `mlnn.replay`. require: the weakest relation that passes; "indistinguishable" where
+    the step itself is held against the record, whose digits are those of the precision it was recorded in, and "equal" where loss
+    or step is given, for that is judged in float64. A capsule is no golden value of yesterday's digits: both sides are computed
+    now.
+    Raises as `assert_same_objective` does, and DataError for a damaged capsule.
+    """
+    __tracebackhide__ = True
+    asked = require or ("indistinguishable" if loss is None and step is None else "equal")
+    return _required(
+        lambda: replay(capsule, model, loss=loss, step=step, target=target), "step", asked, domain
+    )  # fmt: skip
 
 
 def _required(

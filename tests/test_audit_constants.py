@@ -813,6 +813,26 @@ def test_two_quadratures_agree_to_six_digits(apart: float, agree: bool, monkeypa
     assert bool(rows.any()) == (not agree)
 
 
+@pytest.mark.parametrize(("cut", "said"), [(0.0, "but 2 at output"), (1.0, "two quadratures")])
+def test_what_settled_far_from_zero_is_cut_otherwise_before_it_is_believed(
+    cut: float, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where every Z has settled the other quadrature has the last word; where one has not, it is not asked."""
+    calls = []
+
+    def partition(_: object, outputs: Tensor, **options: object) -> Total:
+        calls.append(options)
+        z = torch.full((len(outputs),), 2.0 + cut * len(options), dtype=torch.float64)
+        return Total(z, 0.0, 0 * z)
+
+    monkeypatch.setattr(unproven, "partition", partition)
+    assert said in unproven.far_from_zero(asked(squared), 1.0)[0]
+    assert len(calls) == 2
+    open_ = lambda _, outputs, **__: Total(0 * outputs + 2, 9.0, 0 * outputs + 1.0, "it is wild")  # noqa: E731
+    monkeypatch.setattr(unproven, "partition", open_)
+    assert "(it is wild)" in unproven.far_from_zero(asked(squared), 1.0)[0]
+
+
 @pytest.mark.parametrize(("level", "told"), [(1e3, True), (1e12, False)])
 def test_a_density_that_does_not_fall_is_called_infinite_where_there_are_digits_to_tell(
     level: float, told: bool

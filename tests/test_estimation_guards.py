@@ -476,6 +476,16 @@ class Curved(torch.nn.Module):
         return output + self.by * self.layer.weight[0, 0] ** 2
 
 
+class Lowered(torch.nn.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).float()
+
+
+def test_a_model_that_computes_in_less_than_float64_is_told_from_one_that_does_not() -> None:
+    assert problem(Lowered(2, 1)).low
+    assert not problem(torch.nn.Linear(2, 1)).low
+
+
 def test_a_model_is_linear_in_its_parameters_to_rounding() -> None:
     assert _straight(problem(Curved(1e-12)))
     assert not _straight(problem(Curved(1e-7)))

@@ -262,7 +262,8 @@ def decoys(folder: Path) -> None:
 LIBRARY = """
 import importlib, pkgutil, mlnn
 for part in pkgutil.walk_packages(mlnn.__path__, 'mlnn.'):
-    importlib.import_module(part.name)
+    if not part.name.startswith('mlnn.integrations.'):  # each needs the library that it is for
+        importlib.import_module(part.name)
 import numpy as np
 from mlnn.comparing.growth import GrowthCell
 from mlnn.comparing.growth_page import growth_page

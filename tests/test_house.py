@@ -42,9 +42,12 @@ TABLE = {
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys objectives report runs"
     " settings targets training visible workers world",
-    "cli": "auditing auditing_models comparing errors estimating keys objectives report runs"
+    "recording": "arguments auditing comparing data errors objectives received report runs seeding targets training visible"
+    " world",
+    "integrations": "errors recording",
+    "cli": "auditing auditing_models comparing errors estimating keys objectives recording report runs"
     " settings shipped training trust visible workers",
-    "testing": "arguments comparing data errors objectives seeding targets training world",
+    "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",
 }
 MAY_IMPORT = {unit: set(others.split()) for unit, others in TABLE.items()}

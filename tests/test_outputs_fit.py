@@ -1,11 +1,15 @@
 """Whether a raw output fits its targets, and in which words one that does not is told: in the user's own order of axes."""
 
+from dataclasses import dataclass
+from typing import NamedTuple
+
 import pytest
 import torch
 
 from mlnn.errors import ConfigError
 from mlnn.targets import TargetSpace
 from mlnn.training.module import check_output
+from mlnn.training.outputs import Place, watched
 
 BINARY, CLASSES, TURNED = TargetSpace("binary"), TargetSpace("classes", 3), TargetSpace("classes", 3, axis=1)
 LABELS = torch.int64
@@ -30,3 +34,33 @@ def test_an_output_is_told_in_the_order_of_axes_that_its_targets_have(
     with pytest.raises(ConfigError) as caught:
         check_output(torch.zeros(output), y, space)
     assert words in str(caught.value)
+
+
+class Plain:
+    """An answer with logits, as libraries have their own."""
+
+    def __init__(self, logits: torch.Tensor) -> None:
+        self.logits = logits
+
+
+@dataclass(frozen=True, slots=True)
+class Slotted:
+    logits: torch.Tensor
+
+
+class Answering(torch.nn.Module):
+    def __init__(self, kind: type) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def forward(self, x: torch.Tensor) -> object:
+        return self.kind(x)
+
+
+@pytest.mark.parametrize("kind", [Plain, Slotted, NamedTuple("Named", [("logits", torch.Tensor)])])
+def test_logits_of_any_kind_of_answer_are_seen_and_put_elsewhere(kind: type) -> None:
+    model, x = Answering(kind), torch.ones(2, 3)
+    with watched(model, Place("far out", scale=10.0)) as told:
+        assert torch.equal(model(x).logits, 10 * x)
+    assert torch.equal(told.outputs[0], 10 * x)
+    assert torch.equal(model(x).logits, x)

@@ -51,6 +51,8 @@ def guarded(loss: Any, space: TargetSpace, outputs: str, name: str | None) -> Gu
     except Exception:  # it holds what cannot be copied: then it is asked itself
         own = loss
     made = Objective.of(own, space, outputs, None if name is None else str(name))
+    if isinstance(loss, Objective):  # it has a space of its own
+        made = replace(made, targets=target_space(made.targets))
     return Guarded(**{part.name: getattr(made, part.name) for part in fields(made)})
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mlnn.cli import received
-from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, MOST_JOBS, Said
+from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, MOST_JOBS, PATHS, Said
 from mlnn.cli.schema import LANE_OPTIONS, check_references, renamed, typed
 from mlnn.errors import ConfigError, unknown
 from mlnn.keys import (
@@ -27,7 +27,6 @@ from mlnn.keys import (
     AuditSettings,
     BeyondOneNodeSettings,
     CompareSettings,
-    CurvesSettings,
     EstimatorSettings,
     GrowthSettings,
     Node,
@@ -62,8 +61,10 @@ def settings(said: Said, record: type[Settings] | None = None) -> Settings:
         found = _checked(config, said, record or COMMANDS[said.command])
     except COMPOSING as problem:
         raise ConfigError(explain(problem, said.command)) from None
-    if isinstance(found, CurvesSettings):
-        found = dataclasses.replace(found, runs=[*found.runs, *said.paths])
+    if said.paths:
+        key = PATHS[said.command]
+        paths: Any = {key: [*getattr(found, key), *said.paths]}
+        found = dataclasses.replace(found, **paths)
     return dataclasses.replace(found, names=names, config=OmegaConf.to_yaml(config, resolve=False))
 
 

@@ -25,7 +25,7 @@ from omegaconf import DictConfig
 
 from mlnn.cli.performing import gravest, perform
 from mlnn.cli.running import point_to
-from mlnn.cli.said import Said, jobs, quoted
+from mlnn.cli.said import PATHS, Said, jobs, quoted
 from mlnn.errors import ConfigError, NoAnswerError, RunFolderError
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def sweep(said: Said) -> None:
     from mlnn.runs import open_study, unused
     from mlnn.runs.environment import environment
 
-    if said.command == "curves":
-        raise ConfigError("-m: curves draws what is stored, it has no jobs")
+    if said.command in PATHS:
+        raise ConfigError(f"-m: {said.command} reads what is stored, it has no jobs")
     _check_timeout(said.value("job_timeout"))
     _check_jobs(said.value("jobs"))
     todo = named(jobs(said.without("out", "overwrite")))

@@ -17,7 +17,7 @@ class Badge(NamedTuple):
 BADGES = {
     "bitwise": Badge("✓", "#00664F", "every bit the same"),
     "equal": Badge("✓", "#00664F", "equal down to float64 rounding"),
-    "indistinguishable": Badge("≈", "#005A8C", "a real difference, smaller than the working dtype's rounding"),
+    "indistinguishable": Badge("≈", "#005A8C", "whatever difference there is, the working dtype cannot resolve it"),
     "shifted": Badge("+", "#8A5A00", "values differ by something that depends on the target only: same training"),
     "scaled": Badge("×", "#8A5A00", "gradients equal up to a factor: same optimum, other step size"),
     "undecided": Badge("?", "#55606B", "the evidence does not settle it"),

@@ -22,7 +22,7 @@ from mlnn.report.words import number
 from mlnn.visible import visible
 
 
-def _grid(lines: Iterable[tuple[str, str]]) -> Table:
+def fact_grid(lines: Iterable[tuple[str, str]]) -> Table:
     """(word, value) pairs, one a line."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
@@ -37,7 +37,7 @@ def verdict_panel(verdict: Verdict, run: RunInfo) -> RenderableType:
     symbol, colour, meaning = badge(verdict.relation)
     head = Text.assemble((visible(f" {symbol} {verdict.relation} "), f"bold white on {colour}"), f"  {meaning}")
     ran = said(" · ".join(f"{word} {value}" for word, value in run.facts()), style="dim")
-    parts: list[RenderableType] = [head, Text(), said(verdict.sentence), Text(), _grid(verdict_lines(verdict))]
+    parts: list[RenderableType] = [head, Text(), said(verdict.sentence), Text(), fact_grid(verdict_lines(verdict))]
     if ran.plain:
         parts += [Text(), ran]
     return Panel(Group(*parts), title=said(run.title), title_align="left", border_style=colour, padding=(1, 2))
@@ -45,7 +45,7 @@ def verdict_panel(verdict: Verdict, run: RunInfo) -> RenderableType:
 
 def likelihood_table(reading: Reading | None) -> Table:
     """What a trained model's likelihood is, one line per number and caveat."""
-    return _grid(likelihood_facts(reading))
+    return fact_grid(likelihood_facts(reading))
 
 
 def growth_table(rows: Sequence[GrowthRow]) -> Table:

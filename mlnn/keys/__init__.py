@@ -10,6 +10,7 @@ from mlnn.keys.commands import (
     EstimateSettings,
     EstimatorSettings,
     GrowthSettings,
+    ReplaySettings,
     TrainSettings,
 )
 from mlnn.keys.field import Check, Key, Node, above, at_least, choice, entries, key, one_of, share
@@ -45,6 +46,7 @@ __all__ = [
     "Lanes",
     "ModelSettings",
     "Node",
+    "ReplaySettings",
     "Settings",
     "TrainSettings",
     "TrainedSettings",

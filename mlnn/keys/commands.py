@@ -185,6 +185,26 @@ class CurvesSettings(Settings):
     page: str | None = key(None, "where to write the page; null: curves.html in the current folder; command line only")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReplaySettings(Settings):
+    """mlnn replay"""
+
+    capsule: list[str] = key([], "the folder of one recorded step; without a key: replay CAPSULE")
+    factory: str | None = key(
+        None,
+        "what makes the model: my_module:make, or its class if that takes no arguments; imported; command line only",
+    )
+    loss: str | None = key(
+        None, "my_module:my_loss of (raw output, target), in place of the recorded loss; imported; command line only"
+    )
+    step: str | None = key(None, "my_module:my_step of (model, batch), in its place; imported; command line only")
+    target: str | None = key(None, "the recorded tensor that is the target, where several may be: its name")
+    require: str | None = key(
+        None, f"weakest relation that passes: {', '.join(RELATIONS)}", one_of("relation", RELATIONS)
+    )
+    page: str | None = key(None, "where to write the page; null: replay.html in the current folder; command line only")
+
+
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "compare": CompareSettings,
@@ -195,5 +215,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "estimator": EstimatorSettings,
     "beyond_one_node": BeyondOneNodeSettings,
     "curves": CurvesSettings,
+    "replay": ReplaySettings,
 }
 """Each command with the record of its keys, in the order in which --help tells of them."""

@@ -12,7 +12,7 @@ from mlnn.training.batches import Batch, Rows
 from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep, stride
 from mlnn.training.recipe import dtype_name
-from mlnn.training.stacking.checking import EVERY, near, settled, still
+from mlnn.training.stacking.checking import EVERY, near, settled, still, terms
 from mlnn.training.stacking.finite import stop_of
 from mlnn.training.stacking.stack import UnstackableError
 from mlnn.training.stacking.stacks import Met, Stacks, Told
@@ -49,7 +49,7 @@ class Member:
 
     `names`: of the lanes, by precision, in the order of their rows: left's first, FOLLOWER last. `place`: among the comparisons
     whose rows the stacks hold. `settings_apart`, `rates`: of the two optimisers, whose settings never change. `strange`: the model
-    or an objective has code that is neither torch's nor ours.
+    or an objective has code that is neither torch's nor ours. `first`: left's first gradient, by precision.
     """
 
     plain: Lockstep
@@ -60,6 +60,7 @@ class Member:
     strange: bool
     place: int = 0
     ended: dict[str, LaneStep] = field(default_factory=dict)
+    first: dict[str, Tensor] = field(default_factory=dict)
     starts: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -192,7 +193,8 @@ class Member:
             for name, one in zip((leader.name, FOLLOWER), pair, strict=True):
                 row = evaluated[dtype][name]
                 same = (one.stop is None) == (row.stop is None)
-                if not same or (one.stop is None and not near(one.gradient, row.gradient)):
+                least = terms(one.gradient, self.first.setdefault(dtype, one.gradient))
+                if not same or (one.stop is None and not near(one.gradient, row.gradient, least)):
                     raise UnstackableError(f"{leader.asked}: a row's gradient is not that of a lane alone")
 
     def _check_steps(self, heard: Heard) -> None:

@@ -13,7 +13,7 @@ from mlnn.training.batches import Batch, Rows, batches, places, rows_of_epoch
 from mlnn.training.first import initial_model, with_inputs_for
 from mlnn.training.lane import Lane
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
-from mlnn.training.stacking.checking import near, settled, still
+from mlnn.training.stacking.checking import near, settled, still, terms
 from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.making import check_draws, check_lane, keeps_no_state
 from mlnn.training.stacking.optimizer import RowsOptimizer
@@ -26,7 +26,7 @@ from mlnn.world import callback
 class SeedRows:
     """Lanes of many seeds as rows of one stack. `trial`: a lane alone, of the first seed until it is put where a row stands;
     `living`: the rows that are trained still, None while all are; `losses`: (steps, S), on the device until the end; `gathered`:
-    the last batch of each shape."""
+    the last batch of each shape; `first`: the first gradient that a lane alone has given."""
 
     recipe: Recipe
     seeds: tuple[int, ...]
@@ -37,6 +37,7 @@ class SeedRows:
     losses: Tensor
     living: Tensor | None = None
     gathered: dict[tuple[int, ...], Rows] = field(default_factory=dict)
+    first: Tensor | None = None
 
     @staticmethod
     def of(recipe: Recipe, lane_recipe: LaneRecipe, seeds: tuple[int, ...]) -> "SeedRows":
@@ -174,7 +175,9 @@ class SeedRows:
             told = lane.evaluate(self._batch_of(step, place, order, self._own(place, rows)))
             lane.stopped, slope = None, answers.gradients[place, : self.stack.size]
             finite = bool(answers.losses[place].isfinite() and slope.isfinite().all())
-            if finite != (told.stop is None) or (finite and not near(told.gradient, slope)):
+            self.first = told.gradient if self.first is None else self.first
+            least = terms(slope, self.first)
+            if finite != (told.stop is None) or (finite and not near(told.gradient, slope, least)):
                 raise UnstackableError(f"{lane.asked}: a row's gradient is not that of a lane alone")
             for weight in lane.weights:
                 weight.grad = None
