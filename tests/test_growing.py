@@ -67,24 +67,30 @@ def here(monkeypatch: pytest.MonkeyPatch) -> Here:
     return found
 
 
+def losses(cell: Path) -> bytes:
+    """Both sides' losses, all of their bits."""
+    trace = read_run(cell).trace
+    return trace["loss_left"].tobytes() + trace["loss_right"].tobytes()
+
+
 def grown(folder: Path, asked: Cells) -> tuple[list[Outcome], list[tuple[int, int]], dict[str, bytes]]:
-    """(Failures, progress, the traces of the cells that are sealed) of a growth in a folder."""
+    """(Failures, progress, the losses of the cells that are sealed) of a growth in a folder."""
     progress: list[tuple[int, int]] = []
     with open_study(folder, "growth", {"cells": {}, "data": []}, {}) as study:
         failed = growth(asked, study, "cells", 1, None, lambda *done: progress.append(done))
         (study.path("kept")).touch()
     traces = {path.name: path for path in sorted((folder / "cells").glob("[!.]*")) if path.is_dir()}
     assert all(read_run(path).verdict for path in traces.values())
-    return failed, progress, {name: (path / "trace.csv").read_bytes() for name, path in traces.items()}
+    return failed, progress, {name: losses(path) for name, path in traces.items()}
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """The traces of three cells, each trained for itself."""
+    """The losses of three cells, each trained for itself."""
     folder = tmp_path_factory.mktemp("alone")
     for name, own in cells("node"):
         train_cell(name, own, folder / f"node-seed{own.seed}")
-    return {path.name: (path / "trace.csv").read_bytes() for path in sorted(folder.iterdir())}
+    return {path.name: losses(path) for path in sorted(folder.iterdir())}
 
 
 def test_cells_that_differ_in_their_seed_alone_are_grouped() -> None:
