@@ -16,8 +16,17 @@ from mlnn.comparing.plan import Plan, planned
 from mlnn.comparing.together import compare_together
 from mlnn.data import from_arrays
 from mlnn.models import MLP, Conv, SigmoidNode, Transformer
-from mlnn.objectives import bce_with_logits, bernoulli_nll_log1p
-from mlnn.training import LaneRecipe, Lockstep, Recipe, UnstackableError, make_lockstep, stacked, stacked_together
+from mlnn.objectives import Objective, bce_with_logits, bernoulli_nll_log1p
+from mlnn.training import (
+    LaneRecipe,
+    Lockstep,
+    Recipe,
+    UnstackableError,
+    known,
+    make_lockstep,
+    stacked,
+    stacked_together,
+)
 from mlnn.training.stacking import stack
 from mlnn.training.step import StepRecord
 
@@ -45,8 +54,8 @@ def records(locksteps: Sequence[Lockstep], looks: Sequence[int] = ()) -> list[li
 def assert_as_alone(
     *given: object, twins: int = 2, looks: Sequence[int] = (0, 3), units: float = 0.0
 ) -> list[list[StepRecord]]:
-    """Together each seed's lanes have the bits that they have alone, or are `units` of rounding away, null twins and right at left's
-    weights are there to rounding, and the control is left."""
+    """Together each seed's lanes have the bits that they have alone, or are `units` of rounding away; null twins and right at
+    left's weights are there to rounding, and the control is left."""
     alone = [list(stacked(lockstep).steps(looks)) for lockstep in lanes_of(*given, twins)]
     together = records(lanes_of(*given, twins), looks)
     for one, other in zip(alone, together, strict=True):
@@ -236,3 +245,16 @@ def test_comparisons_of_other_shapes_are_not_shared() -> None:
     fewer = replace(shared, dataset=from_arrays(X[:20], LABELS[:20]))
     with pytest.raises(UnstackableError, match="different shapes"):
         stacked_together([make_lockstep(own, left, right, 1) for own in (shared, fewer)])
+
+
+def test_an_objective_with_some_arguments_given_is_known_for_what_it_is() -> None:
+    def made(function: Callable[..., Tensor]) -> bool:
+        return known(Objective.of(function, "binary"))
+
+    assert made(partial(bce_with_logits))
+    assert made(partial(partial(bce_with_logits)))
+    assert made(partial(functional.binary_cross_entropy_with_logits, reduction="none"))
+    assert not made(partial(functional.binary_cross_entropy_with_logits, weight=torch.ones(1))), (
+        "which others may write into"
+    )
+    assert not made(partial(log1p))

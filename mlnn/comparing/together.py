@@ -15,8 +15,8 @@ def compare_together(plans: Sequence[Plan], threads: int) -> list[Comparison]:
 
     Each has its own first weights, rows, order of rows and null twins. It is what it is alone, to the bit but for what lies last
     among all rows, which torch computes by other instructions: the last null twin, and right at left's weights, are some units of
-    rounding away, and with batch norm any lane may be. The probe, which no seed is part of, is made once. Raises UnstackableError, with the reason, where they cannot share stacks, or a lane alone
-    would answer otherwise.
+    rounding away, and with batch norm any lane may be. The probe, which no seed is part of, is made once. Raises
+    UnstackableError, with the reason, where they cannot share stacks, or a lane alone would answer otherwise.
     """
     first = plans[0]
     for side in (first.left, first.right):
