@@ -222,7 +222,7 @@ def test_what_is_replaced_stays_until_the_new_one_is_finished(tmp_path: Path) ->
 def test_a_cell_that_is_being_written_is_not_one_that_is_kept(tmp_path: Path) -> None:
     write(
         tmp_path,
-        {name: "{}" for name in ("cells/a/checksums.json", "cells/.b.partial-1-1/checksums.json", "checksums.json")},
+        dict.fromkeys(("cells/a/checksums.json", "cells/.b.partial-1-1/checksums.json", "checksums.json"), "{}"),
     )
     assert Study.kept(tmp_path) == 1
 

@@ -249,7 +249,7 @@ def test_comparisons_of_other_shapes_are_not_shared() -> None:
 
 def test_an_objective_with_some_arguments_given_is_known_for_what_it_is() -> None:
     def made(function: Callable[..., Tensor]) -> bool:
-        return known(Objective.of(function, "binary"))
+        return known(Objective.of(function, TargetSpace("binary")))
 
     assert made(partial(bce_with_logits))
     assert made(partial(partial(bce_with_logits)))
