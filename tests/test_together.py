@@ -17,6 +17,7 @@ from mlnn.comparing.together import compare_together
 from mlnn.data import from_arrays
 from mlnn.models import MLP, Conv, SigmoidNode, Transformer
 from mlnn.objectives import Objective, bce_with_logits, bernoulli_nll_log1p
+from mlnn.targets import TargetSpace
 from mlnn.training import (
     LaneRecipe,
     Lockstep,
