@@ -172,17 +172,19 @@ def test_a_group_that_is_killed_costs_its_unsealed_cells_their_time_alone(
     assert not list((tmp_path / "run/cells").glob(".*"))
     here.ends, here.told = lambda _: None, []
     assert grown(tmp_path / "run", asked) == ([], [(2, 3), (3, 3)], alone)
-    assert here.told == [("train_cell", 1)]
+    assert here.told == [("train_together", 3)]
 
 
-def test_the_rest_of_a_rung_is_shared_by_what_is_missing(here: Here, alone: dict[str, bytes], tmp_path: Path) -> None:
+def test_the_rest_of_a_rung_is_trained_beside_what_is_sealed_to_the_bits_it_would_have_had(
+    here: Here, alone: dict[str, bytes], tmp_path: Path
+) -> None:
     asked = cells("node")
     train_cell("node", asked[1][1], tmp_path / "before")
     with open_study(tmp_path / "run", "growth", {"cells": {}, "data": []}, {}) as study:
         (study.final / "cells").mkdir()
         (tmp_path / "before").rename(study.path("cells/node-seed0"))
     assert grown(tmp_path / "run", asked) == ([], [(1, 3), (3, 3)], alone)
-    assert here.told == [("train_together", 2)]
+    assert here.told == [("train_together", 3)]
 
 
 def end() -> None:

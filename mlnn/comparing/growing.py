@@ -43,15 +43,16 @@ def growth(
     progress(done, len(cells))
     threads = max((settings.threads for _, settings in cells), default=1)
     at_once, failed = side_by_side(jobs, len(missing), threads), []
-    groups = grouped(cells, missing, at_once)
+    groups = [group for group in grouped(cells, longest_first(cells), at_once) if not set(missing).isdisjoint(group)]
     while groups:
         alone: list[Group] = []
         for group, outcome in _trained(cells, groups, study, below, at_once, timeout):
-            again = [place for place in group if len(group) > 1 and not _sealed(cells, study, below, place)]
+            own = [place for place in group if place in missing]
+            again = [place for place in own if len(group) > 1 and not _sealed(cells, study, below, place)]
             alone += [[place] for place in again]
             if len(group) == 1 and outcome.failure is not None:
                 failed.append(replace(outcome, place=group[0]))
-            done += len(group) - len(again)
+            done += len(own) - len(again)
             progress(done, len(cells))
         groups = alone
     return sorted(failed, key=lambda outcome: outcome.place)
@@ -101,14 +102,21 @@ def _trained(
 
 
 def _call(cells: Cells, study: Study, below: str) -> Call:
-    """One call for some cells, whose log is that of the first."""
-    folders = [study.path(f"{below}/{cell_name(*cell)}") for cell in cells]
-    for folder in folders:
-        study.clear(f"{below}/{folder.name}")
+    """One call for some cells, whose log is that of the first.
+
+    Those that an earlier call has sealed before it was ended are trained once more with the others, for these are to have the bits
+    that they would have had; sealed they are not.
+    """
+    names = [f"{below}/{cell_name(*cell)}" for cell in cells]
+    folders = [study.path(name) for name in names]
+    done = [study.done(name) for name in names]
+    for name in (name for name, sealed in zip(names, done, strict=True) if not sealed):
+        study.clear(name)
     (name, settings), log = cells[0], folders[0].with_name(f"{folders[0].name}.log")
     if len(cells) == 1:
         return Call(train_cell, (name, settings, folders[0]), log)
-    return Call(train_together, (name, [own for _, own in cells], folders), log, len(cells))
+    wanted = [None if sealed else folder for folder, sealed in zip(folders, done, strict=True)]
+    return Call(train_together, (name, [own for _, own in cells], wanted), log, len(cells))
 
 
 def _sealed(cells: Cells, study: Study, below: str, place: int) -> bool:
@@ -120,11 +128,12 @@ def train_cell(name: str, settings: ComparedSettings, folder: Path) -> None:
     _seal(run_comparison(settings), name, settings, folder)
 
 
-def train_together(name: str, several: Sequence[ComparedSettings], folders: Sequence[Path]) -> None:
-    """Train cells that differ in their seed alone as one, and seal each in its folder."""
+def train_together(name: str, several: Sequence[ComparedSettings], folders: Sequence[Path | None]) -> None:
+    """Train cells that differ in their seed alone as one, and seal each in its folder; None: it is there already."""
     found = run_together(several)
     for comparison, settings, folder in zip(found, several, folders, strict=True):
-        _seal(comparison, name, settings, folder)
+        if folder is not None:
+            _seal(comparison, name, settings, folder)
 
 
 def _seal(comparison: Comparison, name: str, settings: ComparedSettings, folder: Path) -> None:
