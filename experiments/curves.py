@@ -1,4 +1,4 @@
-"""How do the loss curves of stored runs compare? curves.py RUN RUN … [page=FILE]"""
+"""How do the loss curves of runs compare, stored ones and those in logs of other tools? curves.py RUN LOG … [page=FILE]"""
 
 from mlnn.cli import main
 

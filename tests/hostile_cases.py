@@ -22,7 +22,8 @@ WARM = (
     "mlnn.trust",
     "mlnn.data",
     "mlnn.runs",
-    "mlnn.comparing.curves",
+    "mlnn.comparing.curves.gather",
+    "mlnn.comparing.curves.page",
     "mlnn.report",
 )
 Sample = tuple[str | Sequence[str], Path]

@@ -145,7 +145,8 @@ CASES = {
         lambda: nn.Sequential(Single(CLASSES), nn.LogSoftmax(1)), (X, LABELS),
     ),
     "probabilities": Case(
-        lambda model, batch: F.binary_cross_entropy(model(batch[0]), batch[1]), lambda: nn.Sequential(Single(), nn.Sigmoid()), (X, BITS)
+        lambda model, batch: F.binary_cross_entropy(model(batch[0]), batch[1]),
+        lambda: nn.Sequential(Single(), nn.Sigmoid()), (X, BITS),
     ),
     "in place": of_loss(lambda z, y: F.cross_entropy(z.div_(2.0), y), LABELS, CLASSES),
     "by a mask": of_loss(lambda z, y: F.cross_entropy(z[y != 9], y[y != 9]), torch.where(LABELS == 1, 9, LABELS), CLASSES),

@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from app_cases import command
 
-from mlnn.comparing.curves import Curve, curves, differences
+from mlnn.comparing.curves.apart import differences
+from mlnn.comparing.curves.curve import Curve
+from mlnn.comparing.curves.gather import gather
 from mlnn.runs import Run, TraceWriter, new_run, read_run
+
+
+def curves(runs: list[Run]) -> list[Curve]:
+    return gather(runs).curves
+
 
 GROUND: dict[str, Any] = {"seed": 0, "batch_size": 16, "fingerprint": "abcdef0123456789", "name": "spector"}
 

@@ -56,6 +56,7 @@ WORDS: dict[str, tuple[Any, ...]] = {
     "require": (3, [], "different", True),
     "domain": (3, (1,), (1, 2, 3), ("a", "b"), (2, 1), (1, 1), (math.nan, 1), (True, 2), "ab"),
     "progress": (3, "yes"),
+    "sink": (3, "yes", object()),
     "about": (3, {1: 2}),
     "model": (None, 3, network(), lambda: 3, nn.Linear, lambda: None),
     "optimizer": (None, "adam", torch.optim.SGD(network().parameters(), lr=0.1), lambda _: None, lambda _: 1 / 0),
@@ -311,6 +312,7 @@ class Returning(nn.Module):
         return self.make(self.linear(x))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -340,6 +342,7 @@ def test_one_output_too_many_or_too_few_for_the_classes_is_refused() -> None:
     assert small(entropy, entropy, (X, y), model=lambda: nn.Linear(4, 3)).verdict.relation == "bitwise"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("factory", "words"),
     [
@@ -380,6 +383,7 @@ class Speechless(Exception):
         raise RuntimeError("nothing to say")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("loss", "words"),
     [

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hostile_cases import ROOT, WARM, acts, acts_each
+from log_cases import write_all
 
 from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.still import growth_png
@@ -170,13 +171,24 @@ def then(first: Arm, name: str, arm: Arm) -> Arm:
     return both
 
 
+def logs(folder: Path) -> None:
+    (folder / "logs").mkdir()
+    write_all(folder / "logs")
+
+
 HASH = hashlib.sha256(b"secret").hexdigest()
 PAGE = """
-from mlnn.comparing.curves import curves
-from mlnn.comparing.curves_page import curves_page
+from mlnn.comparing.curves.gather import gather
+from mlnn.comparing.curves.page import curves_page
 from mlnn.runs import read_run
-[one] = curves([read_run('run')])
+[one] = gather([read_run('run')]).curves
 curves_page([one])
+"""
+LOGS = """
+from pathlib import Path
+from mlnn.comparing.curves.gather import gather, source
+from mlnn.comparing.curves.page import curves_page
+curves_page(gather([source(path) for path in sorted(Path('logs').iterdir())]).curves)
 """
 OVERWRITE = """
 from mlnn.runs import new_run
@@ -196,6 +208,7 @@ RUNS: dict[str, tuple[Arm, str]] = {
     "extra pipe": (then(sent(), "run/more", pipe("run/more")), READ),
     "deep": (sent({"about.json": "[" * 10**5}), READ),
     "honest": (sent(), PAGE),
+    "logs of other tools": (logs, LOGS),
     "overwriting through a link": (then(sent(), "target", link("target", "run")), OVERWRITE),
 }  # fmt: skip
 

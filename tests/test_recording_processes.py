@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ Read = Callable[[str], Recording]
 
 
 @pytest.fixture(scope="module")
-def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
+def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     """The recording of a kind of training; all of two processes are made at once."""
     out = tmp_path_factory.mktemp("processes")
     script = Path(__file__).with_name("process_cases.py")
@@ -39,7 +39,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Read]:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0] * WORLD, told
     train("alone", out)
-    yield lambda kind: read_recording(out / kind)
+    return lambda kind: read_recording(out / kind)
 
 
 def gaps(one: Recording, two: Recording) -> list[float]:
@@ -65,7 +65,8 @@ def test_two_processes_are_one_training(read: Read, kind: str) -> None:
     for one, two in zip(alone.steps, both.steps, strict=True):
         assert together([pass_.batch for pass_ in one.forwards]) == together([pass_.batch for pass_ in two.forwards])
         assert two.losses.mean() == pytest.approx(one.losses.mean(), rel=1e-6)
-        assert two.gradient is not None and one.gradient is not None
+        assert one.gradient is not None
+        assert two.gradient is not None
         assert two.gradient.norms == pytest.approx(one.gradient.norms, rel=1e-5, abs=1e-7)
 
 
@@ -88,7 +89,8 @@ def test_a_gradient_that_was_not_averaged(read: Read) -> None:
     assert "different gradients (body.0.weight): they were not averaged" in found.findings[0]
     assert "different weights" in found.findings[1]
     before = gaps(read("alone"), found)
-    assert max(before[:2]) < ROUNDING and before[2] > 0.1
+    assert max(before[:2]) < ROUNDING
+    assert before[2] > 0.1
 
 
 def test_shards_without_a_gradient(read: Read) -> None:
@@ -103,7 +105,8 @@ def test_weights_that_differ_from_the_start(read: Read) -> None:
 
 def test_a_divisor_of_one_process(read: Read) -> None:
     right, first, own = (read(kind).steps[0] for kind in ("ddp", "same_divisor", "own_divisor"))
-    assert right.gradient is not None and first.gradient is not None
+    assert right.gradient is not None
+    assert first.gradient is not None
     # Of 8 rows that are kept the first process has 1: its own divisor is 1, where 8 rows over 2 processes make 4.
     assert factor(right.gradient, first.gradient) == pytest.approx(4, rel=1e-6)
     assert own.losses / right.losses == pytest.approx([4, 4 / 7], rel=1e-5)

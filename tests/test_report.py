@@ -25,14 +25,15 @@ from report_cases import (
 from rich.console import Console
 
 from mlnn.comparing.console import curves_table, growth_table, verdict_panel
-from mlnn.comparing.curves import Curve, Difference, Ground
-from mlnn.comparing.curves_page import curves_page, train_page
+from mlnn.comparing.curves.curve import Curve, Difference, Ground
+from mlnn.comparing.curves.page import curves_page
 from mlnn.comparing.growth import GrowthCell
 from mlnn.comparing.growth_page import growth_page
 from mlnn.comparing.page import comparison_page
 from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.rungs import rungs, summary
 from mlnn.comparing.still import growth_png, headline
+from mlnn.comparing.train_page import train_page
 from mlnn.errors import DataError
 from mlnn.report import console
 from mlnn.report.html import picture

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlnn.comparing.curves import curves
+from mlnn.comparing.curves.gather import gather
 from mlnn.errors import RunFolderError
 from mlnn.runs import CHECKSUMS, new_run, read_run, read_trace
 from mlnn.runs import reading as reading_module
@@ -268,7 +268,7 @@ def test_curves_of_a_trace_without_steps(tmp_path: Path) -> None:
     for number, trace in enumerate(["loss\n0.5\n", "step,loss\n0.5,1.0\n", "step,loss\nnan,1.0\n"]):
         run = read_run(send(tmp_path / str(number), {"trace.csv": trace}))
         with pytest.raises(RunFolderError, match="a column 'step' of whole numbers"):
-            curves([run])
+            gather([run])
 
 
 def test_names_of_curves_hold_nothing_hidden(tmp_path: Path) -> None:
@@ -276,14 +276,14 @@ def test_names_of_curves_hold_nothing_hidden(tmp_path: Path) -> None:
     run = read_run(
         send(tmp_path / "a\x1b[31m\nb", {"trace.csv": "step,loss_left,loss_right\n0,1,2\n", "about.json": about})
     )
-    names = [curve.name for curve in curves([run])]
+    names = [curve.name for curve in gather([run]).curves]
     assert names == ["a\\x1b[31m\\x0ab \\x1b[2J\\u202e", "a\\x1b[31m\\x0ab a list of 10000"]
 
 
 @pytest.mark.parametrize("piece", ['{"seed": {"a": [1]}}', '{"seed": [1]}', '{"batch_size": [[[]]]}'])
 def test_what_curves_are_compared_by_is_a_word_or_a_number(tmp_path: Path, piece: str) -> None:
     with pytest.raises(RunFolderError, match=r"is damaged: no (seed|batch_size) is"):
-        curves([read_run(send(tmp_path / "run", {"about.json": piece}))])
+        gather([read_run(send(tmp_path / "run", {"about.json": piece}))])
 
 
 @pytest.mark.parametrize("inside", [True, False])

@@ -14,6 +14,7 @@ from training_cases import ADAM, SGD, X, Y, network, with_batch_norm, with_dropo
 import mlnn
 from mlnn.comparing.plan import Plan, planned
 from mlnn.comparing.together import compare_together
+from mlnn.comparing.watched import Watched
 from mlnn.data import from_arrays
 from mlnn.models import MLP, Conv, SigmoidNode, Transformer
 from mlnn.objectives import Objective, bce_with_logits, bernoulli_nll_log1p
@@ -198,7 +199,7 @@ def plans(
     model: Callable[[], nn.Module], optimizer: object = MOMENTUM, right: object = bernoulli_nll_log1p
 ) -> list[Plan]:
     shared, *sides = on(from_arrays(X, Y), model, bce_with_logits, right, optimizer, steps=9, batch_size=24)
-    first = planned(shared, *sides, 2, range(9), 1)
+    first = planned(shared, *sides, 2, Watched(range(9), 1, None, None))
     return [
         replace(first, recipe=replace(shared, seed=seed, dataset=from_arrays(X.roll(seed, 0), Y))) for seed in SEEDS
     ]

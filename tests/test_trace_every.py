@@ -19,7 +19,8 @@ from torch import nn
 from training_cases import compare
 
 import mlnn
-from mlnn.comparing.curves import Curve, differences
+from mlnn.comparing.curves.apart import differences
+from mlnn.comparing.curves.curve import Curve
 from mlnn.comparing.evidence_words import trace_notes, yardsticks
 from mlnn.comparing.growth import over_seeds, row_of
 from mlnn.comparing.records import RunInfo

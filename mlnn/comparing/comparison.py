@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from mlnn.arguments import called, interval, mapping, sides, whole
+from mlnn.arguments import interval, mapping, sides, whole
 from mlnn.comparing.finished import Comparison
 from mlnn.comparing.inputs import data_of, of_outputs
 from mlnn.comparing.local_probe import local_probe
@@ -19,6 +19,7 @@ from mlnn.comparing.records import RunInfo
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.verdict import Verdict
 from mlnn.comparing.watch import Watch, steps_seen
+from mlnn.comparing.watched import Progress, Watched, told
 from mlnn.data import Dataset, Stream
 from mlnn.errors import ConfigError, RequirementNotMetError
 from mlnn.targets import TargetSpace
@@ -36,7 +37,6 @@ from mlnn.training import (
 from mlnn.world import MOST_THREADS, callback, own_world
 
 MOST_TWINS = 1000
-Progress = Callable[[int, int], None]
 
 
 def compare(
@@ -57,6 +57,7 @@ def compare(
     require: str | None = None,
     domain: tuple[float, float] | None = None,
     progress: Progress | None = None,
+    sink: Any = None,
     about: Mapping[str, object] | None = None,
     threads: int = 1,
     mode: str = "study",
@@ -66,36 +67,35 @@ def compare(
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
-    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its
-    first rows. left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model,
-    batch), or a `LaneRecipe` where more than the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a
-    tensor, a numpy array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with
-    "labels"), one a step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of
-    an extra's name is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the
-    target space of (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word,
-    or one per side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must
-    hold. progress: called with (steps done, steps). threads: of torch, which change bits. mode: "study", or "verdict", where left
-    alone trains, without null twins (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights,
-    "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows
-    of one computation, or ConfigError; "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a
-    row of the trace. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
+    model: factory () → nn.Module, from x (n, *shape) to a raw output (n,), (n, 1) or (n, K); a lazy one is made by its first rows.
+    left, right: objectives or any callable (output, target) → (n,) or scalar, a `Step` for a loss of (model, batch), or a
+    `LaneRecipe` where more than the objective differs. data: a Dataset, (x, y) or (x, y, {"name": extra}), each a tensor, a numpy
+    array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with "labels"), one a
+    step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of an extra's name
+    is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of
+    (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per
+    side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold.
+    progress: called with (steps done, steps). sink: a tracker that is sent the trace, verdict and page (`mlnn.sinks`). threads: of
+    torch, which change bits. mode: "study", or "verdict", where left alone trains, without null twins
+    (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights, "all", how many, or [steps]; None:
+    all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows of one computation, or ConfigError;
+    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. Raises ConfigError
+    and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
     limits = interval("domain", domain)
-    twins = whole("null_twins", null_twins, 0, MOST_TWINS)
-    threads = whole("threads", threads, 1, MOST_THREADS)
+    twins, threads = whole("null_twins", null_twins, 0, MOST_TWINS), whole("threads", threads, 1, MOST_THREADS)
     seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
     names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
-    if progress is not None:
-        called("progress", progress, "a function of (steps done, steps), or None")
+    progress, tracker = told(progress, sink)
     with own_world(threads, seed):
-        kept = [not of_outputs(side) for side in (left, right)]
-        dataset = data_of(data, targets, steps, batch_size, kept)
+        dataset = data_of(data, targets, steps, batch_size, [not of_outputs(side) for side in (left, right)])
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
-        at, trained = looks_at(mode, looks, recipe.steps), None if mode == "verdict" else twins
-        comparison = _run(planned(recipe, *pair, trained, at, every), engine, progress)
+        watched = Watched(looks_at(mode, looks, recipe.steps), every, progress, tracker)
+        comparison = _run(planned(recipe, *pair, None if mode == "verdict" else twins, watched), engine)
     comparison.run = comparison.run.named(names)
+    watched.finish(comparison.summary(), comparison.page, recipe.steps)
     if require is not None and not comparison.verdict.meets(require, limits):
         raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
     return comparison
@@ -131,36 +131,35 @@ def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) ->
     return f"{asked}, found '{verdict.relation}'{only}: {verdict.sentence}"
 
 
-def _run(plan: Plan, engine: str, progress: Progress | None) -> Comparison:
+def _run(plan: Plan, engine: str) -> Comparison:
     """The lanes made, trained and watched."""
     probed = probe_of(plan)
     lockstep = lockstep_of(plan)
-    watched = partial(_watched, plan, probed or local_probe(lockstep), progress)
+    trained = partial(_trained, plan, probed or local_probe(lockstep))
     if plan.null_twins is None:
-        return watched(lockstep, Following(lockstep), None)
+        return trained(lockstep, Following(lockstep), None)
     if engine == "plain":
-        return watched(lockstep, lockstep, "plain")
+        return trained(lockstep, lockstep, "plain")
     try:
-        return watched(lockstep, stacked(lockstep), "stacked")
+        return trained(lockstep, stacked(lockstep), "stacked")
     except UnstackableError as problem:
         if engine == "stacked":
             raise ConfigError(
                 f"engine: 'stacked' does not take these lanes: {problem}; 'auto' trains them one by one"
             ) from None
         lockstep = lockstep_of(plan)  # lanes that nobody has trained yet
-        return watched(lockstep, lockstep, f"plain: {problem}")
+        return trained(lockstep, lockstep, f"plain: {problem}")
 
 
-def _watched(
+def _trained(
     plan: Plan,
     probed: Probe,
-    progress: Progress | None,
     lockstep: Lockstep,
     training: Lockstep | StackedLockstep | Following,
     engine: str | None,
 ) -> Comparison:
-    watch = Watch(plan, probed, lockstep, training.lanes, engine)
-    for record in training.steps(*steps_seen(plan.looks)):
+    watch, progress = Watch(plan, probed, lockstep, training.lanes, engine), plan.watched.progress
+    for record in training.steps(*steps_seen(plan.watched.looks)):
         watch.see(record)
         if progress:
             with callback():

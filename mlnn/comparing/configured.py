@@ -8,6 +8,7 @@ from mlnn.comparing.finished import Comparison
 from mlnn.comparing.looks import looks_at
 from mlnn.comparing.plan import planned
 from mlnn.comparing.together import compare_together
+from mlnn.comparing.watched import Watched
 from mlnn.keys import ComparedSettings, CompareSettings, GrowthSettings
 from mlnn.settings import dataset, lanes, pin_threads, recipe
 from mlnn.world import own_world
@@ -51,8 +52,8 @@ def run_together(several: Sequence[ComparedSettings]) -> list[Comparison]:
         left, right = (side.wrapped(data[0]) for side in lanes(settings, data[0]))
         outputs = left.objective.targets.outputs
         shared = [recipe(own, rows, outputs, own.steps) for own, rows in zip(several, data, strict=True)]
-        at = looks_at("study", looks, settings.steps)
-        first = planned(shared[0], left, right, settings.null_twins, at, _how(settings)[1])
+        watched = Watched(looks_at("study", looks, settings.steps), _how(settings)[1], progress=None, sink=None)
+        first = planned(shared[0], left, right, settings.null_twins, watched)
         found = compare_together([replace(first, recipe=own) for own in shared], settings.threads)
     for comparison in found:
         comparison.run = comparison.run.named(_names(settings))

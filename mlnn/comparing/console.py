@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mlnn.comparing.badges import badge
-from mlnn.comparing.curves import Curve, Difference
+from mlnn.comparing.curves.curve import Curve, Difference
 from mlnn.comparing.evidence_words import verdict_lines
 from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.rungs import rungs
@@ -70,23 +70,24 @@ def growth_table(rows: Sequence[GrowthRow]) -> Table:
     return table
 
 
-def curves_table(curves: Sequence[Curve], differences: Sequence[Difference] = ()) -> Table:
-    """Stored runs side by side: steps, first, lowest and last loss; then the largest difference of each pair.
+def curves_table(curves: Sequence[Curve], differences: Sequence[Difference] = (), at: str = "step") -> Table:
+    """Runs side by side: points, first, lowest and last loss; then the largest difference of each pair, and where; `at`: by what
+    they are laid side by side.
 
     A loss that ends non-finite says NaN.
     """
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("run", overflow="fold")
-    for name in ("steps", "first", "lowest", "last", "largest difference", "at step"):
+    for name in ("steps", "first", "lowest", "last", "largest difference", f"at {at}"):
         table.add_column(name, justify="right")
     for curve in curves:
         table.add_row(said(curve.name), *_losses(curve.loss), "", "")
     if differences:
         table.add_section()
     for one in differences:
-        at = int(np.argmax(one.gap))
+        most = int(np.argmax(one.gap))
         table.add_row(
-            said(one.name), number(len(one.gap)), "", "", "", number(one.gap.max()), number(int(one.step[at]))
+            said(one.name), number(len(one.gap)), "", "", "", number(one.gap.max()), number(int(one.step[most]))
         )
     return table
 

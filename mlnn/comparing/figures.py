@@ -1,27 +1,17 @@
-"""Interactive pictures of a trace and of loss curves. Each function gives a figure, or None where there is nothing for it."""
+"""Interactive pictures of a trace. Each function gives a figure, or None where there is nothing for it."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
 
 import numpy as np
 import plotly.graph_objects as go
 
 from mlnn.comparing.badges import BADGES
-from mlnn.comparing.curves import Curve, Difference
+from mlnn.comparing.curves.figures import Look, loss_axis
 from mlnn.comparing.records import RunInfo
 from mlnn.comparing.trace import Columns, breaks, null_twins, twins
 from mlnn.report import draw
 from mlnn.report.logaxis import LogAxis, log_axis
 from mlnn.report.words import LEFT, NULL, RIGHT, SERIES, TWIN, number
-
-
-class Look(TypedDict, total=False):
-    """How a line is drawn, as `draw.line` takes it."""
-
-    width: float
-    opacity: float
-    dash: str
-
 
 # Right lies dashed on a wide, pale left: where they coincide both are seen.
 PAIR: dict[str, tuple[str, Look]] = {
@@ -30,14 +20,6 @@ PAIR: dict[str, tuple[str, Look]] = {
 }
 _TWINS = (TWIN, "#CC79A7", "#5B4B8A")
 _BREAK = BADGES["broken"].colour
-
-
-def _loss_axis(figure: go.Figure, losses: Sequence[np.ndarray]) -> None:
-    # A loss that falls (or explodes) over two decades is readable only on a log axis.
-    values = np.concatenate(losses)
-    values = values[np.isfinite(values)]
-    if len(values) and values.min() > 0 and values.max() > 100 * values.min():
-        figure.update_yaxes(type="log", exponentformat="power", dtick=1)
 
 
 def _mark_breaks(figure: go.Figure, trace: Columns) -> None:
@@ -87,7 +69,7 @@ def loss_figure(trace: Columns, run: RunInfo, others: Sequence[Columns] = ()) ->
         draw.line(figure, step, trace[column], names[column], colour, **look)
     for i, (name, column) in enumerate(_waiting(trace, names).items()):
         draw.line(figure, step, trace[column], name, SERIES[(i + 2) % len(SERIES)], width=1.3, hidden=True)
-    _loss_axis(figure, [*losses, *(trace[column] for column in columns)])
+    loss_axis(figure, [*losses, *(trace[column] for column in columns)])
     _mark_breaks(figure, trace)
     return figure
 
@@ -156,30 +138,3 @@ def _gap_lines(figure: go.Figure, trace: Columns, shown: Mapping[str, str], axis
         draw.line(figure, trace["step"], trace[column], name, colour, axis, width=1.8)
     draw.gap_axis(figure, axis)
     _mark_breaks(figure, trace)
-
-
-def overlay_figure(curves: Sequence[Curve]) -> go.Figure | None:
-    """Loss curves of several runs."""
-    if not curves:
-        return None
-    figure = draw.blank("loss, mean per row (nats)", height=400)
-    # Later runs are thinner and dashed: of curves that coincide, each is still seen.
-    under: Look = {"width": 4, "opacity": 0.55} if len(curves) > 1 else {}
-    over: Look = {"width": 1.8, "dash": "7px,6px"}
-    for i, curve in enumerate(curves):
-        look = over if i else under
-        draw.line(figure, curve.step, curve.loss, curve.name, SERIES[i % len(SERIES)], **look)
-    _loss_axis(figure, [curve.loss for curve in curves])
-    return figure
-
-
-def difference_figure(differences: Sequence[Difference]) -> go.Figure | None:
-    """Differences between runs, on a log axis."""
-    if not differences:
-        return None
-    axis = log_axis(one.gap for one in differences)
-    figure = draw.blank("loss gap, absolute (nats)")
-    for i, one in enumerate(differences):
-        draw.line(figure, one.step, one.gap, one.name, SERIES[i % len(SERIES)], axis)
-    draw.gap_axis(figure, axis)
-    return figure

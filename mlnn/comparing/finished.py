@@ -70,6 +70,14 @@ class Comparison:
         """Verdict, what was compared, lanes and data, as plain data."""
         return {"verdict": self.verdict.to_dict(), "about": self.about, "lanes": self.lanes, "data": self.data}
 
+    def summary(self) -> dict[str, str | float | None]:
+        """The verdict in a few words and numbers, by name, as a tracker has it."""
+        verdict, run = self.verdict, self.run
+        return {
+            "left": run.left, "right": run.right, "relation": verdict.relation, "sentence": verdict.sentence,
+            "domain": str(verdict.domain), "resolution": verdict.resolution,
+        }  # fmt: skip
+
     def save(
         self, folder: str | Path | None = None, *, config: str = "", overwrite: bool = False, page: bool = True
     ) -> Path:

@@ -1,10 +1,10 @@
 """A comparison as it is asked for, its arguments checked: what is trained, and what is looked at; its probe and its lanes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mlnn.comparing.probe import probe
 from mlnn.comparing.probed import Probe
+from mlnn.comparing.watched import Watched
 from mlnn.errors import ConfigError
 from mlnn.objectives.precision import looked_into
 from mlnn.targets import TargetSpace
@@ -15,16 +15,14 @@ from mlnn.training import LaneRecipe, Lockstep, Recipe, make_lockstep
 class Plan:
     """What is trained, and what is looked at.
 
-    `null_twins`: None of a verdict, of which left alone trains; `looks`: the steps that are looked at; `every`: steps to a row of
-    the trace.
+    `null_twins`: None of a verdict, of which left alone trains.
     """
 
     recipe: Recipe
     left: LaneRecipe
     right: LaneRecipe
     null_twins: int | None
-    looks: Sequence[int]
-    every: int
+    watched: Watched
 
     @property
     def targets(self) -> TargetSpace | None:
@@ -32,11 +30,9 @@ class Plan:
         return self.left.objective.targets if self.left.rowwise and self.right.rowwise else None
 
 
-def planned(
-    recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int | None, looks: Sequence[int], every: int
-) -> Plan:
+def planned(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int | None, watched: Watched) -> Plan:
     """The plan, with what its objectives compute in; ConfigError where the two read different numbers of raw outputs."""
-    plan = Plan(recipe, left, right, null_twins, looks, every)
+    plan = Plan(recipe, left, right, null_twins, watched)
     targets = plan.targets
     if targets is None:
         return plan

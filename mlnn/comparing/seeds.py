@@ -66,8 +66,10 @@ def summarise(
     return Seeds(len(relations), worst, counts, spread, test, f"Over {len(relations)} seeds: {told}.{tail}")
 
 
-def equivalence(left: Sequence[float], right: Sequence[float], margin: float = 0.05) -> Equivalence:
-    """Two one-sided paired t tests; a non-finite loss is never equivalent."""
+def equivalence(
+    left: Sequence[float], right: Sequence[float], margin: float = 0.05, unit: str = " nats per row"
+) -> Equivalence:
+    """Two one-sided paired t tests; a non-finite loss is never equivalent. unit: what a loss is counted in, for the sentence."""
     gaps = np.asarray(right, dtype=float) - np.asarray(left, dtype=float)
     bound = margin * abs(float(np.mean(left)))
     if not np.isfinite(gaps).all() or not math.isfinite(bound):
@@ -86,5 +88,5 @@ def equivalence(left: Sequence[float], right: Sequence[float], margin: float = 0
         )
         reach = float(scipy.stats.t.ppf(1 - LEVEL, freedom)) * error
     word = "are equivalent" if p < LEVEL else "are not shown to be equivalent"
-    sentence = f"Final losses {word} within ±{bound:.2g} nats per row (mean difference {middle:.2g}, p = {p:.2g})."
+    sentence = f"Final losses {word} within ±{bound:.2g}{unit} (mean difference {middle:.2g}, p = {p:.2g})."
     return Equivalence(bound, middle, (middle - reach, middle + reach), p, p < LEVEL, sentence)

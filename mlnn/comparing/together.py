@@ -36,7 +36,7 @@ def compare_together(plans: Sequence[Plan], threads: int) -> list[Comparison]:
             Watch(plan, probed, lockstep, lockstep.lanes, "stacked")
             for plan, lockstep in zip(plans, locksteps, strict=True)
         ]
-        for records in training.together(*steps_seen(first.looks)):
+        for records in training.together(*steps_seen(first.watched.looks)):
             for watch, record in zip(watches, records, strict=True):
                 watch.see(record)
             del records, record  # of a large network they would take memory while the next step is made

@@ -3,7 +3,7 @@
 import math
 import re
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,11 +18,11 @@ class Trace:
 
     8 bytes a number, in memory, so that no disk can lose it. With `every` one row is kept of so many steps, the first and the last
     among them, and the first of a side that is not finite: its step and its losses are its own, and all else, gaps and counts, is
-    the largest since the row before, so that no jump is lost.
+    the largest since the row before, so that no jump is lost. `kept` is called with each row once it is kept.
     """
 
-    def __init__(self, every: int = 1) -> None:
-        self.every = every
+    def __init__(self, every: int = 1, kept: Callable[[Mapping[str, float]], None] | None = None) -> None:
+        self.every, self._kept = every, kept
         self._columns: dict[str, array[float]] = {}
         self._whole: dict[str, bool] = {}
         self._waiting: Mapping[str, float] = {}
@@ -55,6 +55,8 @@ class Trace:
         for name, value in row.items():
             self._columns[name].append(value)
             self._whole[name] &= isinstance(value, int | np.integer)
+        if self._kept is not None:
+            self._kept(row)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The columns by name, (rows,) each; what was added last is their last row."""

@@ -36,10 +36,10 @@ class Watch:
     ) -> None:
         self.plan, self.probed, self.lockstep, self.trained, self.engine = plan, probed, lockstep, trained, engine
         left, right, targets = plan.left, plan.right, plan.targets
-        self.sides, self.trace = Sides.of(lockstep), Trace(plan.every)
+        self.sides, self.trace = Sides.of(lockstep), Trace(plan.watched.every, plan.watched.kept)
         self.evidence = Evidence(
-            self.sides.own, len(plan.looks), decay=self.sides.decay, unlooked=self.sides.unlooked, rowwise=targets is not None,
-            own_update=left.update is not None or right.update is not None,
+            self.sides.own, len(plan.watched.looks), decay=self.sides.decay, unlooked=self.sides.unlooked,
+            rowwise=targets is not None, own_update=left.update is not None or right.update is not None,
         )  # fmt: skip
         self.evidence.computes_in(probed.computing, 1 if targets is None else targets.outputs)
         self.planter = Planter(left.objective, right.objective, targets is not None)
@@ -62,7 +62,7 @@ class Watch:
         )
         run = replace(
             _run_info(plan, self.lockstep, trained), mode="verdict" if self.engine is None else "study",
-            looks=self.evidence.steps if self.evidence.thinned else None, engine=self.engine, trace_every=plan.every,
+            looks=self.evidence.steps if self.evidence.thinned else None, engine=self.engine, trace_every=plan.watched.every,
         )  # fmt: skip
         data, lanes = plan.recipe.dataset.to_dict(), _lanes(self.lockstep, trained)
         return Comparison(verdict, run, lanes, data, self.probed, self.trace.arrays(), self.planter.ladder)

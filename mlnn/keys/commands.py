@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from mlnn.keys.field import Node, above, at_least, choice, interval, key, looks, one_of, seeds, share
+from mlnn.keys.field import Node, above, at_least, choice, interval, key, looks, one_of, seeds, share, two, written
 from mlnn.keys.shared import (
     BATCH,
     DATA,
@@ -24,6 +24,7 @@ from mlnn.keys.shared import (
 
 RELATIONS = ("bitwise", "equal", "indistinguishable", "shifted", "scaled")
 MODES = ("study", "verdict")
+ALIGNS = ("step", "tokens", "time")
 ENGINES = ("auto", "plain", "stacked")
 ENGINE = "plain: lanes one by one; stacked: as rows of one computation; auto: stacked where that can be"
 EVERY = "steps to a row of the trace; its gaps are the largest since the row before, the verdict sees all"
@@ -181,7 +182,29 @@ class BeyondOneNodeSettings(TrainedSettings):
 class CurvesSettings(Settings):
     """mlnn curves"""
 
-    runs: list[str] = key([], "run folders; without a key: curves RUN RUN …")
+    runs: list[str] = key([], "run folders and logs of other tools; without a key: curves RUN LOG …")
+    metric: str | list[str] | None = key(
+        None, "which series of a log; null: its training loss, and the page says which"
+    )
+    align: str = key(
+        "step", "what lies below each other: step, tokens, or time since the first point", one_of("place", ALIGNS)
+    )
+    group: str | None = key(
+        None, "a word, e.g. seed: runs whose paths differ only in the number after it become one band", written
+    )
+    margin: float = key(0.05, "of the equivalence test of the groups' final losses, as a share of the first", above(0))
+    smooth: int | None = key(
+        None, "draw the mean of so many values; differences stay as logged; null: none", at_least(2)
+    )
+    null_pair: list[str] | None = key(
+        None, "two runs or logs that differ by rounding alone, whose difference is shown beside: [A, B]", two
+    )
+    step: str | None = key(
+        None, "the column or field of the step in a log; null: step, global_step, _step, iteration, …"
+    )
+    most_bytes: int = key(200_000_000, "of one log; command line only", at_least(1))
+    most_points: int = key(10_000_000, "of one log, all series together; command line only", at_least(1))
+    most_series: int = key(10_000, "of one log; command line only", at_least(1))
     page: str | None = key(None, "where to write the page; null: curves.html in the current folder; command line only")
 
 
@@ -205,6 +228,21 @@ class ReplaySettings(Settings):
     page: str | None = key(None, "where to write the page; null: replay.html in the current folder; command line only")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiftSettings(Settings):
+    """mlnn lift"""
+
+    capsule: list[str] = key([], "the folder of one recorded step; without a key: lift CAPSULE")
+    target: str | None = key(None, "the recorded tensor that is the target, where several may be: its name")
+    targets: str | None = key(
+        None, "binary, classes(K), real, counts, positive, unit; null: as far as the recorded targets tell"
+    )
+    require: str | None = key(
+        None, "the kind it must be, e.g. likelihood (scaled ones and families pass too)", one_of("kind", CERTIFICATES)
+    )
+    page: str | None = key(None, "where to write the page; null: lift.html in the current folder; command line only")
+
+
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "compare": CompareSettings,
@@ -216,5 +254,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "beyond_one_node": BeyondOneNodeSettings,
     "curves": CurvesSettings,
     "replay": ReplaySettings,
+    "lift": LiftSettings,
 }
 """Each command with the record of its keys, in the order in which --help tells of them."""

@@ -116,3 +116,14 @@ def interval(value: Sequence[Any]) -> str | None:
     """Two numbers, the smaller one first."""
     numbers = len(value) == 2 and all(isinstance(end, int | float) and not isinstance(end, bool) for end in value)
     return None if numbers and value[0] < value[1] else f"{value!r}; two raw outputs are needed, e.g. [-15, 15]"
+
+
+def two(value: Sequence[Any]) -> str | None:
+    """Two texts."""
+    good = len(value) == 2 and all(isinstance(one, str) for one in value)
+    return None if good else f"{value!r}; two paths are needed, e.g. [one, two]"
+
+
+def written(value: str) -> str | None:
+    """A text that is not blank."""
+    return None if value.strip() else f"{value!r}; a word is needed"

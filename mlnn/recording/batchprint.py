@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, lru_cache
 
 import torch
 from torch import Tensor
@@ -59,7 +60,7 @@ def _row_words(tensor: Tensor) -> Tensor:
     if flat.is_floating_point():
         kind = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}[flat.element_size()]
         flat = flat.view(kind)
-    weights = torch.from_numpy(drawn_words("row", "batch", ROW_WORDS)).view(torch.int64).to(flat.device)
+    weights = _weights(flat.device)
     found = torch.zeros(len(flat), dtype=torch.int64, device=flat.device)
     for at, part in enumerate(flat.split(ROW_WORDS, 1)):
         found += ((part.long() * weights[: part.shape[1]]).sum(1)) * (2 * at + 1)
@@ -72,6 +73,12 @@ def _mixed(words: Tensor) -> Tensor:
     return (mixed ^ (mixed >> 29)) * -0x4B47D0C5B7D9A05B
 
 
+@cache
+def _weights(device: torch.device) -> Tensor:
+    return torch.from_numpy(drawn_words("row", "batch", ROW_WORDS)).view(torch.int64).to(device)
+
+
+@lru_cache(maxsize=1024)
 def _odd(place: str) -> int:
     word = int(drawn_words(place, "place", 1)[0]) | 1
     return word - (1 << 64) if word >> 63 else word

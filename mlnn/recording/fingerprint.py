@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlnn.recording.small import SMALL, Part, Together
+
 K = 251
 """Buckets of a sketch. A prime: the error of a distance was 47 % with 256 where one column of a matrix was lost."""
 LANES = 64
@@ -73,7 +75,7 @@ class Printer:
         self.weights = [_lanes(piece.name).to(device) for piece in pieces]
         self.turns = [int(drawn_words(piece.name, "turn", 1)[0] % K) for piece in pieces]
         self.signs: dict[int, Tensor] = {}
-        self.room: dict[torch.device, Tensor] = {}
+        self.small: dict[tuple[object, ...], Together] = {}
 
     @torch.no_grad()
     def of(self, tensors: Iterable[Tensor | None]) -> Fingerprint:
@@ -83,14 +85,44 @@ class Printer:
         sketch = torch.zeros(K, dtype=torch.float64, device=device)
         hashes = torch.zeros(len(found), dtype=torch.int64, device=device)
         norms = torch.zeros(len(found), dtype=torch.float64, device=device)
-        for at, (piece, flat) in enumerate(zip(self.pieces, found, strict=True)):
+        small: dict[tuple[torch.dtype, torch.device], list[int]] = {}
+        for at, flat in enumerate(found):
             if flat is None or not flat.numel():
+                continue
+            if flat.numel() <= SMALL and flat.is_floating_point():
+                small.setdefault((flat.dtype, flat.device), []).append(at)
                 continue
             hashes[at] = self._hash(at, flat)
             norms[at] = torch.linalg.vector_norm(flat if flat.dtype == torch.float64 else flat.float())
-            if piece.counted:
+            if self.pieces[at].counted:
                 sketch += self._sketch(at, flat)
+        for kind, places in small.items():
+            some = [flat for at in places if (flat := found[at]) is not None]
+            part, norms[places], hashes[places] = self._together(kind, places, some).of(some)
+            sketch += part
         return Fingerprint(sketch.cpu().numpy(), norms.cpu().numpy(), hashes.cpu().numpy())
+
+    def _together(self, kind: tuple[torch.dtype, torch.device], places: list[int], flat: list[Tensor]) -> Together:
+        key = (*kind, *places)
+        if key not in self.small:
+            parts = [self._part(at, one) for at, one in zip(places, flat, strict=True)]
+            self.small[key] = Together(parts, *kind, K)
+        return self.small[key]
+
+    def _part(self, at: int, flat: Tensor) -> Part:
+        """A tensor's place among the small ones."""
+        piece, size = self.pieces[at], flat.element_size()
+        before, ahead = divmod(piece.start * size, WORD)
+        room = -(ahead + flat.numel() * size) % WORD
+        words = torch.arange(before, before + (ahead + flat.numel() * size + room) // WORD)
+        entries = torch.arange(piece.start, piece.start + flat.numel())
+        first = piece.start // K
+        signs = self._signs(at, first, (piece.start + flat.numel() - 1) // K - first + 1, flat.device)
+        counted = float(piece.counted)
+        return Part(
+            flat.numel(), ahead // size, room // size, self.weights[at].to(flat.device)[words % LANES],
+            signs[entries // K - first] * counted, ((entries + self.turns[at]) % K).to(flat.device),
+        )  # fmt: skip
 
     def _hash(self, at: int, flat: Tensor) -> Tensor:
         return _bits(flat, self.weights[at].to(flat.device), self.pieces[at].start)

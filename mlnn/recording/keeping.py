@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from mlnn.recording.capsule import Capsule, Null, Passed, bytes_of, write_capsule
+from mlnn.recording.leading import NotLiftedError, led_by
 from mlnn.recording.lifted import Lifted
 from mlnn.recording.parts import Held, buffers_of, clean, local
 from mlnn.recording.records import RecordedStep
-from mlnn.recording.slicing import NotLiftedError, led_by, sliced
+from mlnn.recording.slicing import sliced
 from mlnn.recording.tape import CAPSULES
 from mlnn.recording.tracing import Trace
 from mlnn.recording.tree import skeleton, tensors_in

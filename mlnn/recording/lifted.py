@@ -10,6 +10,7 @@ from torch import Tensor
 from mlnn.objectives.promotion import FLOATS, lower_than
 from mlnn.recording.operations import Operation, filled, resolved
 from mlnn.recording.tracing import tensors_in
+from mlnn.visible import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +52,7 @@ class Lifted:
     notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        names = ", ".join(f"{entry.name} {tuple(entry.value.shape)}" for entry in self.outputs)
+        names = ", ".join(f"{shown(entry.name)} {tuple(entry.value.shape)}" for entry in self.outputs)
         return f"Lifted({names}; {len(self.operations)} operations, {len(self.constants)} constants)"
 
     def __call__(self, *outputs: Tensor) -> Tensor:
@@ -69,20 +70,23 @@ class Lifted:
 
     def play(self, entering: Sequence[Tensor], to: torch.dtype | None = None) -> Tensor:
         """The loss of raw outputs and constants that are all given, in any shape that the operations take."""
-        orders = [entry.order for entry in (*self.outputs, *self.constants)]
-        slots = [
-            self._apart(laid(given, order)) if given.ndim == len(order) else given
-            for given, order in zip(entering, orders, strict=True)
-        ]
-        device = entering[0].device
+        slots, device = self.entered(entering), entering[0].device
         for op in self.operations:
             run(op, slots, device, to)
         return slots[self.loss]
 
+    def entered(self, entering: Sequence[Tensor]) -> list[Tensor]:
+        """Raw outputs and constants as they lie in memory when the operations begin."""
+        orders = [entry.order for entry in (*self.outputs, *self.constants)]
+        return [
+            self._apart(laid(given, order)) if given.ndim == len(order) else given
+            for given, order in zip(entering, orders, strict=True)
+        ]
+
     @property
     def writes(self) -> bool:
         """Whether anything is written into a tensor: what enters is then copied first."""
-        return any(op.name.split(".")[1].endswith("_") or op.name.endswith("out") for op in self.operations)
+        return any(resolved(op.name)._schema.is_mutable for op in self.operations)
 
     def _apart(self, given: Tensor) -> Tensor:
         return given.clone() if self.writes else given

@@ -15,10 +15,12 @@ from mlnn.data.nested import replaced
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective, Step
 from mlnn.recording.capsule import Capsule, read_capsule
+from mlnn.recording.leading import NotLiftedError, led_by
 from mlnn.recording.lifted import Lifted
 from mlnn.recording.roles import Form, forms, outputs_of, target_of
-from mlnn.recording.rows import BatchLoss, RowLoss, rows_of
-from mlnn.recording.slicing import READ, NotLiftedError, led_by, sliced
+from mlnn.recording.rows import BatchLoss, RowLoss
+from mlnn.recording.separating import REFUSALS, separated
+from mlnn.recording.slicing import READ, sliced
 from mlnn.recording.tracing import Trace
 from mlnn.recording.tree import tensors_in
 from mlnn.seeding import derive
@@ -27,7 +29,6 @@ from mlnn.world import own_world
 
 APART = 0.02
 """Relative: losses, or gradients, of one formula are apart by the rounding of their precision, of bfloat16 by 0.01 at most."""
-REFUSALS = (RuntimeError, ValueError, IndexError, NotImplementedError)
 ELSEWHERE = 0.25
 """By how much raw outputs are moved, relative and absolute, to see whether the step still computes what was lifted."""
 
@@ -81,11 +82,11 @@ def of_lifted(
         first = first or form
         loss = RowLoss(lifted, place, form)
         try:
-            found = rows_of(loss)
-        except REFUSALS as problem:  # of its operations, for targets that they were not recorded with
+            found = separated(loss)
+        except REFUSALS as problem:
             found = f"a batch that holds one raw output and target everywhere is refused ({type(problem).__name__})"
         if not isinstance(found, str):
-            return _objective(name or "lifted", replace(loss, rows=found), form)
+            return _objective(name or "lifted", found, form)
         reason = reason or found
     if first is None:
         entry = lifted.constants[place]
@@ -99,7 +100,8 @@ def of_lifted(
 def _objective(name: str, loss: RowLoss | BatchLoss, form: Form) -> Objective:
     taken = outputs_of(loss.lifted, form)
     if taken == "log-probabilities" and isinstance(loss, RowLoss):
-        loss = replace(loss, form=replace(form, logs=True))
+        logs = replace(form, logs=True)
+        loss = replace(loss, form=logs, spread=loss.spread and replace(loss.spread, form=logs))
     return Objective(name, loss, "probabilities" if taken == "probabilities" else "raw", form.space)
 
 
@@ -211,8 +213,8 @@ def _elsewhere(
 
     with _hooked(model, move):
         try:
-            there = float(again())
-            here = float(found(*(moved[entry.name] for entry in found.outputs)))
+            there = float(again().detach())
+            here = float(found(*(moved[entry.name] for entry in found.outputs)).detach())
         except Exception:  # raw outputs that it refuses: probabilities, or those of a second forward pass
             return None
     if abs(there - here) <= APART * max(abs(there), abs(here)):

@@ -257,9 +257,12 @@ class Recorder:
 
     def _null(self, capsule: Capsule) -> Null | None:
         """How far rounding moves a step, which is done twice more for it by a copy of the model; None where that might do more than
-        compute: hooks of somebody's own would be called, or several processes would have to meet."""
-        hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in self.model.modules())
-        if capsule.unlifted or capsule.sharded or hooks > OWN_HOOKS:
+        compute: hooks of somebody's own would be called, several processes would have to meet, or the copy would still be the model
+        (accelerate puts a function in place of `forward`, which has the model itself)."""
+        parts = list(self.model.modules())
+        hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in parts)
+        replaced = any("forward" in vars(part) for part in parts)
+        if capsule.unlifted or capsule.sharded or replaced or hooks > OWN_HOOKS:
             return None
         self.busy = True
         try:

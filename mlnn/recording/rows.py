@@ -13,19 +13,14 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError
-from mlnn.recording.lifted import Lifted, finest, raised
+from mlnn.recording.lifted import Lifted, raised
 from mlnn.recording.roles import Form
+from mlnn.recording.spreading import Spread
 
 FEW = 32
 """Different targets that are asked one after another; of more, raw outputs and targets are mapped together."""
 AT_ONCE = 2**22
 """Numbers of raw outputs that are asked in one call, 32 MB in float64."""
-MOST_CHECKED = 2**27
-"""Numbers that a check may compute; of a larger batch some positions are checked."""
-LEAST_CHECKED = 4
-CLOSE = 1e-8
-"""Of the largest gradient, in float64: what rows that add up are off by is below 1e-13."""
-UNEVEN = 1e-6
 
 
 @dataclass(frozen=True)
@@ -43,13 +38,14 @@ class Rows:
 class RowLoss:
     """`(output, target) → one number per position`, of a lifted loss. output (n, *positions[, m]), target (n, *positions[, event]).
 
-    `rows`: how the recorded batch is made of them, None until that was looked at.
+    `rows`: how the recorded batch is made of them, `spread`: many of them at once, None until that was looked at.
     """
 
     lifted: Lifted
     target: int
     form: Form
     rows: Rows | None = None
+    spread: Spread | None = None
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """Computed in the output's own float, or what the loss casts it to."""
@@ -69,9 +65,11 @@ class RowLoss:
         return output.new_zeros(len(labels), dtype=value.dtype).index_put((places,), value).reshape(shape)
 
     def _values(self, points: Tensor, labels: Tensor, raises: bool) -> Tensor:
-        one = self._of_one(points.dtype, points.device, raises)
         if not len(points):
             return points.new_zeros(0)
+        if self.spread is not None and not _is_mapped(labels) and not _is_mapped(points):
+            return self.spread.values(points, labels, raises)
+        one = self._of_one(points.dtype, points.device, raises)
         if _is_mapped(labels) or labels.ndim > 1:
             return self._mapped(one, points, labels)
         kinds, which = labels.unique(return_inverse=True)
@@ -141,99 +139,8 @@ def _quiet_maps() -> Iterator[None]:
 
 
 def _is_mapped(labels: Tensor) -> bool:
-    """Whether targets are themselves being mapped over, so that nothing can be asked of their values."""
+    """Whether rows are themselves being mapped over, so that nothing can be asked of their values."""
     return bool(torch._C._functorch.is_functorch_wrapped_tensor(labels))
-
-
-def rows_of(loss: RowLoss) -> Rows | str:
-    """How the loss of the recorded batch is the mean over its positions; a string where it is not, and why."""
-    outputs = [entry.value.detach().double().requires_grad_() for entry in loss.lifted.outputs]
-    value = loss.lifted.played(outputs, finest(outputs))
-    grads = torch.autograd.grad(value, outputs, allow_unused=True)
-    slopes = [torch.zeros_like(part) if slope is None else slope for part, slope in zip(outputs, grads, strict=True)]
-    points, slope = loss.points([part.detach() for part in outputs]), loss.points(slopes)
-    labels = loss.lifted.constants[loss.target].value
-    first = ""
-    for shift, flat, g, y in _pairings(loss.form, points, slope, labels):
-        found = _checked(loss, float(value), flat, g, y, shift)
-        if isinstance(found, Rows):
-            return found
-        first = first or found
-    return first or f"targets {tuple(labels.shape)} do not go with raw outputs {tuple(points.shape)}"
-
-
-def _pairings(
-    form: Form, points: Tensor, slope: Tensor, labels: Tensor
-) -> Iterator[tuple[bool, Tensor, Tensor, Tensor]]:
-    """Ways in which targets go with raw outputs, flat: one to one, or each with the raw output before it."""
-    m = (points.shape[-1],) if form.several else ()
-    lead = points.shape[: points.ndim - len(m)]
-    event = form.space.event
-    total = labels.numel() // max(1, event[0] if event else 1)
-    if total == lead.numel():
-        yield False, points.reshape(-1, *m), slope.reshape(-1, *m), labels.reshape(-1, *event)
-    if len(lead) < 2 or event:
-        return
-    axis = len(lead) - 1
-    before = slice(0, lead[-1] - 1)
-    fewer = lead[:-1].numel() * (lead[-1] - 1)
-    moved = [part.movedim(axis, 0)[before].movedim(0, axis).reshape(-1, *m) for part in (points, slope)]
-    if bool(slope.movedim(axis, 0)[-1].any()):  # the last raw output has no target
-        return
-    if labels.shape == lead:
-        yield True, *moved, labels[..., 1:].reshape(-1)  # type: ignore[misc]
-    elif total == fewer:
-        yield True, *moved, labels.reshape(-1)  # type: ignore[misc]
-
-
-def _checked(loss: RowLoss, value: float, points: Tensor, slope: Tensor, labels: Tensor, shift: bool) -> Rows | str:
-    form = loss.form
-    if form.signs:
-        labels = (labels + 1) / 2
-    counts = form.space.kept(labels)
-    at = torch.arange(len(labels)) if counts is None else counts.nonzero()[:, 0]
-    if not len(at):
-        return "every position of the recorded batch is ignored"
-    if counts is not None and bool(slope[~counts].any()):
-        return "positions that are ignored move the loss"
-    each = sum(entry.value.numel() for entry in loss.lifted.outputs)
-    few = max(LEAST_CHECKED, MOST_CHECKED // each)
-    some = at if len(at) <= few else at[torch.linspace(0, len(at) - 1, few).long()]
-    asked = points[some].clone().requires_grad_()
-    given = labels[some] if form.space.labels or form.space.event else labels[some].to(torch.float64)
-    rows = loss.asked(asked, given, raises=True)
-    (own,) = torch.autograd.grad(rows.sum(), asked)
-    return _weighed(
-        value, rows.detach(), own.reshape(len(some), -1), slope[some].reshape(len(some), -1), at, len(labels), shift
-    )
-
-
-def _weighed(
-    value: float, rows: Tensor, own: Tensor, slope: Tensor, at: Tensor, positions: int, shift: bool
-) -> Rows | str:
-    """Whether the batch's gradient at each position is the same share of the row's own, and its value the same share of theirs."""
-    idle = (slope == 0).all(1) & (own != 0).any(1)  # a mask leaves them out
-    moving = (own != 0).any(1) & ~idle
-    if not bool(torch.isfinite(rows).all()) or not bool(moving.any()):
-        return "no position moves the loss of a batch that holds it everywhere" if bool(torch.isfinite(rows).all()) else (
-            "a batch that holds one raw output and target everywhere has no finite loss"
-        )  # fmt: skip
-    largest = float(slope.abs().max())
-    share = float((own[moving] * slope[moving]).sum() / (own[moving] ** 2).sum())
-    if float((slope[moving] - share * own[moving]).abs().max()) > CLOSE * largest:
-        each = (own * slope).sum(1)[moving] / (own**2).sum(1)[moving]
-        if float((slope[moving] - each[:, None] * own[moving]).abs().max()) > CLOSE * largest:
-            return "what a position adds depends on the others"
-        low, high = (float(end / each.mean()) for end in (each.min(), each.max()))
-        return f"its positions do not count alike, by {low:.3g} to {high:.3g} of an even share"
-    kept, whole = int((~idle).sum()), len(rows) == len(at)
-    count = kept if whole else len(at)
-    if abs(share * count - 1) > UNEVEN:
-        return f"its positions do not count alike: one of {count} has {share * count:.3g} of an even share"
-    total = share * float(rows[~idle].sum())
-    if whole and abs(total - value) > CLOSE * max(abs(value), float(rows.abs().max()) / count):
-        return f"its value is {value:.6g}, and the mean of what its positions give alone {total:.6g}"
-    return Rows(count, positions, shift, len(rows))
 
 
 @dataclass(frozen=True, eq=False)

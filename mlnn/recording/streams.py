@@ -4,6 +4,7 @@ import hashlib
 import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -21,14 +22,21 @@ def streams() -> dict[str, Tensor]:
     found = {"torch": torch.get_rng_state()}
     if torch.cuda.is_initialized():
         found |= {f"cuda:{at}": torch.cuda.get_rng_state(at) for at in range(torch.cuda.device_count())}
-    version, words, gauss = random.getstate()
-    python = np.array([*words, version], np.int64)
+    return found | _python(*random.getstate()) | _numpy()
+
+
+@lru_cache(maxsize=1)  # few loops draw from it between two steps
+def _python(version: int, words: tuple[int, ...], gauss: float | None) -> dict[str, Tensor]:
+    state = np.array([*words, version], np.int64)
+    rest = [] if gauss is None else [gauss]
+    return {"python": torch.from_numpy(state), "python_gauss": torch.tensor(rest, dtype=torch.float64)}
+
+
+def _numpy() -> dict[str, Tensor]:
     _, keys, place, has_gauss, cached = np.random.get_state()  # noqa: NPY002 - the global stream is just what is meant
-    found["python"] = torch.from_numpy(python)
-    found["python_gauss"] = torch.tensor([] if gauss is None else [gauss], dtype=torch.float64)
-    found["numpy"] = torch.from_numpy(np.array([*keys, place, has_gauss], np.int64))
-    found["numpy_gauss"] = torch.tensor([cached], dtype=torch.float64)
-    return found
+    state = np.empty(WORDS + 2, np.int64)
+    state[:WORDS], state[WORDS:] = keys, (place, has_gauss)
+    return {"numpy": torch.from_numpy(state), "numpy_gauss": torch.tensor([cached], dtype=torch.float64)}
 
 
 def told(found: Streams) -> dict[str, str]:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import ArrayLike
 
 from mlnn.report.logaxis import ZERO_NOTE, LogAxis
-from mlnn.report.thin import thin
+from mlnn.report.thin import MOST, thin
 from mlnn.report.words import FAINT, INK, NULL, number
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
@@ -56,12 +56,14 @@ def line(
     opacity: float | None = None,
     hidden: bool = False,
     faint: bool = False,
+    most: int = MOST,
+    at: str = "step",
 ) -> None:
     """Add the curve (x, y), both (n,), thinned; with `axis` it is a gap, and hovering still says the true number.
 
-    hidden: only in the legend until clicked; faint: no legend entry of its own.
+    hidden: only in the legend until clicked; faint: no legend entry of its own; most: points that are drawn; at: what x is.
     """
-    x, y = thin(np.asarray(x), np.asarray(y, dtype=float))
+    x, y = thin(np.asarray(x), np.asarray(y, dtype=float), most)
     solid, single = 0.3 if faint else 1, _alone(y)
     figure.add_scatter(
         x=listed(x),
@@ -75,7 +77,7 @@ def line(
         showlegend=not faint,
         hoverinfo="skip" if faint else None,
         text=None if faint else [number(v) for v in y],
-        hovertemplate=None if faint else "step %{x}: %{text}",
+        hovertemplate=None if faint else f"{at} %{{x}}: %{{text}}",
     )
 
 
@@ -96,6 +98,18 @@ def band(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, na
         fillcolor="rgba(138, 148, 160, 0.28)",
         **common,
     )
+
+
+def spread(figure: go.Figure, x: np.ndarray, low: np.ndarray, high: np.ndarray, colour: str, most: int = MOST) -> None:
+    """Fill between `low` and `high`, all (n,), in a pale colour, without an entry in the legend."""
+    known = np.isfinite(low) & np.isfinite(high)
+    if not known.any():
+        return
+    common = {"mode": "lines", "line": {"color": colour, "width": 0}, "hoverinfo": "skip", "showlegend": False}
+    upper, lower = thin(x[known], high[known], most), thin(x[known], low[known], most)
+    figure.add_scatter(x=listed(upper[0]), y=listed(upper[1]), **common)
+    pale = f"rgba({int(colour[1:3], 16)}, {int(colour[3:5], 16)}, {int(colour[5:7], 16)}, 0.22)"
+    figure.add_scatter(x=listed(lower[0]), y=listed(lower[1]), fill="tonexty", fillcolor=pale, **common)
 
 
 def gap_axis(figure: go.Figure, axis: LogAxis, which: str = "y") -> None:

@@ -11,7 +11,7 @@ from mlnn.keys import TrainSettings
 def run(settings: TrainSettings, said: Said) -> None:
     from mlnn import settings as build
     from mlnn.comparing.console import likelihood_table
-    from mlnn.comparing.curves_page import train_page
+    from mlnn.comparing.train_page import train_page
     from mlnn.comparing.trained import Trained
     from mlnn.errors import NoAnswerError
     from mlnn.estimating import Trajectory

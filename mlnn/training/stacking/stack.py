@@ -118,8 +118,12 @@ class Stack:
         """A row's parameters and buffers by name, in its module's order."""
         weights = dict(zip((told for told, _ in self.trained), self.shaped(self.weights), strict=True))
         held = {**weights, **self.state}
-        order = [*dict(self.template.named_parameters()), *dict(self.template.named_buffers())]
-        return {told: held[told][row] for told in order}
+        return {told: held[told][row] for told in self._order}
+
+    @cached_property
+    def _order(self) -> list[str]:
+        """Names of parameters and buffers in the template's order, which stays."""
+        return [*dict(self.template.named_parameters()), *dict(self.template.named_buffers())]
 
     def answer(self, rows: Rows, seed: int | None, remaining: int = 0) -> Answers:
         """All rows' answers to their batches, x (R, n, …) and y (R, n, …), and buffers brought forward; masks from the seed, which

@@ -1,28 +1,12 @@
-"""The pages of loss curves: that of one training, and those of stored runs side by side."""
+"""The page of one training: its loss curve, and what is known of its likelihood."""
 
-from collections.abc import Sequence
-
-from mlnn.comparing import figures
-from mlnn.comparing.curves import Curve, Difference
+from mlnn.comparing.curves.curve import Curve
+from mlnn.comparing.curves.figures import overlay_figure
 from mlnn.comparing.trace import Columns
 from mlnn.comparing.trained import Trained, likelihood_facts
 from mlnn.estimating.classical_page import DIGITS, NORM, Looks, coefficients, course_figure, norm_figure, own_scale
 from mlnn.report.html import picture, render
-
-
-def curves_page(curves: Sequence[Curve], differences: Sequence[Difference] = (), notes: Sequence[str] = ()) -> str:
-    """The page of stored runs side by side; `notes`: sentences shown above the pictures."""
-    return render(
-        "curves.html",
-        [*({"step": curve.step} for curve in curves), *({"step": one.step} for one in differences)],
-        title=f"{len(curves)} stored run{'s' if len(curves) != 1 else ''}",
-        notes=notes,
-        runs=[(curve.name, curve.ground.facts()) for curve in curves],
-        pictures=[
-            *picture("Loss curves", "Dashed curves lie on top of solid ones.", figures.overlay_figure(curves)),
-            *picture("Differences", "Absolute, step by step.", figures.difference_figure(differences)),
-        ],
-    )
+from mlnn.report.thin import MOST
 
 
 def train_page(trace: Columns, run: Trained, course: Looks = ()) -> str:
@@ -42,7 +26,7 @@ def train_page(trace: Columns, run: Trained, course: Looks = ()) -> str:
         coefficients=coefficients(run.mle),
         own_scale=own_scale(run.mle),
         pictures=[
-            *picture("Loss", caption, figures.overlay_figure([curve])),
+            *picture("Loss", caption, overlay_figure([curve], most=MOST)),
             *picture("Digits of the maximum-likelihood estimate", DIGITS, course_figure({"": course})),
             *picture("Norm of the weights", NORM, norm_figure({"": course})),
         ],
