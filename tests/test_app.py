@@ -143,7 +143,7 @@ def test_a_requirement_that_is_not_met_ends_with_1_and_the_run_is_kept() -> None
         ("compare", "mlnn.comparing.configured.compare"),
         ("train", "mlnn.training.train"),
         ("growth", "mlnn.cli.cells.growth"),
-        ("curves", "mlnn.runs.read_run"),
+        ("curves", "mlnn.comparing.curves.gather.source"),
     ],
 )
 def test_an_interrupted_command_leaves_nothing(name: str, where: str, tmp_path: Path) -> None:

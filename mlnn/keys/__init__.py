@@ -10,6 +10,7 @@ from mlnn.keys.commands import (
     EstimateSettings,
     EstimatorSettings,
     GrowthSettings,
+    LiftSettings,
     ReplaySettings,
     TrainSettings,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Key",
     "Lane",
     "Lanes",
+    "LiftSettings",
     "ModelSettings",
     "Node",
     "ReplaySettings",

@@ -228,6 +228,21 @@ class ReplaySettings(Settings):
     page: str | None = key(None, "where to write the page; null: replay.html in the current folder; command line only")
 
 
+@dataclass(frozen=True, kw_only=True)
+class LiftSettings(Settings):
+    """mlnn lift"""
+
+    capsule: list[str] = key([], "the folder of one recorded step; without a key: lift CAPSULE")
+    target: str | None = key(None, "the recorded tensor that is the target, where several may be: its name")
+    targets: str | None = key(
+        None, "binary, classes(K), real, counts, positive, unit; null: as far as the recorded targets tell"
+    )
+    require: str | None = key(
+        None, "the kind it must be, e.g. likelihood (scaled ones and families pass too)", one_of("kind", CERTIFICATES)
+    )
+    page: str | None = key(None, "where to write the page; null: lift.html in the current folder; command line only")
+
+
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "compare": CompareSettings,
@@ -239,5 +254,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "beyond_one_node": BeyondOneNodeSettings,
     "curves": CurvesSettings,
     "replay": ReplaySettings,
+    "lift": LiftSettings,
 }
 """Each command with the record of its keys, in the order in which --help tells of them."""

@@ -9,6 +9,11 @@ WHOLE = 1e-6
 """Relative: a temperature this near to the number of rows is a sum."""
 
 
+def is_of_rows(objective: Objective) -> bool:
+    """Whether a lifted objective is one of rows, which an audit can be asked about."""
+    return isinstance(objective.function, RowLoss)
+
+
 def described(objective: Objective, certificate: Certificate | None = None) -> str:
     """One sentence: the likelihood that a lifted objective is −log of, its factor, and how a batch is made of rows.
 

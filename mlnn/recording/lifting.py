@@ -213,8 +213,8 @@ def _elsewhere(
 
     with _hooked(model, move):
         try:
-            there = float(again())
-            here = float(found(*(moved[entry.name] for entry in found.outputs)))
+            there = float(again().detach())
+            here = float(found(*(moved[entry.name] for entry in found.outputs)).detach())
         except Exception:  # raw outputs that it refuses: probabilities, or those of a second forward pass
             return None
     if abs(there - here) <= APART * max(abs(there), abs(here)):

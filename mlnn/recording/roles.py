@@ -86,12 +86,21 @@ def forms(lifted: Lifted, target: Tensor, targets: TargetSpace | None = None) ->
     if not target.ndim:
         return
     found = _of_parts(shapes, target) if len(shapes) > 1 else _of_one(shapes[0], target)
-    for form in found:
-        if targets is None:
-            yield form
-        elif form.space.outputs == targets.outputs or not (form.space.labels or targets.labels):
-            raw = form.space.outputs if form.several and not targets.labels else None
-            yield replace(form, space=replace(targets, axis=None, raw=raw or targets.raw))
+    if targets is None:
+        yield from found
+    elif targets.event:
+        if len(shapes) == 1 and target.shape == shapes[0] and target.shape[-1:] == targets.event:
+            yield Form(replace(targets, axis=None), target.ndim - 1)
+    else:
+        yield from (fitted for form in found if (fitted := _said(form, targets)) is not None)
+
+
+def _said(form: Form, targets: TargetSpace) -> Form | None:
+    """A form with the target space that was said; None where its raw outputs are not of that kind."""
+    if form.space.event or ((targets.labels or form.space.labels) and form.space.outputs != targets.outputs):
+        return None
+    raw = form.space.raw if form.several and not targets.labels else None
+    return replace(form, space=replace(targets, axis=None, raw=raw or targets.raw))
 
 
 def _of_parts(shapes: Sequence[torch.Size], target: Tensor) -> Iterator[Form]:

@@ -43,7 +43,7 @@ def separated(loss: RowLoss) -> RowLoss | str:
     points, slope = loss.points([part.detach() for part in outputs]), loss.points(slopes)
     first = ""
     for pairs in _pairings(loss, points, slope):
-        found = _checked(loss, float(value), pairs)
+        found = _checked(loss, float(value.detach()), pairs)
         if isinstance(found, RowLoss):
             return found
         first = first or found
@@ -96,8 +96,9 @@ def _checked(loss: RowLoss, value: float, pairs: _Pairs) -> RowLoss | str:
     given = pairs.labels[some] if form.space.labels or form.space.event else pairs.labels[some].to(torch.float64)
     rows = loss.asked(asked, given, raises=True)
     (own,) = torch.autograd.grad(rows.sum(), asked)
+    rows = rows.detach()
     own, slope = own.reshape(len(some), -1), pairs.slope.reshape(len(pairs.slope), -1)
-    share = _share(rows.detach(), own, slope[some])
+    share = _share(rows, own, slope[some])
     if isinstance(share, str):
         return share
     if len(some) == len(at):

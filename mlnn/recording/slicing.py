@@ -169,6 +169,6 @@ def _held_to(found: Lifted, loss: Tensor) -> Lifted:
         again.reshape(()).nan_to_num(), loss.detach().reshape(()).nan_to_num()
     ):
         raise NotLiftedError(
-            f"played again, its operations give {float(again):.9g}, and not the loss, {float(loss):.9g}"
+            f"played again, its operations give {float(again):.9g}, and not the loss, {float(loss.detach()):.9g}"
         )
     return found
