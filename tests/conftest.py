@@ -1,6 +1,8 @@
-"""What every test relies on: one thread, because the number of threads changes bits."""
+"""What every test relies on: one thread, because the number of threads changes bits. And which cases of a battery are run."""
 
+import gc
 import os
+from collections import Counter
 from collections.abc import Iterator
 
 # OpenBLAS reads it when numpy is first imported. In as many threads as there are cores it waits more than it computes, and
@@ -9,6 +11,40 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Importing what the tests name makes 600,000 objects that stay. To look through them again and again while more come takes
+    a quarter of the time that tests are collected in: they are set aside once, and not looked through during the tests either."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before the option -m chooses by marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a battery that is `sampled(n)`, all cases but a sample of 1/n are `rest`, and `slow` as well."""
+    met: Counter[str] = Counter()
+    for item in items:
+        sampled, battery = item.get_closest_marker("sampled"), item.nodeid.partition("[")[0]
+        if sampled is not None and diagonal(item, met[battery]) % sampled.args[0]:
+            item.add_marker("rest")
+            item.add_marker("slow")
+        met[battery] += 1
+
+
+def diagonal(item: pytest.Item, number: int) -> int:
+    """The places of a battery's case of a number in its lists of parameters, added up: every n-th diagonal of a grid has each
+    value of a list wherever another list is no shorter than n."""
+    total = 0
+    for mark in reversed([*item.iter_markers("parametrize")]):  # the list that is named first varies fastest
+        number, place = divmod(number, len(mark.args[1]))
+        total += place
+    return total
 
 
 @pytest.fixture(autouse=True)

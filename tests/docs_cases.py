@@ -143,8 +143,17 @@ def exists(name: str) -> bool:
     try:
         looked_up(name)
     except AttributeError:
-        return False
+        return _written(name)
     return True
+
+
+def _written(name: str) -> bool:
+    """Whether a module of `mlnn.integrations` has such a name in its source: the library that it is for may not be there."""
+    path = ROOT.joinpath(*name.split(".")[:3]).with_suffix(".py")
+    if not name.startswith("mlnn.integrations.") or not path.is_file():
+        return False
+    defined = {getattr(node, "name", None) for node in ast.parse(path.read_text(encoding="utf-8")).body}
+    return all(part in defined for part in name.split(".")[3:])
 
 
 def unknown_names(text: str) -> list[str]:

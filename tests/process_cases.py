@@ -1,11 +1,14 @@
 """Trainings of several processes, each recorded: run by tests/test_recording_processes.py in processes of their own."""
 
+import random
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
@@ -62,6 +65,8 @@ def train(kind: str, out: Path) -> None:
     """One training of a kind, recorded."""
     rank, world = (dist.get_rank(), dist.get_world_size()) if kind != "alone" else (0, 1)
     torch.manual_seed(rank if kind == "own_seed" else 0)
+    random.seed(0)
+    np.random.seed(0)  # noqa: NPY002 - the global stream is just what is meant
     model: nn.Module = UnusedNet() if kind == "ddp_unused" else Net()
     if kind.startswith("fsdp"):
         model = sharded(model, kind)
@@ -117,6 +122,23 @@ def sharded(model: nn.Module, kind: str) -> nn.Module:
     mesh = init_device_mesh("cpu", (WORLD,))
     fully_shard(model.body, mesh=mesh)
     return fully_shard(model, mesh=mesh)
+
+
+def side_by_side(script: str, *words: str) -> None:
+    """A script of tests/ in as many processes as there are ranks: `python SCRIPT RANK WORDS…`."""
+    path = Path(__file__).with_name(script)
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, str(path), str(rank), *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        for rank in range(WORLD)
+    ]
+    try:
+        told = [rank.communicate(timeout=300)[1].decode() for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0] * WORLD, told
 
 
 def main(rank: str, out: str, *kinds: str) -> None:

@@ -71,6 +71,7 @@ def test_every_config_begins_with_a_comment(path: Path) -> None:
     assert len(lines[0]) > 5
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("path", sorted((CONFIGS / "experiment").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_experiment_asks_a_question_and_composes_for_the_commands_it_names(path: Path) -> None:
     package, question = path.read_text(encoding="utf-8").splitlines()[:2]
@@ -82,6 +83,7 @@ def test_every_experiment_asks_a_question_and_composes_for_the_commands_it_names
         assert composed(name, f"experiment={path.stem}")["names"]["experiment"] == path.stem
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("path", sorted((CONFIGS / "ladder").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_rung_of_every_ladder_composes(path: Path) -> None:
     rungs = yaml.safe_load(path.read_text(encoding="utf-8"))

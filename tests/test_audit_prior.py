@@ -20,6 +20,7 @@ DECAY = 0.01
 MOMENTUM = partial(optim.SGD, lr=0.05, momentum=0.9)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -45,6 +46,7 @@ def test_coupled_weight_decay_is_the_gaussian_prior(optimizer: Callable[..., opt
     assert "it stays there" in found.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -127,6 +129,7 @@ def pair(
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("optimizer", [SGD, MOMENTUM, ADAM], ids=["SGD", "momentum", "Adam"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_decay_in_the_optimizer_and_prior_in_the_loss_are_equal(
@@ -139,6 +142,7 @@ def test_decay_in_the_optimizer_and_prior_in_the_loss_are_equal(
     assert 0 < gap.max() < 1e-12, "free-running, the two stay together too"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "sides",
     [
@@ -195,6 +199,7 @@ def test_lbfgs_sees_the_prior_in_value_and_gradient_and_reaches_the_posterior_mo
         assert slope.abs().max() > 1e-3
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

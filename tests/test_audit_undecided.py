@@ -48,6 +48,7 @@ OPEN = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", OPEN)
 def test_what_is_not_proven_is_not_said(name: str) -> None:
     found = mlnn.audit(*OPEN[name])

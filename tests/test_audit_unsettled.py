@@ -65,6 +65,7 @@ LIKELY = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", LIKELY)
 def test_a_density_with_an_unusual_tail_or_peak_is_a_likelihood(name: str) -> None:
     loss, targets = LIKELY[name]
@@ -92,6 +93,7 @@ UNSETTLED = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", UNSETTLED)
 def test_an_integral_that_did_not_settle_is_not_said_to_differ(name: str) -> None:
     loss, targets, why = UNSETTLED[name]
@@ -142,6 +144,7 @@ INFINITE = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", INFINITE)
 def test_an_infinite_integral_is_called_infinite_as_the_loss_stands(name: str) -> None:
     loss, targets = INFINITE[name]
@@ -200,6 +203,7 @@ def test_a_steep_loss_is_not_said_to_have_a_wrong_gradient() -> None:
     assert "not the derivative" in mlnn.audit(lambda f, y: weibull(f.detach(), y) + f * 1e-3, "positive").sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("sd", [1e-4, 1e-6])
 def test_the_base_measure_of_a_very_narrow_density_is_not_rounding(sd: float) -> None:
     found = mlnn.audit(lambda f, y: 0.5 * ((y - f) / sd) ** 2, "real")

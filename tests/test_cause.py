@@ -51,6 +51,7 @@ def cause(left: object, right: object, space: str) -> str | None:
     return found.words if found else None
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "space", "words"),
     [
@@ -88,6 +89,7 @@ def test_a_cause_that_holds_is_named(left: Function, right: Function, space: str
     assert words in found
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "space"),
     [

@@ -116,6 +116,7 @@ ROWS, ROW_MASK, TABLE = (("weight",), ()), (("mask",), (LENGTH,)), (("table",), 
 PLAIN, SEQUENCES = ((), ()), ((), (LENGTH,))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "space", "given", "words"),
     [
@@ -150,6 +151,7 @@ def test_a_cause_that_holds_is_named(
     assert words in cause(left, right, space, *given)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "space", "given"),
     [

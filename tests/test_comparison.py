@@ -45,6 +45,7 @@ EQUAL = {
 }
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 @pytest.mark.parametrize("pair", EQUAL)
 def test_pairs_that_train_alike(pair: str, optimizer: str) -> None:
@@ -73,6 +74,7 @@ FAULTS: dict[str, Function] = {
 }
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_in_right_are_different(fault: str, optimizer: str) -> None:
@@ -85,6 +87,7 @@ def test_faults_in_right_are_different(fault: str, optimizer: str) -> None:
     assert not found.meets("scaled")
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 def test_a_sum_for_a_mean_is_a_factor_which_the_probe_alone_cannot_see(optimizer: str) -> None:
     found = verdict(log1p, lambda z, y: log1p(z, y).sum(), optimizer=OPTIMIZERS[optimizer])
@@ -92,6 +95,7 @@ def test_a_sum_for_a_mean_is_a_factor_which_the_probe_alone_cannot_see(optimizer
     assert found.evidence["probe_gradient"] == {"relation": "bitwise", "size": 0.0}
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 @pytest.mark.parametrize("step", [1, 7])
 def test_a_fault_that_begins_during_training_is_caught_and_its_step_reported(step: int, optimizer: str) -> None:
@@ -105,6 +109,7 @@ def test_a_fault_that_begins_during_training_is_caught_and_its_step_reported(ste
     assert verdict(log1p, late, optimizer=OPTIMIZERS[optimizer], progress=late.progress).relation == "bitwise"
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 def test_a_fault_on_rare_rows_is_caught_with_its_row(optimizer: str) -> None:
     found = verdict(log1p, rare, optimizer=OPTIMIZERS[optimizer], steps=40)

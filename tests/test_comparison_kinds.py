@@ -33,6 +33,7 @@ DTYPES = ("float32", "float64", "bfloat16")
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_working_precision(dtype: str) -> None:
     found = compare(bce, log1p, dtype=dtype)
@@ -65,6 +66,7 @@ def outer(z: Tensor, y: Tensor) -> Tensor:
     return ((z[:, None] - y) ** 2).mean()
 
 
+@pytest.mark.sampled(2)
 @every_optimizer
 def test_classes_and_real_targets(optimizer: str) -> None:
     options = {"optimizer": OPTIMIZERS[optimizer]}
@@ -88,6 +90,7 @@ def test_losses_that_take_probabilities() -> None:
         compare(nn.BCELoss(), nn.BCEWithLogitsLoss())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("model", [with_dropout, with_batch_norm])
 @every_optimizer
 def test_equal_pairs_stay_equal_with_dropout_and_batch_norm(model: Callable[[], nn.Module], optimizer: str) -> None:
@@ -118,6 +121,7 @@ def changed_optimizer(factory: Callable[..., torch.optim.Optimizer], **changed: 
     return verdict(lane_recipe(log1p, factory), lane_recipe(log1p, functools.partial(factory, **changed)))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("changed", [{"lr": 0.0}, {"lr": 0.011}, {"weight_decay": 1e-2}])
 @every_optimizer
 def test_a_right_whose_optimizer_takes_other_steps_is_different(optimizer: str, changed: dict[str, float]) -> None:
@@ -160,6 +164,7 @@ class Draws(nn.Module):
         return self.outer(self.draw(torch.tanh(self.inner(x))))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "draw",
     [

@@ -190,6 +190,7 @@ def test_rows_outside_the_domain_are_counted() -> None:
     assert run(bernoulli_nll_log1p).verdict.left_domain == 0
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("right", [bernoulli_nll_log1p, scaled(1.0, 1e-3), smoothed(1e-2), scaled(math.nan)])
 def test_everything_is_plain_data_that_survives_json(right: object) -> None:
     plain = run(right).to_dict()

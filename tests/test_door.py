@@ -312,6 +312,7 @@ class Returning(nn.Module):
         return self.make(self.linear(x))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -341,6 +342,7 @@ def test_one_output_too_many_or_too_few_for_the_classes_is_refused() -> None:
     assert small(entropy, entropy, (X, y), model=lambda: nn.Linear(4, 3)).verdict.relation == "bitwise"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("factory", "words"),
     [
@@ -381,6 +383,7 @@ class Speechless(Exception):
         raise RuntimeError("nothing to say")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("loss", "words"),
     [

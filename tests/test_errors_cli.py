@@ -160,6 +160,7 @@ def called(words: tuple[str, ...]) -> str:
     return " ".join(words) or "nothing"
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("words", "named"), USAGE, ids=[called(words) for words, _ in USAGE])
 def test_bad_usage(words: tuple[str, ...], named: tuple[str, ...]) -> None:
     # Options come before the overrides, as the help says.
@@ -167,6 +168,7 @@ def test_bad_usage(words: tuple[str, ...], named: tuple[str, ...]) -> None:
     refused(2, named, "compare", *options, *SMALL, "null_twins=0", *words)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "words", "named"), OTHER_USAGE, ids=[f"{n} {called(w)}" for n, w, _ in OTHER_USAGE])
 def test_bad_usage_of_other_commands(name: str, words: tuple[str, ...], named: tuple[str, ...]) -> None:
     options, words = (words[:2], words[2:]) if words[:1] == ("--config-dir",) else ((), words)
@@ -174,6 +176,7 @@ def test_bad_usage_of_other_commands(name: str, words: tuple[str, ...], named: t
     refused(2, named, name, *options, *small, *words)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("words", "named"), DATA, ids=[called(words) for words, _ in DATA])
 def test_bad_data(words: tuple[str, ...], named: tuple[str, ...]) -> None:
     refused(3, named, "compare", *TINY, "data=table", "data.target=y", "data.held_out=0", *words)
@@ -184,6 +187,7 @@ def test_good_data_of_the_same_kind_runs() -> None:
     assert command("compare", *TINY, *words).code == 0
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("name", "words", "named"), FOLDERS, ids=[f"{n} {called(w)}" for n, w, _ in FOLDERS])
 def test_bad_folders(name: str, words: tuple[str, ...], named: tuple[str, ...]) -> None:
     # Training first and looking at the folder afterwards would lose the run.

@@ -113,6 +113,7 @@ def of_a_double() -> list[Any]:
 asked_plainly = functools.cache(lambda ask: ask())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("ask", [of_a_model, of_a_table, beside_a_network, of_a_double])
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_the_answer_is_the_same_bits_wherever_it_is_asked(outside: str, ask: Callable[[], list[Any]]) -> None:
@@ -133,6 +134,7 @@ def state() -> list[Any]:
     ]  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("outside", [contextlib.nullcontext, *OUTSIDE.values()])
 @pytest.mark.parametrize("ask", [of_a_model, of_a_table])
 def test_the_world_is_as_before(outside: Callable[[], Any], ask: Callable[[], list[Any]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from app_cases import ROOT, assert_short, command, listing, write
+from app_cases import ROOT, Result, assert_short, command, listing, write
 
 from mlnn.runs import read_run
 
@@ -37,21 +37,37 @@ FILES = {
 WORDS = ("model=my_net", "objective@right=my_loss", "data=spector", "steps=3", "batch_size=16", "out=here")
 
 
-def compare(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command as a user types it in a folder of their own."""
-    script = str(ROOT / "experiments" / "compare.py")
-    line = [sys.executable, "-W", "error", script, "--config-dir", "my/conf", *WORDS, *words]
-    return subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+DOUBLED = ("trust=[my_zoo]", "null_twins=0", "right.factor=2.0", "model.hidden=5")
+
+
+def compare(*words: str) -> Result:
+    """The command in a folder of the user's own."""
+    return command("compare", "--config-dir", "my/conf", *WORDS, *words)
 
 
 @pytest.fixture(autouse=True)
-def my_folder(tmp_path: Path) -> None:
+def my_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     write(tmp_path, FILES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield
+    for name in ("my_zoo", "my_loop", "namesake_zoo"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.slow
+def test_the_command_as_it_is_typed(tmp_path: Path) -> None:
+    script = str(ROOT / "experiments" / "compare.py")
+    for words, code in ((DOUBLED, 0), (DOUBLED[1:], 2)):
+        line = [sys.executable, "-W", "error", script, "--config-dir", "my/conf", *WORDS, *words]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == code
+        assert done.stderr == "" if code == 0 else "trust=[my_zoo]" in done.stderr
 
 
 def test_a_trusted_module_trains(tmp_path: Path) -> None:
-    done = compare(tmp_path, "trust=[my_zoo]", "null_twins=0", "right.factor=2.0", "model.hidden=5")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = compare(*DOUBLED)
+    assert (done.code, done.err) == (0, "")
     assert (tmp_path / "imported").exists()
     run = read_run(tmp_path / "here")
     assert (run.about["model"], run.about["right"]) == ("my_net", "my_loss")
@@ -63,10 +79,11 @@ def test_a_trusted_module_trains(tmp_path: Path) -> None:
 
 def test_without_trust_it_is_refused_and_not_imported(tmp_path: Path) -> None:
     before = listing(tmp_path)
-    done = compare(tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert_short(done.stderr)
-    assert "trust=[my_zoo]" in done.stderr
+    done = compare()
+    assert (done.code, done.out) == (2, "")
+    assert_short(done.err)
+    assert "trust=[my_zoo]" in done.err
+    assert "my_zoo" not in sys.modules
     assert listing(tmp_path) == before, "importing my_zoo would have left a file"
 
 
@@ -81,16 +98,13 @@ def namesake(output, target, {arguments}):
 
 
 @pytest.fixture
-def namesake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+def namesake(tmp_path: Path) -> tuple[str, ...]:
     """Words that choose a loss whose eight arguments have the names of a lane's options: each a factor, 3 in all."""
     arguments = ", ".join(f"{name}=1.0" for name in OPTIONS)
     yaml = "# Namesake.\n_target_: namesake_zoo.namesake\n_partial_: true\n" + "".join(f"{n}: 1.0\n" for n in OPTIONS)
     module = NAMESAKE.format(arguments=arguments, product=" * ".join(OPTIONS))
     write(tmp_path, {"namesake_zoo.py": module, "my/conf/objective/namesake.yaml": yaml})
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield ("--config-dir", "my/conf", "trust=[namesake_zoo]", "data=spector", "steps=3", "batch_size=16", "seed=0")
-    sys.modules.pop("namesake_zoo", None)
+    return ("--config-dir", "my/conf", "trust=[namesake_zoo]", "data=spector", "steps=3", "batch_size=16", "seed=0")
 
 
 @pytest.mark.slow
@@ -146,13 +160,13 @@ def test_a_lane_may_have_an_update_of_its_own(tmp_path: Path) -> None:
         "objective@left=bce_with_logits",
         "objective@right=bce_with_logits",
     )
-    done = compare(tmp_path, *words, "lanes.right.update=my_loop.Clipped")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = compare(*words, "lanes.right.update=my_loop.Clipped")
+    assert (done.code, done.err) == (0, "")
     verdict = read_run(tmp_path / "here").verdict
     assert verdict is not None
     assert (verdict["relation"], verdict["value_relation"]) == ("different", "equal"), (
         "the loss is left's, its gradient clipped"
     )
-    refused = compare(tmp_path, *words[1:], "lanes.right.update=my_loop.Clipped", "overwrite=true")
-    assert refused.returncode == 2
-    assert "trust=" in refused.stderr
+    refused = compare(*words[1:], "lanes.right.update=my_loop.Clipped", "overwrite=true")
+    assert refused.code == 2
+    assert "trust=" in refused.err

@@ -65,6 +65,34 @@ def test_the_prints_of_shards_add_up(dtype: torch.dtype, cuts: list[int]) -> Non
     np.testing.assert_allclose(added.norms, one.norms, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_small_tensors_printed_together_have_the_prints_of_each_alone(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of them shards that begin in the middle of a word and of a block, one that another process counts, one that is None."""
+    draws = torch.Generator().manual_seed(0)
+    sizes = {
+        "a": (3, 0),
+        "b": (16 * 7, 21),
+        "c": (251, 502),
+        "d": (756, 3),
+        "e": (65, 1000),
+        "f": (1, 0),
+        "g": (40, 250),
+    }
+    pieces = [Piece(name, (9, 251), start, counted=name != "b") for name, (_, start) in sizes.items()]
+    tensors = [
+        torch.randn(size, generator=draws).to(dtype) if name != "f" else None for name, (size, _) in sizes.items()
+    ]
+    beside = Printer(pieces).of(tensors)
+    monkeypatch.setattr("mlnn.recording.fingerprint.SMALL", 0)
+    alone = Printer(pieces).of(tensors)
+    assert same_bits(beside, alone)
+    assert beside.norms == pytest.approx(alone.norms, rel=1e-6)
+    assert beside.sketch == pytest.approx(alone.sketch, rel=1e-12, abs=1e-12)
+    assert np.count_nonzero(alone.sketch) > K // 2
+
+
 def test_a_sketch_is_linear_and_tells_factors_exactly() -> None:
     weights = drawn()
     one, two = printed(weights), printed({name: 2 * weight for name, weight in weights.items()})

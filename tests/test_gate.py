@@ -25,6 +25,7 @@ def squared_in_pieces(f: Tensor, y: Tensor) -> Tensor:
     return (f * f - 2 * f * y + y * y).mean()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets"),
     [
@@ -43,6 +44,7 @@ def test_equal_objectives_pass(left: object, right: object, targets: str) -> Non
     assert found.resolution <= 1e-9
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("right", "words"),
     [

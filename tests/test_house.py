@@ -56,6 +56,12 @@ MAY_IMPORT = {unit: set(others.split()) for unit, others in TABLE.items()}
 LINES, FUNCTION_LINES = 300, 60
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """A source, parsed once for all that is asked of it."""
+    return ast.parse(source)
+
+
 def modules(tree: ast.AST) -> Iterator[str]:
     """Every module a source names in an import, wherever in the file it stands; `from a import b` may mean a.b."""
     for node in ast.walk(tree):
@@ -69,12 +75,12 @@ def modules(tree: ast.AST) -> Iterator[str]:
 @cache
 def named_in(path: Path) -> tuple[str, ...]:
     """Every module that a file names in an import."""
-    return tuple(modules(ast.parse(path.read_text(encoding="utf-8"))))
+    return tuple(modules(parsed(path.read_text(encoding="utf-8"))))
 
 
 def forbidden(unit: str, source: str) -> list[str]:
     """What a source of `unit` imports against the table."""
-    units = {name.split(".")[1] for name in modules(ast.parse(source)) if name.startswith("mlnn.")}
+    units = {name.split(".")[1] for name in modules(parsed(source)) if name.startswith("mlnn.")}
     return sorted(units - MAY_IMPORT[unit] - {unit})
 
 
@@ -158,7 +164,7 @@ def module_imports(sources: dict[str, str]) -> dict[str, set[str]]:
     """The modules among `sources` that each of them imports: `from a import b` is a.b where there is such a module, else a."""
     found = {}
     for name, source in sources.items():
-        named = {other if other in sources else other.rpartition(".")[0] for other in modules(ast.parse(source))}
+        named = {other if other in sources else other.rpartition(".")[0] for other in modules(parsed(source))}
         found[name] = named & sources.keys()
     return found
 
@@ -211,7 +217,7 @@ def test_experiments_stay_thin() -> None:
     for path in (ROOT / "experiments").glob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert len(text.splitlines()) < 120, path.name
-        assert not any(name.split(".")[0] in ("hydra", "omegaconf", "experiments") for name in modules(ast.parse(text)))
+        assert not any(name.split(".")[0] in ("hydra", "omegaconf", "experiments") for name in modules(parsed(text)))
 
 
 def test_importing_mlnn_is_light() -> None:
@@ -233,7 +239,7 @@ def too_long(source: str) -> list[str]:
     """Functions above the limit, and the file itself."""
     found = [
         f"{node.name}: {node.end_lineno - node.lineno + 1} lines"
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno is not None
         and node.end_lineno - node.lineno + 1 > FUNCTION_LINES
@@ -245,7 +251,7 @@ def too_long(source: str) -> list[str]:
 def test_files_and_functions_stay_small_and_say_in_their_first_line_what_they_are_for() -> None:
     texts = {str(path.relative_to(PACKAGE)): path.read_text(encoding="utf-8") for path in sources()}
     assert {name: found for name, text in texts.items() if (found := too_long(text))} == {}
-    assert [name for name, text in texts.items() if not ast.get_docstring(ast.parse(text))] == []
+    assert [name for name, text in texts.items() if not ast.get_docstring(parsed(text))] == []
 
 
 def test_what_is_too_long_is_found() -> None:

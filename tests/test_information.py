@@ -90,6 +90,7 @@ def test_one_parameter_cannot_tell_a_factor_from_a_wrong_model() -> None:
     assert found.tau == pytest.approx(float(y.var(correction=0) / y.mean()), rel=1e-12)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_the_standard_error_covers(kind: str) -> None:
     """95 % intervals held tau = 1 in 93, 88 and 95 of 100 sets; fewer than 86 would have a chance of 1e-4."""

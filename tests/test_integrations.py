@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import pytest
 import torch
+from process_cases import side_by_side
 from recording_cases import assert_same
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -197,7 +199,7 @@ def lightning_module(kind: str) -> Any:
         def __init__(self) -> None:
             super().__init__()
             self.net = nn.Sequential(nn.Linear(5, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(0.2), nn.Linear(16, 2))
-            self.other = nn.Linear(5, 2)
+            self.other = nn.Linear(5, 2) if kind == "two" else None
             self.automatic_optimization = kind in ("automatic", "parts", "lbfgs")
 
         def forward(self, x: Tensor) -> Any:
@@ -205,12 +207,10 @@ def lightning_module(kind: str) -> Any:
 
         def training_step(self, batch: Any, _index: int) -> Any:
             x, y = batch
-            if kind in ("automatic", "lbfgs"):
-                return F.cross_entropy(self(x), y)
-            if kind == "parts":
-                return F.cross_entropy(self.net(x), y)
-            steppers = self.optimizers()
-            for asked, stepper in zip((self, self.other), steppers if kind == "two" else [steppers], strict=False):
+            if self.automatic_optimization:
+                return F.cross_entropy((self.net if kind == "parts" else self)(x), y)
+            steppers = self.optimizers() if kind == "two" else [self.optimizers()]
+            for asked, stepper in zip((self, self.other), steppers, strict=False):
                 stepper.zero_grad()
                 self.manual_backward(F.cross_entropy(asked(x), y))
                 stepper.step()
@@ -228,7 +228,7 @@ def lightning_module(kind: str) -> Any:
     return Module()
 
 
-def fit(kind: str, parts: int = 1, precision: str = "32-true") -> Train:
+def fit(kind: str, parts: int = 1, precision: str = "32-true", devices: int = 1) -> Train:
     def train(callback: Any) -> Sequence[Tensor]:
         import lightning
 
@@ -236,7 +236,7 @@ def fit(kind: str, parts: int = 1, precision: str = "32-true") -> Train:
         module = lightning_module(kind)
         x, y = rows()
         lightning.Trainer(
-            max_epochs=2, accelerator="cpu", devices=1, logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            max_epochs=2, accelerator="cpu", devices=devices, logger=False, enable_checkpointing=False, enable_progress_bar=False,
             enable_model_summary=False, num_sanity_val_steps=1, accumulate_grad_batches=parts, precision=precision,
             callbacks=[callback] if callback else [],
         ).fit(module, DataLoader(TensorDataset(x, y), 16, shuffle=True), DataLoader(TensorDataset(x, y), 16))  # fmt: skip
@@ -369,3 +369,30 @@ def test_accelerate_takes_what_was_prepared(tmp_path: Path) -> None:
         pass
     with record(model, optimizer, tmp_path / "b", capsules=()):
         pass
+
+
+# --- in two processes
+
+
+def test_two_processes_by_every_trainer(tmp_path: Path) -> None:
+    """Lightning's DDP calls the model with the batch of `training_step`, inside of which the model is called: that counts."""
+    for library in ("transformers", "lightning", "accelerate"):
+        pytest.importorskip(library)
+    with socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    side_by_side("trainer_cases.py", str(tmp_path), str(port))
+    both = {"args.0.0": (16, 5), "args.0.1": (16,)}
+    words = {"kwargs.input_ids": (8, 6), "kwargs.labels": (8, 6)}
+    cases = {
+        "automatic": ({"args.0": (16, 5)}, "net.0.weight"),
+        "parts": (both, "net.0.weight"),
+        "accelerate": ({"args.0": (16, 5)}, "0.weight"),
+        "transformers": (words, "embed.weight"),
+    }
+    for kind, (shapes, name) in cases.items():
+        found = read_recording(tmp_path / kind)
+        assert (found.settings.ranks, len(found), found.ended, found.findings) == (2, 4, "finished", ())
+        assert [[each.batch.shapes for each in step.forwards] for step in found.steps] == [[shapes] * 2] * 4
+        assert {(len(step.losses), step.notes) for step in found.steps} == {(2, ())}
+        assert found.settings.names[0] == name

@@ -56,6 +56,7 @@ def test_a_mapping_that_does_not_fit_says_so() -> None:
         verdict(lane_recipe(), lane_recipe(model=Renamed))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("parts", [2, 3, 5])
 def test_accumulation_done_right_is_equal(parts: int) -> None:
     assert verdict(lane_recipe(), lane_recipe(accumulate=parts)).relation == "equal"
@@ -68,6 +69,7 @@ def test_accumulation_under_batch_norm_is_different() -> None:
     assert verdict(lane_recipe(), lane_recipe(accumulate=2), model=model).relation == "different"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["foreach", "fused"])
 @pytest.mark.parametrize("optimizer", [SGD, ADAM, partial(SGD, momentum=0.9)], ids=["SGD", "Adam", "momentum"])
 def test_another_implementation_of_the_optimizer_is_the_same_training(name: str, optimizer: partial) -> None:  # type: ignore[type-arg]
@@ -76,6 +78,7 @@ def test_another_implementation_of_the_optimizer_is_the_same_training(name: str,
     assert found.relation in ("bitwise", "equal")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right"),
     [

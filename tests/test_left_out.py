@@ -39,6 +39,7 @@ def masked(z: Tensor, y: Tensor, least: int = 0, every: bool = False) -> Tensor:
     return (rows * kept).sum() / (len(y) if every else kept.sum().clamp(min=least))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "why"),
     [
@@ -121,6 +122,7 @@ def neighbours_too(z: Tensor, y: Tensor, reach: float = math.inf) -> Tensor:
 ALONE = "One row alone says nothing on either side: the two were judged on whole batches alone."
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "expected"),
     [
@@ -191,6 +193,7 @@ UNDECIDED = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", UNDECIDED)
 def test_every_undecided_says_why(name: str) -> None:
     left, right, options = UNDECIDED[name]
@@ -206,6 +209,7 @@ def test_batches_that_are_undefined_too_leave_nothing_to_judge() -> None:
     assert "None" not in told.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "require"),
     [

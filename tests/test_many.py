@@ -60,6 +60,7 @@ def assert_as_alone(found: Trained, shared: Recipe, lanes: LaneRecipe, near: flo
             torch.testing.assert_close(lane.module.state_dict()[name], part, rtol=near, atol=near, equal_nan=True)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("records")
 @pytest.mark.parametrize("name", ZOO)
 def test_every_architecture_trains_as_it_does_alone(name: str) -> None:

@@ -63,6 +63,7 @@ def contrasts(params: np.ndarray, width: int, outputs: int, classes: bool) -> np
 CASES = [(name, where) for name in LIKELIHOODS for where, _ in rows_of(name)]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("name", "where"), CASES)
 def test_a_linear_network_is_the_linear_path(name: str, where: str) -> None:
     rows = dict(rows_of(name))[where]
@@ -156,6 +157,7 @@ def corners(width: int, top: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     return x, (x[:, 0] > 0).astype(float) * top
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("make", "likelihood", "kind"),
     [

@@ -101,6 +101,7 @@ def check_rows_independent(model: nn.Module, x: Tensor) -> None:
     torch.testing.assert_close(model(others)[0], model(x)[0], rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.sampled(3)
 @every_case
 @pytest.mark.parametrize("dtype", DTYPES, ids=lambda dtype: str(dtype).removeprefix("torch."))
 @pytest.mark.parametrize("outputs", [1, 3])

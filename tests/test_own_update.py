@@ -83,6 +83,7 @@ def verdict(left: Any, right: Any, net: Any = model, **options: Any) -> Verdict:
 STEP = mlnn.Step(lambda net, batch: F.cross_entropy(net(batch[0]), batch[1]))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "relation"),
     [
@@ -112,6 +113,7 @@ def test_loops_that_do_the_same_are_the_same(left: Any, right: Any, relation: st
     )
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("optimizer", [SGD, ADAMW], ids=["SGD", "AdamW"])
 @pytest.mark.parametrize(
     ("how", "relation", "words"),

@@ -61,6 +61,7 @@ def test_the_wrong_side_is_named_and_the_relation_holds_elsewhere(side: str) -> 
     assert Verdict.from_dict(told.to_dict()) == told
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "words"),
     [
@@ -84,6 +85,7 @@ def test_a_point_is_no_excuse_for_anything_else() -> None:
     assert "allow_points" not in str(caught.value)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets"),
     [

@@ -96,6 +96,7 @@ CASES = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("column", range(3), ids=[str(d).removeprefix("torch.") for d in DTYPES])
 def test_the_relation_of_value_and_of_gradient(name: str, column: int) -> None:
@@ -109,6 +110,7 @@ def edges(found: Probe) -> dict[float, tuple[float, float]]:
     return {target: (round(low, 2), round(high, 2)) for target, (low, high) in found.domain.items()}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("right", "left", "dtype", "expected"),
     [
@@ -211,6 +213,7 @@ def through_softmax(z: Tensor, y: Tensor) -> Tensor:
     return -torch.softmax(z, 1).gather(1, y[:, None])[:, 0].log()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("targets", "left", "right", "expected"),
     [

@@ -59,6 +59,7 @@ def relation(found: Probe) -> str:
 rowwise = nn.CrossEntropyLoss(reduction="none")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("right", [chunked(32), online(20), online(1)], ids=["chunked", "online", "one by one"])
 def test_rounding_grows_with_the_length_of_a_sum(right: Function) -> None:
     assert relation(probed(rowwise, right, 120)) == "equal"
@@ -87,6 +88,7 @@ def dead_entry(z: Tensor, y: Tensor) -> Tensor:
     return _DeadEntry.apply(z, y)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("right", "classes", "expected"),
     [
@@ -181,6 +183,7 @@ def upstream(how: str, reduction: str) -> Function:
     return lambda z, y: _Upstream.apply(z, y, how, reduction)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("how", "reduction", "follows"),
     [
@@ -203,6 +206,15 @@ def test_a_backward_pass_follows_its_upstream_gradient(how: str, reduction: str,
             assert_same_objective(*pair)
         assert caught.value.verdict.gradient_relation == "different"  # type: ignore[attr-defined]
         assert "Likely cause" not in str(caught.value)
+
+
+def test_the_reduction_that_the_probe_found_is_not_sought_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought: list[Objective] = []
+    monkeypatch.setattr("mlnn.objectives.habits.reduction", sought.append)
+    assert assert_same_objective(BCE, upstream("right", "none")).relation == "equal"
+    assert sought == []
+    assert follows_upstream(Objective.of(upstream("none", "none"), BINARY)), "nothing is known where nothing is found"
+    assert len(sought) == 1
 
 
 class Averaging(torch.autograd.Function):

@@ -21,6 +21,7 @@ from promotion_cases import (
 )  # fmt: skip
 from torch import Tensor, nn
 from torch.nn import functional as F
+from training_cases import SGD
 
 import mlnn
 from mlnn.comparing.evidence import ALONE_ULPS, NULLS, Judged
@@ -31,7 +32,8 @@ from mlnn.objectives.promotion import Inside, promoted
 from mlnn.objectives.reduction import drawn_batch, reduction
 from mlnn.targets import TargetSpace
 from mlnn.testing import assert_same_objective
-from mlnn.training.twins import casts
+from mlnn.training import LaneRecipe
+from mlnn.training.twins import casts, promoted_sides
 
 f32, f64, bf16 = torch.float32, torch.float64, torch.bfloat16
 THREE = TargetSpace.parse("classes(3)")
@@ -196,6 +198,7 @@ PAIRS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", PAIRS)
 def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> None:
     left, right, dtype, relation, computes_in = PAIRS[name]
@@ -213,6 +216,7 @@ def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> No
     assert Verdict.from_dict(found.to_dict()).computes_in == computes_in
 
 
+@pytest.mark.sampled(2)
 @needs_gcc
 @pytest.mark.parametrize(
     ("small", "factor", "dtype", "relation"),
@@ -293,6 +297,7 @@ def normed() -> nn.Module:
     return nn.Sequential(nn.Linear(4, 8), Norm(), nn.Linear(8, 3))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("dtype", [f32, f64])
 @pytest.mark.parametrize(("fault", "relation"), [(0.0, "equal"), (1e-6, "different")])
 def test_a_model_that_casts_inside_is_promoted_with_its_loss(dtype: torch.dtype, fault: float, relation: str) -> None:
@@ -313,6 +318,22 @@ def test_a_model_is_asked_whether_it_casts() -> None:
     zeros = normed()
     nn.init.zeros_(zeros[2].weight)  # type: ignore[arg-type]
     assert casts(zeros, x, 0)
+
+
+def test_one_model_of_both_sides_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    models: list[nn.Module] = []
+
+    def noted(model: nn.Module, *_: object) -> bool:
+        models.append(model)
+        return len(models) == 2
+
+    monkeypatch.setattr("mlnn.training.twins.casts", noted)
+    sides = (LaneRecipe(objective(ce), SGD), LaneRecipe(objective(ce), SGD))
+    one, two = normed(), normed()
+    assert promoted_sides(sides, (one, one), torch.ones(2, 4), 0) == (False, False)
+    assert models == [one]
+    assert promoted_sides(sides, (one, two), torch.ones(2, 4), 0) == (True, False)
+    assert models == [one, one, two]
 
 
 @pytest.mark.parametrize(

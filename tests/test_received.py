@@ -106,6 +106,7 @@ def refused(named: str, name: str, *words: str) -> None:
     assert listing(Path()) == before
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("sample", EXPERIMENTS)
 def test_an_experiment_sets_mlnns_own_keys_only(sample: str) -> None:
     text, named = EXPERIMENTS[sample]

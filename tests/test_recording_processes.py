@@ -1,12 +1,9 @@
 """Trainings of two processes, DDP and FSDP2 on gloo: their recordings are one, and what goes wrong between them is found."""
 
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
-from process_cases import KINDS, STEPS, WORLD, train
+from process_cases import KINDS, STEPS, WORLD, side_by_side, train
 
 from mlnn.recording import Recording, read_recording
 from mlnn.recording.batchprint import together
@@ -23,21 +20,7 @@ Read = Callable[[str], Recording]
 def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     """The recording of a kind of training; all of two processes are made at once."""
     out = tmp_path_factory.mktemp("processes")
-    script = Path(__file__).with_name("process_cases.py")
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, str(script), str(rank), str(out), *KINDS],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(WORLD)
-    ]
-    try:
-        told = [rank.communicate(timeout=300)[1].decode() for rank in ranks]
-    finally:
-        for rank in ranks:
-            rank.kill()
-    assert [rank.returncode for rank in ranks] == [0] * WORLD, told
+    side_by_side("process_cases.py", str(out), *KINDS)
     train("alone", out)
     return lambda kind: read_recording(out / kind)
 
@@ -94,7 +77,9 @@ def test_a_gradient_that_was_not_averaged(read: Read) -> None:
 
 
 def test_shards_without_a_gradient(read: Read) -> None:
-    sizes = [step.gradient.norm for step in read("fsdp_no_sync").steps if step.gradient]
+    found = read("fsdp_no_sync")
+    assert found.findings == ("step 2: there was a loss, and no process has a gradient",)
+    sizes = [step.gradient.norm for step in found.steps if step.gradient]
     assert sizes[2] == 0
     assert min(sizes[:2]) > 0
 

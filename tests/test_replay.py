@@ -61,6 +61,7 @@ LOSSES: dict[str, tuple[Callable[[Tensor, Tensor], Tensor], str, float]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", LOSSES)
 def test_another_loss_at_the_recorded_weights(name: str, capsule: Path) -> None:
     loss, relation, scale = LOSSES[name]
@@ -308,6 +309,7 @@ def test_from_the_command_line(capsule: Path, code: str, tmp_path: Path) -> None
     assert "different" in (tmp_path / "x.html").read_text()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("words", "exit_code", "said"),
     [

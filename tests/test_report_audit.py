@@ -69,6 +69,7 @@ def test_a_page_takes_any_form_of_witness(witness):
     shown(certificate_panel(made(witness=witness)))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", LOSSES)
 def test_the_page_of_every_kind(found, kind):
     page = check(audit_page(found[kind]))

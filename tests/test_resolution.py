@@ -6,8 +6,10 @@ from objective_cases import binary
 from torch import Tensor
 from training_cases import ADAM, compare, verdict
 
-from mlnn.comparing.resolution import PLANTS, planted
-from mlnn.objectives import bce_with_logits, bernoulli_nll_log1p
+from mlnn.comparing.gaps import CommonGap
+from mlnn.comparing.resolution import PLANTS, SIZES, _with_fault, planted
+from mlnn.objectives import Objective, bce_with_logits, bernoulli_nll_log1p
+from mlnn.training import StepRecord
 
 Z = torch.linspace(-3, 3, 12, dtype=torch.float64)
 Y = (torch.arange(12) % 2).double()
@@ -52,6 +54,19 @@ def test_a_check_whose_float32_yardstick_is_coarse_says_so() -> None:
     assert found.relation == "different"
     assert found.resolution is not None
     assert found.resolution >= 1e-11
+
+
+def test_no_fault_of_a_size_is_planted_twice_at_a_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def seen(record: StepRecord, faulty: Objective, dtype: str) -> CommonGap | None:
+        asked.append((record.step, faulty.name))
+        return _with_fault(record, faulty, dtype)
+
+    monkeypatch.setattr("mlnn.comparing.resolution._with_fault", seen)
+    verdict(bce_with_logits, bernoulli_nll_log1p, looks=3, mode="verdict")
+    assert {step for step, _ in asked} == {0, 4, 7}
+    assert len(asked) == len(set(asked)) > len(PLANTS) * len(SIZES)
 
 
 def test_the_ladder_for_the_page_has_every_size_and_what_was_allowed() -> None:

@@ -143,6 +143,7 @@ def broken_by(attack, folder, writer, before):
     raise AssertionError("unreachable")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_no_disk_call_can_break_a_run(tmp_path, attack, before):
@@ -151,6 +152,7 @@ def test_no_disk_call_can_break_a_run(tmp_path, attack, before):
     assert bad == []
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_naive_writer_is_caught(tmp_path, attack):
     bad, calls = broken_by(attack, tmp_path, write_naively, True)

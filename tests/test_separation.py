@@ -45,6 +45,7 @@ def bundled(name: str) -> tuple[np.ndarray, np.ndarray]:
     return getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("name", "classes"), [("wine", 3), ("digits", 10), ("iris", 3)])
 def test_bundled_classes_are_separable_as_published(name: str, classes: int) -> None:
     x, y = bundled(name)

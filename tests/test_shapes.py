@@ -84,6 +84,7 @@ def shifted(loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tenso
     return lambda z, y: loss(z[:, :-1], y[:, 1:])
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right"), [(flattened, over_kept), (shifted(flattened), shifted(over_kept)), (unreduced, flat_unreduced)]
 )
@@ -93,6 +94,7 @@ def test_token_losses_with_ignored_positions_are_equal(left: Any, right: Any) ->
     assert found.domain == "all"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right"),
     [(flattened, over_all), (flattened, per_sequence), (flattened, shifted(flattened)),
@@ -147,6 +149,7 @@ ORDERED = torch.randint(0, 4, (N,), generator=DRAWS)
 REALS = torch.randn(N, 3, generator=DRAWS)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("space", "y", "left", "right", "relation"),
     [
@@ -203,6 +206,7 @@ def weighted(z: Tensor, y: Tensor, weight: Tensor) -> Tensor:
     return (weight * F.binary_cross_entropy_with_logits(z, y, reduction="none")).mean()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("right", "relation"),
     [

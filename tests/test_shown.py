@@ -30,6 +30,7 @@ def small(right: Any = log1p, **options: Any) -> mlnn.Comparison:
     return compare(bce, right, **({"steps": 3, "null_twins": 0} | options))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("right", [log1p, scaled(2.0, 0.5), smoothed(0.1)], ids=["equal", "scaled", "different"])
 def test_a_comparison_shows_its_verdict_and_a_small_table(right: Any) -> None:
     found = small(right)

@@ -138,6 +138,7 @@ def poisoned(what: str) -> Any:
     return loss
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 @pytest.mark.parametrize("side", ["left", "right", "both"])
 def test_a_row_that_goes_non_finite_stops_where_a_lane_alone_does_and_the_others_go_on(what: str, side: str) -> None:
@@ -475,6 +476,7 @@ def test_a_model_that_does_something_beside_is_not_recorded(model: Callable[[], 
     assert all((stack.plays is not None) == records for stack in stacks)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("model", [network, with_dropout, with_batch_norm])
 def test_recorded_steps_are_those_of_lanes_alone(model: Callable[[], nn.Module]) -> None:

@@ -83,6 +83,7 @@ def test_every_model_of_the_zoo_is_here() -> None:
     assert set(models.__all__) <= {name.split(",", 1)[0] for name in ZOO}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ZOO)
 def test_a_model_is_trained_alike(name: str) -> None:
     assert_agree(*on(from_arrays(rows_for(name), LABELS), ZOO[name]))
@@ -91,6 +92,7 @@ def test_a_model_is_trained_alike(name: str) -> None:
 RECORDED = ("MLP, batch norm", "MLP, dropout, residual", "Conv", "ResNet", "Recurrent", "Transformer", "tied")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", RECORDED)
 def test_a_recorded_model_is_trained_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stack, "WORTH", 1)
@@ -134,6 +136,7 @@ def test_every_pair_is_here() -> None:
     assert {path.stem for path in (CONFIGS / "pair").glob("*.yaml")} == set(FITTING)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("pair", FITTING)
 def test_a_pair_of_objectives_is_trained_alike(pair: str) -> None:
     y, space, outputs = DATA[FITTING[pair]]
@@ -247,6 +250,7 @@ VERDICTS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("relation", VERDICTS)
 def test_both_engines_give_the_same_verdict(relation: str) -> None:
     left, right, options = VERDICTS[relation]

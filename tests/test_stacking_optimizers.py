@@ -46,6 +46,7 @@ def test_every_elementwise_optimizer_is_here() -> None:
     assert {type(one) for one in made} >= set(ELEMENTWISE)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_an_optimizer_steps_alike(name: str) -> None:
     assert_agree(recipe(24, batch_size=12, steps=5), *[lane_recipe(side, OPTIMIZERS[name]) for side in (bce, log1p)])
@@ -75,6 +76,7 @@ LANES = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", LANES)
 @pytest.mark.parametrize("model", [network, with_dropout, with_batch_norm])
 def test_a_lane_s_own_settings_count_alike(name: str, model: Callable[[], nn.Module]) -> None:

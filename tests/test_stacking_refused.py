@@ -256,6 +256,7 @@ FALLING_BACK = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("reason", FALLING_BACK)
 def test_auto_gives_the_plain_run_and_says_why(reason: str) -> None:
     make = FALLING_BACK[reason]

@@ -38,6 +38,7 @@ def verdict(model: Any, left: Any, right: Any, batches: Any, **options: Any) -> 
     return mlnn.compare(model, *sides, batches, **standard | options).verdict
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_right_step_is_equal_and_a_wrong_one_is_not(kind: str) -> None:
     model, batches, left, right, wrong = KINDS[kind]
@@ -117,6 +118,7 @@ def test_a_side_that_overflows_far_out_holds_up_to_there() -> None:
     assert_same_step(Tokens, token_loss, naive, TOKENS, domain=(-20, 20))
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("change", "relation"),
     [

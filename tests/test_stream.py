@@ -36,6 +36,7 @@ def linear() -> nn.Module:
     return nn.Linear(4, K)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "batches",
     [

@@ -71,6 +71,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_small_file_that_unpacks_to_a_large_table(tmp_path: Path, kind: str) -> None:
     parts, match, key = BOMBS[kind]

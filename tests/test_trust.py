@@ -225,6 +225,7 @@ def bomb(levels=60):
     return node
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "node",
     [nested(10**4, "list"), nested(10**4, "map"), bomb(), {"a": [0] * 10**6}, {"k" * 10**6: nested(99, "map")}],

@@ -87,6 +87,7 @@ def test_a_softmax_network_is_compared_relative_to_its_first_class() -> None:
     assert classical.distance(module).digits.min() > 9
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("made", "word"),
     [

@@ -54,6 +54,7 @@ def clipped(z: Tensor, y: Tensor) -> Tensor:
     return bernoulli_nll_log1p(z.clamp(-5, 5), y)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("right", "reasons"),
     [

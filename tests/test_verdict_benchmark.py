@@ -82,6 +82,7 @@ def test_both_sides_answer_on_a_small_batch(pair) -> None:
 SAMPLE = cells(TEXTBOOK[::12], ["tanh2"], ["sgd"], full=False)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "cell",
     [*SAMPLE[::3], *(pytest.param(cell, marks=pytest.mark.slow) for cell in (*SAMPLE[1::3], *SAMPLE[2::3]))],
@@ -104,6 +105,7 @@ def test_an_equal_pair_declared_faulty_is_a_miss() -> None:
     assert row["resolution"] < 1e-6
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("architecture", benchmark.ARCHITECTURES)
 def test_training_does_not_diverge_on_squared_error(architecture) -> None:
     """A diverging run says nothing of the pair; half the squared error must then train on as well."""

@@ -111,6 +111,7 @@ def alone() -> dict[str, bytes]:
     return bits(small())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_whatever_is_set_outside_the_run_is_the_same_to_the_last_bit_and_so_is_the_outside(outside: str) -> None:
     expected = alone()
@@ -129,6 +130,7 @@ def test_the_look_at_the_outside_sees_each_of_these(outside: str) -> None:
         assert state() != before
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("outside", ["bfloat16", "default device", "inference", "autocast", "other seeds"])
 def test_training_alone_and_the_gate_are_kept_from_it_too(outside: str) -> None:
     def both() -> tuple[list[str], dict[str, object]]:
@@ -214,6 +216,7 @@ def test_masks_from_another_stream_are_the_same_in_all_lanes() -> None:
     assert (found.relation, found.control) == ("equal", "bitwise")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("place", ["progress", "model", "optimizer"])
 def test_an_exception_or_an_interrupt_leaves_the_outside_as_it_was(kind: type[BaseException], place: str) -> None:
@@ -231,6 +234,7 @@ def test_an_exception_or_an_interrupt_leaves_the_outside_as_it_was(kind: type[Ba
     assert bits(small()) == alone()  # and nobody is left waiting
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("count", [2, 4])
 def test_comparisons_in_several_threads_do_not_disturb_each_other(count: int) -> None:
     expected, before = alone(), state()

@@ -80,7 +80,7 @@ def probe(left: Objective, right: Objective, targets: TargetSpace, dtype: torch.
         lowered=_lowered(both, left, right, domain[dtype], dtype),
         ends=ends[dtype], ends64=ends[DOUBLE], beyond=None if silent.alone else _beyond(both, domain[dtype], ends[dtype], dtype),
         points=[*kink.points, *_at_targets(both, odd)], left_out=silent,
-        upstream=None if slope.relation == "different" else _upstream(pair),
+        upstream=None if slope.relation == "different" else _upstream(pair, whole),
         writes=[f"{side} writes into its {what}" for side, one in pair for what in written_into(one)],
     )  # fmt: skip
 
@@ -113,12 +113,13 @@ def _seen_by_batches(grid: Grid, whole: Whole | None) -> dict[float, Interval]:
     return dict.fromkeys(grid.labels, (-reach, reach) if reach < math.inf else ALL)
 
 
-def _upstream(pair: tuple[tuple[str, Objective], ...]) -> str | None:
+def _upstream(pair: tuple[tuple[str, Objective], ...], whole: Whole | None) -> str | None:
     """The side whose backward pass does not follow the upstream gradient, if it is one alone.
 
     Asked only where gradients of single rows agree: one that is clipped on its way, say, is another gradient to begin with.
     """
-    astray = [side for side, one in pair if not follows_upstream(one)]
+    kinds = (whole.left, whole.right) if whole else (None, None)
+    astray = [side for (side, one), kind in zip(pair, kinds, strict=True) if not follows_upstream(one, kind)]
     return astray[0] if len(astray) == 1 else None
 
 

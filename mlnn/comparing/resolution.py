@@ -7,7 +7,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 from torch import Tensor
 
@@ -85,7 +85,7 @@ class Planter:
         """Plant into right at left's weights of a step; `evidence` has seen that step, and right's own gap with it."""
         if not evidence.gradient.steps or not _answered(record):
             return
-        gap = self._gaps(record, evidence) if self.rowwise else gaps_of_faults(record, evidence)
+        gap = cache(self._gaps(record, evidence) if self.rowwise else gaps_of_faults(record, evidence))
         floor = evidence.gradient.allowed
         for kind in PLANTS if self.rowwise else STEP_PLANTS:
             # On one row a smoothing, a dropped row or a clip at the median changes nothing.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from mlnn.objectives.objective import Objective
-from mlnn.objectives.reduction import KEPT, Drawn, drawn_rows, reduction
+from mlnn.objectives.reduction import KEPT, Drawn, Reduction, drawn_rows, reduction
 from mlnn.seeding import generator
 
 ROWS = 7
@@ -40,16 +40,16 @@ def written_into(objective: Objective) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def follows_upstream(objective: Objective) -> bool:
+def follows_upstream(objective: Objective, kind: Reduction | None = None) -> bool:
     """Whether the backward pass multiplies by the gradient that comes from above, which is 1 only in the plainest training.
 
     Rows, or positions, are given random weights, a scalar a factor. True too where it cannot be told: rows that are coupled, a
-    refusal.
+    refusal. kind: its reduction, where that is known.
     """
     batch = drawn_rows(objective, ROWS)
     try:
         value = objective.rows(*batch[:2], **batch[2])
-        if value.ndim and not _stands_alone(objective):
+        if value.ndim and not _stands_alone(kind or reduction(objective)):
             return True
         drawn = torch.rand(value.shape, generator=generator(0, "upstream"), dtype=torch.float64)
         upstream = 0.2 + 1.8 * drawn if value.ndim else torch.tensor(UPSTREAM, dtype=torch.float64)
@@ -61,9 +61,8 @@ def follows_upstream(objective: Objective) -> bool:
     return bool((off <= APART * wanted.abs().nan_to_num(0.0).max()).all())
 
 
-def _stands_alone(objective: Objective) -> bool:
+def _stands_alone(kind: Reduction | None) -> bool:
     """Whether an answer per row, or per position, has each of them from its own raw outputs alone."""
-    kind = reduction(objective)
     return kind is not None and kind.kind in ("per row", "mean", KEPT)
 
 

@@ -128,6 +128,8 @@ def _merged_step(settings: Settings, ranks: Sequence[RecordedStep]) -> tuple[Rec
     gradient, apart = _merged(settings, [step.gradient for step in ranks])
     if apart:
         notes.append(f"processes have different gradients ({apart}): they were not averaged")
+    if gradient is not None and not gradient.norm and any(step.losses.any() for step in ranks):
+        notes.append("there was a loss, and no process has a gradient")
     weights, apart = _merged(settings, [step.weights for step in ranks])
     if apart:
         notes.append(f"processes have different weights ({apart})")

@@ -1,6 +1,7 @@
 """What float64 twins need: which sides have to be promoted, and what rounding is drawn with where float64 cannot be reached."""
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import torch
@@ -27,8 +28,9 @@ def promoted_sides(
     sides: tuple[LaneRecipe, LaneRecipe], models: tuple[nn.Module, nn.Module], x: Any, seed: int
 ) -> tuple[bool, bool]:
     """Whether each side's float64 twin has to be promoted: for its objective, or for what its model casts inside."""
+    asked = cache(lambda model: casts(model, x, seed))  # the two are one module but where right has a model of its own
     first, second = (
-        (side.objective.inside is not None and side.objective.inside.promotes) or casts(model, x, seed)
+        (side.objective.inside is not None and side.objective.inside.promotes) or asked(model)
         for side, model in zip(sides, models, strict=True)
     )
     return first, second

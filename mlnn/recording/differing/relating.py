@@ -102,7 +102,7 @@ def _of_factor(rows: Sequence[Row], parting: Parting, ground: Ground) -> Related
             told.append(row.gradient.factor)
         else:
             others += row.gradient.residual > max(away / NONE, FAR * allowed)
-    if others > max(1, len(told) / 4):
+    if others > len(told) / 4:
         return Related("different", "is A's times {scale}, and at later steps no multiple of it")
     if any(abs(factor - parting.scale) > max(SAID, away / TELLS) for factor in told):
         return Related("different", "is A's times a factor that changes from step to step, {scale}")
