@@ -21,6 +21,7 @@ from docs_cases import (
     exists,
     missing_files,
     refused_lines,
+    runnable,
     said_of_codes,
     spans,
     tables,
@@ -298,16 +299,13 @@ def test_the_form_of_a_wrong_verdict_offers_what_there_is() -> None:
     assert {"objectives", "verdict", "environment"} <= {item["id"] for item in body if "id" in item}
 
 
-RUNNABLE = [
-    pytest.param(block, id=f"{page.stem}-{number}")
-    for page in PAGES
-    for number, block in enumerate(blocks(text(page), "python"))
-    if page.parent == DOCS and "my_" not in block
-]
+RUNNABLE = [page for page in PAGES if page.parent == DOCS and runnable(text(page))]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", RUNNABLE)
-def test_the_examples_of_the_docs_run(block: str) -> None:
-    assert "assert" in block, "an example says what comes out"
-    exec(compile(block, "docs", "exec"), {"__name__": "example"})
+@pytest.mark.parametrize("page", RUNNABLE, ids=lambda page: page.stem)
+def test_the_examples_of_a_page_run_from_its_top_to_its_end(page: Path) -> None:
+    world: dict[str, object] = {"__name__": "example"}
+    for block in runnable(text(page)):
+        assert "assert" in block, "an example says what comes out"
+        exec(compile(block, str(page), "exec"), world)
