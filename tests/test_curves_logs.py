@@ -81,6 +81,12 @@ def test_a_log_of_every_format_lies_beside_a_stored_run() -> None:
             np.nextafter(LOSS.astype(np.float32), np.float32(9)),
             ", 1 ulps apart (both keep float32",
         ),
+        (LOSS, np.round(LOSS, 8), "in what is kept (right keeps 8 decimals)"),
+        (
+            np.round(LOSS, 8),
+            np.round(LOSS, 8).astype(np.float32),
+            "the same at all 400 places that both have, in what is kept (right keeps float32",
+        ),
         (LOSS, np.round(LOSS, 4), "in what is kept (right keeps 4 decimals)"),
         (LOSS, np.round(LOSS, 4) + 1e-4 * (STEP == 9), "1 in the last decimal apart (right keeps 4 decimals"),
         (LOSS, np.full(400, 0.7), "undecided; the loss of right never moved"),
@@ -111,7 +117,9 @@ def test_without_a_common_step_nothing_is_said() -> None:
     [
         ([1.0, 2.0, math.nan], Kept("decimals", 0)),
         ([0.1234, 0.5, math.inf], Kept("decimals", 4)),
-        ([0.1234567], Kept("float64")),
+        ([0.1234567, 2.07722677], Kept("decimals", 8)),
+        ([0.1234567, 2.0772267663096681], Kept("float64")),
+        ([2.0**-7, 2.0**-20], Kept("float32")),
         ([np.float32(0.1234567), np.float32(1e-9)], Kept("float32")),
         ([math.nan], Kept("float64")),
         ([1e300, 1e-300], Kept("float64")),

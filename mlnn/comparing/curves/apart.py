@@ -8,8 +8,10 @@ import numpy as np
 
 from mlnn.comparing.curves.curve import Curve, Difference, common, repeated
 
-DECIMALS = 6
-"""A log that writes no more decimals than this rounds its values."""
+DECIMALS, MOST_DECIMALS = 6, 12
+"""A log that writes no more decimals than the first rounds its values; up to the second, if they are not what float32 has."""
+DIGITS = {"float64": 16.0, "float32": 7.2}
+"""Significant decimal digits of a number."""
 MOST_CURVES = 8
 """Of more, each is compared with the first alone."""
 _WORDS = {"float32": "float32, about 7 digits", "float64": "full digits"}
@@ -89,14 +91,14 @@ class Apart:
 def kept(values: np.ndarray) -> Kept:
     """What all finite values (n,) of a log are written in."""
     finite = values[np.isfinite(values)]
-    if len(finite):
-        for decimals in range(DECIMALS + 1):
+    if not len(finite):
+        return Kept("float64")
+    with np.errstate(over="ignore", invalid="ignore"):
+        single = np.array_equal(finite.astype(np.float32).astype(np.float64), finite)
+        for decimals in range((DECIMALS if single else MOST_DECIMALS) + 1):
             if np.array_equal(np.round(finite, decimals), finite):
                 return Kept("decimals", decimals)
-        with np.errstate(over="ignore"):
-            if np.array_equal(finite.astype(np.float32).astype(np.float64), finite):
-                return Kept("float32")
-    return Kept("float64")
+    return Kept("float32" if single else "float64")
 
 
 def pairs(found: Sequence[Curve]) -> list[tuple[Curve, Curve]]:
@@ -140,7 +142,7 @@ def apart(one: Curve, two: Curve) -> Apart:
     if not count:
         return Apart(one.name, two.name, 0, "undecided", reason="they have no step in common")
     forms = kept(one.loss), kept(two.loss)
-    form = max(forms, key=lambda kind: (("float64", "float32", "decimals").index(kind.form), -kind.decimals))
+    form = min(forms, key=lambda kind: DIGITS.get(kind.form, kind.decimals))
     coarser = None if forms[0] == forms[1] else (one.name if form == forms[0] else two.name)
     left, right = form.cut(left), form.cut(right)
     undefined = np.isnan(left) & np.isnan(right)
