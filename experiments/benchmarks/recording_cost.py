@@ -91,7 +91,7 @@ def mlp(width: int, depth: int) -> Callable[[], nn.Module]:
 
 CELLS = (
     Cell("transformer", Transformer, (8, 64, 384), 2),
-    Cell("MLP", mlp(1024, 9), (512, 1024), 2),
+    Cell("MLP", mlp(1024, 9), (768, 1024), 2),
     Cell("MLP", mlp(100, 9), (32, 100), 50),
     Cell("MLP", mlp(16, 3), (32, 16), 100),
 )
