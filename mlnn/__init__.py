@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
     from mlnn.recording import lift, record
+    from mlnn.recording.differing.diff import Diff, diff
     from mlnn.recording.replay import replay
     from mlnn.training import LaneRecipe
 
@@ -18,11 +19,13 @@ __all__ = [
     "Certificate",
     "Comparison",
     "Dataset",
+    "Diff",
     "Estimate",
     "LaneRecipe",
     "Step",
     "audit",
     "compare",
+    "diff",
     "estimate",
     "lift",
     "record",
@@ -34,6 +37,8 @@ _HOMES = {
     "compare": "mlnn.comparing.comparison",
     "Comparison": "mlnn.comparing.finished",
     "Dataset": "mlnn.data",
+    "diff": "mlnn.recording.differing.diff",
+    "Diff": "mlnn.recording.differing.diff",
     "estimate": "mlnn.estimating",
     "Estimate": "mlnn.estimating",
     "LaneRecipe": "mlnn.training",

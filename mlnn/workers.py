@@ -24,7 +24,7 @@ from mlnn.errors import ConfigError, MlnnError, NoAnswerError
 NO_ANSWER, BUG = 4, 70
 PRELOADED = [
     "torch",
-    "mlnn.comparing.growth",
+    "mlnn.comparing.growing",
     "mlnn.estimating",
     "mlnn.cli.compose",
     "mlnn.report.console",
@@ -39,11 +39,13 @@ GRACE = 2.0
 
 @dataclass(frozen=True)
 class Call:
-    """One call: `function(*arguments)`, found by its name in the other process; what it prints goes to the file `log`."""
+    """One call: `function(*arguments)`, found by its name in the other process; what it prints goes to the file `log`. `share`: how
+    many calls it does the work of, and so how many times their `timeout` it may take."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
     log: Path
+    share: int = 1
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,8 @@ def supervised(
 ) -> Iterator[Outcome]:
     """The outcome of every call, in the order in which they end.
 
-    at_once: how many run side by side. timeout: seconds that a call may take, None: as long as it likes. fresh: a process
-    for each call; otherwise a worker takes one call after another. Leaving the iterator early ends the workers.
+    at_once: how many run side by side. timeout: seconds that a call may take, times its `share`; None: as long as it likes.
+    fresh: a process for each call; otherwise a worker takes one call after another. Leaving the iterator early ends the workers.
     """
     limit = math.inf if timeout is None else timeout
     if at_once < 1 or not limit > 0:
@@ -106,10 +108,10 @@ def supervised(
                 else:
                     idle.append(worker)
                 yield outcome
-            for worker in [worker for worker in busy.values() if worker.age > limit]:
+            for worker in [worker for worker in busy.values() if worker.left(limit) < 0]:
                 del busy[worker.pipe]
                 worker.end()
-                yield worker.failed(f"took longer than {limit:g} s")
+                yield worker.failed(f"took longer than {limit * worker.share:g} s")
     finally:
         for worker in [*idle, *busy.values()]:
             worker.end()
@@ -117,7 +119,7 @@ def supervised(
 
 def _patience(busy: Iterable["_Worker"], limit: float) -> float | None:
     """Seconds until the first of them has had its time; None: there is no limit."""
-    return None if math.isinf(limit) else max(limit - max(worker.age for worker in busy), 0.0)
+    return None if math.isinf(limit) else max(min(worker.left(limit) for worker in busy), 0.0)
 
 
 class _Worker:
@@ -133,15 +135,20 @@ class _Worker:
         theirs.close()
         life.close()
         self.alive, self.place, self.since, self.log = True, -1, 0.0, Path()
+        self.share = 1
 
     @property
     def age(self) -> float:
         """Seconds since its call began."""
         return time.monotonic() - self.since
 
+    def left(self, limit: float) -> float:
+        """Seconds that its call may still take, where one alone may take `limit`."""
+        return limit * self.share - self.age
+
     def take(self, place: int, call: Call) -> None:
         """Start a call."""
-        self.place, self.since, self.log = place, time.monotonic(), call.log
+        self.place, self.since, self.log, self.share = place, time.monotonic(), call.log, call.share
         with suppress(OSError):  # it has died since its last call; `answer` tells
             self.pipe.send(call)
 

@@ -164,6 +164,11 @@ CASES = {
     "past the model": Case(
         lambda model, batch: F.cross_entropy(batch[0] @ model.layer.weight.T, batch[1]), lambda: Single(CLASSES), (X, LABELS)
     ),
+    "branch": of_loss(lambda z, y: F.cross_entropy(z, y) if z.max() > 0 else z.sum(), LABELS, CLASSES),
+    "second axis": Case(
+        lambda model, batch: F.cross_entropy(model(batch[0]).transpose(1, 2), batch[1]),
+        lambda: nn.Embedding(CLASSES, CLASSES), (IDS, IDS),
+    ),
     "noise": of_loss(lambda z, y: F.cross_entropy(F.dropout(z), y), LABELS, CLASSES),
 }  # fmt: skip
 EIGHT = ("cross-entropy", "bce", "mse", "gaussian", "poisson", "smoothed", "focal", "hinge")

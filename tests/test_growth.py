@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from app_cases import Result, command, write
 
-from mlnn.comparing.growth import COLUMNS, longest_first, write_rows
+from mlnn.comparing.growing import longest_first
+from mlnn.comparing.growth import COLUMNS, write_rows
 from mlnn.comparing.records import GrowthRow
 from mlnn.keys import GrowthSettings
 from mlnn.runs import read_run

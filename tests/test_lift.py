@@ -193,6 +193,7 @@ def test_what_cannot_be_lifted_says_why(name: str, words: str) -> None:
         ("own backward", "its backward pass is autograd's, not that of Doubled"),
         ("penalty", "weights lead to the loss by another way"),
         ("frozen", "decides something in Python"),
+        ("branch", "decides something in Python"),
     ],
 )
 def test_what_of_a_step_is_not_in_its_objective_is_said(name: str, words: str) -> None:
@@ -241,6 +242,46 @@ def test_lifting_leaves_model_batch_and_streams_as_they_were() -> None:
 def test_a_step_that_was_renamed_keeps_its_name() -> None:
     step, model, batch = made("bce")
     assert mlnn.lift(mlnn.Step(step, "ours"), model, batch).name == "ours"
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in (*REFUSED, "class weights", "pairs")])
+def test_many_rows_at_once_are_what_rows_alone_are(name: str) -> None:
+    loss = lifted(name).function
+    assert isinstance(loss, RowLoss)
+    assert loss.spread is not None
+    space, draws = loss.form.space, torch.Generator().manual_seed(7)
+    size = (17, space.outputs) if loss.form.several else (17,)
+    output = 4 * torch.randn(size, generator=draws, dtype=torch.float64)
+    output = output.sigmoid() if name == "probabilities" else output
+    target = replace(space, ignore=None).draw(draws, (17,))
+    many = loss.spread.values(output, target, raises=False)
+    torch.testing.assert_close(many, loss(output, target), atol=1e-12, rtol=1e-12)
+
+
+def test_a_large_batch_is_asked_for_many_rows_at_once() -> None:
+    x, y = torch.randn(70, 5), torch.randint(3, (70,))
+    y[:3] = -100
+    loss = mlnn.lift(lambda model, batch: F.cross_entropy(model(batch[0]), batch[1]), Single(3), (x, y)).function
+    assert isinstance(loss, RowLoss)
+    assert loss.rows is not None
+    assert (loss.rows.kept, loss.pays) == (67, True)
+    assert not lifted("cross-entropy").function.pays  # type: ignore[attr-defined]
+    output, target = 30 * torch.randn(200, 3, dtype=torch.float64), torch.randint(3, (200,))
+    target[7] = -100
+    torch.testing.assert_close(
+        loss(output, target), F.cross_entropy(output, target, reduction="none"), atol=1e-12, rtol=1e-12
+    )
+
+
+def test_rows_are_mapped_one_by_one_where_they_are_not_spread() -> None:
+    loss = lifted("by a mask").function
+    assert isinstance(loss, RowLoss)
+    z, y = torch.randn(4, 3, dtype=torch.float64), torch.tensor([2, 9, 0, 2])
+    torch.testing.assert_close(loss(z, y), F.cross_entropy(z, y, reduction="none", ignore_index=9))
+    other = lifted("hidden").function
+    labels = torch.tensor([2, 1, 0, 2])
+    mapped = torch.func.vmap(other)(z[None].expand(2, 4, 3), labels.expand(2, 4))
+    torch.testing.assert_close(mapped[1], F.cross_entropy(z, labels, reduction="none"))
 
 
 def test_other_targets_may_be_put_in() -> None:

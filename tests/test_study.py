@@ -50,7 +50,7 @@ def grow(home: Path, out: str, *words: str) -> Result:
 
 def sealed(folder: Path) -> dict[str, int]:
     """When each cell was sealed, by its name."""
-    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("cells/*/checksums.json")}
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("cells/[!.]*/checksums.json")}
 
 
 def ends_like_the_whole(home: Path, out: str, before: dict[str, int], *words: str) -> None:
@@ -217,6 +217,14 @@ def test_what_is_replaced_stays_until_the_new_one_is_finished(tmp_path: Path) ->
     assert '"steps": 4' in (here / STUDY).read_text(encoding="utf-8")
     assert listing(tmp_path) == ["here", "here/cells", "here/cells/a", "here/cells/a/checksums.json",
                                  "here/checksums.json", "here/study.json"]  # fmt: skip
+
+
+def test_a_cell_that_is_being_written_is_not_one_that_is_kept(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        dict.fromkeys(("cells/a/checksums.json", "cells/.b.partial-1-1/checksums.json", "checksums.json"), "{}"),
+    )
+    assert Study.kept(tmp_path) == 1
 
 
 def test_somebody_elses_folder_is_not_touched(tmp_path: Path) -> None:

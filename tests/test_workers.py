@@ -96,6 +96,15 @@ def test_a_call_that_hangs_is_ended_while_others_go_on(tmp_path: Path) -> None:
     assert "longer than 2 s" in str(found[0].failure)
 
 
+def test_a_call_that_does_the_work_of_several_may_take_as_long_as_they(tmp_path: Path) -> None:
+    wanted = [(sleep, (1.2,), 3), (sleep, (600,), 1), (sleep, (600,), 2)]
+    calls = [
+        Call(function, given, tmp_path / f"{place}.log", share) for place, (function, given, share) in enumerate(wanted)
+    ]
+    found = sorted(supervised(calls, at_once=3, timeout=0.8), key=lambda outcome: outcome.place)
+    assert [outcome.failure for outcome in found] == [None, "took longer than 0.8 s", "took longer than 1.6 s"]
+
+
 def test_fresh_calls_share_no_process_and_others_do(tmp_path: Path) -> None:
     assert len({outcome.value for outcome in run(tmp_path, *[(process,)] * 3, fresh=True)}) == 3
     assert len({outcome.value for outcome in run(tmp_path, *[(process,)] * 3)}) == 1

@@ -7,7 +7,8 @@ from pathlib import Path
 from mlnn.cli.performing import gravest
 from mlnn.cli.running import note
 from mlnn.cli.said import Said
-from mlnn.comparing.growth import Cells, GrowthCell, cell_name, finished, growth
+from mlnn.comparing.growing import growth
+from mlnn.comparing.growth import Cells, GrowthCell, cell_name, finished
 from mlnn.errors import MlnnError, NoAnswerError
 from mlnn.keys import CompareSettings, GrowthSettings
 from mlnn.runs import Study, open_study, unused

@@ -25,7 +25,7 @@ from mlnn.errors import ConfigError
 ALOUD = ("trust", "loss", "factory", "step", "out", "overwrite", "page", "most_jobs", "most_config_bytes")
 """Keys that count on the command line only; so does every other key that begins with `most_`, wherever it stands."""
 MOST_JOBS, MOST_CONFIG_BYTES = 1000, 1_000_000
-PATHS = {"curves": "runs", "replay": "capsule", "lift": "capsule"}
+PATHS = {"curves": "runs", "diff": "recordings", "replay": "capsule", "lift": "capsule"}
 """Commands whose arguments may be paths, and the key that these fill."""
 REFUSED = ("-cp", "--config-path", "-cn", "--config-name", "--experimental-rerun")
 """Options of Hydra's that would put a received file in the place of a shipped one, or unpickle it."""

@@ -5,16 +5,14 @@ has trained and one of this call are told alike.
 """
 
 import dataclasses
-import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mlnn.comparing import stored
-from mlnn.comparing.configured import run_comparison
 from mlnn.comparing.records import GrowthRow, RunInfo
 from mlnn.comparing.seeds import Seeds, summarise
 from mlnn.comparing.trace import Columns
@@ -22,7 +20,6 @@ from mlnn.comparing.verdict import Verdict
 from mlnn.errors import RunFolderError
 from mlnn.keys import ComparedSettings
 from mlnn.runs import Run, Study, csv_text, read_run, write_file
-from mlnn.workers import Call, Outcome, side_by_side, supervised
 
 COLUMNS = tuple(column.name for column in dataclasses.fields(GrowthRow))
 Cells = Sequence[tuple[str, ComparedSettings]]
@@ -43,52 +40,6 @@ class GrowthCell:
 def cell_name(name: str, settings: ComparedSettings) -> str:
     """The folder of a cell below the study's: architecture and seed."""
     return f"{name}-seed{settings.seed}"
-
-
-def growth(
-    cells: Cells,
-    study: Study,
-    below: str,
-    jobs: int | None,
-    timeout: float | None,
-    progress: Callable[[int, int], None],
-) -> list[Outcome]:
-    """Train every cell (rung name, settings) that `study` does not hold yet, `jobs` at once (None: as many as have cores).
-
-    Each is sealed in `study`/`below`/<rung>-seed<n> as soon as it has ended. Returns the outcomes of those that failed;
-    their `place` counts in `cells`.
-    """
-    missing = [place for place in longest_first(cells) if not study.done(f"{below}/{cell_name(*cells[place])}")]
-    progress(len(cells) - len(missing), len(cells))
-    calls = []
-    for place in missing:
-        name, settings = cells[place]
-        folder = study.path(f"{below}/{cell_name(name, settings)}")
-        study.clear(f"{below}/{folder.name}")
-        calls.append(Call(train_cell, (name, settings, folder), folder.with_name(f"{folder.name}.log")))
-    at_once = side_by_side(jobs, len(calls), max((settings.threads for _, settings in cells), default=1))
-    failed = []
-    for count, outcome in enumerate(supervised(calls, at_once=at_once, timeout=timeout), start=1):
-        if outcome.failure is not None:
-            place = missing[outcome.place]
-            failed.append(Outcome(place, None, outcome.failure, outcome.code, outcome.seconds))
-        progress(len(cells) - len(missing) + count, len(cells))
-    return sorted(failed, key=lambda outcome: outcome.place)
-
-
-def longest_first(cells: Cells) -> list[int]:
-    """Places in `cells`, in the order in which to begin them: so that no core is left with a long one when others are done.
-
-    How long a cell takes is not known before; more steps take longer, and a ladder climbs, so its last rungs do.
-    """
-    return sorted(range(len(cells)), key=lambda place: (cells[place][1].steps, place), reverse=True)
-
-
-def train_cell(name: str, settings: ComparedSettings, folder: Path) -> None:
-    """Train one cell and seal it in `folder`."""
-    comparison = run_comparison(settings)
-    comparison.run = dataclasses.replace(comparison.run, model=name)
-    comparison.save(folder, config=json.dumps(settings.told(), indent=1), page=False)
 
 
 def finished(cells: Cells, study: Study, below: str) -> list[GrowthCell]:

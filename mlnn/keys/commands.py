@@ -209,6 +209,17 @@ class CurvesSettings(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DiffSettings(Settings):
+    """mlnn diff"""
+
+    recordings: list[str] = key([], "two folders that mlnn.record has written; without a key: diff A B")
+    require: str | None = key(
+        None, f"weakest relation that passes: {', '.join(RELATIONS)}", one_of("relation", RELATIONS)
+    )
+    page: str | None = key(None, "where to write the page; null: diff.html in the current folder; command line only")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ReplaySettings(Settings):
     """mlnn replay"""
 
@@ -253,6 +264,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "estimator": EstimatorSettings,
     "beyond_one_node": BeyondOneNodeSettings,
     "curves": CurvesSettings,
+    "diff": DiffSettings,
     "replay": ReplaySettings,
     "lift": LiftSettings,
 }

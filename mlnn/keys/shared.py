@@ -47,7 +47,9 @@ class BaseSettings(Settings):
     out: str | None = key(None, "run folder; null: runs/<command>/<date>_<time>; command line only")
     overwrite: bool = key(False, "replace an earlier run in `out`; command line only")
     jobs: int | None = key(
-        None, "jobs of -m, or cells of seeds= or a ladder, at once; null: the cores there are over `threads`", above(0)
+        None,
+        "jobs of -m, or processes for cells of seeds= or a ladder, at once; null: the cores over `threads`",
+        above(0),
     )
     job_timeout: float | None = key(
         None, "seconds that a job of -m, or a cell of seeds= or a ladder, may take; null: as long as it likes", above(0)

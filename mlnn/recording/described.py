@@ -48,15 +48,17 @@ def _what(found: Certificate, loss: RowLoss) -> str:
 def _over(loss: RowLoss, how: str = "mean") -> str:
     """How a batch is made of rows, in words."""
     rows = loss.rows
-    word = "rows" if not _many_axes(loss) else "tokens" if loss.form.space.labels else "positions"
+    axes = _axes(loss)
+    word = "rows" if axes < 2 else "tokens" if axes == 2 and loss.form.space.labels else "positions"
     kept = "kept " if rows and rows.kept < rows.positions else ""
     count = f" the {rows.kept:,}" if rows and how == "summed" else ""
     return f"{how} over{count} {kept}{word}"
 
 
-def _many_axes(loss: RowLoss) -> bool:
+def _axes(loss: RowLoss) -> int:
+    """Axes of positions, those of one alone left out."""
     shape = loss.lifted.outputs[0].value.shape
-    return sum(size > 1 for size in shape) - (loss.form.axis is not None) > 1
+    return sum(size > 1 for size in shape) - (loss.form.axis is not None)
 
 
 def _notes(loss: RowLoss | BatchLoss) -> str:

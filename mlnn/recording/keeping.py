@@ -16,7 +16,7 @@ from mlnn.recording.slicing import sliced
 from mlnn.recording.tape import CAPSULES
 from mlnn.recording.tracing import Trace
 from mlnn.recording.tree import skeleton, tensors_in
-from mlnn.recording.window import Given, Window
+from mlnn.recording.window import Given, Window, autocast
 
 MOST_BUFFERS = 64_000_000
 """Bytes of buffers that are copied before every step, for a capsule of the first that is not finite."""
@@ -131,7 +131,7 @@ class Keeper:
             else {}
         )
         training = {name: part.training for name, part in self.model.named_modules()}
-        return _Standing(buffers, training, _autocast())
+        return _Standing(buffers, training, autocast())
 
     def _weights(self) -> dict[str, Tensor]:
         """All parameters, trained or not, copied."""
@@ -159,11 +159,3 @@ def _why_not(standing: _Standing, step: RecordedStep, reason: str) -> str:
 def _passed(given: Given) -> Passed:
     tensors = {place: tensor.detach().clone() for place, tensor in tensors_in(given.arguments)}
     return Passed(skeleton(given.arguments), tensors, given.random)
-
-
-def _autocast() -> tuple[str, str] | None:
-    """(device, dtype) of an autocast that is on."""
-    for device in ("cuda", "cpu"):
-        if torch.is_autocast_enabled(device):
-            return device, str(torch.get_autocast_dtype(device)).removeprefix("torch.")
-    return None

@@ -29,8 +29,15 @@ from mlnn.world import own_world
 
 APART = 0.02
 """Relative: losses, or gradients, of one formula are apart by the rounding of their precision, of bfloat16 by 0.01 at most."""
-ELSEWHERE = 0.25
-"""By how much raw outputs are moved, relative and absolute, to see whether the step still computes what was lifted."""
+MOVES: tuple[Callable[[Tensor], Tensor], ...] = (
+    lambda output: (
+        output + 0.25 * (1 + output.abs()) * torch.sin(torch.arange(output.numel()).to(output)).reshape(output.shape)
+    ),
+    lambda output: output - output.max() - 1,
+    lambda output: output - output.min() + 1,
+    lambda output: 10 * output,
+)
+"""How raw outputs are moved to see whether the step still computes what was lifted: each its own way, below 0, above, far out."""
 
 
 def lift(
@@ -201,25 +208,26 @@ def _elsewhere(
     made = trace.known[end].made if end is not None else None
     if made is None or any(number is None or made < trace.returned.places[number] for number in numbers.values()):
         return None  # the loss was made inside of the model's forward
-    moved: dict[str, Tensor] = {}
+    known = True
+    for move in MOVES:
+        moved: dict[str, Tensor] = {}
 
-    def move(output: Any) -> None:
-        draws = torch.Generator().manual_seed(0)
-        for place, part in tensors_in(output):
-            if (place or "output") in numbers:
-                noise = torch.randn(part.shape, generator=draws).to(part.device, part.dtype)
-                part.data.copy_(part.data + ELSEWHERE * (1 + part.data.abs()) * noise)
-                moved[place or "output"] = part.detach().clone()
+        def put(output: Any, move: Callable[[Tensor], Tensor] = move, into: dict[str, Tensor] = moved) -> None:
+            for place, part in tensors_in(output):
+                if (place or "output") in numbers:
+                    part.data.copy_(move(part.data))
+                    into[place or "output"] = part.detach().clone()
 
-    with _hooked(model, move):
-        try:
-            there = float(again().detach())
-            here = float(found(*(moved[entry.name] for entry in found.outputs)).detach())
-        except Exception:  # raw outputs that it refuses: probabilities, or those of a second forward pass
-            return None
-    if abs(there - here) <= APART * max(abs(there), abs(here)):
-        return []
-    return [
-        f"at other raw outputs the step gives {there:.6g} and what was lifted {here:.6g}: the step decides something in Python by"
-        " their values, which is frozen as it was"
-    ]
+        with _hooked(model, put):
+            try:
+                there = float(again().detach())
+                here = float(found(*(moved[entry.name] for entry in found.outputs)).detach())
+            except Exception:  # raw outputs that it refuses: probabilities, or those of a second forward pass
+                known = False
+                continue
+        if not abs(there - here) <= APART * max(abs(there), abs(here)):
+            return [
+                f"at other raw outputs the step gives {there:.6g} and what was lifted {here:.6g}: the step decides something in"
+                " Python by their values, which is frozen as it was"
+            ]
+    return [] if known else None

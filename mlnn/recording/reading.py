@@ -71,6 +71,10 @@ def _frames(path: Path, parameters: int) -> tuple[Fingerprint, tuple[RecordedSte
                     start = print_of("weights", frame[1], parameters)
                 else:
                     steps.append(_step(path, count, frame, parameters))
+                    if len(steps) > 1 and steps[-1].step <= steps[-2].step:
+                        raise DataError(
+                            f"{path}: frame {count} is damaged: step {steps[-1].step} after {steps[-2].step}"
+                        )
     except OSError as error:
         raise DataError(f"{shown(path, 300)}: cannot be read: {error.strerror or error}") from None
     except ValueError as problem:

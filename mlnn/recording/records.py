@@ -12,10 +12,12 @@ from mlnn.recording.fingerprint import Fingerprint
 
 @dataclass(frozen=True)
 class Forward:
-    """A forward pass that a loss was made of: the batch that the model was given, and where the random streams stood before it."""
+    """A forward pass that a loss was made of: the batch that the model was given, where the random streams stood before it, and the
+    dtype of an autocast that was on, "" without one."""
 
     batch: BatchPrint
     random: Mapping[str, str]
+    autocast: str = ""
 
 
 @dataclass(frozen=True, eq=False)

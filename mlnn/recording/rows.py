@@ -19,6 +19,8 @@ from mlnn.recording.spreading import Spread
 
 FEW = 32
 """Different targets that are asked one after another; of more, raw outputs and targets are mapped together."""
+SPREAD_ROWS, SPREAD_NUMBERS = 64, 512
+"""Positions, or numbers, of a batch of raw outputs: a call of some 0.3 ms for so many rows costs less than so many batches."""
 AT_ONCE = 2**22
 """Numbers of raw outputs that are asked in one call, 32 MB in float64."""
 
@@ -67,7 +69,7 @@ class RowLoss:
     def _values(self, points: Tensor, labels: Tensor, raises: bool) -> Tensor:
         if not len(points):
             return points.new_zeros(0)
-        if self.spread is not None and not _is_mapped(labels) and not _is_mapped(points):
+        if self.spread is not None and self.pays and not _is_mapped(labels) and not _is_mapped(points):
             return self.spread.values(points, labels, raises)
         one = self._of_one(points.dtype, points.device, raises)
         if _is_mapped(labels) or labels.ndim > 1:
@@ -78,6 +80,12 @@ class RowLoss:
         places = [(which == kind).nonzero()[:, 0] for kind in range(len(kinds))]
         parts = [self._mapped(one, points[at], kinds[kind]) for kind, at in enumerate(places)]
         return torch.cat(parts)[torch.cat(places).argsort()]
+
+    @property
+    def pays(self) -> bool:
+        """Whether the recorded batch is so large that rows side by side in it are quicker than a batch for each, mapped over."""
+        numbers = sum(entry.value.numel() for entry in self.lifted.outputs)
+        return self.rows is not None and (self.rows.kept >= SPREAD_ROWS or numbers >= SPREAD_NUMBERS)
 
     def _mapped(self, one: Callable[[Tensor, Tensor], Tensor], points: Tensor, labels: Tensor) -> Tensor:
         """One call for many rows; row by row where the operations cannot be mapped (as many numbers as values say)."""

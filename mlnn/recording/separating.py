@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -158,9 +159,9 @@ def _spread(loss: RowLoss, pairs: _Pairs, counting: Tensor) -> Spread | None:
 
 def _agree(loss: RowLoss, spread: Spread, points: Tensor, labels: Tensor) -> bool:
     answers = []
-    for one in (loss, replace(loss, spread=spread)):
+    for ask in (partial(loss.asked, raises=True), partial(spread.values, raises=True)):
         at = points.clone().requires_grad_()
-        value = one.asked(at, labels, raises=True)
+        value = ask(at, labels)
         answers.append((value.detach(), torch.autograd.grad(value.sum(), at)[0]))
     (rows, slope), (many, other) = answers
     close = [torch.allclose(one, two, ALIKE, ALIKE, equal_nan=True) for one, two in ((rows, many), (slope, other))]

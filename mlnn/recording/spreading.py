@@ -4,6 +4,7 @@ The operations are cut where the last of them only add up: what they add up, pos
 as many times quicker as the batch has positions, and taken only where it gives what a batch of one row everywhere gives.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -42,7 +43,7 @@ class Spread:
     """`values(points, labels)`: of up to as many rows at once as the recorded batch has positions that count.
 
     `cut`: operations before it give a number, or some, for each position, in slot `slot`, of which there are `rows`, `own` says
-    whose is whose; those after it add up.
+    whose is whose; those after it add up. `second`: whether the numbers of a position lie on the second axis.
     """
 
     lifted: Lifted
@@ -53,6 +54,7 @@ class Spread:
     slot: int
     rows: int
     own: Tensor
+    second: bool = False
 
     def values(self, points: Tensor, labels: Tensor, raises: bool) -> Tensor:
         """The loss (n,) of a batch that holds one raw output (n[, m]) and target (n[, event]) everywhere, for each of them."""
@@ -68,8 +70,12 @@ class Spread:
         for op in self.lifted.operations[: self.cut]:
             run(op, slots, points.device, to)
         weights, rest = self._added_up(slots, to)
-        parts = torch.where(weights == 0, 0, weights * slots[self.slot]).reshape(self.rows, -1).sum(1)
+        parts = self.parts(torch.where(weights == 0, 0, weights * slots[self.slot]))
         return parts[self.own[: len(points)]] * len(self.own) + rest
+
+    def parts(self, counted: Tensor) -> Tensor:
+        """What is added up, by position (rows,)."""
+        return (counted.movedim(1, -1) if self.second else counted).reshape(self.rows, -1).sum(1)
 
     def _added_up(self, slots: Sequence[Tensor], to: torch.dtype | None) -> tuple[Tensor, Tensor]:
         """By how much each number counts in the loss, and the loss of zeros."""
@@ -130,9 +136,9 @@ def spread_of(lifted: Lifted, target: int, form: Form, places: Places) -> Spread
     if len(places.raw) < 2:
         return None
     for cut, slot in _cuts(opened):
-        for rows in dict.fromkeys((total, len(places.raw))):
+        for rows, second in itertools.product(dict.fromkeys((total, len(places.raw))), (False, True)):
             own = torch.arange(len(places.raw))
-            found = Spread(opened, target, form, places, cut, slot, rows, own)
+            found = Spread(opened, target, form, places, cut, slot, rows, own, second)
             try:
                 own_rows = _whose(found)
             except (RuntimeError, ValueError, IndexError):
@@ -229,6 +235,8 @@ def _asked(spread: Spread, draws: torch.Generator) -> tuple[Tensor, Tensor] | No
     numbers = slots[spread.slot]
     if not numbers.is_floating_point() or numbers.numel() % spread.rows or numbers.numel() < spread.rows:
         return None
+    if spread.second and numbers.ndim < 3:
+        return None
     weights, rest = spread._added_up(slots, torch.float64)
     other = torch.randn(numbers.shape, generator=draws, dtype=numbers.dtype)
     for given in (numbers.detach(), other):
@@ -237,7 +245,7 @@ def _asked(spread: Spread, draws: torch.Generator) -> tuple[Tensor, Tensor] | No
             1e-300, float((weights * given).abs().sum()) + abs(float(rest))
         ):
             return None
-    parts = (weights * numbers).reshape(spread.rows, -1).sum(1)
+    parts = spread.parts(weights * numbers)
     ranks = torch.arange(1, spread.rows + 1, dtype=torch.float64)
     plain, ranked = (
         torch.autograd.grad(one, points, retain_graph=True)[0].reshape(count, -1)

@@ -11,6 +11,7 @@ from mlnn.recording.fingerprint import Fingerprint, K
 from mlnn.recording.records import Forward, Parameter, RecordedStep, Settings
 
 Arrays = Mapping[str, np.ndarray]
+MOST_WHOLE = 1 << 53
 PRINTS = ("sketch", "norms", "hashes")
 
 
@@ -27,6 +28,8 @@ def settings_of(told: Mapping[str, Any]) -> Settings:
         )
         for one in _tables(told, "parameters")
     )
+    if len({one.name for one in parameters}) < len(parameters):
+        raise ValueError("parameters")
     rank, ranks, every = (_whole(told, name) for name in ("rank", "ranks", "every"))
     if not (0 <= rank < ranks and every >= 1):
         raise ValueError(f"rank {rank} of {ranks}, every {every}")
@@ -43,7 +46,12 @@ def step_told(step: RecordedStep) -> tuple[dict[str, Any], dict[str, np.ndarray]
     told = {
         "step": step.step,
         "forwards": [
-            {"random": dict(one.random), **asdict(one.batch), "unordered": str(one.batch.unordered)}
+            {
+                "random": dict(one.random),
+                "autocast": one.autocast,
+                **asdict(one.batch),
+                "unordered": str(one.batch.unordered),
+            }
             for one in step.forwards
         ],
         "buffers": str(step.buffers),
@@ -94,7 +102,7 @@ def _forward(told: Mapping[str, Any]) -> Forward:
         raise ValueError("shapes")
     sizes = {str(name): _sizes(shape, "shapes") for name, shape in shapes.items()}
     batch = BatchPrint(_whole(told, "rows"), _text(told, "ordered"), _number(told, "unordered"), sizes)
-    return Forward(batch, _texts(told.get("random", {})))
+    return Forward(batch, _texts(told.get("random", {})), _text(told, "autocast"))
 
 
 def _floats(arrays: Arrays, name: str) -> np.ndarray:
@@ -106,7 +114,7 @@ def _floats(arrays: Arrays, name: str) -> np.ndarray:
 
 def _whole(told: Mapping[str, Any], name: str) -> int:
     value = told.get(name)
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MOST_WHOLE:
         raise ValueError(name)
     return value
 

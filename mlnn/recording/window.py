@@ -46,7 +46,9 @@ class Window:
     def forward(self, args: object, kwargs: object) -> None:
         """A forward pass with gradients is about to be made."""
         given, random = {"args": args, "kwargs": kwargs}, streams()
-        self.forwards.append(Given(given, random, Forward(batch_print(given), told(random))))
+        self.forwards.append(
+            Given(given, random, Forward(batch_print(given), told(random), (autocast() or ("", ""))[1]))
+        )
 
     def backward(self, tensors: object) -> Tensor | None:
         """A backward pass is about to be made: the loss that it begins at, None where that is no single number or the model has
@@ -78,3 +80,11 @@ class Window:
         """What is to be said of this step, in words."""
         unseen = ("the model itself was not called, only parts of it: its batches are not recorded",)
         return (*self.notes, *(() if self.forwards else unseen))
+
+
+def autocast() -> tuple[str, str] | None:
+    """(device, dtype) of an autocast that is on."""
+    for device in ("cuda", "cpu"):
+        if torch.is_autocast_enabled(device):
+            return device, str(torch.get_autocast_dtype(device)).removeprefix("torch.")
+    return None

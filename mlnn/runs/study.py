@@ -43,7 +43,8 @@ class Study:
     @staticmethod
     def kept(folder: Path) -> int:
         """How many finished runs lie in the study at `folder`."""
-        return sum(1 for path in folder.rglob(reading.CHECKSUMS) if path.parent != folder)
+        cells = {path.parent for path in folder.rglob(reading.CHECKSUMS)} - {folder}
+        return sum(1 for cell in cells if not cell.name.startswith("."))  # which is still being written
 
     def path(self, name: str) -> Path:
         """Where the file or cell `name` lies, inside the folder."""
@@ -59,7 +60,9 @@ class Study:
 
     def clear(self, name: str) -> None:
         """Take away what an earlier try left of a cell that is not whole."""
-        shutil.rmtree(self.path(name), ignore_errors=True)
+        path = self.path(name)
+        for left in (path, *path.parent.glob(f".{path.name}.partial-*")):
+            shutil.rmtree(left, ignore_errors=True)
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the study, whole or not at all."""

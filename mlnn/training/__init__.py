@@ -9,8 +9,9 @@ from mlnn.training.making import make_lockstep
 from mlnn.training.many import Trained, train_many
 from mlnn.training.recipe import DTYPES, LaneRecipe, Recipe, dtype_name, parse_device, parse_dtype
 from mlnn.training.solo import lane_likelihood, train
+from mlnn.training.stacking.checking import known
 from mlnn.training.stacking.lockstep import StackedLockstep
-from mlnn.training.stacking.making import stacked
+from mlnn.training.stacking.making import stacked, stacked_together
 from mlnn.training.stacking.stack import UnstackableError
 from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, Stop, flat
 
@@ -35,12 +36,14 @@ __all__ = [
     "dtype_name",
     "flat",
     "initial_model",
+    "known",
     "lane_likelihood",
     "make_lockstep",
     "nudged",
     "parse_device",
     "parse_dtype",
     "stacked",
+    "stacked_together",
     "train",
     "train_many",
 ]

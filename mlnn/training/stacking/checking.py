@@ -1,6 +1,7 @@
 """What the rows of a stack are held to: the control to left's bits, answers and steps to those of lanes alone."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -38,9 +39,17 @@ def terms(gradient: Tensor, first: Tensor) -> float:
 
 
 def known(objective: Objective) -> bool:
-    """Whether an objective's code is torch's or ours."""
-    home = getattr(objective.function, "__module__", None) or ""
+    """Whether an objective's code is torch's or ours; with some arguments given, as a config makes it, it is still that."""
+    function = objective.function
+    while type(function) is partial and all(map(_fixed, (*function.args, *function.keywords.values()))):
+        function = function.func
+    home = getattr(function, "__module__", None) or ""
     return f"{home}.".startswith(KNOWN)
+
+
+def _fixed(argument: object) -> bool:
+    """Whether an argument is one that nobody can change."""
+    return argument is None or isinstance(argument, bool | int | float | str)
 
 
 def settled(objective: Objective) -> bool:

@@ -2,6 +2,7 @@
 
 import pickle
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -13,47 +14,86 @@ from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep
 from mlnn.training.module import copied, raw_output
 from mlnn.training.optimizers import rates, settings_apart
+from mlnn.training.recipe import dtype_name
 from mlnn.training.stacking.checking import known
 from mlnn.training.stacking.lockstep import StackedLockstep
+from mlnn.training.stacking.member import Member
 from mlnn.training.stacking.optimizer import RowsOptimizer, check_optimizer, columns_of
 from mlnn.training.stacking.stack import Stack, UnstackableError
+from mlnn.training.stacking.stacks import Stacks
 from mlnn.training.step import FOLLOWER
+from mlnn.world import seed_streams
 
 KNOWN = ("torch.nn.", "mlnn.models.")
 """Modules whose code does the same at every call."""
+DRAWS = "the model or the objective draws random numbers, and rows have no stream of their own"
 
 
 def stacked(lockstep: Lockstep) -> StackedLockstep:
     """The lockstep's lanes as rows of one stack per precision; raises UnstackableError, with the reason, where they cannot be."""
-    left, right = lockstep.lanes["left"], lockstep.lanes["right"]
-    _check_lanes(lockstep, left, right)
+    return stacked_together([lockstep])
+
+
+def stacked_together(locksteps: Sequence[Lockstep]) -> StackedLockstep:
+    """The lanes of locksteps that differ in their seed alone as rows of one stack per precision; UnstackableError as `stacked`, and
+    where anything draws random numbers, for rows have no stream of their own.
+    """
+    first, count = locksteps[0], len(locksteps)
+    left, right = first.lanes["left"], first.lanes["right"]
+    for lockstep in locksteps:
+        _check_lanes(lockstep, lockstep.lanes["left"], lockstep.lanes["right"])
+        if count > 1 and lockstep.draws_masks:
+            raise UnstackableError(DRAWS)
     pair = left.optimizer, right.optimizer
     apart = settings_apart(*pair)
-    alike = not lockstep.optimizers_differ and apart is None and columns_of(left) == columns_of(right)
-    batch = next(batches(lockstep.recipe))
+    alike = not first.optimizers_differ and apart is None and columns_of(left) == columns_of(right)
+    batch = next(batches(first.recipe))
     if not isinstance(batch.at(left.dtype).x, torch.Tensor):
         raise UnstackableError("the model takes its inputs by name")
+    if count > 1 and any(_shapes(lockstep) != _shapes(first) for lockstep in locksteps):
+        raise UnstackableError("the comparisons have data or weights of different shapes")
     records = keeps_no_state(left.module, left, batch)
-    stacks, ours, theirs = {}, {}, {}
-    for dtype in lockstep.followers:
-        lanes, cut = _in_order(lockstep, dtype)
-        ours[dtype] = slice(0, len(lanes) - 1) if alike else slice(0, cut)
-        theirs[dtype] = slice(cut, len(lanes))
-        sides = [(slice(0, cut), _objective(left)), (theirs[dtype], _objective(right))]
-        stacks[dtype] = Stack.of(lanes, sides, records)
+    stacks, ours, theirs, names = {}, {}, {}, {}
+    for dtype in first.followers:
+        (lanes, cut), *others = [_in_order(lockstep, dtype) for lockstep in locksteps]
+        names[dtype], rows = tuple(lanes), len(lanes) * count
+        ours[dtype] = slice(0, rows - count) if alike else slice(0, cut * count)
+        theirs[dtype] = slice(cut * count, rows)
+        sides = [(slice(0, cut * count), _objective(left)), (theirs[dtype], _objective(right))]
+        beside = [[lanes[name], *(other[name] for other, _ in others)] for name in lanes]
+        stacks[dtype] = Stack.of([lane for one in beside for lane in one], sides, records)
     optimizers = [RowsOptimizer(left, ours)] + ([] if alike else [RowsOptimizer(right, theirs)])
     strange = not (
         all(known(_objective(lane)) for lane in (left, right)) and all(map(_is_known, left.module.modules()))
     )
-    return StackedLockstep(lockstep, stacks, optimizers, alike, apart, rates(*pair), strange)
+    if count > 1:
+        for lane in (
+            left,
+            first.followers[dtype_name(left.dtype)],
+        ):  # they are put where their rows stand when they are next asked
+            check_draws(lane, batch)
+            lane.stopped = None
+    shared = Stacks(stacks, optimizers, alike, count)
+    members = [
+        Member(lockstep, names, shared, apart, rates(*pair), strange, place) for place, lockstep in enumerate(locksteps)
+    ]
+    return StackedLockstep(shared, members)
+
+
+def _shapes(lockstep: Lockstep) -> object:
+    """What comparisons whose lanes are rows of the same stacks have in common."""
+    data, lanes = lockstep.recipe.dataset, lockstep.lanes.values()
+    weights = [(lane.name, lane.promotes, [weight.shape for weight in lane.weights]) for lane in lanes]
+    return len(data), data.first(1).shape, data.targets, lockstep.probe_rows.shape, weights
 
 
 def _in_order(lockstep: Lockstep, dtype: str) -> tuple[dict[str, Lane], int]:
     """The lanes of a precision by name: those of left's recipe, left and control first; then right, and its follower. How many are
     left's.
 
-    The last few numbers of a large operation are computed by other instructions than the rest, with other bits: they belong to the
-    last null twin and to the follower, which are not held to left's bits.
+    Of several locksteps each lane's rows are neighbours. The last few numbers of a large operation are computed by other
+    instructions than the rest, with other bits: they belong to the last null twin and to the last follower, which are not held to
+    left's bits.
     """
     leader, follower = lockstep.leader(dtype), lockstep.followers[dtype]
     mine = {name: lane for name, lane in lockstep.lanes.items() if lane.dtype == leader.dtype}
@@ -117,6 +157,21 @@ def keeps_no_state(module: nn.Module, lane: Lane, batch: Batch) -> bool:
             f"the model puts another tensor in the place of its buffer '{new}', instead of writing into it"
         )
     return _attributes(trial) == before and standing == streams()
+
+
+def check_draws(lane: Lane, batch: Batch) -> None:
+    """Raise UnstackableError where a lane, asked once, draws random numbers; whether it does is seen by the streams alone."""
+    lane.evaluate(batch)
+    drawn = _all_streams()
+    seed_streams(batch.dropout_seed)
+    if _all_streams() != drawn:
+        raise UnstackableError(DRAWS)
+
+
+def _all_streams() -> tuple[str, list[list[int]]]:
+    """Where the process-wide random streams of Python, numpy and torch stand."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return streams(), [state.tolist() for state in (torch.get_rng_state(), *cuda)]
 
 
 def streams() -> str:

@@ -15,11 +15,11 @@ from mlnn.training.lane import Lane
 from mlnn.training.recipe import LaneRecipe, Recipe, dtype_name
 from mlnn.training.stacking.checking import near, settled, still, terms
 from mlnn.training.stacking.finite import finite_rows, stop_of
-from mlnn.training.stacking.making import check_lane, keeps_no_state, streams
+from mlnn.training.stacking.making import check_draws, check_lane, keeps_no_state
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.stack import Answers, Stack, UnstackableError
 from mlnn.training.step import Evaluated, Stop
-from mlnn.world import callback, seed_streams
+from mlnn.world import callback
 
 
 @dataclass(eq=False)
@@ -50,15 +50,14 @@ class SeedRows:
         check_lane(first)
         batch = next(batches(recipe))
         trial = Lane(first.name, lane_recipe, model, recipe.dtype)
-        _check_draws(trial, batch)
+        check_draws(trial, batch)
         records = keeps_no_state(first.module, first, batch)
         others = (initial_model(replace(recipe, seed=seed)) for seed in seeds[1:])
         lanes = (first, *(Lane(first.name, lane_recipe, other, recipe.dtype) for other in others))
         objective = lane_recipe.objective
         assert isinstance(objective, Objective)
-        named = {str(place): lane for place, lane in enumerate(lanes)}
         try:
-            stack = Stack.of(named, [(slice(0, len(lanes)), objective)], records)
+            stack = Stack.of(lanes, [(slice(0, len(lanes)), objective)], records)
         except (RuntimeError, KeyError) as problem:
             raise UnstackableError("the factory makes another network with another seed") from problem
         rows = RowsOptimizer(first, {dtype_name(recipe.dtype): slice(None)})
@@ -92,7 +91,7 @@ class SeedRows:
         self._stop_by_weights(steps)
         for place, lane in enumerate(self.lanes):
             if lane.stopped is None:
-                lane.take_over(self.stack.state_of(str(place)))
+                lane.take_over(self.stack.state_of(place))
             else:
                 self.losses[lane.stopped.step + 1 :, place] = math.nan
         return self.losses.T.cpu().contiguous()
@@ -143,7 +142,7 @@ class SeedRows:
             if lane.stopped is None and not finite:
                 own = self._own(place, rows)
                 lane.stopped = stop_of(lane, self._batch_of(step, place, order, own), own, answers.outputs[place], loss)
-                lane.take_over(self.stack.state_of(str(place)))
+                lane.take_over(self.stack.state_of(place))
                 self.losses[step, place] = loss
         living = [place for place, lane in enumerate(self.lanes) if lane.stopped is None]
         self.living = None if len(living) == len(self.lanes) else torch.tensor(living, device=order.device)
@@ -155,7 +154,7 @@ class SeedRows:
         for place, (lane, finite) in enumerate(zip(self.lanes, all_finite, strict=True)):
             if lane.stopped is None and not finite:
                 lane.stopped = Stop(step - 1, "weights")
-                lane.take_over(self.stack.state_of(str(place)))
+                lane.take_over(self.stack.state_of(place))
 
     def _own(self, place: int, rows: Rows) -> Rows:
         return Rows(rows.x[place], rows.y[place], {name: part[place] for name, part in rows.extras.items()})
@@ -171,7 +170,7 @@ class SeedRows:
         held = list(enumerate(self.lanes))
         if step:
             held = [(self._first_living(), self.trial)]
-            self.trial.take_over(self.stack.state_of(str(held[0][0])))
+            self.trial.take_over(self.stack.state_of(held[0][0]))
         for place, lane in held:
             told = lane.evaluate(self._batch_of(step, place, order, self._own(place, rows)))
             lane.stopped, slope = None, answers.gradients[place, : self.stack.size]
@@ -209,18 +208,3 @@ class SeedRows:
 
     def _first_living(self) -> int:
         return next(place for place, lane in enumerate(self.lanes) if lane.stopped is None)
-
-
-def _check_draws(lane: Lane, batch: Batch) -> None:
-    """Raise UnstackableError where a lane, asked once, draws random numbers; whether it does is seen by the streams alone."""
-    lane.evaluate(batch)
-    drawn = _all_streams()
-    seed_streams(batch.dropout_seed)
-    if _all_streams() != drawn:
-        raise UnstackableError("the model or the objective draws random numbers, and rows have no stream of their own")
-
-
-def _all_streams() -> tuple[str, list[list[int]]]:
-    """Where the process-wide random streams of Python, numpy and torch stand."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-    return streams(), [state.tolist() for state in (torch.get_rng_state(), *cuda)]

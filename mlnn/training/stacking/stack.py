@@ -52,14 +52,13 @@ class Answers:
 class Stack:
     """Rows of one precision.
 
-    `names`: the lanes'; `sides`: which rows are asked under which objective; `template`: the module whose code they share, its
+    `sides`: which rows are asked under which objective; `template`: the module whose code they share, its
     own numbers unused, `predictor` the same in evaluation mode; `weights` (R, P): trained ones, flat, padded; `trained`: their
     names and shapes; `state`: what else a module holds (buffers, frozen weights) by name, (R, *shape) each; `parts`: micro-batches;
     `plays`: recordings, by the shapes of what they are given, None where nothing may be recorded; `uses`: how often each was met;
     `met`: sides, by their first row, with the shapes of raw outputs that they have been asked for.
     """
 
-    names: tuple[str, ...]
     sides: Sequence[tuple[slice, Objective]]
     template: nn.Module
     predictor: nn.Module
@@ -74,15 +73,14 @@ class Stack:
     met: set[tuple[int, torch.Size]] = field(default_factory=set)
 
     @staticmethod
-    def of(lanes: Mapping[str, Lane], sides: Sequence[tuple[slice, Objective]], records: bool) -> "Stack":
-        """The rows of some lanes, by name and in their order; the first one's module is the template."""
-        first, held = next(iter(lanes.values())), [_held(lane) for lane in lanes.values()]
+    def of(lanes: Sequence[Lane], sides: Sequence[tuple[slice, Objective]], records: bool) -> "Stack":
+        """The rows of some lanes, in their order; the first one's module is the template."""
+        first, held = lanes[0], [_held(lane) for lane in lanes]
         trained = [(name, weight.shape) for name, weight in zip(first.names, first.weights, strict=True)]
         size = sum(weight.numel() for weight in first.weights)
         weights = first.weights[0].new_zeros(len(lanes), -(-size // WIDTH) * WIDTH).detach()
-        weights[:, :size] = torch.stack([flat(lane.weights) for lane in lanes.values()])
+        weights[:, :size] = torch.stack([flat(lane.weights) for lane in lanes])
         return Stack(
-            tuple(lanes),
             sides,
             written_out(copied(first.module)),
             written_out(copied(first.module)).eval(),
@@ -90,7 +88,7 @@ class Stack:
             {name: torch.stack([parts[name] for parts in held]) for name in held[0]},
             trained,
             first.recipe.accumulate,
-            any(lane.promotes for lane in lanes.values()),
+            any(lane.promotes for lane in lanes),
             {} if records else None,
         )
 
@@ -108,25 +106,19 @@ class Stack:
         parts = flat[:, : self.size].split(self._sizes, 1)
         return [part.view(-1, *shape) for part, (_, shape) in zip(parts, self.trained, strict=True)]
 
-    def by_name(self, flat: Tensor) -> dict[str, Tensor]:
-        """Each lane's own part (P,) of flat numbers (R, P), without the padding."""
-        return dict(zip(self.names, flat[:, : self.size].unbind(), strict=True))
-
-    def take_over(self, name: str, other: str) -> None:
-        """Let one lane's row stand where another's stands."""
-        to, at = self.names.index(name), self.names.index(other)
-        if not torch.equal(self.weights[to], self.weights[at]):
+    def put_last_where_first(self, count: int) -> None:
+        """Let the last `count` rows stand where the first stand."""
+        if not torch.equal(self.weights[-count:], self.weights[:count]):
             self.weights = self.weights.clone()  # whoever has seen them keeps what was seen
-            self.weights[to] = self.weights[at]
+            self.weights[-count:] = self.weights[:count]
         for part in self.state.values():
-            part[to] = part[at]
+            part[-count:] = part[:count]
 
-    def state_of(self, name: str) -> Mapping[str, Tensor]:
-        """A lane's parameters and buffers by name, in its module's order."""
-        at = self.names.index(name)
+    def state_of(self, row: int) -> Mapping[str, Tensor]:
+        """A row's parameters and buffers by name, in its module's order."""
         weights = dict(zip((told for told, _ in self.trained), self.shaped(self.weights), strict=True))
         held = {**weights, **self.state}
-        return {told: held[told][at] for told in self._order}
+        return {told: held[told][row] for told in self._order}
 
     @cached_property
     def _order(self) -> list[str]:
@@ -164,12 +156,13 @@ class Stack:
             torch.stack([found.gradients * share for found, share in asked]).sum(0),
         )
 
-    def predict(self, rows: slice, x: Tensor, seed: int, remaining: int) -> Tensor:
-        """Raw outputs (rows, n, *positions[, m]) of some lanes in evaluation mode, for inputs x (n, …) that they share."""
+    def predict(self, count: int, picked: slice, x: Tensor, seed: int | None, remaining: int) -> Tensor:
+        """Raw outputs (rows, n, *positions[, m]) in evaluation mode, each row's for its own inputs x (rows, n, …): those picked, of
+        every `count` neighbours as one."""
         x = x.to(self.weights.dtype) if x.is_floating_point() else x
-        inputs = [part[rows] for part in (*self.shaped(self.weights), *self.state.values())]
-        inputs.append(x.expand(len(inputs[0]), *x.shape).contiguous())
-        shape = ("predict", tuple(x.shape))
+        held = (*self.shaped(self.weights), *self.state.values())
+        inputs = [*(part.unflatten(0, (-1, count))[picked].flatten(0, 1) for part in held), x]
+        shape = ("predict", tuple(x.shape[1:]))
         return self._called(shape, self._predict, inputs, seed, remaining)[0]
 
     def _predict(self, records: bool, parts: Sequence[Tensor]) -> list[Tensor]:
@@ -195,6 +188,8 @@ class Stack:
     ) -> Sequence[Tensor]:
         """`function(records, inputs)`, or its recording, with random streams from the seed; None leaves them where they stand."""
         found = self._recording(shape, partial(function, True), inputs, remaining)
+        if found is not None and found.draws and seed is None:
+            raise UnstackableError("random numbers are drawn, and rows have no stream of their own")
         if seed is not None and (found is None or found.draws):
             seed_streams(seed)
         if found is not None:

@@ -1,0 +1,1 @@
+"""Are two recorded trainings the same? Where they first differ, by how much, and what rounding makes of it."""
