@@ -44,10 +44,11 @@ TABLE = {
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys logs objectives report runs"
     " settings sinks targets training visible workers world",
-    "recording": "arguments auditing comparing data errors objectives received report runs seeding targets training visible"
+    "lifting": "arguments auditing errors objectives targets visible",
+    "recording": "arguments comparing data errors lifting objectives received report runs seeding targets training visible"
     " world",
     "integrations": "errors recording",
-    "cli": "auditing auditing_models comparing errors estimating keys logs objectives recording report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys lifting logs objectives recording report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",

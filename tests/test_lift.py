@@ -11,12 +11,12 @@ from torch import Tensor, nn
 
 import mlnn
 from mlnn.errors import ConfigError, NoAnswerError
+from mlnn.lifting.described import described
+from mlnn.lifting.lifted import Lifted
+from mlnn.lifting.rows import BatchLoss, RowLoss
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import curves, make_grid
-from mlnn.recording.described import described
-from mlnn.recording.lifted import Lifted
-from mlnn.recording.lifting import of_lifted
-from mlnn.recording.rows import BatchLoss, RowLoss
+from mlnn.recording.lift import of_lifted
 from mlnn.testing import assert_same_objective
 
 REFUSED = ("fused", "past the model", "noise")

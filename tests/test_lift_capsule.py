@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 import mlnn
 from mlnn.errors import ConfigError, DataError, NoAnswerError
+from mlnn.lifting.rows import RowLoss
 from mlnn.objectives import Objective
 from mlnn.recording import described
-from mlnn.recording.rows import RowLoss
 
 
 def recorded(folder: Path, loss: Any, model: nn.Module, *given: Tensor, parts: int = 1, scale: float = 1.0) -> Path:

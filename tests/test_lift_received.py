@@ -12,10 +12,10 @@ from lift_cases import CASES, made
 
 import mlnn
 from mlnn.errors import DataError
-from mlnn.recording.carried import from_data, to_data
-from mlnn.recording.lifted import Lifted
-from mlnn.recording.operations import is_liftable, resolved
-from mlnn.recording.rows import BatchLoss, RowLoss
+from mlnn.lifting.carried import from_data, to_data
+from mlnn.lifting.lifted import Lifted
+from mlnn.lifting.operations import is_liftable, resolved
+from mlnn.lifting.rows import BatchLoss, RowLoss
 
 LIFTED = [name for name in CASES if name not in ("fused", "past the model", "noise")]
 

@@ -15,9 +15,9 @@ from torch.utils._python_dispatch import (
     is_in_torch_dispatch_mode,
 )
 
-from mlnn.recording.leading import NotLiftedError, led_by
-from mlnn.recording.slicing import sliced
-from mlnn.recording.tracing import Trace
+from mlnn.lifting.leading import NotLiftedError, led_by
+from mlnn.lifting.slicing import sliced
+from mlnn.lifting.tracing import Trace
 
 X, Y = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1, 2, 1, 1, 0])
 

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mlnn.errors import ConfigError
+from mlnn.lifting.lifted import Lifted
+from mlnn.lifting.tree import outputs_in
 from mlnn.objectives.promotion import promoted
 from mlnn.recording.capsule import Capsule, Null, Passed, ulp_moved
-from mlnn.recording.lifted import Lifted
 from mlnn.recording.parts import clean
 from mlnn.recording.streams import kept, put_back
-from mlnn.recording.tree import outputs_in
 
 Loss = Callable[[Any, int], Tensor]
 """(what the model returned, which forward pass) → its loss."""

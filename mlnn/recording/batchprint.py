@@ -8,8 +8,8 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
+from mlnn.lifting.tree import tensors_in
 from mlnn.recording.fingerprint import drawn_words
-from mlnn.recording.tree import tensors_in
 
 MASK = (1 << 64) - 1
 ROW_WORDS = 509

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import DataError, RunFolderError
+from mlnn.lifting.carried import from_data, to_data
+from mlnn.lifting.lifted import Lifted
+from mlnn.lifting.tree import rebuilt
 from mlnn.received import check_size, chunks, open_plain
-from mlnn.recording.carried import from_data, to_data
-from mlnn.recording.lifted import Lifted
 from mlnn.recording.streams import Streams
-from mlnn.recording.tree import rebuilt
 from mlnn.runs import read_json, to_json, write_file
 from mlnn.visible import shown
 from mlnn.world import MOST_THREADS

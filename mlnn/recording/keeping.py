@@ -7,15 +7,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from mlnn.lifting.leading import NotLiftedError, led_by
+from mlnn.lifting.lifted import Lifted
+from mlnn.lifting.slicing import sliced
+from mlnn.lifting.tracing import Trace
+from mlnn.lifting.tree import skeleton, tensors_in
 from mlnn.recording.capsule import Capsule, Null, Passed, bytes_of, write_capsule
-from mlnn.recording.leading import NotLiftedError, led_by
-from mlnn.recording.lifted import Lifted
 from mlnn.recording.parts import Held, buffers_of, clean, local
 from mlnn.recording.records import RecordedStep
-from mlnn.recording.slicing import sliced
 from mlnn.recording.tape import CAPSULES
-from mlnn.recording.tracing import Trace
-from mlnn.recording.tree import skeleton, tensors_in
 from mlnn.recording.window import Given, Window, autocast
 
 MOST_BUFFERS = 64_000_000

@@ -18,12 +18,12 @@ from mlnn.comparing.relations import weakest
 from mlnn.comparing.verdict import Verdict
 from mlnn.data import from_steps, nested
 from mlnn.errors import ConfigError
+from mlnn.lifting.roles import target_of
+from mlnn.lifting.tree import outputs_in
 from mlnn.objectives import Step
 from mlnn.objectives.step import named
 from mlnn.recording.again import Done, apart, apart_by_name, once_more, recorded_loss, state_of, unwrapped
 from mlnn.recording.capsule import Capsule, read_capsule
-from mlnn.recording.roles import target_of
-from mlnn.recording.tree import outputs_in
 from mlnn.training.descent import SGD
 from mlnn.world import own_world
 

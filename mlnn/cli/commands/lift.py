@@ -11,8 +11,8 @@ def run(settings: LiftSettings, _said: Said) -> None:
     from mlnn.auditing.console import certificate_panel
     from mlnn.auditing.page import audit_page
     from mlnn.errors import ConfigError, RequirementNotMetError, RunFolderError
+    from mlnn.lifting.described import is_of_rows
     from mlnn.recording import described, lift
-    from mlnn.recording.described import is_of_rows
     from mlnn.report.console import paths, show
     from mlnn.runs import write_file
 

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError
-from mlnn.recording.lifted import Lifted, raised
-from mlnn.recording.roles import Form
-from mlnn.recording.spreading import Spread
+from mlnn.lifting.lifted import Lifted, raised
+from mlnn.lifting.roles import Form
+from mlnn.lifting.spreading import Spread
 
 FEW = 32
 """Different targets that are asked one after another; of more, raw outputs and targets are mapped together."""

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from mlnn.recording.lifted import Entry, Lifted
-from mlnn.recording.operations import Argument, Operation, Slot, filled, resolved
+from mlnn.lifting.lifted import Entry, Lifted
+from mlnn.lifting.operations import Argument, Operation, Slot, filled, resolved
 
 MOVES = frozenset("""index index_select gather slice select narrow take view _unsafe_view _reshape_alias expand permute transpose t
  squeeze unsqueeze clone alias detach lift_fresh constant_pad_nd roll flip diagonal""".split())  # fmt: skip  # noqa: SIM905

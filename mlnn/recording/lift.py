@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from mlnn.arguments import shown
 from mlnn.data.nested import replaced
 from mlnn.errors import ConfigError
+from mlnn.lifting.leading import NotLiftedError, led_by
+from mlnn.lifting.lifted import Lifted
+from mlnn.lifting.roles import Form, forms, outputs_of, target_of
+from mlnn.lifting.rows import BatchLoss, RowLoss
+from mlnn.lifting.separating import REFUSALS, separated
+from mlnn.lifting.slicing import READ, sliced
+from mlnn.lifting.tracing import Trace
+from mlnn.lifting.tree import tensors_in
 from mlnn.objectives import Objective, Step
 from mlnn.recording.capsule import Capsule, read_capsule
-from mlnn.recording.leading import NotLiftedError, led_by
-from mlnn.recording.lifted import Lifted
-from mlnn.recording.roles import Form, forms, outputs_of, target_of
-from mlnn.recording.rows import BatchLoss, RowLoss
-from mlnn.recording.separating import REFUSALS, separated
-from mlnn.recording.slicing import READ, sliced
-from mlnn.recording.tracing import Trace
-from mlnn.recording.tree import tensors_in
 from mlnn.seeding import derive
 from mlnn.targets import TargetSpace
 from mlnn.world import own_world
@@ -57,7 +57,7 @@ def lift(
 
     The raw output is what the model's forward returned: the tensor called logits, or those of real numbers that the loss is made
     of. The objective is one of rows where the batch's loss is the mean of what its positions give alone, any factor of it included,
-    and of whole batches of the recorded shape where it is not; `mlnn.recording.described` says which, and what it minimises.
+    and of whole batches of the recorded shape where it is not; `mlnn.lifting.described` says which, and what it minimises.
     Raises NotLiftedError (a `mlnn.errors.NoAnswerError`) with the reason where there is no such objective, and ConfigError where
     target or model cannot be told.
     """

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from mlnn.arguments import first_line
 from mlnn.errors import DataError
-from mlnn.recording.lifted import Entry, Lifted, laid, run
-from mlnn.recording.operations import HERE, PRODUCTS, Argument, Here, Operation, Slot, filled, resolved
-from mlnn.recording.tracing import tensors_in
+from mlnn.lifting.lifted import Entry, Lifted, laid, run
+from mlnn.lifting.operations import HERE, PRODUCTS, Argument, Here, Operation, Slot, filled, resolved
+from mlnn.lifting.tracing import tensors_in
 from mlnn.visible import shown
 
 MOST_OPERATIONS, MOST_ENTRIES, MOST_GIVEN, DEEPEST = 4096, 256, 4096, 4

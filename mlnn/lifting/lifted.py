@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from mlnn.lifting.operations import Operation, filled, resolved
+from mlnn.lifting.tracing import tensors_in
 from mlnn.objectives.promotion import FLOATS, lower_than
-from mlnn.recording.operations import Operation, filled, resolved
-from mlnn.recording.tracing import tensors_in
 from mlnn.visible import shown
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mlnn.recording.lifted import Lifted, raised, run
-from mlnn.recording.operations import Argument, Operation, Slot, resolved
-from mlnn.recording.roles import Form
+from mlnn.lifting.lifted import Lifted, raised, run
+from mlnn.lifting.operations import Argument, Operation, Slot, resolved
+from mlnn.lifting.roles import Form
 
 REDUCED: dict[str, tuple[object, ...]] = {
     "aten.mse_loss.default": (), "aten.smooth_l1_loss.default": (), "aten.huber_loss.default": (),

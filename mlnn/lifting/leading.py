@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from mlnn.errors import NoAnswerError
-from mlnn.recording.tracing import Trace
+from mlnn.lifting.tracing import Trace
 
 MOST_OPERATIONS = 4096
 """Of a loss; what has more has most of a model in it."""

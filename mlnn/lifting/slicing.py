@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from mlnn.arguments import first_line
-from mlnn.recording.folding import folded
-from mlnn.recording.leading import MOST_OPERATIONS, Needed, NotLiftedError, Reach, needed_by, reach_of
-from mlnn.recording.lifted import Entry, Lifted
-from mlnn.recording.operations import PRODUCTS, Operation, is_liftable, written
-from mlnn.recording.tracing import Known, Noted, Trace
+from mlnn.lifting.folding import folded
+from mlnn.lifting.leading import MOST_OPERATIONS, Needed, NotLiftedError, Reach, needed_by, reach_of
+from mlnn.lifting.lifted import Entry, Lifted
+from mlnn.lifting.operations import PRODUCTS, Operation, is_liftable, written
+from mlnn.lifting.tracing import Known, Noted, Trace
 
 READS = torch.ops.aten._local_scalar_dense.default
 READ = (

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
+from mlnn.lifting.tree import tensors_in as named_tensors
 from mlnn.objectives.promotion import memory_written
-from mlnn.recording.tree import tensors_in as named_tensors
 
 MOST_NOTED = 1_000_000
 """Operations of one forward pass and its loss; more are no single step."""

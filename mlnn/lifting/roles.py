@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError
-from mlnn.recording.lifted import Entry, Lifted
+from mlnn.lifting.lifted import Entry, Lifted
 from mlnn.targets import TargetSpace
 from mlnn.visible import shown
 

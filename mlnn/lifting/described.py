@@ -2,8 +2,8 @@
 
 from mlnn.auditing import Certificate, audit
 from mlnn.errors import ConfigError
+from mlnn.lifting.rows import BatchLoss, RowLoss
 from mlnn.objectives import Objective
-from mlnn.recording.rows import BatchLoss, RowLoss
 
 WHOLE = 1e-6
 """Relative: a temperature this near to the number of rows is a sum."""

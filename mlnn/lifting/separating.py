@@ -7,9 +7,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from mlnn.recording.lifted import finest
-from mlnn.recording.rows import RowLoss, Rows
-from mlnn.recording.spreading import Places, Spread, spread_of
+from mlnn.lifting.lifted import finest
+from mlnn.lifting.rows import RowLoss, Rows
+from mlnn.lifting.spreading import Places, Spread, spread_of
 
 MOST_CHECKED, LEAST_CHECKED = 2**24, 16
 """Numbers that a check may compute; of a larger batch some positions are checked, this many at least."""
