@@ -15,6 +15,7 @@ from mlnn.lifting.lifted import Lifted
 from mlnn.lifting.tree import outputs_in
 from mlnn.objectives.promotion import promoted
 from mlnn.recording.capsule import Capsule, Null, Passed, ulp_moved
+from mlnn.recording.hooks import others_on
 from mlnn.recording.parts import clean
 from mlnn.recording.streams import kept, put_back
 
@@ -86,13 +87,23 @@ def applied(lifted: Lifted, output: object) -> Tensor:
     return lifted(*(outputs[name] for name in names))
 
 
-def null_of(model: nn.Module, capsule: Capsule, memo: Mapping[int, object]) -> Null:
-    """How far a change of every weight by one ulp moves a step, done twice more by a copy of the model; memo: what the copy shares.
+def null_of(model: nn.Module, capsule: Capsule) -> Null | None:
+    """How far rounding moves a step, which is done twice more for it by a copy of the model, once with every weight changed by one
+    ulp. None where that might do more than compute (hooks of somebody's own would be called, several processes would have to meet,
+    or the copy would still be the model: accelerate puts a function in place of `forward`, which has the model itself), and where
+    the model cannot be copied, or does not fit twice."""
+    parts = list(model.modules())
+    if capsule.unlifted or capsule.sharded or any("forward" in vars(part) or others_on(part) for part in parts):
+        return None
+    try:
+        return _moved(model, capsule)
+    except Exception:
+        return None
 
-    Raises whatever the model does.
-    """
+
+def _moved(model: nn.Module, capsule: Capsule) -> Null:
     shared = {id(part): part for part in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(unwrapped(model), {**memo, **shared})
+    twin = copy.deepcopy(unwrapped(model), shared)
     own = once_more(twin, capsule)
     moved = once_more(twin, capsule, weights={name: ulp_moved(part) for name, part in capsule.weights.items()})
     same = own.losses == capsule.losses and all(
@@ -110,10 +121,15 @@ def apart(one: Sequence[float], two: Sequence[float]) -> float:
 
 def apart_by_name(one: Mapping[str, Tensor], two: Mapping[str, Tensor]) -> float:
     """‖two − one‖ over ‖one‖, of all tensors that both have, in float64; the largest number where only one of them is zero."""
-    both = [(one[name].cpu().double(), two[name].cpu().double()) for name in one if name in two]
+    both = [(_real(one[name]), _real(two[name])) for name in one if name in two]
     size = sum(float(first.square().sum()) for first, _ in both)
     gap = sum(float((second - first).square().sum()) for first, second in both)
     return (gap / size) ** 0.5 if size else (0.0 if gap == 0 else float("inf"))
+
+
+def _real(tensor: Tensor) -> Tensor:
+    """Its numbers in float64, the imaginary ones among them."""
+    return (torch.view_as_real(tensor.resolve_conj()) if tensor.is_complex() else tensor).cpu().double()
 
 
 @torch.no_grad()

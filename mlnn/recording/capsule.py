@@ -19,6 +19,7 @@ from mlnn.lifting.lifted import Lifted
 from mlnn.lifting.tree import rebuilt
 from mlnn.received import check_size, chunks, open_plain
 from mlnn.recording.streams import Streams
+from mlnn.recording.tape import SETTINGS
 from mlnn.runs import read_json, to_json, write_file
 from mlnn.visible import shown
 from mlnn.world import MOST_THREADS
@@ -130,6 +131,10 @@ def read_capsule(path: Path | str) -> Capsule:
     path = Path(path)
     if "\0" in str(path) or not os.path.isdir(path):
         raise DataError(f"{shown(path, 300)}: no capsule here: no such folder")
+    if os.path.isfile(path / SETTINGS):
+        raise DataError(
+            f"{shown(path, 300)}: is a whole recording; give a step of it that was kept: {shown(path, 300)}/capsules/…"
+        )
     try:
         told = read_json(path / TOLD)
     except RunFolderError as problem:

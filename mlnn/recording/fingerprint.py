@@ -93,7 +93,8 @@ class Printer:
                 small.setdefault((flat.dtype, flat.device), []).append(at)
                 continue
             hashes[at] = self._hash(at, flat)
-            norms[at] = torch.linalg.vector_norm(flat if flat.dtype == torch.float64 else flat.float())
+            own = flat.dtype == torch.float64 or flat.is_complex()
+            norms[at] = torch.linalg.vector_norm(flat if own else flat.float())
             if self.pieces[at].counted:
                 sketch += self._sketch(at, flat)
         for kind, places in small.items():
@@ -129,6 +130,8 @@ class Printer:
 
     def _sketch(self, at: int, flat: Tensor) -> Tensor:
         """Σ over blocks of K entries, each with its sign, in float64."""
+        if flat.is_complex():  # the imaginary numbers one place further
+            return self._sketch(at, flat.real) + self._sketch(at, flat.imag).roll(1)
         first, ahead = divmod(self.pieces[at].start, K)
         found = torch.zeros(K, dtype=torch.float64, device=flat.device)
         signs = self._signs(at, first, -(-(ahead + flat.numel()) // K), flat.device)

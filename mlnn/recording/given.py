@@ -1,12 +1,13 @@
 """What a recorder is given, met at the door: a model, an optimiser of its weights, and room for the capsules."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mlnn.arguments import mapping
+from mlnn.arguments import mapping, shown, whole
 from mlnn.errors import ConfigError
 from mlnn.recording.capsule import bytes_of
 from mlnn.recording.parts import Held, buffers_of, local
@@ -27,6 +28,19 @@ def plain_optimizer(model: object, optimizer: Any) -> torch.optim.Optimizer:
     if not isinstance(found, torch.optim.Optimizer):
         raise ConfigError(f"record: optimizer is a {type(optimizer).__name__}; a torch.optim.Optimizer is needed")
     return found
+
+
+def check_folder(out: object) -> None:
+    """ConfigError where `out` is no path."""
+    if not isinstance(out, str | os.PathLike):
+        raise ConfigError(f"record: out is a {type(out).__name__}; the path of a new folder is needed")
+
+
+def steps_chosen(capsules: object) -> frozenset[int]:
+    """The steps that are kept in full; ConfigError where they are no whole numbers."""
+    if not isinstance(capsules, Iterable) or isinstance(capsules, str | bytes):
+        raise ConfigError(f"capsules: {shown(capsules)}; steps are needed, such as (0, 10), or () for none")
+    return frozenset(whole("capsules", step, 0) for step in capsules)
 
 
 def rank_and_ranks() -> tuple[int, int]:

@@ -26,6 +26,7 @@ MOST_BUFFERS = 64_000_000
 class _Standing:
     """How the model stands before the forward passes of a step, and what is kept of it as it is made.
 
+    `losses`: how many had led to the gradient that is kept, None before it is there: L-BFGS goes on with others, at other weights.
     `named`: places of the batch's tensors, by `id`; `objectives`: of the losses so far; `unlifted`: why one could not be
     taken out."""
 
@@ -38,6 +39,7 @@ class _Standing:
     named: dict[int, str] = field(default_factory=dict)
     objectives: list[Lifted] = field(default_factory=list)
     unlifted: str = ""
+    losses: int | None = None
 
 
 class Keeper:
@@ -61,7 +63,7 @@ class Keeper:
             self.standing = self._stand() if self.chosen and (self.reason or not self.met) else None
             if self.standing and self.reason:
                 self.standing.weights = self._weights()
-        if self.standing and self.reason:
+        if self.standing and self.reason and self.standing.losses is None:
             self.standing.passes.append(_passed(given))
             self.standing.named |= {id(tensor): place for place, tensor in tensors_in(given.arguments)}
             if self.trace is None:
@@ -88,17 +90,19 @@ class Keeper:
     def at_loss(self, loss: Tensor | None) -> None:
         """A backward pass is about to begin at a loss, None where that is none: how it follows from what the model returned."""
         trace, self.trace = self.trace, None
-        if trace is None or self.standing is None or self.standing.unlifted:
+        if trace is None or self.standing is None or self.standing.unlifted or self.standing.losses is not None:
             return
         try:
             self.standing.objectives.append(_lifted(trace, loss, self.standing.named))
         except NotLiftedError as problem:
             self.standing.unlifted = str(problem)
 
-    def at_gradient(self, divisor: float, finite: bool) -> None:
-        """The gradient is there, and the weights are still those before the step. `divisor`: what it is yet divided by."""
+    def at_gradient(self, divisor: float, finite: bool, losses: int) -> None:
+        """The gradient is there, of as many losses, and the weights are still those before the step. `divisor`: what it is yet
+        divided by."""
         if not self.standing:
             return
+        self.standing.losses = losses
         if not finite and not self.met:
             self.met, self.reason = True, self.reason or "not finite"
             self.standing.weights = self.standing.weights or self._weights()
@@ -116,9 +120,10 @@ class Keeper:
         if standing is None or not self.reason:
             return
         passes = standing.passes or [_passed(given) for given in window.forwards]
+        losses = tuple(step.losses.tolist()[: standing.losses])
         capsule = Capsule(
             step.step, self.reason, standing.weights, standing.buffers, standing.gradient, tuple(passes),
-            tuple(step.losses.tolist()), step.scale, step.rates, tuple(standing.objectives), _why_not(standing, step, self.reason),
+            losses, step.scale, step.rates, tuple(standing.objectives), _why_not(standing, len(losses), self.reason),
             standing.autocast, standing.training,
             sharded=any(held.told.sharded for held in self.held), threads=torch.get_num_threads(),
         )  # fmt: skip
@@ -145,14 +150,14 @@ def _lifted(trace: Trace, loss: Tensor | None, names: Mapping[int, str]) -> Lift
     return sliced(trace, led_by(trace, outputs, loss), loss, names)
 
 
-def _why_not(standing: _Standing, step: RecordedStep, reason: str) -> str:
+def _why_not(standing: _Standing, losses: int, reason: str) -> str:
     """Why the capsule does not tell how each loss follows from what the model returned; "" where it does."""
     if reason != "chosen":
         return "the step was not chosen beforehand, and the operations of its loss were not noted"
     if standing.unlifted:
         return standing.unlifted
-    if not len(standing.objectives) == len(standing.passes) == len(step.losses):
-        return f"{len(standing.passes)} forward passes led to {len(step.losses)} losses"
+    if not len(standing.objectives) == len(standing.passes) == losses:
+        return f"{len(standing.passes)} forward passes led to {losses} losses"
     return ""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from mlnn.errors import ConfigError
 from mlnn.recording.fingerprint import Piece
@@ -32,9 +33,9 @@ class Held:
 
 
 def local(tensor: Any) -> Tensor:
-    """A tensor as this process holds it."""
+    """A tensor as this process holds it, a sparse one (the gradient of an embedding) in full."""
     found: Tensor = tensor.to_local() if is_distributed(tensor) else tensor
-    return found.detach()
+    return found.detach() if found.layout == torch.strided else found.detach().to_dense()
 
 
 def is_distributed(tensor: object) -> bool:
@@ -55,6 +56,11 @@ def held_by(model: nn.Module, rank: int) -> tuple[Held, ...]:
     """All parameters that are trained, by name in the model's order. ConfigError where one is sharded along another axis than the
     first, or two have one name once wrappers are taken off."""
     found = [(clean(name), weight) for name, weight in model.named_parameters() if weight.requires_grad]
+    shapeless = next((name for name, weight in found if is_lazy(weight) or weight.is_meta), None)
+    if shapeless:
+        raise ConfigError(
+            f"record: weight '{shapeless}' has no numbers yet (a lazy layer, the meta device); call the model once first"
+        )
     names = [name for name, _ in found]
     twice = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
     if twice:

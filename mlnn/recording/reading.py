@@ -11,6 +11,7 @@ import numpy as np
 
 from mlnn.errors import DataError, RunFolderError
 from mlnn.received import check_size, open_plain
+from mlnn.recording.capsule import TOLD
 from mlnn.recording.fingerprint import Fingerprint
 from mlnn.recording.frames import read_frames
 from mlnn.recording.records import RecordedStep, Recording, Settings
@@ -29,6 +30,10 @@ def read_recording(path: Path | str) -> Recording:
     path = Path(path)
     if "\0" in str(path) or not os.path.isdir(path):
         raise DataError(f"{shown(path, 300)}: no recording here: no such folder")
+    if os.path.isfile(path / TOLD):
+        raise DataError(
+            f"{shown(path, 300)}: is one step of a recording; the recording is {shown(path.parent.parent, 300)}"
+        )
     try:
         if os.path.isdir(path / rank_folder(0)):
             return together(path, [_read(path / rank_folder(rank)) for rank in range(_ranks(path))])

@@ -4,6 +4,7 @@ Hooks of the model and the optimiser tell of batches, random streams, gradients 
 pass begins, in `torch.autograd.backward`, which `Tensor.backward` looks up at every call.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,9 +19,19 @@ from torch import nn
 from mlnn.arguments import whole
 from mlnn.errors import ConfigError, RunFolderError
 from mlnn.recording.again import null_of
+from mlnn.recording.beside import Beside
 from mlnn.recording.capsule import Capsule, Null
 from mlnn.recording.fingerprint import Fingerprint, Printer, bits
-from mlnn.recording.given import check_size, check_weights, plain_optimizer, rank_and_ranks, settings_at_start
+from mlnn.recording.given import (
+    check_folder,
+    check_size,
+    check_weights,
+    plain_optimizer,
+    rank_and_ranks,
+    settings_at_start,
+    steps_chosen,
+)
+from mlnn.recording.hooks import hooked
 from mlnn.recording.keeping import Keeper
 from mlnn.recording.parts import buffers_of, held_by, local
 from mlnn.recording.records import RecordedStep
@@ -29,8 +40,7 @@ from mlnn.recording.window import Window
 
 MOST_BYTES = 4_000_000_000
 SKIPPED = "the gradient scaler found a gradient that is not finite"
-OWN_HOOKS = 2
-"""Forward hooks that a recorder sets."""
+MOST_SAID = 400
 _running: list["Recorder"] = []
 
 
@@ -85,21 +95,22 @@ class Recorder:
         about: Mapping[str, object] | None,
     ) -> None:
         self.model, self.optimizer = model, plain_optimizer(model, optimizer)
+        check_folder(out)
         self.every = whole("every", every, 1)
         self.held = held_by(model, rank_and_ranks()[0])
         check_weights(self.held, self.optimizer, optimizer)
-        chosen = frozenset(whole("capsules", step, 0) for step in capsules)
+        chosen = steps_chosen(capsules)
         self.keeper = Keeper(model, self.held, chosen)
         check_size(model, self.held, len(chosen), whole("max_bytes", max_bytes, 0))
-        device = local(self.held[0].weight).device
-        self.printer = Printer([held.piece for held in self.held], device)
+        self.printer = Printer([held.piece for held in self.held], local(self.held[0].weight).device)
         self.window, self.steps, self.stepped = Window(), 0, 0
+        self.beside = Beside(model, self.held)
         self.gradient: Fingerprint | None = None
         self.rates: tuple[float, ...] = ()
         self.scale, self.trouble, self.busy = 1.0, "", False
         self.depth, self.seen_at, self.backward, self.offers = 0, 0, False, True
-        settings = settings_at_start(model, self.optimizer, self.held, self.every, about)
-        self.tape = Tape(out, settings)
+        self.thread = threading.get_ident()
+        self.tape = Tape(out, settings_at_start(model, self.optimizer, self.held, self.every, about))
         self.folder = self.tape.folder
         self.tape.start(self._print_weights())
 
@@ -108,20 +119,14 @@ class Recorder:
         """Hooks in place, and taken away again."""
         _running.append(self)
         backward, scaled = torch.autograd.backward, torch.amp.GradScaler.step
-        hooks = [
-            self.model.register_forward_pre_hook(self._before_forward, with_kwargs=True, prepend=True),
-            self.model.register_forward_hook(self._after_forward, always_call=True),
-            self.optimizer.register_step_pre_hook(self._before_step),
-            self.optimizer.register_step_post_hook(self._after_step),
-        ]
         torch.autograd.backward = self._seeing_losses(backward)
         torch.amp.GradScaler.step = self._seeing_scales(scaled)  # type: ignore[method-assign]
+        forward, step = (self._before_forward, self._after_forward), (self._before_step, self._after_step)
         try:
-            yield
+            with hooked(self.model, self.optimizer, forward, step, self._end):
+                yield
         finally:
             torch.autograd.backward, torch.amp.GradScaler.step = backward, scaled  # type: ignore[method-assign]
-            for hook in hooks:
-                hook.remove()
             _running.remove(self)
 
     def offer(self, *args: Any, **kwargs: Any) -> None:
@@ -135,9 +140,8 @@ class Recorder:
         self.depth += 1
         if self._idle or self.backward or not torch.is_grad_enabled() or (self.depth > 1 and not self.window.offered):
             return  # a forward pass that is made once more on the way back is none
-        if (
-            self.window.offered
-        ):  # Lightning's strategies call the model with a batch for `training_step`, which calls the model
+        # Lightning's strategies call the model with a batch for `training_step`, which calls the model
+        if self.window.offered:
             self.offers = self.offers and self.depth > 1
             self.window.take_back()
             self.keeper.take_back()
@@ -146,6 +150,9 @@ class Recorder:
 
     @torch.no_grad()
     def _see_forward(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.thread = threading.get_ident()
+        if not self.window.forwards:
+            self.window.notes.extend(self.beside.remarks())
         self.window.forward(args, kwargs)
         self.keeper.before_forward(self.steps, self.window.forwards[-1], len(self.window.forwards) == 1)
 
@@ -158,6 +165,8 @@ class Recorder:
     def _seeing_losses(self, backward: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(backward)
         def watched(tensors: Any, *args: Any, **kwargs: Any) -> Any:
+            if threading.get_ident() != self.thread:  # another training's, beside this one
+                return backward(tensors, *args, **kwargs)
             if not (self._idle or self.backward):
                 self.keeper.stop()
                 loss = self.window.backward(tensors)
@@ -189,9 +198,7 @@ class Recorder:
 
     def _before_step(self, _optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         self.keeper.stop()
-        closure = next(
-            (one for one in (*args[1:], *kwargs.values()) if callable(one)), None
-        )  # first comes the optimiser
+        closure = next((one for one in (*args[1:], *kwargs.values()) if callable(one)), None)  # args[0]: the optimiser
         self.gradient = None
         self.rates = tuple(float(group["lr"]) for group in self.optimizer.param_groups)
         if closure is None:
@@ -219,8 +226,9 @@ class Recorder:
         if self.steps % self.every == 0 or self.keeper.keeps(self.steps):
             found = self.printer.of(held.local(held.weight.grad) for held in self.held)
             self.gradient = found if divisor == 1.0 else found.scaled(1 / divisor)
-        finite = bool(np.isfinite(self.window.values()).all()) and (self.gradient is None or self.gradient.finite)
-        self.keeper.at_gradient(divisor, finite)
+        losses = self.window.values()
+        finite = bool(np.isfinite(losses).all()) and (self.gradient is None or self.gradient.finite)
+        self.keeper.at_gradient(divisor, finite, len(losses))
 
     def _divisor(self) -> float:
         """What the gradient is yet divided by: fused kernels do it themselves."""
@@ -230,45 +238,40 @@ class Recorder:
     @torch.no_grad()
     def _after_step(self, *_: Any) -> None:
         self.stepped += 1
-        if (
-            not self.trouble
-        ):  # a fused kernel is called with a gradient that is not finite too, and leaves the weights alone
+        # a fused kernel is called with a gradient that is not finite too, and leaves the weights alone
+        if not self.trouble:
             self._finish(SKIPPED if float(getattr(self.optimizer, "found_inf", None) or 0) else "")
 
     def _finish(self, skipped: str = "") -> None:
         """Write down what was seen since the last step."""
         window, self.window = self.window, Window()
         losses = window.values()
-        printed = self.gradient is not None
         step = RecordedStep(
             self.steps, losses, tuple(given.seen for given in window.forwards), self.rates, self.scale,
-            self.gradient, self._print_weights() if printed else None, self._buffers(), skipped,
+            self.gradient, self._print_weights() if self.gradient else None, bits(dict(buffers_of(self.model))), skipped,
             window.remarks(),
         )  # fmt: skip
         try:
             self.tape.append(step)
             if skipped:  # the weights are still those before it
-                self.keeper.at_gradient(self._divisor(), finite=False)
+                self.keeper.at_gradient(self._divisor(), False, len(losses))
             self.keeper.finish(self.folder, step, window, self._null)
         except RunFolderError as problem:
-            self.trouble = str(problem)
-            warnings.warn(f"mlnn.record: the recording ends at step {self.steps}: {problem}", stacklevel=2)
+            self._end(problem)
+        self.beside.stepped()
         self.gradient, self.steps = None, self.steps + 1
 
+    def _end(self, problem: Exception) -> None:
+        """Something that the recorder does went wrong: no more is recorded, and the training goes on."""
+        self.keeper.stop()
+        said = str(problem) if isinstance(problem, RunFolderError) else f"{type(problem).__name__}: {problem}"
+        self.trouble = said[:MOST_SAID]
+        warnings.warn(f"mlnn.record: the recording ends at step {self.steps}: {self.trouble}", stacklevel=2)
+
     def _null(self, capsule: Capsule) -> Null | None:
-        """How far rounding moves a step, which is done twice more for it by a copy of the model; None where that might do more than
-        compute: hooks of somebody's own would be called, several processes would have to meet, or the copy would still be the model
-        (accelerate puts a function in place of `forward`, which has the model itself)."""
-        parts = list(self.model.modules())
-        hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in parts)
-        replaced = any("forward" in vars(part) for part in parts)
-        if capsule.unlifted or capsule.sharded or replaced or hooks > OWN_HOOKS:
-            return None
         self.busy = True
         try:
-            return null_of(self.model, capsule, {id(self): self})
-        except Exception:  # a model that cannot be copied, or does not fit twice: there is no yardstick then
-            return None
+            return null_of(self.model, capsule)
         finally:
             self.busy = False
 
@@ -280,14 +283,11 @@ class Recorder:
     def _print_weights(self) -> Fingerprint:
         return self.printer.of(held.local(held.weight) for held in self.held)
 
-    def _buffers(self) -> int:
-        return bits(dict(buffers_of(self.model)))
-
     def close(self, problem: BaseException | None) -> None:
         """Say how the training ended, unless the disk does not let us."""
         self.keeper.stop()
         try:
-            self.tape.close("finished" if problem is None else type(problem).__name__)
+            self.tape.close(self.trouble or ("finished" if problem is None else type(problem).__name__))
         except RunFolderError as error:
             warnings.warn(f"mlnn.record: {error}", stacklevel=2)
 

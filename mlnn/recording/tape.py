@@ -59,6 +59,9 @@ class Tape:
             raise RunFolderError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
 
     def close(self, ended: str) -> None:
-        """Say how it ended: "finished", or the name of what was raised."""
-        self.file.close()
+        """Say how it ended: "finished", or the name of what was raised. RunFolderError where the disk refuses."""
+        try:
+            self.file.close()
+        except OSError as error:  # what could not be written before is tried once more
+            raise RunFolderError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
         write_file(self.folder / ENDED, to_json({"ended": ended}))

@@ -11,6 +11,11 @@ from mlnn.recording.batchprint import batch_print
 from mlnn.recording.records import Forward
 from mlnn.recording.streams import Streams, streams, told
 
+NOT_ONE = "a backward pass began at more than one number; its loss is not recorded"
+NO_FORWARD = "the model itself was not called, only parts of it: its batches are not recorded"
+NO_BACKWARD = "no backward pass began at a loss (torch.autograd.grad makes gradients without one): it is not recorded"
+NOTHING = "the model was not called since the step before"
+
 
 @dataclass(frozen=True, eq=False)
 class Given:
@@ -51,22 +56,16 @@ class Window:
         )
 
     def backward(self, tensors: object) -> Tensor | None:
-        """A backward pass is about to be made: the loss that it begins at, None where that is no single number or the model has
-        not been called."""
+        """A backward pass is about to be made: the loss that it begins at, of several at once their sum. None where that is no
+        single number or the model has not been called."""
         self.offered = False
-        loss = (
-            tensors
-            if isinstance(tensors, Tensor)
-            else tensors[0]
-            if isinstance(tensors, Sequence) and tensors
-            else None
-        )
-        if not isinstance(loss, Tensor) or loss.numel() != 1:
-            self.notes.append("a backward pass began at more than one number; its loss is not recorded")
+        losses = [tensors] if isinstance(tensors, Tensor) else list(tensors) if isinstance(tensors, Sequence) else []
+        if not losses or not all(isinstance(loss, Tensor) and loss.numel() == 1 for loss in losses):
+            self.notes.append(NOT_ONE)
             return None
         kept = self.losses if self.forwards else self.elsewhere
-        kept.append(loss.detach().clone().reshape(()))
-        return loss if self.forwards else None
+        kept.append(torch.stack([loss.detach().reshape(()) for loss in losses]).sum())
+        return losses[0] if self.forwards and len(losses) == 1 else None
 
     def values(self) -> np.ndarray:
         """The losses (m,), float64, in the order of their backward passes."""
@@ -78,8 +77,11 @@ class Window:
 
     def remarks(self) -> tuple[str, ...]:
         """What is to be said of this step, in words."""
-        unseen = ("the model itself was not called, only parts of it: its batches are not recorded",)
-        return (*self.notes, *(() if self.forwards else unseen))
+        if self.forwards:
+            unseen = () if self.losses or NOT_ONE in self.notes else (NO_BACKWARD,)
+        else:
+            unseen = (NO_FORWARD if self.elsewhere or NOT_ONE in self.notes else NOTHING,)
+        return (*self.notes, *unseen)
 
 
 def autocast() -> tuple[str, str] | None:

@@ -7,6 +7,8 @@ from mlnn.recording.fingerprint import Fingerprint, same_bits
 from mlnn.recording.records import RecordedStep, Recording
 from mlnn.visible import shown
 
+FROZEN = ", or frozen there"
+
 
 @dataclass(frozen=True, eq=False)
 class Pair:
@@ -47,6 +49,18 @@ class Pair:
         return found
 
 
+def remarks(pair: Pair, until: int | None = None) -> list[str]:
+    """What is said of steps of one recording and of none of the other, from which step on; `until`: a step of
+    A, of which and those before it is told."""
+    sides = [{note: step.step for step in reversed(one.steps) for note in step.notes} for one in (pair.a, pair.b)]
+    return [
+        f"in {name}, from step {step} on: {shown(note, 300)}"
+        for name, own, other in (("A", sides[0], sides[1]), ("B", sides[1], sides[0]))
+        for note, step in own.items()
+        if note not in other and (until is None or step + (pair.offset if name == "B" else 0) <= until)
+    ]
+
+
 def _steps(count: int) -> str:
     return f"{count} step{'s' if count != 1 else ''}"
 
@@ -62,11 +76,11 @@ def parameters_apart(a: Recording, b: Recording) -> str:
     for name, shape in one.items():
         if name not in two:
             near = next((other for other in two if other.endswith(f".{name}") or name.endswith(f".{other}")), None)
-            return f"'{shown(name)}' of A is not in B" + (f", which has '{shown(near)}'" if near else "")
+            return f"'{shown(name)}' of A is not in B" + (f", which has '{shown(near)}'" if near else FROZEN)
         if two[name] != shape:
             return f"'{shown(name)}' is {shape} in A and {two[name]} in B"
     extra = next((name for name in two if name not in one), None)
-    return "" if extra is None else f"'{shown(extra)}' of B is not in A"
+    return "" if extra is None else f"'{shown(extra)}' of B is not in A{FROZEN}"
 
 
 def aligned(a: Recording, b: Recording) -> Pair:

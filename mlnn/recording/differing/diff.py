@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mlnn.comparing.relations import ORDER, check_require
-from mlnn.recording.differing.aligning import Pair, aligned, parameters_apart
+from mlnn.recording.differing.aligning import Pair, aligned, parameters_apart, remarks
 from mlnn.recording.differing.batches import stirred
 from mlnn.recording.differing.judging import Ground, Judgement, judge
 from mlnn.recording.differing.records import ParameterApart, Row, Setting
@@ -109,7 +109,7 @@ def _compared(one: Recording, two: Recording) -> Diff:
         return Diff("undecided", text, stage="environment", names=names, settings=settings, findings=(unlike,))
     pair = aligned(one, two)
     rows = tuple(rows_of(pair))
-    ground = _ground(pair)
+    ground = _ground(pair, any(one.steers for one in settings))
     judgement = judge(rows, ground)
     told = related(pair, rows, judgement, ground)
     parameters = _parameters(pair, rows, judgement)
@@ -119,7 +119,7 @@ def _compared(one: Recording, two: Recording) -> Diff:
     return Diff(
         told.relation, sentence(pair, rows, judgement, told, ground, settings, parameters), told.scale, stage, step,
         told.resolution, yard.words(first), len(judgement.judged), names, settings,
-        (*pair.notes(), *one.findings, *two.findings), rows,
+        (*pair.notes(), *remarks(pair), *one.findings, *two.findings), rows,
         tuple(_allowed(rows, yard, judgement)), parameters,
     )  # fmt: skip
 
@@ -139,7 +139,7 @@ def _allowed(rows: Sequence[Row], yard: Yardstick, judgement: Judgement) -> Iter
         yield yard.allowed(row.step, row.before or 0.0) if known else math.nan
 
 
-def _ground(pair: Pair) -> Ground:
+def _ground(pair: Pair, steered: bool) -> Ground:
     precisions = [precision_of(one) for one in (pair.a, pair.b)]
     yard = Yardstick(max(precisions, key=lambda one: one.eps), nulls_of((pair.a, pair.b), pair.offset))
     alike = all(
@@ -148,7 +148,8 @@ def _ground(pair: Pair) -> Ground:
     moved = frozenset(stirred(pair.a) | stirred(pair.b))
     plain = {pair.a.settings.optimizer, pair.b.settings.optimizer} == {"SGD"}
     same = alike and precisions[0].name == precisions[1].name
-    return Ground(yard, moved, plain, apart(*pair.starts, alike), same, bool(pair.a.findings or pair.b.findings))
+    findings = bool(pair.a.findings or pair.b.findings)
+    return Ground(yard, moved, plain, apart(*pair.starts, alike), same, findings, steered)
 
 
 def _place(judgement: Judgement, relation: str, ground: Ground) -> tuple[str | None, int | None]:

@@ -24,7 +24,7 @@ class Ground:
     """What a judgement knows beside the rows: the `yardstick`; the streams that `stirred` from pass to pass; whether the optimiser
     is `plain`, one that passes on a relative distance as it is (Adam makes steps of full size of what rounding left of a zero);
     `start`, how far the first weights are apart; whether both were computed in the same dtypes (`alike`); `findings`: whether the
-    processes of one of them do not agree."""
+    processes of one of them do not agree; `steered`: whether their optimisers are set to make other steps of one gradient."""
 
     yardstick: Yardstick
     stirred: frozenset[str]
@@ -32,6 +32,7 @@ class Ground:
     start: Apart
     alike: bool
     findings: bool = False
+    steered: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,7 @@ def _weights(row: Row, ground: Ground, allowed: float) -> Parting | None:
     kappa, apart = ground.yardstick.kappa(row.step), row.gradient.distance if row.gradient else 0.0
     most = kappa * ((eps + (row.before or 0.0)) / row.moved + apart)
     exact = row.gradient is not None and row.gradient.same and not row.before
-    if ground.plain or exact:
+    if ground.plain or ground.steered or exact:
         found = part.distance > most
     else:
         found = part.residual > 0.5 or abs(part.factor - 1) > max(2 * part.residual, most)

@@ -72,11 +72,13 @@ class ParameterApart:
 
 @dataclass(frozen=True)
 class Setting:
-    """Something that was set otherwise: what, and both values in words. `told`: whether it is part of what the sentence says."""
+    """Something that was set otherwise: what, and both values in words. `told`: whether it is part of what the sentence says;
+    `steers`: whether it is one of the optimiser by which another step is made of the same gradient."""
 
     what: str
     values: tuple[str, str]
     told: bool = False
+    steers: bool = False
 
     def words(self) -> str:
         """As in "weight_decay 0.01 against 0"."""

@@ -1,6 +1,5 @@
 """From a judgement to a relation: what is so strong a word as the evidence bears."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,12 +25,13 @@ TELLS = 3
 @dataclass(frozen=True)
 class Related:
     """`relation` and, where it is undecided, or a factor is none, `because`; `scale`; `resolution`: the smallest relative distance
-    that would have been told, 0 where every bit was."""
+    that would have been told, 0 where every bit was; `stays`: whether a later step has told of a factor too."""
 
     relation: str
     because: str = ""
     scale: float = 1.0
     resolution: float | None = None
+    stays: bool = True
 
 
 def related(pair: Pair, rows: Sequence[Row], judgement: Judgement, ground: Ground) -> Related:
@@ -40,7 +40,7 @@ def related(pair: Pair, rows: Sequence[Row], judgement: Judgement, ground: Groun
     resolution = _resolution(judgement, ground)
     if found.relation == "bitwise":
         resolution = 0.0
-    return Related(found.relation, found.because, found.scale, resolution)
+    return Related(found.relation, found.because, found.scale, resolution, found.stays)
 
 
 def _said(rows: Sequence[Row], judgement: Judgement, ground: Ground) -> Related:
@@ -50,7 +50,7 @@ def _said(rows: Sequence[Row], judgement: Judgement, ground: Ground) -> Related:
     if parting is None:
         return _alike(rows, judgement, ground)
     if parting.why == "loss alone":
-        return _of_losses(judgement, ground)
+        return _of_losses(rows[rows.index(parting.row) :] if parting.row else rows, ground)
     if parting.relation == "scaled":
         return _of_factor(rows, parting, ground)
     return Related(parting.relation, _why_undecided(parting) if parting.relation == "undecided" else "")
@@ -75,19 +75,20 @@ def _all_but_buffers(row: Row) -> bool:
     return all(part is None or part.same for part in (row.loss, row.gradient, row.weights))
 
 
-def _of_losses(judgement: Judgement, ground: Ground) -> Related:
-    """Losses that differ where gradients do not: by a factor that a clipped gradient hides, or by something without a gradient."""
-    told = [row for row in judgement.judged if row.loss is not None and row.losses[0]]
-    ratios = np.array([row.losses[1] / row.losses[0] for row in told])
-    allowed = [ground.yardstick.allowed(row.step, row.before or 0.0) for row in told]
-    spread = float(np.ptp(ratios)) if len(ratios) > 1 else math.inf
-    plain = (
-        len(ratios) == 1
-        and min(abs(ratios[0] - round(ratios[0])), abs(1 / ratios[0] - round(1 / ratios[0]))) < allowed[0]
-    )
-    if len(ratios) and ratios[0] > 0 and (spread <= 4 * max(allowed) or plain):
-        return Related("scaled", scale=float(ratios[0]))
-    return Related("shifted")
+def _of_losses(rows: Sequence[Row], ground: Ground) -> Related:
+    """Losses that differ where gradients do not, of the rows from there on: by a factor that a clipped gradient hides, or by
+    something without a gradient."""
+    yard, first = ground.yardstick, rows[0]
+    most = FAR * yard.allowed(first.step, first.before or 0.0)
+    told = [row for row in rows if judgeable(row, yard) and yard.allowed(row.step, row.before or 0.0) <= most]
+    ratios = [row.losses[1] / row.losses[0] for row in told if row.loss is not None and row.losses[0] and row.losses[1]]
+    if not ratios or not ratios[0] > 0:
+        return Related("shifted")
+    if len(ratios) > 1:
+        one = np.ptp(ratios) <= FAR * most * max(ratios)
+    else:
+        one = min(abs(ratio / max(round(ratio), 1) - 1) for ratio in (ratios[0], 1 / ratios[0])) <= most
+    return Related("scaled", scale=ratios[0]) if one else Related("shifted")
 
 
 def _of_factor(rows: Sequence[Row], parting: Parting, ground: Ground) -> Related:
@@ -107,7 +108,7 @@ def _of_factor(rows: Sequence[Row], parting: Parting, ground: Ground) -> Related
         return Related("different", "is A's times {scale}, and at later steps no multiple of it")
     if any(abs(factor - parting.scale) > max(SAID, away / TELLS) for factor in told):
         return Related("different", "is A's times a factor that changes from step to step, {scale}")
-    return Related("scaled", scale=parting.scale)
+    return Related("scaled", scale=parting.scale, stays=bool(told))
 
 
 def _why_undecided(parting: Parting) -> str:

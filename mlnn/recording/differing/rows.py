@@ -78,8 +78,9 @@ def _finite(step: RecordedStep) -> bool:
 
 
 def numbers_apart(a: float, b: float, floor: float) -> Apart | None:
-    """How far two losses are apart, relative to the larger of |a| and `floor`: a loss near 0 is what is left of larger terms."""
-    if math.isnan(a) and math.isnan(b):
+    """How far two losses are apart, relative to the larger of |a| and `floor`: a loss near 0 is what is left of larger terms. None
+    where one was not recorded, or is not finite, which is told otherwise."""
+    if math.isnan(a) or math.isnan(b):
         return None
     size = max(abs(a), floor)
     gap = abs(b - a) / size if size else (0.0 if a == b else math.inf)

@@ -9,6 +9,10 @@ from mlnn.recording.records import Recording, Settings
 PASSING = ("time", "parallel_info")
 """Of the environment, what differs from call to call, or says another item at length."""
 MOST = 200
+RATES = ("lr", "initial_lr")
+"""Of the optimiser, what every step tells itself."""
+KERNELS = ("foreach", "fused", "capturable", "differentiable")
+"""Of the optimiser, how a step is computed."""
 
 
 def settings_apart(a: Recording, b: Recording) -> list[Setting]:
@@ -25,13 +29,14 @@ def _model(a: Recording, b: Recording) -> Iterator[Setting]:
 
 
 def _optimizer(one: Settings, two: Settings) -> Iterator[Setting]:
-    yield from _of("optimiser", one.optimizer, two.optimizer, told=True)
+    if one.optimizer != two.optimizer:
+        yield Setting("optimiser", (one.optimizer, two.optimizer), told=True, steers=True)
     yield from _of("parameter groups", str(len(one.groups)), str(len(two.groups)))
     several = max(len(one.groups), len(two.groups)) > 1
     for place, (mine, its) in enumerate(zip(one.groups, two.groups, strict=False)):
         where = f" of group {place}" if several else ""
         for name, own, other in _differing(mine, its):
-            yield Setting(f"{name}{where}", (own, other), told=True)
+            yield Setting(f"{name}{where}", (own, other), told=True, steers=name not in (*RATES, *KERNELS))
 
 
 def _around(one: Settings, two: Settings) -> Iterator[Setting]:

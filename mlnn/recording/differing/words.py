@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from mlnn.recording.differing.aligning import Pair
+from mlnn.recording.differing.aligning import Pair, remarks
 from mlnn.recording.differing.batches import reshaped
 from mlnn.recording.differing.judging import Ground, Judgement, Parting
 from mlnn.recording.differing.records import ParameterApart, Row, Setting
@@ -28,8 +28,14 @@ def sentence(
     if parting is not None:
         parts += [_measured(parting, told), _with_it(pair, parting, told, settings), _where(parting, parameters)]
     else:
-        parts += [_as_far(rows, judgement, ground), _rows_word(rows), _unexplained(rows, settings)]
+        parts += [
+            _as_far(rows, judgement, ground),
+            _set_otherwise(settings),
+            _rows_word(rows),
+            _unexplained(rows, settings),
+        ]
     parts += [f"{note[0].upper()}{note[1:]}." for note in pair.notes()]
+    parts += [f"{note[0].upper()}{note[1:]}." for note in remarks(pair, _end(parting))[:MOST_TOLD]]
     parts += _findings(pair)
     return " ".join(part for part in parts if part)
 
@@ -69,6 +75,10 @@ def _parted(parting: Parting, told: Related) -> str:
     return f"Different trainings from step {_step(parting)} on: the {parting.stage} {verb} the first to differ."
 
 
+def _end(parting: Parting | None) -> int | None:
+    return parting.row.step if parting is not None and parting.row is not None else None
+
+
 def _step(parting: Parting) -> str:
     row = parting.row
     if row is None:
@@ -101,7 +111,7 @@ def _gradient(row: Row, told: Related) -> str:
     assert part is not None
     if part.same:
         return "the gradients have the same bits"
-    if told.relation == "scaled" and part.distance > part.residual:
+    if told.relation == "scaled" and part.distance > part.residual and f"{part.factor:.6f}" != "1.000000":
         return f"the gradients are {part.residual:.2g} apart once the factor {part.factor:.6f} is taken out"
     turned = ", and point the other way" if part.factor < 0 else ""
     return f"the gradients are {part.distance:.2g} apart{turned}"
@@ -128,6 +138,8 @@ def _with_it(pair: Pair, parting: Parting, told: Related, settings: Sequence[Set
         return _of_the_factor(parting.row, told, parting, pair)
     if parting.why == "loss alone":
         return "What depends on the targets alone, or on no weight, has no gradient."
+    if parting.stage == "loss" and row.batch == "same":
+        return "The rows and their order were the same; what the loss alone is given (targets) is not recorded."
     return {"same": "The rows and their order were the same.", "reordered": "The rows were the same, in another order.",
             "recut": "The rows were the same, cut into other micro-batches."}.get(row.batch, "")  # fmt: skip
 
@@ -138,25 +150,39 @@ def _of_the_step(parting: Parting, one: Sequence[float], two: Sequence[float], s
     if parting.why == "rates":
         rates = [", ".join(f"{rate:.6g}" for rate in sorted(set(side))) for side in (one, two)]
         found.append(f"The learning rates are {rates[0]} in A and {rates[1]} in B.")
-    apart = [setting.words() for setting in settings if setting.told and not setting.what.startswith("lr")]
+    apart = _several([setting.words() for setting in settings if setting.told and not setting.what.startswith("lr")])
     if apart:
-        more = f" and {len(apart) - MOST_TOLD} more" if len(apart) > MOST_TOLD else ""
-        found.append(f"Set otherwise: {', '.join(apart[:MOST_TOLD])}{more}.")
+        found.append(f"Set otherwise: {apart}.")
     return " ".join(found) or (
         "Learning rates and settings are the same, so that the optimiser's own state differs (momentum that was not carried over),"
         " or its code."
     )
 
 
+def _several(words: Sequence[str]) -> str:
+    """The first few of them."""
+    return ", ".join(words[:MOST_TOLD]) + (f" and {len(words) - MOST_TOLD} more" if len(words) > MOST_TOLD else "")
+
+
+def _set_otherwise(settings: Sequence[Setting]) -> str:
+    """Settings of the optimiser from which no difference has come that could be told."""
+    apart = _several([setting.words() for setting in settings if setting.steers])
+    return f"Set otherwise, by which the weights are moved no more than can be told: {apart}." if apart else ""
+
+
 def _of_the_factor(row: Row, told: Related, parting: Parting, pair: Pair) -> str:
     """Micro-batches whose losses were added up, and other ways to a factor, as far as the recordings tell them."""
     if parting.why == "loss alone":
         return "The gradients that the optimiser found are the same: clipping, or dividing later, hides a factor."
+    after = ""
+    if parting.stage == "gradient":
+        after = "The losses are the same: gradients were clipped, or scaled after the backward pass"
+        after += "." if told.stays else "; no later step can tell whether the factor stays."
     one, two = row.cut
     ranks = pair.a.settings.ranks, pair.b.settings.ranks
     ratio = (two / ranks[1]) / (one / ranks[0]) if one and two else 1.0
     if one == two or row.batch in ("same", "other") or abs(told.scale / ratio - 1) > 1e-3:
-        return ""
+        return after
     said = row.loss is not None and row.losses[0] and abs(row.losses[1] / row.losses[0] / ratio - 1) < 1e-3
     cut = f"A makes a step of {one} micro-batch{'es' * (one > 1)} and B of {two}"
     if not said:
