@@ -30,6 +30,11 @@ def blocks(text: str, kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
+def runnable(text: str) -> list[str]:
+    """The blocks of Python that need nothing of the reader's."""
+    return [block for block in blocks(text, "python") if not OWN.search(block)]
+
+
 def spans(text: str) -> list[str]:
     """Inline code outside fenced blocks."""
     return re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))

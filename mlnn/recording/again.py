@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.nn.utils.stateless import _reparametrize_module
 
 from mlnn.errors import ConfigError
 from mlnn.lifting.lifted import Lifted
@@ -57,8 +57,10 @@ def once_more(
             device, dtype = capsule.autocast
             around.enter_context(torch.autocast(device, getattr(torch, dtype)))
         for place, one in enumerate(capsule.passes):
-            value = found(_forward(model, named, one, double), place)
-            slopes = torch.autograd.grad(value, list(trained.values()), allow_unused=True)
+            # the way back as well: checkpointed layers compute themselves once more there
+            with _reparametrize_module(model, dict(named), tie_weights=True):
+                value = found(_forward(model, named, one, double), place)
+                slopes = torch.autograd.grad(value, list(trained.values()), allow_unused=True)
             losses.append(float(value.detach()))
             for name, slope in zip(trained, slopes, strict=True):
                 if slope is not None:
@@ -188,7 +190,7 @@ def _forward(model: nn.Module, named: Mapping[str, Tensor], one: Passed, double:
     device = next(iter(named.values())).device
     tensors = {place: _as(tensor.to(device, copy=True), double) for place, tensor in one.tensors.items()}
     args, kwargs = Passed(one.arguments, tensors, one.random).given()
-    return functional_call(model, dict(named), tuple(args), kwargs)
+    return model(*args, **kwargs)
 
 
 @contextmanager

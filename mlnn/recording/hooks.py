@@ -13,7 +13,8 @@ class Hook:
     it hangs on is copied (an average of weights) or saved whole, `unseen` is in its place: a recording is of one model."""
 
     def __init__(self, seen: Callable[..., Any], failed: Callable[[Exception], None]) -> None:
-        self.seen, self.failed = seen, failed
+        # a model that is compiled while it is recorded has its hooks compiled with it, which these cannot be
+        self.seen, self.failed = torch.compiler.disable(seen), failed
 
     def __call__(self, *args: Any) -> Any:
         try:
