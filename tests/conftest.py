@@ -27,12 +27,13 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the option -m chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a battery that is `sampled(n)`, all cases but a sample of 1/n are `rest`, and `slow` as well."""
+    """Of a battery that is `sampled(n)`, all cases but a sample of 1/n are `rest`; what is that, or is marked so, is `slow` as well."""
     met: Counter[str] = Counter()
     for item in items:
         sampled, battery = item.get_closest_marker("sampled"), item.nodeid.partition("[")[0]
         if sampled is not None and diagonal(item, met[battery]) % sampled.args[0]:
             item.add_marker("rest")
+        if item.get_closest_marker("rest"):
             item.add_marker("slow")
         met[battery] += 1
 

@@ -39,6 +39,7 @@ class Plan:
     faster: int | None = None
     poison: int | None = None
     begin: int = 0
+    rate: float = 0.1
     first: int = 0
     decay: float = 0.0
     dtype: torch.dtype = torch.float32
@@ -60,7 +61,7 @@ def stepper(plan: Plan, model: nn.Module) -> torch.optim.Optimizer:
     if plan.optimizer == "adam":
         return torch.optim.Adam(model.parameters(), 0.01, weight_decay=plan.decay)
     momentum = 0.9 if plan.optimizer == "momentum" else 0.0
-    return torch.optim.SGD(model.parameters(), 0.1, weight_decay=plan.decay, momentum=momentum)
+    return torch.optim.SGD(model.parameters(), plan.rate, weight_decay=plan.decay, momentum=momentum)
 
 
 def rows() -> tuple[Tensor, Tensor]:

@@ -17,7 +17,7 @@ from torch import nn
 from training_cases import ADAM, SGD, X, Y, data, network
 
 import mlnn
-from mlnn.comparing import comparison as module
+from mlnn.comparing import watch as module
 from mlnn.comparing.decide import decide
 from mlnn.comparing.growth import COLUMNS, row_of, write_rows
 from mlnn.comparing.probe import probe

@@ -5,11 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+import torch
 
 from mlnn.recording.capsule import Null
 from mlnn.recording.differing.judging import Ground, Judgement, judge
 from mlnn.recording.differing.records import Apart, Row
+from mlnn.recording.differing.rows import apart, numbers_apart
 from mlnn.recording.differing.yardstick import EPS, HORIZON, KAPPA, KINK, LEAST_KAPPA, Precision, Yardstick
+from mlnn.recording.fingerprint import Piece, Printer
 
 EPS32 = EPS["float32"]
 SAME = Apart(0.0, 1.0, 0.0, True)
@@ -129,3 +132,20 @@ def test_a_first_weight_that_is_not_the_same_ends_it() -> None:
     assert judged([row(0)], replace(GROUND, start=size(1e-7)))[1] == ""
     assert judged([row(0)], replace(GROUND, start=size(math.nan)))[1] == "different"
     assert judged([row(0, math.nan)])[1] == "different"
+
+
+def test_bits_are_told_by_hashes_and_distances_by_sketches() -> None:
+    printer = Printer([Piece("weight", (3,))])
+    zero, signed, other = (printer.of([torch.tensor(values)]) for values in ([0.0, 1, 2], [-0.0, 1, 2], [0.0, 1, 3]))
+    assert apart(zero, zero) == SAME
+    assert apart(zero, signed) == Apart(0.0, 1.0, 0.0, False), "the same numbers, other bits"
+    assert apart(zero, zero, bits=False).same is False, "of two dtypes nothing is bitwise"
+    assert apart(zero, other).distance == pytest.approx(5**-0.5)
+
+
+def test_losses_near_zero_are_held_to_what_they_are_left_of() -> None:
+    near, far = numbers_apart(1e-6, 1.1e-6, 1.0), numbers_apart(1e-6, 1.1e-6, 1e-6)
+    assert near is not None
+    assert far is not None
+    assert (near.distance, far.distance) == (pytest.approx(1e-7), pytest.approx(0.1))
+    assert numbers_apart(math.nan, math.nan, 1.0) is None

@@ -41,6 +41,7 @@ def test_estimate_takes_all_rows_in_their_own_units() -> None:
     assert json.loads(Path("here/data.json").read_text())["rows"] == 442
 
 
+@pytest.mark.rest
 def test_estimate_refuses_where_there_is_no_estimate() -> None:
     done = command("estimate", "data=breast_cancer", "steps=5", "out=here", "require=mle")
     assert done.code == 1

@@ -109,6 +109,7 @@ def test_figure_and_page_are_there(folder: Path) -> None:
     assert "<link " not in page
 
 
+@pytest.mark.rest
 def test_the_same_command_gives_the_same_bits_however_many_jobs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     done = grow("second", "jobs=2")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
+from mlnn import diff
 from mlnn.errors import ConfigError
 from mlnn.recording import Recording, read_capsule, read_recording, record
 from mlnn.recording.batchprint import together
@@ -134,6 +135,9 @@ def test_accumulation_with_and_without_keyword_arguments(kind: Any, times: float
     assert two.gradient is not None
     assert factor(one.gradient, two.gradient) == pytest.approx(times, rel=1e-6)
     assert distance(one.gradient.scaled(times), two.gradient) / one.gradient.norm < 2e-6
+    told = diff(*found)
+    assert told.relation == ("equal" if times == 1 else "scaled")
+    assert times == 1 or "they were not divided by the number of micro-batches" in told.sentence
 
 
 @pytest.mark.parametrize("block", [False, True])

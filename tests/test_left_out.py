@@ -89,6 +89,7 @@ def refusing_alone(loss: Function, problem: type[Exception]) -> Function:
     return refuse
 
 
+@pytest.mark.rest
 def test_what_both_refuse_says_nothing() -> None:
     hand = lambda z, y: (z.logsumexp(1) - z.gather(1, y[:, None])[:, 0]).mean()  # noqa: E731
     told = assert_same_objective(

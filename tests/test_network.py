@@ -256,6 +256,7 @@ def test_the_least_curvature_is_that_of_the_hessian() -> None:
     assert least_curvature(at, data.x, data.y) == pytest.approx(float(values[0] / values.abs().max()), rel=1e-5)
 
 
+@pytest.mark.rest
 def test_separated_rows_have_no_mle_and_the_answer_says_so() -> None:
     data = rows("binary", noise=0.0)
     report = network_report(trained(data, Bernoulli(), Logistic, 5), Bernoulli(), data)

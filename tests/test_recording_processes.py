@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from process_cases import KINDS, STEPS, WORLD, side_by_side, train
 
+from mlnn import diff
 from mlnn.recording import Recording, read_recording
 from mlnn.recording.batchprint import together
 from mlnn.recording.fingerprint import distance, factor, same_bits
@@ -95,3 +96,24 @@ def test_a_divisor_of_one_process(read: Read) -> None:
     # Of 8 rows that are kept the first process has 1: its own divisor is 1, where 8 rows over 2 processes make 4.
     assert factor(right.gradient, first.gradient) == pytest.approx(4, rel=1e-6)
     assert own.losses / right.losses == pytest.approx([4, 4 / 7], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "relation", "stage", "words"),
+    [
+        ("alone", "ddp", "equal", None, "cut into other micro-batches"),
+        ("alone", "fsdp", "equal", None, "cut into other micro-batches"),
+        ("ddp", "fsdp", "bitwise", None, ""),
+        ("alone", "same_rows", "different", "batch", SAME_ROWS),
+        ("ddp", "own_divisor", "different", "loss", "step 0"),
+        ("alone", "same_divisor", "scaled", "loss", "4.000000"),
+        ("ddp", "no_sync", "different", "gradient", "they were not averaged"),
+        ("alone", "fsdp_no_sync", "different", "gradient", "no process has a gradient"),
+    ],
+)
+def test_what_is_said_of_two_trainings(
+    read: Read, one: str, two: str, relation: str, stage: str | None, words: str
+) -> None:
+    found = diff(read(one), read(two))
+    assert (found.relation, found.stage) == (relation, stage), found.sentence
+    assert words in found.sentence

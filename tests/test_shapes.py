@@ -222,6 +222,7 @@ def test_a_loss_is_given_the_extras_that_it_has_a_parameter_for(right: Any, rela
     assert found.relation in relation, found.sentence
 
 
+@pytest.mark.rest
 def test_a_mask_goes_with_the_labels_that_it_masks() -> None:
     def by_mask(z: Tensor, y: Tensor, mask: Tensor) -> Tensor:
         return (each(z, y) * mask).sum() / mask.sum()

@@ -131,6 +131,7 @@ def test_a_verdict_alone_is_sent_too() -> None:
     assert all("mlnn/gradient_gap" in metrics and "mlnn/weight_gap" not in metrics for _, metrics in rows)
 
 
+@pytest.mark.rest
 def test_the_verdict_and_the_page_go_where_the_tracker_has_a_place_for_them(alone: mlnn.Comparison) -> None:
     log, metrics, scalars = Log(), LogMetrics(), AddScalar()
     for sink in (log, metrics, scalars):

@@ -30,6 +30,7 @@ def test_contenders_agree() -> None:
     assert [one["standard_errors"] for one in found] == [True, False, True]
 
 
+@pytest.mark.rest
 def test_a_package_that_is_not_there_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(CONTENDERS, "glum", (CONTENDERS["glum"][0], "no_such_package_anywhere"))
     found = race(2000, 2, 0.0, 1, ["glum"], 0, lambda *_: None)

@@ -63,6 +63,7 @@ def lines_of(code: str, *arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
+@pytest.mark.rest
 def test_a_first_audit_and_a_first_gate_import_no_more_than_they_need() -> None:
     found = dict(map(json.loads, lines_of(FIRST, *SLOW)))
     assert [found[what] for what in ("torch", "audit", "gate of objectives", "gate of steps")] == [[], [], [], []]

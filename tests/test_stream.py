@@ -83,6 +83,7 @@ class Language(nn.Module):
         return SimpleNamespace(logits=self.head(hidden), loss=None)
 
 
+@pytest.mark.rest
 def test_batches_by_name_with_sequences_of_other_lengths() -> None:
     def flattened(z: Tensor, y: Tensor) -> Tensor:
         return F.cross_entropy(z.reshape(-1, K), y.reshape(-1))

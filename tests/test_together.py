@@ -205,6 +205,7 @@ def plans(
     ]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=["momentum", "Adam"])
 @pytest.mark.parametrize("name", ["node", "mlp", "batch norm"])
 def test_verdict_trace_and_facts_are_those_of_each_comparison_alone(name: str, optimizer: object) -> None:

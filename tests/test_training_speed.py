@@ -20,6 +20,7 @@ from mlnn.errors import ConfigError
 
 CELL = Cell("mlp_1x32", "float32")
 ODD = re.compile(r"\b(nan|inf)\b")
+pytestmark = pytest.mark.rest
 
 
 @pytest.fixture(scope="module")

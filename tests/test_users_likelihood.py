@@ -231,6 +231,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
     return ("--config-dir", "conf", "trust=[my_links]")
 
 
+@pytest.mark.rest
 def test_all_four_commands_take_it_from_a_yaml(home: tuple[str, ...]) -> None:
     shared = (*home, "data=spector", "model=logistic", "batch_size=16", "steps=5")
     train = command("train", *shared, "objective=cloglog", "out=train")

@@ -262,6 +262,7 @@ def test_callbacks_that_wait_for_each_other_do_not_wait_for_ever() -> None:
     assert state() == before
 
 
+@pytest.mark.rest
 def test_a_callback_may_compare_itself_or_wait_for_a_thread_that_does() -> None:
     expected, inner = alone(), []
 

@@ -93,6 +93,7 @@ def test_a_new_loss_in_the_old_loop_is_the_same_and_computes_in_bfloat16() -> No
     assert found.resolution <= 1e-11
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
@@ -106,6 +107,7 @@ def test_faults_in_it_are_found(kind: str, words: str) -> None:
     assert words in found.sentence, found.sentence
 
 
+@pytest.mark.rest
 def test_a_tighter_clip_scales_the_gradient_and_leaves_the_loss() -> None:
     found = verdict("clip at 0.1")
     assert found.relation == "scaled", found.sentence

@@ -16,7 +16,8 @@ from mlnn.recording.records import Recording
 SAID = 1e-3
 """A factor that changes by more from step to step is none."""
 NONE = 10
-"""What a factor leaves over at later steps is a tenth of its distance from 1 or more: then it was none."""
+"""What a factor leaves over at later steps, more than one, is a tenth of its distance from 1 or more: then it was none. One step
+alone may be a kink."""
 TELLS = 3
 """A step tells of a factor if that is so many times as far from 1 as rounding may have moved the gradient."""
 
@@ -103,7 +104,7 @@ def _of_factor(rows: Sequence[Row], parting: Parting, ground: Ground) -> Related
             told.append(row.gradient.factor)
         else:
             others += row.gradient.residual > max(away / NONE, FAR * allowed)
-    if others > len(told) / 4:
+    if others > max(1, len(told) / 4):
         return Related("different", "is A's times {scale}, and at later steps no multiple of it")
     if any(abs(factor - parting.scale) > max(SAID, away / TELLS) for factor in told):
         return Related("different", "is A's times a factor that changes from step to step, {scale}")
