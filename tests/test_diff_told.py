@@ -65,6 +65,24 @@ def test_another_implementation_of_an_optimiser_is_no_setting_that_steers(tmp_pa
     assert "Set otherwise" not in found.sentence
 
 
+def test_groups_in_another_order_are_no_other_settings(tmp_path: Path) -> None:
+    def grouped(out: Path, turn: int) -> Path:
+        model = net(Plan())
+        decayed, plain = list(model.parameters())[::2], list(model.parameters())[1::2]
+        groups = [{"params": decayed, "weight_decay": 0.1}, {"params": plain, "weight_decay": 0.0}]
+        optimizer = torch.optim.Adam(groups[::turn], 0.01)
+        with record(model, optimizer, out, capsules=()):
+            for step in range(3):
+                optimizer.zero_grad()
+                step_of(Plan(), model, step)
+                optimizer.step()
+        return out
+
+    found = mlnn.diff(grouped(tmp_path / "a", 1), grouped(tmp_path / "b", -1))
+    assert found.relation in ("bitwise", "equal")
+    assert not any(setting.steers for setting in found.settings)
+
+
 def frozen_until(at: int) -> Change:
     def change(model: nn.Module, _optimizer: torch.optim.Optimizer, step: int) -> None:
         if step in (-1, at):

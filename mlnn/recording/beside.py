@@ -7,7 +7,7 @@ from torch import nn
 
 from mlnn.recording.parts import Held, clean
 
-CHANGED = "the weights were changed since the step before, and not by the optimiser"
+CHANGED = "the weights were changed since the step before, and not by the recorded optimiser"
 MOST_NAMED = 3
 
 

@@ -32,11 +32,17 @@ def _optimizer(one: Settings, two: Settings) -> Iterator[Setting]:
     if one.optimizer != two.optimizer:
         yield Setting("optimiser", (one.optimizer, two.optimizer), told=True, steers=True)
     yield from _of("parameter groups", str(len(one.groups)), str(len(two.groups)))
+    if sorted(map(_words, one.groups)) == sorted(map(_words, two.groups)):
+        return  # the same groups, in whatever order
     several = max(len(one.groups), len(two.groups)) > 1
     for place, (mine, its) in enumerate(zip(one.groups, two.groups, strict=False)):
         where = f" of group {place}" if several else ""
         for name, own, other in _differing(mine, its):
             yield Setting(f"{name}{where}", (own, other), told=True, steers=name not in (*RATES, *KERNELS))
+
+
+def _words(group: Mapping[str, str]) -> list[tuple[str, str]]:
+    return sorted(group.items())
 
 
 def _around(one: Settings, two: Settings) -> Iterator[Setting]:
