@@ -27,15 +27,17 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the option -m chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a battery that is `sampled(n)`, all cases but a sample of 1/n are `rest`; what is that, or is marked so, is `slow` as well."""
+    """Of a battery that is `sampled(n)`, all cases but a sample of 1/n are `rest`. These, and what is marked `rest` by itself, are
+    `slow` as well."""
     met: Counter[str] = Counter()
     for item in items:
         sampled, battery = item.get_closest_marker("sampled"), item.nodeid.partition("[")[0]
-        if sampled is not None and diagonal(item, met[battery]) % sampled.args[0]:
-            item.add_marker("rest")
-        if item.get_closest_marker("rest"):
-            item.add_marker("slow")
+        left_out = sampled is not None and diagonal(item, met[battery]) % sampled.args[0] > 0
         met[battery] += 1
+        if left_out:
+            item.add_marker("rest")
+        if left_out or item.get_closest_marker("rest"):
+            item.add_marker("slow")
 
 
 def diagonal(item: pytest.Item, number: int) -> int:

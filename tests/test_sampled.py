@@ -49,6 +49,13 @@ def test_a_case_that_is_named_alone_is_run() -> None:
     assert last.added == []
 
 
+def test_what_is_marked_as_of_the_rest_is_slow_too() -> None:
+    case, *_ = battery(ROWS)
+    case.get_closest_marker = lambda name: SimpleNamespace(name=name) if name == "rest" else None
+    pytest_collection_modifyitems([case])  # type: ignore[list-item]
+    assert case.added == ["slow"]
+
+
 def test_diagonals_are_those_of_the_grid() -> None:
     cases = battery(ROWS, COLUMNS)
     found = [diagonal(case, number) for number, case in enumerate(cases)]  # type: ignore[arg-type]
