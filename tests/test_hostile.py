@@ -308,6 +308,7 @@ def outcomes(
     return {name: [*saw, *mark] for name, saw, mark in zip(cases, seen, left, strict=True)}
 
 
+@pytest.mark.rest
 def test_nothing_that_somebody_sent_acts(tmp_path: Path) -> None:
     assert len(SAMPLES) >= 50
     fonts = [f"changed: os.mkdir {Path.home() / place / 'matplotlib'}" for place in (".cache", ".config")]

@@ -60,6 +60,7 @@ def test_ignored_rows_are_left_out_and_counted(left: Function, right: Function, 
     assert told.evidence["reductions"] == ["mean over kept rows"] * 2
 
 
+@pytest.mark.rest
 def test_ignored_rows_that_are_counted_are_a_difference() -> None:
     told = found(ignoring, partial(masked, every=True), "classes(3)")
     assert told.relation == "different"

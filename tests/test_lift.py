@@ -149,6 +149,7 @@ def test_the_eight_are_among_what_is_audited() -> None:
     assert "likelihood" in described(lifted("bce"))
 
 
+@pytest.mark.rest
 def test_a_lifted_objective_goes_through_the_gate() -> None:
     assert assert_same_objective(lifted("bce"), nn.BCEWithLogitsLoss()).relation == "equal"
     with pytest.raises(AssertionError, match="scaled"):

@@ -122,6 +122,7 @@ def test_a_jump_of_the_value_is_a_difference_and_no_point() -> None:
         found(BCE, lambda z, y: bernoulli_nll_log1p(z, y) + (z == 0) * (z + 1), allow_points=True)
 
 
+@pytest.mark.rest
 def test_a_domain_is_still_asked_for_beside_a_point() -> None:
     def clipped(z: Tensor, y: Tensor) -> Tensor:
         return relu_form(z.clamp(-30, 30), y)
@@ -161,6 +162,7 @@ def divergence(z: Tensor, y: Tensor) -> Tensor:
     return F.kl_div(torch.log_softmax(z, 1), y, reduction="batchmean")
 
 
+@pytest.mark.rest
 def test_a_target_that_one_side_cannot_take_is_a_point() -> None:
     """0 · log 0 is NaN by hand, at the corners of the simplex alone: soft rows never stand there, one-hot ones do."""
     draws = torch.Generator().manual_seed(1)

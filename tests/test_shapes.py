@@ -111,6 +111,7 @@ def test_and_the_famous_faults_of_token_losses_are_not(left: Any, right: Any) ->
     assert run(left, right, (TOKENS, LABELS), SPACE).relation == "different"
 
 
+@pytest.mark.rest
 def test_the_axis_of_the_classes_is_said_once() -> None:
     space, model = f"classes({K}, ignore=-100, axis=1)", partial(Tagger, 1)
     same = run(nn.CrossEntropyLoss(), lambda z, y: over_kept(z.movedim(1, -1), y), (TOKENS, LABELS), space, model)

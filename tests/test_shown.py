@@ -191,6 +191,7 @@ def test_where_nothing_can_be_written_the_session_still_has_it(tmp_path: Path, m
     assert "kept" not in str(caught.value)
 
 
+@pytest.mark.rest
 def test_a_page_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found, page = small(), tmp_path / "page.html"
     page.write_text("mine")

@@ -208,6 +208,7 @@ def naive(z: Tensor, y: Tensor) -> Tensor:
     return -(y * p.log() + (1 - y) * (1 - p).log())
 
 
+@pytest.mark.rest
 def test_a_lane_stops_at_the_same_step_and_row_and_the_others_go_on() -> None:
     data = from_arrays(6 * X, (X @ SLOPE > 0).double())
     fast = partial(torch.optim.SGD, lr=1.0)

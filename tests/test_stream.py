@@ -106,6 +106,7 @@ def test_batches_by_name_with_sequences_of_other_lengths() -> None:
     assert wrong.verdict.relation == "different"
 
 
+@pytest.mark.rest
 def test_a_count_for_the_whole_batch_is_an_extra_too() -> None:
     def over_count(z: Tensor, y: Tensor, count: Tensor) -> Tensor:
         return F.cross_entropy(z, y, reduction="sum") / count

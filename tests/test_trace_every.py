@@ -208,6 +208,7 @@ def test_it_is_said_wherever_the_trace_is_shown() -> None:
     assert "at step 16" in found(1).page()
 
 
+@pytest.mark.rest
 def test_the_page_of_a_verdict_speaks_of_one_trajectory() -> None:
     one = compare(bce, bernoulli_nll_log1p, steps=STEPS, mode="verdict", looks=[2, 3, 9, 12], trace_every=EVERY)
     page = one.page()

@@ -88,6 +88,7 @@ def test_each_bad_end_costs_its_own_call(tmp_path: Path) -> None:
     assert caught.value.exit_code == 3
 
 
+@pytest.mark.rest
 def test_a_call_that_hangs_is_ended_while_others_go_on(tmp_path: Path) -> None:
     begun = time.monotonic()
     found = run(tmp_path, (sleep, 600), (double, 1), (sleep, 600), (double, 2), at_once=2, timeout=2.0)

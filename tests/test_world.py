@@ -314,6 +314,7 @@ def test_worlds_nest_and_each_gives_back_what_it_found() -> None:
         assert state() == middle
 
 
+@pytest.mark.rest
 def test_lanes_share_their_batches_with_nobody_who_writes_into_them() -> None:
     class Doubling(nn.Module):
         def __init__(self) -> None:

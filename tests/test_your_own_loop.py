@@ -84,6 +84,7 @@ def variants() -> dict[str, Any]:
     return {"chunked": Chunked, "all positions": AllCounted, "clip at 0.1": Clipped, "norms decay too": Decayed}
 
 
+@pytest.mark.rest
 def test_a_new_loss_in_the_old_loop_is_the_same_and_computes_in_bfloat16() -> None:
     found = verdict("chunked")
     assert found.relation == "indistinguishable", found.sentence
