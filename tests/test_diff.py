@@ -388,7 +388,7 @@ def test_two_processes_and_one(make: Make, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "averaged", "stage", "words"),
     [
-        ((0, 0), True, "batch", "In B, step 0: every process was given the same rows"),
+        ((0, 0), True, "batch", "In B, steps 0 to 3: every process was given the same rows"),
         ((0, 1), False, "gradient", "they were not averaged"),
     ],
 )

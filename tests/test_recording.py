@@ -254,7 +254,7 @@ def test_a_damaged_recording_is_one_short_error(name: str, tmp_path: Path) -> No
 
 
 def test_no_recording(tmp_path: Path) -> None:
-    for path in (tmp_path / "none", tmp_path, "a\0b"):
+    for path in (tmp_path / "none", tmp_path, "a\0b", 3):
         with pytest.raises(DataError):
             read_recording(path)
 

@@ -143,6 +143,7 @@ def test_in_a_pytest(capsule: Path) -> None:
         (lambda: nn.Sequential(nn.Linear(9, 16)), {}, r"weight '0.weight' had shape \(16, 10\), here \(16, 9\)"),
         (lambda: nn.Sequential(nn.Linear(10, 16)), {}, "no weight '1.bias', which the recorded one had"),
         ("net", {}, "a factory"),
+        (nn.Linear, {}, "raised TypeError: Linear.__init__.. missing 2"),
         (net, {"loss": F.cross_entropy, "step": F.cross_entropy}, "not both"),
         (net, {"loss": "cross_entropy"}, "loss"),
         (net, {"loss": lambda z, _: z.sum(), "target": "labels"}, "target: 'labels'"),

@@ -27,6 +27,8 @@ MOST_RANKS = 65_536
 
 def read_recording(path: Path | str) -> Recording:
     """The recording in a folder; DataError where there is none or it is damaged, and a torn end is told in `torn`."""
+    if not isinstance(path, str | os.PathLike):
+        raise DataError(f"{shown(path, 80)}: no recording; the folder that mlnn.record has written is needed")
     path = Path(path)
     if "\0" in str(path) or not os.path.isdir(path):
         raise DataError(f"{shown(path, 300)}: no recording here: no such folder")
@@ -115,13 +117,29 @@ def together(path: Path, parts: Sequence[Recording]) -> Recording:
         torn = torn or f"one process has recorded {length} steps, others more"
     settings = replace(first.settings, ranks=len(parts), rank=0)
     merged = [_merged_step(settings, [part.steps[at] for part in parts]) for at in range(length)]
-    findings = [f"step {step.step}: {note}" for step, notes in merged for note in notes]
+    findings = _by_steps([(step.step, note) for step, notes in merged for note in notes])
     start, apart = _merged(settings, [part.start for part in parts])
     findings = [f"the first weights of the processes differ ({apart})", *findings] if apart else findings
     return Recording(
         path, settings, start, tuple(step for step, _ in merged), first.capsules,
         next((part.ended for part in parts if part.ended != "finished"), "finished"), torn, tuple(findings),
     )  # fmt: skip
+
+
+def _by_steps(notes: Sequence[tuple[int, str]]) -> list[str]:
+    """What is said of steps, (step, note), each note once, in the order in which they come first."""
+    met: dict[str, list[int]] = {}
+    for step, note in notes:
+        met.setdefault(note, []).append(step)
+    return [f"{_told(steps)}: {note}" for note, steps in met.items()]
+
+
+def _told(steps: Sequence[int]) -> str:
+    if len(steps) == 1:
+        return f"step {steps[0]}"
+    if steps[-1] - steps[0] == len(steps) - 1:
+        return f"steps {steps[0]} to {steps[-1]}"
+    return f"{len(steps)} steps, {steps[0]} the first"
 
 
 def _merged_step(settings: Settings, ranks: Sequence[RecordedStep]) -> tuple[RecordedStep, list[str]]:

@@ -5,6 +5,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mlnn.arguments import called, shown
+from mlnn.arguments import called, first_line, shown
 from mlnn.comparing.comparison import compare
 from mlnn.comparing.relations import weakest
 from mlnn.comparing.verdict import Verdict
@@ -70,7 +71,12 @@ def replay(
 
 
 def _module(model: Any) -> nn.Module:
-    made = model if isinstance(model, nn.Module) else model() if callable(model) else model
+    try:
+        made = model if isinstance(model, nn.Module) or not callable(model) else model()
+    except Exception as problem:
+        raise ConfigError(
+            f"replay: model: {shown(model)} raised {type(problem).__name__}: {first_line(problem)}"
+        ) from problem
     if not isinstance(made, nn.Module):
         raise ConfigError(f"replay: model: {shown(made)}; an nn.Module or a factory () → nn.Module is needed")
     return unwrapped(made)
@@ -222,13 +228,13 @@ def _against(
 
     def left(module: nn.Module, _batch: object) -> Tensor:
         passed = _passed(capsule, module)
-        return sum_of(of(module(*args, **kwargs), place) for place, (args, kwargs) in enumerate(passed)) / capsule.scale
+        losses = [of(module(*args, **kwargs), place) for place, (args, kwargs) in enumerate(passed)]
+        return reduce(torch.add, losses) / capsule.scale
 
     def right(module: nn.Module, _batch: object) -> Tensor:
         passed = _passed(capsule, module)
-        return sum_of(
-            _asked(capsule, module, place, one, loss, step, target) for place, one in enumerate(passed)
-        ) / len(passed)
+        losses = [_asked(capsule, module, place, one, loss, step, target) for place, one in enumerate(passed)]
+        return reduce(torch.add, losses) / len(passed)
 
     name = named(loss if loss is not None else step)
     found = compare(
@@ -240,15 +246,6 @@ def _against(
 
 def _descent(weights: Any) -> torch.optim.Optimizer:
     return SGD(weights, lr=RATE)
-
-
-def sum_of(losses: Any) -> Tensor:
-    """Σ of scalars."""
-    first, *rest = losses
-    for one in rest:
-        first = first + one
-    found: Tensor = first
-    return found
 
 
 def _asked(
