@@ -9,7 +9,7 @@ import torch
 from mlnn.errors import ConfigError
 from mlnn.targets import TargetSpace
 from mlnn.training.module import check_output
-from mlnn.training.outputs import Place, watched
+from mlnn.training.outputs import Place, Told, watched
 
 BINARY, CLASSES, TURNED = TargetSpace("binary"), TargetSpace("classes", 3), TargetSpace("classes", 3, axis=1)
 LABELS = torch.int64
@@ -64,3 +64,22 @@ def test_logits_of_any_kind_of_answer_are_seen_and_put_elsewhere(kind: type) -> 
         assert torch.equal(model(x).logits, 10 * x)
     assert torch.equal(told.outputs[0], 10 * x)
     assert torch.equal(model(x).logits, x)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "count", "rows"),
+    [
+        ([(4, 1)], 4, (4,)),
+        ([(4, 3)], 4, (4, 3)),
+        ([(4,)], 4, (4,)),
+        ([(4, 1, 2)], 4, (4, 1, 2)),
+        ([(2, 1), (2, 1)], 4, (4,)),
+        ([(4, 1), (4, 2)], 4, (4, 3)),
+        ([(3, 2)], 4, (0,)),
+        ([(2, 1), (2, 2)], 4, (0,)),
+        ([()], 4, (0,)),
+        ([], 4, (0,)),
+    ],
+)
+def test_raw_outputs_of_several_calls_as_rows(shapes: list[tuple[int, ...]], count: int, rows: tuple[int, ...]) -> None:
+    assert Told(outputs=[torch.ones(shape) for shape in shapes]).as_rows(count).shape == rows

@@ -366,3 +366,13 @@ def test_the_audit_reads_the_new_space(angle: TargetSpace) -> None:
 def test_without_its_record_the_new_space_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown target space 'angle'"):
         mlnn.audit(von_mises, "angle")
+
+
+@pytest.mark.parametrize("shape", [(5, 3), (5, 4, 3), (5, 4, 2, 3)])
+def test_the_axis_of_the_classes_is_moved_wherever_rows_have_positions(shape: tuple[int, ...]) -> None:
+    space = TargetSpace.parse("classes(3, axis=1)")
+    values = torch.arange(float(math.prod(shape))).reshape(shape)
+    arranged = space.arranged(values)
+    assert arranged.shape == (shape[0], 3, *shape[1:-1])
+    assert torch.equal(space.canonical(arranged), values)
+    assert torch.equal(arranged[:, 1], values[..., 1])

@@ -47,6 +47,7 @@ def test_weights_put_at_the_mle_have_all_its_digits(
     assert classical.exists
     distance = classical.distance(module)
     assert distance.digits.min() > 9
+    assert distance.digits.max() <= 16, "float64 holds no more, equal to the last bit or not"
     assert np.abs(distance.errors).max() < 1e-8
     assert distance.lr == pytest.approx(0, abs=1e-9)
     assert distance.lr_pvalue == pytest.approx(1, abs=1e-6)
