@@ -1,15 +1,21 @@
 """Resolution: planted faults of falling size are caught down to a size, and a check that sees nothing decides nothing."""
 
+import dataclasses
+
 import pytest
 import torch
 from objective_cases import binary
 from torch import Tensor
-from training_cases import ADAM, compare, verdict
+from training_cases import ADAM, compare, lane_recipe, recipe, verdict
 
+from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.gaps import CommonGap
-from mlnn.comparing.resolution import PLANTS, SIZES, _with_fault, planted
+from mlnn.comparing.resolution import PLANTS, SIZES, Planter, _with_fault, planted
 from mlnn.objectives import Objective, bce_with_logits, bernoulli_nll_log1p
-from mlnn.training import StepRecord
+from mlnn.targets import TargetSpace
+from mlnn.training import StepRecord, make_lockstep
+
+TARGETS = TargetSpace("binary")
 
 Z = torch.linspace(-3, 3, 12, dtype=torch.float64)
 Y = (torch.arange(12) % 2).double()
@@ -76,3 +82,25 @@ def test_the_ladder_for_the_page_has_every_size_and_what_was_allowed() -> None:
         sizes = [size for size, _, _ in points]
         assert sizes == sorted(sizes)
         assert points[-1][1] > points[-1][2] >= 1e-14  # the largest is far above what counts as rounding
+
+
+def test_nothing_is_planted_where_no_gradient_was_compared_or_a_side_did_not_answer() -> None:
+    """Of a step that told nothing a fault that is told would be one of another step."""
+    record = looked_at()
+    sides = Objective.of(bce_with_logits, TARGETS), Objective.of(bernoulli_nll_log1p, TARGETS)
+    unseen = Planter(*sides)
+    unseen.look(record, Evidence("float32", 1))
+    assert (unseen.caught, unseen.ladder) == ({}, {})
+    seen = Evidence("float32", 1)
+    seen.gradient.steps = 1
+    unanswered = Planter(*sides)
+    unanswered.look(dataclasses.replace(record, common={}), seen)
+    assert (unanswered.caught, unanswered.ladder) == ({}, {})
+    planter = Planter(*sides)
+    planter.look(record, seen)
+    assert planter.caught.keys() == planter.ladder.keys() == set(PLANTS)
+
+
+def looked_at() -> StepRecord:
+    sides = lane_recipe(bce_with_logits), lane_recipe(bernoulli_nll_log1p)
+    return next(make_lockstep(recipe(24, batch_size=12, steps=1), *sides, 0).steps(looks=(0,)))

@@ -29,7 +29,7 @@ TESTS = {
     "comparing": ("bounds", "places_seen", "batch", "looks", "measures", "decide", "probe", "gate", "resolution",
                   "comparison_kinds", "comparison_record", "floating_point", "hidden_faults", "seeds", "trace_every", "comparison",
                   "lanes", "pairs", "where", "cause", "cause_extras", "points", "curves", "probe_grid", "left_out", "unexcused",
-                  "step", "masks_and_steps", "together", "growing"),
+                  "step", "masks_and_steps", "together", "growing", "curves_logs", "sinks"),
     "training": ("bounds", "outputs_fit", "carrying", "following", "stacking", "stacking_parts", "stacking_optimizers",
                  "stacking_objectives", "stacking_refused", "stacking_agrees", "together", "many", "decide", "training", "lane",
                  "lanes", "randomness", "comparison_kinds", "comparison", "own_update"),
