@@ -15,7 +15,7 @@ from mlnn.arguments import first_line
 from mlnn.errors import DataError
 from mlnn.lifting.lifted import Entry, Lifted, laid, run
 from mlnn.lifting.operations import HERE, PRODUCTS, Argument, Here, Operation, Slot, filled, resolved
-from mlnn.lifting.tracing import tensors_in
+from mlnn.objectives.promotion import tensors_in
 from mlnn.visible import shown
 
 MOST_OPERATIONS, MOST_ENTRIES, MOST_GIVEN, DEEPEST = 4096, 256, 4096, 4

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from mlnn.lifting.operations import Operation, filled, resolved
-from mlnn.lifting.tracing import tensors_in
-from mlnn.objectives.promotion import FLOATS, lower_than
+from mlnn.objectives.promotion import FLOATS, lower_than, tensors_in
 from mlnn.visible import shown
 
 

@@ -5,7 +5,7 @@ in hooks, and so leaves the stack of modes as it should be whoever else has push
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode_stack
 
-from mlnn.lifting.tree import tensors_in as named_tensors
-from mlnn.objectives.promotion import memory_written
+from mlnn.lifting.tree import named_tensors
+from mlnn.objectives.promotion import memory_written, tensors_in
 
 MOST_NOTED = 1_000_000
 """Operations of one forward pass and its loss; more are no single step."""
@@ -225,15 +225,6 @@ class Trace(TorchDispatchMode):
     def _watch(self, number: int) -> None:
         """Copy a tensor before anything is written into it."""
         self._watched.setdefault(self.known[number].memory, set()).add(number)
-
-
-def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors in arguments, or in what an operation gave, in their order."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from tensors_in(part)
 
 
 def _version(tensor: Tensor) -> int:

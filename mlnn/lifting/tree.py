@@ -16,18 +16,18 @@ DEEP = 16
 PLAIN = (bool, int, float, str)
 
 
-def tensors_in(value: object, place: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
+def named_tensors(value: object, place: str = "", depth: int = 0) -> Iterator[tuple[str, Tensor]]:
     """(place, tensor) of all that a nested value holds; a place is like "args.0" or "kwargs.labels"."""
     if isinstance(value, Tensor):
         yield place, value
     elif depth < DEEP:
         for name, part in _parts(value):
-            yield from tensors_in(part, f"{place}.{name}" if place else name, depth + 1)
+            yield from named_tensors(part, f"{place}.{name}" if place else name, depth + 1)
 
 
 def outputs_in(value: object) -> dict[str, Tensor]:
     """The tensors that a model returned, by name; one alone is called "output"."""
-    return {place or "output": tensor for place, tensor in tensors_in(value)}
+    return {place or "output": tensor for place, tensor in named_tensors(value)}
 
 
 def skeleton(value: object, place: str = "", depth: int = 0) -> object:

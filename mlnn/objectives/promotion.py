@@ -214,6 +214,15 @@ def memory_written(function: Any, args: Sequence[Any], kwargs: Mapping[str, Any]
     return found
 
 
+def tensors_in(value: Any) -> Iterator[Tensor]:
+    """The tensors in arguments, or in what an op gave, in their order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors_in(part)
+
+
 _kinds: dict[Any, tuple[bool, bool]] = {}
 
 

@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 import torch
 from torch import Tensor
 
-from mlnn.lifting.tree import tensors_in
+from mlnn.lifting.tree import named_tensors
 from mlnn.recording.fingerprint import drawn_words
 
 MASK = (1 << 64) - 1
@@ -18,8 +18,9 @@ ROW_WORDS = 509
 
 @dataclass(frozen=True)
 class BatchPrint:
-    """`rows`: of the largest leading size of its tensors; `ordered`: a hash of all bits, 16 digits; `unordered`: Σ over rows of a
-    hash of each row, modulo 2^64, which batches cut from the same rows have alike when added up; `shapes`: by place."""
+    """`rows`: of the largest leading size of its tensors; `ordered`: a hash of the rows in their order, with shapes and dtypes, 16
+    digits; `unordered`: Σ over rows of a hash of each row, modulo 2^64, which batches cut from the same rows have alike when added
+    up; `shapes`: by place."""
 
     rows: int
     ordered: str
@@ -29,7 +30,7 @@ class BatchPrint:
 
 def batch_print(given: object) -> BatchPrint:
     """The fingerprint of a nested value; tensors are read, on the device where they lie, and nothing else is."""
-    found = list(tensors_in(given))
+    found = list(named_tensors(given))
     sizes = [len(tensor) for _, tensor in found if tensor.ndim]
     rows = max(sizes, default=0)
     ordered = hashlib.blake2b(digest_size=8)

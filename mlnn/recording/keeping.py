@@ -11,7 +11,7 @@ from mlnn.lifting.leading import NotLiftedError, led_by
 from mlnn.lifting.lifted import Lifted
 from mlnn.lifting.slicing import sliced
 from mlnn.lifting.tracing import Trace
-from mlnn.lifting.tree import skeleton, tensors_in
+from mlnn.lifting.tree import named_tensors, skeleton
 from mlnn.recording.capsule import Capsule, Null, Passed, bytes_of, write_capsule
 from mlnn.recording.parts import Held, buffers_of, clean, local
 from mlnn.recording.records import RecordedStep
@@ -65,7 +65,7 @@ class Keeper:
                 self.standing.weights = self._weights()
         if self.standing and self.reason and self.standing.losses is None:
             self.standing.passes.append(_passed(given))
-            self.standing.named |= {id(tensor): place for place, tensor in tensors_in(given.arguments)}
+            self.standing.named |= {id(tensor): place for place, tensor in named_tensors(given.arguments)}
             if self.trace is None:
                 self.trace = Trace()
                 self.trace.start()
@@ -162,5 +162,5 @@ def _why_not(standing: _Standing, losses: int, reason: str) -> str:
 
 
 def _passed(given: Given) -> Passed:
-    tensors = {place: tensor.detach().clone() for place, tensor in tensors_in(given.arguments)}
+    tensors = {place: tensor.detach().clone() for place, tensor in named_tensors(given.arguments)}
     return Passed(skeleton(given.arguments), tensors, given.random)

@@ -20,7 +20,7 @@ from mlnn.lifting.rows import BatchLoss, RowLoss
 from mlnn.lifting.separating import REFUSALS, separated
 from mlnn.lifting.slicing import READ, sliced
 from mlnn.lifting.tracing import Trace
-from mlnn.lifting.tree import tensors_in
+from mlnn.lifting.tree import named_tensors
 from mlnn.objectives import Objective, Step
 from mlnn.recording.capsule import Capsule, read_capsule
 from mlnn.seeding import derive
@@ -135,7 +135,7 @@ def lifted_step(step: Step, model: nn.Module, batch: Any) -> Lifted:
                 "the step did not call the model that was given with it, or that returned no tensor of real numbers"
             )
         names = {id(part): f"weight {name}" for name, part in model.named_parameters()}
-        names |= {id(part): place or "batch" for place, part in tensors_in(given)}
+        names |= {id(part): place or "batch" for place, part in named_tensors(given)}
         raw = led_by(trace, {name: part for name, part in trace.returned.tensors.items() if part is not loss}, loss)
         found = sliced(trace, raw, loss, names)
         notes = [*found.notes, *_other_backward(found, raw, loss)]
@@ -213,7 +213,7 @@ def _elsewhere(
         moved: dict[str, Tensor] = {}
 
         def put(output: Any, move: Callable[[Tensor], Tensor] = move, into: dict[str, Tensor] = moved) -> None:
-            for place, part in tensors_in(output):
+            for place, part in named_tensors(output):
                 if (place or "output") in numbers:
                     part.data.copy_(move(part.data))
                     into[place or "output"] = part.detach().clone()

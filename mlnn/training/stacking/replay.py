@@ -4,7 +4,7 @@ A recording holds for inputs that lie in memory as those it was made with, and f
 it decides in Python is decided once. See `mlnn.training.stacking.making` for who may be recorded.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from mlnn.objectives.promotion import memory_written
+from mlnn.objectives.promotion import memory_written, tensors_in
 
 Function = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 OF_A_SHAPE = ("aten.zeros_like.default", "aten.ones_like.default", "aten.new_zeros.default", "aten.new_ones.default")
@@ -80,7 +80,7 @@ class _Recorder(TorchDispatchMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        parts = list(_tensors((args, tuple(kwargs.values()))))
+        parts = list(tensors_in((args, tuple(kwargs.values()))))
         if any(tag in function.tags for tag in DECIDING):
             picks = function is torch.ops.aten.index.Tensor and not any(part.dtype in MASKS for part in parts[1:])
             if not picks:
@@ -94,7 +94,7 @@ class _Recorder(TorchDispatchMode):
             self.held.append(found)
             self.numbers[id(found)] = given[0]
         else:
-            gave = tuple(self.number(part) for part in _tensors(found))
+            gave = tuple(self.number(part) for part in tensors_in(found))
             self.ops.append(_Op(function, args, kwargs, found, given, gave))
         return found
 
@@ -140,14 +140,6 @@ def recorded(function: Function, inputs: Sequence[Tensor]) -> Recording | None:
     return None
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)
-
-
 def _copies(parts: Sequence[Tensor]) -> list[Tensor]:
     """Copies that lie in memory as the originals do: whether a shape is a view of another depends on it."""
     return [part.clone() if 0 in part.stride() else _room(part).copy_(part) for part in parts]
@@ -187,7 +179,7 @@ def _constants(ops: Sequence[_Op], asked: Sequence[int]) -> dict[int, Tensor]:
     for op in ops:
         if come_of_nothing(op) and shared.isdisjoint(op.gave):
             fixed.update(op.gave)
-            values |= {number: part.detach() for number, part in zip(op.gave, _tensors(op.found), strict=True)}
+            values |= {number: part.detach() for number, part in zip(op.gave, tensors_in(op.found), strict=True)}
     return values
 
 
