@@ -2,10 +2,15 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlnn.cli.running import answering, point_to
 from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
+
+if TYPE_CHECKING:
+    from mlnn.estimating.lesson.axis import Axis
+    from mlnn.objectives import Objective
 
 
 def run(settings: TrainSettings, said: Said) -> None:
@@ -15,6 +20,7 @@ def run(settings: TrainSettings, said: Said) -> None:
     from mlnn.comparing.trained import Trained
     from mlnn.errors import NoAnswerError
     from mlnn.estimating import Trajectory
+    from mlnn.estimating.lesson.lesson import lesson_of
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import progress, show
     from mlnn.runs import TraceWriter, read_trace
@@ -28,7 +34,8 @@ def run(settings: TrainSettings, said: Said) -> None:
     names = settings.names
 
     with answering(settings, said) as folder:
-        course = Trajectory(likelihood_of(objective), recipe.table, recipe.steps)
+        likelihood = likelihood_of(objective)
+        course = Trajectory(likelihood, recipe.table, recipe.steps)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
             lane = train_lane(recipe, lane_recipe, trace.append, advance, course.watch)
@@ -45,7 +52,9 @@ def run(settings: TrainSettings, said: Said) -> None:
                     rows.append(look.to_dict())
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
-        folder.write_text("report.html", train_page(curve, trained, course.looks))
+        axis, why_not = (None, "") if likelihood else _audited(objective, len(recipe.table))
+        lesson = lesson_of(course, recipe, lane, axis, why_not)
+        folder.write_text("report.html", train_page(curve, trained, course.looks, lesson))
 
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(trained.likelihood))
@@ -58,6 +67,20 @@ def run(settings: TrainSettings, said: Said) -> None:
     point_to(folder.final, page="report.html", trace="trace.csv")
     if lane.stopped:
         raise NoAnswerError(f"the training ended non-finite ({ended}); what it recorded is in {folder.final}")
+
+
+def _audited(objective: "Objective", rows: int) -> tuple["Axis | None", str]:
+    """What an audit says of a loss behind which no likelihood is known: how it stands to one if it is one, and its sentence."""
+    from mlnn.auditing import audit
+    from mlnn.errors import MlnnError
+    from mlnn.estimating.lesson.axis import Axis
+
+    try:
+        found = audit(objective, objective.targets, outputs=objective.outputs, name=objective.name)
+    except MlnnError:  # there are losses that train and cannot be audited: of too many classes, say
+        return None, ""
+    exact = found.kind == "likelihood" and found.scale == 1 and not any((found.constants or {}).values())
+    return Axis(0.0, float(rows)) if exact else None, found.sentence
 
 
 def headline(folder: Path) -> dict[str, object]:
