@@ -40,7 +40,7 @@ def train_page(trace: Columns, run: Trained, course: Looks = (), lesson: Lesson 
         pictures=[*_lesson(lesson), *_course(course)],
         limits=[
             one
-            for limit in (limits() if run.mle is not None else ())
+            for limit in (limits() if run.mle is not None or (lesson and lesson.likelihood is None) else ())
             for one in picture(limit.heading, limit.sentence, figures.limit_figure(limit))
         ],
     )

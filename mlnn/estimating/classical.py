@@ -269,8 +269,8 @@ def _learns_a_constant(module: nn.Module, rows: Tensor) -> bool:
 
 
 def _learns_a_slope(module: nn.Module, rows: Tensor) -> bool:
-    """Whether what x adds to the raw output moves with the weights."""
-    x = torch.cat([rows[:1], torch.zeros_like(rows[:1])]).double()
+    """Whether what x adds to the raw output moves with the weights; asked at 1, for a row of the data may be all 0."""
+    x = torch.cat([torch.ones_like(rows[:1]), torch.zeros_like(rows[:1])]).double()
     return _moves(module, x, torch.tensor([1.0, -1.0]))
 
 

@@ -70,7 +70,7 @@ def run(settings: TrainSettings, said: Said) -> None:
 
 
 def _audited(objective: "Objective", rows: int) -> tuple["Axis | None", str]:
-    """What an audit says of a loss behind which no likelihood is known: how it stands to one if it is one, and its sentence."""
+    """What an audit says of a loss behind which no likelihood is known: how it stands to one that it is, and its first sentence."""
     from mlnn.auditing import audit
     from mlnn.errors import MlnnError
     from mlnn.estimating.lesson.axis import Axis
@@ -80,7 +80,7 @@ def _audited(objective: "Objective", rows: int) -> tuple["Axis | None", str]:
     except MlnnError:  # there are losses that train and cannot be audited: of too many classes, say
         return None, ""
     exact = found.kind == "likelihood" and found.scale == 1 and not any((found.constants or {}).values())
-    return Axis(0.0, float(rows)) if exact else None, found.sentence
+    return Axis(0.0, float(rows)) if exact else None, found.sentence.partition(". ")[0].rstrip(".") + "."
 
 
 def headline(folder: Path) -> dict[str, object]:

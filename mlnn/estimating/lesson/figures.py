@@ -3,11 +3,13 @@
 One colour a meaning throughout: the network blue, the maximum-likelihood estimate green and dashed, single batches pale.
 """
 
+import math
+
 import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mlnn.estimating.lesson.axis import Axis
+from mlnn.estimating.lesson.axis import OFF, Axis
 from mlnn.estimating.lesson.fit import Fit, Line
 from mlnn.estimating.lesson.lesson import Lesson, Path
 from mlnn.estimating.lesson.limits import Limit
@@ -32,9 +34,8 @@ LABELS = (RIGHT, "#56B4E9", "#CC79A7", "#B8860B", "#5B4B8A", "#4D4D4D")
 def course_figure(step: np.ndarray, loss: np.ndarray, lesson: Lesson) -> go.Figure:
     """The loss curve (n,), of all rows too where they were looked at, with the log-likelihood on the right."""
     axis, top = lesson.axis, lesson.top
-    figure = draw.blank(
-        "loss, mean per row (nats)" if lesson.likelihood else "loss, mean per row", "updates done", FIRST
-    )
+    nats = axis is not None and math.isclose(axis.rate, lesson.rows, rel_tol=OFF)
+    figure = draw.blank("loss, mean per row (nats)" if nats else "loss, mean per row", "updates done", FIRST)
     whole = _whole(lesson)
     pale = lesson.batched and whole is not None
     name = "loss of each step's batch" if lesson.batched else "loss of all rows"

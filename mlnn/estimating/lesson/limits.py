@@ -68,8 +68,8 @@ def saturation() -> Limit:
     first, held, left = float(z.detach()[one][0]), float(rounded.detach()[one][0]), float(slope[one].abs().max())
     return Limit(
         "Rounding",
-        f"In float32 σ(z) rounds to exactly 1 from z ≈ {first:.1f} on. A loss computed from σ(z) then costs {held:g} whatever"
-        f" z is, and its gradient is {left:g}: that row teaches nothing any more. Computed from z, the loss is what it is on paper.",
+        f"In float32 σ(z) rounds to exactly 1 from z ≈ {first:.1f} on. A loss made from σ(z) then costs {held:g} whatever"
+        f" z is, with gradient {left:g}: that row teaches nothing any more. Made from z, it is what it is on paper.",
         "z, raw output for a row with y = 0",
         "loss, nats",
         (_drawn(z, rounded, "from σ(z)", "network"), _drawn(z, exact, "from z", "ideal")),
@@ -140,8 +140,8 @@ def decayed() -> Limit:
     ends = torch.tensor([mle, decayed], dtype=torch.float64)
     return Limit(
         "Weight decay",
-        f"With weight decay {DECAY:g} the network ends at w = {decayed:.2f}, not at the maximum-likelihood estimate {mle:.2f}. It has"
-        " maximised the likelihood times a bell curve around 0 (a prior, standard deviation"
+        f"With weight decay {DECAY:g} the network ends at w = {decayed:.2f}, not at the maximum-likelihood estimate {mle:.2f}. It"
+        " has maximised the likelihood times a bell curve around 0 (a prior, standard deviation"
         f" {1 / math.sqrt(DECAY * len(data.x)):.2f}): that is the MAP estimate.",
         "w",
         "log, nats",

@@ -13,6 +13,8 @@ INDISTINCT, INSIDE = 0.999, 0.05
 """p-values above which no test could tell the network from the estimate, and above which it lies in the 95 % region."""
 MOST_DIGITS = 10
 """Of a log-likelihood in a sentence: what agrees to so many is the same to a reader."""
+SLIGHT = 0.0001
+"""Standard errors: what is nearer is told as nearer than that."""
 CERTAIN = 1e-9
 """Nats: a supremum nearer to 0 is that of rows that are all told for certain."""
 
@@ -36,14 +38,14 @@ DIGITS = (
 
 def headline(lesson: Lesson, found: Finding | None, reading: Reading | None, stopped: Stop | None) -> str:
     """What to know at one glance. reading: of the trained network, over all rows; stopped: where training went non-finite."""
-    told = [f"Training stopped at step {stopped.step}: the {stopped.what} was not finite."] if stopped else []
+    told = [f"Training stopped at step {stopped.step}: {stopped.what} not finite."] if stopped else []
     if lesson.likelihood is None:
         known = (
             "its curve can be read as log-likelihoods on the right" if lesson.axis else "the curve has no second axis"
         )
         told += [f"{lesson.why_not} So {known}." if lesson.why_not else "No likelihood is known behind this loss."]
     else:
-        told += [_loss(lesson), _end(lesson, found, reading)]
+        told += [_loss(lesson), _maximum(lesson) if stopped else _end(lesson, found, reading)]
     return " ".join(part for part in told if part)
 
 
@@ -79,6 +81,13 @@ def _end(lesson: Lesson, found: Finding | None, reading: Reading | None) -> str:
     return f"{went}; the highest that any weights reach, the maximum-likelihood estimate (MLE), is {highest}."
 
 
+def _maximum(lesson: Lesson) -> str:
+    """Where the maximum is, of a training that said nothing of it."""
+    if lesson.top is None or lesson.separated:
+        return ""
+    return f"The highest log-likelihood that any weights reach, the maximum-likelihood estimate (MLE), is {number(lesson.top, 5)}."
+
+
 def _apart(last: float, top: float) -> tuple[str, str]:
     """Two log-likelihoods with as many digits as tell them apart, five at least."""
     for digits in range(5, MOST_DIGITS):
@@ -90,7 +99,7 @@ def _apart(last: float, top: float) -> tuple[str, str]:
 def details(lesson: Lesson, found: Finding | None, reading: Reading | None) -> list[str]:
     """What there is to say next, a sentence or two each."""
     told = []
-    if found is not None and found.summary is not None and found.lr_pvalue is not None:
+    if found is not None and found.lr_pvalue is not None and math.isfinite(found.lr_pvalue):
         told.append(_distance(found, found.lr_pvalue))
     if lesson.separated and found is not None:
         whole = "completely: some weights tell every row for certain" if found.separation == "complete" else "in part"
@@ -139,7 +148,9 @@ def _distance(found: Finding, p: float) -> str:
     assert found.summary is not None
     digits, errors = found.summary.digits_least, found.summary.standard_errors
     first = f"The weight that is farthest from the estimate has {digits:.1f} digits of it"
-    beside = "" if math.isnan(errors) else f", and none is more than {errors:.2g} standard errors away"
+    near = f"all are within {SLIGHT} standard errors of it"
+    away = f"none is more than {errors:.2g} standard errors away" if errors >= SLIGHT else near
+    beside = "" if math.isnan(errors) else f", and {away}"
     if p > INDISTINCT:
         return f"{first}{beside}: no test on these data could tell the network from the estimate."
     if p > INSIDE:
