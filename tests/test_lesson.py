@@ -1,80 +1,34 @@
-"""What the page of a training teaches: the axis in log-likelihoods, the weights' way, the fit, and where the equality stops."""
+"""What a training teaches, in numbers: the axis in log-likelihoods, the weights' way, the fit, and where the equality stops."""
 
-import json
 import math
 import re
-from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from lesson_cases import Ran, one_feature
+from torch import Tensor
 
 from mlnn import data
-from mlnn.comparing.train_page import train_page
-from mlnn.comparing.trained import Trained
 from mlnn.data import Dataset, from_arrays
-from mlnn.estimating import Trajectory, classical_estimate, estimate
-from mlnn.estimating.classical_page import norm_figure
-from mlnn.estimating.lesson import figures, words
+from mlnn.estimating import classical_estimate, estimate
+from mlnn.estimating.lesson import figures
 from mlnn.estimating.lesson.axis import Axis, axis_of
 from mlnn.estimating.lesson.fit import fit_of
-from mlnn.estimating.lesson.lesson import Lesson, lesson_of
 from mlnn.estimating.lesson.limits import decayed, limits, margins, saturation, separated
 from mlnn.likelihoods import Bernoulli, Likelihood, Normal, Poisson
-from mlnn.models import MLP, Logistic, SigmoidNode
+from mlnn.models import Logistic, SigmoidNode
 from mlnn.objectives import (
     Objective,
     bce,
     bce_with_logits,
     cross_entropy,
     hinge,
-    likelihood_of,
     mse,
     poisson_nll,
     weighted_bce,
 )
-from mlnn.training import LaneRecipe, Recipe, lane_likelihood, train
-
-
-class Ran:
-    """A small training, and all that its page is made of."""
-
-    def __init__(
-        self, rows: Dataset, loss: Any, model: type = Logistic, steps: int = 20, size: int | None = None, **how: Any
-    ):
-        self.objective = Objective.of(loss, rows.targets)
-        self.course = Trajectory(likelihood_of(self.objective), rows, steps)
-        outputs = self.objective.targets.outputs
-        recipe = Recipe(rows, lambda: model(rows.input_shape, outputs), steps, size, torch.float64)
-        made = partial(torch.optim.SGD, **{"lr": 0.1} | how)
-        trace: list[dict[str, float]] = []
-        self.lane = train(recipe, LaneRecipe(self.objective, made), trace.append, None, self.course.watch)
-        self.trace = {key: np.array([row[key] for row in trace]) for key in ("step", "loss")}
-        self.lesson = lesson_of(self.course, recipe, self.lane)
-        reading, found = lane_likelihood(recipe, self.lane), self.course.found(self.lane.module)
-        self.run = Trained("loss", "logistic", "rows", "sgd", steps, "float64", 0, size or len(rows.x), reading, found,
-                           self.lane.stopped)  # fmt: skip
-
-    @property
-    def headline(self) -> str:
-        return words.headline(self.lesson, self.run.mle, self.run.likelihood, self.run.stopped)
-
-    @property
-    def details(self) -> str:
-        return " ".join(words.details(self.lesson, self.run.mle, self.run.likelihood))
-
-    def page(self) -> str:
-        return train_page(self.trace, self.run, self.course.looks, self.lesson)
-
-
-def one_feature(n: int = 40, seed: int = 0) -> Dataset:
-    draws = np.random.default_rng(seed)
-    x = draws.uniform(0.5, 6, n)
-    y = (draws.random(n) < 1 / (1 + np.exp(4 - 1.5 * x))).astype(float)
-    return from_arrays(x[:, None], y, targets="binary", standardize=True)
-
 
 # The axis in log-likelihoods
 
@@ -314,86 +268,3 @@ def test_weight_decay_ends_where_likelihood_times_prior_is_highest() -> None:
 def test_the_small_pictures_are_made_once_a_process() -> None:
     assert limits() is limits()
     assert [len(figures.limit_figure(limit).data) for limit in limits()] == [2, 2, 2, 4]
-
-
-# The words and the page
-
-
-def test_the_headline_of_a_maximum_that_is_reached_and_of_one_that_is_not() -> None:
-    short = Ran(data.spector(), bce, lr=0.01).headline
-    assert "−log of a Bernoulli likelihood, divided by the 32 rows." in short
-    assert short.endswith("the maximum-likelihood estimate (MLE), is -12.89.")
-    there = Ran(one_feature(), bce, steps=2000, lr=2.0)
-    assert "which is the highest that any weights reach" in there.headline
-    assert "all are within 0.0001 standard errors of it" in there.details
-    assert "no test on these data could tell" in there.details
-    assert "no test on these data could tell" not in Ran(data.spector(), bce, lr=0.01).details
-
-
-def test_what_is_not_in_nats_is_not_said_to_be() -> None:
-    rows = data.diabetes()
-    ran = Ran(rows, mse)
-    assert "up to a factor and a constant" in ran.headline
-    assert "taken at sigma = " in ran.details
-    assert "those of Normal(sigma=1)" in ran.details
-    figure = figures.course_figure(ran.trace["step"], ran.trace["loss"], ran.lesson)
-    assert figure.layout.yaxis.title.text == "loss, mean per row"
-    assert "a constant that only depends on the data" in Ran(data.cpunish(), poisson_nll, lr=1e-9).headline
-
-
-def test_weight_decay_is_told() -> None:
-    assert "weight decay of 0.05" in Ran(data.spector(), bce, weight_decay=0.05).details
-    assert "weight decay" not in Ran(data.spector(), bce).details
-
-
-def test_a_loss_without_a_likelihood_has_one_axis_and_the_reason() -> None:
-    ran = Ran(data.spector(), hinge)
-    lesson = Lesson(**{**vars(ran.lesson), "why_not": "'hinge' is no likelihood."})
-    assert words.headline(lesson, None, None, None) == "'hinge' is no likelihood. So the curve has no second axis."
-    figure = figures.course_figure(ran.trace["step"], ran.trace["loss"], lesson)
-    assert "yaxis2" not in figure.layout.to_plotly_json()
-    read = Lesson(**{**vars(lesson), "axis": Axis(0.0, 32.0), "why_not": "It is one."})
-    assert "on the right" in words.headline(read, None, None, None)
-
-
-def test_a_deep_network_ends_somewhere_and_nothing_is_said_of_a_maximum() -> None:
-    ran = Ran(data.spector(), bce, partial(MLP, width=4, depth=1))  # type: ignore[arg-type]
-    assert ran.run.likelihood
-    assert f"ended at a log-likelihood of {ran.run.likelihood.log_likelihood:.5g}" in ran.headline
-    assert "maximum" not in ran.headline
-    assert ran.lesson.axis == Axis(0.0, 32.0)
-    assert "Where the equality" not in ran.page()
-
-
-def test_a_training_that_diverged_is_not_said_to_have_no_maximum() -> None:
-    ran = Ran(data.longley(), mse, steps=60, lr=1.0)
-    assert ran.lane.stopped
-    assert ran.headline.startswith("Training stopped at step")
-    assert norm_figure({"": ran.course.looks}) is None
-    page = ran.page()
-    assert "no maximum to reach" not in page
-    assert "nan" not in page.split("<script")[0].lower()
-
-
-def test_the_page_holds_the_headline_first_and_every_picture() -> None:
-    ran = Ran(one_feature(), bce, size=16)
-    page = ran.page()
-    body = page.partition("<body>")[2]
-    assert body.index(ran.headline.split("(")[0].replace("'", "&#39;")) < body.index('class="plot"')
-    headings = re.findall(r"<h3>(.*?)</h3>", body)
-    assert headings[:4] == ["Loss", "The fit", "The weights on their way", "Digits of the maximum-likelihood estimate"]
-    assert headings[4:8] == ["Rounding", "A loss that is no likelihood", "No maximum", "Weight decay"]
-    for held in re.findall(r'<script type="application/json">(.*?)</script>', body):
-        drawn = json.loads(held, parse_constant=pytest.fail)
-        assert {trace["type"] for trace in drawn["data"]} == {"scatter"}
-
-
-def test_a_module_is_left_as_it_is_by_a_look() -> None:
-    rows = data.spector()
-    module = nn.Linear(3, 1).double()
-    before = [weight.detach().clone() for weight in module.parameters()]
-    course = Trajectory(Bernoulli(), rows, 1)
-    course.watch(0, module)
-    assert course.looks[0].coefficients is not None
-    assert course.looks[0].coefficients.shape == (4, 1)
-    assert all(torch.equal(one, two) for one, two in zip(before, module.parameters(), strict=True))

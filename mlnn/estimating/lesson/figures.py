@@ -66,7 +66,8 @@ def _whole(lesson: Lesson) -> np.ndarray | None:
     """The mean loss of all rows at the looks, (looks,): what their log-likelihoods say."""
     if lesson.axis is None or not len(lesson.steps):
         return None
-    return np.asarray(lesson.axis.loss(lesson.log_likelihoods))
+    with np.errstate(over="ignore"):  # of a training that diverges
+        return np.asarray(lesson.axis.loss(lesson.log_likelihoods))
 
 
 def _level(figure: go.Figure, step: np.ndarray, at: float, name: str, colour: str) -> None:

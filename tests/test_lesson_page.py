@@ -1,0 +1,102 @@
+"""What the page of a training says and shows of it: the headline, the words, the pictures in their order."""
+
+import json
+import re
+from functools import partial
+
+import pytest
+import torch
+from lesson_cases import Ran, one_feature
+from torch import nn
+
+from mlnn import data
+from mlnn.estimating import Trajectory
+from mlnn.estimating.classical_page import norm_figure
+from mlnn.estimating.lesson import figures, words
+from mlnn.estimating.lesson.axis import Axis
+from mlnn.estimating.lesson.lesson import Lesson
+from mlnn.likelihoods import Bernoulli
+from mlnn.models import MLP
+from mlnn.objectives import bce, hinge, mse, poisson_nll
+
+# The words and the page
+
+
+def test_the_headline_of_a_maximum_that_is_reached_and_of_one_that_is_not() -> None:
+    short = Ran(data.spector(), bce, lr=0.01).headline
+    assert "−log of a Bernoulli likelihood, divided by the 32 rows." in short
+    assert short.endswith("the maximum-likelihood estimate (MLE), is -12.89.")
+    there = Ran(one_feature(), bce, steps=400, lr=4.0)
+    assert "which is the highest that any weights reach" in there.headline
+    assert "all are within 0.0001 standard errors of it" in there.details
+    assert "no test on these data could tell" in there.details
+    assert "no test on these data could tell" not in Ran(data.spector(), bce, lr=0.01).details
+
+
+def test_what_is_not_in_nats_is_not_said_to_be() -> None:
+    rows = data.diabetes()
+    ran = Ran(rows, mse)
+    assert "up to a factor and a constant" in ran.headline
+    assert "taken at sigma = " in ran.details
+    assert "those of Normal(sigma=1)" in ran.details
+    figure = figures.course_figure(ran.trace["step"], ran.trace["loss"], ran.lesson)
+    assert figure.layout.yaxis.title.text == "loss, mean per row"
+    assert "a constant that only depends on the data" in Ran(data.cpunish(), poisson_nll, lr=1e-9).headline
+
+
+def test_weight_decay_is_told() -> None:
+    assert "weight decay of 0.05" in Ran(data.spector(), bce, weight_decay=0.05).details
+    assert "weight decay" not in Ran(data.spector(), bce).details
+
+
+def test_a_loss_without_a_likelihood_has_one_axis_and_the_reason() -> None:
+    ran = Ran(data.spector(), hinge)
+    lesson = Lesson(**{**vars(ran.lesson), "why_not": "'hinge' is no likelihood."})
+    assert words.headline(lesson, None, None, None) == "'hinge' is no likelihood. So the curve has no second axis."
+    figure = figures.course_figure(ran.trace["step"], ran.trace["loss"], lesson)
+    assert "yaxis2" not in figure.layout.to_plotly_json()
+    read = Lesson(**{**vars(lesson), "axis": Axis(0.0, 32.0), "why_not": "It is one."})
+    assert "on the right" in words.headline(read, None, None, None)
+
+
+def test_a_deep_network_ends_somewhere_and_nothing_is_said_of_a_maximum() -> None:
+    ran = Ran(data.spector(), bce, partial(MLP, width=4, depth=1))  # type: ignore[arg-type]
+    assert ran.run.likelihood
+    assert f"ended at a log-likelihood of {ran.run.likelihood.log_likelihood:.5g}" in ran.headline
+    assert "maximum" not in ran.headline
+    assert ran.lesson.axis == Axis(0.0, 32.0)
+    assert "Where the equality" not in ran.page()
+
+
+def test_a_training_that_diverged_is_not_said_to_have_no_maximum() -> None:
+    ran = Ran(data.longley(), mse, steps=60, lr=1.0)
+    assert ran.lane.stopped
+    assert ran.headline.startswith("Training stopped at step")
+    assert norm_figure({"": ran.course.looks}) is None
+    page = ran.page()
+    assert "no maximum to reach" not in page.partition("Where the equality")[0]
+    assert "nan" not in page.split("<script")[0].lower()
+
+
+def test_the_page_holds_the_headline_first_and_every_picture() -> None:
+    ran = Ran(one_feature(), bce, size=16)
+    page = ran.page()
+    body = page.partition("<body>")[2]
+    assert body.index(ran.headline.split("(")[0].replace("'", "&#39;")) < body.index('class="plot"')
+    headings = re.findall(r"<h3>(.*?)</h3>", body)
+    assert headings[:4] == ["Loss", "The fit", "The weights on their way", "Digits of the maximum-likelihood estimate"]
+    assert headings[4:8] == ["Rounding", "A loss that is no likelihood", "No maximum", "Weight decay"]
+    for held in re.findall(r'<script type="application/json">(.*?)</script>', body):
+        drawn = json.loads(held, parse_constant=pytest.fail)
+        assert {trace["type"] for trace in drawn["data"]} == {"scatter"}
+
+
+def test_a_module_is_left_as_it_is_by_a_look() -> None:
+    rows = data.spector()
+    module = nn.Linear(3, 1).double()
+    before = [weight.detach().clone() for weight in module.parameters()]
+    course = Trajectory(Bernoulli(), rows, 1)
+    course.watch(0, module)
+    assert course.looks[0].coefficients is not None
+    assert course.looks[0].coefficients.shape == (4, 1)
+    assert all(torch.equal(one, two) for one, two in zip(before, module.parameters(), strict=True))
