@@ -18,6 +18,7 @@ from mlnn.estimating.lesson.lesson import Lesson
 from mlnn.likelihoods import Bernoulli
 from mlnn.models import MLP
 from mlnn.objectives import bce, hinge, mse, poisson_nll
+from mlnn.training import LaneRecipe, train
 
 # The words and the page
 
@@ -59,13 +60,34 @@ def test_a_loss_without_a_likelihood_has_one_axis_and_the_reason() -> None:
     assert "on the right" in words.headline(read, None, None, None)
 
 
-def test_a_deep_network_ends_somewhere_and_nothing_is_said_of_a_maximum() -> None:
-    ran = Ran(data.spector(), bce, partial(MLP, width=4, depth=1))  # type: ignore[arg-type]
+def deep(**how: object) -> Ran:
+    return Ran(data.spector(), bce, partial(MLP, width=4, depth=1), **how)  # type: ignore[arg-type]
+
+
+def test_a_deep_network_has_a_log_likelihood_and_nothing_is_said_of_a_maximum() -> None:
+    ran = deep(size=8)
     assert ran.run.likelihood
-    assert f"ended at a log-likelihood of {ran.run.likelihood.log_likelihood:.5g}" in ran.headline
+    assert ran.lesson.log_likelihoods[-1] == pytest.approx(ran.run.likelihood.log_likelihood, rel=1e-12)
+    assert f" to {ran.run.likelihood.log_likelihood:.5g}." in ran.headline
     assert "maximum" not in ran.headline
     assert ran.lesson.axis == Axis(0.0, 32.0)
     assert "Where the equality" not in ran.page()
+
+
+def test_all_rows_are_looked_at_seldom_and_change_no_bit_of_the_training() -> None:
+    few = deep(size=2, steps=64)
+    assert list(few.lesson.steps) == [0, 32, 64]
+    assert len(deep(steps=100).lesson.steps) == 40
+    alone = train(few.recipe, LaneRecipe(few.objective, partial(torch.optim.SGD, lr=0.1)), lambda _row: None)
+    pairs = zip(alone.module.parameters(), few.lane.module.parameters(), strict=True)
+    assert all(torch.equal(one, two) for one, two in pairs)
+    once = deep(size=1, steps=20)
+    assert len(once.lesson.steps) == 0
+    figure = figures.course_figure(once.trace["step"], once.trace["loss"], once.lesson)
+    assert "yaxis2" not in figure.layout.to_plotly_json(), (
+        "an axis of all rows beside a curve of batches alone says nothing"
+    )
+    assert f"ended at a log-likelihood of {once.run.likelihood.log_likelihood:.5g}" in once.headline  # type: ignore[union-attr]
 
 
 def test_a_training_that_diverged_is_not_said_to_have_no_maximum() -> None:

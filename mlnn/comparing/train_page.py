@@ -60,7 +60,7 @@ def _first(trace: Columns, run: Trained, lesson: Lesson | None) -> list[Picture]
         curve = Curve(run.objective, trace["step"], trace["loss"])
         caption = "A loss in nats per row that is a likelihood's is −log(likelihood) ÷ rows."
         return picture("Loss", caption, overlay_figure([curve], most=MOST))
-    caption = words.COURSE if lesson.axis else "Mean per row, before each update."
+    caption = words.COURSE if lesson.two_scales else "Mean per row, before each update."
     return picture("Loss", caption, figures.course_figure(trace["step"], trace["loss"], lesson))
 
 

@@ -9,6 +9,8 @@ from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from mlnn.estimating.lesson.axis import Axis
     from mlnn.objectives import Objective
 
@@ -21,6 +23,7 @@ def run(settings: TrainSettings, said: Said) -> None:
     from mlnn.errors import NoAnswerError
     from mlnn.estimating import Trajectory
     from mlnn.estimating.lesson.lesson import lesson_of
+    from mlnn.estimating.lesson.whole import WholeRows
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import progress, show
     from mlnn.runs import TraceWriter, read_trace
@@ -35,10 +38,16 @@ def run(settings: TrainSettings, said: Said) -> None:
 
     with answering(settings, said) as folder:
         likelihood = likelihood_of(objective)
-        course = Trajectory(likelihood, recipe.table, recipe.steps)
+        course, whole = Trajectory(likelihood, recipe.table, recipe.steps), WholeRows(likelihood, recipe)
+
+        def watch(done: int, module: "nn.Module") -> None:
+            course.watch(done, module)
+            if course.classical is None:
+                whole.watch(done, module)
+
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
-            lane = train_lane(recipe, lane_recipe, trace.append, advance, course.watch)
+            lane = train_lane(recipe, lane_recipe, trace.append, advance, watch)
         curve, reading = read_trace(folder.path("trace.csv")), lane_likelihood(recipe, lane)
         trained = Trained(
             objective=objective.name, model=names["model"], data=names["data"], optimizer=names["optimizer"],
@@ -53,7 +62,7 @@ def run(settings: TrainSettings, said: Said) -> None:
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
         axis, why_not = (None, "") if likelihood else _audited(objective, len(recipe.table))
-        lesson = lesson_of(course, recipe, lane, axis, why_not)
+        lesson = lesson_of(course, recipe, lane, whole, axis, why_not)
         folder.write_text("report.html", train_page(curve, trained, course.looks, lesson))
 
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")

@@ -24,6 +24,8 @@ COLUMNS = 4
 """Panels beside one another."""
 TICKS = (4, 8)
 """Numbers on the axis of log-likelihoods: at least and at most about so many."""
+FEW = 20
+"""Looks at all rows below which each is marked: between them the line is no more than a guide."""
 TALL = 100.0
 """Largest over smallest loss above which the axis is logarithmic: on a plain one the end would lie on the floor."""
 ROLES = {"network": (LEFT, "solid"), "MLE": (TWIN, "dash"), "ideal": (NULL, "dash")}
@@ -45,6 +47,8 @@ def course_figure(step: np.ndarray, loss: np.ndarray, lesson: Lesson) -> go.Figu
     if pale and whole is not None:
         draw.line(figure, lesson.steps, whole, "all rows", LEFT, width=3, at="after")
         told = zip(whole, lesson.log_likelihoods, strict=True)
+        if len(whole) < FEW:
+            figure.data[-1].update(mode="lines+markers", marker={"size": 9})
         figure.data[-1].text = [f"loss {number(loss, 6)}, log-likelihood {number(llf, 6)}" for loss, llf in told]
     floor = None if axis is None or top is None else float(axis.loss(top))
     if floor is not None:
@@ -57,7 +61,7 @@ def course_figure(step: np.ndarray, loss: np.ndarray, lesson: Lesson) -> go.Figu
     tall = len(values) > 0 and values.min() > 0 and values.max() > TALL * values.min()
     if tall:
         figure.update_yaxes(type="log", exponentformat="power", dtick=1)
-    if axis is not None and len(values):
+    if axis is not None and lesson.two_scales and len(values):
         _right_axis(figure, axis, values, tall)
     return figure
 

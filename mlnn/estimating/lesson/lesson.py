@@ -12,6 +12,7 @@ from mlnn.estimating.classical import MOST_DIGITS, ClassicalEstimate
 from mlnn.estimating.distance import Finding
 from mlnn.estimating.lesson.axis import Axis, axis_of
 from mlnn.estimating.lesson.fit import Fit, fit_of
+from mlnn.estimating.lesson.whole import WholeRows
 from mlnn.estimating.trajectory import Look, Trajectory
 from mlnn.likelihoods import Likelihood
 from mlnn.objectives import likelihood_of
@@ -66,14 +67,30 @@ class Lesson:
     path: Path | None
     fit: Fit | None
 
+    @property
+    def two_scales(self) -> bool:
+        """Whether something is drawn that can be read off as a log-likelihood of all rows: single batches cannot."""
+        return self.axis is not None and (not self.batched or len(self.steps) > 0)
 
-def lesson_of(course: Trajectory, recipe: Recipe, lane: Lane, axis: Axis | None = None, why_not: str = "") -> Lesson:
-    """What a trained lane teaches. `axis`, `why_not`: what an audit said of a loss behind which no likelihood is known."""
+
+def lesson_of(
+    course: Trajectory,
+    recipe: Recipe,
+    lane: Lane,
+    whole: WholeRows | None = None,
+    axis: Axis | None = None,
+    why_not: str = "",
+) -> Lesson:
+    """What a trained lane teaches. `whole`: the log-likelihoods on the way of a model without a classical estimate; `axis`,
+    `why_not`: what an audit said of a loss behind which no likelihood is known."""
     classical, data = course.classical, recipe.table
     own = likelihood_of(lane.recipe.objective)
     likelihood = classical.family.likelihood if classical is not None else own
     looks = [look for look in course.looks if look.coefficients is not None]
     estimate = classical.estimate if classical is not None else None
+    steps, told = [look.step for look in looks], [look.log_likelihood for look in looks]
+    if classical is None and whole is not None:
+        steps, told = whole.steps, whole.log_likelihoods
     ends = [looks[k].coefficients for k in (0, -1)] if looks else []
     return Lesson(
         rows=len(data.x),
@@ -81,8 +98,8 @@ def lesson_of(course: Trajectory, recipe: Recipe, lane: Lane, axis: Axis | None 
         likelihood=own.name if own is not None else None,
         why_not=None if own is not None else why_not,
         axis=axis if likelihood is None else _axis(recipe, lane, likelihood),
-        steps=np.array([look.step for look in looks], dtype=float),
-        log_likelihoods=np.array([look.log_likelihood for look in looks], dtype=float),
+        steps=np.array(steps, dtype=float),
+        log_likelihoods=np.array(told, dtype=float),
         top=estimate.llf if estimate is not None else None,
         separated=estimate is not None and not estimate.exists,
         fixed=_fixed(classical),

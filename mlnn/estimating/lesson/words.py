@@ -93,7 +93,7 @@ def _apart(last: float, top: float) -> tuple[str, str]:
     for digits in range(5, MOST_DIGITS):
         if number(last, digits) != number(top, digits):
             return number(last, digits), number(top, digits)
-    return number(last, 6), number(top, 6)
+    return number(last, 5), number(top, 5)
 
 
 def details(lesson: Lesson, found: Finding | None, reading: Reading | None) -> list[str]:
