@@ -2,6 +2,7 @@
 
 import math
 import re
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from mlnn import data
 from mlnn.data import Dataset, from_arrays
 from mlnn.estimating import classical_estimate, estimate
 from mlnn.estimating.lesson import figures
-from mlnn.estimating.lesson.axis import Axis, axis_of
+from mlnn.estimating.lesson.axis import Axis, axis_of, axis_of_constants
 from mlnn.estimating.lesson.fit import fit_of
 from mlnn.estimating.lesson.limits import decayed, limits, margins, saturation, separated
 from mlnn.likelihoods import Bernoulli, Likelihood, Normal, Poisson
@@ -25,7 +26,9 @@ from mlnn.objectives import (
     bce_with_logits,
     cross_entropy,
     hinge,
+    l1,
     mse,
+    pinball,
     poisson_nll,
     weighted_bce,
 )
@@ -59,6 +62,14 @@ def test_squared_error_and_poisson_have_a_factor_and_a_constant() -> None:
 def test_a_loss_that_is_no_likelihood_has_no_axis(loss: Any) -> None:
     y, output = torch.tensor([0.0, 1, 1, 0, 1]), torch.tensor([1.0, -1, 0.5, -0.3, 0.9])
     assert axis_of(Objective.of(loss, data.spector().targets), Bernoulli(), output, y) is None
+
+
+def test_an_axis_of_an_audits_constants_counts_each_target() -> None:
+    y = torch.tensor([0, 1, 1, 1])
+    plain = axis_of_constants(1.0, {0.0: 0.0, 1.0: 0.0}, y)
+    assert plain == Axis(0.0, 4.0)
+    assert axis_of_constants(2.0, {0.0: 0.5, 1.0: -1.0}, y) == Axis((0.5 - 3) / 2, 2.0)
+    assert axis_of_constants(1.0, {0.0: 0.0}, y) is None
 
 
 def test_ticks_stand_where_their_log_likelihoods_are() -> None:
@@ -208,6 +219,17 @@ def test_on_a_boundary_two_labels_are_equally_likely_and_no_third_is_likelier() 
         assert outputs[:, one] == pytest.approx(outputs[:, two], abs=1e-8)
         assert (outputs.max(axis=1) - outputs[:, one]).max(initial=0) < 1e-8
     assert drawn >= 2
+
+
+def test_of_a_quantile_loss_the_quantile_is_drawn() -> None:
+    rows = from_arrays(np.arange(40.0)[:, None], np.arange(40.0) + 9 * np.cos(np.arange(40.0)), targets="real")
+    for loss, centre in ((partial(pinball, tau=0.8), "0.8 quantile"), (l1, "median"), (mse, "mean")):
+        ran = Ran(rows, loss, lr=1e-4)
+        fit, path = ran.lesson.fit, ran.lesson.path
+        assert fit
+        assert path
+        assert fit.centre == centre
+        assert fit.network[0].y == pytest.approx(fit.network[0].x * path.values[-1, 0] + path.values[-1, 1])
 
 
 def test_there_is_no_picture_of_three_features_or_of_a_likelihood_that_knows_no_mean() -> None:

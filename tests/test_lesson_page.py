@@ -3,9 +3,11 @@
 import json
 import re
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
+from app_cases import command
 from lesson_cases import Ran, one_feature
 from torch import nn
 
@@ -53,11 +55,33 @@ def test_weight_decay_is_told() -> None:
 def test_a_loss_without_a_likelihood_has_one_axis_and_the_reason() -> None:
     ran = Ran(data.spector(), hinge)
     lesson = Lesson(**{**vars(ran.lesson), "why_not": "'hinge' is no likelihood."})
-    assert words.headline(lesson, None, None, None) == "'hinge' is no likelihood. So the curve has no second axis."
+    assert words.headline(lesson, None, None, None) == "'hinge' is no likelihood."
+    assert "No likelihood is known" in ran.headline
     figure = figures.course_figure(ran.trace["step"], ran.trace["loss"], lesson)
     assert "yaxis2" not in figure.layout.to_plotly_json()
     read = Lesson(**{**vars(lesson), "axis": Axis(0.0, 32.0), "why_not": "It is one."})
-    assert "on the right" in words.headline(read, None, None, None)
+    figure = figures.course_figure(ran.trace["step"], ran.trace["loss"], read)
+    assert figure.layout.yaxis2.side == "right"
+
+
+def test_of_a_loss_without_a_known_likelihood_the_page_says_what_an_audit_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = ("data=spector", "model=logistic", "steps=3")
+    assert command("train", *rows, "batch_size=null", "objective=hinge", "out=hinge").code == 0
+    page = Path("hinge/report.html").read_text().partition("<script>")[0]
+    assert "is no likelihood" in page
+    assert "has no second axis" in page
+    assert "yaxis2" not in page
+    assert "Where the equality of loss" in page
+    for batch, read in (("null", True), ("16", False)):
+        words = ("objective=bernoulli_nll_clipped", f"batch_size={batch}", f"out={batch}")
+        assert command("train", *rows, *words).code == 0
+        page = Path(f"{batch}/report.html").read_text().partition("<script>")[0]
+        assert "is −log of a likelihood (Bernoulli)" in page
+        assert ("on the right." in page.partition("How to read")[0]) is read
+        assert ("yaxis2" in page) is read
 
 
 def deep(**how: object) -> Ran:

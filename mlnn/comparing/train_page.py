@@ -68,7 +68,8 @@ def _lesson(lesson: Lesson | None) -> Iterator[Picture]:
     """The fit over the data, and the weights on their way."""
     if lesson is not None and lesson.fit is not None:
         one, labels = len(lesson.fit.features) == 1, lesson.fit.classes
-        caption = words.ONE_FEATURE if one else words.CHANGES if labels > 2 else words.EQUAL
+        equal = words.EQUAL.format(centre=lesson.fit.centre)
+        caption = words.ONE_FEATURE if one else words.CHANGES if labels > 2 else equal
         yield from picture("The fit", caption, figures.fit_figure(lesson.fit))
     if lesson is not None and lesson.path is not None:
         caption = words.PATHS if lesson.path.mle is not None else words.PATHS_ONLY

@@ -11,6 +11,7 @@ from mlnn.keys import TrainSettings
 if TYPE_CHECKING:
     from torch import nn
 
+    from mlnn.data import Dataset
     from mlnn.estimating.lesson.axis import Axis
     from mlnn.objectives import Objective
 
@@ -61,7 +62,7 @@ def run(settings: TrainSettings, said: Said) -> None:
                     rows.append(look.to_dict())
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
-        axis, why_not = (None, "") if likelihood else _audited(objective, len(recipe.table))
+        axis, why_not = (None, "") if likelihood else _audited(objective, recipe.table)
         lesson = lesson_of(course, recipe, lane, whole, axis, why_not)
         folder.write_text("report.html", train_page(curve, trained, course.looks, lesson))
 
@@ -78,18 +79,23 @@ def run(settings: TrainSettings, said: Said) -> None:
         raise NoAnswerError(f"the training ended non-finite ({ended}); what it recorded is in {folder.final}")
 
 
-def _audited(objective: "Objective", rows: int) -> tuple["Axis | None", str]:
-    """What an audit says of a loss behind which no likelihood is known: how it stands to one that it is, and its first sentence."""
+def _audited(objective: "Objective", data: "Dataset") -> tuple["Axis | None", str]:
+    """What an audit says of a loss behind which no likelihood is known: how it stands to one that it is, and why it may not."""
     from mlnn.auditing import audit
     from mlnn.errors import MlnnError
-    from mlnn.estimating.lesson.axis import Axis
+    from mlnn.estimating.lesson.axis import axis_of_constants
 
     try:
         found = audit(objective, objective.targets, outputs=objective.outputs, name=objective.name)
     except MlnnError:  # there are losses that train and cannot be audited: of too many classes, say
         return None, ""
-    exact = found.kind == "likelihood" and found.scale == 1 and not any((found.constants or {}).values())
-    return Axis(0.0, float(rows)) if exact else None, found.sentence.partition(". ")[0].rstrip(".") + "."
+    said = found.sentence.partition(". ")[0].rstrip(".")
+    if found.kind not in ("likelihood", "scaled likelihood") or found.scale is None:
+        return None, f"{said}. So the curve has no second axis in log-likelihoods."
+    axis = axis_of_constants(found.scale, found.constants or {}, data.y)
+    if axis is None:
+        return None, f"{said}. What it leaves out for the sake of y is not known for all of these y: so no second axis."
+    return axis, f"{said}."
 
 
 def headline(folder: Path) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """How a loss stands to the log-likelihood of all rows: log-likelihood = at − rate × mean loss, where it does at all."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,9 +61,22 @@ def _line(objective: Objective, likelihood: Likelihood, output: Tensor, target: 
     off = np.abs(told - (at - rate * loss)).max()
     if not (rate > 0 and off <= OFF * np.ptp(told)):
         return None
-    rows = len(target)
-    same = math.isclose(rate, rows, rel_tol=OFF) and abs(at) <= OFF * rows * loss[high]
-    return Axis(0.0, float(rows)) if same else Axis(float(at), float(rate))
+    return _plain(float(at), float(rate), len(target), float(loss[high]))
+
+
+def axis_of_constants(scale: float, constants: Mapping[float, float], target: Tensor) -> Axis | None:
+    """That of loss = scale × nll + c(y), given c for some targets; None where a target (n,) is among the others."""
+    values, counts = (part.tolist() for part in torch.unique(target, return_counts=True))
+    if not set(values) <= constants.keys():
+        return None
+    left_out = sum(constants[value] * count for value, count in zip(values, counts, strict=True))
+    return _plain(left_out / scale, len(target) / scale, len(target), 1.0)
+
+
+def _plain(at: float, rate: float, rows: int, loss: float) -> Axis:
+    """The axis, without the rounding that is left where the loss is the nll itself; `loss`: how large one is."""
+    same = math.isclose(rate, rows, rel_tol=OFF) and abs(at) <= OFF * rows * loss
+    return Axis(0.0, float(rows)) if same else Axis(at, rate)
 
 
 def _asked(

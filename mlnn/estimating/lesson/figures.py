@@ -166,7 +166,7 @@ def _errors(panel: go.Figure, steps: np.ndarray, mle: float, se: float) -> None:
 def fit_figure(fit: Fit) -> go.Figure:
     """The rows, and over them what the network and the maximum-likelihood estimate make of them."""
     one = len(fit.features) == 1
-    mean = {0: "y, and its mean", 2: "y, and the probability that it is 1"}.get(fit.classes, "probability of a class")
+    mean = "probability of a class" if fit.classes > 2 else f"y, and its {fit.centre}"
     figure = draw.blank(mean if one else fit.features[1], fit.features[0], HEIGHT)
     _scatter(figure, fit)
     for lines, name, colour, dash, width in (

@@ -12,6 +12,7 @@ from mlnn.estimating.basis import target_unit, way_back
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.classical import ClassicalEstimate
 from mlnn.estimating.network import curvature
+from mlnn.likelihoods import Likelihood
 
 MOST_ROWS = 400
 """Rows that are drawn, evenly chosen: more would hide the curves."""
@@ -23,6 +24,8 @@ QUANTILES = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Of the means at the rows: the levels of which a line is drawn, for numbers."""
 MARGIN = 0.06
 """Of the range of a feature, left free on either side."""
+MIDDLE = 0.5
+"""The quantile that has a name of its own."""
 MOST_CLASSES = 6
 """Classes whose curves or boundaries can still be told apart."""
 
@@ -41,13 +44,15 @@ class Fit:
     """A picture of a fit, in the data's own units. `rows` (r, d) and `targets` (r,) are drawn; `classes`: 0 for numbers.
 
     `features`: one name, whose curves are means (of K labels K probabilities), or two, whose lines are those of equal mean (of
-    labels, where the decision changes). `start`: of the network before training, for one feature. `mle`: () where there is none.
+    labels, where the decision changes). `centre`: what of y they are, "mean", "median", … `start`: of the network before
+    training, for one feature. `mle`: () where there is none.
     """
 
     features: tuple[str, ...]
     rows: np.ndarray
     targets: np.ndarray
     classes: int
+    centre: str
     network: tuple[Line, ...]
     start: tuple[Line, ...]
     mle: tuple[Line, ...]
@@ -77,7 +82,8 @@ def fit_of(classical: ClassicalEstimate, ends: Sequence[np.ndarray | None], data
         return None
     y = np.asarray(data.y, dtype=float) * unit + centre
     start = start if len(names) == 1 else ()
-    return Fit(tuple(names), rows[chosen], y[chosen], classes, network, start, mle[0] if mle else ())
+    drawn = _centre(family.likelihood, classes)
+    return Fit(tuple(names), rows[chosen], y[chosen], classes, drawn, network, start, mle[0] if mle else ())
 
 
 Means = Callable[[np.ndarray], np.ndarray]
@@ -87,10 +93,18 @@ Means = Callable[[np.ndarray], np.ndarray]
 def _means(family: Family, unit: float, centre: float) -> Means:
     def mean(eta: np.ndarray) -> np.ndarray:
         raw = curvature.raw(family.likelihood, torch.from_numpy(np.ascontiguousarray(eta)))
-        found = family.likelihood.mean(raw).detach().double().numpy()
-        return found.reshape(len(eta), -1) * unit + centre
+        # The raw output of a quantile loss is the quantile, and the mean of its density nothing that was asked for.
+        found = raw if family.likelihood.kinked else family.likelihood.mean(raw)
+        return np.asarray(found.detach().double().numpy()).reshape(len(eta), -1) * unit + centre
 
     return mean
+
+
+def _centre(likelihood: Likelihood, classes: int) -> str:
+    """What of y is drawn, in words."""
+    if likelihood.kinked:
+        return "median" if likelihood.quantile == MIDDLE else f"{likelihood.quantile:g} quantile"
+    return "probability of being 1" if classes == 2 else "mean"
 
 
 def _rows(data: Dataset) -> np.ndarray:

@@ -82,7 +82,7 @@ def lesson_of(
     why_not: str = "",
 ) -> Lesson:
     """What a trained lane teaches. `whole`: the log-likelihoods on the way of a model without a classical estimate; `axis`,
-    `why_not`: what an audit said of a loss behind which no likelihood is known."""
+    `why_not`: what an audit said of a loss behind which no likelihood is known, in a sentence or two."""
     classical, data = course.classical, recipe.table
     own = likelihood_of(lane.recipe.objective)
     likelihood = classical.family.likelihood if classical is not None else own

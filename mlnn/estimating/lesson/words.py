@@ -1,6 +1,7 @@
 """The sentences of a lesson: each for somebody who meets maximum likelihood for the first time."""
 
 import math
+import re
 
 from mlnn.estimating.distance import Finding
 from mlnn.estimating.lesson.axis import OFF
@@ -24,10 +25,12 @@ PATHS = (
     " errors around it; data drawn anew would move the estimate itself about so far."
 )
 PATHS_ONLY = "Each weight on its way, in the units of the data. There is no finite estimate that it could reach."
-ONE_FEATURE = "The rows, and what is expected of y at each x: by the network as it is now, and by the maximum-likelihood estimate."
+ONE_FEATURE = (
+    "The rows, and what y is like at each x: to the network as it is now, and to the maximum-likelihood estimate."
+)
 CHANGES = "The rows, and the line on which the decision changes: solid for the network, dashed for the maximum-likelihood estimate."
 EQUAL = (
-    "The rows, and lines on which the same is expected of y (its number stands beside each): solid for the network, dashed for the"
+    "The rows, and lines along which y is alike (its {centre} stands beside each): solid for the network, dashed for the"
     " maximum-likelihood estimate."
 )
 DIGITS = (
@@ -40,19 +43,18 @@ def headline(lesson: Lesson, found: Finding | None, reading: Reading | None, sto
     """What to know at one glance. reading: of the trained network, over all rows; stopped: where training went non-finite."""
     told = [f"Training stopped at step {stopped.step}: {stopped.what} not finite."] if stopped else []
     if lesson.likelihood is None:
-        known = (
-            "its curve can be read as log-likelihoods on the right" if lesson.axis else "the curve has no second axis"
-        )
-        told += [f"{lesson.why_not} So {known}." if lesson.why_not else "No likelihood is known behind this loss."]
+        told += [lesson.why_not or "No likelihood is known behind this loss, and so the curve has no second axis."]
+        told += ["The curve can be read as log-likelihoods, on the right."] * lesson.two_scales
     else:
         told += [_loss(lesson), _maximum(lesson) if stopped else _end(lesson, found, reading)]
     return " ".join(part for part in told if part)
 
 
 def _loss(lesson: Lesson) -> str:
+    name = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", lesson.likelihood or "")
     if lesson.axis is None:
-        return f"The likelihood behind this loss is {lesson.likelihood}."
-    loss = f"This loss is −log of a {lesson.likelihood} likelihood"
+        return f"The likelihood behind this loss is {name}."
+    loss = f"This loss is −log of {'an' if name[:1] in 'AEIOU' else 'a'} {name} likelihood"
     if not math.isclose(lesson.axis.rate, lesson.rows, rel_tol=OFF):
         return f"{loss}, up to a factor and a constant that leave the best weights as they are."
     rows = f"divided by the {lesson.rows:,} rows"
