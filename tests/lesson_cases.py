@@ -5,15 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from mlnn.comparing.train_page import train_page
 from mlnn.comparing.trained import Trained
 from mlnn.data import Dataset, from_arrays
-from mlnn.estimating import Trajectory
 from mlnn.estimating.lesson import words
-from mlnn.estimating.lesson.lesson import lesson_of
-from mlnn.estimating.lesson.whole import WholeRows
+from mlnn.estimating.lesson.lesson import Watch, lesson_of
 from mlnn.models import Logistic
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.training import LaneRecipe, Recipe, lane_likelihood, train
@@ -26,23 +23,18 @@ class Ran:
         self, rows: Dataset, loss: Any, model: type = Logistic, steps: int = 20, size: int | None = None, **how: Any
     ):
         self.objective = Objective.of(loss, rows.targets)
-        self.course = Trajectory(likelihood_of(self.objective), rows, steps)
         outputs = self.objective.targets.outputs
         self.recipe = recipe = Recipe(rows, lambda: model(rows.input_shape, outputs), steps, size, torch.float64)
-        self.whole = WholeRows(self.course.likelihood, recipe)
+        watch = Watch(likelihood_of(self.objective), recipe)
+        self.course = watch.course
         made = partial(torch.optim.SGD, **{"lr": 0.1} | how)
         trace: list[dict[str, float]] = []
-        self.lane = train(recipe, LaneRecipe(self.objective, made), trace.append, None, self._watch)
+        self.lane = train(recipe, LaneRecipe(self.objective, made), trace.append, None, watch)
         self.trace = {key: np.array([row[key] for row in trace]) for key in ("step", "loss")}
-        self.lesson = lesson_of(self.course, recipe, self.lane, self.whole)
+        self.lesson = lesson_of(watch, recipe, self.lane)
         reading, found = lane_likelihood(recipe, self.lane), self.course.found(self.lane.module)
         self.run = Trained("loss", "logistic", "rows", "sgd", steps, "float64", 0, size or len(rows.x), reading, found,
                            self.lane.stopped)  # fmt: skip
-
-    def _watch(self, done: int, module: nn.Module) -> None:
-        self.course.watch(done, module)
-        if self.course.classical is None:
-            self.whole.watch(done, module)
 
     @property
     def headline(self) -> str:

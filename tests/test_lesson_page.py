@@ -76,9 +76,9 @@ def test_of_a_loss_without_a_known_likelihood_the_page_says_what_an_audit_says(
     assert "yaxis2" not in page
     assert "Where the equality of loss" in page
     for batch, read in (("null", True), ("16", False)):
-        words = ("objective=bernoulli_nll_clipped", f"batch_size={batch}", f"out={batch}")
+        words = ("objective=bernoulli_nll_clipped", f"batch_size={batch}", f"out=of_{batch}")
         assert command("train", *rows, *words).code == 0
-        page = Path(f"{batch}/report.html").read_text().partition("<script>")[0]
+        page = Path(f"of_{batch}/report.html").read_text().partition("<script>")[0]
         assert "is −log of a likelihood (Bernoulli)" in page
         assert ("on the right." in page.partition("How to read")[0]) is read
         assert ("yaxis2" in page) is read

@@ -9,9 +9,8 @@ from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor
 
-    from mlnn.data import Dataset
     from mlnn.estimating.lesson.axis import Axis
     from mlnn.objectives import Objective
 
@@ -22,9 +21,7 @@ def run(settings: TrainSettings, said: Said) -> None:
     from mlnn.comparing.train_page import train_page
     from mlnn.comparing.trained import Trained
     from mlnn.errors import NoAnswerError
-    from mlnn.estimating import Trajectory
-    from mlnn.estimating.lesson.lesson import lesson_of
-    from mlnn.estimating.lesson.whole import WholeRows
+    from mlnn.estimating.lesson.lesson import Watch, lesson_of
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import progress, show
     from mlnn.runs import TraceWriter, read_trace
@@ -39,13 +36,7 @@ def run(settings: TrainSettings, said: Said) -> None:
 
     with answering(settings, said) as folder:
         likelihood = likelihood_of(objective)
-        course, whole = Trajectory(likelihood, recipe.table, recipe.steps), WholeRows(likelihood, recipe)
-
-        def watch(done: int, module: "nn.Module") -> None:
-            course.watch(done, module)
-            if course.classical is None:
-                whole.watch(done, module)
-
+        watch = Watch(likelihood, recipe)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
         with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
             lane = train_lane(recipe, lane_recipe, trace.append, advance, watch)
@@ -54,17 +45,17 @@ def run(settings: TrainSettings, said: Said) -> None:
             objective=objective.name, model=names["model"], data=names["data"], optimizer=names["optimizer"],
             steps=settings.steps, dtype=settings.dtype, seed=settings.seed,
             batch_size=recipe.batch_size or len(recipe.table),
-            likelihood=reading, mle=course.found(lane.module), stopped=lane.stopped,
+            likelihood=reading, mle=watch.course.found(lane.module), stopped=lane.stopped,
         )  # fmt: skip
-        if course.looks:
+        if watch.course.looks:
             with closing(TraceWriter(folder.path("course.csv"))) as rows:
-                for look in course.looks:
+                for look in watch.course.looks:
                     rows.append(look.to_dict())
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
-        axis, why_not = (None, "") if likelihood else _audited(objective, recipe.table)
-        lesson = lesson_of(course, recipe, lane, whole, axis, why_not)
-        folder.write_text("report.html", train_page(curve, trained, course.looks, lesson))
+        axis, why_not = (None, "") if likelihood else _audited(objective, data.y)
+        lesson = lesson_of(watch, recipe, lane, axis, why_not)
+        folder.write_text("report.html", train_page(curve, trained, watch.course.looks, lesson))
 
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(trained.likelihood))
@@ -79,7 +70,7 @@ def run(settings: TrainSettings, said: Said) -> None:
         raise NoAnswerError(f"the training ended non-finite ({ended}); what it recorded is in {folder.final}")
 
 
-def _audited(objective: "Objective", data: "Dataset") -> tuple["Axis | None", str]:
+def _audited(objective: "Objective", targets: "Tensor") -> tuple["Axis | None", str]:
     """What an audit says of a loss behind which no likelihood is known: how it stands to one that it is, and why it may not."""
     from mlnn.auditing import audit
     from mlnn.errors import MlnnError
@@ -92,7 +83,7 @@ def _audited(objective: "Objective", data: "Dataset") -> tuple["Axis | None", st
     said = found.sentence.partition(". ")[0].rstrip(".")
     if found.kind not in ("likelihood", "scaled likelihood") or found.scale is None:
         return None, f"{said}. So the curve has no second axis in log-likelihoods."
-    axis = axis_of_constants(found.scale, found.constants or {}, data.y)
+    axis = axis_of_constants(found.scale, found.constants or {}, targets)
     if axis is None:
         return None, f"{said}. What it leaves out for the sake of y is not known for all of these y: so no second axis."
     return axis, f"{said}."

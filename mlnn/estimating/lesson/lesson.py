@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mlnn.data import Dataset
 from mlnn.estimating.basis import way_back
@@ -73,24 +73,31 @@ class Lesson:
         return self.axis is not None and (not self.batched or len(self.steps) > 0)
 
 
-def lesson_of(
-    course: Trajectory,
-    recipe: Recipe,
-    lane: Lane,
-    whole: WholeRows | None = None,
-    axis: Axis | None = None,
-    why_not: str = "",
-) -> Lesson:
-    """What a trained lane teaches. `whole`: the log-likelihoods on the way of a model without a classical estimate; `axis`,
-    `why_not`: what an audit said of a loss behind which no likelihood is known, in a sentence or two."""
-    classical, data = course.classical, recipe.table
+class Watch:
+    """What is noted on the way of a training: `course`, or, of a model without a classical estimate, `whole`."""
+
+    def __init__(self, likelihood: Likelihood | None, recipe: Recipe) -> None:
+        self.course = Trajectory(likelihood, recipe.table, recipe.steps)
+        self.whole = WholeRows(likelihood, recipe)
+
+    def __call__(self, done: int, module: nn.Module) -> None:
+        self.course.watch(done, module)
+        if self.course.classical is None:
+            self.whole.watch(done, module)
+
+
+def lesson_of(watch: Watch, recipe: Recipe, lane: Lane, axis: Axis | None = None, why_not: str = "") -> Lesson:
+    """What a trained lane teaches. `axis`, `why_not`: what an audit said of a loss behind which no likelihood is known, in a
+    sentence or two."""
+    course, data = watch.course, recipe.table
+    classical = course.classical
     own = likelihood_of(lane.recipe.objective)
     likelihood = classical.family.likelihood if classical is not None else own
     looks = [look for look in course.looks if look.coefficients is not None]
     estimate = classical.estimate if classical is not None else None
     steps, told = [look.step for look in looks], [look.log_likelihood for look in looks]
-    if classical is None and whole is not None:
-        steps, told = whole.steps, whole.log_likelihoods
+    if classical is None:
+        steps, told = watch.whole.steps, watch.whole.log_likelihoods
     ends = [looks[k].coefficients for k in (0, -1)] if looks else []
     return Lesson(
         rows=len(data.x),
