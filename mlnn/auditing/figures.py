@@ -66,7 +66,7 @@ def _curve(
     at: str = "f",
     **look: Any,
 ) -> None:
-    draw.line(figure, x, y, name, colour, most=POINTS, digits=DIGITS, **look)
+    draw.line(figure, x, y, name, colour, **({"most": POINTS, "digits": DIGITS} | look))
     figure.data[-1].update(hovertemplate=at + " = %{x}: %{y:.4g}", connectgaps=False)
     if len(x) < DOTTED:
         figure.data[-1].update(mode="lines+markers", marker={"size": 6})
@@ -105,7 +105,11 @@ def _probability(certificate: Certificate) -> go.Figure | None:
     figure = draw.blank(f"probability of target {about}", _x_title(certificate), HEIGHT)
     usual = "softmax" if certificate.targets.startswith("classes") else "σ(f)"
     _curve(figure, output, declared, f"{usual}, the usual reading", LEFT, width=4.5, opacity=0.55)
-    _curve(figure, output, _inside(implied), "implied by the loss", dash="7px,6px")
+    shown = _inside(implied)
+    clipped = not np.array_equal(shown, implied, equal_nan=True)
+    _curve(figure, output, shown, "implied by the loss", dash="7px,6px", most=len(output) if clipped else POINTS)
+    if clipped:
+        figure.data[-1].update(text=[number(p) for p in implied], hovertemplate="f = %{x}: %{text}")
     for low, high in ((EDGES[0], 0), (1, EDGES[1])):
         figure.add_hrect(y0=low, y1=high, fillcolor=SHADE, line_width=0, layer="below")
     note = {"showarrow": False, "font": {"size": 11, "color": RIGHT}, "xref": "paper", "x": 0.01, "xanchor": "left"}

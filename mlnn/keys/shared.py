@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlnn.keys.field import Node, above, at_least, choice, device, key, one_of
+from mlnn.keys.field import Node, above, at_least, choice, device, key, nested, one_of
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 OUTPUTS = ("raw", "probabilities")
@@ -69,7 +69,7 @@ class BaseSettings(Settings):
     )
     most_jobs: int = key(1000, "of one sweep or ladder; command line only", at_least(1))
     most_config_bytes: int = key(1_000_000, "of one config file in --config-dir; command line only", at_least(1))
-    figure: FigureSettings = key(FigureSettings(), "the page's pictures as files")
+    figure: FigureSettings = nested(FigureSettings, "the page's pictures as files")
     trust: list[str] = key([], "your own modules that a config may name, e.g. trust=[my_zoo]; command line only")
 
 
