@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlnn.cli.running import answering, point_to
+from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
 
@@ -55,7 +55,7 @@ def run(settings: TrainSettings, said: Said) -> None:
         folder.write_json("about.json", trained.to_dict())
         axis, why_not = (None, "") if likelihood else _audited(objective, data.y)
         lesson = lesson_of(watch, recipe, lane, axis, why_not)
-        folder.write_text("report.html", train_page(curve, trained, watch.course.looks, lesson))
+        write_page(folder, train_page(curve, trained, watch.course.looks, lesson), settings.figure)
 
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(trained.likelihood))
