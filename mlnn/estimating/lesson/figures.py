@@ -31,6 +31,7 @@ TALL = 100.0
 ROLES = {"network": (LEFT, "solid"), "MLE": (TWIN, "dash"), "ideal": (NULL, "dash")}
 LABELS = (RIGHT, "#56B4E9", "#CC79A7", "#B8860B", "#5B4B8A", "#4D4D4D")
 """Of rows of a class; none is a colour of the network or of the estimate."""
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "cross")
 
 
 def course_figure(step: np.ndarray, loss: np.ndarray, lesson: Lesson) -> go.Figure:
@@ -131,9 +132,7 @@ def paths_figure(path: Path) -> go.Figure | None:
         return None
     columns = min(COLUMNS, shown)
     rows = -(-shown // columns)
-    figure = make_subplots(
-        rows=rows, cols=columns, subplot_titles=path.names[:shown], horizontal_spacing=0.07, vertical_spacing=0.24
-    )
+    figure = make_subplots(rows=rows, cols=columns, horizontal_spacing=0.09, vertical_spacing=0.16)
     figure.update_layout(_plain_layout(HEIGHT if rows > 1 else SMALL))
     steps = path.steps[later]
     for k in range(shown):
@@ -147,18 +146,22 @@ def paths_figure(path: Path) -> go.Figure | None:
     small = {"tickfont": {"size": 11}}
     figure.update_xaxes({**draw.AXIS, **small, "type": "log", "exponentformat": "power", "dtick": 1, "showgrid": False})
     figure.update_yaxes({**draw.AXIS, **small})
+    for k, name in enumerate(path.names[:shown]):
+        title = {"text": name, "font": {"size": 13}, "standoff": 6}
+        figure.update_yaxes(title=title, row=k // columns + 1, col=k % columns + 1)
     figure.update_xaxes(title={"text": "updates done", "font": {"size": 12}}, row=rows)
     return figure
 
 
 def _errors(panel: go.Figure, steps: np.ndarray, mle: float, se: float) -> None:
     ends = np.array([steps[0], steps[-1]])
+    edge = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
     for by, colour in ((2.0, "rgba(0, 158, 115, 0.12)"), (1.0, "rgba(0, 158, 115, 0.2)")):
         if np.isfinite(se):
+            panel.add_scatter(x=draw.listed(ends), y=draw.listed([mle + by * se] * 2), name="", **edge)
             panel.add_scatter(
-                x=draw.listed([*ends, *ends[::-1]]), y=draw.listed([mle - by * se] * 2 + [mle + by * se] * 2),
-                fill="toself", fillcolor=colour, line={"width": 0}, mode="lines", hoverinfo="skip",
-                name="one and two standard errors" if by == 1 else "",
+                x=draw.listed(ends), y=draw.listed([mle - by * se] * 2), fill="tonexty", fillcolor=colour,
+                name="one and two standard errors" if by == 1 else "", **edge,
             )  # fmt: skip
     draw.line(panel, ends, np.full(2, mle), "MLE", TWIN, width=2, dash="dash", at="after")
 
@@ -184,36 +187,39 @@ def fit_figure(fit: Fit) -> go.Figure:
 
 def _scatter(figure: go.Figure, fit: Fit) -> None:
     """The rows: of labels in a colour each where there are two features, or on top and bottom where y says which."""
-    x, marker = fit.rows, {"size": 7, "opacity": 0.45, "line": {"width": 0}}
-    if len(fit.features) == 1:
-        if fit.classes <= 2:
-            figure.add_scatter(
-                x=draw.listed(x[:, 0]),
-                y=draw.listed(fit.targets),
-                mode="markers",
-                name="rows",
-                marker={**marker, "color": INK},
-            )
-        for k in range(fit.classes if fit.classes > 2 else 0):
-            mine = fit.targets == k
-            figure.add_scatter(
-                x=draw.listed(x[mine, 0]), y=[-0.05 * (k + 1)] * int(mine.sum()), mode="markers", name=f"rows of class {k}",
-                marker={**marker, "color": LABELS[k % len(LABELS)], "symbol": "line-ns-open", "size": 9, "opacity": 0.8},
-            )  # fmt: skip
-        return
-    if not fit.classes:
-        colours = {"color": draw.listed(fit.targets), "colorscale": "Greys", "showscale": True, "reversescale": False}
-        edge = {"width": 0.5, "color": NULL}
-        figure.add_scatter(
-            x=draw.listed(x[:, 0]), y=draw.listed(x[:, 1]), mode="markers", name="rows",
-            marker={"size": 8, **colours, "line": edge},
-        )  # fmt: skip
-    for k in range(fit.classes):
+    x, one = fit.rows, len(fit.features) == 1
+    if one and fit.classes <= 2:
+        _points(figure, x[:, 0], fit.targets, "rows", INK)
+    elif not fit.classes:
+        _points(figure, x[:, 0], x[:, 1], "rows, the darker the larger y", _shades(fit.targets), edge=NULL)
+    for k in range(0 if one and fit.classes <= 2 else fit.classes):
         mine = fit.targets == k
-        figure.add_scatter(
-            x=draw.listed(x[mine, 0]), y=draw.listed(x[mine, 1]), mode="markers", name=f"rows of class {k}",
-            marker={**marker, "color": LABELS[k % len(LABELS)], "symbol": k, "opacity": 0.6},
-        )  # fmt: skip
+        symbol = "line-ns-open" if one else SYMBOLS[k % len(SYMBOLS)]
+        y = np.full(int(mine.sum()), -0.05 * (k + 1)) if one else x[mine, 1]
+        _points(figure, x[mine, 0], y, f"rows of class {k}", LABELS[k % len(LABELS)], symbol)
+
+
+def _points(
+    figure: go.Figure,
+    x: np.ndarray,
+    y: np.ndarray,
+    name: str,
+    colour: str | list[str],
+    symbol: str = "circle",
+    edge: str | None = None,
+) -> None:
+    line = {"width": 0.5, "color": edge} if edge else {"width": 0}
+    marker = {"size": 8, "color": colour, "symbol": symbol, "line": line}
+    figure.add_scatter(
+        x=draw.listed(x), y=draw.listed(y), mode="markers", name=name, marker=marker, opacity=0.9 if edge else 0.55
+    )
+
+
+def _shades(values: np.ndarray) -> list[str]:
+    """From white to black with the value, (n,)."""
+    wide = float(np.ptp(values)) or 1.0
+    grey = (255 * (1 - (values - values.min()) / wide)).round().astype(int)
+    return [f"#{one:02X}{one:02X}{one:02X}" for one in grey]
 
 
 def _label(figure: go.Figure, line: Line) -> None:
@@ -249,6 +255,5 @@ def _plain_layout(height: int) -> dict[str, object]:
     """The layout of `draw.blank` for panels: all but its axes."""
     layout = draw.blank("", height=height).layout.to_plotly_json()
     return {key: value for key, value in layout.items() if not key.startswith(("xaxis", "yaxis"))} | {
-        "margin": {"l": 56, "r": 16, "t": 70, "b": 48},
-        "legend": {"orientation": "h", "x": 0, "y": 1.16, "yanchor": "bottom", "font": {"size": 12.5}},
+        "margin": {"l": 64, "r": 16, "t": 48, "b": 48},
     }
