@@ -20,6 +20,8 @@ from mlnn.estimating.lesson.lesson import Lesson
 from mlnn.likelihoods import Bernoulli
 from mlnn.models import MLP
 from mlnn.objectives import bce, hinge, mse, poisson_nll
+from mlnn.report.figures import write_figures
+from mlnn.report.size import Size
 from mlnn.training import LaneRecipe, train
 
 # The words and the page
@@ -146,3 +148,16 @@ def test_a_module_is_left_as_it_is_by_a_look() -> None:
     assert course.looks[0].coefficients is not None
     assert course.looks[0].coefficients.shape == (4, 1)
     assert all(torch.equal(one, two) for one, two in zip(before, module.parameters(), strict=True))
+
+
+def test_every_picture_can_be_had_for_paper(tmp_path: Path) -> None:
+    """Panels are as high as their labels need, whatever the width."""
+    (tmp_path / "figures").mkdir()
+    size = Size("svg", 89.0)
+    names = write_figures(Ran(data.diabetes(), mse).page(), size, lambda name: tmp_path / name)
+    assert [name.partition("-")[2] for name in names[:2]] == ["loss.svg", "the-weights-on-their-way.svg"]
+    assert len(names) == 7
+    for name in names:
+        width, height = map(float, re.findall(r'(?:width|height)="([\d.]+)pt"', (tmp_path / name).read_text())[:2])
+        assert width == pytest.approx(89 / 25.4 * 72, rel=1e-3)
+        assert height > (2 if "way" in name else 1) * 90
