@@ -9,8 +9,10 @@ from mlnn.estimating.linear.newton import NotConvergedError
 from mlnn.estimating.linear.separation import Separation, find_separation
 from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.nonlinear import fit_model
-from mlnn.estimating.result import Estimate, Wald
+from mlnn.estimating.prediction import Prediction
+from mlnn.estimating.result import Estimate
 from mlnn.estimating.trajectory import Look, Trajectory
+from mlnn.estimating.wald import Wald
 
 __all__ = [
     "ClassicalEstimate",
@@ -21,6 +23,7 @@ __all__ = [
     "Look",
     "ModelFit",
     "NotConvergedError",
+    "Prediction",
     "Separation",
     "Trajectory",
     "Wald",

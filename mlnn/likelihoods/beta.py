@@ -35,6 +35,10 @@ class Beta(Likelihood):
         """E[y | f] = σ(f); (n,) to (n,)."""
         return torch.sigmoid(output)
 
+    def variance(self, output: Tensor) -> Tensor:
+        """μ(1−μ)/(1+φ); (n,) to (n,)."""
+        return torch.sigmoid(output) * torch.sigmoid(-output) / (1 + self.precision)
+
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row, a gamma draw's share of two; (n,) to (n,)."""
         # torch has no public gamma sampler that takes a generator; torch.distributions calls this one.

@@ -32,6 +32,10 @@ class Gamma(Likelihood):
         """E[y | f] = e^f; (n,) to (n,)."""
         return torch.exp(output)
 
+    def variance(self, output: Tensor) -> Tensor:
+        """μ², over 1/k; (n,) to (n,)."""
+        return torch.exp(2 * output)
+
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n,) to (n,)."""
         # torch has no public gamma sampler that takes a generator; torch.distributions calls this one.

@@ -22,7 +22,7 @@ class Likelihood:
     derivative in the raw output is the same for every target. `kinked`: piecewise linear, so that its maximum is a linear
     programme's. `robust`: its tails are heavier than the normal's, and it has a `majorant`. `squares`: the coefficients'
     maximum is that of least squares. `baseline`: raw outputs are free up to a constant per row, so class 0 is held at 0.
-    `periodic`: targets are angles. `outputs`: a name for each raw output where there are several. `in_units`: the numbers
+    `periodic`: targets are angles. `centred`: what `centre` is. `outputs`: a name for each raw output where there are several. `in_units`: the numbers
     that are measured in the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased
     one. `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half width of its flat top.
     """
@@ -32,6 +32,7 @@ class Likelihood:
     separate: ClassVar[bool] = False
     canonical: ClassVar[bool] = False
     kinked: ClassVar[bool] = False
+    centred: ClassVar[str] = "mean"
     squares: ClassVar[bool] = False
     baseline: ClassVar[bool] = False
     periodic: ClassVar[bool] = False
@@ -49,6 +50,14 @@ class Likelihood:
     def mean(self, output: Tensor) -> Tensor:
         """The mean of the target given the raw output."""
         raise NotImplementedError
+
+    def centre(self, output: Tensor) -> Tensor:
+        """What a prediction is of, in the target's unit, as `centred` names it: the mean, unless the family says otherwise."""
+        return self.mean(output)
+
+    def variance(self, output: Tensor) -> Tensor | float | None:
+        """V, the variance of the target given the raw output over `dispersion`; None where no closed form is known."""
+        return None
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of the target per row."""
@@ -71,6 +80,12 @@ class Likelihood:
     def at(self, **numbers: float) -> "Likelihood":
         """The same with other numbers."""
         return type(self)(**self.numbers | numbers)
+
+    @property
+    def predicts(self) -> bool:
+        """Whether it knows what a prediction is of."""
+        own = (getattr(part, "__func__", None) for part in (self.mean, self.centre))
+        return tuple(own) != (Likelihood.mean, Likelihood.centre)
 
     @property
     def samples(self) -> bool:

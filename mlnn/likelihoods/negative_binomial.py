@@ -33,6 +33,11 @@ class NegativeBinomial(Likelihood):
         """E[y | f] = e^f; (n,) to (n,)."""
         return torch.exp(output)
 
+    def variance(self, output: Tensor) -> Tensor:
+        """μ + μ²/θ; (n,) to (n,)."""
+        mean = torch.exp(output)
+        return mean + mean**2 / self.theta
+
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row: Poisson with a gamma-distributed mean; (n,) to (n,)."""
         # torch has no public gamma sampler that takes a generator; torch.distributions calls this one.

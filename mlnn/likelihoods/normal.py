@@ -33,6 +33,10 @@ class Normal(Likelihood):
         """E[y | f] = f; (n,) to (n,)."""
         return output
 
+    def variance(self, _output: Tensor) -> float:
+        """1, over σ²."""
+        return 1.0
+
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n,) to (n,)."""
         return output + self.sigma * torch.empty_like(output).normal_(generator=generator)
@@ -64,6 +68,10 @@ class NormalLearnedVariance(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f, s] = f; (n, 2) to (n,)."""
         return output[:, 0]
+
+    def variance(self, output: Tensor) -> Tensor:
+        """e^s; (n, 2) to (n,)."""
+        return torch.exp(output[:, 1])
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n, 2) to (n,)."""

@@ -23,6 +23,10 @@ class Poisson(Likelihood):
         """E[y | f] = e^f; (n,) to (n,)."""
         return torch.exp(output)
 
+    def variance(self, output: Tensor) -> Tensor:
+        """μ; (n,) to (n,)."""
+        return torch.exp(output)
+
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row, in the dtype of the output; (n,) to (n,)."""
         return torch.poisson(self.mean(output), generator=generator)
