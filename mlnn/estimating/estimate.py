@@ -30,6 +30,7 @@ from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.form import form_of, parameters_at
 from mlnn.estimating.network.nonlinear import fit
 from mlnn.estimating.network.problem import Problem, made
+from mlnn.estimating.network.sandwich import check_covariance
 from mlnn.estimating.reading import view, whole
 from mlnn.estimating.result import Estimate
 from mlnn.likelihoods import Likelihood
@@ -108,7 +109,7 @@ def estimate(
     starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
         _check_linear_choices(cov, intercept, max_iter)
-        return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
+        return _of_model(likelihood, data, model, weights, starts, seed, dispersion, cov)
     design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
     check_nll(family, design.y)
     _check_determined(family, design)
@@ -130,8 +131,7 @@ def _check_choices(dispersion: str, cov: str, max_iter: int) -> None:
 
 def _check_linear_choices(cov: str, intercept: bool, max_iter: int) -> None:
     """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
-    if cov != "expected":
-        raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
+    check_covariance(cov)
     if intercept is not True or max_iter != MOST_STEPS:
         key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
         raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
@@ -152,7 +152,7 @@ def _family(likelihood: Any, data: Any) -> Family:
 
 
 def _of_model(
-    likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
+    likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str, cov: str
 ) -> ModelFit:
     design, family = design_of(data, _family(likelihood, data), False, weights, few=True)
     module = made(model, seed)
@@ -161,8 +161,10 @@ def _of_model(
     found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))
-        found = replace(found, nobs=float(len(design.y)), llf=found.llf + answer.ways_of(design), notes=notes)
-    return found
+        rows = None if found.rows is None else replace(found.rows, binomial=True)
+        llf = found.llf + answer.ways_of(design)
+        found = replace(found, nobs=float(len(design.y)), llf=llf, notes=notes, rows=rows)
+    return found.with_cov(cov)
 
 
 def _of_kinks(problem: Problem) -> ModelFit:

@@ -1,10 +1,11 @@
-"""What a fit keeps of its rows and of its function, so that it can predict: the same questions of a linear raw output and of a model.
+"""What a fit keeps of its rows and of its function, so that it can predict: a linear raw output and a model answer alike.
 
 The rows are held by reference, never copied: they live as long as the answer does, and what the caller writes into them later is
 seen.
 """
 
 import math
+import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -113,6 +114,14 @@ class ModelRows:
     def count(self, x: Any) -> int:
         """How many rows x has."""
         return len(self.problem.x if x is None else self._inputs(x))
+
+    def lasting(self) -> bool:
+        """Whether it can be pickled: a model of a class that was made inside a function cannot."""
+        try:
+            pickle.dumps(self)
+        except Exception:  # whatever a model's own parts raise
+            return False
+        return True
 
     def _inputs(self, x: Any) -> Tensor:
         inputs, shape = view(x, "x"), tuple(self.problem.x.shape[1:])

@@ -6,8 +6,7 @@ probability) has its delta-method error, and its band on the line of the space: 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from numbers import Real
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -115,7 +114,7 @@ def quantile(level: Any, df: float | None) -> float:
 
     Raises ConfigError for a level that is not strictly between 0 and 1.
     """
-    if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
+    if isinstance(level, bool) or not isinstance(level, int | float | np.floating) or not 0 < level < 1:
         raise ConfigError(f"level: must lie strictly between 0 and 1, found {level!r}")
     tail = (1 + float(level)) / 2
     return float(scipy.stats.norm.ppf(tail) if df is None else scipy.stats.t.ppf(tail, df))
@@ -138,16 +137,27 @@ def predict(rows: FittedRows, errors: Errors | None, x: Any, *, which: str, offs
     known = None if x is None else offset_of(offset, rows.count(x), rows.design.offset is not None)
     parts = rows.parts(x, known, None if errors is None else errors.covariance)
     found = [_of_part(family, raw, spread, errors, which) for raw, spread in parts]
-    columns = [torch.cat(part).numpy() for part in zip(*found, strict=True)]
-    mean, se, lower, upper = [*columns, None, None, None][:4]
-    observed = (None, None)
-    if errors is not None and errors.dispersion is not None and which == MEAN:
-        half = errors.quantile * np.sqrt(se**2 + errors.dispersion)
-        observed = (mean - half, mean + half)
-    return Prediction(
-        mean, se, lower, upper, level, LINEAR if which == LINEAR else family.likelihood.centred, *observed,
-        outputs=_labels(family, which), index=getattr(x, "index", None),
-    )  # fmt: skip
+    mean, *band = [torch.cat(part).numpy() for part in zip(*found, strict=True)]
+    se, lower, upper = band or (None, None, None)
+    made = Prediction(
+        mean,
+        se,
+        lower,
+        upper,
+        level=level,
+        of=LINEAR if which == LINEAR else family.likelihood.centred,
+        outputs=_labels(family, which),
+        index=getattr(x, "index", None),
+    )
+    return made if errors is None or which == LINEAR else _with_observations(made, errors)
+
+
+def _with_observations(made: Prediction, errors: Errors) -> Prediction:
+    """The same with intervals for a new observation, where there are any."""
+    if errors.dispersion is None or made.se is None:
+        return made
+    half = errors.quantile * np.sqrt(made.se**2 + errors.dispersion)
+    return replace(made, obs_lower=made.mean - half, obs_upper=made.mean + half)
 
 
 def check_predicts(family: Family) -> None:

@@ -60,11 +60,6 @@ class Estimate:
     information: Information | None = field(default=None, repr=False, compare=False)
     rows: LinearRows | None = field(default=None, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        for name in ("params", "bse"):
-            if (value := getattr(self, name)) is not None:
-                object.__setattr__(self, name, coefficients(value, self.names, self.outputs))
-
     def __repr__(self) -> str:
         return self._brief().text()
 

@@ -22,9 +22,10 @@ class Likelihood:
     derivative in the raw output is the same for every target. `kinked`: piecewise linear, so that its maximum is a linear
     programme's. `robust`: its tails are heavier than the normal's, and it has a `majorant`. `squares`: the coefficients'
     maximum is that of least squares. `baseline`: raw outputs are free up to a constant per row, so class 0 is held at 0.
-    `periodic`: targets are angles. `centred`: what `centre` is. `outputs`: a name for each raw output where there are several. `in_units`: the numbers
-    that are measured in the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased
-    one. `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half width of its flat top.
+    `periodic`: targets are angles. `centred`: what `centre` is. `outputs`: a name for each raw output where there are several.
+    `in_units`: the numbers that are measured in the target's unit. `conventions`: names of the dispersion by maximum
+    likelihood and of the unbiased one. `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half
+    width of its flat top.
     """
 
     free: ClassVar[str | None] = None

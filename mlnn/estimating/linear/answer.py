@@ -15,6 +15,7 @@ from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.inference import Information, unshifted
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation
+from mlnn.estimating.named import coefficients
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
 
@@ -115,10 +116,10 @@ def _estimate(
     fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
     return Estimate(
         likelihood=family.name,
-        params=params[:, 0] if m == 1 else params,
+        params=coefficients(params[:, 0] if m == 1 else params, design.names, family.labels),
         names=design.names,
         outputs=family.labels,
-        bse=bse[:, 0] if bse is not None and m == 1 else bse,
+        bse=None if bse is None else coefficients(bse[:, 0] if m == 1 else bse, design.names, family.labels),
         llf=llf + ways,
         llnull=llnull + ways,
         df_model=(p - design.intercept) * m,

@@ -54,6 +54,10 @@ class Information:
             return inverse[:size, :size] * self.scale
         found = inverse @ self._scores(self._spared(kind)) @ inverse
         left = self.design.nobs - size
+        if kind == "HC1" and left <= 0:
+            raise ConfigError(
+                f"cov: HC1 divides by rows less coefficients, and there are {self.design.nobs:g} rows for {size}"
+            )
         return found[:size, :size] * (self.design.nobs / left if kind == "HC1" else 1.0)
 
     @property
@@ -117,7 +121,7 @@ class Information:
         for rows, x in design.chunks():
             eta = design.raw(rows, x, self.beta)
             divisor = spared(eta, design.y[rows], x)[:, None] if spared else 1.0
-            for y, share in _trials(family, design.y[rows]):
+            for y, share in trials(family, design.y[rows]):
                 slope = curvature.gradient(family.likelihood, eta, y)
                 score = (slope[:, :, None] * x[:, None, :]).reshape(len(x), -1)
                 if self.bordered:
@@ -126,7 +130,7 @@ class Information:
         return total
 
 
-def _trials(family: Family, y: Tensor) -> list[tuple[Tensor, Tensor]]:
+def trials(family: Family, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     """(targets, share of the row's weight): of a row that stands for several trials, its successes and its failures."""
     one = torch.ones(len(y), dtype=torch.float64)
     return [(one, y), (0 * one, 1 - y)] if family.space.kind == "binary" else [(y, one)]
