@@ -974,7 +974,7 @@ def test_what_a_likelihood_is_estimated_over(likelihood: Any, data: Any, kind: s
 @pytest.mark.parametrize(("choices", "words"), [
     ({"dispersion": "none"}, "dispersion: "), ({"cov": "hc0"}, "cov: "), ({"max_iter": 0}, "max_iter: "),
     ({"max_iter": True}, "max_iter: "), ({"starts": 0}, "starts: "), ({"seed": 1.5}, "seed: "),
-    ({"max_iter": 1.5}, "max_iter: "), ({"model": True, "cov": "robust"}, "cov: with model="),
+    ({"max_iter": 1.5}, "max_iter: "), ({"model": True, "cov": "HC3"}, "cov: HC3 divides"),
     ({"model": True, "intercept": False}, "intercept: False is for the linear estimate"),
     ({"model": True, "max_iter": 7}, "max_iter: 7 is for the linear estimate"),
 ])  # fmt: skip

@@ -3,10 +3,12 @@
 from mlnn.estimating.classical import ClassicalEstimate, classical_estimate
 from mlnn.estimating.distance import Distance, Finding
 from mlnn.estimating.estimate import estimate
+from mlnn.estimating.fit_comparison import FitComparison
 from mlnn.estimating.information import InformationCheck, information_check
 from mlnn.estimating.linear.fitted import check_estimate
 from mlnn.estimating.linear.newton import NotConvergedError
 from mlnn.estimating.linear.separation import Separation, find_separation
+from mlnn.estimating.nested import compare_fits
 from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.nonlinear import fit_model
 from mlnn.estimating.prediction import Prediction
@@ -19,6 +21,7 @@ __all__ = [
     "Distance",
     "Estimate",
     "Finding",
+    "FitComparison",
     "InformationCheck",
     "Look",
     "ModelFit",
@@ -29,6 +32,7 @@ __all__ = [
     "Wald",
     "check_estimate",
     "classical_estimate",
+    "compare_fits",
     "estimate",
     "find_separation",
     "fit_model",

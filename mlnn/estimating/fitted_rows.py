@@ -16,11 +16,14 @@ from torch import Tensor
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.design import Design
+from mlnn.estimating.network.form import straight
 from mlnn.estimating.network.problem import Problem, jacobian_of
 from mlnn.estimating.reading import view
 
 MOST_SLOPES = 2**22
 """Numbers in a chunk's Jacobian by the parameters: 32 MB."""
+ROUNDING = 1e-12
+"""Of the sum of a raw output's terms: what is left of it beside them."""
 Part = tuple[Tensor, Tensor | None]
 
 
@@ -45,6 +48,12 @@ class FittedRows(Protocol):
     def count(self, x: Any) -> int:
         """How many rows x has."""
 
+    def affine(self) -> bool:
+        """Whether the raw outputs are known to be an affine function of what was estimated."""
+
+    def columns(self, rows: slice) -> Tensor:
+        """Of affine raw outputs their derivatives by what was estimated, and last what they are beside it; (b, p + 1)."""
+
 
 @dataclass(frozen=True)
 class LinearRows:
@@ -64,6 +73,16 @@ class LinearRows:
     def count(self, x: Any) -> int:
         """How many rows x has."""
         return len(self.design.y) if x is None else len(_columns(x, self.design))
+
+    def affine(self) -> bool:
+        """Always."""
+        return True
+
+    def columns(self, rows: slice) -> Tensor:
+        """The design's, shifted, the constant last, and then the offset; (b, p + 1)."""
+        part = self.design.taken(rows)
+        offset = torch.zeros(len(part.y), dtype=torch.float64) if part.offset is None else part.offset
+        return torch.cat([torch.cat([columns.clone() for _, columns in part.chunks()]), offset[:, None]], 1)
 
     def _design_of(self, x: Any, offset: Tensor | None) -> Design:
         columns = _columns(x, self.design)
@@ -115,6 +134,18 @@ class ModelRows:
         """How many rows x has."""
         return len(self.problem.x if x is None else self._inputs(x))
 
+    def affine(self) -> bool:
+        """Of one raw output that is affine in the parameters, along two lines drawn at random."""
+        return self.family.outputs == 1 and straight(self.problem)
+
+    def columns(self, rows: slice) -> Tensor:
+        """The derivatives by the parameters, and last what the raw output is beside them, offset and all; (b, p + 1)."""
+        part, offset = self.problem.x[rows], self.design.offset
+        slopes = self._slopes(part)[:, 0]
+        beside = self.problem.free(self.theta, part).detach()[:, 0] - slopes @ self.theta
+        beside[beside.abs() <= ROUNDING * (slopes.abs() @ self.theta.abs())] = 0.0
+        return torch.cat([slopes, (beside if offset is None else beside + offset[rows])[:, None]], 1)
+
     def lasting(self) -> bool:
         """Whether it can be pickled: a model of a class that was made inside a function cannot."""
         try:
@@ -132,10 +163,13 @@ class ModelRows:
         return inputs.double()
 
     def _spread(self, part: Tensor, covariance: Tensor) -> Tensor:
-        slopes = jacobian_of(lambda theta: self.problem.free(theta, part), self.theta).reshape(
-            len(part), -1, len(self.theta)
-        )
+        slopes = self._slopes(part)
         return torch.einsum("njp,pq,nkq->njk", slopes, covariance, slopes)
+
+    def _slopes(self, part: Tensor) -> Tensor:
+        """(b, m, p)."""
+        found = jacobian_of(lambda theta: self.problem.free(theta, part), self.theta)
+        return found.reshape(len(part), -1, len(self.theta))
 
 
 def offset_of(offset: Any, rows: int, needed: bool) -> Tensor | None:

@@ -41,8 +41,14 @@ def residuals(rows: FittedRows, kind: str) -> Tensor:
         return away * _trials(rows) if rows.design.binomial else away
     if mean.ndim > 1:
         raise ConfigError(f"residuals: {kind} ones have one sign a row; of classes there is kind='response' (n, K)")
-    scaled = _pearson(rows, raw, mean, away) if kind == "pearson" else _deviance(rows, raw, away)
+    scaled = _pearson(rows, raw, mean, away) if kind == "pearson" else torch.sign(away) * _above(rows, raw).sqrt()
     return scaled * _trials(rows).sqrt() if _shares(rows) else scaled
+
+
+def deviance(rows: FittedRows) -> float:
+    """2φ Σ (nll − least), each row as often as it counts. Raises ConfigError where there is no saturated model."""
+    raw = torch.cat([part for part, _ in rows.parts(None, None, None)])
+    return float((_trials(rows) * _above(rows, raw)).sum())
 
 
 def _away(rows: FittedRows, raw: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,15 +73,13 @@ def _pearson(rows: FittedRows, raw: Tensor, mean: Tensor, away: Tensor) -> Tenso
     return away / torch.as_tensor(known, dtype=torch.float64).detach().sqrt()
 
 
-def _deviance(rows: FittedRows, raw: Tensor, away: Tensor) -> Tensor:
+def _above(rows: FittedRows, raw: Tensor) -> Tensor:
+    """A row's share of the deviance, 2φ(nll − least); (n,). Raises ConfigError where there is no saturated model."""
     family, y = rows.family, rows.design.y
     least = family.likelihood.least(y)
     if least is None or not bool(torch.isfinite(least).all()):
-        raise ConfigError(
-            f"residuals: {family.name} has no saturated model, so there are no deviance residuals; take 'response'"
-        )
-    above = family.likelihood.above(curvature.raw(family.likelihood, raw), y).detach()
-    return torch.sign(away) * (2 * family.dispersion * above).sqrt()
+        raise ConfigError(f"residuals: {family.name} has no saturated model, and so no deviance; take 'response'")
+    return 2 * family.dispersion * family.likelihood.above(curvature.raw(family.likelihood, raw), y).detach()
 
 
 def _trials(rows: FittedRows) -> Tensor:

@@ -14,7 +14,7 @@ from mlnn.estimating.linear.inference import INVERSES, Information
 from mlnn.estimating.named import Named, coefficients, named
 from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
 from mlnn.estimating.residuals import fitted_values, residuals
-from mlnn.estimating.summary import statement, table
+from mlnn.estimating.summary import Summary, statement, table
 from mlnn.estimating.wald import Wald, rows_of, wald
 from mlnn.objectives.criteria import Criteria
 from mlnn.report.brief import Brief
@@ -169,8 +169,8 @@ class Estimate:
         plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
-    def summary(self) -> str:
-        """A table as a statistics package prints it; of separated rows a statement instead."""
+    def summary(self) -> Summary:
+        """A table as a statistics package prints it; of separated rows a statement instead. Text; in a notebook a table."""
         if self.exists:
             columns = dict(self._columns())
             title = f"Maximum likelihood: {self.likelihood}"

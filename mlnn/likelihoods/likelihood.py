@@ -22,10 +22,10 @@ class Likelihood:
     derivative in the raw output is the same for every target. `kinked`: piecewise linear, so that its maximum is a linear
     programme's. `robust`: its tails are heavier than the normal's, and it has a `majorant`. `squares`: the coefficients'
     maximum is that of least squares. `baseline`: raw outputs are free up to a constant per row, so class 0 is held at 0.
-    `periodic`: targets are angles. `centred`: what `centre` is. `outputs`: a name for each raw output where there are several.
-    `in_units`: the numbers that are measured in the target's unit. `conventions`: names of the dispersion by maximum
-    likelihood and of the unbiased one. `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half
-    width of its flat top.
+    `periodic`: targets are angles. `centred`: what `centre` is. `limit`: the family that it becomes as its free number runs
+    to infinity. `outputs`: a name for each raw output where there are several. `in_units`: the numbers that are measured in
+    the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased one. `quantile`,
+    `flat`: of a kinked one, which quantile its raw output is, and the half width of its flat top.
     """
 
     free: ClassVar[str | None] = None
@@ -34,6 +34,7 @@ class Likelihood:
     canonical: ClassVar[bool] = False
     kinked: ClassVar[bool] = False
     centred: ClassVar[str] = "mean"
+    limit: ClassVar["type[Likelihood] | None"] = None
     squares: ClassVar[bool] = False
     baseline: ClassVar[bool] = False
     periodic: ClassVar[bool] = False
@@ -92,6 +93,10 @@ class Likelihood:
     def samples(self) -> bool:
         """Whether it can draw targets."""
         return getattr(self.sample, "__func__", None) is not Likelihood.sample
+
+    def same(self, other: "Likelihood") -> bool:
+        """Whether the other is of the same family, whatever its numbers."""
+        return type(self) is type(other)
 
     @property
     def kind(self) -> str:
@@ -159,6 +164,9 @@ class Adopted(Likelihood):
     @property
     def name(self) -> str:
         return type(self.given).__name__
+
+    def same(self, other: Likelihood) -> bool:
+        return isinstance(other, Adopted) and type(self.given) is type(other.given)
 
     @property
     def numbers(self) -> dict[str, float]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import positive
+from mlnn.likelihoods.poisson import Poisson
 from mlnn.signature import Counts
 
 
@@ -16,7 +17,7 @@ class NegativeBinomial(Likelihood):
     `theta` θ > 0 is fixed; variance μ + μ²/θ ("NB2"). Nothing is dropped. Source: Hilbe (2011).
     """
 
-    free, counted = "theta", True
+    free, counted, limit = "theta", True, Poisson
 
     def __init__(self, theta: float = 1.0) -> None:
         self.theta = positive("theta", theta)

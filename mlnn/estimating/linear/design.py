@@ -87,10 +87,10 @@ class Design:
             free[:, 0] += self.offset[rows]
         return free
 
-    def every(self, step: int) -> "Design":
-        """Every `step`-th row, as views."""
-        weights = None if self.weights is None else self.weights[::step]
-        return replace(self, x=self.x[::step], y=self.y[::step], weights=weights)
+    def taken(self, rows: slice | Tensor) -> "Design":
+        """Some of the rows, as views where `rows` is a slice."""
+        weights, offset = (None if part is None else part[rows] for part in (self.weights, self.offset))
+        return replace(self, x=self.x[rows], y=self.y[rows], weights=weights, offset=offset)
 
     def without_features(self) -> "Design":
         """The constant alone."""

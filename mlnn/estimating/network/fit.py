@@ -14,6 +14,7 @@ from mlnn.estimating.named import Named, named
 from mlnn.estimating.network.sandwich import check_covariance, covariance
 from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
 from mlnn.estimating.residuals import fitted_values, residuals
+from mlnn.estimating.summary import Summary, html
 from mlnn.objectives.criteria import Criteria
 from mlnn.report.brief import Brief
 
@@ -154,11 +155,16 @@ class ModelFit:
         plain |= {"names": list(self.names), "notes": list(self.notes)}
         return plain | {"aic": self.aic, "bic": self.bic}
 
-    def summary(self) -> str:
-        """A table as a statistics package prints it, at most 60 parameters, the sentence and the notes."""
+    def summary(self) -> Summary:
+        """A table as a statistics package prints it, at most 60 parameters, the sentence and the notes. In a notebook a table."""
         numbers = [f"{key} {value:.6g}" for key, value in self.ancillary.items()]
-        lines = [*self._statement(), *numbers] if self.separated else [*self._header(), *numbers, *self._table()]
-        return "\n".join([*lines, self.sentence, *(f"- {note}" for note in self.notes)])
+        head = self._statement() if self.separated else self._header()
+        below = [self.sentence, *(f"- {note}" for note in self.notes)]
+        text = "\n".join([*head, *numbers, *([] if self.separated else self._table()), *below])
+        entries = [("", line) for line in [*head[1:], *numbers]]
+        return Summary(
+            text, html(head[0], entries, [] if self.separated else self._rows(), [self.sentence, *self.notes])
+        )
 
     def _statement(self) -> list[str]:
         rows = f"({self.likelihood}, {self.nobs:g} rows)"
@@ -175,14 +181,23 @@ class ModelFit:
 
     def _table(self) -> list[str]:
         rule, left_out = "-" * 78, len(self.names) - MOST_PRINTED
-        low, high = self.conf_int().T
-        rows = list(zip(self.names, self.params, self.bse, low, high, strict=True))[:MOST_PRINTED]
+        widths = (30, 14, 12, 11, 11)
+        lines = [
+            f"{row[0][:29]:<30}" + "".join(f"{cell:>{width}}" for cell, width in zip(row[1:], widths[1:], strict=True))
+            for row in self._rows()
+        ]
         return [
-            *(rule, f"{'':<30}{'coef':>14}{'std err':>12}{'[0.025':>11}{'0.975]':>11}", rule),
-            *(f"{n[:29]:<30}{c:>14.6g}{e:>12.4g}{a:>11.4g}{b:>11.4g}" for n, c, e, a, b in rows),
+            *(rule, lines[0], rule, *lines[1:]),
             *[f"… and {left_out} more"] * (left_out > 0),
             rule,
         ]
+
+    def _rows(self) -> list[list[str]]:
+        """Of the table, its head first."""
+        low, high = self.conf_int().T
+        rows = list(zip(self.names, self.params, self.bse, low, high, strict=True))[:MOST_PRINTED]
+        body = [[n, f"{c:.6g}", f"{e:.4g}", f"{a:.4g}", f"{b:.4g}"] for n, c, e, a, b in rows]
+        return [["", "coef", "std err", "[0.025", "0.975]"], *body]
 
     def _brief(self) -> Brief:
         """What an interactive session shows."""
