@@ -39,7 +39,7 @@ from mlnn.estimating.network import answer, curvature, descent, nonlinear
 from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.errors import Surroundings, log_likelihood, with_number
 from mlnn.estimating.network.fisher import FLAT, THRESHOLDS, Network, Spectrum, Standing, _unit
-from mlnn.estimating.network.form import Form, _doubled, _straight, form_of, grows
+from mlnn.estimating.network.form import Form, _doubled, straight, form_of, grows
 from mlnn.estimating.network.last_layer import _independent
 from mlnn.estimating.network.network import _arrived, _is_met, _is_stationary
 from mlnn.estimating.network.problem import Problem
@@ -487,8 +487,8 @@ def test_a_model_that_computes_in_less_than_float64_is_told_from_one_that_does_n
 
 
 def test_a_model_is_linear_in_its_parameters_to_rounding() -> None:
-    assert _straight(problem(Curved(1e-12)))
-    assert not _straight(problem(Curved(1e-7)))
+    assert straight(problem(Curved(1e-12)))
+    assert not straight(problem(Curved(1e-7)))
     form = form_of(problem(torch.nn.Linear(2, 1)))
     assert form is not None
     assert (form.exact, form.offset) == (True, 0.0)

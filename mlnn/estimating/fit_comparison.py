@@ -36,9 +36,10 @@ class Test:
     def told(self) -> str:
         """The test in words."""
         degrees = f"{self.df}" if self.df_resid is None else f"{self.df} and {self.df_resid:g}"
+        unit = "degree" if degrees == "1" else "degrees"
         word = "F" if self.distribution == "F" else "likelihood ratio"
         return (
-            f"{word} {self.statistic:.6g} on {degrees} degrees of freedom, p = {self.pvalue:.4g} ({self.distribution})"
+            f"{word} {self.statistic:.6g} on {degrees} {unit} of freedom, p = {self.pvalue:.4g} ({self.distribution})"
         )
 
 

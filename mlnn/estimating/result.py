@@ -10,6 +10,7 @@ import scipy
 from mlnn.errors import ConfigError
 from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.estimating.fitted_rows import LinearRows
+from mlnn.estimating.handover import Fitted, to_statsmodels
 from mlnn.estimating.linear.inference import INVERSES, Information
 from mlnn.estimating.named import Named, coefficients, named
 from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
@@ -158,6 +159,12 @@ class Estimate:
             new = self.dispersion if held.family.likelihood.squares else None
             errors = Errors(self.information.shifted(self.cov), at, new)
         return predict(held, errors, x, which=which, offset=offset, level=level)
+
+    def to_statsmodels(self) -> Any:
+        """The same fit as a result of statsmodels, see `estimating.handover`; needs the extra `data`."""
+        unbiased = self.dispersion_kind.startswith("unbiased")
+        held, params, bse = self._held(), np.asarray(self.params), np.asarray(self._bse())
+        return to_statsmodels(Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased))
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision; arrays as nested lists, ±inf and NaN as Python floats."""

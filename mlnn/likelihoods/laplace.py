@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import fraction, positive
 from mlnn.signature import Real
@@ -33,6 +34,11 @@ class Laplace(Likelihood):
     def variance(self, _output: Tensor) -> float:
         """2b²."""
         return 2 * self.scale**2
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """The median."""
+        return Counterpart(own="api.QuantReg")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n,) to (n,)."""
@@ -72,6 +78,11 @@ class AsymmetricLaplace(Likelihood):
     def variance(self, _output: Tensor) -> float:
         """(1−2τ+2τ²)/τ²(1−τ)², by Yu & Zhang (2005)."""
         return (1 - 2 * self.tau + 2 * self.tau**2) / (self.tau * (1 - self.tau)) ** 2
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """The quantile at τ."""
+        return Counterpart(own="api.QuantReg")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row, a difference of two exponentials; (n,) to (n,)."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.signature import raw_outputs, spaces
 
 
@@ -93,6 +94,11 @@ class Likelihood:
     def samples(self) -> bool:
         """Whether it can draw targets."""
         return getattr(self.sample, "__func__", None) is not Likelihood.sample
+
+    @property
+    def counterpart(self) -> Counterpart | None:
+        """The same family in statsmodels; None where it has none."""
+        return None
 
     def same(self, other: "Likelihood") -> bool:
         """Whether the other is of the same family, whatever its numbers."""

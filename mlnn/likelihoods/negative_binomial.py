@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import positive
 from mlnn.likelihoods.poisson import Poisson
@@ -38,6 +39,11 @@ class NegativeBinomial(Likelihood):
         """μ + μ²/θ; (n,) to (n,)."""
         mean = torch.exp(output)
         return mean + mean**2 / self.theta
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """NB2 with alpha = 1/θ."""
+        return Counterpart("NegativeBinomial", "Log", {"alpha": 1 / self.theta}, "api.NegativeBinomial", 1 / self.theta)
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row: Poisson with a gamma-distributed mean; (n,) to (n,)."""

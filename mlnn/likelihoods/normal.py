@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import positive
 from mlnn.signature import Real, TwoOutputs
@@ -36,6 +37,11 @@ class Normal(Likelihood):
     def variance(self, _output: Tensor) -> float:
         """1, over σ²."""
         return 1.0
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """Least squares."""
+        return Counterpart("Gaussian", "Identity", own="api.OLS")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n,) to (n,)."""
