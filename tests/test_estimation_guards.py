@@ -39,7 +39,7 @@ from mlnn.estimating.network import answer, curvature, descent, nonlinear
 from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.errors import Surroundings, log_likelihood, with_number
 from mlnn.estimating.network.fisher import FLAT, THRESHOLDS, Network, Spectrum, Standing, _unit
-from mlnn.estimating.network.form import Form, _doubled, straight, form_of, grows
+from mlnn.estimating.network.form import Form, _doubled, form_of, grows, straight
 from mlnn.estimating.network.last_layer import _independent
 from mlnn.estimating.network.network import _arrived, _is_met, _is_stationary
 from mlnn.estimating.network.problem import Problem

@@ -195,7 +195,8 @@ def _check_same(found: Fitted, result: Any) -> None:
         )
     errors = np.asarray(result.bse)[: len(found.bse)]
     if not np.allclose(errors, found.bse, rtol=ALIKE, atol=0):
+        other = "observed" if found.cov == "expected" else "expected"
         raise ConfigError(
-            f"to_statsmodels: its standard errors are other than those of cov='{found.cov}' (it has observed information where a model"
-            " is no GLM, and takes a row of a binomial table for one observation); fit with cov='observed' or 'expected'"
+            f"to_statsmodels: its standard errors are other than those of cov='{found.cov}': it has observed information where a"
+            f" model is no GLM, and takes a row of a binomial table for one observation; fit with cov='{other}'"
         )
