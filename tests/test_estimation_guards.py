@@ -670,7 +670,7 @@ def test_of_many_rows_a_sample_leads_to_a_tenth_of_its_standard_error() -> None:
     y = (x[:, 0] + torch.randn(len(x), generator=generator(2, "test"), dtype=f64) > 1).double()
     design, family = design_of((x, y), family_of("bernoulli"), True, None)
     beta = begin.start(family, design)
-    point = evaluate(family, design.every(17), beta, "observed")
+    point = evaluate(family, design.taken(slice(None, None, 17)), beta, "observed")
     push = math.sqrt(float(point.gradient @ torch.linalg.solve(point.hessian, point.gradient)))
     assert push < 0.1
     few = design_of((x[:600], y[:600]), family, True, None)[0]

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,10 @@ from torch import nn
 
 import mlnn
 from mlnn.errors import ConfigError, DataError
-from mlnn.likelihoods import AsymmetricLaplace, Laplace, Normal, StudentT, VonMises
+from mlnn.estimating import Estimate
+from mlnn.estimating.catalogue import LIKELIHOODS
+from mlnn.estimating.named import coefficients
+from mlnn.likelihoods import AsymmetricLaplace, StudentT, VonMises
 
 CLOSE = 1e-9
 """Relative; residuals and means of statsmodels stop where its deviance does."""
@@ -232,11 +236,55 @@ def test_angles_have_residuals_the_shorter_way_round() -> None:
         found.residuals("pearson")
 
 
-@pytest.mark.parametrize("likelihood", [Laplace(scale=0.7), StudentT(df=8.0, scale=1.3), Normal(sigma=2.0)])
-def test_a_variance_is_that_of_draws(likelihood: Any) -> None:
-    drawn = likelihood.sample(torch.zeros(400_000, dtype=torch.float64), torch.Generator().manual_seed(1))
-    known = float(torch.as_tensor(likelihood.variance(torch.zeros(1)))) * likelihood.dispersion
-    assert float(drawn.var()) == pytest.approx(known, rel=0.02)
+VARYING = {name: made for name, kind in LIKELIHOODS.items() if (made := kind()).kind != "classes"}
+
+
+@pytest.mark.parametrize("name", VARYING)
+def test_a_variance_is_that_of_draws(name: str) -> None:
+    likelihood = VARYING[name]
+    output = 0.4 * torch.ones(400_000, len(likelihood.outputs), dtype=torch.float64).squeeze(1)
+    known = likelihood.variance(output)
+    if known is None:  # binary ones have that of their space
+        assert name in ("bernoulli", "bernoulli_probit", "huber_density", "hyperbolic_secant", "von_mises")
+        return
+    drawn = likelihood.sample(output, torch.Generator().manual_seed(1))
+    wanted = float(torch.as_tensor(known).mean()) * likelihood.dispersion
+    assert float(drawn.double().var()) == pytest.approx(wanted, rel=0.03)
+
+
+def test_a_variance_that_is_infinite_or_unknown_is_none() -> None:
+    assert StudentT(df=2.0).variance(torch.zeros(1)) is None
+    with pytest.raises(ConfigError, match="variance of student_t has no closed form"):
+        mlnn.estimate(StudentT(df=2.0), (X, REAL)).residuals("pearson")
+
+
+def moved_by(found: Estimate, offset: np.ndarray) -> Estimate:
+    """The same fit with an offset that the constant takes up again."""
+    design = replace(found.rows.design, offset=torch.from_numpy(offset))
+    beta = found.rows.beta.clone()
+    beta[-1] -= offset[0]
+    params = coefficients(np.append(found.params[:-1], found.params[-1] - offset[0]), found.names, found.outputs)
+    information = replace(found.information, design=design, beta=beta)
+    return replace(found, params=params, rows=replace(found.rows, design=design, beta=beta), information=information)
+
+
+def test_an_offset_is_part_of_fitted_values_and_asked_of_new_rows() -> None:
+    plain = mlnn.estimate("poisson", (X, COUNTS))
+    found = moved_by(plain, np.full(200, 0.7))
+    assert furthest(found.fitted, plain.fitted) < 1e-12
+    assert furthest(found.cov_params("HC3"), plain.cov_params("HC3")) < 1e-9
+    with pytest.raises(ConfigError, match="new rows need theirs"):
+        found.predict(X[:3])
+    more = found.predict(X[:3], offset=np.array([0.7, 0.7, 1.7]))
+    assert furthest(more.mean, plain.predict(X[:3]).mean * np.exp([0, 0, 1])) < 1e-12
+    theirs = found.to_statsmodels()
+    assert furthest(theirs.predict(), plain.fitted) < 1e-12
+    assert theirs.llf == pytest.approx(found.llf, rel=1e-12)
+    small = mlnn.estimate("poisson", (X[:, :1], COUNTS))
+    assert mlnn.compare_fits(small, found).df == 2  # a constant offset is inside a design with a constant
+    ragged = replace(found.rows, design=replace(found.rows.design, offset=torch.from_numpy(POSITIVE)))
+    told = mlnn.compare_fits(small, replace(found, rows=ragged)).sentence
+    assert "the offset of a is no combination of the columns of b" in told
 
 
 NAMED = pd.DataFrame({"dose": X[:, 0], "age": X[:, 1], "x y": X[:, 2]})
