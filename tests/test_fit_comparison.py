@@ -175,6 +175,13 @@ def test_of_different_likelihoods_aic_counts_every_estimated_number() -> None:
     assert fixed.aic[1] == pytest.approx(normal.aic + 2)
 
 
+@pytest.mark.parametrize(("likelihood", "noted"), [("student_t", True), (Normal(sigma=1.0), True), ("normal", False)])
+def test_a_scale_that_was_not_estimated_is_an_assumption_of_the_test(likelihood: Any, noted: bool) -> None:
+    found = mlnn.compare_fits(*(mlnn.estimate(likelihood, (part, REAL)) for part in (X[:, :1], X)))
+    assert found.df == 2
+    assert any("very density that was given" in note for note in found.notes) is noted
+
+
 def test_robust_standard_errors_do_not_make_the_test_robust() -> None:
     found = mlnn.compare_fits(poisson(x=X[:, :1]), mlnn.estimate("poisson", (X, COUNTS), cov="HC0"))
     assert any(note.startswith("standard errors of b are robust") for note in found.notes)

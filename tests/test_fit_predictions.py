@@ -157,6 +157,14 @@ def test_of_two_classes_the_band_is_that_of_a_logit() -> None:
         assert furthest(getattr(two, name)[:, 1], getattr(one, name)) < 1e-9
 
 
+def test_a_band_of_a_probability_that_rounds_to_an_end_stays_there() -> None:
+    found = mlnn.estimate("categorical", (X, HARD))
+    far = found.predict(np.array([[4000.0, 0.0, 0.0], [-4000.0, 0.0, 0.0], [300.0, 0.0, 0.0]]))
+    for part in (far.se, far.lower, far.upper):
+        assert np.isfinite(part).all()
+    assert bool(((far.lower >= 0) & (far.lower <= far.mean) & (far.mean <= far.upper) & (far.upper <= 1)).all())
+
+
 def linear() -> nn.Module:
     return nn.Linear(3, 1)
 
@@ -311,6 +319,7 @@ def test_columns_of_a_frame_are_found_by_name() -> None:
         (lambda f: f.predict(X, level=95), "strictly between 0 and 1"),
         (lambda f: f.predict(offset=np.ones(200)), "offset: is for new rows"),
         (lambda f: f.predict(X, offset=np.ones(3)), r"offset: must be \(200,\) finite numbers"),
+        (lambda f: f.predict(X[:0]), "there are no rows to predict"),
         (lambda f: f.residuals("raw"), "unknown kind 'raw'"),
         (lambda f: f.cov_params("HC4"), "unknown covariance 'HC4'"),
     ],

@@ -26,6 +26,10 @@ def test_an_entry_is_found_by_its_name_on_the_first_axis_that_has_it() -> None:
     assert CUBE["upper"].shape == (3, 2)
     assert CUBE["x1", "y=2", "lower"] == 6.0
     assert CUBE["x1", 0].tolist() == [4.0, 5.0]
+    assert ONE[["const", "x0"]].tolist() == [2.0, 3.0]
+    assert CUBE[["x1"], "y=2"].tolist() == [[6.0, 7.0]]
+    assert CUBE[["y=2", "y=1"]].shape == (3, 2, 2)
+    assert ONE[[2, 0]].tolist() == [2.0, 3.0]
     assert CUBE[1, "y=2"].tolist() == [6.0, 7.0]
     assert CUBE[..., 0].shape == (3, 2)
 
@@ -34,6 +38,7 @@ def test_an_entry_is_found_by_its_name_on_the_first_axis_that_has_it() -> None:
     ("ask", "sentence"),
     [
         (lambda: ONE["const "], "unknown name 'const '. Did you mean 'const'"),
+        (lambda: ONE[["x0", "y"]], "unknown name 'y'"),
         (lambda: CUBE["x1", "lower"], "unknown name 'lower'"),
         (lambda: ONE["x0", "y"], "unknown name 'y'"),
         (lambda: (ONE + 1).view(Named)["x0"], "unknown name 'x0'"),

@@ -220,7 +220,7 @@ def _numbered(features: tuple[str, ...]) -> bool:
 
 
 def _check_finite(x: Tensor, features: tuple[str, ...]) -> None:
-    bad = (~torch.isfinite(x.reshape(len(x), -1))).nonzero()
+    bad = (~torch.isfinite(x.reshape(len(x), math.prod(x.shape[1:])))).nonzero()
     if len(bad):
         row, column = bad[0].tolist()
         told = f", column '{features[column]}'" if features else f", entry {column}"

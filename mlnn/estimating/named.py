@@ -17,8 +17,8 @@ Labels = tuple[tuple[str, ...], ...]
 class Named(np.ndarray[Any, np.dtype[np.float64]]):
     """A float64 array with a name per entry of each axis, `labels`, a tuple of names for each axis.
 
-    Indexed by a name, or by a tuple of names and numbers, an axis each, it gives that entry or row; a name that the first axis
-    does not have is looked for on the next. Everything else is as of the plain array, and gives plain arrays: integers,
+    Indexed by a name, a list of names, or a tuple of names and numbers, an axis each, it gives that entry or row; a name that the
+    first axis does not have is looked for on the next. Everything else is as of the plain array, and gives plain arrays: integers,
     slices and masks, arithmetic, numpy's functions. Copies and pickles keep the names; a view of another shape has none.
     """
 
@@ -39,13 +39,10 @@ class Named(np.ndarray[Any, np.dtype[np.float64]]):
         return func(*_deep(tuple(args)), **_deep(dict(kwargs)))
 
     def __getitem__(self, key: Any) -> Any:
-        parts = key if isinstance(key, tuple) else (key,)
-        if not any(isinstance(part, str) for part in parts):
-            return np.asarray(self)[key]
-        if not isinstance(key, tuple):
-            key = self._place(parts[0])
-        else:
-            key = tuple(self._at(axis, part) for axis, part in enumerate(parts))
+        if isinstance(key, tuple):
+            key = tuple(self._at(axis, part) for axis, part in enumerate(key))
+        elif _is_named(key):
+            key = self._place(key)
         return np.asarray(self)[key]
 
     def __repr__(self) -> str:
@@ -91,21 +88,23 @@ class Named(np.ndarray[Any, np.dtype[np.float64]]):
         rows = list(axes[0]) if self.ndim == 1 else pandas.MultiIndex.from_product(axes)
         return pandas.Series(np.asarray(self).reshape(-1), index=rows)
 
-    def _place(self, name: str) -> Any:
-        """The index of one name, on the first axis that has it."""
+    def _place(self, name: str | list[str]) -> Any:
+        """The index of a name, or of several, on the first axis that has it."""
+        first = name if isinstance(name, str) else name[0]
         for axis, names in enumerate(self.labels):
-            if name in names:
-                return (*[slice(None)] * axis, names.index(name))
-        raise ConfigError(unknown("name", name, {n for names in self.labels for n in names}))
+            if first in names:
+                return (*[slice(None)] * axis, self._at(axis, name))
+        raise ConfigError(unknown("name", first, {n for names in self.labels for n in names}))
 
     def _at(self, axis: int, part: Any) -> Any:
-        """What a part of a tuple of indices means on its axis."""
-        if not isinstance(part, str):
+        """What a part of an index means on its axis."""
+        if not _is_named(part):
             return part
         names = self.labels[axis] if axis < len(self.labels) else ()
-        if part not in names:
-            raise ConfigError(unknown("name", part, names))
-        return names.index(part)
+        for name in [part] if isinstance(part, str) else part:
+            if name not in names:
+                raise ConfigError(unknown("name", name, names))
+        return names.index(part) if isinstance(part, str) else [names.index(name) for name in part]
 
     def _shown(self) -> bool:
         """Whether it is shown with its names."""
@@ -141,6 +140,11 @@ def named(values: Any, labels: Labels) -> Named:
 def coefficients(values: Any, names: tuple[str, ...], outputs: tuple[str, ...]) -> Named:
     """Numbers (p,) or (p, m) of coefficients `names` and, of several, raw `outputs`."""
     return named(values, (names,) if np.ndim(values) == 1 else (names, outputs))
+
+
+def _is_named(key: Any) -> bool:
+    """Whether a part of an index is a name, or a list of names."""
+    return isinstance(key, str) or (isinstance(key, list) and bool(key) and all(isinstance(one, str) for one in key))
 
 
 def _plain(value: Any) -> Any:

@@ -226,6 +226,8 @@ def _notes(sides: tuple[_Side, _Side], alike: bool) -> Iterator[str]:
         yield (
             f"standard errors of {' and '.join(robust)} are robust; the test, AIC and BIC take the likelihood to be right"
         )
+    if sides[0].rows.family.space.whole_line and not all(side.free for side in sides):
+        yield "the test takes the errors to be of the very density that was given, its scale included, which is not estimated"
     uncounted = [side.name for side in sides if side.free is not None and not side.rows.family.counted]
     if not alike and uncounted:
         yield f"aic and bic count every estimated number here, which {' and '.join(uncounted)} by itself does not"

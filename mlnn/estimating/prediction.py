@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mlnn.arguments import first_line
 from mlnn.data.extras import optional
-from mlnn.errors import ConfigError, MlnnError, unknown
+from mlnn.errors import ConfigError, DataError, MlnnError, unknown
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.fitted_rows import FittedRows, offset_of
 from mlnn.estimating.network import curvature
@@ -106,7 +106,7 @@ class Prediction:
         if len(self) > MOST_SHOWN:
             table.append([f"… and {len(self) - MOST_SHOWN} more", *[""] * len(columns)])
         band = "" if self.se is None else f"confidence bands at {self.level:g}"
-        return Brief(f"Predicted {self.of}, {len(self)} rows", band, (), table)
+        return Brief(f"Predicted {self.of}, {len(self)} row{'s' * (len(self) != 1)}", band, (), table)
 
 
 def quantile(level: Any, df: float | None) -> float:
@@ -134,7 +134,7 @@ def predict(rows: FittedRows, errors: Errors | None, x: Any, *, which: str, offs
         check_predicts(family)
     if x is None and offset is not None:
         raise ConfigError("offset: is for new rows; without x the fit's own rows are predicted, with theirs")
-    known = None if x is None else offset_of(offset, rows.count(x), rows.design.offset is not None)
+    known = None if x is None else offset_of(offset, _some(rows.count(x)), rows.design.offset is not None)
     parts = rows.parts(x, known, None if errors is None else errors.covariance)
     found = [_of_part(family, raw, spread, errors, which) for raw, spread in parts]
     mean, *band = [torch.cat(part).numpy() for part in zip(*found, strict=True)]
@@ -150,6 +150,12 @@ def predict(rows: FittedRows, errors: Errors | None, x: Any, *, which: str, offs
         index=getattr(x, "index", None),
     )
     return made if errors is None or which == LINEAR else _with_observations(made, errors)
+
+
+def _some(count: int) -> int:
+    if not count:
+        raise DataError("x: there are no rows to predict")
+    return count
 
 
 def _with_observations(made: Prediction, errors: Errors) -> Prediction:
@@ -227,10 +233,15 @@ def _on_the_line(family: Family, mean: Tensor, half: Tensor) -> tuple[Tensor, Te
     low, high = family.space.facts.means
     if (low, high) == (0.0, 1.0):
         reach = half / (mean * (1 - mean))
-        return torch.sigmoid(torch.logit(mean) - reach), torch.sigmoid(torch.logit(mean) + reach)
-    if low == 0.0:
-        return mean * torch.exp(-half / mean), mean * torch.exp(half / mean)
-    return mean - half, mean + half
+        ends = torch.sigmoid(torch.logit(mean) - reach), torch.sigmoid(torch.logit(mean) + reach)
+    elif low == 0.0:
+        reach = half / mean
+        ends = mean * torch.exp(-reach), mean * torch.exp(reach)
+    else:
+        return mean - half, mean + half
+    near = reach.isfinite()  # else a mean that has rounded to an end, where the line has none
+    straight = (mean - half).clamp(low, high), (mean + half).clamp(low, high)
+    return torch.where(near, ends[0], straight[0]), torch.where(near, ends[1], straight[1])
 
 
 def _labels(family: Family, which: str) -> tuple[str, ...]:
