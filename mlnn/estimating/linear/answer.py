@@ -195,7 +195,7 @@ def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
     if least is None or not bool(torch.isfinite(least).all()):
         return None
     for rows, x in design.chunks():
-        eta, y = x @ beta, design.y[rows]
+        eta, y = design.raw(rows, x, beta), design.y[rows]
         above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)
         total += float(design.weigh(rows, above).sum())
     return 2 * family.dispersion * total

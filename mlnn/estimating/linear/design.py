@@ -18,6 +18,8 @@ from mlnn.targets import TargetSpace
 
 CHUNK = 2**18
 """Numbers in a chunk: small enough for the cache, large enough that a call's overhead does not count."""
+CONSTANT = "const"
+"""What the constant is called where no formula calls it otherwise."""
 LARGEST = 1e150
 """Of a target: squares, added up, stay below 1e308."""
 
@@ -25,6 +27,8 @@ LARGEST = 1e150
 @dataclass(frozen=True)
 class Design:
     """Rows `x` (n, d), a view of the caller's, targets `y` (n,), `weights` (n,) or None, and whether a constant is added.
+
+    `offset` (n,) or None: what the first raw output of every row has beside its coefficients, with a coefficient of 1.
 
     `shift` (d,) is taken off every chunk where there is a constant: the same model, with coefficients of the features as
     they were, far better conditioned (Longley, columns of one length: 43,275 becomes 111). `binomial`: y holds shares of
@@ -38,11 +42,13 @@ class Design:
     shift: Tensor
     features: tuple[str, ...]
     binomial: bool = False
+    offset: Tensor | None = None
+    constant: str = CONSTANT
 
     @property
     def names(self) -> tuple[str, ...]:
         """One per coefficient, the constant last."""
-        return (*self.features, "const") if self.intercept else self.features
+        return (*self.features, self.constant) if self.intercept else self.features
 
     @property
     def width(self) -> int:
@@ -74,10 +80,17 @@ class Design:
             return values
         return values * self.weights[rows].reshape(-1, *[1] * (values.ndim - 1))
 
-    def every(self, step: int) -> "Design":
-        """Every `step`-th row, as views."""
-        weights = None if self.weights is None else self.weights[::step]
-        return replace(self, x=self.x[::step], y=self.y[::step], weights=weights)
+    def raw(self, rows: slice, x: Tensor, beta: Tensor) -> Tensor:
+        """Free raw outputs (b, m) of some rows, `x` (b, p) their regressors, at coefficients `beta` (p, m)."""
+        free = x @ beta
+        if self.offset is not None:
+            free[:, 0] += self.offset[rows]
+        return free
+
+    def taken(self, rows: slice | Tensor) -> "Design":
+        """Some of the rows, as views where `rows` is a slice."""
+        weights, offset = (None if part is None else part[rows] for part in (self.weights, self.offset))
+        return replace(self, x=self.x[rows], y=self.y[rows], weights=weights, offset=offset)
 
     def without_features(self) -> "Design":
         """The constant alone."""
