@@ -8,8 +8,13 @@ import torch
 from torch import Tensor
 
 from mlnn.arguments import shown
+from mlnn.data.formula import Terms
 from mlnn.errors import DataError
 from mlnn.targets import TargetSpace
+
+
+OFFSET = "offset"
+"""The extra that is added to the raw output."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,7 +23,7 @@ class Dataset:
 
     `held_out` rows are kept from training and serve for prediction gaps. `standardised` records the mean and scale that
     were taken off each feature (None: the inputs are as they came). `whole`: whether the inputs came as whole numbers
-    (tokens, perhaps). Raises DataError for NaN or infinity (with row and column), labels outside the target space, no rows,
+    (tokens, perhaps). `terms`: how a formula made the features of a frame. `dropped`: rows left out for a missing value. Raises DataError for NaN or infinity (with row and column), labels outside the target space, no rows,
     rows that do not line up, or a single class.
     """
 
@@ -33,6 +38,8 @@ class Dataset:
     notes: dict[str, object] = field(default_factory=dict)
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     whole: bool = False
+    terms: Terms | None = None
+    dropped: int = 0
 
     def __repr__(self) -> str:
         held = f", {len(self.x_held_out)} held out" if len(self.x_held_out) else ""
@@ -63,11 +70,12 @@ class Dataset:
         return self.y
 
     def check_plain(self) -> None:
-        """Raise DataError unless a row is one target that counts, and nothing beside it: what an estimate can be made of."""
+        """Raise DataError unless a row is one target that counts, and nothing beside it but an offset: what an estimate can be made of."""
+        beside = [name for name in self.extras if name != OFFSET]
         odd = {
             f"rows of {self.positions} positions": bool(self.positions),
             f"targets of {self.targets.event} numbers": bool(self.targets.event),
-            f"extras ({', '.join(self.extras)})": bool(self.extras),
+            f"extras ({', '.join(beside)})": bool(beside),
             f"rows whose label {self.targets.ignore} is ignored": bool(_any_ignored(self.targets, self.y)),
         }
         found = [words for words, holds in odd.items() if holds]
@@ -107,6 +115,8 @@ class Dataset:
             "features": list(self.features),
             "standardised": self.standardised,
             **({"positions": list(self.positions)} if self.positions else {}),
+            **({"formula": self.terms.formula} if self.terms else {}),
+            **({"dropped": self.dropped} if self.dropped else {}),
             **({"extras": sorted(self.extras)} if self.extras else {}),
             "fingerprint": self.fingerprint(),
             **self.notes,

@@ -7,6 +7,7 @@ from numbers import Real
 import numpy as np
 import scipy
 
+from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.estimating.linear.inference import Information
@@ -36,7 +37,7 @@ class Estimate:
     deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
-    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says.
+    point evaluated, before the last step. terms: how a formula makes the columns of new rows. aic, bic count `parameters`, as `notes` says.
     """
 
     likelihood: str
@@ -63,6 +64,7 @@ class Estimate:
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     information: Information | None = field(default=None, repr=False, compare=False)
+    terms: Terms | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -150,7 +152,7 @@ class Estimate:
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name != "information"
+            if name not in ("information", "terms")
         }
         plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
