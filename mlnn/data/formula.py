@@ -74,7 +74,7 @@ class Terms:
 
     def made(self, typed: Any) -> Tensor:
         """The same of a frame whose columns have the types that a formula takes."""
-        with _told(self.formula), warnings.catch_warnings():
+        with _told(self.formula, DataError), warnings.catch_warnings():
             warnings.simplefilter("error", optional("formulaic.errors", "a formula").DataMismatchWarning)
             matrix = self.spec.get_model_matrix(typed, context=_context(self.context))
         return _numbers(matrix, self.names)
@@ -98,12 +98,18 @@ def used(formula: str, frame: Any, context: Mapping[str, Any] | None = None) -> 
     names |= looked  # what stands alone is a column, whatever else it names
     absent = sorted(names - set(frame.columns))
     if absent:
-        raise DataError(
-            f"formula: '{shown(formula)}': " + unknown("column", absent[0], frame.columns)
-            if absent[0] != "offset"
-            else f"formula: '{shown(formula)}': an offset is no term here; give it beside the formula: offset=…"
-        )
+        raise _absent(formula, absent[0], frame)
     return tuple(sorted(names))
+
+
+def _absent(formula: str, name: str, frame: Any) -> MlnnError:
+    """The error for a name that is no column, and no function where it is called."""
+    said = f"formula: '{shown(formula)}': "
+    if name == "offset":
+        return ConfigError(f"{said}an offset is no term here; give it beside the formula: offset=…")
+    if re.search(rf"\b{re.escape(name)}\s*\(", formula):
+        return ConfigError(f"{said}nothing is called {shown(name)}(…) here")
+    return DataError(said + unknown("column", name, frame.columns))
 
 
 def read_formula(formula: str, frame: Any, context: Mapping[str, Any] | None = None) -> Read:
@@ -205,7 +211,7 @@ def _numbers(matrix: Any, names: tuple[str, ...]) -> Tensor:
 
 
 @contextmanager
-def _told(formula: str) -> Iterator[None]:
+def _told(formula: str, kind: type[MlnnError] = ConfigError) -> Iterator[None]:
     """Whatever formulaic, or a function that a formula calls, raises: as an error of a line that names the formula."""
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
@@ -219,7 +225,7 @@ def _told(formula: str) -> Iterator[None]:
             levels = re.findall(r"\{.*?\}", str(problem))
             raise DataError(f"data: levels {shown(levels[0] if levels else '')} were not among the rows of the estimate") from None
         first = next((line for line in COLOURS.sub("", str(problem)).splitlines() if line.strip()), type(problem).__name__)
-        raise ConfigError(f"formula: '{shown(formula)}': {shown(first, 300)}") from None
+        raise kind(f"formula: '{shown(formula)}': {shown(first, 300)}") from None
 
 
 def _typed(frame: Any, columns: tuple[str, ...], parsed: Any) -> Any:

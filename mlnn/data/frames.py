@@ -37,12 +37,31 @@ def tabular(values: Any) -> Any:
     optional("pandas", f"a {source} table")
     optional("pyarrow", f"a {source} table")
     name = getattr(values, "name", None)
-    arrow = values.to_arrow() if source == "polars" else values
+    arrow = _without_categoricals(values).to_arrow() if source == "polars" else values
     if not hasattr(arrow, "to_pandas"):
         return values
-    # With numbers as objects where some are missing: as floats, large ones would become others.
-    found = arrow.to_pandas(integer_object_nulls=True)
+    found = arrow.to_pandas(types_mapper=_nullable().get)
     return found.rename(name) if found.ndim == 1 else found
+
+
+def _nullable() -> dict[Any, Any]:
+    """Types of pandas that miss a value without becoming floats, where large whole numbers would become others."""
+    pandas, arrow = optional("pandas", "a table"), optional("pyarrow", "a table")
+    sizes = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+    whole = {getattr(arrow, size.lower())(): getattr(pandas, f"{size}Dtype")() for size in sizes}
+    return {**whole, arrow.bool_(): pandas.BooleanDtype()}
+
+
+def _without_categoricals(values: Any) -> Any:
+    """A polars frame or series with its Categorical columns as text: their order is that in which levels came up, and says nothing.
+
+    An Enum's order was chosen, and stays.
+    """
+    polars = optional("polars", "a polars table")
+    if isinstance(values, polars.Series):
+        return values.cast(polars.String) if values.dtype == polars.Categorical else values
+    texts = [name for name, kind in values.schema.items() if kind == polars.Categorical]
+    return values.with_columns(polars.col(texts).cast(polars.String)) if texts else values
 
 
 def _of_columns(values: Mapping[Any, Any]) -> Any:
@@ -62,7 +81,7 @@ def frame_of(values: Any, what: str) -> Any:
     """A pandas frame with names that are text and each given once; DataError for anything else."""
     frame = tabular(values)
     if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2:
-        raise DataError(f"{what}: a frame (pandas, polars, Arrow) or a dict of columns is needed, found {shown(values)}")
+        raise DataError(f"{what}: a frame (pandas, polars, Arrow) or a dict of columns is needed, found {type(values).__name__}")
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -112,5 +131,4 @@ def place_missing(frame: Any, columns: list[str], way_on: str) -> DataError:
 
 def told_dropped(dropped: int, rows: int) -> str:
     """What to say of rows that were left out."""
-    are = "row is" if dropped == 1 else "rows are"
-    return f"{dropped} of {rows} {are} left out, where a value that is used is missing"
+    return f"{dropped} of {rows} rows left out: a value that is used is missing there"

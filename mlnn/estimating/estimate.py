@@ -126,9 +126,10 @@ def estimate(
     rows = given(
         likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing
     )
-    if model is not None:
-        return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion))
-    return rows.told(_of_rows(likelihood, rows, cov, dispersion, max_iter))
+    with rows.counted():
+        if model is not None:
+            return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion))
+        return rows.told(_of_rows(likelihood, rows, cov, dispersion, max_iter))
 
 
 def _of_rows(likelihood: Any, rows: Given, cov: str, dispersion: str, max_iter: int) -> Estimate:

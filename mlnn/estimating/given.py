@@ -1,5 +1,7 @@
 """What an estimate is made of, as somebody hands it in: a data set, a pair of arrays or frames, or a formula over a frame."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -26,7 +28,8 @@ Found = TypeVar("Found", Estimate, ModelFit)
 @dataclass(frozen=True)
 class Given:
     """`data`: a Dataset or a pair (x, y). `labels`: of classes that came as text, in the order of their numbers. `target`: what
-    they are labels of. `terms`: how a formula makes the columns. `notes`: what there is to say of rows left out and labels."""
+    they are labels of. `terms`: how a formula makes the columns. `notes`: what there is to say of rows left out (`dropped`) and
+    labels."""
 
     data: Any
     weights: Any = None
@@ -38,6 +41,17 @@ class Given:
     target: str = "y"
     labels: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    dropped: int = 0
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Around what reads the rows: an error that names one says how it is counted where some were left out."""
+        try:
+            yield
+        except DataError as problem:
+            if not self.dropped or "row " not in str(problem):
+                raise
+            raise DataError(f"{problem} (rows are counted without the {self.dropped} that were left out)") from None
 
     def told(self, found: Found) -> Found:
         """The answer with what is known of the data besides."""
@@ -98,14 +112,26 @@ def _of_formula(formula: str, frame: Any, intercept: Any, weights: Any, offset: 
     gone = table[list(columns)].isna().any(axis=1).to_numpy() if columns else np.zeros(len(table), dtype=bool)
     if not drop and gone.any():
         raise place_missing(table, list(columns), DROP)
-    (table, weights, offset), notes = _dropped((table, weights, offset), gone, ("", "weights", "offset"), drop)
+    (table, weights, offset), lost = _dropped((table, weights, offset), gone, ("", "weights", "offset"), drop)
     found = read_formula(formula, table, context)
     if found.target is None:
         raise ConfigError(f"formula: '{shown(formula)}' has no target; write 'y ~ …'")
     terms = found.terms
     return Given(
-        (found.x.numpy(), found.target), weights, offset, terms.intercept, OF_A_FORMULA, terms.names, terms, notes=notes
+        (found.x.numpy(), found.target),
+        weights,
+        offset,
+        terms.intercept,
+        OF_A_FORMULA,
+        terms.names,
+        terms,
+        notes=_noted(lost, len(gone)),
+        dropped=lost,
     )
+
+
+def _noted(lost: int, rows: int) -> tuple[str, ...]:
+    return (told_dropped(lost, rows) + " (missing='drop')",) if lost else ()
 
 
 def _column(part: Any, table: Any, what: str) -> Any:
@@ -129,18 +155,20 @@ def _of_pair(data: Any, intercept: Any, weights: Any, offset: Any, drop: bool) -
     if isinstance(y, str):
         raise ConfigError(f"y: '{shown(y)}' names a column; say it in a formula: estimate(…, '{shown(y)} ~ …', frame)")
     _check_text(x)
-    parts, notes = _dropped((x, y, weights, offset), None, ("x", "y", "weights", "offset"), drop)
-    return Given((parts[0], parts[1]), parts[2], parts[3], intercept, notes=notes)
+    parts, lost = _dropped((x, y, weights, offset), None, ("x", "y", "weights", "offset"), drop)
+    notes = _noted(lost, lost + len(parts[1])) if lost else ()
+    return Given((parts[0], parts[1]), parts[2], parts[3], intercept, notes=notes, dropped=lost)
 
 
 def _check_text(x: Any) -> None:
-    """Raise DataError for the first column of a frame that holds levels or text: only a formula says what becomes of them."""
+    """Raise DataError for the first column of a frame that holds levels, text or dates: a formula says what becomes of levels."""
     if not hasattr(x, "iloc") or x.ndim != 2:
         return
     for place, name in enumerate(x.columns):
         column = x.iloc[:, place]
-        levels = hasattr(column, "cat") or column.dtype.kind == "O" or str(column.dtype) in ("str", "string")
-        text = levels and next((one for one in column.tolist() if isinstance(one, str)), None)
+        text = column.dtype.kind == "O" and next((one for one in column.tolist() if isinstance(one, str)), None)
+        if column.dtype.kind in "mM":
+            raise DataError(f"x: column '{shown(str(name))}' holds {column.dtype}; make numbers of it first")
         if hasattr(column, "cat") or isinstance(text, str):
             holds = "levels" if hasattr(column, "cat") else f"text ({shown(text)!r})"
             raise DataError(
@@ -151,25 +179,25 @@ def _check_text(x: Any) -> None:
 
 def _dropped(
     parts: tuple[Any, ...], gone: np.ndarray | None, names: tuple[str, ...], drop: bool
-) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """The parts less the rows in which one of them misses a value, and what to say of it; `gone` (n,): rows known to."""
+) -> tuple[tuple[Any, ...], int]:
+    """The parts less the rows in which one of them misses a value, and how many they were; `gone` (n,): rows known to."""
     if not drop:
-        return parts, ()
+        return parts, 0
     rows = 0 if gone is None else len(gone)
     for part, name in zip(parts, names, strict=True):
         if part is None or not name:
             continue
         lost = missing(part)
         if lost.ndim == 0 or (rows and len(lost) != rows):
-            return parts, ()  # refused further on, by its shape
+            return parts, 0  # refused further on, by its shape
         rows, lost = len(lost), lost.reshape(len(lost), -1).any(axis=1)
         gone = lost if gone is None else gone | lost
     if gone is None or not gone.any():
-        return parts, ()
+        return parts, 0
     if gone.all():
         raise DataError(f"data: every one of the {rows} rows misses a value that is used; none is left to estimate from")
     kept = tuple(None if part is None else rows_of(part, ~gone) for part in parts)
-    return kept, (told_dropped(int(gone.sum()), rows) + " (missing='drop')",)
+    return kept, int(gone.sum())
 
 
 def _labelled(likelihood: Any, found: Given) -> Given:
