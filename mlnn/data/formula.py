@@ -39,6 +39,8 @@ BACKTICKS = re.compile(r"`([^`]*)`")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PASSED = ("mlnn", "contextlib", "functools")
 """Modules between the caller's own code and here."""
+SLIPS = 0.5
+"""Share of the cells of a column of text that are no numbers, up to which it is taken for a column of numbers with slips."""
 CONSTANT = "Intercept"
 
 
@@ -125,11 +127,15 @@ def read_formula(formula: str, frame: Any, context: Mapping[str, Any] | None = N
     if len(set(spec.column_names)) < len(spec.column_names):
         twice = next(name for name in spec.column_names if list(spec.column_names).count(name) > 1)
         raise DataError(f"formula: two columns of the design are called '{shown(twice)}'; rename one of the frame")
-    constant = [spec.column_names[at] for term, places in spec.term_indices.items() if str(term) == "1" for at in places]
+    constant = [
+        spec.column_names[at] for term, places in spec.term_indices.items() if str(term) == "1" for at in places
+    ]
     names = tuple(name for name in spec.column_names if name not in constant)
     of = tuple(name for name in typed.columns if name in _names(sides[1]))
     terms = Terms(formula, names, bool(constant), of, spec, context)
-    return Read(terms, _numbers(matrix, names), None if sides[0] is None else _target(formula, sides[0], typed, frame, context))
+    return Read(
+        terms, _numbers(matrix, names), None if sides[0] is None else _target(formula, sides[0], typed, frame, context)
+    )
 
 
 def callers(formula: str, frame: Any) -> dict[str, Any]:
@@ -223,8 +229,12 @@ def _told(formula: str, kind: type[MlnnError] = ConfigError) -> Iterator[None]:
     except (Warning, Exception, RecursionError) as problem:
         if type(problem).__name__ == "DataMismatchWarning":
             levels = re.findall(r"\{.*?\}", str(problem))
-            raise DataError(f"data: levels {shown(levels[0] if levels else '')} were not among the rows of the estimate") from None
-        first = next((line for line in COLOURS.sub("", str(problem)).splitlines() if line.strip()), type(problem).__name__)
+            raise DataError(
+                f"data: levels {shown(levels[0] if levels else '')} were not among the rows of the estimate"
+            ) from None
+        first = next(
+            (line for line in COLOURS.sub("", str(problem)).splitlines() if line.strip()), type(problem).__name__
+        )
         raise kind(f"formula: '{shown(formula)}': {shown(first, 300)}") from None
 
 
@@ -275,18 +285,22 @@ def _one(column: Any, level: bool) -> Any:
         return column.astype(np.float64)
     if kind == "b":
         return column.astype(bool)
-    return _objects(column, name)
+    return _objects(column, name, level)
 
 
-def _objects(column: Any, name: str) -> Any:
+def _objects(column: Any, name: str, level: bool) -> Any:
     """A column of Python objects: numbers as float64, text as text."""
     values = column.tolist()
     text = [isinstance(value, str) for value in values]
     if all(text):
+        if not level:
+            _check_words(column, name)
         return column.astype(object)
     if any(text):
         row = text.index(not text[0])
-        raise DataError(f"data: {name} holds text and numbers: row {row} is {shown(values[row])}; make it one or the other")
+        raise DataError(
+            f"data: {name} holds text and numbers: row {row} is {shown(values[row])}; make it one or the other"
+        )
     if all(isinstance(value, bool | np.bool_) for value in values):
         return column.astype(bool)
     try:
@@ -295,5 +309,17 @@ def _objects(column: Any, name: str) -> Any:
         raise DataError(f"data: {name} holds {shown(values[0])}; numbers or text are needed") from None
     row = next((k for k, value in enumerate(values) if isinstance(value, int) and int(numbers.iloc[k]) != value), None)
     if row is not None or any(math.isnan(value) for value in numbers):
-        raise DataError(f"data: {name}: row {row} holds a number that float64 cannot hold; scale it, or take it as text")
+        raise DataError(
+            f"data: {name}: row {row} holds a number that float64 cannot hold; scale it, or take it as text"
+        )
     return numbers
+
+
+def _check_words(column: Any, name: str) -> None:
+    """Raise DataError for text that mostly reads as numbers: a column of numbers with a slip in it would become levels."""
+    read = optional("pandas", "a formula").to_numeric(column, errors="coerce").isna().to_numpy()
+    if read.mean() <= SLIPS:
+        row = f": row {int(np.argmax(read))} is {shown(repr(column.iloc[int(np.argmax(read))]))}" if read.any() else ""
+        raise DataError(
+            f"data: {name} holds text that reads as numbers{row}; mend it, or write C(…) if they are levels"
+        )

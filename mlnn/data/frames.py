@@ -81,7 +81,9 @@ def frame_of(values: Any, what: str) -> Any:
     """A pandas frame with names that are text and each given once; DataError for anything else."""
     frame = tabular(values)
     if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2:
-        raise DataError(f"{what}: a frame (pandas, polars, Arrow) or a dict of columns is needed, found {type(values).__name__}")
+        raise DataError(
+            f"{what}: a frame (pandas, polars, Arrow) or a dict of columns is needed, found {type(values).__name__}"
+        )
     frame = frame.set_axis([str(column) for column in frame.columns], axis=1)
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -92,7 +94,11 @@ def frame_of(values: Any, what: str) -> Any:
 def missing(values: Any) -> np.ndarray:
     """Where an array, tensor, frame, series or list misses a value (None, NaN, NA, null, a masked entry), in its own shape."""
     if isinstance(values, Tensor):
-        return torch.isnan(values).cpu().numpy() if values.is_floating_point() else np.zeros(tuple(values.shape), dtype=bool)
+        return (
+            torch.isnan(values).cpu().numpy()
+            if values.is_floating_point()
+            else np.zeros(tuple(values.shape), dtype=bool)
+        )
     if hasattr(values, "iloc"):
         return np.asarray(values.isna(), dtype=bool)
     if isinstance(values, np.ma.MaskedArray):

@@ -24,7 +24,9 @@ from mlnn.estimating.linear.newton import NotConvergedError, evaluate
 from mlnn.estimating.remembered import remembered
 from mlnn.estimating.result import Estimate
 from mlnn.objectives import Likelihood
+from mlnn.objectives.layout import extras_taken
 from mlnn.seeding import generator
+from mlnn.targets import OFFSET
 from mlnn.world import own_world
 
 AFFINE = 1e-9
@@ -173,6 +175,8 @@ def classical_estimate(
     The likelihood's own numbers are kept where the coefficients depend on them; σ and the gamma's shape, which only scale
     the standard errors, are estimated. told: say which rows, which scale and which constant it stands for.
     """
+    if OFFSET in data.extras and OFFSET in (extras_taken(likelihood.nll) or ()):  # which it may do anything with
+        return None
     given, rows = _given(likelihood, data), data.x[:CHECKED]
     intercept = _constant(module, rows)
     if intercept is None:

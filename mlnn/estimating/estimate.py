@@ -123,9 +123,7 @@ def estimate(
     starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
         _check_linear_choices(cov, intercept, max_iter)
-    rows = given(
-        likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing
-    )
+    rows = given(likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing)
     with rows.counted():
         if model is not None:
             return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion))

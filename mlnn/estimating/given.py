@@ -88,14 +88,18 @@ def _of_dataset(data: Dataset, intercept: Any, weights: Any, offset: Any) -> Giv
     if intercept is not True:
         raise ConfigError(_said_by(data.terms.formula, intercept))
     return Given(
-        data, weights, own if offset is None else offset, data.terms.intercept, OF_A_FORMULA, terms=data.terms, notes=notes
+        data,
+        weights,
+        own if offset is None else offset,
+        data.terms.intercept,
+        OF_A_FORMULA,
+        terms=data.terms,
+        notes=notes,
     )
 
 
 def _said_by(formula: str, intercept: Any) -> str:
-    return (
-        f"intercept: {intercept!r} beside the formula '{shown(formula)}', which says it itself: 'y ~ x - 1' has no constant"
-    )
+    return f"intercept: {intercept!r} beside the formula '{shown(formula)}', which says it itself: 'y ~ x - 1' has no constant"
 
 
 def _of_formula(formula: str, frame: Any, intercept: Any, weights: Any, offset: Any, drop: bool) -> Given:
@@ -195,7 +199,9 @@ def _dropped(
     if gone is None or not gone.any():
         return parts, 0
     if gone.all():
-        raise DataError(f"data: every one of the {rows} rows misses a value that is used; none is left to estimate from")
+        raise DataError(
+            f"data: every one of the {rows} rows misses a value that is used; none is left to estimate from"
+        )
     kept = tuple(None if part is None else rows_of(part, ~gone) for part in parts)
     return kept, int(gone.sum())
 
@@ -220,9 +226,7 @@ def _labelled(likelihood: Any, found: Given) -> Given:
     codes = np.array([numbers[one] for one in text], dtype=np.int64)
     if hasattr(y, "index") and hasattr(y, "iloc"):
         codes = optional("pandas", "a frame").Series(codes, index=y.index)
-    return replace(
-        found, data=(found.data[0], codes), target=target, labels=tuple(labels), notes=(*found.notes, note)
-    )
+    return replace(found, data=(found.data[0], codes), target=target, labels=tuple(labels), notes=(*found.notes, note))
 
 
 def _levels(y: Any, text: list[str]) -> list[str]:

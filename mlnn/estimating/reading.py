@@ -76,7 +76,7 @@ def _array(values: Any, what: str) -> Tensor:
 
 
 def _lost(what: str, at: list[int]) -> str:
-    where = f"row {at[0]}" + f", column {at[1]}" * (len(at) > 1)
+    where = f"row {at[0]}" + "".join(f", column {place}" for place in at[1:2])
     return f"{what}: {where} is missing; fill it, or leave such rows out with missing='drop'"
 
 

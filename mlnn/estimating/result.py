@@ -37,7 +37,7 @@ class Estimate:
     deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
-    point evaluated, before the last step. terms: how a formula makes the columns of new rows. aic, bic count `parameters`, as `notes` says.
+    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. terms: how a formula makes the columns.
     """
 
     likelihood: str

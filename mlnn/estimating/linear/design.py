@@ -115,8 +115,9 @@ def design_of(
     Raises DataError for NaN or infinity, masked entries, a bare x of three dimensions or more, a target outside the
     likelihood's space, one class only, shapes or pandas indexes that do not match, two columns of one name, or fewer rows
     than parameters; ConfigError for data of another kind. Rows of weight 0 are left out before anything else is asked of
-    them. offset (n,): of a Dataset, its extra of that name. names, constant: what a formula calls columns and constant. `few`: for a model, whose columns have no coefficients: shape, names and number of x do not matter. enough: whether
-    it is asked here that the rows are enough.
+    them. offset (n,): of a Dataset, its extra of that name. names, constant: what a formula calls them. `few`: for a model, whose
+    columns have no coefficients: shape, names and number of x do not matter. enough: whether it is asked here that the rows
+    are enough.
     """
     if not isinstance(intercept, bool | np.bool_):
         raise ConfigError(f"intercept: must be True or False, found {intercept!r}")
@@ -141,9 +142,7 @@ def design_of(
     return design, family
 
 
-def _named_rows(
-    data: Any, few: bool, names: Sequence[str] | None = None
-) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+def _named_rows(data: Any, few: bool, names: Sequence[str] | None = None) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """x (n, d), y (n,) and a name per column, once it is certain that they match."""
     x, y, features = _parts(data)
     features = features if names is None else names
@@ -251,7 +250,9 @@ def _offset(offset: Any, rows: int, family: Family) -> Tensor | None:
     wrong = ~torch.isfinite(found)
     if bool(wrong.any()):
         row = int(wrong.nonzero()[0, 0])
-        raise DataError(f"offset: row {row} holds {found[row].item()}; of an exposure it is the log, and that is above 0")
+        raise DataError(
+            f"offset: row {row} holds {found[row].item()}; of an exposure it is the log, and that is above 0"
+        )
     return found
 
 

@@ -61,7 +61,11 @@ def _beside_offset(family: Family, design: Design, cold: Tensor) -> Tensor:
     """
     assert design.offset is not None
     shares = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
-    levels = design.offset.quantile(shares) if len(design.offset) <= MOST_SORTED else design.offset[:: len(design.y) // LEVELS]
+    levels = (
+        design.offset.quantile(shares)
+        if len(design.offset) <= MOST_SORTED
+        else design.offset[:: len(design.y) // LEVELS]
+    )
     places = [cold.clone() for _ in levels]
     for place, level in zip(places, levels.tolist(), strict=True):
         place[-1, 0] -= level

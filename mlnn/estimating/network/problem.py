@@ -79,7 +79,8 @@ def _of_the_model(what: str) -> Iterator[None]:
 class Problem:
     """The summed nll over one flat vector of parameters, and its derivatives.
 
-    x (n, …), y (n,) float64 or classes, weights (n,) or None, offset (n,) or None, which is added to the rows' first raw output. Parameters that do not require a gradient stay as they are.
+    x (n, …), y (n,) float64 or classes, weights (n,) or None, offset (n,), added to the first raw output, or None.
+    Parameters that do not require a gradient stay as they are.
     Raises ConfigError for a model that is not float64, has nothing to estimate, cannot be copied or called on x, or gives
     other than the raw outputs that the likelihood reads; DataError for rows that do not fit.
     """
