@@ -4,8 +4,7 @@ A formula is code: `log(x)` is called, and so would be anything else. What a con
 `mlnn.data.permitted`.
 """
 
-import ast
-import math
+import builtins
 import re
 import sys
 import warnings
@@ -20,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mlnn.data.columns import check_exact
 from mlnn.data.extras import optional
+from mlnn.data.formula_columns import names_in, terms_of, typed
 from mlnn.data.frames import frame_of, place_missing
 from mlnn.errors import ConfigError, DataError, MlnnError, unknown
 from mlnn.visible import shown
@@ -34,13 +33,11 @@ OURS: Mapping[str, Any] = {
     "exp10": lambda x: np.power(10.0, x),  # formulaic's own takes the tenth power
 }
 """Functions beside formulaic's own."""
+COMPARISON = re.compile(r"[<>]|[=!]=")
 NAME = re.compile(r"[A-Za-z_]\w*")
-BACKTICKS = re.compile(r"`([^`]*)`")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PASSED = ("mlnn", "contextlib", "functools")
 """Modules between the caller's own code and here."""
-SLIPS = 0.5
-"""Share of the cells of a column of text that are no numbers, up to which it is taken for a column of numbers with slips."""
 CONSTANT = "Intercept"
 
 
@@ -72,13 +69,12 @@ class Terms:
             raise DataError("data: " + unknown("column", absent[0], table.columns))
         if bool(table[list(self.columns)].isna().to_numpy().any()):
             raise place_missing(table, list(self.columns), "leave the row out")
-        return self.made(_typed(table, self.columns, self.spec))
+        return self.made(typed(table, self.columns, self.spec))
 
-    def made(self, typed: Any) -> Tensor:
+    def made(self, kept: Any) -> Tensor:
         """The same of a frame whose columns have the types that a formula takes."""
-        with _told(self.formula, DataError), warnings.catch_warnings():
-            warnings.simplefilter("error", optional("formulaic.errors", "a formula").DataMismatchWarning)
-            matrix = self.spec.get_model_matrix(typed, context=_context(self.context))
+        with _told(self.formula, DataError):
+            matrix = self.spec.get_model_matrix(kept, context=_context(self.context))
         return _numbers(matrix, self.names)
 
 
@@ -95,10 +91,12 @@ def used(formula: str, frame: Any, context: Mapping[str, Any] | None = None) -> 
     """The columns of a pandas frame that a formula uses; ConfigError for what is no formula, DataError for no such column."""
     parsed = _parsed(formula, frame)
     known = (_known().keys() | (context or {}).keys()) - set(frame.columns)
-    names = _names(parsed) - known
-    looked = {factor.expr for term in _terms(parsed) for factor in term.factors if factor.eval_method.value == "lookup"}
-    names |= looked  # what stands alone is a column, whatever else it names
-    absent = sorted(names - set(frame.columns))
+    values, called = names_in(parsed)
+    alone = {
+        factor.expr for term in terms_of(parsed) for factor in term.factors if factor.eval_method.value == "lookup"
+    }
+    names = (values - known) | alone  # what stands alone is a column, whatever else it names
+    absent = sorted(names - set(frame.columns)) + sorted(called - known - vars(builtins).keys())
     if absent:
         raise _absent(formula, absent[0], frame)
     return tuple(sorted(names))
@@ -120,9 +118,9 @@ def read_formula(formula: str, frame: Any, context: Mapping[str, Any] | None = N
     context = context or {}
     parsed = _parsed(formula, frame)
     sides = (parsed.lhs, parsed.rhs) if hasattr(parsed, "lhs") else (None, parsed)
-    typed = _typed(frame, used(formula, frame, context), parsed)
+    kept = typed(frame, used(formula, frame, context), parsed)
     with _told(formula):
-        matrix = sides[1].get_model_matrix(typed, context=_context(context), na_action="ignore", output="pandas")
+        matrix = sides[1].get_model_matrix(kept, context=_context(context), na_action="ignore", output="pandas")
         spec = matrix.model_spec
     if len(set(spec.column_names)) < len(spec.column_names):
         twice = next(name for name in spec.column_names if list(spec.column_names).count(name) > 1)
@@ -131,10 +129,10 @@ def read_formula(formula: str, frame: Any, context: Mapping[str, Any] | None = N
         spec.column_names[at] for term, places in spec.term_indices.items() if str(term) == "1" for at in places
     ]
     names = tuple(name for name in spec.column_names if name not in constant)
-    of = tuple(name for name in typed.columns if name in _names(sides[1]))
+    of = tuple(name for name in kept.columns if name in names_in(sides[1])[0])
     terms = Terms(formula, names, bool(constant), of, spec, context)
     return Read(
-        terms, _numbers(matrix, names), None if sides[0] is None else _target(formula, sides[0], typed, frame, context)
+        terms, _numbers(matrix, names), None if sides[0] is None else _target(formula, sides[0], kept, frame, context)
     )
 
 
@@ -171,29 +169,7 @@ def _parsed(formula: str, frame: Any) -> Any:
     return parsed
 
 
-def _terms(parsed: Any) -> list[Any]:
-    return [*parsed.lhs, *parsed.rhs] if hasattr(parsed, "lhs") else [*parsed]
-
-
-def _names(parsed: Any) -> set[str]:
-    """What a formula names as a value: formulaic's own list misses what some of its functions are called with."""
-    names = {str(name) for name in parsed.required_variables}
-    for factor in (factor for term in _terms(parsed) for factor in term.factors):
-        if factor.eval_method.value == "python":
-            quoted = BACKTICKS.findall(factor.expr)
-            names |= {*quoted, *_values(_expression(BACKTICKS.sub("0", factor.expr)))}
-    return names
-
-
-def _values(tree: Any) -> set[str]:
-    """The names in an expression that are not called."""
-    if tree is None:
-        return set()
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
-
-
-def _target(formula: str, side: Any, typed: Any, frame: Any, context: Mapping[str, Any]) -> Any:
+def _target(formula: str, side: Any, kept: Any, frame: Any, context: Mapping[str, Any]) -> Any:
     """The left side: a column as it came, or what an expression makes of the frame."""
     terms = list(side)
     if len(terms) != 1 or len(terms[0].factors) != 1:
@@ -202,7 +178,7 @@ def _target(formula: str, side: Any, typed: Any, frame: Any, context: Mapping[st
     if factor.eval_method.value == "lookup":
         return frame[factor.expr]
     with _told(formula):
-        matrix = side.get_model_matrix(typed, context=_context(context), na_action="ignore", output="pandas")
+        matrix = side.get_model_matrix(kept, context=_context(context), na_action="ignore", output="pandas")
     if matrix.shape[1] != 1:
         raise ConfigError(f"formula: the target {shown(factor.expr)} makes {matrix.shape[1]} columns; one is needed")
     return matrix.iloc[:, 0].astype(np.float64)
@@ -220,8 +196,11 @@ def _numbers(matrix: Any, names: tuple[str, ...]) -> Tensor:
 def _told(formula: str, kind: type[MlnnError] = ConfigError) -> Iterator[None]:
     """Whatever formulaic, or a function that a formula calls, raises: as an error of a line that names the formula."""
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)  # of log(0), say: what is no number is refused by its row
+        # What is no number, log(-1), is refused by its row; compared with something it would be no more than False.
+        invalid: Any = "raise" if COMPARISON.search(formula) else "ignore"
+        with np.errstate(all="ignore", invalid=invalid), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            warnings.simplefilter("error", optional("formulaic.errors", "a formula").DataMismatchWarning)
             warnings.simplefilter("ignore", DeprecationWarning)
             yield
     except MlnnError:
@@ -229,97 +208,11 @@ def _told(formula: str, kind: type[MlnnError] = ConfigError) -> Iterator[None]:
     except (Warning, Exception, RecursionError) as problem:
         if type(problem).__name__ == "DataMismatchWarning":
             levels = re.findall(r"\{.*?\}", str(problem))
+            named = shown(levels[0] if levels else "")
             raise DataError(
-                f"data: levels {shown(levels[0] if levels else '')} were not among the rows of the estimate"
+                f"data: levels {named} are none of those that the formula, or the estimate, knows"
             ) from None
         first = next(
             (line for line in COLOURS.sub("", str(problem)).splitlines() if line.strip()), type(problem).__name__
         )
         raise kind(f"formula: '{shown(formula)}': {shown(first, 300)}") from None
-
-
-def _typed(frame: Any, columns: tuple[str, ...], parsed: Any) -> Any:
-    """The columns in use: numbers as float64, levels and text as they are.
-
-    Whole numbers stay what they are where a formula only takes their levels, C(k): the level of 2.0 would be called 2.0.
-    Elsewhere a power of them would overflow in silence.
-    """
-    levels = _only_levels(parsed)
-    return frame[list(columns)].apply(lambda column: _one(column, str(column.name) in levels)) if columns else frame[[]]
-
-
-def _only_levels(parsed: Any) -> set[str]:
-    """Columns that stand in C(…) alone."""
-    inside, outside = set(), set()
-    for term in _terms(parsed.formula if hasattr(parsed, "formula") else parsed):
-        for factor in term.factors:
-            tree = _expression(factor.expr)
-            whole = isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id == "C" and tree.args
-            names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} if tree is not None else set()
-            first = tree.args[0] if whole else None
-            (inside if isinstance(first, ast.Name) else outside).update(
-                [first.id] if isinstance(first, ast.Name) else names
-            )
-    return inside - outside
-
-
-def _expression(text: str) -> Any:
-    try:
-        return ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError):
-        return None
-
-
-def _one(column: Any, level: bool) -> Any:
-    """A column as formulaic is to take it. Raises DataError for dates, and for text among numbers."""
-    name, kind = f"column '{shown(str(column.name))}'", column.dtype.kind
-    if hasattr(column, "cat"):
-        return column.cat.remove_unused_categories()
-    if kind in "mMc":
-        raise DataError(f"data: {name} holds {column.dtype}; make numbers or text of it first")
-    if kind in "iu":
-        numbers = column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", column.dtype))
-        check_exact(numbers, f"data: {name}")
-        return column.astype(numbers.dtype) if level else column.astype(np.float64)
-    if kind == "f":
-        return column.astype(np.float64)
-    if kind == "b":
-        return column.astype(bool)
-    return _objects(column, name, level)
-
-
-def _objects(column: Any, name: str, level: bool) -> Any:
-    """A column of Python objects: numbers as float64, text as text."""
-    values = column.tolist()
-    text = [isinstance(value, str) for value in values]
-    if all(text):
-        if not level:
-            _check_words(column, name)
-        return column.astype(object)
-    if any(text):
-        row = text.index(not text[0])
-        raise DataError(
-            f"data: {name} holds text and numbers: row {row} is {shown(values[row])}; make it one or the other"
-        )
-    if all(isinstance(value, bool | np.bool_) for value in values):
-        return column.astype(bool)
-    try:
-        numbers = column.astype(np.float64)
-    except (TypeError, ValueError):
-        raise DataError(f"data: {name} holds {shown(values[0])}; numbers or text are needed") from None
-    row = next((k for k, value in enumerate(values) if isinstance(value, int) and int(numbers.iloc[k]) != value), None)
-    if row is not None or any(math.isnan(value) for value in numbers):
-        raise DataError(
-            f"data: {name}: row {row} holds a number that float64 cannot hold; scale it, or take it as text"
-        )
-    return numbers
-
-
-def _check_words(column: Any, name: str) -> None:
-    """Raise DataError for text that mostly reads as numbers: a column of numbers with a slip in it would become levels."""
-    read = optional("pandas", "a formula").to_numeric(column, errors="coerce").isna().to_numpy()
-    if read.mean() <= SLIPS:
-        row = f": row {int(np.argmax(read))} is {shown(repr(column.iloc[int(np.argmax(read))]))}" if read.any() else ""
-        raise DataError(
-            f"data: {name} holds text that reads as numbers{row}; mend it, or write C(…) if they are levels"
-        )

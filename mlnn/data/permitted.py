@@ -238,7 +238,8 @@ class _Reader:
     def _power(self, node: ast.BinOp) -> float:
         """A column to a small number: of numbers alone a power may take for ever."""
         power = node.right.operand if isinstance(node.right, ast.UnaryOp) else node.right
-        small = isinstance(power, ast.Constant) and type(power.value) in (int, float) and abs(power.value) <= MOST_POWER
+        value = power.value if isinstance(power, ast.Constant) else None
+        small = isinstance(value, int | float) and abs(value) <= MOST_POWER
         if not small or not any(isinstance(part, ast.Name) for part in ast.walk(node.left)):
             raise _refused(_written(node), f"is no column to a power of at most {MOST_POWER}")
         return self._number(node.left)
@@ -270,7 +271,8 @@ def _check_constant(node: Any, most: float = MOST_NUMBER) -> None:
         return
     if not isinstance(value, int | float):
         raise _refused(_written(node), "is no number or label")
-    if not abs(value) <= (most if isinstance(value, int) else MOST_NUMBER):
+    size = abs(value)
+    if not size <= (most if isinstance(value, int) else MOST_NUMBER):
         raise ConfigError(f"{KEY}: {shown(value)} is too large here; at most {most:g} is taken")
 
 

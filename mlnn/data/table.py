@@ -85,7 +85,7 @@ def table(
         seed=seed,
         features=made.names,
         notes={"file": file.name, "target": str(made.target.name)} | ({"labels": names} if names else {}),
-        extras={OFFSET: torch.from_numpy(finite_numbers(rows[column], name)) for column in beside},
+        extras={OFFSET: torch.from_numpy(finite_numbers(rows[beside[0]], name))} if beside else {},
         terms=made.terms,
         dropped=len(frame) - len(rows),
     )

@@ -194,8 +194,8 @@ def _dropped(
         lost = missing(part)
         if lost.ndim == 0 or (rows and len(lost) != rows):
             return parts, 0  # refused further on, by its shape
-        rows, lost = len(lost), lost.reshape(len(lost), -1).any(axis=1)
-        gone = lost if gone is None else gone | lost
+        rows, here = len(lost), np.asarray(lost.reshape(len(lost), -1).any(axis=1))
+        gone = here if gone is None else gone | here
     if gone is None or not gone.any():
         return parts, 0
     if gone.all():
