@@ -58,20 +58,13 @@ def table(
     drop = check_way("data.missing", missing)
     limits = Limits(most_rows, most_columns, most_bytes)
     file = find(path)
-    name, frame = shown(file.name), read(file, limits)
-    frame.columns = [str(column) for column in frame.columns]
-    if not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise DataError(f"{name}: two columns are called '{shown(twice)}'; rename one")
-    frame = frame.reset_index(drop=True)  # rows are named by their place in the file, those that are left too
+    name, frame = shown(file.name), _named(file, limits)
     beside = [] if offset is None else [str(offset)]
     if formula is None:
         used = [str(target), *_feature_columns(frame, name, target, features, beside)]
     else:
         used = columns_of(formula, frame, name, target, features, limits)
     _check_there(frame, name, [*used, *beside])
-    if len(frame) == 0:
-        raise DataError(f"{name}: the table has a header and no rows")
     rows = left(frame, [*used, *beside], drop, name)
     made = _made(rows, name, used) if formula is None else made_by(formula, rows, name, target)
     y, space, names = read_labels(made.target, name, positive, targets)
@@ -85,10 +78,20 @@ def table(
         seed=seed,
         features=made.names,
         notes={"file": file.name, "target": str(made.target.name)} | ({"labels": names} if names else {}),
-        extras={OFFSET: torch.from_numpy(finite_numbers(rows[beside[0]], name))} if beside else {},
+        extras={OFFSET: torch.tensor(finite_numbers(rows[beside[0]], name))} if beside else {},
         terms=made.terms,
         dropped=len(frame) - len(rows),
     )
+
+
+def _named(file: Path, limits: Limits) -> Any:
+    """The frame of a file, its columns called by text, each once, and its rows by their place in the file."""
+    frame = read(file, limits)
+    frame.columns = [str(column) for column in frame.columns]
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"{shown(file.name)}: two columns are called '{shown(twice)}'; rename one")
+    return frame.reset_index(drop=True)
 
 
 def _made(frame: Any, name: str, used: Sequence[str]) -> Made:

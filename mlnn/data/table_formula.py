@@ -87,6 +87,8 @@ def _levels(frame: Any) -> Mapping[str, Levels]:
 
 def left(frame: Any, columns: Sequence[str], drop: bool, name: str) -> Any:
     """The rows of a frame that miss no value in these columns, where they are to be dropped; else all. DataError for none."""
+    if not len(frame):
+        raise DataError(f"{name}: the table has a header and no rows")
     if not drop:
         return frame
     rest = frame[frame[list(columns)].notna().all(axis=1)]

@@ -152,7 +152,8 @@ def _of_pair(data: Any, intercept: Any, weights: Any, offset: Any, drop: bool) -
     named = [part for part in (weights, offset) if isinstance(part, str)]
     if named:
         if not hasattr(x, "columns"):
-            raise ConfigError(f"'{shown(named[0])}' names a column, and x is no frame; give the numbers themselves")
+            what = "weights" if isinstance(weights, str) else "offset"
+            raise DataError(f"{what} must hold numbers; '{shown(named[0])}' would name a column, and x is no frame")
         x = frame_of(x, "x")
     weights, offset = (_column(part, x, what) for part, what in ((weights, "weights"), (offset, "offset")))
     x = x.drop(columns=named) if named else x
@@ -176,7 +177,7 @@ def _check_text(x: Any) -> None:
         if hasattr(column, "cat") or isinstance(text, str):
             holds = "levels" if hasattr(column, "cat") else f"text ({shown(text)!r})"
             raise DataError(
-                f"x: column '{shown(str(name))}' holds {holds}; say in a formula what becomes of it:"
+                f"x must hold numbers, and column '{shown(str(name))}' holds {holds}; say in a formula what becomes of it:"
                 f" estimate(likelihood, 'y ~ C({shown(str(name))}) + …', frame)"
             )
 

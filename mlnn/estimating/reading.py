@@ -77,7 +77,7 @@ def _array(values: Any, what: str) -> Tensor:
 
 def _lost(what: str, at: list[int]) -> str:
     where = f"row {at[0]}" + "".join(f", column {place}" for place in at[1:2])
-    return f"{what}: {where} is missing; fill it, or leave such rows out with missing='drop'"
+    return f"{what} must hold numbers, and {where} is missing; fill it, or leave such rows out with missing='drop'"
 
 
 def _viewed(array: np.ndarray) -> Tensor:

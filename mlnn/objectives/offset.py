@@ -21,6 +21,7 @@ def moved(output: Tensor, offset: Tensor, space: TargetSpace) -> Tensor:
     another shape, and for classes, where one number added to all of them changes nothing.
     """
     offset = offset.to(output.dtype)
+    offset = offset.squeeze(-1) if offset.shape == (*output.shape, 1) else offset  # a column, as a target's
     if offset.shape == output.shape:
         return output + offset
     several = space.outputs > 1

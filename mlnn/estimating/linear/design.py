@@ -13,6 +13,7 @@ from mlnn.data import Dataset
 from mlnn.data.arrays import check_aligned
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import Family
+from mlnn.estimating.linear.beside import offset_of, weights_of
 from mlnn.estimating.reading import own, view
 from mlnn.targets import TargetSpace
 
@@ -128,7 +129,7 @@ def design_of(
         offset = data.extras.get("offset")
     if not few:
         _check_names(features, bool(intercept), constant)
-    counts, moved, of = _weights(weights, len(y)), _offset(offset, len(y), family), ""
+    counts, moved, of = weights_of(weights, len(y)), offset_of(offset, len(y), family), ""
     if counts is not None and not bool(counts.all()):
         x, y, moved = x[counts > 0], y[counts > 0], None if moved is None else moved[counts > 0]
         counts, of = counts[counts > 0], " (rows with a weight above 0)"
@@ -221,39 +222,6 @@ def _binomial(family: Family, y: Tensor, counts: Tensor | None) -> bool:
     successes = y * counts
     whole = (successes - successes.round()).abs() <= 1e-9 * counts
     return bool((whole & (counts == counts.round())).all())
-
-
-def _weights(weights: Any, rows: int) -> Tensor | None:
-    if weights is None:
-        return None
-    counts = view(weights, "weights").double()
-    if counts.shape != (rows,):
-        raise DataError(f"weights: must be ({rows},), one per row, found shape {tuple(counts.shape)}")
-    wrong = ~(torch.isfinite(counts) & (counts >= 0))
-    if bool(wrong.any()):
-        row = int(wrong.nonzero()[0, 0])
-        raise DataError(f"weights: row {row} holds {counts[row].item()}; a weight says how many rows a row stands for")
-    if not bool((counts > 0).any()):
-        raise DataError("weights: all are 0, so no row counts")
-    return counts
-
-
-def _offset(offset: Any, rows: int, family: Family) -> Tensor | None:
-    """What is added to the first raw output of every row (n,), float64; None where nothing is."""
-    if offset is None:
-        return None
-    if family.space.labels:
-        raise ConfigError("offset: classes have a raw output each, and one number added to all of them changes nothing")
-    found = view(offset, "offset").double()
-    if found.shape != (rows,):
-        raise DataError(f"offset: must be ({rows},), one per row, found shape {tuple(found.shape)}")
-    wrong = ~torch.isfinite(found)
-    if bool(wrong.any()):
-        row = int(wrong.nonzero()[0, 0])
-        raise DataError(
-            f"offset: row {row} holds {found[row].item()}; of an exposure it is the log, and that is above 0"
-        )
-    return found
 
 
 def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
