@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlnn.arguments import shown
 from mlnn.data.formula import Terms
+from mlnn.data.frames import told_dropped
 from mlnn.errors import DataError
 from mlnn.targets import OFFSET, TargetSpace
 
@@ -64,6 +65,11 @@ class Dataset:
         return self.targets.positions(self.y)
 
     @property
+    def left_out(self) -> str:
+        """What to say of rows that were dropped; nothing where none were."""
+        return told_dropped(self.dropped, self.dropped + len(self.x) + len(self.x_held_out)) if self.dropped else ""
+
+    @property
     def some_targets(self) -> Tensor:
         """The targets of the rows whose extras are `extras`."""
         return self.y
@@ -115,7 +121,7 @@ class Dataset:
             "standardised": self.standardised,
             **({"positions": list(self.positions)} if self.positions else {}),
             **({"formula": self.terms.formula} if self.terms else {}),
-            **({"dropped": self.dropped} if self.dropped else {}),
+            **({"dropped": self.dropped, "left_out": self.left_out} if self.dropped else {}),
             **({"extras": sorted(self.extras)} if self.extras else {}),
             "fingerprint": self.fingerprint(),
             **self.notes,

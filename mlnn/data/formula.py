@@ -176,7 +176,8 @@ def _target(formula: str, side: Any, kept: Any, frame: Any, context: Mapping[str
         raise ConfigError(f"formula: '{shown(formula)}' has {len(terms)} targets; one is needed")
     (factor,) = terms[0].factors
     if factor.eval_method.value == "lookup":
-        return frame[factor.expr]
+        boxed = frame[factor.expr].dtype == object and kept[factor.expr].dtype != object  # numbers, one by one
+        return (kept if boxed else frame)[factor.expr]
     with _told(formula):
         matrix = side.get_model_matrix(kept, context=_context(context), na_action="ignore", output="pandas")
     if matrix.shape[1] != 1:

@@ -82,7 +82,7 @@ def _of_dataset(data: Dataset, intercept: Any, weights: Any, offset: Any) -> Giv
     own = data.extras.get("offset")
     if own is not None and offset is not None:
         raise ConfigError(f"offset: {data.name} has one of its own among its extras; give one of them")
-    notes = (told_dropped(data.dropped, data.dropped + len(data) + len(data.x_held_out)),) if data.dropped else ()
+    notes = (data.left_out,) if data.dropped else ()
     if data.terms is None:
         return Given(data, weights, own if offset is None else offset, intercept, notes=notes)
     if intercept is not True:
