@@ -272,3 +272,12 @@ def test_a_model_takes_the_columns_of_a_formula() -> None:
     assert np.abs(found.params - linear.params).max() < 1e-9
     assert found.terms is not None
     assert found.terms.names == ("C(g)[T.b]", "C(g)[T.c]", "x")
+
+
+def test_data_sets_take_frames_of_every_make() -> None:
+    want = mlnn.data.from_arrays(FRAME[["x", "k"]], FRAME.y)
+    for table in (POLARS, FRAMES["arrow"]):
+        found = mlnn.data.from_arrays(table.select(["x", "k"]), table["y"])
+        assert found.fingerprint() == want.fingerprint()
+    with pytest.raises(DataError, match="column 'k': row 3 is missing"):
+        mlnn.data.from_arrays(pl.from_pandas(MISSING).select(["x", "k"])[4:], POLARS["y"][4:])

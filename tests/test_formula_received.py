@@ -7,11 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from docs_cases import runnable
+from torch import nn
 
 import mlnn
 from mlnn.data import table
 from mlnn.data.permitted import FUNCTIONS, check_permitted
 from mlnn.errors import ConfigError, DataError
+from mlnn.estimating import classical_estimate
+from mlnn.likelihoods import Bernoulli
+from mlnn.models import Logistic, SigmoidNode
 from mlnn.targets import OFFSET
 
 COLUMNS = ("y", "x", "g", "a b", "mean.x", "dose", "log", "größe")
@@ -111,6 +115,21 @@ def test_a_table_by_its_formula_gives_the_estimate_of_the_frame(written: Written
     bare = mlnn.estimate("bernoulli", table(path=path, formula="y ~ C(g) - 1", **PLAIN))
     assert bare.names == ("C(g)[a]", "C(g)[b]", "C(g)[c]")
     assert table(path=path, formula="x", target="y", **PLAIN).features == ("x",)
+
+
+@pytest.mark.parametrize("formula", ["y ~ x + g", "y ~ x + dose - 1"])
+@pytest.mark.parametrize("form", [Logistic, SigmoidNode])
+def test_beside_a_training_the_model_says_whether_there_is_a_constant(
+    written: Written, formula: str, form: type[nn.Module]
+) -> None:
+    data = table(path=written(TABLE), formula=formula, **PLAIN)
+    found = classical_estimate(form(data.input_shape, 1), Bernoulli(), data)
+    assert found is not None
+    assert found.estimate is not None
+    assert found.estimate.names == (*data.features, *["const"] * (form is Logistic))
+    assert mlnn.estimate("bernoulli", data).names == (*data.features, *["Intercept"] * ("- 1" not in formula))
+    with pytest.raises(ConfigError, match="says it itself"):
+        mlnn.estimate("bernoulli", data, intercept=False)
 
 
 def test_column_names_are_data(written: Written) -> None:

@@ -7,7 +7,7 @@ and in log-likelihood: 2(ll_MLE − ll_network) is what a likelihood-ratio test 
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -177,6 +177,8 @@ def classical_estimate(
     """
     if OFFSET in data.extras and OFFSET in (extras_taken(likelihood.nll) or ()):  # which it may do anything with
         return None
+    if data.terms is not None:  # the module says whether there is a constant, not the formula
+        data = replace(data, terms=None)
     given, rows = _given(likelihood, data), data.x[:CHECKED]
     intercept = _constant(module, rows)
     if intercept is None:
