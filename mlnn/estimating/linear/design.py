@@ -88,6 +88,10 @@ class Design:
             free[:, 0] += self.offset[rows]
         return free
 
+    def every(self, step: int) -> "Design":
+        """Every `step`-th row, as views."""
+        return self.taken(slice(None, None, step))
+
     def taken(self, rows: slice | Tensor) -> "Design":
         """Some of the rows, as views where `rows` is a slice."""
         weights, offset = (None if part is None else part[rows] for part in (self.weights, self.offset))
