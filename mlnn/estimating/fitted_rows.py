@@ -13,7 +13,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from mlnn.errors import ConfigError, DataError
+from mlnn.data.formula import Terms
+from mlnn.data.frames import frame_of, tabular
+from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.network.form import straight
@@ -38,15 +40,19 @@ class FittedRows(Protocol):
     def design(self) -> Design:
         """Targets, weights and offset of the rows."""
 
-    def parts(self, x: Any, offset: Tensor | None, covariance: Tensor | None) -> Iterator[Part]:
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called, where they came as text."""
+
+    def read(self, x: Any) -> Tensor:
+        """New rows as the caller has them, as `parts` takes them. Raises DataError for those that do not fit."""
+
+    def parts(self, x: Tensor | None, offset: Tensor | None, covariance: Tensor | None) -> Iterator[Part]:
         """(free raw outputs (b, m), their covariance (b, m, m) or None without `covariance`), chunk after chunk.
 
-        Of rows x as the caller has them, with their offset (n,) or None; of the fit's own rows where x is None. covariance: of
-        what was estimated, (k, k).
+        Of rows x that were read, with their offset (n,) or None; of the fit's own rows where x is None. covariance: of what was
+        estimated, (k, k).
         """
-
-    def count(self, x: Any) -> int:
-        """How many rows x has."""
 
     def affine(self) -> bool:
         """Whether the raw outputs are known to be an affine function of what was estimated."""
@@ -62,17 +68,19 @@ class LinearRows:
     family: Family
     design: Design
     beta: Tensor
+    terms: Terms | None = None
+    classes: tuple[str, ...] = ()
 
-    def parts(self, x: Any, offset: Tensor | None, covariance: Tensor | None) -> Iterator[Part]:
+    def read(self, x: Any) -> Tensor:
+        """The columns of new rows (n, d): made by the formula's terms, or found by name in a frame."""
+        return _columns(x, self.design) if self.terms is None else self.terms.design_for(x)
+
+    def parts(self, x: Tensor | None, offset: Tensor | None, covariance: Tensor | None) -> Iterator[Part]:
         """As `FittedRows` has it; covariance of the coefficients of the shifted columns, output after output."""
         design = self.design if x is None else self._design_of(x, offset)
         for rows, columns in design.chunks():
             raw = design.raw(rows, columns, self.beta)
             yield raw, None if covariance is None else self._spread(columns, covariance)
-
-    def count(self, x: Any) -> int:
-        """How many rows x has."""
-        return len(self.design.y) if x is None else len(_columns(x, self.design))
 
     def affine(self) -> bool:
         """Always."""
@@ -84,10 +92,9 @@ class LinearRows:
         offset = torch.zeros(len(part.y), dtype=torch.float64) if part.offset is None else part.offset
         return torch.cat([torch.cat([columns.clone() for _, columns in part.chunks()]), offset[:, None]], 1)
 
-    def _design_of(self, x: Any, offset: Tensor | None) -> Design:
-        columns = _columns(x, self.design)
-        nothing = columns.new_zeros(len(columns), dtype=torch.float64)
-        return replace(self.design, x=columns, y=nothing, weights=None, offset=offset)
+    def _design_of(self, x: Tensor, offset: Tensor | None) -> Design:
+        nothing = x.new_zeros(len(x), dtype=torch.float64)
+        return replace(self.design, x=x, y=nothing, weights=None, offset=offset)
 
     def _spread(self, columns: Tensor, covariance: Tensor) -> Tensor:
         p, m = self.beta.shape
@@ -106,6 +113,8 @@ class ModelRows:
     problem: Problem
     theta: Tensor
     binomial: bool = False
+    terms: Terms | None = None
+    classes: tuple[str, ...] = ()
 
     @property
     def family(self) -> Family:
@@ -117,9 +126,19 @@ class ModelRows:
         """Targets, weights and offset of the rows."""
         return replace(self.problem.design, binomial=self.binomial)
 
-    def parts(self, x: Any, offset: Tensor | None, covariance: Tensor | None) -> Iterator[Part]:
+    def read(self, x: Any) -> Tensor:
+        """New rows (n, …) in the shape of the fit's: made by the formula's terms, or as they are."""
+        inputs = view(tabular(x), "x") if self.terms is None else self.terms.design_for(x)
+        shape = tuple(self.problem.x.shape[1:])
+        if tuple(inputs.shape[1:]) != shape:
+            wanted = ", ".join(["n", *map(str, shape)])
+            raise DataError(f"x: found shape {tuple(inputs.shape)}; the model was fitted on rows ({wanted})")
+        _check_finite(inputs, ())
+        return inputs.double()
+
+    def parts(self, x: Tensor | None, offset: Tensor | None, covariance: Tensor | None) -> Iterator[Part]:
         """As `FittedRows` has it; covariance of the parameters."""
-        inputs = self.problem.x if x is None else self._inputs(x)
+        inputs = self.problem.x if x is None else x
         offset = self.design.offset if x is None else offset
         size = max(1, MOST_SLOPES // max(1, len(self.theta) * self.family.outputs))
         for start in range(0, len(inputs), size):
@@ -129,10 +148,6 @@ class ModelRows:
             if offset is not None:
                 raw = torch.cat([raw[:, :1] + offset[start : start + size, None], raw[:, 1:]], dim=1)
             yield raw, None if covariance is None else self._spread(part, covariance)
-
-    def count(self, x: Any) -> int:
-        """How many rows x has."""
-        return len(self.problem.x if x is None else self._inputs(x))
 
     def affine(self) -> bool:
         """Of one raw output that is affine in the parameters, along two lines drawn at random."""
@@ -154,14 +169,6 @@ class ModelRows:
             return False
         return True
 
-    def _inputs(self, x: Any) -> Tensor:
-        inputs, shape = view(x, "x"), tuple(self.problem.x.shape[1:])
-        if tuple(inputs.shape[1:]) != shape:
-            wanted = ", ".join(["n", *map(str, shape)])
-            raise DataError(f"x: found shape {tuple(inputs.shape)}; the model was fitted on rows ({wanted})")
-        _check_finite(inputs, ())
-        return inputs.double()
-
     def _spread(self, part: Tensor, covariance: Tensor) -> Tensor:
         slopes = self._slopes(part)
         return torch.einsum("njp,pq,nkq->njk", slopes, covariance, slopes)
@@ -172,13 +179,21 @@ class ModelRows:
         return found.reshape(len(part), -1, len(self.theta))
 
 
-def offset_of(offset: Any, rows: int, needed: bool) -> Tensor | None:
-    """The offset (n,) of new rows. Raises ConfigError where the fit had one and none is given; DataError for another shape."""
+def offset_of(offset: Any, x: Any, rows: int, needed: bool) -> Tensor | None:
+    """The offset (n,) of new rows x, or the column of x that holds it.
+
+    Raises ConfigError where the fit had one and none is given; DataError for another shape and a column that is not there.
+    """
     if offset is None:
         if needed:
             raise ConfigError("offset: the fit had one, so new rows need theirs: predict(x, offset=…)")
         return None
-    given = view(offset, "offset").double()
+    if isinstance(offset, str):
+        frame = frame_of(x, "x")
+        if offset not in frame.columns:
+            raise DataError("offset: " + unknown("column", offset, frame.columns))
+        offset = frame[offset]
+    given = view(tabular(offset), "offset").double()
     if given.shape != (rows,) or not bool(torch.isfinite(given).all()):
         raise DataError(f"offset: must be ({rows},) finite numbers, one per row, found shape {tuple(given.shape)}")
     return given
@@ -186,7 +201,7 @@ def offset_of(offset: Any, rows: int, needed: bool) -> Tensor | None:
 
 def _columns(x: Any, design: Design) -> Tensor:
     """New rows x (n, d), the columns in the order of the fit: by name where x has names and the fit had."""
-    features = design.features
+    features, x = design.features, tabular(x)
     names = _names_of(x)
     if names is not None:
         missing = [name for name in features if name not in names]

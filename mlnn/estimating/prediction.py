@@ -134,8 +134,9 @@ def predict(rows: FittedRows, errors: Errors | None, x: Any, *, which: str, offs
         check_predicts(family)
     if x is None and offset is not None:
         raise ConfigError("offset: is for new rows; without x the fit's own rows are predicted, with theirs")
-    known = None if x is None else offset_of(offset, _some(rows.count(x)), rows.design.offset is not None)
-    parts = rows.parts(x, known, None if errors is None else errors.covariance)
+    inputs = None if x is None else _some(rows.read(x))
+    known = None if inputs is None else offset_of(offset, x, len(inputs), rows.design.offset is not None)
+    parts = rows.parts(inputs, known, None if errors is None else errors.covariance)
     found = [_of_part(family, raw, spread, errors, which) for raw, spread in parts]
     mean, *band = [torch.cat(part).numpy() for part in zip(*found, strict=True)]
     se, lower, upper = band or (None, None, None)
@@ -146,16 +147,16 @@ def predict(rows: FittedRows, errors: Errors | None, x: Any, *, which: str, offs
         upper,
         level=level,
         of=LINEAR if which == LINEAR else family.likelihood.centred,
-        outputs=_labels(family, which),
+        outputs=_labels(rows, which),
         index=getattr(x, "index", None),
     )
     return made if errors is None or which == LINEAR else _with_observations(made, errors)
 
 
-def _some(count: int) -> int:
-    if not count:
+def _some(rows: Tensor) -> Tensor:
+    if not len(rows):
         raise DataError("x: there are no rows to predict")
-    return count
+    return rows
 
 
 def _with_observations(made: Prediction, errors: Errors) -> Prediction:
@@ -244,8 +245,8 @@ def _on_the_line(family: Family, mean: Tensor, half: Tensor) -> tuple[Tensor, Te
     return torch.where(near, ends[0], straight[0]), torch.where(near, ends[1], straight[1])
 
 
-def _labels(family: Family, which: str) -> tuple[str, ...]:
+def _labels(rows: FittedRows, which: str) -> tuple[str, ...]:
     """A name per column."""
-    if which == MEAN and family.space.classes:
-        return tuple(f"y={k}" for k in range(family.space.classes))
-    return family.labels if which == LINEAR else ("",)
+    if which == LINEAR:
+        return rows.family.labels
+    return rows.classes or tuple(f"y={k}" for k in range(rows.family.space.classes or 0)) or ("",)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError
 from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.estimating.fitted_rows import LinearRows
@@ -32,7 +33,7 @@ class Estimate:
     deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
-    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says.
+    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. terms: how a formula makes the columns.
     """
 
     likelihood: str
@@ -60,6 +61,12 @@ class Estimate:
     notes: tuple[str, ...] = ()
     information: Information | None = field(default=None, repr=False, compare=False)
     rows: LinearRows | None = field(default=None, repr=False, compare=False)
+    terms: Terms | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("params", "bse"):  # which keep up with the names of coefficients and outputs
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, coefficients(np.asarray(value), self.names, self.outputs))
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -171,7 +178,7 @@ class Estimate:
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name not in ("information", "rows")
+            if name not in ("information", "rows", "terms")
         }
         plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}

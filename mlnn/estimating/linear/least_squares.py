@@ -66,7 +66,7 @@ def residual_step(design: Design, beta: Tensor) -> tuple[float, Tensor]:
     """
 
     def beside(rows: slice, x: Tensor) -> Tensor:
-        both = torch.cat([x, design.y[rows, None] - x @ beta], dim=1)
+        both = torch.cat([x, design.y[rows, None] - design.raw(rows, x, beta)], dim=1)
         return both if design.weights is None else both * design.weights[rows, None].sqrt()
 
     root = _stacked_qr(design, beside, design.width + 1)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError
 from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.estimating.fitted_rows import ModelRows
@@ -64,6 +65,7 @@ class ModelFit:
     likelier: float | None = None
     notes: tuple[str, ...] = ()
     covariance: np.ndarray | None = field(default=None, repr=False)
+    terms: Terms | None = field(default=None, repr=False, compare=False)
     cov: str = "expected"
     rows: ModelRows | None = field(default=None, repr=False, compare=False)
 
@@ -150,7 +152,8 @@ class ModelFit:
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision."""
-        kept = [name for name in self.__dataclass_fields__ if name not in ("information", "covariance", "rows")]
+        left_out = ("information", "covariance", "rows", "terms")
+        kept = [name for name in self.__dataclass_fields__ if name not in left_out]
         plain = {name: v.tolist() if isinstance(v := getattr(self, name), np.ndarray) else v for name in kept}
         plain |= {"names": list(self.names), "notes": list(self.notes)}
         return plain | {"aic": self.aic, "bic": self.bic}
