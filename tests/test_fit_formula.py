@@ -73,8 +73,14 @@ def test_an_offset_is_handed_over() -> None:
         assert list(theirs.params.index) == list(found.names)
         assert theirs.llf == pytest.approx(found.llf, rel=1e-12)
         assert furthest(theirs.bse, found.bse) < 1e-9
-    with pytest.raises(ConfigError, match="an offset: statsmodels' MNLogit has none"):
-        mlnn.estimate("categorical", "species ~ dose", FRAME, offset="log_time").to_statsmodels()
+    shares = FRAME.assign(share=(FRAME.dose - 0.4) / 3)
+    with pytest.raises(ConfigError, match="an offset: statsmodels' BetaModel has none"):
+        mlnn.estimate("beta", "share ~ C(group)", shares, offset="log_time", cov="observed").to_statsmodels()
+    with pytest.raises(ConfigError, match="QuantReg has neither weights nor an offset"):
+        mlnn.estimate("laplace", "dose ~ C(group)", FRAME, offset="log_time").to_statsmodels()
+    least = mlnn.estimate("normal", "dose ~ C(group)", FRAME, offset="log_time")
+    assert type(least.to_statsmodels()).__name__ == "GLMResultsWrapper"
+    assert furthest(least.to_statsmodels().bse, least.bse) < 1e-9
 
 
 def test_classes_are_called_by_their_labels() -> None:
