@@ -182,6 +182,21 @@ def test_a_scale_that_was_not_estimated_is_an_assumption_of_the_test(likelihood:
     assert any("very density that was given" in note for note in found.notes) is noted
 
 
+class Own:
+    def nll(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return nn.functional.binary_cross_entropy_with_logits(output, target, reduction="none")
+
+
+def test_a_likelihood_of_ones_own_is_compared_with_itself_and_noted_beside_others() -> None:
+    small, large = (mlnn.estimate(Own(), (part, HARD)) for part in (X[:, :1], X))
+    found = mlnn.compare_fits(small, large)
+    assert found.statistic == pytest.approx(2 * (large.llf - small.llf))
+    assert not any("what its nll gives" in note for note in found.notes)
+    other = mlnn.compare_fits(small, mlnn.estimate("bernoulli", (X, HARD)))
+    assert other.test is None
+    assert any("of a is what its nll gives" in note for note in other.notes)
+
+
 def test_robust_standard_errors_do_not_make_the_test_robust() -> None:
     found = mlnn.compare_fits(poisson(x=X[:, :1]), mlnn.estimate("poisson", (X, COUNTS), cov="HC0"))
     assert any(note.startswith("standard errors of b are robust") for note in found.notes)

@@ -228,6 +228,9 @@ def _notes(sides: tuple[_Side, _Side], alike: bool) -> Iterator[str]:
         )
     if sides[0].rows.family.space.whole_line and not all(side.free for side in sides):
         yield "the test takes the errors to be of the very density that was given, its scale included, which is not estimated"
+    own = [side.name for side in sides if not side.rows.family.knows_information]
+    if not alike and own:
+        yield f"the log-likelihood of {' and '.join(own)} is what its nll gives; a constant that it drops would shift aic and bic"
     uncounted = [side.name for side in sides if side.free is not None and not side.rows.family.counted]
     if not alike and uncounted:
         yield f"aic and bic count every estimated number here, which {' and '.join(uncounted)} by itself does not"
