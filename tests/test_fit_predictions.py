@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import mpmath
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -77,6 +78,24 @@ def test_robust_covariances_of_least_squares_are_those_of_statsmodels(kind: str)
     assert furthest(found.conf_int(), reference.conf_int()) < 1e-9
     assert furthest(found.cov_params(), reference.cov_params()) < 1e-9
     assert furthest(found.predict(x[:5]).se, reference.get_prediction(with_constant(x)[:5]).se_mean) < 1e-10
+
+
+def test_longley_keeps_its_digits_in_predictions_and_hc3() -> None:
+    """Against fifty digits. statsmodels' own are 1.2e-8 and 9.3e-9 off."""
+    x, y = (np.asarray(part, dtype=float) for part in literature("longley"))
+    with mpmath.workdps(50):
+        rows, target = mpmath.matrix(with_constant(x).tolist()), mpmath.matrix(y.tolist())
+        inverse = (rows.T * rows) ** -1
+        away = target - rows * (inverse * (rows.T * target))
+        leverage = [(rows[i, :] * inverse * rows[i, :].T)[0] for i in range(16)]
+        scale = (away.T * away)[0] / 9
+        errors = [float(mpmath.sqrt(scale * h)) for h in leverage]
+        middle = mpmath.diag([away[i] ** 2 / (1 - h) ** 2 for i, h in enumerate(leverage)])
+        robust = inverse * (rows.T * middle * rows) * inverse
+        hc3 = [float(mpmath.sqrt(robust[i, i])) for i in range(7)]
+    found = mlnn.estimate("normal", (x, y), cov="HC3")
+    assert furthest(found.bse, hc3) < 1e-10
+    assert furthest(mlnn.estimate("normal", (x, y)).predict().se, errors) < 1e-11
 
 
 @pytest.mark.parametrize(("kind", "power"), [("HC1", 0), ("HC2", 1), ("HC3", 2)])
