@@ -106,6 +106,17 @@ def test_without_a_formula_names_are_kept(make: str) -> None:
     assert np.array_equal(found.params, want.params)
 
 
+def test_columns_may_be_called_as_functions_are() -> None:
+    frame = FRAME.assign(C=FRAME.g, log=FRAME.dose, const=FRAME.x, z=pd.arrays.SparseArray(FRAME.k))
+    assert mlnn.estimate("bernoulli", "y ~ C + x", frame).names == ("C[T.b]", "C[T.c]", "x", "Intercept")
+    assert mlnn.estimate("bernoulli", "y ~ C(g) + log(dose)", frame).names[2] == "log(dose)"
+    assert mlnn.estimate("bernoulli", "y ~ const + z", frame).names == ("const", "z", "Intercept")
+    with pytest.raises(ConfigError, match="not callable"):
+        mlnn.estimate("bernoulli", "y ~ log + log(dose)", frame)
+    with pytest.raises(DataError, match="'Intercept'; rename"):
+        mlnn.estimate("bernoulli", "y ~ Intercept", frame.assign(Intercept=1.0))
+
+
 def test_whole_numbers_do_not_overflow() -> None:
     big = pd.DataFrame({"y": [0.0, 1.0, 3.0] * 4, "x": np.arange(12) * 10**6})
     terms = mlnn.estimate("normal", "y ~ I(x**4)", big).terms

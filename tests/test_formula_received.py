@@ -110,6 +110,7 @@ def test_a_table_by_its_formula_gives_the_estimate_of_the_frame(written: Written
     assert data.to_dict()["formula"] == "y ~ C(g) + log(dose)"
     assert found.names == want.names
     assert np.array_equal(found.params, want.params)
+    assert found.to_dict()["formula"] == want.to_dict()["formula"] == "y ~ C(g) + log(dose)"
     text = table(path=path, formula="answer ~ C(g) + log(dose)", positive="yes", **PLAIN)
     assert np.array_equal(mlnn.estimate("bernoulli", text).params, want.params)
     bare = mlnn.estimate("bernoulli", table(path=path, formula="y ~ C(g) - 1", **PLAIN))

@@ -38,9 +38,9 @@ def from_arrays(
 ) -> Dataset:
     """A `Dataset` from tensors, numpy arrays, frames and series (pandas, polars, Arrow), or lists, copied.
 
-    `x` (n, *shape) is stored as float64. A 1-D `x` is read as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it
-    would otherwise broadcast against a raw output (n,) to n × n; of another shape it is (n, *positions), or (n, *positions, m) for a space of several
-    numbers. `column=False`: (n, 1) stays as rows of one position.
+    `x` (n, *shape) is stored as float64, a 1-D one as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it would
+    otherwise broadcast against a raw output (n,) to n × n; of another shape it is (n, *positions), or (n, *positions, m) for a
+    space of several numbers. `column=False`: (n, 1) stays as rows of one position.
     `extras`: by name, what a loss takes beside output and target, (n, …) each. `targets=None` infers the space (see
     `infer_targets`). Rows are taken in the order given; two pandas objects must have the same index. Raises DataError for
     values that are not real numbers (text, dates, complex), masked or missing entries, whole numbers beyond 64 bits, sparse,

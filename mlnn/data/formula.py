@@ -90,12 +90,12 @@ class Read:
 def used(formula: str, frame: Any, context: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """The columns of a pandas frame that a formula uses; ConfigError for what is no formula, DataError for no such column."""
     parsed = _parsed(formula, frame)
-    known = (_known().keys() | (context or {}).keys()) - set(frame.columns)
+    known = _known().keys() | (context or {}).keys()
     values, called = names_in(parsed)
     alone = {
         factor.expr for term in terms_of(parsed) for factor in term.factors if factor.eval_method.value == "lookup"
     }
-    names = (values - known) | alone  # what stands alone is a column, whatever else it names
+    names = (values - (known - set(frame.columns))) | alone  # what stands alone is a column, whatever else it names
     absent = sorted(names - set(frame.columns)) + sorted(called - known - vars(builtins).keys())
     if absent:
         raise _absent(formula, absent[0], frame)

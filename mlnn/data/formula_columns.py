@@ -81,6 +81,9 @@ def _only_levels(parsed: Any) -> set[str]:
 def _one(column: Any, level: bool) -> Any:
     """A column as formulaic is to take it. Raises DataError for dates, and for text among numbers."""
     name, kind = f"column '{shown(str(column.name))}'", column.dtype.kind
+    if hasattr(column, "sparse"):
+        column = column.sparse.to_dense()
+        kind = column.dtype.kind
     if hasattr(column, "cat"):
         return column.cat.remove_unused_categories()
     if kind in "mMc":

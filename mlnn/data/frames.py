@@ -40,7 +40,8 @@ def tabular(values: Any) -> Any:
     arrow = _without_categoricals(values).to_arrow() if source == "polars" else values
     if not hasattr(arrow, "to_pandas"):
         return values
-    found = arrow.to_pandas(types_mapper=_nullable().get)
+    whole = not any(part.null_count for part in getattr(arrow, "columns", [arrow]))
+    found = arrow.to_pandas() if whole else arrow.to_pandas(types_mapper=_nullable().get)
     return found.rename(name) if found.ndim == 1 else found
 
 
@@ -80,7 +81,7 @@ def _of_columns(values: Mapping[Any, Any]) -> Any:
 def frame_of(values: Any, what: str) -> Any:
     """A pandas frame with names that are text and each given once; DataError for anything else."""
     frame = tabular(values)
-    if type(frame).__module__.partition(".")[0] != "pandas" or getattr(frame, "ndim", 0) != 2:
+    if not isinstance(frame, optional("pandas", "a frame").DataFrame):
         raise DataError(
             f"{what}: a frame (pandas, polars, Arrow) or a dict of columns is needed, found {type(values).__name__}"
         )

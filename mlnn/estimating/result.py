@@ -181,6 +181,7 @@ class Estimate:
             if name not in ("information", "rows", "terms")
         }
         plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
+        plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
     def summary(self) -> Summary:

@@ -156,6 +156,7 @@ class ModelFit:
         kept = [name for name in self.__dataclass_fields__ if name not in left_out]
         plain = {name: v.tolist() if isinstance(v := getattr(self, name), np.ndarray) else v for name in kept}
         plain |= {"names": list(self.names), "notes": list(self.notes)}
+        plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {"aic": self.aic, "bic": self.bic}
 
     def summary(self) -> Summary:
