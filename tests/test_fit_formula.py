@@ -103,3 +103,16 @@ def test_rows_left_out_have_no_residual() -> None:
     found = mlnn.estimate("poisson", "visits ~ dose", holed, missing="drop")
     assert found.fitted.shape == found.residuals().shape == (216,)
     assert furthest(found.fitted, mlnn.estimate("poisson", "visits ~ dose", holed.dropna()).fitted) == 0
+
+
+def test_an_offset_counts_where_columns_nearly_depend_on_each_other() -> None:
+    """There the information comes from the rows by QR, at their raw outputs with the offset."""
+    near = FRAME.assign(twin=FRAME.dose + 1e-5 * np.sin(np.arange(240.0)))
+    found = mlnn.estimate("poisson", "visits ~ dose + twin", near, offset="log_time")
+    plain = mlnn.estimate("poisson", (near[["dose", "twin"]], near["visits"]), offset=near["log_time"])
+    mu, x = np.asarray(plain.fitted), np.column_stack([near["dose"], 1e5 * (near["twin"] - near["dose"]), np.ones(240)])
+    turned = np.linalg.inv(
+        (x * mu[:, None]).T @ x
+    )  # of well-chosen columns: twin = dose + 1e-5 z, so b(twin) = 1e5 b(z)
+    assert found.bse["twin"] == pytest.approx(1e5 * np.sqrt(turned[1, 1]), rel=1e-6)
+    assert furthest(found.bse, plain.bse) < 1e-5
