@@ -3,7 +3,6 @@
 import copy
 import pickle
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import mpmath
@@ -411,13 +410,29 @@ def test_a_models_fit_can_be_pickled_even_where_its_class_cannot() -> None:
         again.predict(x)
 
 
+NEW_ROWS = torch.tensor(X[:3])
+
+
+def everything(found: Any, model: Any) -> list[Any]:
+    """All that is asked of fits after they are made."""
+    return [
+        found.predict(NEW_ROWS).se, found.predict(se=False).mean, found.residuals("deviance"), found.cov_params("HC3"),
+        found.cov_params("observed"), model.cov_params("HC0"), model.predict(X[:3]).upper, model.residuals("pearson"),
+        found.to_statsmodels().bse, mlnn.compare_fits(mlnn.estimate("gamma", (X[:, :2], POSITIVE)), found).pvalue,
+    ]  # fmt: skip
+
+
 def test_the_callers_world_does_not_count() -> None:
-    found = mlnn.estimate("bernoulli", (X, HARD))
-    before = found.predict(X[:3])
+    fits = mlnn.estimate("gamma", (X, POSITIVE)), mlnn.estimate("gamma", (X, POSITIVE), model=linear)
+    before = everything(*fits)
     torch.set_default_dtype(torch.float16)
     try:
-        with torch.inference_mode():
-            inside = partial(found.predict, torch.tensor(X[:3]))()
+        with torch.inference_mode(), torch.device("meta"):
+            inside = everything(*fits)
     finally:
         torch.set_default_dtype(torch.float32)
-    assert np.array_equal(inside.se, before.se)
+    with torch.no_grad(), np.errstate(all="raise"):
+        again = everything(*fits)
+    for one, two, three in zip(before, inside, again, strict=True):
+        assert np.array_equal(one, two)
+        assert np.array_equal(one, three)

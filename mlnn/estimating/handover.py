@@ -19,6 +19,7 @@ from mlnn.errors import ConfigError
 from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.linear.inference import INVERSES, SANDWICHES
 from mlnn.likelihoods.counterpart import Counterpart
+from mlnn.world import own_world
 
 STEPS = 25
 """Of its own method from the maximum: it stops after one or two, and its result is then held to the coefficients."""
@@ -59,6 +60,7 @@ class Fitted:
         return {} if self.rows.design.offset is None else {"offset": self.rows.design.offset.numpy()}
 
 
+@own_world(threads=None)
 def to_statsmodels(found: Fitted) -> Any:
     """A results object of statsmodels with the fit's coefficients, rows, names, weights (`freq_weights`) and offset.
 

@@ -14,6 +14,7 @@ from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.least_squares import cholesky_root, qr_root
 from mlnn.estimating.linear.newton import NotConvergedError, Point, evaluate
 from mlnn.estimating.network import curvature
+from mlnn.world import own_world
 
 INVERSES, SANDWICHES = ("expected", "observed"), ("robust", "HC0", "HC1", "HC2", "HC3")
 COVARIANCES = (*INVERSES, *SANDWICHES)
@@ -31,6 +32,7 @@ class Information:
     point: Point
     scale: float
 
+    @own_world(threads=None)
     def covariance(self, kind: str) -> np.ndarray:
         """(p m, p m), output after output, the constant last in each.
 
@@ -45,6 +47,7 @@ class Information:
         found = shift @ self.shifted(kind) @ shift.T
         return ((found + found.T) / 2).numpy()
 
+    @own_world(threads=None)
     def shifted(self, kind: str) -> Tensor:
         """The same of the coefficients of the design's shifted columns, which has more digits where columns lie far from 0."""
         if kind not in COVARIANCES:

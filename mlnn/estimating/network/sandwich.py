@@ -11,6 +11,7 @@ from mlnn.estimating.linear.newton import NotConvergedError
 from mlnn.estimating.network import curvature
 from mlnn.estimating.network.descent import unit
 from mlnn.likelihoods import Normal
+from mlnn.world import own_world
 
 MODEL_COVARIANCES = ("expected", "observed", "robust", "HC0", "HC1")
 
@@ -27,6 +28,7 @@ def check_covariance(kind: str) -> None:
     raise ConfigError("cov: " + unknown("covariance", str(kind), MODEL_COVARIANCES))
 
 
+@own_world(threads=None)
 def covariance(rows: ModelRows, kind: str, dispersion: float | None) -> Tensor:
     """(p, p) at a maximum, "observed" or a sandwich, as `Information.covariance` has them; a free θ or precision bordered in.
 
