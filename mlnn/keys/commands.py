@@ -148,8 +148,8 @@ class EstimateSettings(BaseSettings):
     )
     cov: str = key(
         "expected",
-        "of the standard errors: expected, observed, robust",
-        one_of("covariance", ("expected", "observed", "robust")),
+        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3",
+        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3")),
     )
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)
     standardize: bool = key(False, "features to mean 0 and deviation 1, instead of their own units")

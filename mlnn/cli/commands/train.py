@@ -57,6 +57,8 @@ def run(settings: TrainSettings, said: Said) -> None:
         lesson = lesson_of(watch, recipe, lane, axis, why_not)
         write_page(folder, train_page(curve, trained, watch.course.looks, lesson), settings.figure)
 
+    if data.dropped:
+        show(data.left_out)
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(trained.likelihood))
     if trained.mle:
