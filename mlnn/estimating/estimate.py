@@ -22,6 +22,7 @@ from mlnn.estimating.linear.existence import (
     supremum,
 )
 from mlnn.estimating.linear.inference import COVARIANCES, unshifted
+from mlnn.estimating.linear.kinks import WAYS, errors_of, way_of
 from mlnn.estimating.linear.least_squares import RankError
 from mlnn.estimating.linear.newton import Fit, NotConvergedError
 from mlnn.estimating.linear.start import start
@@ -39,6 +40,8 @@ from mlnn.world import own_world
 MOST_STEPS = 100
 """Steps of Newton's method, unless the caller allows more: separated rows aside, hard problems take twenty to forty."""
 DISPERSIONS = ("unbiased", "ml")
+DRAWS = 200
+"""Samples of the rows for cov="bootstrap", as many as R's quantreg draws: a standard error is then known to about 5 %."""
 
 
 @overload
@@ -51,6 +54,8 @@ def estimate(
     dispersion: str = "unbiased",
     cov: str = "expected",
     max_iter: int = MOST_STEPS,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Estimate: ...
 
 
@@ -81,6 +86,7 @@ def estimate(
     model: Callable[[], nn.Module] | None = None,
     starts: int = 3,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> Estimate | ModelFit:
     """The coefficients of a linear raw output that make the data most probable, in float64.
 
@@ -91,7 +97,8 @@ def estimate(
     be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
     Σ log C(n, k)).
     dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
-    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
+    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`; of a likelihood with kinks "kernel" (what the
+    default then means) or "bootstrap", from `draws` samples of the rows by `seed`, see `mlnn.estimating.linear.kinks`.
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
     its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
@@ -105,7 +112,7 @@ def estimate(
     NotConvergedError. Separated rows are no error: the answer says so.
     """
     _check_choices(dispersion, cov, max_iter)
-    starts, seed = whole("starts", starts, 1), whole("seed", seed)
+    starts, seed, draws = whole("starts", starts, 1), whole("seed", seed), whole("draws", draws, 2)
     if model is not None:
         _check_linear_choices(cov, intercept, max_iter)
         return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
@@ -113,17 +120,20 @@ def estimate(
     check_nll(family, design.y)
     _check_determined(family, design)
     if family.likelihood.kinked:
+        way_of(cov)
         fitted, beta, iterations = linear_programme.maximum(family, design)
-        llf = answer.log_likelihood(fitted, design, beta)
-        return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
+        llf, errors = answer.log_likelihood(fitted, design, beta), errors_of(fitted, design, beta, cov, draws, seed)
+        return answer.of_kinks(errors, llf, _null(family, design), iterations)
+    if cov in WAYS:
+        raise ConfigError(f"cov: {cov!r} is for likelihoods with kinks; {family.name} has curvature: take 'robust'")
     return _smooth(family, design, cov, dispersion, max_iter)
 
 
 def _check_choices(dispersion: str, cov: str, max_iter: int) -> None:
     if dispersion not in DISPERSIONS:
         raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
-    if cov not in COVARIANCES:
-        raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
+    if cov not in (*COVARIANCES, *WAYS):
+        raise ConfigError("cov: " + unknown("covariance", str(cov), (*COVARIANCES, *WAYS)))
     if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
         raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
 

@@ -8,8 +8,9 @@ import numpy as np
 import scipy
 
 from mlnn.errors import ConfigError, unknown
-from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.estimating.briefly import brief, coefficient_table, with_error
 from mlnn.estimating.linear.inference import Information
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.summary import statement, table
 from mlnn.objectives.criteria import Criteria
 from mlnn.report.brief import Brief
@@ -35,7 +36,8 @@ class Estimate:
     maximum with a constant alone; llr_pvalue: None where that model is not nested (no constant).
     deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
-    standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
+    standard errors, `dispersion_kind` its convention. ancillary_bse: standard errors of the numbers that were estimated, at
+    their maximum-likelihood value whatever the convention of φ. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
     point evaluated, before the last step. aic, bic count `parameters`, as `notes` says.
     """
 
@@ -63,6 +65,8 @@ class Estimate:
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     information: Information | None = field(default=None, repr=False, compare=False)
+    kinks: KinkErrors | None = field(default=None, repr=False, compare=False)
+    ancillary_bse: dict[str, float] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -104,7 +108,11 @@ class Estimate:
 
     @property
     def use_t(self) -> bool:
-        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it."""
+        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it, and a
+        likelihood with kinks, as statsmodels' QuantReg and R's quantreg have it.
+        """
+        if self.kinks is not None:
+            return True
         return self.cov != "robust" and self.dispersion_kind.startswith("unbiased: RSS")
 
     @property
@@ -121,11 +129,13 @@ class Estimate:
     def cov_params(self, kind: str | None = None) -> np.ndarray:
         """Covariance (p m, p m) of `labels`: "expected", "observed" or "robust"; by default the one of `bse`.
 
-        Raises ConfigError where there are no standard errors (separated rows, a likelihood with kinks).
+        Of a likelihood with kinks "kernel", and "bootstrap" where it was estimated with it. Raises ConfigError for another
+        kind, and where there are no standard errors (separated rows).
         """
-        if self.information is None:
+        held = self.information or self.kinks
+        if held is None:
             raise ConfigError(f"cov_params: there are no standard errors: {'; '.join(self.notes)}")
-        return self.information.covariance(kind or self.cov)
+        return held.covariance(kind or self.cov)
 
     def conf_int(self, level: float = 0.95) -> np.ndarray:
         """Wald intervals, the shape of params and 2: lower, upper."""
@@ -150,7 +160,7 @@ class Estimate:
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name != "information"
+            if name not in ("information", "kinks")
         }
         plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
@@ -169,9 +179,9 @@ class Estimate:
         return statement(rows, self.separation, self.llf, params, direction, self.notes[1:])
 
     def _columns(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Of the table; of a likelihood with kinks coefficients alone: the notes say why there is nothing beside them."""
+        """Of the table; coefficients alone where no standard error is known: the notes say why."""
         yield "coef", self.params
-        if self.information is not None:
+        if self.bse is not None and bool(np.isfinite(self.bse).any()):
             letter, interval = "t" if self.use_t else "z", self.conf_int()
             yield "std err", self._bse()
             yield letter, self.tvalues
@@ -196,7 +206,8 @@ class Estimate:
             if criterion is not None:
                 yield name, f"{criterion:.4f}"
         for name, value in self.ancillary.items():
-            yield f"{name}:", f"{value:.6g}"
+            known = name in self.ancillary_bse
+            yield f"{name} (std err):" if known else f"{name}:", with_error(value, self.ancillary_bse.get(name))
 
     def _brief(self) -> Brief:
         """What an interactive session shows."""
@@ -210,6 +221,7 @@ class Estimate:
             separation=self.separation,
             supremum=not self.exists,
             ancillary=self.ancillary,
+            ancillary_bse=self.ancillary_bse,
             table=coefficient_table(self.labels, self.params.T.reshape(-1), bse),
         )
 

@@ -12,6 +12,7 @@ from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.inference import Information, unshifted
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.network import curvature
@@ -39,30 +40,28 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         iterations=fit.iterations,
         gradient_norm=fit.push,
         information=information,
+        ancillary_bse=information.number_errors(cov),
         deviance=_deviance(family, design, fit.beta),
     )
 
 
-def of_kinks(
-    family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, iterations: int
-) -> Estimate:
-    """The answer of a linear programme, `beta` (p, 1) of the shifted columns: no standard errors."""
+def of_kinks(errors: KinkErrors, llf: float, llnull: float, iterations: int) -> Estimate:
+    """The answer of a linear programme, at the coefficients whose errors these are."""
+    family, design, beta = errors.family, errors.design, errors.beta
     return _estimate(
         family,
         design,
         unshifted(design, beta),
         llf=llf,
         llnull=llnull,
-        bse=np.full(tuple(beta.shape), np.nan),
-        cov=cov,
+        bse=np.sqrt(np.diag(errors.matrix))[:, None],
+        cov=errors.kind,
         iterations=iterations,
         gradient_norm=0.0,
         deviance=_deviance(family, design, beta),
-        notes=(
-            "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
-            " which they need, is not part of the model; resample rows instead",
-            "a linear programme's maximum need not be the only one",
-        ),
+        ancillary_bse=errors.numbers,
+        kinks=errors,
+        notes=(*errors.notes, "a linear programme's maximum need not be the only one"),
     )
 
 

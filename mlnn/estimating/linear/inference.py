@@ -1,6 +1,7 @@
 """How sure is the estimate: covariance of the coefficients from expected or observed information, or the sandwich."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.catalogue import Family
-from mlnn.estimating.linear.ancillary import border, row_scores
+from mlnn.estimating.linear.ancillary import border, corner, linear, row_scores
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.least_squares import cholesky_root, qr_root
 from mlnn.estimating.linear.newton import NotConvergedError, Point, evaluate
@@ -26,6 +27,7 @@ class Information:
     beta: Tensor
     point: Point
     scale: float
+    _inverses: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def covariance(self, kind: str) -> np.ndarray:
         """(p m, p m), output after output, the constant last in each.
@@ -41,9 +43,26 @@ class Information:
         if kind == "robust":
             inverse = inverse @ self._scores() @ inverse
         size = self.beta.numel()
-        shift = _unshift(self.design, self.beta.shape[1])
+        shift = unshift(self.design, self.beta.shape[1])
         found = shift @ inverse[:size, :size] @ shift.T * (1.0 if kind == "robust" else self.scale)
         return ((found + found.T) / 2).numpy()
+
+    def number_errors(self, kind: str) -> dict[str, float]:
+        """Standard error of the free number by its name; {} where none is free, NaN where the likelihood is not curved in it.
+
+        That of the maximum-likelihood value whatever `scale` is: number × the error of its logarithm (delta method), from the
+        joint information with the coefficients, in which σ of the normal and the shape of the gamma stand alone. kind: as in
+        `covariance`; the corner of "expected" information is the observed one, as in R's glm.nb.
+        """
+        free = self.family.free
+        if free is None:
+            return {}
+        if self.bordered:
+            inverse = self._inverse("expected" if kind == "expected" else "observed")
+            variance = float((inverse @ self._scores() @ inverse if kind == "robust" else inverse)[-1, -1])
+        else:
+            variance = _alone(self.family, self.design, linear(self.design, self.beta), kind)
+        return {free: self.family.numbers[free] * math.sqrt(variance) if variance > 0 else math.nan}
 
     @property
     def bordered(self) -> bool:
@@ -51,7 +70,12 @@ class Information:
         return self.family.free is not None and not self.family.likelihood.separate
 
     def _inverse(self, kind: str) -> Tensor:
-        """Inverse of the information of the coefficients, and of log θ where that is bordered in."""
+        """Inverse of the information of the coefficients, and of log θ where that is bordered in; made once."""
+        if kind not in self._inverses:
+            self._inverses[kind] = self._inverted(kind)
+        return self._inverses[kind]
+
+    def _inverted(self, kind: str) -> Tensor:
         exact = (kind == self.point.kind and not self.point.damping) or self.family.likelihood.canonical
         point = self.point if exact else evaluate(self.family, self.design, self.beta, kind)
         root = cholesky_root(point.hessian)
@@ -89,6 +113,17 @@ class Information:
         return total
 
 
+def _alone(family: Family, design: Design, eta: Tensor, kind: str) -> float:
+    """Variance of the log of a number whose information has no part in common with the coefficients'."""
+    bend = corner(family, design, eta)
+    if bend <= 0:
+        return math.nan
+    if kind != "robust":
+        return 1 / bend
+    scores = row_scores(family, eta, design.y)
+    return float(design.weigh(slice(0, len(scores)), scores**2).sum()) / bend**2
+
+
 def _trials(family: Family, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     """(targets, share of the row's weight): of a row that stands for several trials, its successes and its failures."""
     one = torch.ones(len(y), dtype=torch.float64)
@@ -102,7 +137,8 @@ def unshifted(design: Design, beta: Tensor) -> Tensor:
     return torch.cat([beta[:-1], beta[-1:] - design.shift @ beta[:-1]])
 
 
-def _unshift(design: Design, outputs: int) -> Tensor:
+def unshift(design: Design, outputs: int) -> Tensor:
+    """The matrix (p m, p m) that takes the shifted columns' coefficients, output after output, to those of the columns as they came."""
     one = torch.eye(design.width, dtype=torch.float64)
     if design.intercept:
         one[-1, :-1] = -design.shift
