@@ -213,11 +213,18 @@ def test_the_bounds_of_the_proof_are_those_of_its_formula(
         bend = 0.25 if name == "categorical" else bend
         push = float(wrong.min()) * min(1.0, math.sqrt(weight or 1.0))
         assert asked.pop() == pytest.approx((fit.push * math.sqrt(bend), push), rel=1e-9, abs=1e-300)
+        existence.certain(family, design, replace(fit, point=replace(fit.point, pull=None)))  # by a pass of its own
+        assert asked.pop() == pytest.approx((fit.push * math.sqrt(bend), push), rel=1e-9, abs=1e-300)
 
 
 def test_rows_that_pin_themselves_need_no_proof_and_those_of_a_stranger_get_none() -> None:
     counts, strange = family_of(Poisson()), family_of(Levels(0.0), TargetSpace("binary"))
-    fit = Fit(torch.zeros(3, 1, dtype=f64), SimpleNamespace(beta=torch.zeros(3, 1, dtype=f64), kind="expected"), 1e9, 1)  # type: ignore[arg-type]
+    fit = Fit(
+        torch.zeros(3, 1, dtype=f64),
+        SimpleNamespace(beta=torch.zeros(3, 1, dtype=f64), kind="expected", pull=None),
+        1e9,
+        1,
+    )  # type: ignore[arg-type]
     assert existence.certain(counts, designed(1 + HARD, "poisson"), fit)
     assert not existence.certain(counts, designed(HARD, "poisson"), fit)
     assert existence.certain(family_of(Normal()), designed(NOISE), fit)

@@ -24,7 +24,7 @@ from mlnn.estimating.linear.existence import (
 from mlnn.estimating.linear.inference import COVARIANCES, unshifted
 from mlnn.estimating.linear.kinks import WAYS, errors_of, way_of
 from mlnn.estimating.linear.least_squares import RankError
-from mlnn.estimating.linear.newton import Fit, NotConvergedError
+from mlnn.estimating.linear.newton import CONVERGED_PUSH, Fit, NotConvergedError, newton
 from mlnn.estimating.linear.start import start
 from mlnn.estimating.network.answer import of_kinks
 from mlnn.estimating.network.fit import ModelFit
@@ -199,7 +199,7 @@ def _check_determined(family: Family, design: Design) -> None:
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
     found = _maximum(family, design, max_iter)
-    if isinstance(found, NotConvergedError) or not certain(found[0], design, found[1]):
+    if isinstance(found, NotConvergedError) or not _certain(*found, design):
         separated = _separated(family, design, cov)
         if separated is not None:
             return separated
@@ -209,6 +209,13 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
     if not fitted.knows_information and cov == "expected":
         cov = "observed"
     return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+
+
+def _certain(family: Family, fit: Fit, design: Design) -> bool:
+    """Whether a fit proves that the maximum is finite, by one more pass where its gradient is not yet as small as can be."""
+    if certain(family, design, fit):
+        return True
+    return fit.push > CONVERGED_PUSH and certain(family, design, newton(family, design, fit.beta))
 
 
 def _maximum(family: Family, design: Design, max_iter: int) -> tuple[Family, Fit] | NotConvergedError:

@@ -41,7 +41,7 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         gradient_norm=fit.push,
         information=information,
         ancillary_bse=information.number_errors(cov),
-        deviance=_deviance(family, design, fit.beta),
+        deviance=_deviance(family, design, fit.beta, fit.point.value),
     )
 
 
@@ -58,7 +58,7 @@ def of_kinks(errors: KinkErrors, llf: float, llnull: float, iterations: int) -> 
         cov=errors.kind,
         iterations=iterations,
         gradient_norm=0.0,
-        deviance=_deviance(family, design, beta),
+        deviance=_deviance(family, design, beta, -llf),
         ancillary_bse=errors.numbers,
         kinks=errors,
         notes=(*errors.notes, "a linear programme's maximum need not be the only one"),
@@ -188,11 +188,13 @@ def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -
     return unbiased, float(pearson) / left
 
 
-def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
-    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative."""
+def _deviance(family: Family, design: Design, beta: Tensor, nll: float) -> float | None:
+    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative. nll: the sum there."""
     least, total = family.likelihood.least(design.y), 0.0
     if least is None or not bool(torch.isfinite(least).all()):
         return None
+    if not bool(least.any()):  # hard labels: any row can be told for certain
+        return 2 * family.dispersion * nll
     for rows, x in design.chunks():
         eta, y = x @ beta, design.y[rows]
         above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)

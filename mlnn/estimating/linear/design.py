@@ -18,6 +18,8 @@ from mlnn.targets import TargetSpace
 
 CHUNK = 2**18
 """Numbers in a chunk: small enough for the cache, large enough that a call's overhead does not count."""
+MANY, FEW_TARGETS = 2**15, 64
+"""Rows, and different targets, from which and up to which a model without features is fitted to the targets counted."""
 LARGEST = 1e150
 """Of a target: squares, added up, stay below 1e308."""
 
@@ -80,8 +82,25 @@ class Design:
         return replace(self, x=self.x[::step], y=self.y[::step], weights=weights)
 
     def without_features(self) -> "Design":
-        """The constant alone."""
-        return replace(self, x=self.x[:, :0], shift=self.shift[:0], features=(), intercept=True)
+        """The constant alone; of many rows with few different targets a row for each target, weighted by how many there are."""
+        y, weights = self.y, self.weights
+        if len(y) >= MANY:
+            y, weights = _together(y, weights)
+        return replace(
+            self, x=self.x[: len(y), :0], y=y, weights=weights, shift=self.shift[:0], features=(), intercept=True
+        )
+
+
+def _together(y: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The different targets and the weight of each; y and weights as they are where the targets are many."""
+    values = torch.unique(y[:MANY])
+    if len(values) > FEW_TARGETS:
+        return y, weights
+    same = [y == value for value in values]
+    if sum(int(rows.sum()) for rows in same) < len(y):
+        return y, weights
+    counts = [rows.sum() if weights is None else weights[rows].sum() for rows in same]
+    return values, torch.stack(counts).double()
 
 
 def design_of(

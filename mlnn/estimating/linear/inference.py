@@ -138,7 +138,7 @@ def unshifted(design: Design, beta: Tensor) -> Tensor:
 
 
 def unshift(design: Design, outputs: int) -> Tensor:
-    """The matrix (p m, p m) that takes the shifted columns' coefficients, output after output, to those of the columns as they came."""
+    """The matrix (p m, p m) that takes the shifted columns' coefficients, output after output, to those as they came."""
     one = torch.eye(design.width, dtype=torch.float64)
     if design.intercept:
         one[-1, :-1] = -design.shift
