@@ -118,8 +118,8 @@ def _against_draws(family: Family, design: Design, beta: Tensor) -> InformationC
     p_tau = 2 * min(above, _rank(tau[kept] <= own))
     p_value = _rank(spread[kept] >= spread[0]) if len(eigenvalues[0]) > 1 else 1.0
     expected, se = float(tau[kept].mean()), float(tau[kept].std())
-    told = f"tau = {own:.4g}"
-    against = f"{expected:.4g} ± {se:.2g} as in {DRAWS} data sets drawn from the fitted likelihood"
+    told = f"{own:.4g}"
+    against = f"as in {DRAWS} data sets drawn from the fitted likelihood ({expected:.4g} ± {se:.2g})"
     reading = read(told, against, p_tau >= SURE, p_value, eigenvalues[0])
     return InformationCheck(own, se, eigenvalues[0], p_value, *reading, expected, DRAWS)
 
