@@ -2,12 +2,14 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from numpy.random import default_rng
 from scipy.special import polygamma
 from scipy.stats import nbinom
+from torch import nn
 
 import mlnn
 from mlnn.likelihoods import Gamma, Laplace, NegativeBinomial
@@ -157,6 +159,18 @@ def test_numbers_that_are_given_have_no_error() -> None:
     for likelihood, name in ((Gamma(2.0), "gamma"), (Laplace(0.5), "laplace")):
         assert mlnn.estimate(likelihood, (X, Y[name])).ancillary_bse == {}
     assert mlnn.estimate("poisson", (X, Y["negative_binomial"])).ancillary_bse == {}
+
+
+@pytest.mark.parametrize("name", list(Y))
+def test_a_model_of_the_same_form_has_the_same(name: str) -> None:
+    found = mlnn.estimate(name, (X, Y[name]))
+    model = mlnn.estimate(name, (X, Y[name]), model=partial(nn.Linear, 2, 1), starts=1)
+    assert model.ancillary_bse == pytest.approx(found.ancillary_bse, rel=1e-6)
+    np.testing.assert_allclose(model.bse, found.bse, rtol=1e-6)  # type: ignore[arg-type]
+    np.testing.assert_allclose(model.conf_int(), found.conf_int(), rtol=1e-6)
+    (key,) = found.ancillary_bse
+    assert f"({model.ancillary_bse[key]:.4g})" in model.summary()
+    assert f"({model.ancillary_bse[key]:.4g})" in repr(model)
 
 
 def test_they_are_told_wherever_the_number_is() -> None:

@@ -22,7 +22,7 @@ from mlnn.estimating.linear.existence import (
     supremum,
 )
 from mlnn.estimating.linear.inference import COVARIANCES, unshifted
-from mlnn.estimating.linear.kinks import WAYS, errors_of, way_of
+from mlnn.estimating.linear.kinks import WAYS, by_kernel, errors_of, way_of
 from mlnn.estimating.linear.least_squares import RankError
 from mlnn.estimating.linear.newton import CONVERGED_PUSH, Fit, NotConvergedError, newton
 from mlnn.estimating.linear.start import start
@@ -184,7 +184,8 @@ def _of_kinks(problem: Problem) -> ModelFit:
         )
     family, beta, _ = linear_programme.maximum(problem.family, form.design)
     theta = parameters_at(form, unshifted(form.design, beta))
-    return of_kinks(problem.at(family), theta, answer.log_likelihood(family, form.design, beta))
+    llf, errors = answer.log_likelihood(family, form.design, beta), by_kernel(family, form.design, beta)
+    return of_kinks(problem.at(family), theta, llf, errors, form.place)
 
 
 def _check_determined(family: Family, design: Design) -> None:

@@ -145,7 +145,8 @@ def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
 def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
     if family.free:
         how = "count it" if counted else "do not count it"
-        yield f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
+        told = f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
+        yield told + ("; its standard error is that of this value" if family.likelihood.conventions else "")
     if not family.knows_information:
         yield (
             f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"

@@ -7,7 +7,7 @@ import numpy as np
 import scipy
 
 from mlnn.errors import ConfigError
-from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.estimating.briefly import brief, coefficient_table, with_error
 from mlnn.objectives.criteria import Criteria
 from mlnn.report.brief import Brief
 
@@ -33,6 +33,7 @@ class ModelFit:
     separation: "none", "quasi" or "complete", exact for a model that is linear in its parameters; "unknown" where it cannot
     be told. Of separated rows params run away (±inf, NaN where not determined), along `direction` (p,) or None; llf is the
     supremum, aic and bic are None. likelier: the log-likelihood of an end that was likelier and did not converge, else None.
+    ancillary_bse: the standard error of `free`, from the expected information with the parameters. kinked: by a linear programme.
     parameters: what aic and bic count: directions that change the likelihood, and of the free numbers theta and precision.
     """
 
@@ -57,6 +58,8 @@ class ModelFit:
     likelier: float | None = None
     notes: tuple[str, ...] = ()
     covariance: np.ndarray | None = field(default=None, repr=False)
+    ancillary_bse: dict[str, float] = field(default_factory=dict)
+    kinked: bool = False
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -81,8 +84,8 @@ class ModelFit:
 
     @property
     def use_t(self) -> bool:
-        """Whether intervals refer to Student's t: the normal with an unbiased dispersion."""
-        return self.dispersion_kind.startswith("unbiased: RSS")
+        """Whether intervals refer to Student's t: the normal with an unbiased dispersion, a likelihood with kinks."""
+        return self.kinked or self.dispersion_kind.startswith("unbiased: RSS")
 
     def cov_params(self) -> np.ndarray:
         """(p, p): the inverse of the information that `bse` is made of. Raises ConfigError where it is singular."""
@@ -107,7 +110,7 @@ class ModelFit:
 
     def summary(self) -> str:
         """A table as a statistics package prints it, at most 60 parameters, the sentence and the notes."""
-        numbers = [f"{key} {value:.6g}" for key, value in self.ancillary.items()]
+        numbers = [f"{k} {with_error(v, self.ancillary_bse.get(k))}" for k, v in self.ancillary.items()]
         lines = [*self._statement(), *numbers] if self.separated else [*self._header(), *numbers, *self._table()]
         return "\n".join([*lines, self.sentence, *(f"- {note}" for note in self.notes)])
 
@@ -146,6 +149,7 @@ class ModelFit:
             separation=self.separation,
             supremum=self.separated,
             ancillary=self.ancillary,
+            ancillary_bse=self.ancillary_bse,
             table=coefficient_table(self.names, self.params, self.bse),
         )
 
