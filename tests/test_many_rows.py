@@ -22,9 +22,12 @@ X = NOISE.standard_normal((ROWS, 4)) @ np.array([[1, 0.6, 0, 0], [0, 1, 0, 0], [
 ETA = X @ [0.5, -0.4, 0.05, 2.0] + 0.3
 Y = (NOISE.random(ROWS) < 1 / (1 + np.exp(-ETA))).astype(float)
 COUNTS = NOISE.poisson(np.exp(0.3 * ETA)).astype(float)
+LABELS = (Y + (NOISE.random(ROWS) < 0.4)).astype(int)
 
 
-@pytest.mark.parametrize(("name", "y"), [("bernoulli", Y), ("poisson", COUNTS), ("bernoulli_probit", Y)])
+@pytest.mark.parametrize(
+    ("name", "y"), [("bernoulli", Y), ("poisson", COUNTS), ("bernoulli_probit", Y), ("categorical", LABELS)]
+)
 def test_answers_keep_their_digits(name: str, y: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     found = mlnn.estimate(name, (X, y))
     monkeypatch.setattr(engine, "MANY", ROWS + 1)
