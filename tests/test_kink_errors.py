@@ -81,6 +81,14 @@ def test_samples_see_a_spread_that_changes_with_x() -> None:
     assert drawn.bse[0] > 2 * kernel.bse[0]  # type: ignore[index]
 
 
+@pytest.mark.parametrize("cov", ["kernel", "bootstrap"])
+def test_an_offset_is_taken_off_the_targets(cov: str) -> None:
+    given = mlnn.estimate("laplace", (X[:60], Y[:60] + X[:60, 0]), offset=X[:60, 0], cov=cov, draws=20)
+    plain = mlnn.estimate("laplace", (X[:60], Y[:60]), cov=cov, draws=20)
+    np.testing.assert_allclose(given.params, plain.params, atol=1e-12)
+    np.testing.assert_allclose(given.bse, plain.bse, rtol=1e-9)  # type: ignore[arg-type]
+
+
 def test_samples_come_from_their_seed() -> None:
     one, same, other = (
         mlnn.estimate("laplace", (X[:50], Y[:50]), cov="bootstrap", draws=20, seed=seed) for seed in (1, 1, 2)

@@ -8,7 +8,8 @@ import mlnn
 from mlnn.estimating.catalogue import family_of
 from mlnn.estimating.linear import newton as engine
 from mlnn.estimating.linear.ancillary import linear
-from mlnn.estimating.linear.design import FEW_TARGETS, MANY, design_of
+from mlnn.estimating.linear.beside import FEW_TARGETS, MANY
+from mlnn.estimating.linear.design import design_of
 from mlnn.likelihoods import Bernoulli
 
 NOISE = np.random.default_rng(11)
@@ -31,7 +32,7 @@ LABELS = (Y + (NOISE.random(ROWS) < 0.4)).astype(int)
 def test_answers_keep_their_digits(name: str, y: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     found = mlnn.estimate(name, (X, y))
     monkeypatch.setattr(engine, "MANY", ROWS + 1)
-    monkeypatch.setattr("mlnn.estimating.linear.design.MANY", ROWS + 1)
+    monkeypatch.setattr("mlnn.estimating.linear.beside.MANY", ROWS + 1)
     whole = mlnn.estimate(name, (X, y))
     assert found.bse is not None
     assert whole.bse is not None
@@ -114,6 +115,10 @@ def test_few_targets_are_counted_and_many_are_not() -> None:
     weights = NOISE.random(ROWS) + 0.5
     design, _ = design_of((X, Y), family_of("bernoulli"), True, weights)
     assert design.without_features().nobs == pytest.approx(weights.sum(), rel=1e-13)
+    design, _ = design_of(
+        (X, Y), family_of("bernoulli"), True, None, offset=ETA
+    )  # each row has a raw output of its own
+    assert len(design.without_features().y) == ROWS
     late = Y.copy()
     late[-1] = 0.5  # not among the first: the rows stay as they are
     design, _ = design_of((X, late), family_of("bernoulli"), True, weights)

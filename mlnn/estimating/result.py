@@ -7,6 +7,7 @@ from numbers import Real
 import numpy as np
 import scipy
 
+from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table, with_error
 from mlnn.estimating.linear.inference import Information
@@ -38,7 +39,7 @@ class Estimate:
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. ancillary_bse: standard errors of the numbers that were estimated, at
     their maximum-likelihood value whatever the convention of φ. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
-    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says.
+    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. terms: how a formula makes the columns.
     """
 
     likelihood: str
@@ -67,6 +68,7 @@ class Estimate:
     information: Information | None = field(default=None, repr=False, compare=False)
     kinks: KinkErrors | None = field(default=None, repr=False, compare=False)
     ancillary_bse: dict[str, float] = field(default_factory=dict)
+    terms: Terms | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -160,9 +162,10 @@ class Estimate:
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name not in ("information", "kinks")
+            if name not in ("information", "kinks", "terms")
         }
         plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
+        plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
     def summary(self) -> str:

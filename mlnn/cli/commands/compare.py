@@ -37,6 +37,8 @@ def run(settings: CompareSettings, said: Said) -> None:
     )
 
     verdict = result.verdict
+    if "left_out" in result.data:
+        show(str(result.data["left_out"]))
     show(verdict_panel(verdict, result.run))
     for sentence in distances(result.run.mle):
         show(sentence)

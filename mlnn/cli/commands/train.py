@@ -47,6 +47,8 @@ def run(settings: TrainSettings, said: Said) -> None:
         folder.write_json("about.json", trained.to_dict())
         write_page(folder, train_page(curve, trained, course.looks), settings.figure)
 
+    if data.dropped:
+        show(data.left_out)
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(trained.likelihood))
     if trained.mle:

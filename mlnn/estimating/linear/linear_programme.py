@@ -59,10 +59,11 @@ class Rows:
 
     @classmethod
     def of(cls, family: Family, design: Design) -> "Rows":
-        """The rows of a design, its columns shifted."""
+        """The rows of a design, its columns shifted and its offset taken off the targets."""
         x = torch.cat([part.clone() for _rows, part in design.chunks()]).numpy()
         weights = np.ones(len(x)) if design.weights is None else design.weights.numpy()
-        return cls(family.name, x, design.y.numpy(), weights, family.likelihood.quantile, family.likelihood.flat)
+        y = (design.y if design.offset is None else design.y - design.offset).numpy()
+        return cls(family.name, x, y, weights, family.likelihood.quantile, family.likelihood.flat)
 
     def optimum(self) -> tuple[np.ndarray, int]:
         """(coefficients (p,), iterations), through p rows or edges exactly; NotConvergedError where there is none.

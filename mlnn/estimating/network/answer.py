@@ -87,7 +87,7 @@ def of_kinks(problem: Problem, theta: Tensor, llf: float, errors: KinkErrors, pl
     errors: of the coefficients of that linear model; place (p,): which parameter each of them is.
     """
     covariance = np.empty_like(errors.matrix)
-    covariance[np.ix_(place, place)] = errors.matrix
+    covariance[np.ix_(place.numpy(), place.numpy())] = errors.matrix
     nothing = torch.full((len(theta), len(theta)), math.nan, dtype=torch.float64)
     return ModelFit(
         params=theta.numpy(),
