@@ -173,6 +173,18 @@ def test_a_model_of_the_same_form_has_the_same(name: str) -> None:
     assert f"({model.ancillary_bse[key]:.4g})" in repr(model)
 
 
+@pytest.mark.parametrize("cov", ["observed", "robust", "HC0", "HC1"])
+@pytest.mark.parametrize("name", ["normal", "gamma", "negative_binomial"])
+def test_every_covariance_has_its_own(name: str, cov: str) -> None:
+    found, plain = (mlnn.estimate(name, (X, Y[name]), cov=kind) for kind in (cov, "robust"))
+    model = mlnn.estimate(name, (X, Y[name]), model=partial(nn.Linear, 2, 1), starts=1, cov=cov)
+    assert model.ancillary_bse == pytest.approx(found.ancillary_bse, rel=1e-6)
+    (key,) = found.ancillary_bse
+    ratio = {"HC1": math.sqrt(400 / 397), "robust": 1.0, "HC0": 1.0}
+    if cov in ratio:
+        assert found.ancillary_bse[key] == pytest.approx(ratio[cov] * plain.ancillary_bse[key], rel=1e-12)
+
+
 def test_they_are_told_wherever_the_number_is() -> None:
     found = mlnn.estimate("negative_binomial", (X, Y["negative_binomial"]))
     told = f"{found.ancillary['theta']:.6g} ({found.ancillary_bse['theta']:.4g})"

@@ -148,8 +148,8 @@ class EstimateSettings(BaseSettings):
     )
     cov: str = key(
         "expected",
-        "of the standard errors: expected, observed, robust; of a likelihood with kinks kernel, bootstrap",
-        one_of("covariance", ("expected", "observed", "robust", "kernel", "bootstrap")),
+        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3; of a likelihood with kinks kernel, bootstrap",
+        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")),
     )
     draws: int = key(200, "samples of the rows, for cov=bootstrap", at_least(2))
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)

@@ -9,12 +9,14 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family
+from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.inference import Information, unshifted
 from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation
+from mlnn.estimating.named import coefficients
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
 
@@ -41,6 +43,7 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         gradient_norm=fit.push,
         information=information,
         ancillary_bse=information.number_errors(cov),
+        rows=LinearRows(family, design, fit.beta),
         deviance=_deviance(family, design, fit.beta, fit.point.value),
     )
 
@@ -54,10 +57,11 @@ def of_kinks(errors: KinkErrors, llf: float, llnull: float, iterations: int) -> 
         unshifted(design, beta),
         llf=llf,
         llnull=llnull,
-        bse=np.sqrt(np.diag(errors.matrix))[:, None],
+        bse=np.sqrt(np.diag(errors.covariance(errors.kind)))[:, None],
         cov=errors.kind,
         iterations=iterations,
         gradient_norm=0.0,
+        rows=LinearRows(family, design, beta),
         deviance=_deviance(family, design, beta, -llf),
         ancillary_bse=errors.numbers,
         kinks=errors,
@@ -111,10 +115,10 @@ def _estimate(
     fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
     return Estimate(
         likelihood=family.name,
-        params=params[:, 0] if m == 1 else params,
+        params=coefficients(params[:, 0] if m == 1 else params, design.names, family.labels),
         names=design.names,
         outputs=family.labels,
-        bse=bse[:, 0] if bse is not None and m == 1 else bse,
+        bse=None if bse is None else coefficients(bse[:, 0] if m == 1 else bse, design.names, family.labels),
         llf=llf + ways,
         llnull=llnull + ways,
         df_model=(p - design.intercept) * m,

@@ -36,7 +36,7 @@ TRIES = 2
 
 @dataclass(frozen=True)
 class KinkErrors:
-    """Covariance (p, p) of the coefficients as they came, made in the way `kind`; what makes the kernel's one.
+    """Covariance (p, p) of the coefficients of the shifted columns, made in the way `kind`; what makes the kernel's one.
 
     numbers: standard errors of the free numbers. notes: how they were made, and what they rest on.
     """
@@ -50,13 +50,18 @@ class KinkErrors:
     beta: Tensor
 
     def covariance(self, kind: str) -> np.ndarray:
-        """(p, p) of another kind; ConfigError for one that is not known, or is not at hand."""
+        """(p, p) of the columns as they came, of any kind; ConfigError for one that is not known, or is not at hand."""
+        shift = unshift(self.design, 1).numpy()
+        found = shift @ self.shifted(kind).numpy() @ shift.T
+        return np.asarray((found + found.T) / 2)
+
+    def shifted(self, kind: str) -> Tensor:
+        """The same of the shifted columns."""
         way = way_of(kind)
-        if way == self.kind:
-            return self.matrix
-        if way == "bootstrap":
+        if way == "bootstrap" != self.kind:
             raise ConfigError("cov: samples of the rows were not drawn; estimate with cov='bootstrap'")
-        return by_kernel(self.family, self.design, self.beta).matrix
+        held = self if way == self.kind else by_kernel(self.family, self.design, self.beta)
+        return torch.from_numpy(held.matrix)
 
 
 def way_of(cov: str) -> str:
@@ -102,7 +107,7 @@ def by_kernel(family: Family, design: Design, beta: Tensor) -> KinkErrors:
     else:
         found = np.full((design.width, design.width), math.nan)
         note = "no standard errors: so many rows are met exactly that the errors have no density at the kink"
-    return KinkErrors("kernel", _unshifted(design, found), numbers, (note, *_of_numbers(family)), family, design, beta)
+    return KinkErrors("kernel", found, numbers, (note, *_of_numbers(family)), family, design, beta)
 
 
 def _of_numbers(family: Family) -> list[str]:
@@ -189,10 +194,4 @@ def by_resampling(family: Family, design: Design, beta: Tensor, draws: int, seed
     numbers = {} if family.free is None else {family.free: float(np.std(sizes, ddof=1))}
     note = f"standard errors by {draws} samples of the rows, drawn with replacement from seed {seed}"
     note += f"; {missed} more had dependent columns and were left out" if missed else ""
-    return KinkErrors("bootstrap", _unshifted(design, covariance), numbers, (note,), family, design, beta)
-
-
-def _unshifted(design: Design, covariance: np.ndarray) -> np.ndarray:
-    shift = unshift(design, 1).numpy()
-    found = shift @ covariance @ shift.T
-    return np.asarray((found + found.T) / 2)
+    return KinkErrors("bootstrap", covariance, numbers, (note,), family, design, beta)

@@ -7,8 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mlnn.estimating.fitted_rows import ModelRows
 from mlnn.estimating.linear.answer import notes_of
 from mlnn.estimating.linear.kinks import KinkErrors
+from mlnn.estimating.named import named
 from mlnn.estimating.network.descent import unit
 from mlnn.estimating.network.errors import log_likelihood, surroundings
 from mlnn.estimating.network.fit import ModelFit
@@ -62,13 +64,13 @@ def of_maximum(
     if separation == "unknown":
         sentence += f"; {UNKNOWN}{_told_for_certain(problem, theta)}"
     return ModelFit(
-        params=theta.detach().numpy(),
+        params=named(theta.detach().numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=gradient,
         information=around.observed.numpy(),
         eigenvalues=eigenvalues.numpy(),
         identified=identified,
-        bse=bse.numpy(),
+        bse=named(bse.numpy(), (problem.network.names(),)),
         dispersion=around.dispersion,
         dispersion_kind=around.kind,
         parameters=len(theta) - flat + problem.family.counted,
@@ -77,6 +79,7 @@ def of_maximum(
         sentence=sentence,
         covariance=None if covariance is None else covariance.numpy(),
         ancillary_bse={} if covariance is None else number_errors(problem, theta, around),
+        rows=ModelRows(problem, theta.detach()),
         **_common(problem),
     )
 
@@ -87,16 +90,16 @@ def of_kinks(problem: Problem, theta: Tensor, llf: float, errors: KinkErrors, pl
     errors: of the coefficients of that linear model; place (p,): which parameter each of them is.
     """
     covariance = np.empty_like(errors.matrix)
-    covariance[np.ix_(place.numpy(), place.numpy())] = errors.matrix
+    covariance[np.ix_(place.numpy(), place.numpy())] = errors.covariance(errors.kind)
     nothing = torch.full((len(theta), len(theta)), math.nan, dtype=torch.float64)
     return ModelFit(
-        params=theta.numpy(),
+        params=named(theta.numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=0.0,
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=True,
-        bse=np.sqrt(np.diag(covariance)),
+        bse=named(np.sqrt(np.diag(covariance)), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(theta),
@@ -104,6 +107,8 @@ def of_kinks(problem: Problem, theta: Tensor, llf: float, errors: KinkErrors, pl
         covariance=covariance,
         ancillary_bse=errors.numbers,
         kinked=True,
+        cov=errors.kind,
+        rows=ModelRows(problem, theta.detach()),
         **_common(problem),
     )
 
@@ -119,13 +124,13 @@ def of_separation(problem: Problem, kind: str, params: Tensor, llf: float, direc
     if flat:
         sentence += f"; besides, {flat} of {len(params)} directions leave the likelihood as it is"
     return ModelFit(
-        params=params.numpy(),
+        params=named(params.numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=math.nan,
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=False,
-        bse=nothing[0].numpy().copy(),
+        bse=named(nothing[0].numpy().copy(), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(params) - flat,
