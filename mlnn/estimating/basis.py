@@ -147,7 +147,7 @@ def target_unit(data: Dataset) -> tuple[float, float]:
 
 def _errors(found: Estimate, back: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Standard errors (d + 1, m) of coefficients carried back, NaN where there are none."""
-    if found.information is None:
+    if found.information is None and found.kinks is None:
         return np.full((len(back), len(times)), math.nan)
     through = np.kron(np.diag(times), back)
     variances = np.diag(through @ found.cov_params() @ through.T)
