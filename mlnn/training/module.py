@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -138,7 +139,13 @@ def check_output(output: Tensor, target: Tensor, targets: TargetSpace) -> None:
     if not several:
         wanted += f" or {(*rows, 1)}"
     of = f"{rows[0]} rows" + (f" of {' × '.join(map(str, rows[1:]))} positions" if rows[1:] else "")
-    raise ConfigError(f"model: raw output of shape {found} for {of} and targets '{targets}'; {wanted} is needed")
+    count = output.shape[-1] if output.ndim == len(rows) + 1 else 1
+    cure = _says_so(targets, count) if output.shape[:-1] == rows and count > 1 and not targets.event else ""
+    raise ConfigError(f"model: raw output of shape {found} for {of} and targets '{targets}'; {wanted} is needed{cure}")
+
+
+def _says_so(targets: TargetSpace, count: int) -> str:
+    return f" (if the loss reads {count} raw outputs per position, say so: targets='{replace(targets, raw=count)}')"
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:
