@@ -15,6 +15,7 @@ from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.guarded import floating, guarded, target_space
 from mlnn.auditing.notes import notes
 from mlnn.auditing.numeric import examine_numeric
+from mlnn.auditing.reads import reading
 from mlnn.auditing.record import Curves
 from mlnn.auditing.sentence import sentence
 from mlnn.auditing.sound import answers_a_batch, cannot_be_read, check_answers, coupling, too_coarse
@@ -23,6 +24,7 @@ from mlnn.objectives import Objective
 from mlnn.objectives.precision import looked_into
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
+from mlnn.signature import raw_outputs
 from mlnn.targets import TargetSpace
 
 LARGEST_EXPONENT = 709.0
@@ -50,7 +52,7 @@ def audit(
     """
     precision, space = floating(dtype), target_space(targets)
     with quiet_world():
-        return _audit(looked_into(guarded(loss, space, outputs, name), precision), precision)
+        return _audit(looked_into(reading(guarded(loss, space, outputs, name)), precision), precision)
 
 
 def _audit(objective: Objective, dtype: torch.dtype) -> Certificate:
@@ -92,12 +94,13 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
+    raw = None if raw_outputs(objective.function) else asked.space.raw  # what a signature says is no part of the targets
     target = TOLD_COUNTS if asked.space.countable else asked.space.inner_points
     log_h = dict(zip(target.tolist(), finding.log_base(target).tolist(), strict=True)) if finding.log_base else None
     base = {y: math.exp(min(h, LARGEST_EXPONENT)) for y, h in log_h.items()} if log_h else None
     constants = {y: (finding.scale or 1.0) * h for y, h in log_h.items()} if log_h else None
     found = Certificate(
-        finding.kind, objective.name, str(replace(asked.space, raw=None)), finding.family, finding.scale, finding.link,
+        finding.kind, objective.name, str(replace(asked.space, raw=raw)), finding.family, finding.scale, finding.link,
         base, constants, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
         finding.witness, notes(asked, objective, finding),
         curves=Curves() if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
