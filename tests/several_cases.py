@@ -171,7 +171,7 @@ def poisson_mixture(o: Tensor, y: Tensor) -> Tensor:
     return -distributions.MixtureSameFamily(weights, parts).log_prob(y)
 
 
-def sinh_arcsinh(o: Tensor, y: Tensor) -> Tensor:
+def lognormal_torch(o: Tensor, y: Tensor) -> Tensor:
     base = distributions.Normal(o[:, 0], o[:, 1].exp())
     return -distributions.TransformedDistribution(base, [distributions.ExpTransform()]).log_prob(y)
 

@@ -25,6 +25,8 @@ FITS = 1e-7
 """Misfit of a log density, relative to the largest, up to which it is that density: three or so parameters, 41 targets."""
 READ = 1e-6
 """Rounding of a parameter that was fitted."""
+NEARLY = 1e-6
+"""Share to which a loss is the formula of links that were read off fitted parameters, or they are not said."""
 STARTS = (0.0, 1.5, -1.5)
 """Of the log, or logit, of a shape or share."""
 INTO: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
@@ -73,15 +75,17 @@ def _with_formula(
     def formula(f: Tensor, y: Tensor) -> Tensor:
         return tau * (form.nll(y, *(one.of(f) for one in read)) + log_base(y))
 
+    if not _is_it(loss, outputs, formula, NEARLY):
+        return Known(name, None, None)
     return Known(name, link, by_formula(formula) if _is_it(loss, outputs, formula) else None)
 
 
-def _is_it(loss: Loss, outputs: Tensor, formula: Callable[[Tensor, Tensor], Tensor]) -> bool:
+def _is_it(loss: Loss, outputs: Tensor, formula: Callable[[Tensor, Tensor], Tensor], share: float = VALUES_AGREE) -> bool:
     """Whether the loss is that formula, value by value, where both are finite: which is nearly everywhere."""
     flat = crossed(outputs, loss.space.wide_points)
     value, truth = loss.value(*flat), formula(*flat)
     seen = torch.isfinite(value) & torch.isfinite(truth)
-    off = (value - truth).abs()[seen] <= VALUES_AGREE * truth.abs()[seen].clamp_min(1.0)
+    off = (value - truth).abs()[seen] <= share * truth.abs()[seen].clamp_min(1.0)
     return bool(off.all()) and float(seen.double().mean()) > 0.5
 
 
@@ -156,16 +160,13 @@ def _read(parameter: Parameter, outputs: Tensor, values: Tensor) -> Read | None:
     if float((values - values[0]).abs().max()) <= READ * max(size, 1e-3):
         value = float(f"{float(values[0]):.6g}")
         return Read(f"{name} {value:.6g}".strip(), lambda f: torch.full_like(f[..., 0], value))
-    plain: Read | None = None
+    reads: list[tuple[int, Read]] = []
     for name, there, back in parameter.aliases:
         found = read_entry(outputs, there(values), READ)
-        if found is None:
-            continue
-        one = Read(f"{name} {found.words}".strip(), lambda f, found=found, back=back: back(found.of(f)))  # type: ignore[misc]
-        if abs(found.slope) == 1 and found.shift == 0:
-            return one
-        plain = plain or one
-    return plain
+        if found is not None:
+            one = Read(f"{name} {found.words}".strip(), lambda f, found=found, back=back: back(found.of(f)))  # type: ignore[misc]
+            reads.append(((abs(found.slope) != 1) * 2 + (found.shift != 0), one))
+    return min(reads, key=lambda read: read[0])[1] if reads else None
 
 
 def _mixture(loss: Loss, outputs: Tensor, tau: float, log_base: Base) -> Known | None:

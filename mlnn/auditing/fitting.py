@@ -37,6 +37,8 @@ STARTS = tuple(map(math.log, (1.0, 4.0, 0.25)))
 """Of log τ."""
 FARTHEST = 4.0
 """log τ is looked for up to this, and down."""
+MOST_STEPS = 80
+"""Of a fit; one that has a solution takes about ten."""
 NEARLY = 0.02
 """Share by which Z may still vary on fixed places, which miss kinks and tails, before it is not looked at closer."""
 CLOSER = 3
@@ -120,11 +122,13 @@ def _best(places: Places, chosen: tuple[int, ...], free: bool) -> Tensor | None:
     """(log τ, b…) of the chosen terms at which Z nearly is one number; None where there is none. `free`: τ is fitted too."""
     mine = Places(places.weight, places.value, places.terms[list(chosen)])
 
-    def misfit(numbers: np.ndarray) -> np.ndarray:
-        at = torch.from_numpy(np.concatenate([[0.0], numbers]) if not free else numbers.copy())
-        total, _ = mine.log_z(at)
+    def misfit(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        at = torch.from_numpy(numbers.copy() if free else np.concatenate([[0.0], numbers]))
+        total, slope = mine.log_z(at)
         # Times τ: as τ grows every Z becomes one number, and says nothing.
-        return ((total - total.mean()) * torch.exp(at[0])).nan_to_num(1e6, 1e6, -1e6).numpy()
+        off, slope = (total - total.mean()) * torch.exp(at[0]), (slope - slope.mean(0)) * torch.exp(at[0])
+        slope[:, 0] += off
+        return off.nan_to_num(1e6, 1e6, -1e6).numpy(), slope[:, 0 if free else 1 :].nan_to_num(0.0, 0.0, 0.0).numpy()
 
     if not chosen and not free:
         return None
@@ -132,7 +136,9 @@ def _best(places: Places, chosen: tuple[int, ...], free: bool) -> Tensor | None:
         first = [start] * free + [0.0] * len(chosen)
         ends = ([-FARTHEST] * free + [-np.inf] * len(chosen), [FARTHEST] * free + [np.inf] * len(chosen))
         with np.errstate(all="ignore"):
-            done = scipy.optimize.least_squares(misfit, first, bounds=ends, x_scale="jac", max_nfev=60)
+            done = scipy.optimize.least_squares(
+                lambda x: misfit(x)[0], first, lambda x: misfit(x)[1], bounds=ends, x_scale="jac", max_nfev=MOST_STEPS
+            )
         if np.abs(done.fun).max() <= NEARLY:
             return torch.from_numpy(done.x if free else np.concatenate([[0.0], done.x]))
     return None

@@ -1,6 +1,7 @@
 """What are the best outputs of a loss that is no likelihood? Those that make its expectation least, for a few distributions."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import scipy
@@ -15,13 +16,17 @@ ATOMS: dict[str, tuple[tuple[float, ...], ...]] = {
     LINE: ((-1.1, 0.2, 2.3), (0.4, 1.7, 4.9), (-3.0, -0.4, 0.9), (-0.2, 0.9, 1.4)),
     HALF_LINE: ((0.3, 1.1, 2.6), (0.9, 2.2, 5.1), (0.2, 0.7, 1.2), (1.4, 1.9, 4.0)),
     UNIT_INTERVAL: ((0.12, 0.3, 0.71), (0.4, 0.63, 0.91), (0.08, 0.21, 0.44), (0.31, 0.52, 0.66)),
-    COUNTS: ((0.0, 1.0, 4.0), (1.0, 3.0, 8.0), (0.0, 2.0, 3.0), (0.0, 5.0, 9.0)),
+    COUNTS: ((0.0, 1.0, 4.0), (0.0, 3.0, 8.0), (0.0, 2.0, 3.0), (0.0, 5.0, 9.0)),
 }
 """By the support of the targets: distributions on three of them each, none symmetric, so that no mean is a median."""
-SHARES = (0.3, 0.45, 0.25)
-"""Of the three."""
+FEWEST = 3
+"""Of the distributions, for which there must be a best output."""
+SHARES = ((0.3, 0.45, 0.25), (0.2, 0.35, 0.45), (0.5, 0.2, 0.3), (0.25, 0.6, 0.15))
+"""Of the three, for each distribution its own."""
 BOX = 25.0
 """Outputs larger than this are on the way to no least value at all."""
+ON, SMALLER = 3.0, 1e-9
+"""How far along an entry it is looked whether an expectation goes on falling, and by what share of it."""
 SAME = 2e-4
 """To which a mean and the output that stands for it must agree: a minimum is found to half of the digits."""
 
@@ -29,12 +34,13 @@ SAME = 2e-4
 def follows(loss: Loss) -> tuple[str, str | None, str]:
     """The kind ("proper", "calibrated", "no link") of a loss that is no likelihood, the link of the mean, and what is said."""
     best, means = [], []
-    for atoms in ATOMS[loss.space.facts.support]:
-        found = _best(loss, torch.tensor(atoms, dtype=torch.float64))
-        if found is None:
-            return "no link", None, "at no output is its expectation least: it goes on falling as outputs grow"
-        best.append(found)
-        means.append(float(np.dot(atoms, SHARES)))
+    for atoms, shares in zip(ATOMS[loss.space.facts.support], SHARES, strict=True):
+        found = _best(loss, torch.tensor(atoms, dtype=torch.float64), torch.tensor(shares, dtype=torch.float64))
+        if found is not None:
+            best.append(found)
+            means.append(float(np.dot(atoms, shares)))
+    if len(best) < FEWEST:
+        return "no link", None, "its expectation is least at no output: it goes on falling as outputs grow"
     outputs, mean = torch.stack(best), torch.tensor(means, dtype=torch.float64)
     link = entry_link(outputs, mean, SAME)
     if link:
@@ -44,10 +50,8 @@ def follows(loss: Loss) -> tuple[str, str | None, str]:
     return "calibrated", None, "its best outputs follow the target, but none is its mean"
 
 
-def _best(loss: Loss, atoms: Tensor) -> Tensor | None:
+def _best(loss: Loss, atoms: Tensor, share: Tensor) -> Tensor | None:
     """The output (m,) at which the expected loss is least; None where it is least at none within the box."""
-    share = torch.tensor(SHARES, dtype=torch.float64)
-
     def risk(output: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = loss.both(torch.from_numpy(output.copy()).expand(len(atoms), -1), atoms)
         total = float((share * value).sum())
@@ -64,4 +68,11 @@ def _best(loss: Loss, atoms: Tensor) -> Tensor | None:
             for start in starts
         ]  # fmt: skip
     least = min(ends, key=lambda end: float(end.fun))
-    return None if float(np.abs(least.x).max()) > BOX - 1 else torch.from_numpy(least.x)
+    at = torch.from_numpy(least.x)
+    return None if float(at.abs().max()) > BOX - 1 or _falls_on(risk, least.x, float(least.fun)) else at
+
+
+def _falls_on(risk: Callable[[np.ndarray], tuple[float, np.ndarray]], at: np.ndarray, least: float) -> bool:
+    """Whether the expectation is smaller still a long way along one entry: where it falls ever more slowly a search gives up."""
+    moved = (at + side * ON * np.eye(len(at))[k] for k in range(len(at)) for side in (-1, 1))
+    return any(risk(one)[0] < least - SMALLER * abs(least) for one in moved)

@@ -31,11 +31,22 @@ def softplus_inverse(value: Tensor) -> Tensor:
     return value + torch.log(-torch.expm1(-value))
 
 
+LEAST = (1.0, 2.0, 1e-3, 1e-4, 1e-5, 1e-6)
+"""What is added to a width or to degrees of freedom so that they stay above it."""
+
+
 ENTRIES: dict[str, tuple[Link, Link]] = {
     "{}": (lambda value: value, lambda f: f),
     "exp({})": (torch.log, torch.exp),
     "softplus({})": (softplus_inverse, torch.nn.functional.softplus),
     "σ({})": (torch.logit, torch.sigmoid),
+    **{
+        f"{least:g} + {form}": (lambda value, least=least, undo=undo: undo(value - least),
+                                lambda f, least=least, link=link: least + link(f))
+        for least in LEAST
+        for form, undo, link in (("exp({})", torch.log, torch.exp),
+                                 ("softplus({})", softplus_inverse, torch.nn.functional.softplus))
+    },
 }
 """Links of one entry of an output, as they are written, with what undoes them."""
 MEANS: dict[str, Link] = {"{}": lambda mean: mean, "exp({})": torch.log, "σ({})": torch.logit}
@@ -82,7 +93,7 @@ def read_entry(output: Tensor, value: Tensor, rounding: float = AFFINE_IN_OUTPUT
         for entry in range(output.shape[1]):
             found = _affine(output[:, entry], straight, rounding)
             if found and abs(found[0]) > rounding:
-                slope, shift = (round(part, 6) if abs(part - round(part, 6)) <= rounding else part for part in found)
+                slope, shift = (round(part, 3) if abs(part - round(part, 3)) <= rounding else part for part in found)
                 words = _write(form, slope, shift, f"f{subscript(entry + 1)}")
                 return EntryLink(entry, slope, shift, link, words)
     return None

@@ -25,6 +25,8 @@ from mlnn.auditing.vouching import Cloud, cloud, vouched
 
 Z_DIFFERS = 1e-4
 """Relative spread of Z from which it differs; between Z_ROUNDING and this it is not decided."""
+MOVES = 1e-3
+"""By so much, in nats, losses of two outputs must differ between targets: its square is far above the rounding of Z."""
 OTHER_TAUS = (0.5, 2.0)
 """Temperatures tried to see whether the dispersion is free; beyond them nothing is promised."""
 
@@ -32,6 +34,8 @@ OTHER_TAUS = (0.5, 2.0)
 def examine_several(loss: Loss) -> Finding:
     """What a loss of several raw outputs is on counts, real, positive or unit targets."""
     here = cloud(loss)
+    if _hardly_moves(loss, here):
+        return Finding("undecided", said="it hardly varies with its outputs: any Z is one number then, and says nothing")
     if here.off <= Z_ROUNDING:
         return _certified(loss, here, Fitted(1.0, None, "1"))
     found = fitted(loss)
@@ -41,6 +45,14 @@ def examine_several(loss: Loss) -> Finding:
         said = f"Z varies by {here.off:.1g}: more than rounding, less than certain"
         return Finding("undecided", residual=here.off, said=said)
     return _refuted(loss, here) or not_proven(loss, here.outputs, here.total, None, here.off, Z_DIFFERS)
+
+
+def _hardly_moves(loss: Loss, here: Cloud) -> bool:
+    """Whether at all outputs it is nearly the same function of the target, up to a number each."""
+    value = loss.values(here.outputs, torch.tensor(loss.space.facts.fitted_points, dtype=torch.float64))
+    apart = value - value[:1]
+    apart = (apart - apart[:, :1])[torch.isfinite(apart)]
+    return not bool((apart.abs() > MOVES).any())
 
 
 def _certified(loss: Loss, here: Cloud, found: Fitted) -> Finding:
