@@ -12,7 +12,7 @@ HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 def tiny(x: Tensor) -> Tensor:
-    """softplus, that float64 keeps above 0."""
+    """softplus, kept above 0."""
     return F.softplus(x) + 1e-12
 
 

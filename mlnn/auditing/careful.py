@@ -91,7 +91,9 @@ def _beyond(log_density: Callable[[Tensor], Tensor], low: float, high: float) ->
         design = torch.stack([torch.ones(3).double(), -at[:3].abs(), near[:3] / near[0]], 1)
         level, rate, bend = torch.linalg.solve(design, seen[:3]).tolist()
         fourth = level - rate * float(at[3].abs()) + bend * float(near[3] / near[0])
-        half = log_density(torch.tensor([end / 2]).double()) if end == low else None  # there it has had room to go astray
+        half = (
+            log_density(torch.tensor([end / 2]).double()) if end == low else None
+        )  # there it has had room to go astray
         astray = 0.0 if half is None else abs(level - rate * abs(end) / 2 - float(half[0]))
         if not (rate > 0 and max(abs(fourth - float(seen[3])), astray) <= RATES_AGREE):
             return math.nan, math.inf
@@ -139,17 +141,19 @@ def _ends(along: Coordinate, bends: bool) -> tuple[float, float]:
 def _cuts(loss: Loss, output: Tensor, along: Coordinate, tau: float) -> set[float]:
     """Places v at which the line is cut: peaks of a grid, what the output's entries may say, and decades around them."""
     v = torch.linspace(max(along.low, -60.0), min(along.high, 60.0), 1201, dtype=torch.float64)
-    height = (-loss.values(output[None], along.target(v))[0] / tau + along.log_slope(v)).nan_to_num(NOTHING, NOTHING, NOTHING)
+    height = (-loss.values(output[None], along.target(v))[0] / tau + along.log_slope(v)).nan_to_num(
+        NOTHING, NOTHING, NOTHING
+    )
     higher = (height[1:-1] >= height[:-2]) & (height[1:-1] >= height[2:]) & (height[1:-1] > height.max() - WITHIN)
     peaks = v[1:-1][higher]
-    peaks = peaks[height[1:-1][higher].argsort(descending=True)][:PEAKS].tolist()
-    middles = [0.0, *peaks, *locations(output, along).tolist()]
+    highest = peaks[height[1:-1][higher].argsort(descending=True)][:PEAKS]
+    middles = [0.0, *highest.tolist(), *locations(output, along).tolist()]
     return {middle + side * size for middle in middles for side in (-1.0, 0.0, 1.0) for size in DECADES}
 
 
 def locations(output: Tensor, along: Coordinate) -> Tensor:
-    """Coordinates v (M,) of targets that the entries of an output (m,) may stand for, by the usual links."""
-
+    """Coordinates v (M,) of targets that the entries of an output (m,) may stand for: as they are, or by a usual link."""
     mean = torch.cat([output, output.exp(), torch.nn.functional.softplus(output), torch.sigmoid(output)])
     found = torch.cat([output, along.back(mean)])
-    return found[torch.isfinite(found)].unique()
+    known: Tensor = torch.unique(found[torch.isfinite(found)])
+    return known

@@ -1,4 +1,4 @@
-"""Which density of several raw outputs is it? Its parameters are fitted at each output, and are then read as links of its entries."""
+"""Which density of several raw outputs is it? Its parameters are fitted at each output, and then read as links of its entries."""
 
 import itertools
 import math
@@ -16,6 +16,7 @@ from mlnn.auditing.finding import by_formula
 from mlnn.auditing.integrals import NOTHING, Base
 from mlnn.auditing.known import VALUES_AGREE, Known
 from mlnn.auditing.links import read_entry, subscript
+from mlnn.targets import COUNTS
 
 TRIED = 8
 """Outputs at which a density is fitted."""
@@ -29,6 +30,8 @@ NEARLY = 1e-6
 """Share to which a loss is the formula of links that were read off fitted parameters, or they are not said."""
 STARTS = (0.0, 1.5, -1.5)
 """Of the log, or logit, of a shape or share."""
+LEAST_MEAN = 0.1
+"""Of counts, where the fit of one starts."""
 INTO: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {
     "real": (lambda x: x, lambda p: p),
     "positive": (torch.exp, torch.log),
@@ -80,7 +83,9 @@ def _with_formula(
     return Known(name, link, by_formula(formula) if _is_it(loss, outputs, formula) else None)
 
 
-def _is_it(loss: Loss, outputs: Tensor, formula: Callable[[Tensor, Tensor], Tensor], share: float = VALUES_AGREE) -> bool:
+def _is_it(
+    loss: Loss, outputs: Tensor, formula: Callable[[Tensor, Tensor], Tensor], share: float = VALUES_AGREE
+) -> bool:
     """Whether the loss is that formula, value by value, where both are finite: which is nearly everywhere."""
     flat = crossed(outputs, loss.space.wide_points)
     value, truth = loss.value(*flat), formula(*flat)
@@ -133,24 +138,21 @@ def _fit(form: Form, y: Tensor, seen: Tensor, middle: float, width: float) -> Te
     for start in STARTS:
         first = _start(form, middle, width, start)
         with np.errstate(all="ignore"):
-            done = scipy.optimize.least_squares(misfit, first, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=200)
+            done = scipy.optimize.least_squares(
+                misfit, first, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=200
+            )
         if np.abs(done.fun).max() <= FITS * max(1.0, float(seen.abs().max())):
-            return torch.stack([one(torch.tensor(float(x), dtype=torch.float64)) for one, x in zip(into, done.x, strict=True)])
+            return torch.stack(
+                [one(torch.tensor(float(x), dtype=torch.float64)) for one, x in zip(into, done.x, strict=True)]
+            )
     return None
 
 
 def _start(form: Form, middle: float, width: float, start: float) -> list[float]:
-    """Where a fit starts, on the lines of the parameters: the first is a place, the second a size where it is called one."""
-    first = form.parameters[0]
-    if form.support.startswith("0"):  # counts, of that mean
-        place = math.log(max(middle, 0.1))
-    else:
-        place = middle
-    others = [
-        math.log(max(width, 1e-3)) if parameter.aliases[0][0] in ("scale", "standard deviation") and k else start
-        for k, parameter in enumerate(form.parameters)
-    ]
-    return [place if first.aliases[0][0] in ("", "scale", "mean", "rate", "mean of log y", "mean of logit y") else start, *others[1:]]
+    """Where a fit starts, on the lines of the parameters; a mean of counts is looked for by its log."""
+    place = math.log(max(middle, LEAST_MEAN)) if form.support == COUNTS else middle
+    known = {"place": place, "width": math.log(width), "": start}
+    return [known[parameter.starts] for parameter in form.parameters]
 
 
 def _read(parameter: Parameter, outputs: Tensor, values: Tensor) -> Read | None:
@@ -193,5 +195,3 @@ def _entries(which: int, parts: int, by_turns: bool) -> str:
     """The entries of an output that hold weights, means or widths."""
     numbers = [3 * k + which for k in range(parts)] if by_turns else [which * parts + k for k in range(parts)]
     return ", ".join(f"f{subscript(number + 1)}" for number in numbers)
-
-

@@ -17,10 +17,12 @@ Alias = tuple[str, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a formula: the names it goes by, and the `line` that it is looked for on ("real", "positive", "unit")."""
+    """A parameter of a formula: the names it goes by, the `line` that it is looked for on ("real", "positive", "unit"), and what
+    a fit of it `starts` at: the "place" of the bulk of the density, its "width", or nothing known."""
 
     line: str
     aliases: tuple[Alias, ...]
+    starts: str = ""
 
 
 @dataclass(frozen=True)
@@ -33,16 +35,17 @@ class Form:
     nll: Callable[..., Tensor]
 
 
-def _itself(name: str, line: str = "positive") -> Parameter:
-    return Parameter(line, ((name, lambda p: p, lambda p: p),))
+def _itself(name: str, line: str = "positive", starts: str = "") -> Parameter:
+    return Parameter(line, ((name, lambda p: p, lambda p: p),), starts)
 
 
-LOCATION, SCALE, MEAN = _itself("", "real"), _itself("scale"), _itself("mean")
+LOCATION, SCALE = _itself("", "real", "place"), _itself("scale", starts="width")
+MEAN, PLACE_SCALE = _itself("mean", starts="place"), _itself("scale", starts="place")
 WIDTH = Parameter("positive", (
     ("standard deviation", lambda p: p, lambda p: p),
     ("variance", torch.square, torch.sqrt),
     ("precision", lambda p: p**-2, lambda p: p**-0.5),
-))  # fmt: skip
+), "width")  # fmt: skip
 SHAPE = _itself("shape")
 THETA = Parameter("positive", (("θ", lambda p: p, lambda p: p), ("1/θ", torch.reciprocal, torch.reciprocal)))
 EXTRA = _itself("share of extra zeros", "unit")
@@ -147,7 +150,9 @@ def zero_inflated_poisson(y: Tensor, mean: Tensor, extra: Tensor) -> Tensor:
 
 
 def zero_inflated_negative_binomial(y: Tensor, mean: Tensor, theta: Tensor, extra: Tensor) -> Tensor:
-    return zero_inflated(y, extra, negative_binomial(y, mean, theta), negative_binomial(torch.zeros_like(y), mean, theta))
+    return zero_inflated(
+        y, extra, negative_binomial(y, mean, theta), negative_binomial(torch.zeros_like(y), mean, theta)
+    )
 
 
 def hurdle_poisson(y: Tensor, rate: Tensor, none: Tensor) -> Tensor:
@@ -164,24 +169,24 @@ FORMS = (
     Form("Gumbel, of least values", LINE, (LOCATION, SCALE), gumbel_of_least),
     Form("Cauchy", LINE, (LOCATION, SCALE), cauchy),
     Form("Student t", LINE, (LOCATION, SCALE, _itself("degrees of freedom")), student),
-    Form("lognormal", HALF_LINE, (_itself("mean of log y", "real"), WIDTH), lognormal),
+    Form("lognormal", HALF_LINE, (_itself("mean of log y", "real", "place"), WIDTH), lognormal),
     Form("gamma", HALF_LINE, (MEAN, SHAPE), gamma),
-    Form("Weibull", HALF_LINE, (SCALE, SHAPE), weibull),
-    Form("log-logistic", HALF_LINE, (SCALE, SHAPE), log_logistic),
+    Form("Weibull", HALF_LINE, (PLACE_SCALE, SHAPE), weibull),
+    Form("log-logistic", HALF_LINE, (PLACE_SCALE, SHAPE), log_logistic),
     Form("inverse Gaussian", HALF_LINE, (MEAN, SHAPE), inverse_gaussian),
-    Form("beta", UNIT_INTERVAL, (_itself("mean", "unit"), _itself("precision")), beta),
+    Form("beta", UNIT_INTERVAL, (_itself("mean", "unit", "place"), _itself("precision")), beta),
     Form("Kumaraswamy", UNIT_INTERVAL, (_itself("first shape"), _itself("second shape")), kumaraswamy),
-    Form("logit-normal", UNIT_INTERVAL, (_itself("mean of logit y", "real"), WIDTH), logit_normal),
+    Form("logit-normal", UNIT_INTERVAL, (_itself("mean of logit y", "real", "place"), WIDTH), logit_normal),
     Form("Poisson", COUNTS, (MEAN,), poisson),
     Form("negative binomial", COUNTS, (MEAN, THETA), negative_binomial),
     Form("zero-inflated Poisson", COUNTS, (MEAN, EXTRA), zero_inflated_poisson),
     Form("zero-inflated negative binomial", COUNTS, (MEAN, THETA, EXTRA), zero_inflated_negative_binomial),
-    Form("hurdle Poisson", COUNTS, (_itself("rate"), ZERO), hurdle_poisson),
+    Form("hurdle Poisson", COUNTS, (_itself("rate", starts="place"), ZERO), hurdle_poisson),
 )
 """The plainer first: a density that is two of them goes by the first."""
 OTHER_PARAMETERS = (
     Form("gamma", HALF_LINE, (SHAPE, _itself("rate")), lambda y, shape, rate: gamma(y, shape / rate, shape)),
-    Form("gamma", HALF_LINE, (SHAPE, SCALE), lambda y, shape, scale: gamma(y, shape * scale, shape)),
+    Form("gamma", HALF_LINE, (SHAPE, PLACE_SCALE), lambda y, shape, scale: gamma(y, shape * scale, shape)),
     Form("beta", UNIT_INTERVAL, (_itself("first shape"), _itself("second shape")), beta_of_shapes),
     Form("negative binomial", COUNTS, (_itself("θ"), _itself("probability of a success", "unit")), negative_binomial_by_odds),
     Form("Weibull", HALF_LINE, (_itself("rate"), SHAPE), lambda y, rate, shape: weibull(y, 1 / rate, shape)),

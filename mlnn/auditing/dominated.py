@@ -54,11 +54,8 @@ FEW = 4
 """Outputs of no more entries than this have all of them exchanged."""
 
 
-def dominated(loss: Loss, outputs: Tensor) -> Witness | None:
+def dominated(loss: Loss, _outputs: Tensor) -> Witness | None:
     """Two outputs of which the first has the larger loss for every target, or as large a one; None where none were found."""
-    found = _pairs(loss, outputs)
-    if found:
-        return found
     count = loss.space.outputs
     starts = torch.cat([near_zero(loss.space, NEAR, 7), *(shell(count, size) for size in FAR)])
     for start in starts:
@@ -72,8 +69,8 @@ def dominated(loss: Loss, outputs: Tensor) -> Witness | None:
     return None
 
 
-def _pairs(loss: Loss, outputs: Tensor) -> Witness | None:
-    """A pair of the outputs near 0, entries exchanged, of which one is worse."""
+def worse_of_two(loss: Loss, outputs: Tensor) -> Witness | None:
+    """The same among outputs near 0 and their entries exchanged, which costs little."""
     count = loss.space.outputs
     orders = list(itertools.permutations(range(count))) if count <= FEW else [tuple(range(count))]
     moved = torch.cat([outputs[:NEAR, list(order)] for order in orders[:24]])

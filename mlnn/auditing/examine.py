@@ -94,7 +94,9 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
-    raw = None if raw_outputs(objective.function) else asked.space.raw  # what a signature says is no part of the targets
+    raw = (
+        None if raw_outputs(objective.function) else asked.space.raw
+    )  # what a signature says is no part of the targets
     target = TOLD_COUNTS if asked.space.countable else asked.space.inner_points
     log_h = dict(zip(target.tolist(), finding.log_base(target).tolist(), strict=True)) if finding.log_base else None
     base = {y: math.exp(min(h, LARGEST_EXPONENT)) for y, h in log_h.items()} if log_h else None

@@ -8,6 +8,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import scipy
@@ -27,7 +28,7 @@ TERMS: dict[str, dict[str, Term]] = {
     LINE: {"exp(y)": lambda y: y, "exp(y²)": torch.square},
 }
 """By the support of the targets: T as the power b of e^T is written."""
-OUTPUTS = 16
+OUTPUTS = 12
 """Outputs at which Z is made one number: three times the numbers that are fitted, and more."""
 SUMMED = 2048
 """Counts that are summed here."""
@@ -105,7 +106,7 @@ def _places(loss: Loss, terms: list[Term]) -> Places | None:
         y = torch.arange(SUMMED, dtype=torch.float64).expand(OUTPUTS, -1)
         weight = torch.zeros_like(y)
     else:
-        t = torch.linspace(-10, 10, 1601, dtype=torch.float64)
+        t = torch.linspace(-10, 10, 1001, dtype=torch.float64)
         v = torch.sinh(t) / 10 if along.endless and not along.beyond else t * 4
         slope = torch.cosh(t).log() if along.endless and not along.beyond else torch.zeros_like(t)
         y = along.target(v).expand(OUTPUTS, -1)
@@ -122,7 +123,9 @@ def _best(places: Places, chosen: tuple[int, ...], free: bool) -> Tensor | None:
     """(log τ, b…) of the chosen terms at which Z nearly is one number; None where there is none. `free`: τ is fitted too."""
     mine = Places(places.weight, places.value, places.terms[list(chosen)])
 
-    def misfit(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    @lru_cache(maxsize=2)
+    def at_numbers(given: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
+        numbers = np.array(given)
         at = torch.from_numpy(numbers.copy() if free else np.concatenate([[0.0], numbers]))
         total, slope = mine.log_z(at)
         # Times τ: as τ grows every Z becomes one number, and says nothing.
@@ -137,7 +140,12 @@ def _best(places: Places, chosen: tuple[int, ...], free: bool) -> Tensor | None:
         ends = ([-FARTHEST] * free + [-np.inf] * len(chosen), [FARTHEST] * free + [np.inf] * len(chosen))
         with np.errstate(all="ignore"):
             done = scipy.optimize.least_squares(
-                lambda x: misfit(x)[0], first, lambda x: misfit(x)[1], bounds=ends, x_scale="jac", max_nfev=MOST_STEPS
+                lambda x: at_numbers(tuple(x))[0],
+                first,
+                lambda x: at_numbers(tuple(x))[1],
+                bounds=ends,
+                x_scale="jac",
+                max_nfev=MOST_STEPS,
             )
         if np.abs(done.fun).max() <= NEARLY:
             return torch.from_numpy(done.x if free else np.concatenate([[0.0], done.x]))

@@ -26,6 +26,8 @@ PROBABILITIES: dict[str, Link] = {
     "1 − exp(−exp({}))": lambda p: torch.log(-torch.log1p(-p)),
     "½ + arctan({})/π": lambda p: torch.tan(torch.pi * (p - 0.5)),
 }
+
+
 def softplus_inverse(value: Tensor) -> Tensor:
     """x where log(1 + e^x) is the value."""
     return value + torch.log(-torch.expm1(-value))
@@ -35,18 +37,20 @@ LEAST = (1.0, 2.0, 1e-3, 1e-4, 1e-5, 1e-6)
 """What is added to a width or to degrees of freedom so that they stay above it."""
 
 
-ENTRIES: dict[str, tuple[Link, Link]] = {
-    "{}": (lambda value: value, lambda f: f),
+def _above(least: float, undo: Link, link: Link) -> tuple[Link, Link]:
+    """A link and what undoes it, with `least` added to it."""
+    return lambda value: undo(value - least), lambda f: least + link(f)
+
+
+POSITIVE: dict[str, tuple[Link, Link]] = {
     "exp({})": (torch.log, torch.exp),
     "softplus({})": (softplus_inverse, torch.nn.functional.softplus),
+}
+ENTRIES: dict[str, tuple[Link, Link]] = {
+    "{}": (lambda value: value, lambda f: f),
+    **POSITIVE,
     "σ({})": (torch.logit, torch.sigmoid),
-    **{
-        f"{least:g} + {form}": (lambda value, least=least, undo=undo: undo(value - least),
-                                lambda f, least=least, link=link: least + link(f))
-        for least in LEAST
-        for form, undo, link in (("exp({})", torch.log, torch.exp),
-                                 ("softplus({})", softplus_inverse, torch.nn.functional.softplus))
-    },
+    **{f"{least:g} + {form}": _above(least, *pair) for least in LEAST for form, pair in POSITIVE.items()},
 }
 """Links of one entry of an output, as they are written, with what undoes them."""
 MEANS: dict[str, Link] = {"{}": lambda mean: mean, "exp({})": torch.log, "σ({})": torch.logit}

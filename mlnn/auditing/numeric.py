@@ -18,8 +18,8 @@ from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Z_ROUNDING, Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
-from mlnn.auditing.several import examine_several
 from mlnn.auditing.refute import elicits, elsewhere, worse_everywhere
+from mlnn.auditing.several import examine_several
 from mlnn.auditing.unproven import far_from_zero, not_proven
 from mlnn.seeding import generator
 

@@ -101,7 +101,9 @@ def _way(loss: Loss, along: Coordinate, outputs: Tensor) -> Tensor | None:
     count = loss.space.outputs
     ways = [torch.eye(count, dtype=torch.float64)[k] for k in range(count)] + [torch.ones(count, dtype=torch.float64)]
     if count <= MOST_ENTRIES:
-        ways += [torch.tensor(way, dtype=torch.float64) for way in itertools.product((0.0, 1.0), repeat=count) if any(way)]
+        ways += [
+            torch.tensor(way, dtype=torch.float64) for way in itertools.product((0.0, 1.0), repeat=count) if any(way)
+        ]
     told = _told_by_slopes(loss, along, outputs)
     for way in [*([] if told is None else [told]), *ways]:
         if _leaves_it(loss, along, outputs, way):
@@ -177,9 +179,15 @@ def _apart(one: At, two: At, between: Callable[[float], At | None], depth: int) 
     Where the tangents at both ends meet, the lower bound of one output is nearest to the chord of another.
     """
     width = two.beta - one.beta
-    meet = ((two.total - one.total - two.slope * width) / (one.slope - two.slope)).nan_to_num(0.0, 0.0, 0.0).clamp(0, width)
+    meet = (
+        ((two.total - one.total - two.slope * width) / (one.slope - two.slope))
+        .nan_to_num(0.0, 0.0, 0.0)
+        .clamp(0, width)
+    )
     below = one.total + one.slope * meet
-    chord = one.total[None] + (two.total - one.total)[None] * (meet / width)[:, None]  # (F, F): of the second, where the first's meet
+    chord = (
+        one.total[None] + (two.total - one.total)[None] * (meet / width)[:, None]
+    )  # (F, F): of the second, where the first's meet
     ends = torch.minimum(*(look.total[:, None] - look.total[None] - look.needed for look in (one, two)))
     if bool((torch.minimum(ends, below[:, None] - chord - torch.maximum(one.needed, two.needed)) > 0).any()):
         return True
