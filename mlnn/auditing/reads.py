@@ -1,5 +1,6 @@
 """How many raw outputs does a loss read, where neither its signature nor the target space says? Told by asking it."""
 
+import copy
 from dataclasses import replace
 
 import torch
@@ -28,14 +29,15 @@ def reading(objective: Objective) -> Objective:
     space = objective.targets
     if space.raw is not None or space.event or space.facts.outputs > 1 or objective.outputs != "raw":
         return objective
-    refuses = _refuses_one(objective)
+    asked = _copied(objective)
+    refuses = _refuses_one(asked)
     if refuses is None:
         return objective
-    answered = [count for count in range(2, MOST_READ + BEYOND + 1) if _answer(objective, count) is not None]
+    answered = [count for count in range(2, MOST_READ + BEYOND + 1) if _answer(asked, count) is not None]
     if not answered or answered[0] > MOST_READ:
         return objective
     first = answered[0]
-    if _reads_each(objective, first) and all(_ignores(objective, first, count) for count in answered[1:]):
+    if _reads_each(asked, first) and all(_ignores(asked, first, count) for count in answered[1:]):
         return _with(objective, first)
     if not refuses:
         return objective
@@ -43,6 +45,14 @@ def reading(objective: Objective) -> Objective:
         f"loss '{objective.name}' does not take one raw output per target, and answers to {', '.join(map(str, answered))}; say how"
         f" many it reads in the target space, such as targets='{replace(space, raw=first)}'"
     )
+
+
+def _copied(objective: Objective) -> Objective:
+    """The same of a copy of its callable, so that one that counts its calls has not been asked."""
+    try:
+        return replace(objective, function=copy.deepcopy(objective.function))
+    except Exception:  # it holds what cannot be copied
+        return objective
 
 
 def _refuses_one(objective: Objective) -> bool | None:
