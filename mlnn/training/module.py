@@ -20,6 +20,10 @@ from mlnn.training.recipe import dtype_name
 from mlnn.world import own_world
 
 
+SEVERAL = "; a loss that reads several raw outputs says how many in the target space: targets='real(raw=2)'"
+"""Said where one that was given a single raw output looks for a second."""
+
+
 def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
     try:
@@ -29,9 +33,9 @@ def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     except Exception as problem:
         given = [*arguments, *getattr(call, "args", ()), *getattr(call, "keywords", {}).values()]  # a partial's own
         shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in given if isinstance(a, Tensor))
-        raise ConfigError(
-            f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first_line(problem)}"
-        ) from problem
+        raised = f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first_line(problem)}"
+        flat = what.startswith("objective") and given and isinstance(given[0], Tensor) and given[0].ndim == 1
+        raise ConfigError(raised + (SEVERAL if flat and isinstance(problem, IndexError) else "")) from problem
 
 
 def made_module(factory: Callable[[], nn.Module], rows: Tensor, seed: int) -> nn.Module:
