@@ -35,8 +35,8 @@ MOST_PIECES = 3000
 """Pieces at a time, at most: a density that needs more has not settled."""
 LOGITS = (-200.0, 14.0)
 """Ends of a logit: below, y keeps its digits; above, 1 − y has ten left."""
-NONE = -700.0
-"""A log density below this is none."""
+NOTHING_LEFT = 25.0
+"""A log density so far below log Z, and falling, leaves nothing beyond it that could be seen: e^−25 is 1e-11."""
 RATES_AGREE = 1e-6
 """Misfit of a log density to its form beyond the ends of a logit: rounding of 1 − y."""
 ROUNDED = 1e-9
@@ -69,14 +69,14 @@ def careful_z(loss: Loss, output: Tensor, tau: float = 1.0, log_base: Base | Non
     places = places[(places > low) & (places < high)].unique()
     z = _pieces(density, torch.cat([torch.tensor([low]).double(), places, torch.tensor([high]).double()]))
     if along.beyond:
-        beyond, error = _beyond(log_density, low, high)
+        beyond, error = _beyond(log_density, low, high, z)
         return z + beyond, DIGITS * z + error
     end, beside = density(torch.tensor([low, high]).double()), density(torch.tensor([low + 1, high - 1]).double())
     rate = (beside.clamp_min(SMALLEST) / end.clamp_min(SMALLEST)).log().clamp_min(SMALLEST)
     return (z, DIGITS * z) if z > 0 and bool((end <= LEFT * z * rate).all()) else (math.nan, math.inf)
 
 
-def _beyond(log_density: Callable[[Tensor], Tensor], low: float, high: float) -> tuple[float, float]:
+def _beyond(log_density: Callable[[Tensor], Tensor], low: float, high: float, z: float) -> tuple[float, float]:
     """What lies beyond both ends of a logit, where a density is c·exp(−rate·|v|)(1 + d·e^−|v|), all three told by it.
 
     And its error, which is large where the rate is lost in the rounding of 1 − y; NaN where it does not fall, or not at one rate.
@@ -85,7 +85,7 @@ def _beyond(log_density: Callable[[Tensor], Tensor], low: float, high: float) ->
     for end, inward in ((low, 1.0), (high, -1.0)):
         at = end + inward * torch.arange(4, dtype=torch.float64)
         seen = log_density(at)
-        if bool((seen < NONE).all()):
+        if z > 0 and bool((seen < math.log(z) - NOTHING_LEFT).all()) and float(seen[0]) <= float(seen[-1]):
             continue
         near = torch.exp(-at.abs())
         design = torch.stack([torch.ones(3).double(), -at[:3].abs(), near[:3] / near[0]], 1)

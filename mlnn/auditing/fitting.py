@@ -34,9 +34,11 @@ SUMMED = 2048
 """Counts that are summed here."""
 MOST_NAN = 0.5
 """Share of the places at which a loss may be NaN: far out y is 0 or infinite."""
+SMALLEST_SIZE = 1e-4
+"""A loss that varies less than this, or more than its inverse, is not looked for at a temperature of its own."""
 STARTS = tuple(map(math.log, (1.0, 4.0, 0.25)))
 """Of log τ."""
-FARTHEST = 4.0
+FARTHEST = 10.0
 """log τ is looked for up to this, and down."""
 MOST_STEPS = 80
 """Of a fit; one that has a solution takes about ten."""
@@ -44,6 +46,10 @@ NEARLY = 0.02
 """Share by which Z may still vary on fixed places, which miss kinks and tails, before it is not looked at closer."""
 CLOSER = 3
 """Rounds of Newton's method on Z itself, where the tidy numbers next to what was fitted are not it."""
+TOO_FAR = 0.1
+"""Share by which Z varies at tidy numbers from which there are none next to them."""
+NEARER = 0.1
+"""Share of what Z varied by that a round of Newton's method may leave."""
 STEP = 1e-4
 """Of its differences."""
 TIDY = 0.01
@@ -68,6 +74,12 @@ class Places:
     weight: Tensor
     value: Tensor
     terms: Tensor
+
+    @property
+    def size(self) -> float:
+        """log of how much a loss usually varies over the places where it is smallest, in units of 1: its τ is about that."""
+        low = self.value.sort(1).values
+        return float((low[:, low.shape[1] // 10] - low[:, 0]).median().clamp(SMALLEST_SIZE, 1 / SMALLEST_SIZE).log())
 
     def log_z(self, numbers: Tensor) -> tuple[Tensor, Tensor]:
         """log Z (F,) at (log τ, b…), and its derivatives (F, 1 + k)."""
@@ -135,7 +147,8 @@ def _best(places: Places, chosen: tuple[int, ...], free: bool) -> Tensor | None:
 
     if not chosen and not free:
         return None
-    for start in STARTS if free else (0.0,):
+    starts = dict.fromkeys((*STARTS, places.size))
+    for start in starts if free else (0.0,):
         first = [start] * free + [0.0] * len(chosen)
         ends = ([-FARTHEST] * free + [-np.inf] * len(chosen), [FARTHEST] * free + [np.inf] * len(chosen))
         with np.errstate(all="ignore"):
@@ -159,10 +172,16 @@ def _settled(loss: Loss, numbers: Tensor, names: list[str], terms: list[Term], f
     """
     tau, powers = _tidy(math.exp(float(numbers[0]))), [_tidy(power) for power in numbers[1:].tolist()]
     found = _made(tau, powers, names, terms)
-    if cloud(loss, found.tau, found.log_base).off <= Z_ROUNDING:
+    tidy = cloud(loss, found.tau, found.log_base)
+    if tidy.off <= Z_ROUNDING or not tidy.off <= TOO_FAR:
         return found
+    before = math.inf
     for _ in range(CLOSER):
         here = _log_z(loss, numbers, terms)
+        left = float((here - here.mean()).abs().max())
+        if not left <= NEARER * before:  # Newton's method on numbers that are there gets nearer by far more
+            return None
+        before = left
         moved = range(0 if free else 1, len(numbers))
         ways = [numbers + STEP * torch.eye(len(numbers), dtype=torch.float64)[k] for k in moved]
         slopes = torch.stack([(_log_z(loss, way, terms) - here) / STEP for way in ways], 1)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.links import entry_link
+from mlnn.auditing.links import EntryLink, read_entry
 from mlnn.targets import COUNTS, HALF_LINE, LINE, UNIT_INTERVAL
 
 ATOMS: dict[str, tuple[tuple[float, ...], ...]] = {
@@ -44,16 +44,29 @@ def follows(loss: Loss) -> tuple[str, str | None, str]:
     if len(best) < FEWEST:
         return "no link", None, "its expectation is least at no output: it goes on falling as outputs grow"
     outputs, mean = torch.stack(best), torch.tensor(means, dtype=torch.float64)
-    link = entry_link(outputs, mean, SAME)
-    if link:
-        return "proper", link, "one of its outputs is made the mean"
+    found = read_entry(outputs, mean, SAME)
+    if found and _holds_elsewhere(loss, found, float(mean[-1])):
+        return "proper", found.words, "one of its outputs is made the mean"
     if float((outputs - outputs[0]).abs().max()) <= SAME:
         return "no link", None, "its best outputs do not follow the target"
     return "calibrated", None, "its best outputs follow the target, but none is its mean"
 
 
-def _best(loss: Loss, atoms: Tensor, share: Tensor) -> Tensor | None:
-    """The output (m,) at which the expected loss is least; None where it is least at none within the box."""
+def _holds_elsewhere(loss: Loss, link: EntryLink, mean: float) -> bool:
+    """Whether the last distribution's best output has that mean where it is looked for from another side too.
+
+    Where outputs are best together, such as all with one difference, each is what the search made of it.
+    """
+    atoms, shares = ATOMS[loss.space.facts.support][-1], SHARES[-1]
+    found = _best(loss, torch.tensor(atoms, dtype=torch.float64), torch.tensor(shares, dtype=torch.float64), -1.0)
+    return found is not None and abs(float(link.of(found)) - mean) <= SAME * max(1.0, abs(mean))
+
+
+def _best(loss: Loss, atoms: Tensor, share: Tensor, side: float = 1.0) -> Tensor | None:
+    """The output (m,) at which the expected loss is least; None where it is least at none within the box.
+
+    `side`: 1 or −1, of two places from which it is looked for.
+    """
 
     def risk(output: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = loss.both(torch.from_numpy(output.copy()).expand(len(atoms), -1), atoms)
@@ -63,7 +76,7 @@ def _best(loss: Loss, atoms: Tensor, share: Tensor) -> Tensor | None:
         return total, (share[:, None] * slope).sum(0).nan_to_num(0.0, 0.0, 0.0).numpy()
 
     count = loss.space.outputs
-    start = np.linspace(-0.5, 0.7, count)
+    start = side * np.linspace(-0.5, 0.7, count)
     with np.errstate(all="ignore"):
         least = scipy.optimize.minimize(risk, start, jac=True, method="L-BFGS-B", bounds=[(-BOX, BOX)] * count,
                                         options={"maxiter": 200, "ftol": 1e-15, "gtol": 1e-10})  # fmt: skip

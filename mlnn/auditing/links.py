@@ -103,12 +103,6 @@ def read_entry(output: Tensor, value: Tensor, rounding: float = AFFINE_IN_OUTPUT
     return None
 
 
-def entry_link(output: Tensor, value: Tensor, rounding: float = AFFINE_IN_OUTPUT) -> str | None:
-    """The same, in words."""
-    found = read_entry(output, value, rounding)
-    return found.words if found else None
-
-
 def subscript(number: int) -> str:
     """Its digits, below the line."""
     return str(number).translate(str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉"))

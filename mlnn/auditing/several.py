@@ -22,7 +22,7 @@ from mlnn.auditing.record import Witness
 from mlnn.auditing.shifted import shifted
 from mlnn.auditing.sliced import sliced
 from mlnn.auditing.unproven import not_proven, say
-from mlnn.auditing.vouching import Cloud, cloud, vouched
+from mlnn.auditing.vouching import Cloud, cloud, once_more, vouched
 
 Z_DIFFERS = 1e-4
 """Relative spread of Z from which it differs; between Z_ROUNDING and this it is not decided."""
@@ -38,6 +38,9 @@ OTHER_TAUS = (0.5, 2.0)
 def examine_several(loss: Loss) -> Finding:
     """What a loss of several raw outputs is on counts, real, positive or unit targets."""
     here = cloud(loss)
+    if here.off > Z_ROUNDING:
+        again = once_more(loss, here)
+        here = again if again.off < math.inf else here
     if _hardly_moves(loss, here):
         return Finding(
             "undecided", said="it hardly varies with its outputs: any Z is one number then, and says nothing"

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
+from mlnn.auditing.careful import careful_z
 from mlnn.auditing.integrals import NOTHING
 from mlnn.auditing.record import Witness, raw_output, row
 from mlnn.auditing.vouching import shell
@@ -33,7 +34,7 @@ MOST_ENTRIES = 5
 """With more outputs than this only one entry, all together, or those that slopes say are moved."""
 LOG_TAUS = tuple(k / 4 for k in range(-28, 29))
 """τ is looked at from e^−7 to e^7; beyond, log Z of two outputs must go on apart as it does there."""
-APART = 1e-3
+APART = 1e-4
 """By which two log Z must differ; per unit of loss/τ where that is less than 1."""
 ERRORS = 30.0
 """And by so many times what they change by when every other place is left out: kinks lie where they like between places."""
@@ -55,6 +56,21 @@ class Shift:
     level: Tensor
 
 
+@dataclass(frozen=True)
+class At:
+    """At 1/τ = `beta`: log Z (F,), its `slope` in that (F,), and its `error` (F,)."""
+
+    beta: float
+    total: Tensor
+    slope: Tensor
+    error: Tensor
+
+    @property
+    def needed(self) -> Tensor:
+        """By how much the log Z of two outputs (F, F) must differ."""
+        return APART * min(1.0, self.beta) + ERRORS * (self.error[:, None] + self.error[None])
+
+
 def shifted(loss: Loss, outputs: Tensor) -> Witness | None:
     """Two outputs whose Z differ under the one measure there could be, at every temperature; None where none were found."""
     along = loss.space.coordinate
@@ -68,6 +84,8 @@ def shifted(loss: Loss, outputs: Tensor) -> Witness | None:
     value = loss.values(asked, along.target(shift.places))
     held = shift.level - value.nan_to_num(math.inf, math.inf, math.inf)
     held, weight = held.nan_to_num(NOTHING, NOTHING, NOTHING), shift.weight
+    if not _seen_whole(loss, along, asked, shift, _at(held, weight, 1.0)):
+        return None
     found = [_at(held, weight, math.exp(-log_tau)) for log_tau in reversed(LOG_TAUS)]  # 1/τ ascending
     looks = [one for one in found if one is not None]
     if len(looks) < len(found):
@@ -89,6 +107,21 @@ def shifted(loss: Loss, outputs: Tensor) -> Witness | None:
         f" under it no τ makes all outputs' sums one number: at the τ where they are closest, {1 / looks[closest].beta:.4g},"
         " these two are so many times as large",
     )
+
+
+def _seen_whole(loss: Loss, along: Coordinate, asked: Tensor, shift: Shift, found: At | None) -> bool:
+    """Whether at τ = 1 the places give every output's Z that another quadrature gives, which cuts wherever a peak may be."""
+    if found is None:
+        return False
+    start = asked[:1] - asked[:1] * shift.way.ne(0)
+
+    def log_base(y: Tensor) -> Tensor:
+        u = along.back(y)
+        return loss.value(start + u[:, None] * shift.way, y) - along.log_slope(u)
+
+    again = torch.tensor([careful_z(loss, output, 1.0, log_base)[0] for output in asked], dtype=torch.float64).log()
+    apart = (again - again[0]) - (found.total - found.total[0])
+    return bool((apart.abs() <= APART + ERRORS * (found.error + found.error[0])).all())
 
 
 def _said(way: Tensor) -> str:
@@ -144,21 +177,6 @@ def _places(loss: Loss, along: Coordinate, way: Tensor, asked: Tensor) -> Shift:
     from_zero = asked[:1] - asked[:1] * way.ne(0)  # its moving entries at 0
     level = loss.value(from_zero + u[:, None] * way, along.target(u))
     return Shift(way, u, weight, level - float(loss.values(from_zero, along.target(torch.zeros(1).double()))))
-
-
-@dataclass(frozen=True)
-class At:
-    """At 1/τ = `beta`: log Z (F,), its `slope` in that (F,), and its `error` (F,)."""
-
-    beta: float
-    total: Tensor
-    slope: Tensor
-    error: Tensor
-
-    @property
-    def needed(self) -> Tensor:
-        """By how much the log Z of two outputs (F, F) must differ."""
-        return APART * min(1.0, self.beta) + ERRORS * (self.error[:, None] + self.error[None])
 
 
 def _at(held: Tensor, weight: Tensor, beta: float) -> At | None:

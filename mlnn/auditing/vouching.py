@@ -74,10 +74,22 @@ def totals(loss: Loss, outputs: Tensor, tau: float = 1.0, log_base: Base | None 
     along = loss.space.coordinate
     if along is None or not along.beyond:
         return partition(loss, outputs, tau, log_base)
+    return _by_pieces(loss, outputs, tau, log_base)
+
+
+def _by_pieces(loss: Loss, outputs: Tensor, tau: float, log_base: Base | None) -> Total:
     found = torch.tensor([careful_z(loss, output, tau, log_base) for output in outputs], dtype=torch.float64)
     z, errors = found[:, 0], found[:, 1].nan_to_num(math.inf)
     why = "exp(−loss) does not fall off as a power towards 0 or 1, or not at one rate"
     return Total(z, float(errors.max()), errors, why if bool(torch.isnan(z).any()) else "")
+
+
+def once_more(loss: Loss, here: Cloud, tau: float = 1.0, log_base: Base | None = None) -> Cloud:
+    """The first outputs of the cloud integrated piece by piece, where a narrow peak or a heavy tail may have been missed."""
+    along = loss.space.coordinate
+    if along is None or along.beyond:
+        return here
+    return Cloud(here.outputs[:NEAR], _by_pieces(loss, here.outputs[:NEAR], tau, log_base))
 
 
 def near_zero(space: TargetSpace, count: int, seed: int) -> Tensor:

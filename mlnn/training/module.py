@@ -19,7 +19,6 @@ from mlnn.targets import TargetSpace
 from mlnn.training.recipe import dtype_name
 from mlnn.world import own_world
 
-
 SEVERAL = "; a loss that reads several raw outputs says how many in the target space: targets='real(raw=2)'"
 """Said where one that was given a single raw output looks for a second."""
 
