@@ -25,6 +25,9 @@ _SIZE, _SETTING = r"\d+", r"(?:ignore|axis|raw)\s*=\s*-?\d+"
 _WRITTEN = re.compile(rf"\s*(\w+)\s*(?:\(\s*((?:{_SIZE}|{_SETTING})\s*(?:,\s*{_SETTING}\s*)*)\))?\s*", re.ASCII)
 _OPTION = re.compile(r"(ignore|axis|raw)\s*=\s*(-?\d+)", re.ASCII)
 
+OFFSET = "offset"
+"""The extra of a row that is added to its raw output: the log of an exposure, say."""
+
 
 @dataclass(frozen=True)
 class TargetSpace:
