@@ -226,3 +226,27 @@ def factorial(_o: Tensor, y: Tensor) -> Tensor:
 
 def log_y(_o: Tensor, y: Tensor) -> Tensor:
     return y.log()
+
+
+def laplace_crps(o: Tensor, y: Tensor) -> Tensor:
+    scale = o[:, 1].exp()
+    z = (y - o[:, 0]).abs() / scale
+    return scale * (z + torch.exp(-z) - 0.75)
+
+
+def skew_normal(o: Tensor, y: Tensor) -> Tensor:
+    z = (y - o[:, 0]) * torch.exp(-o[:, 1])
+    return log_sigma(o, y) + HALF_LOG_TWO_PI - math.log(2) - torch.special.log_ndtr(o[:, 2] * z)
+
+
+def generalised_gamma(o: Tensor, y: Tensor) -> Tensor:
+    """Stacy (1962)."""
+    a, d, p = o.exp().unbind(1)
+    return -(p.log() - d * a.log() - torch.lgamma(d / p) + (d - 1) * y.log() - (y / a) ** p)
+
+
+def narrow_in_wide(o: Tensor, y: Tensor) -> Tensor:
+    """A share of a normal of width 0.001, the rest of width 1."""
+    shares = F.log_softmax(torch.stack([o[:, 0], torch.zeros_like(o[:, 0])], 1), 1)
+    narrow, wide = 0.5 * ((y - o[:, 1]) / 1e-3) ** 2 + math.log(1e-3), 0.5 * (y - o[:, 2]) ** 2
+    return -torch.logsumexp(shares - torch.stack([narrow, wide], 1), 1)

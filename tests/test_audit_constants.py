@@ -25,9 +25,9 @@ from mlnn.auditing import (
     notes,
     numeric,
     refute,
+    several,
     sound,
     tails,
-    several,
     unproven,
     witness,
 )

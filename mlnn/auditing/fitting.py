@@ -170,7 +170,7 @@ def _settled(loss: Loss, numbers: Tensor, names: list[str], terms: list[Term], f
 
     None where that runs away: at a temperature without end any loss is nothing beside h.
     """
-    tau, powers = _tidy(math.exp(float(numbers[0]))), [_tidy(power) for power in numbers[1:].tolist()]
+    tau, powers = _tidy(math.exp(float(numbers[0])), zero=False), [_tidy(power) for power in numbers[1:].tolist()]
     found = _made(tau, powers, names, terms)
     tidy = cloud(loss, found.tau, found.log_base)
     if tidy.off <= Z_ROUNDING or not tidy.off <= TOO_FAR:
@@ -219,10 +219,10 @@ def _written(power: float, name: str) -> str:
     return f"1/{name}" if power == -1 else name if power == 1 else f"{name}^{power:.6g}"
 
 
-def _tidy(value: float) -> float:
-    """The nearest number with a small denominator, if it is near."""
+def _tidy(value: float, zero: bool = True) -> float:
+    """The nearest number with a small denominator, if it is near; `zero`: it may be 0."""
     for denominator in TIDIEST:
         near = round(value * denominator) / denominator
-        if abs(value - near) <= TIDY * max(abs(near), 1 / denominator):
+        if (near or zero) and abs(value - near) <= TIDY * (abs(near) or 1 / denominator):
             return near
     return value

@@ -44,9 +44,9 @@ def follows(loss: Loss) -> tuple[str, str | None, str]:
     if len(best) < FEWEST:
         return "no link", None, "its expectation is least at no output: it goes on falling as outputs grow"
     outputs, mean = torch.stack(best), torch.tensor(means, dtype=torch.float64)
-    found = read_entry(outputs, mean, SAME)
-    if found and _holds_elsewhere(loss, found, float(mean[-1])):
-        return "proper", found.words, "one of its outputs is made the mean"
+    link = read_entry(outputs, mean, SAME)
+    if link and _holds_elsewhere(loss, link, float(mean[-1])):
+        return "proper", link.words, "one of its outputs is made the mean"
     if float((outputs - outputs[0]).abs().max()) <= SAME:
         return "no link", None, "its best outputs do not follow the target"
     return "calibrated", None, "its best outputs follow the target, but none is its mean"
