@@ -83,15 +83,33 @@ def _hand_over(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
         HydraContext(config_loader=core.config_loader, callbacks=Callbacks()), task, config
     )
     problem: Exception | None = None
+    size = _together(said, config, len(todo))
     with _telling(todo, of, folder):
-        try:
-            with safe_children():
-                _look_at(launcher.launch([[] for _ in todo], initial_job_idx=0))
-        except Exception as ended:  # whatever a launcher may raise, of a queue, a network, a process that has died
-            problem = ended
+        for first in range(0, len(todo), size):
+            try:
+                with safe_children():
+                    _look_at(launcher.launch([[] for _ in todo[first : first + size]], initial_job_idx=first))
+            except Exception as ended:  # whatever a launcher may raise, of a queue, a network, a process that has died
+                problem = problem or ended
         await_others(todo, folder)
     if problem is not None:
         _name(problem, todo, folder)
+
+
+def _together(said: Said, config: DictConfig, todo: int) -> int:
+    """How many jobs a launcher is handed at a time: all, if it has a queue; submitit's own stand-in for one begins all at once."""
+    from mlnn.workers import side_by_side
+
+    launcher = config.hydra.launcher
+    if _is_local(launcher):
+        return side_by_side(said.value("jobs"), todo, said.value("threads") or 1)
+    if many_cells(said) or "n_jobs" in launcher or "array_parallelism" in launcher:
+        return todo
+    return said.value("jobs") or todo
+
+
+def _is_local(launcher: DictConfig) -> bool:
+    return str(launcher.get("_target_", "")).endswith("submitit_launcher.LocalLauncher")
 
 
 def _look_at(ended: Sequence[JobReturn]) -> None:
@@ -141,6 +159,12 @@ def _launcher_config(said: Said, todo: int, folder: Path) -> DictConfig:
         if "n_jobs" in launcher and not said.has("hydra.launcher.n_jobs"):
             jobs = said.value("jobs")
             launcher.n_jobs = 1 if many_cells(said) else side_by_side(jobs, todo, said.value("threads") or 1)
+        if (
+            "array_parallelism" in launcher
+            and not said.has("hydra.launcher.array_parallelism")
+            and not many_cells(said)
+        ):
+            launcher.array_parallelism = said.value("jobs") or launcher.array_parallelism
         if "ray" in launcher:
             for key in ("log_to_driver", "include_dashboard"):
                 launcher.ray.init.setdefault(key, False)
