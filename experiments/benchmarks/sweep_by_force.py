@@ -184,7 +184,7 @@ def lost(folder: Path, force: Force) -> list[str]:
     bits = {_digest(folder / "sweep" / f"objective={name}" / "trace.csv") for name in whole}
     found += [f"{len(bits)} different traces of the same training"] * (len(bits) > 1)
     table = load(folder / "sweep")
-    if sorted(table["objective"]) != sorted(force.names):
+    if sorted(table["job"]) != sorted(f"objective={name}" for name in force.names):
         found.append(f"the table has {len(table)} rows")
     return found
 

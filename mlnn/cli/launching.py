@@ -115,8 +115,8 @@ def _is_local(launcher: DictConfig) -> bool:
 def _look_at(ended: Sequence[JobReturn]) -> None:
     """Raise what kept the launched function itself, which writes down all that a job does, from its work."""
     for one in ended:
-        if one.status is JobStatus.FAILED:
-            _ = one.return_value
+        if one.status is JobStatus.FAILED and isinstance(one._return_value, Exception):
+            raise one._return_value  # the public property prints beside raising
 
 
 def _name(problem: Exception, todo: Sequence[Job], folder: Path) -> None:

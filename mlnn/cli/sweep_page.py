@@ -46,8 +46,13 @@ def console_table(found: Found) -> RenderableType:
     columns = [*(swept or ["job"]), "status", *headline, "seconds", *errors]
     failed = any(row.status != DONE for _, row in found)
     weightiest = [*(swept or ["job"]), "status", *(errors if failed else []), *FIRST, *headline]
-    table, left = fitted_table(columns, [row.told(job.name) for job, row in found], weightiest)
+    rows = [{**row.told(job.name), **job.swept, "status": _ended(row)} for job, row in found]
+    table, left = fitted_table(columns, rows, weightiest)
     return Group(table, f"not shown for want of width: {', '.join(left)}") if left else table
+
+
+def _ended(row: "JobRow") -> str:
+    return f"{row.status} ({row.code})" if row.code else row.status
 
 
 def sweep_page(found: Found, command: str, folder: Path) -> str:
