@@ -27,6 +27,7 @@ from mlnn.estimating.network.form import (
     whole_rank,
 )
 from mlnn.estimating.network.problem import Problem
+from mlnn.estimating.network.starts import further, reached
 from mlnn.estimating.reading import whole as whole_number
 from mlnn.objectives import Likelihood
 from mlnn.world import own_world
@@ -35,8 +36,6 @@ LIKELIER = 1e-6
 """Nats, and a billionth of the log-likelihood: more than rounding."""
 NEAR_SUPREMUM = 1e-3
 """Nats from a supremum: the parameters are on their way to it."""
-ROUNDS = 8
-"""Of steps for an end that is likelier than any maximum that was reached, each with little damping again."""
 
 
 @own_world(threads=None)
@@ -79,7 +78,7 @@ def fit(problem: Problem, starts: int, seed: int, convention: str = "unbiased") 
     kind, found = _existence(problem, form)
     if exact and found is not None and kind != "none":
         return _separated(problem, form, kind, found, None)
-    ends = [descend(problem, start) for start in problem.starts(starts, seed)]
+    ends = [reached(problem, start) for start in problem.starts(starts, seed)]
     ends = _with_the_classical(problem, form, ends)
     if kind != "none" and not exact:
         kind = _approached(problem, form, kind, found, _best(ends))
@@ -149,12 +148,8 @@ def _furthered(problem: Problem, ends: list[End], kind: str) -> list[End]:
     best = _best(ends)
     if not _promising(problem, ends, best, kind):
         return ends
-    further = best
-    for _ in range(ROUNDS):
-        before, further = further, descend(problem, further.theta)
-        if further.converged or torch.equal(further.theta, before.theta):
-            break
-    return [further if end is best else end for end in ends]
+    taken = further(problem, best)
+    return [taken if end is best else end for end in ends]
 
 
 def _promising(problem: Problem, ends: list[End], best: End, kind: str) -> bool:
