@@ -703,7 +703,7 @@ def test_an_end_is_a_stationary_point_where_its_gradient_is_rounding(share: floa
 def test_an_end_from_which_nothing_leads_down_is_one_where_nothing_is_to_gain(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = problem(torch.nn.Linear(2, 1))
     top = descend(asked, asked.flat).theta
-    monkeypatch.setattr(descent, "_lower", lambda _problem, _at, _model, damping: (None, damping))
+    monkeypatch.setattr(descent, "_lower", lambda _problem, _at, _model, damping, _blur: (None, damping))
     assert descend(asked, top + 1e-8).converged
     assert not descend(asked, top + 1e-4).converged
 

@@ -27,6 +27,7 @@ def reached(problem: Problem, start: Tensor) -> End:
     """
     ways: list[Callable[[Problem, Tensor], End]] = [_boldly, _by_newton] if problem.normal else [_by_newton, _boldly]
     ways += [_from_least_squares] * problem.family.likelihood.robust
+    ways = ways[:1] if problem.family.likelihood.kinked else ways  # piecewise linear: no curvature to go by
     ends = []
     for way in ways:
         end = way(problem, start)
@@ -38,7 +39,7 @@ def reached(problem: Problem, start: Tensor) -> End:
 
 def further(problem: Problem, end: End) -> End:
     """An end that is no stationary point taken on, as long as that gains something."""
-    for _ in range(ROUNDS):
+    for _ in range(0 if problem.family.likelihood.kinked else ROUNDS):
         before, region = end, end.region
         if region is None or region.done or region.value > end.value:
             region = begin(problem, end.theta)
