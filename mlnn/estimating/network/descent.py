@@ -74,7 +74,9 @@ def descend(problem: Problem, theta: Tensor, most: int = MOST_STEPS) -> End:
         unit_ = torch.maximum(unit_, unit(curvature))
         model, blur = _model(curvature, at.gradient, unit_), problem.rounding(at.theta)
         gain = model.gain
-        if gain <= max(GAIN * abs(at.value), blur):  # only digits of the parameters are left, which damping would withhold
+        if gain <= max(
+            GAIN * abs(at.value), blur
+        ):  # only digits of the parameters are left, which damping would withhold
             damping = LEAST_DAMPING
         lower, damping = _lower(problem, at, model, damping, blur)
         if lower is None:
@@ -103,9 +105,7 @@ def _model(curvature: Tensor, gradient: Tensor, unit_: Tensor) -> _Model:
     return _Model(unit_, axes, spectrum.abs(), along, gain)
 
 
-def _lower(
-    problem: Problem, at: _Point, model: _Model, damping: float, blur: float
-) -> tuple[_Point | None, float]:
+def _lower(problem: Problem, at: _Point, model: _Model, damping: float, blur: float) -> tuple[_Point | None, float]:
     """The first point of ever shorter steps that is lower, and its damping; None where there is none.
 
     blur: how far apart values may be that are equal but for rounding.

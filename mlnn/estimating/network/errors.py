@@ -12,7 +12,7 @@ from mlnn.estimating.linear.ancillary import corner, difference, gradient_at, ro
 from mlnn.estimating.network import curvature
 from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.problem import Problem
-from mlnn.estimating.network.trust_region import EPS, root
+from mlnn.estimating.network.trust_region import EPS, linear_at
 
 BESIDE = 1.05
 """Times a number that is near the likeliest: where the search for it begins."""
@@ -63,8 +63,8 @@ def _inverse_of_square(root: Tensor, unit: Tensor) -> Tensor | None:
     _, singular, axes = torch.linalg.svd(root / unit, full_matrices=False)
     if len(singular) < root.shape[1] or not float(singular[-1]) > len(root) * EPS * float(singular[0]):
         return None
-    axes = axes / singular[:, None] / unit
-    return axes.T @ axes
+    inverse: Tensor = (axes.T / singular**2) @ axes
+    return inverse / unit / unit[:, None]
 
 
 def with_number(problem: Problem, theta: Tensor, near: float | None = None) -> tuple[Problem, Tensor]:
@@ -115,7 +115,7 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
         return _of_squares(problem, theta, observed, convention)
     if not family.knows_information:
         return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
-    factor = root(problem, theta)[0]
+    factor = linear_at(problem, theta).root
     expected = factor.T @ factor
     if family.likelihood.canonical:
         return Surroundings(None, "given", observed, expected, root=factor)
@@ -131,7 +131,7 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
 
 def _of_squares(problem: Problem, theta: Tensor, observed: Tensor, convention: str) -> Surroundings:
     """Of a normal, whose information is that at σ = 1 over σ²."""
-    family, factor = problem.family, root(problem, theta)[0]
+    family, factor = problem.family, linear_at(problem, theta).root
     if family.free is None:
         at = family.dispersion
         return Surroundings(at, "given", observed / at, factor.T @ factor / at, root=factor / math.sqrt(at))

@@ -217,15 +217,14 @@ class Problem:
         return value if math.isfinite(value) else math.inf
 
     def rounding(self, theta: Tensor) -> float:
-        """How far off float64 may have the value: four units in the last place of every row's nll and raw outputs."""
+        """How far off float64 may have the value: four roundings of each row's nll, and of a normal's raw outputs and targets."""
         with torch.no_grad():
-            output = self.output(theta)
-            nll = self.rows(theta)
-        if self.normal:
-            moved = self.weights * (self.y - output) * torch.maximum(self.y.abs(), output.abs())
-        else:
-            moved = torch.zeros(())
-        return 4 * EPS * float(nll.abs().sum() + moved.abs().sum())
+            summed = float(self.rows(theta).abs().sum())
+            if self.normal:  # a residual has the rounding of what it is the difference of
+                output = self.output(theta)
+                moved = (self.y - output) * torch.maximum(self.y.abs(), output.abs())
+                summed += float((self.weights * moved.abs()).sum())
+        return 4 * EPS * summed
 
     def slopes(self, theta: Tensor) -> Tensor:
         """(n, p): the gradient of every row."""
@@ -249,7 +248,9 @@ class Problem:
 
 def _jacobian(function: Callable[[Tensor], Tensor], theta: Tensor, size: int) -> Tensor:
     with _of_the_model("taking its derivatives"):
-        found: Tensor = _by_parameter(function, theta) if size > max(FEW_OUTPUTS, 2 * len(theta)) else jacrev(function)(theta)
+        found: Tensor = (
+            _by_parameter(function, theta) if size > max(FEW_OUTPUTS, 2 * len(theta)) else jacrev(function)(theta)
+        )
     return found.detach()
 
 

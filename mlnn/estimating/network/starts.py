@@ -12,9 +12,9 @@ from mlnn.estimating.network.problem import Problem
 from mlnn.estimating.network.trust_region import Region, approach, begin
 
 BOLD, NEWTON = 200, 60
-"""Steps of a cheap descent: what has a maximum near takes ten or twenty of either, a third of a second is what these take."""
+"""Steps of a cheap descent: what has a maximum near takes ten or twenty of either, NIST's hardest set 150 bold ones."""
 MANY = 1000
-"""Steps within a trust region for the likeliest end: along the curved valleys of NIST's hardest sets they are 740."""
+"""Steps within a trust region for the likeliest end."""
 ROUNDS = 3
 """Of these, each with Newton's steps after it and a fresh region: what three do not reach runs away as a rule."""
 
