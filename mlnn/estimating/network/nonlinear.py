@@ -94,7 +94,7 @@ def _highest(problem: Problem, form: Form | None, kind: str, ends: list[End], st
     if not maxima:
         with_number(problem, best.theta)  # says so where every target is met
         raise DataError(_not_reached(problem, ends, starts))
-    best = _best(maxima)
+    best = _first_of_the_highest(problem, maxima)
     near = classical_number(problem, form) if form is not None else None
     problem, theta = with_number(problem, best.theta, near)
     whole = form is not None and form.place is not None and whole_rank(form)
@@ -103,6 +103,12 @@ def _highest(problem: Problem, form: Form | None, kind: str, ends: list[End], st
 
 def _best(ends: list[End]) -> End:
     return min(ends, key=lambda end: end.value)
+
+
+def _first_of_the_highest(problem: Problem, maxima: list[End]) -> End:
+    """Of maxima as likely but for rounding (units swapped, say) the one that the first start led to."""
+    heights = [log_likelihood(problem, end.theta) for end in maxima]
+    return next(end for end, height in zip(maxima, heights, strict=True) if not _above(max(heights), height))
 
 
 def _likelier(problem: Problem, theta: Tensor, ends: list[End]) -> float | None:

@@ -14,7 +14,6 @@ The library's least squares (MINPACK, in scipy) take the straight steps, as many
 import math
 from dataclasses import dataclass, replace
 
-import scipy
 import torch
 from torch import Tensor
 
@@ -29,6 +28,8 @@ GOOD, POOR, TAKEN = 0.75, 0.25, 1e-4
 """Gain over the gain that was foretold: from where the region doubles, below where it shrinks, from where a step is taken."""
 TIGHT = 0.1
 """How well a step's length must meet the region's radius."""
+HALVINGS = 60
+"""Of the logarithm of the damping between its bounds, which a dozen as a rule settle."""
 LEAST_RADIUS = 1e-15
 """Of the parameters' own length: a region that holds no other numbers."""
 ALONG = 0.1
@@ -86,16 +87,17 @@ class _Bowl:
         """What holds the step to the lowest point back within the radius; 0 where it lies within."""
         if self._length(0.0) <= (1 + TIGHT) * radius:
             return 0.0
-        high = float(self.along.norm()) / radius
-        low = high
-        while low > EPS**2 * high and self._length(low) < radius:
+        high = low = float(self.along.norm()) / radius
+        while self._length(low) < radius and low > EPS**2 * high:
             low /= 100
-        if self._length(low) <= radius:
-            return low
-        found = scipy.optimize.brentq(
-            lambda log: math.log(self._length(math.exp(log)) / radius), math.log(low), math.log(high), xtol=TIGHT
-        )
-        return math.exp(found)
+        middle = high
+        for _ in range(HALVINGS):
+            middle = math.sqrt(low) * math.sqrt(high)
+            length = self._length(middle)
+            if abs(length - radius) <= TIGHT * radius:
+                break
+            low, high = (middle, high) if length > radius else (low, middle)
+        return middle
 
     def step(self, damping: float) -> Tensor:
         """Along the axes."""
