@@ -53,7 +53,7 @@ def _of_the_model(problem: Problem, best: End) -> list[str]:
     elif float((went := (best.theta - problem.flat).abs() / (1 + problem.flat.abs())).max()) > WENT:
         at = int(went.argmax())
         first, last = float(problem.flat[at]), float(best.theta[at])
-        why += [f"{problem.network.names()[at]} runs away (it went from {first:.2g} to {last:.2g})"]
+        why += [f"{problem.network.names()[at]} has gone from {first:.2g} to {last:.2g}"]
     alike = _alike(problem, best.theta)
     why += [f"{alike} cannot be told apart there (a singular direction)"] * bool(alike)
     if best.region is not None and best.region.lost:
