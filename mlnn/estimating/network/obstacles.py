@@ -22,7 +22,7 @@ SMALL = 1e-3
 BESIDE = 1e-7
 """Of a parameter's size (or of 1): how far to either side of an end its gradient is asked for."""
 JUMP = 0.1
-"""Of the gradients to either side: a difference over so short a way that no smooth model makes."""
+"""Of the gradients' terms to either side: a difference over so short a way that no smooth model makes; of jumps, how alike."""
 
 
 def not_reached(problem: Problem, ends: list[End], starts: int) -> str:
@@ -96,8 +96,9 @@ def _alike(problem: Problem, theta: Tensor) -> str:
 def _kink(problem: Problem, theta: Tensor) -> str:
     """The name and value of a parameter along which the gradient jumps at `theta`; "" where there is none."""
     for k, name in enumerate(problem.network.names()):
-        wide, narrow = (_jump(problem, theta, k, share * BESIDE) for share in (1, 0.1))
-        if narrow > JUMP and narrow > wide / 2:  # a smooth gradient differs by less over less
+        jumps = [_jump(problem, theta, k, share * BESIDE) for share in (1, 0.3, 0.1)]
+        # A smooth gradient differs by less over less, rounding by anything; a jump stays the same.
+        if min(map(abs, jumps)) > JUMP and max(jumps) - min(jumps) < JUMP * max(map(abs, jumps)):
             return f"{name} = {float(theta[k]):.4g}"
     return ""
 
@@ -108,4 +109,4 @@ def _jump(problem: Problem, theta: Tensor, k: int, share: float) -> float:
     beside[k] = share * max(1.0, abs(float(theta[k])))
     before, after = (problem.slopes(theta + sign * beside)[:, k] for sign in (-1, 1))
     terms = float(before.abs().sum() + after.abs().sum())
-    return abs(float((after - before).sum())) / terms if terms > 0 else 0.0
+    return float((after - before).sum()) / terms if terms > 0 else 0.0
