@@ -113,7 +113,10 @@ def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) 
             dispersion=settings.dispersion, cov=settings.cov,
         )  # fmt: skip
         return EstimatedModel(fitted, data)
-    linear = estimate(likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov)
+    linear = estimate(
+        likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov,
+        draws=settings.draws, seed=settings.seed,
+    )  # fmt: skip
     check = check_estimate(linear) if linear.exists else None
     beside = _beside(settings, data, linear, likelihood, progress) if settings.steps else None
     return Estimated(linear, data, check, beside)

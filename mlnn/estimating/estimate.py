@@ -23,8 +23,9 @@ from mlnn.estimating.linear.existence import (
     supremum,
 )
 from mlnn.estimating.linear.inference import COVARIANCES, unshifted
+from mlnn.estimating.linear.kinks import WAYS, by_kernel, errors_of, way_of
 from mlnn.estimating.linear.least_squares import RankError
-from mlnn.estimating.linear.newton import Fit, NotConvergedError
+from mlnn.estimating.linear.newton import CONVERGED_PUSH, Fit, NotConvergedError, newton
 from mlnn.estimating.linear.start import start
 from mlnn.estimating.network.answer import of_kinks
 from mlnn.estimating.network.fit import ModelFit
@@ -41,6 +42,8 @@ from mlnn.world import own_world
 MOST_STEPS = 100
 """Steps of Newton's method, unless the caller allows more: separated rows aside, hard problems take twenty to forty."""
 DISPERSIONS = ("unbiased", "ml")
+DRAWS = 200
+"""Samples of the rows for cov="bootstrap", as many as R's quantreg draws: a standard error is then known to about 5 %."""
 
 
 @overload
@@ -56,6 +59,8 @@ def estimate(
     dispersion: str = "unbiased",
     cov: str = "expected",
     max_iter: int = MOST_STEPS,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Estimate: ...
 
 
@@ -92,6 +97,7 @@ def estimate(
     model: Callable[[], nn.Module] | None = None,
     starts: int = 3,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> Estimate | ModelFit:
     """The coefficients of a linear raw output that make the data most probable, in float64.
 
@@ -107,7 +113,8 @@ def estimate(
     be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
     Σ log C(n, k)).
     dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
-    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
+    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`; of a likelihood with kinks "kernel" (what the
+    default then means) or "bootstrap", from `draws` samples of the rows by `seed`, see `mlnn.estimating.linear.kinks`.
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
     its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
@@ -121,18 +128,20 @@ def estimate(
     NotConvergedError. Separated rows are no error: the answer says so.
     """
     _check_choices(dispersion, cov, max_iter)
-    starts, seed = whole("starts", starts, 1), whole("seed", seed)
+    starts, seed, draws = whole("starts", starts, 1), whole("seed", seed), whole("draws", draws, 2)
     if model is not None:
         _check_linear_choices(cov, intercept, max_iter)
     rows = given(likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing)
     with rows.counted():
         if model is not None:
             return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion, cov))
-        return rows.told(_of_rows(likelihood, rows, cov, dispersion, max_iter))
+        return rows.told(_of_rows(likelihood, rows, cov, dispersion, max_iter, (draws, seed)))
 
 
-def _of_rows(likelihood: Any, rows: Given, cov: str, dispersion: str, max_iter: int) -> Estimate:
-    """The linear estimate of what was given."""
+def _of_rows(
+    likelihood: Any, rows: Given, cov: str, dispersion: str, max_iter: int, samples: tuple[int, int]
+) -> Estimate:
+    """The linear estimate of what was given; samples: how many for cov="bootstrap", and their seed."""
     design, family = design_of(
         rows.data,
         _family(likelihood, rows.data),
@@ -146,17 +155,20 @@ def _of_rows(likelihood: Any, rows: Given, cov: str, dispersion: str, max_iter: 
     check_nll(family, design.y)
     _check_determined(family, design)
     if family.likelihood.kinked:
+        way_of(cov)
         fitted, beta, iterations = linear_programme.maximum(family, design)
-        llf = answer.log_likelihood(fitted, design, beta)
-        return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
+        llf, errors = answer.log_likelihood(fitted, design, beta), errors_of(fitted, design, beta, cov, *samples)
+        return answer.of_kinks(errors, llf, _null(family, design), iterations)
+    if cov in WAYS:
+        raise ConfigError(f"cov: {cov!r} is for likelihoods with kinks; {family.name} has curvature: take 'robust'")
     return _smooth(family, design, cov, dispersion, max_iter)
 
 
 def _check_choices(dispersion: str, cov: str, max_iter: int) -> None:
     if dispersion not in DISPERSIONS:
         raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
-    if cov not in COVARIANCES:
-        raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
+    if cov not in (*COVARIANCES, *WAYS):
+        raise ConfigError("cov: " + unknown("covariance", str(cov), (*COVARIANCES, *WAYS)))
     if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
         raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
 
@@ -189,7 +201,7 @@ def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, 
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
     problem = Problem(family, module, x, design.y, design.weights, design.offset)
-    found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
+    found = _of_kinks(problem, cov) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))
         held = None if found.rows is None else replace(found.rows, binomial=True)
@@ -198,7 +210,8 @@ def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, 
     return found.with_cov(cov)
 
 
-def _of_kinks(problem: Problem) -> ModelFit:
+def _of_kinks(problem: Problem, cov: str) -> ModelFit:
+    way_of(cov)
     form = form_of(problem)
     if form is None or form.place is None or form.offset:
         raise ConfigError(
@@ -207,7 +220,8 @@ def _of_kinks(problem: Problem) -> ModelFit:
         )
     family, beta, _ = linear_programme.maximum(problem.family, form.design)
     theta = parameters_at(form, unshifted(form.design, beta))
-    return of_kinks(problem.at(family), theta, answer.log_likelihood(family, form.design, beta))
+    llf, errors = answer.log_likelihood(family, form.design, beta), by_kernel(family, form.design, beta)
+    return of_kinks(problem.at(family), theta, llf, errors, form.place)
 
 
 def _check_determined(family: Family, design: Design) -> None:
@@ -222,7 +236,7 @@ def _check_determined(family: Family, design: Design) -> None:
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
     found = _maximum(family, design, max_iter)
-    if isinstance(found, NotConvergedError) or not certain(found[0], design, found[1]):
+    if isinstance(found, NotConvergedError) or not _certain(*found, design):
         separated = _separated(family, design, cov)
         if separated is not None:
             return separated
@@ -232,6 +246,13 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
     if not fitted.knows_information and cov == "expected":
         cov = "observed"
     return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+
+
+def _certain(family: Family, fit: Fit, design: Design) -> bool:
+    """Whether a fit proves that the maximum is finite, by one more pass where its gradient is not yet as small as can be."""
+    if certain(family, design, fit):
+        return True
+    return fit.push > CONVERGED_PUSH and certain(family, design, newton(family, design, fit.beta))
 
 
 def _maximum(family: Family, design: Design, max_iter: int) -> tuple[Family, Fit] | NotConvergedError:

@@ -9,10 +9,11 @@ import scipy
 
 from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError
-from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.estimating.briefly import brief, coefficient_table, with_error
 from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.handover import Fitted, to_statsmodels
 from mlnn.estimating.linear.inference import INVERSES, Information
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.named import Named, coefficients, named
 from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
 from mlnn.estimating.residuals import fitted_values, residuals
@@ -32,7 +33,8 @@ class Estimate:
     maximum with a constant alone; llr_pvalue: None where that model is not nested (no constant).
     deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
-    standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
+    standard errors, `dispersion_kind` its convention. ancillary_bse: standard errors of the numbers that were estimated, at
+    their maximum-likelihood value whatever the convention of φ. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
     point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. terms: how a formula makes the columns.
     """
 
@@ -60,6 +62,8 @@ class Estimate:
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     information: Information | None = field(default=None, repr=False, compare=False)
+    kinks: KinkErrors | None = field(default=None, repr=False, compare=False)
+    ancillary_bse: dict[str, float] = field(default_factory=dict)
     rows: LinearRows | None = field(default=None, repr=False, compare=False)
     terms: Terms | None = field(default=None, repr=False, compare=False)
 
@@ -108,8 +112,10 @@ class Estimate:
 
     @property
     def use_t(self) -> bool:
-        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it."""
-        return self.cov in INVERSES and self.dispersion_kind.startswith("unbiased: RSS")
+        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it, and a
+        likelihood with kinks, as statsmodels' QuantReg and R's quantreg have it.
+        """
+        return self.kinks is not None or (self.cov in INVERSES and self.dispersion_kind.startswith("unbiased: RSS"))
 
     @property
     def tvalues(self) -> Named:
@@ -126,11 +132,13 @@ class Estimate:
     def cov_params(self, kind: str | None = None) -> Named:
         """Covariance (p m, p m) of `labels`: "expected", "observed", "robust", "HC0" … "HC3"; by default the one of `bse`.
 
-        Raises ConfigError where there are no standard errors (separated rows, a likelihood with kinks).
+        Of a likelihood with kinks "kernel", and "bootstrap" where it was estimated with it. Raises ConfigError for another
+        kind, and where there are no standard errors (separated rows).
         """
-        if self.information is None:
+        held = self.information or self.kinks
+        if held is None:
             raise ConfigError(f"cov_params: there are no standard errors: {'; '.join(self.notes)}")
-        return named(self.information.covariance(kind or self.cov), (self.labels, self.labels))
+        return named(held.covariance(kind or self.cov), (self.labels, self.labels))
 
     def conf_int(self, level: float = 0.95) -> Named:
         """Wald intervals, the shape of params and 2: lower, upper."""
@@ -162,9 +170,10 @@ class Estimate:
         """
         errors, held = None, self._held()
         at = quantile(level, self.df_resid if self.use_t else None)
-        if se and self.information is not None:
+        sure = self.information or self.kinks
+        if se and sure is not None:
             new = self.dispersion if held.family.likelihood.squares else None
-            errors = Errors(self.information.shifted(self.cov), at, new)
+            errors = Errors(sure.shifted(self.cov), at, new)
         return predict(held, errors, x, which=which, offset=offset, level=level)
 
     def to_statsmodels(self) -> Any:
@@ -178,7 +187,7 @@ class Estimate:
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name not in ("information", "rows", "terms")
+            if name not in ("information", "kinks", "rows", "terms")
         }
         plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
         plain |= {"formula": self.terms.formula} if self.terms else {}
@@ -198,9 +207,9 @@ class Estimate:
         return statement(rows, self.separation, self.llf, params, direction, self.notes[1:])
 
     def _columns(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Of the table; of a likelihood with kinks coefficients alone: the notes say why there is nothing beside them."""
+        """Of the table; coefficients alone where no standard error is known: the notes say why."""
         yield "coef", self.params
-        if self.information is not None:
+        if self.bse is not None and bool(np.isfinite(self.bse).any()):
             letter, interval = "t" if self.use_t else "z", self.conf_int()
             yield "std err", self._bse()
             yield letter, self.tvalues
@@ -225,7 +234,8 @@ class Estimate:
             if criterion is not None:
                 yield name, f"{criterion:.4f}"
         for name, value in self.ancillary.items():
-            yield f"{name}:", f"{value:.6g}"
+            known = name in self.ancillary_bse
+            yield f"{name} (std err):" if known else f"{name}:", with_error(value, self.ancillary_bse.get(name))
 
     def _brief(self) -> Brief:
         """What an interactive session shows."""
@@ -239,6 +249,7 @@ class Estimate:
             separation=self.separation,
             supremum=not self.exists,
             ancillary=self.ancillary,
+            ancillary_bse=self.ancillary_bse,
             table=coefficient_table(self.labels, self.params.T.reshape(-1), bse),
         )
 

@@ -148,9 +148,10 @@ class EstimateSettings(BaseSettings):
     )
     cov: str = key(
         "expected",
-        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3",
-        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3")),
+        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3; of a likelihood with kinks kernel, bootstrap",
+        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")),
     )
+    draws: int = key(200, "samples of the rows, for cov=bootstrap", at_least(2))
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)
     standardize: bool = key(False, "features to mean 0 and deviation 1, instead of their own units")
     standardize_target: bool = key(False, "the target likewise")
