@@ -475,7 +475,7 @@ def test_a_link_needs_a_slope_and_points_that_have_their_digits() -> None:
     assert links.mean_link(LINE_OF, 3 + 0 * LINE_OF) is None
     assert links.mean_link(LINE_OF, 3 + 1e-9 * LINE_OF) is None
     assert links.mean_link(LINE_OF, torch.exp(LINE_OF)) == "exp(f)"
-    assert links._affine(LINE_OF, 1e-3 * LINE_OF + 1e-6 * LINE_OF**2) is None
+    assert links.affine(LINE_OF, 1e-3 * LINE_OF + 1e-6 * LINE_OF**2) is None
     assert links.log_odds(LINE_OF[:3], torch.sigmoid(LINE_OF[:3])) is None, "three points contradict nothing"
     far = torch.cat([LINE_OF, numbers(9.6, -9.6)])  # 7e-5 from 0 and from 1
     near = torch.cat([LINE_OF, numbers(6.0)])  # 2.5e-3 from 1

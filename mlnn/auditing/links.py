@@ -31,7 +31,7 @@ MEANS: dict[str, Link] = {"{}": lambda mean: mean, "exp({})": torch.log, "σ({})
 def log_odds(output: Tensor, p: Tensor) -> tuple[float, float] | None:
     """(a, b) where p (n,) is σ(a·f + b); None where it is not."""
     inside = (p > INSIDE) & (p < 1 - INSIDE)
-    return _affine(output[inside], torch.logit(p[inside])) if int(inside.sum()) >= ENOUGH else None
+    return affine(output[inside], torch.logit(p[inside])) if int(inside.sum()) >= ENOUGH else None
 
 
 def probability_link(output: Tensor, p: Tensor) -> str | None:
@@ -51,7 +51,7 @@ def softmax_link(output: Tensor, p: Tensor) -> str | None:
     if p.shape != output.shape or int(inside.sum()) < ENOUGH:
         return None
     odds, apart = ((side[:, 1:] - side[:, :1]) for side in (p[inside].log(), output[inside]))
-    columns = [_affine(apart[:, k], odds[:, k]) for k in range(odds.shape[1])]
+    columns = [affine(apart[:, k], odds[:, k]) for k in range(odds.shape[1])]
     straight = [column for column in columns if column]
     if len(straight) < len(columns):
         return None
@@ -72,13 +72,13 @@ def _named(output: Tensor, value: Tensor, forms: dict[str, Link]) -> str | None:
         straight = transform(value)
         if not bool(torch.isfinite(straight).all()):
             continue
-        found = _affine(output, straight)
+        found = affine(output, straight)
         if found and abs(found[0]) > AFFINE_IN_OUTPUT:
             return _write(form, *found)
     return None
 
 
-def _affine(output: Tensor, straight: Tensor) -> tuple[float, float] | None:
+def affine(output: Tensor, straight: Tensor) -> tuple[float, float] | None:
     """(a, b) if the values are a·f + b up to rounding; None otherwise."""
     design = torch.stack([output, torch.ones_like(output)], 1)
     a, b = torch.linalg.lstsq(design, straight[:, None]).solution.squeeze(1).tolist()
