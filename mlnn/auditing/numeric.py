@@ -18,7 +18,7 @@ from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Z_ROUNDING, Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
-from mlnn.auditing.refute import elicits, elsewhere, worse_everywhere
+from mlnn.auditing.refute import FOLLOWS, elicits, elsewhere, one_way, worse_everywhere
 from mlnn.auditing.unproven import far_from_zero, not_proven
 from mlnn.seeding import generator
 
@@ -37,12 +37,6 @@ FADED_OUT = 40
 """loss/τ at the last count summed must exceed this: e^−40 is less than float64 can add to a sum of 1."""
 OTHER_TAUS = (0.5, 2.0)
 """Temperatures tried to see whether the dispersion is free; beyond them nothing is promised."""
-
-FOLLOWS = {
-    True: ("calibrated", "its output follows the target, but not its mean"),
-    False: ("no link", "its best output does not follow the target"),
-}
-
 
 @dataclass(frozen=True)
 class Look:
@@ -198,7 +192,7 @@ def _constant(log_h: float) -> Callable[[Tensor], Tensor]:
 
 def _without_likelihood(look: Look) -> Finding:
     """No base measure was found: it is proven that there is none, or it is not decided."""
-    witness = worse_everywhere(look.loss)
+    witness = worse_everywhere(look.loss) or one_way(look.loss)
     if witness is None and look.stranger:
         witness = elsewhere(look.loss, look.stranger, look.outputs, look.total.z if look.settled else None)
     if witness is None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.families import Family
+from mlnn.auditing.finding import SMALLEST
 from mlnn.auditing.record import Witness, raw_output, row
 from mlnn.targets import Coordinate
 
@@ -22,6 +23,24 @@ WITHIN_CELL = 65
 """Points within a cell of the grid, where the excess is smallest, before it is minimised between two of them."""
 BEST_STEP = 0.011
 """The best output is told to the step of its grid, 0.01, and a little."""
+
+FOLLOWS = {
+    True: ("calibrated", "its output follows the target, but not its mean"),
+    False: ("no link", "its best output does not follow the target"),
+}
+"""What an output follows where it is least in expectation, by whether it follows the target at all."""
+PUSHED = 1e-6
+"""Share of the median gradient at an output by which all must point one way: far above the rounding of a gradient."""
+JUMP = 1e-7
+"""How far from an output its two one-sided gradients are read."""
+LOST = 16 * torch.finfo(torch.float64).eps
+"""Share of two gradients that their difference has lost in rounding."""
+FAR_OUTPUTS = (-40.0, -20.0, -12.0, 12.0, 20.0, 40.0)
+"""Outputs looked at beside those within ±6: where a penalty outweighs what a target can pull."""
+PENALISED = (0.0,)
+"""Outputs at which a penalty of the output alone has its kink."""
+FINE = 2401
+"""Places of a dense grid at which gradients are looked at."""
 
 
 def worse_everywhere(loss: Loss) -> Witness | None:
@@ -98,6 +117,73 @@ def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, pla
         ):
             return False
     return True
+
+
+def one_way(loss: Loss) -> Witness | None:
+    """An output at which the gradient (or its jump there) points one way for every target: no h makes it vanish on average.
+
+    In a likelihood Σ exp(−loss/τ)·h is 1 at every output, so that the expected gradient is 0, from both sides of a kink too.
+    Looked at on all counts to 300 and beyond, or on a dense grid out to the ends of float64, and closer where it is smallest.
+    """
+    if loss.space.outputs > 1:
+        return None
+    along = loss.space.coordinate
+    outputs = torch.cat([torch.linspace(-6, 6, 25), torch.tensor(FAR_OUTPUTS)]).double() + 0.00321
+    if along is None:
+        target = torch.tensor([*range(EVERY_COUNT + 1), *FAR_COUNTS], dtype=torch.float64)
+    else:
+        target = along.target(_dense(along))
+    slope = loss.cross(outputs, target)[1].squeeze(-1)
+    at = _pushed(slope)
+    if at is not None and (along is None or _pushed_between(loss, along, outputs[at], slope[at]) is not None):
+        return _push(loss, outputs[at], "the loss of every target falls in one direction from this output: the sum of"
+                     " exp(−loss/τ)·h rises there and cannot be 1 all around")  # fmt: skip
+    for kink in PENALISED:
+        ends = torch.tensor([kink - JUMP, kink + JUMP], dtype=torch.float64)
+        sides = loss.cross(ends, target)[1].squeeze(-1)
+        jump, lost = sides[1] - sides[0], LOST * sides.abs().amax(0)  # of a large gradient the jump is rounding
+        seen, size = lost <= JUMP, float(slope.abs().median())
+        one = bool((jump[~seen].abs() <= lost[~seen]).all()) and bool(torch.isfinite(jump).all())
+        if one and float(jump[seen].abs().min()) > math.sqrt(PUSHED) * size and _pushed(jump[None, seen]) == 0:
+            return _push(loss, torch.tensor(kink).double(), "at this output the gradient jumps the same way for every target: its"
+                         " expectation cannot be 0 on both sides")  # fmt: skip
+    return None
+
+
+def _dense(along: Coordinate) -> Tensor:
+    """Places of a coordinate on a fine grid, and out to where float64 ends."""
+    above, below = along.farthest
+    outer = torch.tensor([*above, *below, *along.span], dtype=torch.float64)
+    steps = torch.linspace(-along.dense, along.dense, FINE, dtype=torch.float64)
+    return torch.cat([steps, outer[outer.abs() > along.dense]]).sort().values
+
+
+def _pushed(slope: Tensor) -> int | None:
+    """The row of gradients (F, Y) that all point one way, none of them near 0; None if there is none."""
+    size = slope.abs().median(1).values.clamp_min(SMALLEST)
+    known = torch.isfinite(slope).all(1)
+    way = (slope.amin(1) > PUSHED * size) | (slope.amax(1) < -PUSHED * size)
+    found = (way & known).nonzero()
+    return int(found[0, 0]) if len(found) else None
+
+
+def _pushed_between(loss: Loss, along: Coordinate, output: Tensor, slope: Tensor) -> Tensor | None:
+    """The least gradient, as the others point, closer around the places where it is smallest; None where it turns."""
+    places, way = _dense(along), float(slope[0].sign())
+    for k in (way * slope).argsort()[:3].tolist():
+        low, high = places[max(k - 1, 0)], places[min(k + 1, len(places) - 1)]
+        line = along.target(torch.linspace(float(low), float(high), WITHIN_CELL, dtype=torch.float64))
+        near = way * loss.cross(output[None], line)[1].reshape(-1)
+        if not float(near.min()) > 0:
+            return None
+    return slope.abs().min()
+
+
+def _push(loss: Loss, output: Tensor, says: str) -> Witness:
+    target = torch.tensor(loss.space.facts.ordered_points, dtype=torch.float64)
+    beside = torch.stack([output - BEST_STEP, output + BEST_STEP])
+    value = loss.values(beside, target)
+    return Witness(outputs=row(beside), targets=row(target), loss=(row(value[0]), row(value[1])), says=says)
 
 
 def elsewhere(loss: Loss, family: Family, outputs: Tensor, z: Tensor | None) -> Witness:
