@@ -192,9 +192,10 @@ def _constant(log_h: float) -> Callable[[Tensor], Tensor]:
 
 def _without_likelihood(look: Look) -> Finding:
     """No base measure was found: it is proven that there is none, or it is not decided."""
-    witness = worse_everywhere(look.loss) or one_way(look.loss)
+    witness = worse_everywhere(look.loss)
     if witness is None and look.stranger:
         witness = elsewhere(look.loss, look.stranger, look.outputs, look.total.z if look.settled else None)
+    witness = witness or one_way(look.loss)
     if witness is None:
         return not_proven(look.loss, look.outputs, look.total, look.link(), look.off, Z_DIFFERS)
     # Where its family lives elsewhere Z may still be constant near 0, and is not what decides.

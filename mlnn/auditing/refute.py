@@ -33,10 +33,13 @@ PUSHED = 1e-6
 """Share of the median gradient at an output by which all must point one way: far above the rounding of a gradient."""
 JUMP = 1e-7
 """How far from an output its two one-sided gradients are read."""
+LARGEST = 1e300
+"""Stands for a gradient that overflows."""
 LOST = 16 * torch.finfo(torch.float64).eps
 """Share of two gradients that their difference has lost in rounding."""
-FAR_OUTPUTS = (-40.0, -20.0, -12.0, 12.0, 20.0, 40.0)
-"""Outputs looked at beside those within ±6: where a penalty outweighs what a target can pull."""
+FAR_OUTPUTS = (-12.0, 12.0)
+"""Outputs looked at beside those within ±6: where a penalty outweighs what a target can pull. Farther out what a target pulls
+may be below float64's resolution, and there all the same."""
 PENALISED = (0.0,)
 """Outputs at which a penalty of the output alone has its kink."""
 FINE = 2401
@@ -133,8 +136,8 @@ def one_way(loss: Loss) -> Witness | None:
         target = torch.tensor([*range(EVERY_COUNT + 1), *FAR_COUNTS], dtype=torch.float64)
     else:
         target = along.target(_dense(along))
-    slope = loss.cross(outputs, target)[1].squeeze(-1)
-    at = _pushed(slope)
+    slope = loss.cross(outputs, target)[1].squeeze(-1).nan_to_num(math.nan, LARGEST, -LARGEST)
+    at = _pushed(torch.where(_kept_outwards(slope, along is None)[:, None], slope, math.nan))
     if at is not None and (along is None or _pushed_between(loss, along, outputs[at], slope[at]) is not None):
         return _push(loss, outputs[at], "the loss of every target falls in one direction from this output: the sum of"
                      " exp(−loss/τ)·h rises there and cannot be 1 all around")  # fmt: skip
@@ -143,11 +146,20 @@ def one_way(loss: Loss) -> Witness | None:
         sides = loss.cross(ends, target)[1].squeeze(-1)
         jump, lost = sides[1] - sides[0], LOST * sides.abs().amax(0)  # of a large gradient the jump is rounding
         seen, size = lost <= JUMP, float(slope.abs().median())
-        one = bool((jump[~seen].abs() <= lost[~seen]).all()) and bool(torch.isfinite(jump).all())
+        way = jump[seen].sign().median() if bool(seen.any()) else torch.zeros(())
+        one = bool((way * jump[~seen] >= -lost[~seen]).all()) and bool(torch.isfinite(jump).all())
         if one and float(jump[seen].abs().min()) > math.sqrt(PUSHED) * size and _pushed(jump[None, seen]) == 0:
             return _push(loss, torch.tensor(kink).double(), "at this output the gradient jumps the same way for every target: its"
                          " expectation cannot be 0 on both sides")  # fmt: skip
     return None
+
+
+def _kept_outwards(slope: Tensor, counts: bool) -> Tensor:
+    """Mask (F,): whether gradients (F, Y) no longer fall off at the ends of the targets; what still does may turn farther out."""
+    size = slope.abs()
+    right = size[:, -1] >= size[:, -2] * (1 - LOST)
+    left = torch.ones_like(right) if counts else size[:, 0] >= size[:, 1] * (1 - LOST)
+    return left & right
 
 
 def _dense(along: Coordinate) -> Tensor:
