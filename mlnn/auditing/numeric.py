@@ -195,12 +195,13 @@ def _without_likelihood(look: Look) -> Finding:
     witness = worse_everywhere(look.loss)
     if witness is None and look.stranger:
         witness = elsewhere(look.loss, look.stranger, look.outputs, look.total.z if look.settled else None)
-    witness = witness or one_way(look.loss)
+    pushed = one_way(look.loss) if witness is None else None
+    witness = witness or pushed
     if witness is None:
         return not_proven(look.loss, look.outputs, look.total, look.link(), look.off, Z_DIFFERS)
     # Where its family lives elsewhere Z may still be constant near 0, and is not what decides.
     residual = look.off if look.off > Z_DIFFERS else None
-    if look.form:
+    if look.form and pushed is None:
         family = look.family
         lives = f"; the {family.name} that has its variance function lives on {family.lives}" if family else ""
         said = "its output is made the mean" + lives
