@@ -113,7 +113,8 @@ def named_family(form: Exponential, support: str) -> Family | None:
     if abs(power - 3) <= FITS:
         nll = _inverse_gaussian(tidy(1 / factor)) if support == HALF_LINE else None
         return Family("inverse Gaussian", HALF_LINE, nll, free=True)
-    power_law = Power(tidy(power), factor)
+    power = tidy(power)
+    power_law = Power(power, float((form.variance / form.mean**power).median()))
     here = power_law.lives == support
     name = f"Tweedie, power {power_law.p:.6g}"
     return Family(name, power_law.lives, power_law.nll if here else None, free=True, kernel=power_law.kernel if here else None)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
+from mlnn.auditing.counting import far_sum
 from mlnn.targets import Coordinate
 
 Z_ROUNDING = 1e-8
@@ -259,14 +260,27 @@ def count_sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> 
     errors = torch.where(settled, COUNTED, torch.inf)
     if bool(settled.all()):
         return Total(now, COUNTED, errors)
-    z = torch.where(settled, now, torch.nan)
-    return Total(z, np.inf, errors, f"the sum over the first {min(count, MOST_COUNTS)} counts is not all of it")
+    summed = min(count, MOST_COUNTS)
+    open_ = (~settled).nonzero().squeeze(1)
+    rest, off = far_sum(lambda y: _log_terms(loss, output[open_], y, tau, log_base), summed, now[open_])
+    z = now.clone()
+    z[open_] += rest
+    errors[open_] = off
+    if bool(torch.isfinite(errors).all()):
+        return Total(z, float(errors.max()), errors)
+    z = torch.where(torch.isfinite(errors), z, torch.nan)
+    return Total(z, np.inf, errors, f"the sum over the first {summed} counts is not all of it")
 
 
 def _terms(loss: Loss, output: Tensor, target: Tensor, tau: float, log_base: Base | None) -> Tensor:
     """exp(−loss/τ)·h of every output (F,) at every count (Y,), (F, Y)."""
+    return torch.exp(_log_terms(loss, output, target, tau, log_base))
+
+
+def _log_terms(loss: Loss, output: Tensor, target: Tensor, tau: float, log_base: Base | None) -> Tensor:
+    """−loss/τ + log h of every output (F,) at every count (Y,), (F, Y)."""
     weight = 0.0 if log_base is None else log_base(target)
-    return torch.exp(weight - loss.values(output, target) / tau)
+    return weight - loss.values(output, target) / tau
 
 
 def _beyond(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> Tensor:

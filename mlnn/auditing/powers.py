@@ -32,11 +32,13 @@ Height = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Stretch:
-    """Where a tail is read: from `low` to `high`, and the places far beyond at which it must go on so."""
+    """Where a tail is read: from `low` to `high`, and the places far beyond at which it must go on so. `whole`: at whole
+    numbers, and the mass is a sum from `high` on."""
 
     low: float
     high: float
     beyond: tuple[float, ...] = ()
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,12 @@ def power_tail(height: Height, over: Stretch) -> PowerTail | None:
 def _fitted(height: Height, over: Stretch) -> tuple[float, float] | None:
     """The power, and the mass beyond the stretch; None where no power fits."""
     v = torch.logspace(np.log10(over.low), np.log10(over.high), NODES, dtype=torch.float64)
+    v = v.round().unique() if over.whole else v
     g = height(v)
     if not bool(torch.isfinite(g).all()):
         return None
     at, seen = v.numpy(), g.numpy()
-    whole, outer = (_least(at[k:], seen[k:], over.low) for k in (0, NODES // 3))
+    whole, outer = (_least(at[k:], seen[k:], over.low) for k in (0, len(at) // 3))
     size = 1 + float(np.abs(seen).max())
     if whole[1] > A_POWER * size or abs(whole[0][0] - outer[0][0]) > SAME_POWER:
         return None
@@ -107,9 +110,10 @@ def _mass(coefficients: NDArray[np.float64], over: Stretch) -> float:
     if not rate > 0:
         return float("inf")
     s, weight = LAGUERRE
-    v = over.high * np.exp(np.minimum(s / rate, 600.0))
+    start = over.high - 0.5 * over.whole  # the midpoint rule, right to (p/N)² / 24
+    v = start * np.exp(np.minimum(s / rate, 600.0))
     rest = _design(v, over.low)[:, 1:] @ coefficients[1:]
-    return float(over.high ** (1 - coefficients[0]) / rate * (weight * np.exp(-rest)).sum())
+    return float(start ** (1 - coefficients[0]) / rate * (weight * np.exp(-rest)).sum())
 
 
 def beyond_both(height: Height, over: Sequence[Stretch]) -> Sequence[PowerTail | None]:
