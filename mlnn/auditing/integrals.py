@@ -177,6 +177,12 @@ def partition(
     reach = Reach(middle, width, along) if along.far else None
     cuts = [at for at in _decades(float(width.min())) if low < at < high] if shells else [0.0]
     total = integral(log_density, low, high, along.digits, reach, cuts)
+    if along.overflows and not total.within(CONVERGED):
+        # A power of y is an exponential of log y: what lies beyond float64 is told where it is one.
+        reached = OVERFLOW - SHORT_OF_IT
+        ends = (float(((-reached - middle) / width).max()), float(((reached - middle) / width).min()))
+        closed = _with_ends(integral(log_density, *ends, along.digits), log_density, *ends)
+        return closed if closed.within(CONVERGED) else total
     return _with_ends(total, log_density, low, high) if along.beyond else total
 
 
@@ -257,7 +263,7 @@ def count_sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> 
     settled = (last <= COUNTED) & (now > 0)
     if bool(settled.any()):
         settled &= _beyond(loss, output, tau, log_base) <= FADED * now
-    errors = torch.where(settled, COUNTED, torch.inf)
+    errors = torch.where(settled, COUNTED, torch.inf).double()
     if bool(settled.all()):
         return Total(now, COUNTED, errors)
     summed = min(count, MOST_COUNTS)

@@ -30,7 +30,9 @@ FOLLOWS = {
 }
 """What an output follows where it is least in expectation, by whether it follows the target at all."""
 PUSHED = 1e-6
-"""Share of the median gradient at an output by which all must point one way: far above the rounding of a gradient."""
+"""Share of the median gradient at an output by which most must point one way, and none the other: far above rounding."""
+MOST = 0.9
+"""Share of the targets that must."""
 JUMP = 1e-7
 """How far from an output its two one-sided gradients are read."""
 LARGEST = 1e300
@@ -174,19 +176,21 @@ def _pushed(slope: Tensor) -> int | None:
     """The row of gradients (F, Y) that all point one way, none of them near 0; None if there is none."""
     size = slope.abs().median(1).values.clamp_min(SMALLEST)
     known = torch.isfinite(slope).all(1)
-    way = (slope.amin(1) > PUSHED * size) | (slope.amax(1) < -PUSHED * size)
+    # Every target has weight, so that one that pulls neither way changes nothing.
+    most = (slope.abs() > PUSHED * size[:, None]).double().mean(1) > MOST
+    way = most & ((slope.amin(1) >= 0) | (slope.amax(1) <= 0))
     found = (way & known).nonzero()
     return int(found[0, 0]) if len(found) else None
 
 
 def _pushed_between(loss: Loss, along: Coordinate, output: Tensor, slope: Tensor) -> Tensor | None:
     """The least gradient, as the others point, closer around the places where it is smallest; None where it turns."""
-    places, way = _dense(along), float(slope[0].sign())
+    places, way = _dense(along), float(slope.sign().median())
     for k in (way * slope).argsort()[:3].tolist():
         low, high = places[max(k - 1, 0)], places[min(k + 1, len(places) - 1)]
         line = along.target(torch.linspace(float(low), float(high), WITHIN_CELL, dtype=torch.float64))
         near = way * loss.cross(output[None], line)[1].reshape(-1)
-        if not float(near.min()) > 0:
+        if not float(near.min()) >= 0:
             return None
     return slope.abs().min()
 
