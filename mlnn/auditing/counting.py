@@ -82,7 +82,9 @@ def _steps(log_terms: Terms, start: int) -> Steps:
     return Steps(count[:-1], torch.exp(log_terms(count[:-1])).nan_to_num(0.0, 0.0, 0.0) * count.diff())
 
 
-def _closed(total: Tensor, so_far: Tensor, over: Tensor, ok: Tensor, tails: list[tuple[float, float] | None]) -> tuple[Tensor, Tensor]:
+def _closed(
+    total: Tensor, so_far: Tensor, over: Tensor, ok: Tensor, tails: list[tuple[float, float] | None]
+) -> tuple[Tensor, Tensor]:
     """With the tails (mass, error), of the outputs that are not over yet."""
     error = torch.where(ok, AGREE * (so_far + total), torch.inf)
     for row, tail in zip((~over).nonzero().squeeze(1).tolist(), tails, strict=True):
@@ -100,7 +102,9 @@ def _tail(log_terms: Terms, row: int, start: int) -> tuple[float, float] | None:
     return found.mass, found.mass * POWER_KNOWN * (math.log(start) + 1 / (found.power - 1))
 
 
-def _block(log_terms: Terms, low: int, high: int, size: Tensor, budget: int, steps: Steps) -> tuple[Tensor, Tensor, int]:
+def _block(
+    log_terms: Terms, low: int, high: int, size: Tensor, budget: int, steps: Steps
+) -> tuple[Tensor, Tensor, int]:
     """Σ over low ≤ y < high (F,), whether it settled (F,), and the blocks left."""
     total, fine = torch.zeros_like(size), torch.ones_like(size, dtype=torch.bool)
     open_ = [(low, high, _sums(log_terms, [(low, high)])[0])]
@@ -149,7 +153,7 @@ def _places(low: int, high: int) -> tuple[NDArray[np.float64], NDArray[np.float6
     y = np.rint(low + (length - 1) * (1 - cosine) / 2)
     x = (2 * (y - low) + 1) / length - 1
     chebyshev = np.cos(np.arange(POINTS)[:, None] * np.arccos(np.clip(x, -1, 1)))
-    return y, np.linalg.solve(chebyshev, _moments(length))
+    return y, np.asarray(np.linalg.solve(chebyshev, _moments(length)), dtype=np.float64)
 
 
 def _moments(length: int) -> NDArray[np.float64]:

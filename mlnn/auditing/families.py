@@ -117,7 +117,9 @@ def named_family(form: Exponential, support: str) -> Family | None:
     power_law = Power(power, float((form.variance / form.mean**power).median()))
     here = power_law.lives == support
     name = f"Tweedie, power {power_law.p:.6g}"
-    return Family(name, power_law.lives, power_law.nll if here else None, free=True, kernel=power_law.kernel if here else None)
+    return Family(
+        name, power_law.lives, power_law.nll if here else None, free=True, kernel=power_law.kernel if here else None
+    )
 
 
 def _quadratic_family(support: str, a: float, b: float, c: float) -> Family | None:

@@ -177,8 +177,7 @@ def partition(
     reach = Reach(middle, width, along) if along.far else None
     cuts = [at for at in _decades(float(width.min())) if low < at < high] if shells else [0.0]
     total = integral(log_density, low, high, along.digits, reach, cuts)
-    if along.overflows and not total.within(CONVERGED):
-        # A power of y is an exponential of log y: what lies beyond float64 is told where it is one.
+    if along.overflows and not total.within(CONVERGED):  # a power of y is an exponential of log y
         reached = OVERFLOW - SHORT_OF_IT
         ends = (float(((-reached - middle) / width).max()), float(((reached - middle) / width).min()))
         closed = _with_ends(integral(log_density, *ends, along.digits), log_density, *ends)
@@ -269,13 +268,10 @@ def count_sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> 
     summed = min(count, MOST_COUNTS)
     open_ = (~settled).nonzero().squeeze(1)
     rest, off = far_sum(lambda y: _log_terms(loss, output[open_], y, tau, log_base), summed, now[open_])
-    z = now.clone()
-    z[open_] += rest
     errors[open_] = off
-    if bool(torch.isfinite(errors).all()):
-        return Total(z, float(errors.max()), errors)
-    z = torch.where(torch.isfinite(errors), z, torch.nan)
-    return Total(z, np.inf, errors, f"the sum over the first {summed} counts is not all of it")
+    lost = ~torch.isfinite(errors)
+    why = f"the sum over the first {summed} counts is not all of it" if bool(lost.any()) else ""
+    return Total(now.index_add(0, open_, rest).masked_fill(lost, torch.nan), float(errors.max()), errors, why)
 
 
 def _terms(loss: Loss, output: Tensor, target: Tensor, tau: float, log_base: Base | None) -> Tensor:

@@ -38,6 +38,7 @@ FADED_OUT = 40
 OTHER_TAUS = (0.5, 2.0)
 """Temperatures tried to see whether the dispersion is free; beyond them nothing is promised."""
 
+
 @dataclass(frozen=True)
 class Look:
     """A loss as it is looked at first: Z as it stands at `outputs`, and what its gradients say of an exponential family."""

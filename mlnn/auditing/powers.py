@@ -4,7 +4,7 @@ A height g (−log of a density) that is p·log v + c₀ + c₁/v + … on many 
 at p = 1 the same is asked of log v, in which the density is e^(−g)·v. Near the border either way it is not told.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,7 +100,7 @@ def _design(v: NDArray[np.float64], low: float) -> NDArray[np.float64]:
 def _least(v: NDArray[np.float64], g: NDArray[np.float64], low: float) -> tuple[NDArray[np.float64], float]:
     """Coefficients of least squares, and the largest misfit."""
     design = _design(v, low)
-    found = np.linalg.lstsq(design, g, rcond=1e-15)[0]
+    found = np.asarray(np.linalg.lstsq(design, g, rcond=1e-15)[0], dtype=np.float64)
     return found, float(np.abs(design @ found - g).max())
 
 
@@ -114,8 +114,3 @@ def _mass(coefficients: NDArray[np.float64], over: Stretch) -> float:
     v = start * np.exp(np.minimum(s / rate, 600.0))
     rest = _design(v, over.low)[:, 1:] @ coefficients[1:]
     return float(start ** (1 - coefficients[0]) / rate * (weight * np.exp(-rest)).sum())
-
-
-def beyond_both(height: Height, over: Sequence[Stretch]) -> Sequence[PowerTail | None]:
-    """The tails on the side of v < 0 and of v > 0."""
-    return [power_tail(lambda v, side=side: height(side * v), one) for side, one in zip((-1, 1), over, strict=True)]  # type: ignore[misc]

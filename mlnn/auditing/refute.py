@@ -44,6 +44,8 @@ FAR_OUTPUTS = (-12.0, 12.0)
 may be below float64's resolution, and there all the same."""
 PENALISED = (0.0,)
 """Outputs at which a penalty of the output alone has its kink."""
+FINEST = 1e-12
+"""To what the place of the least gradient between two of them is found, in units of the coordinate."""
 FINE = 2401
 """Places of a dense grid at which gradients are looked at."""
 
@@ -140,7 +142,7 @@ def one_way(loss: Loss) -> Witness | None:
         target = along.target(_dense(along))
     slope = loss.cross(outputs, target)[1].squeeze(-1).nan_to_num(math.nan, LARGEST, -LARGEST)
     at = _pushed(torch.where(_kept_outwards(slope, along is None)[:, None], slope, math.nan))
-    if at is not None and (along is None or _pushed_between(loss, along, outputs[at], slope[at]) is not None):
+    if at is not None and (along is None or _pushed_between(loss, along, outputs[at], slope[at])):
         return _push(loss, outputs[at], "the loss of every target falls in one direction from this output: the sum of"
                      " exp(−loss/τ)·h rises there and cannot be 1 all around")  # fmt: skip
     for kink in PENALISED:
@@ -183,16 +185,25 @@ def _pushed(slope: Tensor) -> int | None:
     return int(found[0, 0]) if len(found) else None
 
 
-def _pushed_between(loss: Loss, along: Coordinate, output: Tensor, slope: Tensor) -> Tensor | None:
-    """The least gradient, as the others point, closer around the places where it is smallest; None where it turns."""
+def _pushed_between(loss: Loss, along: Coordinate, output: Tensor, slope: Tensor) -> bool:
+    """Whether no gradient turns between the places either, where gradients and the loss are smallest."""
     places, way = _dense(along), float(slope.sign().median())
-    for k in (way * slope).argsort()[:3].tolist():
+
+    def at(place: float) -> float:
+        return way * float(loss.both(output[None], along.target(torch.tensor([place], dtype=torch.float64)))[1])
+
+    # A valley of the loss may be narrower than a cell, and what pulls the other way lie in it.
+    valley = int(loss.values(output[None], along.target(places))[0].nan_to_num(math.inf).argmin())
+    for k in {*(way * slope).argsort()[:3].tolist(), valley}:
         low, high = places[max(k - 1, 0)], places[min(k + 1, len(places) - 1)]
-        line = along.target(torch.linspace(float(low), float(high), WITHIN_CELL, dtype=torch.float64))
-        near = way * loss.cross(output[None], line)[1].reshape(-1)
-        if not float(near.min()) >= 0:
-            return None
-    return slope.abs().min()
+        line = torch.linspace(float(low), float(high), WITHIN_CELL, dtype=torch.float64)
+        near = way * loss.cross(output[None], along.target(line))[1].reshape(-1)
+        best = int(near.argmin())
+        around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, WITHIN_CELL - 1)]))
+        closer = scipy.optimize.minimize_scalar(at, bounds=around, method="bounded", options={"xatol": FINEST})
+        if not min(float(near.min()), float(closer.fun)) >= 0:
+            return False
+    return True
 
 
 def _push(loss: Loss, output: Tensor, says: str) -> Witness:

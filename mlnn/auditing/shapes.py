@@ -33,7 +33,9 @@ def shape_name(influence: Tensor, along: str, turns: bool, residuals: Tensor) ->
         return curved_name(influence, along, v) or ("log-Student t" if _is_student(influence, v) else None)
     if along == "logit y":
         return "logit-normal" if _same(influence / v) else None
-    return next((name for name, is_it in WHOLE_LINE.items() if is_it(influence, v)), None) or curved_name(influence, along, v)
+    return next((name for name, is_it in WHOLE_LINE.items() if is_it(influence, v)), None) or curved_name(
+        influence, along, v
+    )
 
 
 def _is_student(influence: Tensor, v: Tensor) -> bool:

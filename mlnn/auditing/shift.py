@@ -18,7 +18,7 @@ from mlnn.auditing.refute import FOLLOWS, elicits
 ENDS = (12.0, 24.0, 48.0, 96.0, 192.0)
 """Where the ends of ρ are read, in units of the coordinate, or of the width on a whole line."""
 FLAT = 1e-4
-"""Change of ρ over the last doubling below which it has come to a limit; before it a change must have been larger still, or none."""
+"""Change of ρ over the last doubling below which it has come to a limit; before it a change must have been larger, or none."""
 FALLS = 1e-3
 """By how much ρ must fall at each doubling, and as fast again, to fall without end."""
 APART = 1e-3
@@ -37,7 +37,9 @@ def no_measure(found: Located) -> Finding | None:
     elif min(left, right) == math.inf:
         return None
     elif abs(left - right) > APART:
-        says = "exp(−loss) tends to two different numbers as the output moves away on one side or the other: Z would too, whatever h"
+        says = (
+            "exp(−loss) tends to two different numbers as the output moves away on either side: Z would too, whatever h"
+        )
     elif _peaks(found, max(left, right), scale):
         says = "exp(−loss) is largest near the output and tends to one number far from it: Z would be larger near the targets"
     else:
@@ -58,7 +60,11 @@ def _end(rho: Tensor) -> float | None:
     if bool(torch.isnan(rho).any()):
         return None
     if not bool(torch.isfinite(rho).all()):
-        return math.inf if bool((rho[torch.isinf(rho)] > 0).all()) and bool((rho.diff().nan_to_num(0.0) >= 0).all()) else None
+        return (
+            math.inf
+            if bool((rho[torch.isinf(rho)] > 0).all()) and bool((rho.diff().nan_to_num(0.0) >= 0).all())
+            else None
+        )
     steps = rho.diff()
     last = float(steps[-1].abs())
     if last <= FLAT and bool((steps.abs().diff() <= FLAT * FLAT).all()):

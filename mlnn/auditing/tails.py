@@ -62,9 +62,12 @@ def tail_growth(found: Located) -> tuple[float, Finding | None]:
 
 def slow_tail(found: Located, side: float) -> PowerTail | None:
     """The tail on one side, where it falls as a power, or as 1/v and a power of log v; None for any other."""
-    over = Stretch(*found.along.powers) if not found.loss.space.whole_line else Stretch(
-        *(found.width * end for end in POWERS), tuple(found.width * place for place in STILL_SO)
-    )  # fmt: skip
+    if found.loss.space.whole_line:
+        over = Stretch(
+            found.width * POWERS[0], found.width * POWERS[1], tuple(found.width * place for place in STILL_SO)
+        )
+    else:
+        over = Stretch(*found.along.powers)
     return power_tail(lambda v: found.rho(side * v), over)
 
 
@@ -75,7 +78,7 @@ def _heavy(found: Located, side: float, growth: float, slow: PowerTail | None) -
         return Finding("undecided", said="the loss is NaN, or not finite on the way, at targets far from the output")
     if slow is not None and slow.sums is None:
         of_log = "" if slow.of_log is None else f" + {slow.of_log:.4g}·log {what}"
-        said = f"its tail grows as {slow.power:.8g}·{what}{of_log}, at the border where the integral over the target becomes infinite"
+        said = f"its tail grows as {slow.power:.8g}·{what}{of_log}, at the border where the integral becomes infinite"
         return Finding("undecided", said=said)
     if growth > 1 + BORDER and slow is None:
         said = (
@@ -95,7 +98,9 @@ def _heavy(found: Located, side: float, growth: float, slow: PowerTail | None) -
     if witness is None:
         said = f"its tail grows as {growth:.3g}·{what} at first, but whether it goes on so, without end, cannot be told"
         return Finding("undecided", said=said)
-    said = f"its tail grows as {max(growth if slow is None else slow.power, 0.0):.3g}·log|y−f|, and more than 1 is needed"
+    said = (
+        f"its tail grows as {max(growth if slow is None else slow.power, 0.0):.3g}·log|y−f|, and more than 1 is needed"
+    )
     if slow is not None and slow.of_log:
         said = f"its tail grows as log|y−f| + {slow.of_log:.3g}·log log|y−f|, and more than 1 of the latter is needed"
     return Finding("unnormalisable", "none", witness=witness, said=said, residual=math.inf)

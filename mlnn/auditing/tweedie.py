@@ -51,10 +51,8 @@ class Power:
     def nll(self, mean: Tensor, y: Tensor) -> Tensor:
         """−log density at y (…)."""
         flat = y.double().reshape(-1)
-        if self.p > 2:
-            log_m = torch.cat([_positive(part, self) for part in flat.split(AT_ONCE)])
-        else:
-            log_m = _extreme(flat, self)
+        density = _positive if self.p > 2 else _extreme
+        log_m = torch.cat([density(part, self) for part in flat.split(AT_ONCE)])
         return self.kernel(mean, y) - log_m.reshape(y.shape)
 
 
@@ -66,7 +64,10 @@ def _positive(y: Tensor, power: Power) -> Tensor:
     x = y / gamma
     t = torch.arange(-NODES, NODES + 1, dtype=torch.float64) * STEP
     half = math.pi / 2 * torch.sinh(t)
-    angle, rest = math.pi * torch.sigmoid(2 * half), math.pi * torch.sigmoid(-2 * half)  # φ and π − φ, exact at both ends
+    angle, rest = (
+        math.pi * torch.sigmoid(2 * half),
+        math.pi * torch.sigmoid(-2 * half),
+    )  # φ and π − φ, exact at both ends
     weight = STEP * math.pi * math.pi / 2 * torch.cosh(t) / (2 * torch.cosh(half) ** 2)
     log_a = (alpha * torch.sin(alpha * angle).log() - torch.sin(torch.minimum(angle, rest)).log()) / (1 - alpha)
     log_a = log_a + torch.sin((1 - alpha) * angle).log()
@@ -82,15 +83,12 @@ def _extreme(y: Tensor, power: Power) -> Tensor:
     p, c = power.p, power.c
     alpha, big = _index(power)
     inside = y.abs() <= BETWEEN
-    if int(inside.sum()) <= FEW:
-        middle = _exact(y[inside], power)
-    else:
-        middle = torch.from_numpy(_spline(power)(y[inside].numpy()))
+    read = _exact if int(inside.sum()) <= FEW else _splined
     left = math.log(big) - math.lgamma(-alpha) - (alpha + 1) * y.abs().clamp_min(1.0).log()
     high = y.clamp_min(1.0)
     right = -0.5 * (2 * math.pi * c * high**p).log() + high ** (2 - p) / c * (1 / (2 - p) - 1 / (1 - p))
-    found = torch.where(y < 0, left, right)
-    found[inside] = middle
+    found: Tensor = torch.where(y < 0, left, right)
+    found[inside] = read(y[inside], power)
     return found
 
 
@@ -107,6 +105,11 @@ def _exact(y: Tensor, power: Power) -> Tensor:
     alpha, big = _index(power)
     pairs = zip(y.tolist(), tilt.tolist(), strict=True)
     return torch.tensor([_inverted(*pair, big, alpha) for pair in pairs], dtype=torch.float64)
+
+
+def _splined(y: Tensor, power: Power) -> Tensor:
+    found: Tensor = torch.from_numpy(np.asarray(_spline(power)(y.numpy())))
+    return found
 
 
 @lru_cache(maxsize=4)  # an integral over targets asks for thousands, many times
