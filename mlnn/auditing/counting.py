@@ -42,8 +42,19 @@ Terms = Callable[[Tensor], Tensor]
 def far_sum(log_terms: Terms, start: int, so_far: Tensor) -> tuple[Tensor, Tensor]:
     """Σ exp(log_terms(y)) over y ≥ start and its error, (F,) each; log_terms: counts (P,) to (F, P).
 
-    `so_far` (F,): what comes before. The error is infinite where the sum does not settle.
+    `so_far` (F,): what comes before. The error is infinite where the sum does not settle; terms that are larger far out than
+    at the start are not added up.
     """
+    ends = log_terms(torch.tensor([start, LAST], dtype=torch.float64))
+    falls = (ends[:, 1] < ends[:, 0]) | (ends[:, 0] == -torch.inf)
+    total, error = torch.zeros_like(so_far), torch.full_like(so_far, torch.inf)
+    if bool(falls.any()):
+        total[falls], error[falls] = _falling(lambda y: log_terms(y)[falls], start, so_far[falls])
+    return total, error
+
+
+def _falling(log_terms: Terms, start: int, so_far: Tensor) -> tuple[Tensor, Tensor]:
+    """The same of terms that fall."""
     total, ok = torch.zeros_like(so_far), torch.ones_like(so_far, dtype=torch.bool)
     steps = _steps(log_terms, start)
     low, tails, budget = start, None, MOST_BLOCKS

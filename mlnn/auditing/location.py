@@ -211,8 +211,14 @@ def _family(found: Located, total: float, residual: float, growth: float) -> Fin
 
     def reference(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         u = found.along.back(target)
-        _, slope = found.loss.both(torch.zeros_like(u), found.along.target(u - output))  # a residual is a residual
-        return found.rho(u - output) + found.shift(u), slope
+        seen = found.along.target(u - output)  # a residual is a residual
+        _, slope = found.loss.both(torch.zeros_like(u), seen)
+        value = found.rho(u - output) + found.shift(u)
+        if not found.along.overflows:
+            return value, slope
+        lost = (seen == 0) | torch.isinf(seen)  # float64 has no target there: nothing to hold the loss to
+        own, pull = found.loss.both(output, target)
+        return torch.where(lost, own, value), torch.where(lost, pull, slope)
 
     some = torch.tensor(found.loss.space.facts.plain_points, dtype=torch.float64)
     log_h = log_base(some)

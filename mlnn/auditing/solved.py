@@ -104,7 +104,7 @@ def _written(h: float) -> str:
 
 def _one_way(loss: Loss, reach: float) -> Witness | None:
     """An output at which no probabilities make the expected gradient vanish: a likelihood's always does, at any τ and h."""
-    outputs = torch.cat([moderateoutputs_of(loss.space), outputs_of(loss, reach)])
+    outputs = torch.cat([moderate_outputs(loss.space), outputs_of(loss, reach)])
     value, slope = loss.cross(outputs, loss.space.inner_points)
     size = slope.abs().amax((1, 2))
     for at in (size > 0).nonzero().squeeze(1).tolist():
