@@ -17,6 +17,7 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.ordered import ordered_name
 from mlnn.auditing.record import Witness, raw_output, row
+from mlnn.auditing.sound import moderate_outputs
 from mlnn.auditing.system import FAILS, FAILS_ABOVE, SOLVES, TOLD_APART, Search, System, best_of, outputs_of, reach_of
 
 MOST_SOLVED = 40

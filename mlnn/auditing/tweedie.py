@@ -60,7 +60,7 @@ def _positive(y: Tensor, power: Power) -> Tensor:
     """log m(y) (n,), p > 2: the density whose Laplace transform is exp(−(γs)^α), by Kanter's integral (1975)."""
     p, c = power.p, power.c
     alpha = (p - 2) / (p - 1)
-    gamma = (((p - 1) * c) ** alpha / (c * (p - 2))) ** (1 / alpha)
+    gamma = float((((p - 1) * c) ** alpha / (c * (p - 2))) ** (1 / alpha))
     x = y / gamma
     t = torch.arange(-NODES, NODES + 1, dtype=torch.float64) * STEP
     half = math.pi / 2 * torch.sinh(t)
@@ -75,7 +75,8 @@ def _positive(y: Tensor, power: Power) -> Tensor:
     z = x ** (-alpha / (1 - alpha))
     inner = log_a - (log_a.exp() - math.exp(least)) * z[:, None] + weight.log()
     log_density = torch.logsumexp(inner, 1) - math.exp(least) * z
-    return log_density + math.log(alpha / (1 - alpha) / math.pi) - x.log() / (1 - alpha) - math.log(gamma)
+    found: Tensor = log_density + math.log(alpha / (1 - alpha) / math.pi / gamma) - x.log() / (1 - alpha)
+    return found
 
 
 def _extreme(y: Tensor, power: Power) -> Tensor:
