@@ -10,6 +10,7 @@ from torch import nn
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimating.catalogue import Family, check_nll, family_of
+from mlnn.estimating.given import Given, given
 from mlnn.estimating.linear import answer, linear_programme
 from mlnn.estimating.linear.ancillary import NoNumberError, maximise
 from mlnn.estimating.linear.design import Design, design_of, same_columns, shape_of, too_few
@@ -30,6 +31,7 @@ from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.form import form_of, parameters_at
 from mlnn.estimating.network.nonlinear import fit
 from mlnn.estimating.network.problem import Problem, made
+from mlnn.estimating.network.sandwich import check_covariance
 from mlnn.estimating.reading import view, whole
 from mlnn.estimating.result import Estimate
 from mlnn.likelihoods import Likelihood
@@ -45,9 +47,12 @@ DISPERSIONS = ("unbiased", "ml")
 def estimate(
     likelihood: Any,
     data: Any,
+    frame: Any = None,
     *,
     intercept: bool = True,
     weights: Any = None,
+    offset: Any = None,
+    missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
     max_iter: int = MOST_STEPS,
@@ -58,9 +63,12 @@ def estimate(
 def estimate(
     likelihood: Any,
     data: Any,
+    frame: Any = None,
     *,
     model: Callable[[], nn.Module],
     weights: Any = None,
+    offset: Any = None,
+    missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
     starts: int = 3,
@@ -72,9 +80,12 @@ def estimate(
 def estimate(
     likelihood: Any,
     data: Any,
+    frame: Any = None,
     *,
     intercept: bool = True,
     weights: Any = None,
+    offset: Any = None,
+    missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
     max_iter: int = MOST_STEPS,
@@ -86,7 +97,12 @@ def estimate(
 
     likelihood: one of the catalogue, its numbers kept (`NegativeBinomial(theta=2)`), or its name ("bernoulli", "poisson",
     …): then sigma, shape, theta, precision or scale is estimated too and kept apart in `Estimate.ancillary`. data: a
-    Dataset (training rows; x (n, …) is flattened) or (x, y), arrays, tensors or pandas, x (n, d) or (n,), never copied.
+    Dataset (training rows; x (n, …) is flattened) or (x, y), arrays, tensors or frames (pandas, polars, Arrow, a dict of
+    columns), x (n, d) or (n,), arrays never copied; or a formula, `estimate("bernoulli", "y ~ C(group) + log(dose)", frame)`,
+    whose text columns become levels (see `mlnn.data.formula`; `C(x, Treatment("b"))`, `bs`, `poly`, `a:b` as in formulaic).
+    missing: "refuse" (row and column are named) or "drop" (rows with a missing value among those used; `notes` counts them).
+    offset (n,): added to the first raw output of every row, the log of an exposure; of a Dataset its extra of that name. With
+    a frame weights and offset may name a column.
     Classes: class 0 is the baseline. weights (n,): how many rows a row stands for, 0: left out. With them a Bernoulli y may
     be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
     Σ log C(n, k)).
@@ -108,8 +124,25 @@ def estimate(
     starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
         _check_linear_choices(cov, intercept, max_iter)
-        return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
-    design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
+    rows = given(likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing)
+    with rows.counted():
+        if model is not None:
+            return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion, cov))
+        return rows.told(_of_rows(likelihood, rows, cov, dispersion, max_iter))
+
+
+def _of_rows(likelihood: Any, rows: Given, cov: str, dispersion: str, max_iter: int) -> Estimate:
+    """The linear estimate of what was given."""
+    design, family = design_of(
+        rows.data,
+        _family(likelihood, rows.data),
+        rows.intercept,
+        rows.weights,
+        enough=False,
+        offset=rows.offset,
+        names=rows.names,
+        constant=rows.constant,
+    )
     check_nll(family, design.y)
     _check_determined(family, design)
     if family.likelihood.kinked:
@@ -130,8 +163,7 @@ def _check_choices(dispersion: str, cov: str, max_iter: int) -> None:
 
 def _check_linear_choices(cov: str, intercept: bool, max_iter: int) -> None:
     """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
-    if cov != "expected":
-        raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
+    check_covariance(cov)
     if intercept is not True or max_iter != MOST_STEPS:
         key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
         raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
@@ -151,18 +183,19 @@ def _family(likelihood: Any, data: Any) -> Family:
     return family_of(likelihood, TargetSpace("binary") if hard else None)
 
 
-def _of_model(
-    likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
-) -> ModelFit:
-    design, family = design_of(data, _family(likelihood, data), False, weights, few=True)
+def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, dispersion: str, cov: str) -> ModelFit:
+    data = rows.data
+    design, family = design_of(data, _family(likelihood, data), False, rows.weights, few=True, offset=rows.offset)
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
-    problem = Problem(family, module, x, design.y, design.weights)
+    problem = Problem(family, module, x, design.y, design.weights, design.offset)
     found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))
-        found = replace(found, nobs=float(len(design.y)), llf=found.llf + answer.ways_of(design), notes=notes)
-    return found
+        held = None if found.rows is None else replace(found.rows, binomial=True)
+        llf = found.llf + answer.ways_of(design)
+        found = replace(found, nobs=float(len(design.y)), llf=llf, notes=notes, rows=held)
+    return found.with_cov(cov)
 
 
 def _of_kinks(problem: Problem) -> ModelFit:

@@ -9,11 +9,13 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family
+from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.inference import Information, unshifted
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation
+from mlnn.estimating.named import coefficients
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
 
@@ -39,6 +41,7 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         iterations=fit.iterations,
         gradient_norm=fit.push,
         information=information,
+        rows=LinearRows(family, design, fit.beta),
         deviance=_deviance(family, design, fit.beta),
     )
 
@@ -57,6 +60,7 @@ def of_kinks(
         cov=cov,
         iterations=iterations,
         gradient_norm=0.0,
+        rows=LinearRows(family, design, beta),
         deviance=_deviance(family, design, beta),
         notes=(
             "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
@@ -112,10 +116,10 @@ def _estimate(
     fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
     return Estimate(
         likelihood=family.name,
-        params=params[:, 0] if m == 1 else params,
+        params=coefficients(params[:, 0] if m == 1 else params, design.names, family.labels),
         names=design.names,
         outputs=family.labels,
-        bse=bse[:, 0] if bse is not None and m == 1 else bse,
+        bse=None if bse is None else coefficients(bse[:, 0] if m == 1 else bse, design.names, family.labels),
         llf=llf + ways,
         llnull=llnull + ways,
         df_model=(p - design.intercept) * m,
@@ -160,6 +164,8 @@ def _of_the_rows(family: Family, design: Design) -> Iterator[str]:
     estimated = family.numbers if family.free else {}
     if "sigma" in estimated and estimated["sigma"] <= ROUNDING * float(design.y.abs().max()):
         yield "every row is met to rounding: sigma, llf, standard errors and tests measure that rounding only"
+    if design.offset is not None:
+        yield "an offset is added to the raw output of every row, and to that of the constant alone"
     if design.binomial:
         yield "a binomial table: nobs counts its rows, llf has Σ log C(n, k), as a GLM's does"
     elif family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any()):
@@ -195,7 +201,7 @@ def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
     if least is None or not bool(torch.isfinite(least).all()):
         return None
     for rows, x in design.chunks():
-        eta, y = x @ beta, design.y[rows]
+        eta, y = design.raw(rows, x, beta), design.y[rows]
         above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)
         total += float(design.weigh(rows, above).sum())
     return 2 * family.dispersion * total
