@@ -62,7 +62,9 @@ def test_a_system_is_solved_to_rounding_or_not_at_all(weight: float, kinds: tupl
 def test_a_negative_weight_is_shown() -> None:
     def loss(f: Tensor, y: Tensor) -> Tensor:  # adds up only where label 2 counts −1
         s = torch.sigmoid(f)
-        p = torch.stack([0.8 - 0.3 * s, 0.2 + 0.4 * s**2, 0.3 + 0.4 * s**2 - 0.2 * s**3, 0.3 + 0.3 * s - 0.2 * s**3], -1)
+        p = torch.stack(
+            [0.8 - 0.3 * s, 0.2 + 0.4 * s**2, 0.3 + 0.4 * s**2 - 0.2 * s**3, 0.3 + 0.3 * s - 0.2 * s**3], -1
+        )
         return -p.gather(-1, y[:, None]).squeeze(-1).log()
 
     found = mlnn.audit(loss, LABELS)

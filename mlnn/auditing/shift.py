@@ -17,8 +17,9 @@ from mlnn.auditing.refute import FOLLOWS, elicits
 
 ENDS = (12.0, 24.0, 48.0, 96.0, 192.0)
 """Where the ends of ρ are read, in units of the coordinate, or of the width on a whole line."""
-FLAT = 1e-4
-"""Change of ρ over the last doubling below which it has come to a limit; before it a change must have been larger, or none."""
+FLAT, SETTLES, STILL = 1e-4, 0.75, 1e-14
+"""Change of ρ over the last doubling below which it has come to a limit, if each doubling changed it by no more than that share
+of what the one before did, or by rounding: a logarithm changes by as much at each."""
 FALLS = 1e-3
 """By how much ρ must fall at each doubling, and as fast again, to fall without end."""
 APART = 1e-3
@@ -66,8 +67,9 @@ def _end(rho: Tensor) -> float | None:
             else None
         )
     steps = rho.diff()
-    last = float(steps[-1].abs())
-    if last <= FLAT and bool((steps.abs().diff() <= FLAT * FLAT).all()):
+    size = steps.abs()
+    settles = bool((size[1:] <= SETTLES * size[:-1] + STILL * (1 + float(rho.abs().max()))).all())
+    if float(size[-1]) <= FLAT and settles:
         return float(rho[-1])
     if bool((steps < -FALLS).all()) and bool((steps[1:] <= steps[:-1]).all()):
         return -math.inf
