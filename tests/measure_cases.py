@@ -239,12 +239,23 @@ COUNTED = {
     "zeta without its ζ": Told(lambda f, y: (1 + f.exp()) * torch.log(y + 1), "counts", "no link"),
     "0.9 of a power": Told(lambda f, y: f + 0.9 * torch.log1p(y * torch.exp(-f)), "counts", "no link"),
 }  # fmt: skip
+COORDINATES = {
+    "lognormal, f tenfold": Told(lambda f, y: 0.5 * (y.log() - 10 * f) ** 2, "positive", "likelihood", None, 1.0,
+                                 lambda y: 1 / (math.sqrt(2 * math.pi) * y)),
+    "gamma of shape e^f": Told(lambda f, y: torch.lgamma(f.exp()) - f.exp() * y.log() + y, "positive", "likelihood", None, 1.0,
+                               lambda y: 1 / y),
+    "logit-normal, f tenfold": Told(lambda f, y: 0.5 * (y.logit() - 10 * f) ** 2, "unit", "undecided"),
+}  # fmt: skip
 # Likelihoods that look like none at first: never refuted.
 SPARED = {
-    "lognormal of width e^f": lambda f, y: f + 0.5 * ((y.log() - math.log(3)) * torch.exp(-f)) ** 2,
-    "lognormal, f tenfold": lambda f, y: 0.5 * (y.log() - 10 * f) ** 2,
-    "Lomax, doubled": lambda f, y: 2 * ((f.exp() + 1) * torch.log1p(y) - f),
-    "gamma of shape e^f": lambda f, y: torch.lgamma(f.exp()) - f.exp() * y.log() + y,
-    "Weibull of shape e^f": lambda f, y: y ** f.exp() - f - f.exp() * y.log(),
-}
-EVERY = {**LINEAR_SYSTEM, **SHIFT, **LOGARITHMS, **TWEEDIE, **TAILS, **COUNTED}
+    "lognormal of width e^f": (lambda f, y: f + 0.5 * ((y.log() - math.log(3)) * torch.exp(-f)) ** 2, "positive"),
+    "Lomax, doubled": (lambda f, y: 2 * ((f.exp() + 1) * torch.log1p(y) - f), "positive"),
+    "Weibull of shape e^f": (lambda f, y: y ** f.exp() - f - f.exp() * y.log(), "positive"),
+    "logit-Cauchy of width e^f": (lambda f, y: f + torch.log1p((y.logit() * torch.exp(-f)) ** 2), "unit"),
+    "logit-normal, f a hundredfold": (lambda f, y: 0.5 * (y.logit() - 100 * f) ** 2, "unit"),
+    "normal about f³": (lambda f, y: 0.5 * (y - f**3) ** 2, "real"),
+    "L1 and a little tanh": (lambda f, y: (y - f).abs() + 0.1 * torch.tanh(f), "real"),  # h = e^g (1 − g″ − g′²)/2 > 0
+    "log cosh and half a softplus": (
+        lambda f, y: torch.log(torch.cosh(y - f)) + 0.5 * F.softplus(f), "real"),  # h = Re √(1 + i e^y)/π > 0
+}  # fmt: skip
+EVERY = {**LINEAR_SYSTEM, **SHIFT, **LOGARITHMS, **TWEEDIE, **TAILS, **COUNTED, **COORDINATES}

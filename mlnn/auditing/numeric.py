@@ -19,7 +19,7 @@ from mlnn.auditing.integrals import Z_ROUNDING, Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
 from mlnn.auditing.refute import FOLLOWS, elicits, elsewhere, one_way, worse_everywhere
-from mlnn.auditing.unproven import far_from_zero, not_proven
+from mlnn.auditing.unproven import AGREE, far_from_zero, not_proven
 from mlnn.seeding import generator
 
 Z_DIFFERS = 1e-4
@@ -91,6 +91,9 @@ def examine_numeric(loss: Loss) -> Finding:
     found = _of_family(look)
     if found:
         return found
+    found = _by_coordinate(look)
+    if found:
+        return found
     if look.settled and look.off < Z_DIFFERS:
         said = f"Z varies by {look.off:.1g}: more than rounding, less than certain"
         return Finding("undecided", residual=look.off, said=said)
@@ -151,6 +154,28 @@ def _known(look: Look) -> Known:
     if known:
         return replace(known, link=look.form.link) if look.form else known
     return Known(None, look.link(), None)
+
+
+def _by_coordinate(look: Look) -> Finding | None:
+    """The finding where Z is one number with the measure of log y, or of logit y: h = 1/y, or 1/(y(1 − y))."""
+    loss, along = look.loss, look.loss.space.coordinate
+    if along is None or loss.space.whole_line or loss.space.outputs > 1 or look.off <= Z_DIFFERS:
+        return None
+
+    def log_base(y: Tensor) -> Tensor:
+        return -along.log_slope(along.back(y))
+
+    total = partition(loss, look.outputs, log_base=log_base)
+    if not total.within(Z_ROUNDING) or spread(total.z) > Z_ROUNDING:
+        return None
+    reach = loss.space.facts.far_output
+    far = partition(loss, torch.linspace(-reach, reach, PLACES, dtype=torch.float64) + 0.00321, log_base=log_base)
+    z = float(total.z.median())
+    if not far.within(AGREE) or float((far.z / z - 1).abs().max()) > AGREE:
+        return None
+    parts = (["y"] if along.overflows else ["y", "(1 − y)"]) + [f"{z:.10g}"] * (abs(z - 1) > Z_ROUNDING)
+    measure = f"1/{parts[0]}" if len(parts) == 1 else f"1/({'·'.join(parts)})"
+    return Finding("likelihood", None, 1.0, look.link(), lambda y: log_base(y) - math.log(z), measure, spread(total.z))
 
 
 def _at_another_temperature(loss: Loss, outputs: Tensor) -> Finding | None:

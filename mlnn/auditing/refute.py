@@ -44,6 +44,8 @@ FAR_OUTPUTS = (-12.0, 12.0)
 may be below float64's resolution, and there all the same."""
 PENALISED = (0.0,)
 """Outputs at which a penalty of the output alone has its kink."""
+INWARD = 3
+"""How many places from the ends a gradient must not have been larger either."""
 FINEST = 1e-12
 """To what the place of the least gradient between two of them is found, in units of the coordinate."""
 FINE = 2401
@@ -161,17 +163,21 @@ def one_way(loss: Loss) -> Witness | None:
 def _kept_outwards(slope: Tensor, counts: bool) -> Tensor:
     """Mask (F,): whether gradients (F, Y) no longer fall off at the ends of the targets; what still does may turn farther out."""
     size = slope.abs()
-    right = size[:, -1] >= size[:, -2] * (1 - LOST)
-    left = torch.ones_like(right) if counts else size[:, 0] >= size[:, 1] * (1 - LOST)
-    return left & right
+    right, left = size[:, -1], size[:, 0]
+    kept = torch.ones_like(right, dtype=torch.bool)
+    for inward in (1, INWARD):  # neighbours may be one target in float64
+        kept &= right >= size[:, -1 - inward] * (1 - LOST)
+        kept &= counts | (left >= size[:, inward] * (1 - LOST))
+    return kept
 
 
 def _dense(along: Coordinate) -> Tensor:
     """Places of a coordinate on a fine grid, and out to where float64 ends."""
     above, below = along.farthest
     outer = torch.tensor([*above, *below, *along.span], dtype=torch.float64)
-    steps = torch.linspace(-along.dense, along.dense, FINE, dtype=torch.float64)
-    return torch.cat([steps, outer[outer.abs() > along.dense]]).sort().values
+    dense = min(along.dense, along.high)  # beyond, float64 has too few digits left for what lies near 1
+    steps = torch.linspace(-dense, dense, FINE, dtype=torch.float64)
+    return torch.cat([steps, outer[(outer < -dense) | ((outer > dense) & (outer < along.high))]]).sort().values
 
 
 def _pushed(slope: Tensor) -> int | None:
