@@ -26,8 +26,8 @@ ROUGHLY = 0.5
 """Share by which those steps, and a block they lie in, may disagree before the block is halved."""
 FEWEST = 4
 """Steps in a block that say something of it."""
-LAST = 2**22
-"""Where the blocks end: beyond, ordinary differences of log Γ have lost seven digits."""
+LAST = 2**20
+"""Where the blocks end: a peak as narrow as a Poisson's there is still seen by the steps, and log Γ known to eight digits."""
 MOST_BLOCKS = 4000
 """Blocks, after which a sum that is still not smooth has not settled."""
 TAIL = (64.0, 2.0**17)
@@ -42,10 +42,10 @@ Terms = Callable[[Tensor], Tensor]
 def far_sum(log_terms: Terms, start: int, so_far: Tensor) -> tuple[Tensor, Tensor]:
     """Σ exp(log_terms(y)) over y ≥ start and its error, (F,) each; log_terms: counts (P,) to (F, P).
 
-    `so_far` (F,): what comes before. The error is infinite where the sum does not settle; terms that are larger far out than
-    at the start are not added up.
+    `so_far` (F,): what comes before. The error is infinite where the sum does not settle; terms that still rise where
+    the blocks end are not added up.
     """
-    ends = log_terms(torch.tensor([start, LAST], dtype=torch.float64))
+    ends = log_terms(torch.tensor([LAST // 2, LAST], dtype=torch.float64))
     falls = (ends[:, 1] < ends[:, 0]) | (ends[:, 0] == -torch.inf)
     total, error = torch.zeros_like(so_far), torch.full_like(so_far, torch.inf)
     if bool(falls.any()):
