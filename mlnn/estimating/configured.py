@@ -110,12 +110,16 @@ def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) 
         factory = _factory(settings.model, settings, data, likelihood)
         fitted = estimate(
             likelihood, data, model=factory, starts=settings.starts, seed=settings.seed,
-            dispersion=settings.dispersion, cov=settings.cov,
+            dispersion=settings.dispersion, cov=settings.cov, penalty=settings.penalty,
         )  # fmt: skip
         return EstimatedModel(fitted, data)
-    linear = estimate(likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov)
+    linear = estimate(
+        likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov,
+        penalty=settings.penalty,
+    )  # fmt: skip
     check = check_estimate(linear) if linear.exists else None
-    beside = _beside(settings, data, linear, likelihood, progress) if settings.steps else None
+    trained = settings.steps and linear.penalty is None  # training goes to the maximum without a penalty
+    beside = _beside(settings, data, linear, likelihood, progress) if trained else None
     return Estimated(linear, data, check, beside)
 
 

@@ -21,6 +21,7 @@ from mlnn.estimating.linear.existence import (
     separation_of,
     supremum,
 )
+from mlnn.estimating.linear.firth import null_value, penalised
 from mlnn.estimating.linear.inference import COVARIANCES, unshifted
 from mlnn.estimating.linear.least_squares import RankError
 from mlnn.estimating.linear.newton import Fit, NotConvergedError
@@ -39,6 +40,7 @@ from mlnn.world import own_world
 MOST_STEPS = 100
 """Steps of Newton's method, unless the caller allows more: separated rows aside, hard problems take twenty to forty."""
 DISPERSIONS = ("unbiased", "ml")
+PENALTIES = ("firth",)
 
 
 @overload
@@ -50,6 +52,7 @@ def estimate(
     weights: Any = None,
     dispersion: str = "unbiased",
     cov: str = "expected",
+    penalty: str | None = None,
     max_iter: int = MOST_STEPS,
 ) -> Estimate: ...
 
@@ -63,6 +66,7 @@ def estimate(
     weights: Any = None,
     dispersion: str = "unbiased",
     cov: str = "expected",
+    penalty: str | None = None,
     starts: int = 3,
     seed: int = 0,
 ) -> ModelFit: ...
@@ -77,6 +81,7 @@ def estimate(
     weights: Any = None,
     dispersion: str = "unbiased",
     cov: str = "expected",
+    penalty: str | None = None,
     max_iter: int = MOST_STEPS,
     model: Callable[[], nn.Module] | None = None,
     starts: int = 3,
@@ -91,7 +96,9 @@ def estimate(
     be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
     Σ log C(n, k)).
     dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
-    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
+    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`. penalty: "firth" adds ½ log|I(β)| to the
+    log-likelihood of a bernoulli, categorical or poisson: finite for separated rows, less biased for any (Firth 1993); llf,
+    llnull, AIC and BIC then have that penalty in them, tests and intervals are those of the penalised profile.
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
     its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
@@ -104,14 +111,17 @@ def estimate(
     outside the space, one class, dependent columns, fewer rows than coefficients, no finite ancillary number) and
     NotConvergedError. Separated rows are no error: the answer says so.
     """
-    _check_choices(dispersion, cov, max_iter)
+    _check_choices(dispersion, cov, penalty, max_iter)
     starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
-        _check_linear_choices(cov, intercept, max_iter)
+        _check_linear_choices(cov, intercept, penalty, max_iter)
         return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
     design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
     check_nll(family, design.y)
     _check_determined(family, design)
+    if penalty is not None:
+        found = penalised(family, design, max_iter)
+        return answer.of_penalty(found, null_value(found), cov)
     if family.likelihood.kinked:
         fitted, beta, iterations = linear_programme.maximum(family, design)
         llf = answer.log_likelihood(fitted, design, beta)
@@ -119,19 +129,23 @@ def estimate(
     return _smooth(family, design, cov, dispersion, max_iter)
 
 
-def _check_choices(dispersion: str, cov: str, max_iter: int) -> None:
+def _check_choices(dispersion: str, cov: str, penalty: str | None, max_iter: int) -> None:
     if dispersion not in DISPERSIONS:
         raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
     if cov not in COVARIANCES:
         raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
+    if penalty is not None and penalty not in PENALTIES:
+        raise ConfigError("penalty: " + unknown("penalty", str(penalty), PENALTIES))
     if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
         raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
 
 
-def _check_linear_choices(cov: str, intercept: bool, max_iter: int) -> None:
+def _check_linear_choices(cov: str, intercept: bool, penalty: str | None, max_iter: int) -> None:
     """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
     if cov != "expected":
         raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
+    if penalty is not None:
+        raise ConfigError(f"penalty: {penalty!r} is for the linear estimate, not for model=")
     if intercept is not True or max_iter != MOST_STEPS:
         key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
         raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")

@@ -9,6 +9,7 @@ import scipy
 
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.estimating.linear.firth import Penalised
 from mlnn.estimating.linear.inference import Information
 from mlnn.estimating.summary import statement, table
 from mlnn.objectives.criteria import Criteria
@@ -36,7 +37,8 @@ class Estimate:
     deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
-    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says.
+    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. penalty: "firth" where half the log
+    determinant of the information has been added to llf and llnull, else None.
     """
 
     likelihood: str
@@ -62,7 +64,8 @@ class Estimate:
     separation: str = "none"
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    information: Information | None = field(default=None, repr=False, compare=False)
+    penalty: str | None = None
+    information: Information | Penalised | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -114,7 +117,9 @@ class Estimate:
 
     @property
     def pvalues(self) -> np.ndarray:
-        """Two-sided, of tvalues."""
+        """Two-sided, of tvalues; of a penalised fit, of the fall of the penalised likelihood with the coefficient at 0."""
+        if isinstance(self.information, Penalised) and self.information.profiled:
+            return np.asarray(scipy.stats.chi2.sf(self._shaped(self.information.tests()), 1))
         size = np.abs(self.tvalues)
         return np.asarray(2 * (scipy.stats.t.sf(size, self.df_resid) if self.use_t else scipy.stats.norm.sf(size)))
 
@@ -127,10 +132,22 @@ class Estimate:
             raise ConfigError(f"cov_params: there are no standard errors: {'; '.join(self.notes)}")
         return self.information.covariance(kind or self.cov)
 
-    def conf_int(self, level: float = 0.95) -> np.ndarray:
-        """Wald intervals, the shape of params and 2: lower, upper."""
+    def conf_int(self, level: float = 0.95, kind: str | None = None) -> np.ndarray:
+        """Intervals, the shape of params and 2: lower, upper. kind: "wald", or "profile" (of a penalised fit, and there the
+        default unless the rows are very many, which `notes` then says).
+
+        Raises ConfigError for another level or kind, and where there are no standard errors.
+        """
         if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
             raise ConfigError(f"level: must lie strictly between 0 and 1, found {level!r}")
+        if kind not in (None, "wald", "profile"):
+            raise ConfigError("kind: " + unknown("interval", str(kind), ("wald", "profile")))
+        if isinstance(self.information, Penalised) and (
+            kind == "profile" or (kind is None and self.information.profiled)
+        ):
+            return self._shaped(self.information.intervals(float(level)))
+        if kind == "profile":
+            raise ConfigError("kind: profile intervals are those of a penalised fit: estimate(…, penalty='firth')")
         tail = (1 + level) / 2
         half = self._bse() * (scipy.stats.t.ppf(tail, self.df_resid) if self.use_t else scipy.stats.norm.ppf(tail))
         return np.stack([self.params - half, self.params + half], axis=-1)
@@ -159,7 +176,7 @@ class Estimate:
         """A table as a statistics package prints it; of separated rows a statement instead."""
         if self.exists:
             columns = dict(self._columns())
-            title = f"Maximum likelihood: {self.likelihood}"
+            title = f"{'Maximum' if self.penalty is None else 'Penalised maximum'} likelihood: {self.likelihood}"
             return table(title, list(self._header()), columns, self.names, self.outputs, self.notes)
         params = dict(zip(self.labels, self.params.T.reshape(-1), strict=True))
         direction: dict[str, np.ndarray] = {}
@@ -174,8 +191,13 @@ class Estimate:
         if self.information is not None:
             letter, interval = "t" if self.use_t else "z", self.conf_int()
             yield "std err", self._bse()
-            yield letter, self.tvalues
-            yield f"P>|{letter}|", self.pvalues
+            if isinstance(self.information, Penalised) and self.information.profiled:
+                falls = self._shaped(self.information.tests())
+                yield "chi2", falls
+                yield "P>chi2", np.asarray(scipy.stats.chi2.sf(falls, 1))
+            else:
+                yield letter, self.tvalues
+                yield f"P>|{letter}|", self.pvalues
             yield "[0.025", interval[..., 0]
             yield "0.975]", interval[..., 1]
 
@@ -185,7 +207,7 @@ class Estimate:
         yield "Df model:", f"{self.df_model:g}"
         yield "Covariance:", self.cov
         yield "Converged:", f"{self.converged} ({self.iterations} iterations)"
-        yield "Log-likelihood:", f"{self.llf:.6f}"
+        yield "Log-likelihood:" if self.penalty is None else "Penalised LL:", f"{self.llf:.6f}"
         yield "LL, constant alone:", f"{self.llnull:.6f}"
         if self.llr_pvalue is not None:
             yield "LLR p-value:", f"{self.llr_pvalue:.4g}"
@@ -202,7 +224,9 @@ class Estimate:
         """What an interactive session shows."""
         bse = None if self.bse is None else self.bse.T.reshape(-1)
         return brief(
-            "Maximum-likelihood estimate" if self.exists else "No finite maximum-likelihood estimate",
+            ("Maximum-likelihood estimate" if self.penalty is None else "Firth's penalised estimate")
+            if self.exists
+            else "No finite maximum-likelihood estimate",
             "; ".join(self.notes),
             likelihood=self.likelihood,
             rows=self.nobs,
@@ -229,6 +253,11 @@ class Estimate:
         if not rows:
             raise ConfigError("wald_test: name at least one coefficient")
         return rows
+
+    def _shaped(self, values: np.ndarray) -> np.ndarray:
+        """Numbers by `labels`, (p m, …), in the shape of params."""
+        by_output = values.reshape(len(self.outputs), len(self.names), *values.shape[1:])
+        return np.asarray(by_output[0] if self.params.ndim == 1 else by_output.swapaxes(0, 1))
 
     def _bse(self) -> np.ndarray:
         if self.bse is None:

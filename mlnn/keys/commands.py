@@ -136,6 +136,12 @@ class EstimateSettings(BaseSettings):
         "of the standard errors: expected, observed, robust",
         one_of("covariance", ("expected", "observed", "robust")),
     )
+    penalty: str | None = key(
+        None,
+        "firth: ½ log|information| is added to the log-likelihood, which is then finite for separated rows too; of bernoulli,"
+        " categorical and poisson; null: none",
+        one_of("penalty", ("firth",)),
+    )
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)
     standardize: bool = key(False, "features to mean 0 and deviation 1, instead of their own units")
     standardize_target: bool = key(False, "the target likewise")

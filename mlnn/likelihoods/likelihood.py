@@ -24,7 +24,9 @@ class Likelihood:
     maximum is that of least squares. `baseline`: raw outputs are free up to a constant per row, so class 0 is held at 0.
     `periodic`: targets are angles. `outputs`: a name for each raw output where there are several. `in_units`: the numbers
     that are measured in the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased
-    one. `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half width of its flat top.
+    one. `firth`: with half the log determinant of its information as a penalty the coefficients lose their bias of order 1/n
+    (a canonical link and nothing else to estimate). `quantile`, `flat`: of a kinked one, which quantile its raw output is, and
+    the half width of its flat top.
     """
 
     free: ClassVar[str | None] = None
@@ -36,6 +38,7 @@ class Likelihood:
     baseline: ClassVar[bool] = False
     periodic: ClassVar[bool] = False
     robust: ClassVar[bool] = False
+    firth: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...]] = ("",)
     in_units: ClassVar[tuple[str, ...]] = ()
     conventions: ClassVar[tuple[str, str] | None] = None

@@ -11,6 +11,7 @@ from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
+from mlnn.estimating.linear.firth import Penalised
 from mlnn.estimating.linear.inference import Information, unshifted
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation
@@ -40,6 +41,33 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         gradient_norm=fit.push,
         information=information,
         deviance=_deviance(family, design, fit.beta),
+    )
+
+
+def of_penalty(found: Penalised, llnull: float, cov: str) -> Estimate:
+    """The answer of a penalised fit: llf and llnull have the penalty in them."""
+    family, design, place = found.family, found.design, found.place
+    bse = np.sqrt(np.diag(found.covariance(cov))).reshape(family.outputs, -1).T
+    return _estimate(
+        family,
+        design,
+        found.coefficients,
+        llf=place.value,
+        llnull=llnull,
+        bse=bse,
+        cov=cov,
+        iterations=found.iterations,
+        gradient_norm=found.push,
+        information=found,
+        deviance=_deviance(family, design, place.beta),
+        penalty="firth",
+        notes=(
+            "Firth's penalty, ½ log|I|, is in the log-likelihood, that of the constant alone, AIC and BIC; without it the"
+            f" log-likelihood is {place.plain + ways_of(design):.6f}",
+            "tests and intervals are those of the profile of the penalised likelihood; conf_int(kind='wald') has the others"
+            if found.profiled
+            else "tests and intervals are Wald's, as there are many rows; conf_int(kind='profile') takes its time",
+        ),
     )
 
 
@@ -84,8 +112,13 @@ def of_separation(
         converged=False,
         separation=found.kind,
         direction=found.direction.numpy(),
-        notes=(f"{found.kind} separation: no finite maximum, so no standard errors; see summary()",),
+        notes=(f"{found.kind} separation: no finite maximum, so no standard errors; see summary()", *_way_on(family)),
     )
+
+
+def _way_on(family: Family) -> Iterator[str]:
+    if family.likelihood.firth:
+        yield "penalty='firth' gives a finite estimate of these rows: that of the likelihood penalised by its information"
 
 
 def log_likelihood(family: Family, design: Design, beta: Tensor) -> float:

@@ -41,7 +41,7 @@ class Information:
         if kind == "robust":
             inverse = inverse @ self._scores() @ inverse
         size = self.beta.numel()
-        shift = _unshift(self.design, self.beta.shape[1])
+        shift = unshift(self.design, self.beta.shape[1])
         found = shift @ inverse[:size, :size] @ shift.T * (1.0 if kind == "robust" else self.scale)
         return ((found + found.T) / 2).numpy()
 
@@ -102,7 +102,8 @@ def unshifted(design: Design, beta: Tensor) -> Tensor:
     return torch.cat([beta[:-1], beta[-1:] - design.shift @ beta[:-1]])
 
 
-def _unshift(design: Design, outputs: int) -> Tensor:
+def unshift(design: Design, outputs: int) -> Tensor:
+    """The matrix (p m, p m) from coefficients of the shifted features to those of the features as they came."""
     one = torch.eye(design.width, dtype=torch.float64)
     if design.intercept:
         one[-1, :-1] = -design.shift
