@@ -1,6 +1,6 @@
 """Which likelihood is meant, what it takes, and which of its numbers are estimated with the coefficients."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,15 +19,20 @@ from mlnn.likelihoods import (
     FlatToppedLaplace,
     Gamma,
     HuberDensity,
+    HurdleNegativeBinomial,
+    HurdlePoisson,
     HyperbolicSecant,
     Laplace,
     Likelihood,
     NegativeBinomial,
     Normal,
     NormalLearnedVariance,
+    Ordinal,
     Poisson,
     StudentT,
     VonMises,
+    ZeroInflatedNegativeBinomial,
+    ZeroInflatedPoisson,
     adopted,
 )
 from mlnn.likelihoods.likelihood import own_outputs
@@ -43,32 +48,44 @@ LIKELIHOODS: Mapping[str, type[Likelihood]] = {
     "flat_topped_laplace": FlatToppedLaplace,
     "gamma": Gamma,
     "huber_density": HuberDensity,
+    "hurdle_negative_binomial": HurdleNegativeBinomial,
+    "hurdle_poisson": HurdlePoisson,
     "hyperbolic_secant": HyperbolicSecant,
     "laplace": Laplace,
     "negative_binomial": NegativeBinomial,
     "normal": Normal,
     "normal_learned_variance": NormalLearnedVariance,
+    "ordinal": Ordinal,
     "poisson": Poisson,
     "student_t": StudentT,
     "von_mises": VonMises,
+    "zero_inflated_negative_binomial": ZeroInflatedNegativeBinomial,
+    "zero_inflated_poisson": ZeroInflatedPoisson,
 }
 
 
 @dataclass(frozen=True)
 class Family:
-    """A likelihood as the estimation uses it. `free`: the number estimated with the coefficients, None if all are given."""
+    """A likelihood as the estimation uses it.
+
+    `free`: the number estimated with the coefficients, None if all are given, or if several are estimated: `several` then
+    names them. `constants`: the raw outputs that have a constant alone.
+    """
 
     name: str
     likelihood: Likelihood
     space: TargetSpace
     free: str | None = None
+    several: tuple[str, ...] = ()
+    constant: tuple[int, ...] = ()
 
     @property
     def outputs(self) -> int:
         """Free raw outputs per row: of K classes K−1 where class 0 is the baseline."""
         if self.space.classes and self.likelihood.baseline:
             return self.space.classes - 1
-        return self.space.raw or self.space.classes or len(self.likelihood.outputs)
+        own = self.space.outputs if self.space.classes else len(self.likelihood.outputs)
+        return self.space.raw or own
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -89,7 +106,7 @@ class Family:
     @property
     def counted(self) -> bool:
         """Whether a number is estimated that AIC and BIC count."""
-        return self.free is not None and self.likelihood.counted
+        return bool(self.several) or (self.free is not None and self.likelihood.counted)
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -100,6 +117,38 @@ class Family:
     def dispersion(self) -> float:
         """φ of Var(y) = φ V(μ): σ² of the normal, 1/shape of the gamma, 1 elsewhere."""
         return self.likelihood.dispersion
+
+    @property
+    def frees(self) -> tuple[str, ...]:
+        """The names of all numbers that are estimated."""
+        return self.several or ((self.free,) if self.free else ())
+
+    @property
+    def constants(self) -> tuple[int, ...]:
+        """The raw outputs that have a constant alone, those that the likelihood itself says among them."""
+        after = self.likelihood.constant_after
+        return self.constant if after is None else tuple(range(after, self.outputs))
+
+    @property
+    def joint(self) -> bool:
+        """Whether coefficients and numbers are estimated in one: several numbers, or raw outputs with a constant alone."""
+        return bool(self.several or self.constants) or self.likelihood.jointly
+
+    def holding(self, names: str | Sequence[str]) -> "Family":
+        """The same with raw outputs, named as in `labels`, that have a constant alone. Raises ConfigError for an unknown name."""
+        wanted = (names,) if isinstance(names, str) else tuple(names)
+        if not wanted:
+            return self
+        if self.outputs == 1 or self.likelihood.constant_after is not None:
+            raise ConfigError(f"constant: {self.name} has no raw output to choose; leave features out instead")
+        for name in wanted:
+            if name not in self.labels:
+                raise ConfigError("constant: " + unknown("raw output", str(name), self.labels))
+        return replace(self, constant=tuple(sorted({self.labels.index(name) for name in wanted})))
+
+    def at_all(self, numbers: Mapping[str, float]) -> "Family":
+        """The same with other values of some numbers."""
+        return replace(self, likelihood=self.likelihood.at(**numbers)) if numbers else self
 
     def at(self, value: float) -> "Family":
         """The same with another value of the free number."""

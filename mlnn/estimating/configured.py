@@ -118,7 +118,8 @@ def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) 
         penalty=settings.penalty,
     )  # fmt: skip
     check = check_estimate(linear) if linear.exists else None
-    trained = settings.steps and linear.penalty is None  # training goes to the maximum without a penalty
+    apart = likelihood_given(likelihood).constant_after is not None  # a network's steps between thresholds depend on x
+    trained = settings.steps and linear.penalty is None and not apart  # and training goes to the maximum without a penalty
     beside = _beside(settings, data, linear, likelihood, progress) if trained else None
     return Estimated(linear, data, check, beside)
 

@@ -1,6 +1,6 @@
 """`mlnn.estimate`: the classical maximum-likelihood estimate of a (generalised) linear model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from numbers import Integral
 from typing import Any, overload
@@ -23,6 +23,7 @@ from mlnn.estimating.linear.existence import (
 )
 from mlnn.estimating.linear.firth import null_value, penalised
 from mlnn.estimating.linear.inference import COVARIANCES, unshifted
+from mlnn.estimating.linear.jointly import jointly
 from mlnn.estimating.linear.least_squares import RankError
 from mlnn.estimating.linear.newton import Fit, NotConvergedError
 from mlnn.estimating.linear.start import start
@@ -53,6 +54,7 @@ def estimate(
     dispersion: str = "unbiased",
     cov: str = "expected",
     penalty: str | None = None,
+    constant: str | Sequence[str] = (),
     max_iter: int = MOST_STEPS,
 ) -> Estimate: ...
 
@@ -67,6 +69,7 @@ def estimate(
     dispersion: str = "unbiased",
     cov: str = "expected",
     penalty: str | None = None,
+    constant: str | Sequence[str] = (),
     starts: int = 3,
     seed: int = 0,
 ) -> ModelFit: ...
@@ -82,6 +85,7 @@ def estimate(
     dispersion: str = "unbiased",
     cov: str = "expected",
     penalty: str | None = None,
+    constant: str | Sequence[str] = (),
     max_iter: int = MOST_STEPS,
     model: Callable[[], nn.Module] | None = None,
     starts: int = 3,
@@ -99,6 +103,8 @@ def estimate(
     X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`. penalty: "firth" adds ½ log|I(β)| to the
     log-likelihood of a bernoulli, categorical or poisson: finite for separated rows, less biased for any (Firth 1993); llf,
     llnull, AIC and BIC then have that penalty in them, tests and intervals are those of the penalised profile.
+
+    constant: names of raw outputs, of a likelihood with several, that have a constant alone ("logit_inflation").
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
     its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
@@ -119,6 +125,7 @@ def estimate(
     design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
     check_nll(family, design.y)
     _check_determined(family, design)
+    family = family.holding(constant)
     if penalty is not None:
         found = penalised(family, design, max_iter)
         return answer.of_penalty(found, null_value(found), cov)
@@ -126,6 +133,8 @@ def estimate(
         fitted, beta, iterations = linear_programme.maximum(family, design)
         llf = answer.log_likelihood(fitted, design, beta)
         return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
+    if family.joint:
+        return jointly(family, design, cov, max_iter)
     return _smooth(family, design, cov, dispersion, max_iter)
 
 

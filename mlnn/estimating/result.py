@@ -11,6 +11,7 @@ from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.estimating.linear.firth import Penalised
 from mlnn.estimating.linear.inference import Information
+from mlnn.estimating.linear.joint import Joint
 from mlnn.estimating.summary import statement, table
 from mlnn.objectives.criteria import Criteria
 from mlnn.report.brief import Brief
@@ -65,7 +66,8 @@ class Estimate:
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     penalty: str | None = None
-    information: Information | Penalised | None = field(default=None, repr=False, compare=False)
+    ancillary_bse: dict[str, float] = field(default_factory=dict)
+    information: Information | Penalised | Joint | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return self._brief().text()

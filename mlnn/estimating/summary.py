@@ -61,10 +61,14 @@ def statement(
         f"No finite maximum-likelihood estimate: {separation} separation ({rows}).",
         "Along the direction below no row's likelihood falls, and some rows' rises for ever.",
         *(f"{word}: {', '.join(parts)}" for word, parts in told.items() if parts),
-        f"log-likelihood: below {llf:.6g}, its supremum, which no coefficients reach; no standard errors",
+        f"log-likelihood: {_supremum(llf)}, which no coefficients reach; no standard errors",
         "Under gradient descent the norm of the weights grows like the logarithm of the number of steps.",
         *(f"- {note}" for note in notes),
     ])  # fmt: skip
+
+
+def _supremum(llf: float) -> str:
+    return "below its supremum" if np.isnan(llf) else f"below {llf:.6g}, its supremum"
 
 
 def _end(name: str, value: float) -> tuple[str, str]:

@@ -5,6 +5,7 @@ the class's own numbers can tell; a family says more where it knows more.
 """
 
 import inspect
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +13,22 @@ from torch import Tensor
 
 from mlnn.errors import ConfigError
 from mlnn.signature import raw_outputs, spaces
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model inside a likelihood of several raw outputs: columns that separate its targets leave that without a maximum.
+
+    output: the raw output that answers. kind: "binary", or "counts" where 0 is the only target that wants it down for ever.
+    target: (k,) of the `rows` (k,), a mask or numbers of rows, all of them where None. beside: (k, q) columns in place of the
+    constant, None where the constant stands.
+    """
+
+    output: int
+    kind: str
+    target: Tensor
+    rows: Tensor | None = None
+    beside: Tensor | None = None
 
 
 class Likelihood:
@@ -26,7 +43,9 @@ class Likelihood:
     that are measured in the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased
     one. `firth`: with half the log determinant of its information as a penalty the coefficients lose their bias of order 1/n
     (a canonical link and nothing else to estimate). `quantile`, `flat`: of a kinked one, which quantile its raw output is, and
-    the half width of its flat top.
+    the half width of its flat top. `within`: the likelihood of the catalogue that it is at the far end of its second raw output.
+    `constant_after`: raw outputs from this one on have a constant alone in a linear model. `jointly`: coefficients of all raw
+    outputs and the free number are estimated in one, with observed information.
     """
 
     free: ClassVar[str | None] = None
@@ -40,6 +59,9 @@ class Likelihood:
     robust: ClassVar[bool] = False
     firth: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...]] = ("",)
+    within: ClassVar[str | None] = None
+    constant_after: ClassVar[int | None] = None
+    jointly: ClassVar[bool] = False
     in_units: ClassVar[tuple[str, ...]] = ()
     conventions: ClassVar[tuple[str, str] | None] = None
     quantile: float = 0.5
@@ -73,7 +95,7 @@ class Likelihood:
 
     def at(self, **numbers: float) -> "Likelihood":
         """The same with other numbers."""
-        return type(self)(**self.numbers | numbers)
+        return type(self)(**_kept(self) | numbers)
 
     @property
     def samples(self) -> bool:
@@ -121,8 +143,16 @@ class Likelihood:
         return None
 
     def level(self, target: Tensor, weight: Tensor) -> Tensor | None:
-        """The raw output () of rows that share one; None where the link of the target space tells it."""
+        """The raw output (), or raw outputs (m,), of rows that share them; None where the link of the target space tells it."""
         return None
+
+    def cuts(self, constants: Tensor) -> Tensor | None:
+        """Thresholds at the constants (m,) of a linear model, which its answer tells in their place; None of most."""
+        return None
+
+    def questions(self, target: Tensor) -> list[Question]:
+        """The models inside one of several raw outputs, by which it may have no maximum; none of most."""
+        return []
 
     def rescaled(self, unit: float, centre: float, output: int) -> tuple[float, float]:
         """(factor, shift) of a raw output when the target is measured in units of `unit` around `centre`."""
@@ -152,13 +182,17 @@ class Adopted(Likelihood):
         return _numbers(self.given)
 
 
-def _numbers(made: Any) -> dict[str, float]:
+def _kept(made: Any) -> dict[str, Any]:
+    """The arguments that something is made with and keeps under their own names."""
     try:
         keys = list(inspect.signature(type(made)).parameters)
     except (TypeError, ValueError):  # compiled code does not tell
         return {}
-    kept = {key: getattr(made, key, None) for key in keys}
-    return {k: v for k, v in kept.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {key: getattr(made, key) for key in keys if hasattr(made, key)}
+
+
+def _numbers(made: Any) -> dict[str, float]:
+    return {k: v for k, v in _kept(made).items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
 def adopted(given: Any) -> Likelihood:

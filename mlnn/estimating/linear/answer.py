@@ -1,6 +1,6 @@
 """From a maximum, or the lack of one, to an `Estimate`: dispersion, deviance, what AIC counts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.firth import Penalised
 from mlnn.estimating.linear.inference import Information, unshifted
+from mlnn.estimating.linear.joint import Joint, held_at_zero
 from mlnn.estimating.linear.newton import Fit
+from mlnn.estimating.linear.parts import Parts
 from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
@@ -69,6 +71,74 @@ def of_penalty(found: Penalised, llnull: float, cov: str) -> Estimate:
             else "tests and intervals are Wald's, as there are many rows; conf_int(kind='profile') takes its time",
         ),
     )
+
+
+def of_joint(found: Joint, llnull: float, cov: str) -> Estimate:
+    """The answer of coefficients and numbers estimated in one; thresholds stand among the numbers, in place of constants."""
+    family, design, nobs = found.family, found.design, found.design.nobs
+    thresholds = found.thresholds(cov)
+    beta = unshifted(design, found.beta)
+    beta = beta[:-1, :1] if thresholds else beta
+    bse = np.sqrt(np.diag(found.covariance(cov))).reshape(beta.shape[1], -1).T
+    held = held_at_zero(family, design.width, design.intercept).numpy()
+    free = int(found.free.sum()) - len(family.frees)
+    return _estimate(
+        family,
+        design,
+        beta,
+        llf=-found.point.value,
+        llnull=llnull,
+        bse=bse if thresholds else np.where(held, np.nan, bse),
+        cov=cov,
+        iterations=found.iterations,
+        gradient_norm=found.push,
+        information=found,
+        deviance=_deviance(family, design, found.beta),
+        ancillary=family.numbers | {name: value for name, (value, _error) in thresholds.items()},
+        ancillary_bse=found.number_errors(cov),
+        parameters=free + len(family.frees) * family.counted,
+        df_model=free - (len(thresholds) or family.outputs * design.intercept),
+        df_resid=nobs - free,
+        notes=_held(family),
+        **_named_by_slopes(design, thresholds),
+    )
+
+
+def of_questions(family: Family, design: Design, found: Parts, llnull: float, cov: str) -> Estimate:
+    """The answer where a model inside the likelihood has no maximum: which coefficients run away is told, the supremum is not."""
+    thresholds = {name: float("nan") for name in found.thresholds}
+    complete = bool(thresholds) and found.kind == "complete"
+    return _estimate(
+        family,
+        design,
+        found.limits,
+        llf=0.0 if complete else float("nan"),
+        llnull=llnull,
+        bse=None,
+        cov=cov,
+        iterations=0,
+        gradient_norm=0.0,
+        converged=False,
+        separation=found.kind,
+        direction=found.direction.numpy(),
+        ancillary=family.numbers | thresholds,
+        notes=(
+            f"{found.kind} separation: no finite maximum, so no standard errors; see summary()",
+            "what is told as not determined has not been computed, and may have a finite limit",
+        ),
+        **_named_by_slopes(design, thresholds),
+    )
+
+
+def _named_by_slopes(design: Design, thresholds: Mapping[str, object]) -> dict[str, Any]:
+    """Names of coefficients where thresholds stand in place of the constants."""
+    return {"names": design.features, "outputs": ("",)} if thresholds else {}
+
+
+def _held(family: Family) -> tuple[str, ...]:
+    if not family.constant:
+        return ()
+    return (f"a constant alone: {', '.join(family.labels[k] for k in family.constant)}; its other coefficients are 0",)
 
 
 def of_kinks(
@@ -142,23 +212,28 @@ def _estimate(
     p, m = beta.shape
     params, extra = beta.numpy(), family.counted
     ways, nobs = ways_of(design), float(len(design.y)) if design.binomial else design.nobs
-    fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
+    common = {
+        "params": params[:, 0] if m == 1 else params,
+        "names": design.names,
+        "outputs": family.labels,
+        "bse": bse[:, 0] if bse is not None and m == 1 else bse,
+        "df_model": (p - design.intercept) * m,
+        "df_resid": nobs - p * m,
+        "parameters": p * m + extra,
+        "ancillary": family.numbers,
+        "dispersion": family.dispersion,
+        "dispersion_kind": "given" if family.free is None else "ml",
+        "converged": True,
+        "deviance": None,
+    }
     return Estimate(
         likelihood=family.name,
-        params=params[:, 0] if m == 1 else params,
-        names=design.names,
-        outputs=family.labels,
-        bse=bse[:, 0] if bse is not None and m == 1 else bse,
         llf=llf + ways,
         llnull=llnull + ways,
-        df_model=(p - design.intercept) * m,
-        df_resid=nobs - p * m,
         nobs=nobs,
-        parameters=p * m + extra,
-        ancillary=family.numbers,
         intercept=design.intercept,
         notes=(*notes, *notes_of(family, design, extra)),
-        **fixed | {"converged": True, "deviance": None} | rest,
+        **common | rest,
     )
 
 
@@ -177,16 +252,21 @@ def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
 
 
 def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
-    if family.free:
+    if family.several:
+        yield f"{', '.join(family.several)} are estimated by maximum likelihood; AIC and BIC count them"
+    elif family.free:
         how = "count it" if counted else "do not count it"
         yield f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
-    if not family.knows_information:
+    if family.likelihood.jointly:
+        yield "standard errors are those of the observed information, as MASS and pscl have them"
+    elif not family.knows_information:
         yield (
             f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"
             " its nll gives it, and another maximum is not ruled out"
         )
-    if family.numbers and not family.free:
-        yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items())
+    kept = {key: value for key, value in family.numbers.items() if key not in family.frees}
+    if kept and not family.free:
+        yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in kept.items())
 
 
 def _of_the_rows(family: Family, design: Design) -> Iterator[str]:
