@@ -5,9 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from mlnn.arguments import first_line
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.network import curvature
 from mlnn.likelihoods import (
@@ -35,7 +33,7 @@ from mlnn.likelihoods import (
     ZeroInflatedPoisson,
     adopted,
 )
-from mlnn.likelihoods.likelihood import own_outputs
+from mlnn.likelihoods.likelihood import freed, own_outputs
 from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 
@@ -155,13 +153,18 @@ class Family:
         assert self.free is not None
         return replace(self, likelihood=self.likelihood.at(**{self.free: value}))
 
+    def by(self, likelihood: Likelihood) -> "Family":
+        """The same by another likelihood object."""
+        return replace(self, likelihood=likelihood)
+
     def over(self, space: TargetSpace) -> "Family":
         """The same over a target space that the data have settled (the number of classes)."""
         return replace(self, space=space)
 
 
 def family_of(likelihood: Any, space: TargetSpace | None = None) -> Family:
-    """A likelihood, given or named. Named: its ancillary number, if it has one, is estimated too.
+    """A likelihood, given or named. Named: its ancillary number, if it has one, is estimated too; of a class from elsewhere
+    those that it says are `free`.
 
     `space`: the data's target space, for a likelihood from elsewhere whose signature does not say what it is for. Raises
     ConfigError for an unknown name, a class in place of an instance, and an object without `nll`.
@@ -175,30 +178,9 @@ def family_of(likelihood: Any, space: TargetSpace | None = None) -> Family:
     names = [name for name, kind in LIKELIHOODS.items() if type(found) is kind]
     if names:
         return Family(names[0], found, TargetSpace(found.kind))
-    return Family(found.name, found, _space_of(found, space))
-
-
-def check_nll(family: Family, y: Tensor) -> None:
-    """Raise ConfigError where a likelihood from elsewhere does not answer with one real number for each row."""
-    if family.knows_information:
-        return
-    rows = slice(0, min(len(y), 3))
-    eta = torch.zeros(rows.stop, family.outputs, dtype=torch.float64)
-    shapes = f"output {tuple(curvature.raw(family.likelihood, eta).shape)}, target ({rows.stop},)"
-    try:
-        found = curvature.nll(family.likelihood, eta.requires_grad_(), y[rows])
-    except Exception as problem:  # whatever somebody's own class raises
-        told = f"{type(problem).__name__}: {first_line(problem)}"
-        raise ConfigError(f"likelihood: {family.name}.nll raised {told} on {shapes}") from problem
-    if not isinstance(found, Tensor) or found.shape != (rows.stop,):
-        given = f"shape {tuple(found.shape)}" if isinstance(found, Tensor) else type(found).__name__
-        raise ConfigError(
-            f"likelihood: {family.name}.nll gave {given} for {shapes}; one number per row, ({rows.stop},)"
-        )
-    if not found.requires_grad:
-        raise ConfigError(
-            f"likelihood: {family.name}.nll does not depend on the raw output; keep it in torch, undetached"
-        )
+    free = freed(found)
+    several = free if len(free) > 1 else ()
+    return Family(found.name, found, _space_of(found, space), None if several or not free else free[0], several)
 
 
 def _space_of(likelihood: Likelihood, space: TargetSpace | None) -> TargetSpace:

@@ -173,6 +173,8 @@ def classical_estimate(
     The likelihood's own numbers are kept where the coefficients depend on them; σ and the gamma's shape, which only scale
     the standard errors, are estimated. told: say which rows, which scale and which constant it stands for.
     """
+    if likelihood.constant_after is not None:  # a network's steps between thresholds depend on x
+        return None
     given, rows = _given(likelihood, data), data.x[:CHECKED]
     intercept = _constant(module, rows)
     if intercept is None:

@@ -115,11 +115,12 @@ def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) 
         return EstimatedModel(fitted, data)
     linear = estimate(
         likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov,
-        penalty=settings.penalty,
+        penalty=settings.penalty, constant=settings.constant,
     )  # fmt: skip
     check = check_estimate(linear) if linear.exists else None
-    apart = likelihood_given(likelihood).constant_after is not None  # a network's steps between thresholds depend on x
-    trained = settings.steps and linear.penalty is None and not apart  # and training goes to the maximum without a penalty
+    # A network's steps between thresholds depend on x, and training goes to the maximum without a penalty.
+    same = linear.penalty is None and family_of(likelihood, data.targets).likelihood.constant_after is None
+    trained = settings.steps and same and not settings.constant
     beside = _beside(settings, data, linear, likelihood, progress) if trained else None
     return Estimated(linear, data, check, beside)
 

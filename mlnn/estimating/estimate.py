@@ -9,7 +9,8 @@ from torch import nn
 
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
-from mlnn.estimating.catalogue import Family, check_nll, family_of
+from mlnn.estimating.catalogue import Family, family_of
+from mlnn.estimating.door import check_nll
 from mlnn.estimating.linear import answer, linear_programme
 from mlnn.estimating.linear.ancillary import NoNumberError, maximise
 from mlnn.estimating.linear.design import Design, design_of, same_columns, shape_of, too_few
@@ -120,10 +121,10 @@ def estimate(
     _check_choices(dispersion, cov, penalty, max_iter)
     starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
-        _check_linear_choices(cov, intercept, penalty, max_iter)
+        _check_linear_choices(cov, intercept, penalty, constant, max_iter)
         return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
     design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
-    check_nll(family, design.y)
+    family = check_nll(family, design.y)
     _check_determined(family, design)
     family = family.holding(constant)
     if penalty is not None:
@@ -149,12 +150,15 @@ def _check_choices(dispersion: str, cov: str, penalty: str | None, max_iter: int
         raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
 
 
-def _check_linear_choices(cov: str, intercept: bool, penalty: str | None, max_iter: int) -> None:
+def _check_linear_choices(
+    cov: str, intercept: bool, penalty: str | None, constant: str | Sequence[str], max_iter: int
+) -> None:
     """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
     if cov != "expected":
         raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
-    if penalty is not None:
-        raise ConfigError(f"penalty: {penalty!r} is for the linear estimate, not for model=")
+    for key, given in (("penalty", penalty), ("constant", constant)):
+        if given:
+            raise ConfigError(f"{key}: {given!r} is for the linear estimate, not for model=")
     if intercept is not True or max_iter != MOST_STEPS:
         key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
         raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
@@ -178,6 +182,11 @@ def _of_model(
     likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
 ) -> ModelFit:
     design, family = design_of(data, _family(likelihood, data), False, weights, few=True)
+    if family.several:
+        raise ConfigError(
+            f"model: {family.name} has several numbers to estimate ({', '.join(family.several)}), which the linear estimate can;"
+            " beside a model name one, or none, in `free`"
+        )
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
     problem = Problem(family, module, x, design.y, design.weights)

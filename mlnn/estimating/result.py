@@ -39,7 +39,7 @@ class Estimate:
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
     point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. penalty: "firth" where half the log
-    determinant of the information has been added to llf and llnull, else None.
+    determinant of the information has been added to llf and llnull, else None. thresholds: the numbers in `ancillary` that stand in place of a constant.
     """
 
     likelihood: str
@@ -67,6 +67,7 @@ class Estimate:
     notes: tuple[str, ...] = ()
     penalty: str | None = None
     ancillary_bse: dict[str, float] = field(default_factory=dict)
+    thresholds: tuple[str, ...] = ()
     information: Information | Penalised | Joint | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
@@ -83,7 +84,7 @@ class Estimate:
     @property
     def llr_pvalue(self) -> float | None:
         """Of the likelihood-ratio test against the constant alone, χ² with df_model degrees; None where not nested."""
-        if not self.intercept or not self.df_model or not self.exists:
+        if not (self.intercept or self.thresholds) or not self.df_model or not self.exists:
             return None
         return float(scipy.stats.chi2.sf(self.llr, self.df_model))
 
@@ -171,7 +172,7 @@ class Estimate:
             for name in self.__dataclass_fields__
             if name != "information"
         }
-        plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
+        plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes), "thresholds": list(self.thresholds)}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
     def summary(self) -> str:

@@ -142,6 +142,7 @@ class EstimateSettings(BaseSettings):
         " categorical and poisson; null: none",
         one_of("penalty", ("firth",)),
     )
+    constant: list[str] = key([], "raw outputs that have a constant alone, e.g. [logit_inflation]")
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)
     standardize: bool = key(False, "features to mean 0 and deviation 1, instead of their own units")
     standardize_target: bool = key(False, "the target likewise")

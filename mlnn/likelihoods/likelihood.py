@@ -5,6 +5,7 @@ the class's own numbers can tell; a family says more where it knows more.
 """
 
 import inspect
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -164,10 +165,14 @@ class Likelihood:
 
 
 class Adopted(Likelihood):
-    """A likelihood from elsewhere: its own `nll`, `mean`, `sample` and `least` where it has them, and nothing else of it."""
+    """A likelihood from elsewhere: its own `nll`, `mean`, `sample` and `least` where it has them, the names of its raw outputs
+    (`outputs`) and of its numbers that are to be estimated (`free`: one name or several), and nothing else of it."""
 
     def __init__(self, given: Any) -> None:
         self.given = given
+        names = getattr(given, "outputs", ())
+        if isinstance(names, tuple | list) and names and all(isinstance(name, str) for name in names):
+            self.outputs = tuple(names)  # type: ignore[misc]
         self.nll = given.nll  # type: ignore[method-assign]
         for part in ("mean", "sample", "least"):
             if callable(getattr(given, part, None)):
@@ -180,6 +185,9 @@ class Adopted(Likelihood):
     @property
     def numbers(self) -> dict[str, float]:
         return _numbers(self.given)
+
+    def at(self, **numbers: float) -> "Adopted":
+        return Adopted(type(self.given)(**_kept(self.given) | numbers))
 
 
 def _kept(made: Any) -> dict[str, Any]:
@@ -209,6 +217,43 @@ def adopted(given: Any) -> Likelihood:
             f"likelihood: {type(given).__name__} has no nll(output, target); give its name or an instance"
         )
     return Adopted(given)
+
+
+def freed(likelihood: Likelihood) -> tuple[str, ...]:
+    """The numbers that a class from elsewhere says are to be estimated, by `free`: a name, or several.
+
+    Raises ConfigError where it keeps no number above 0 under such a name, or cannot be made anew with another.
+    """
+    made = likelihood.given if isinstance(likelihood, Adopted) else likelihood
+    owner = next((kind for kind in type(made).__mro__ if "free" in vars(kind)), None)
+    said = getattr(made, "free", None)
+    if said is None or (owner is not None and owner.__module__.startswith("mlnn.")):
+        return ()
+    names = (said,) if isinstance(said, str) else said
+    numbers = likelihood.numbers
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) and name in numbers for name in names):
+        kept = ", ".join(numbers) or "none"
+        raise ConfigError(
+            f"likelihood: {likelihood.name}.free is {said!r}, the numbers that are to be estimated; of those that it is made"
+            f" with and keeps under their own names ({kept})"
+        )
+    for name in names:
+        if not 0 < numbers[name] < math.inf:
+            raise ConfigError(
+                f"likelihood: {likelihood.name}.{name} is {numbers[name]:g}; a number that is estimated must be above 0 and stay"
+                " so: make it its exponential, or a raw output"
+            )
+    try:
+        moved = likelihood.at(**dict.fromkeys(names, 1.5)).numbers
+    except Exception as problem:  # whatever somebody's own class raises
+        told = str(problem).splitlines()[0] if str(problem) else ""
+        raise ConfigError(
+            f"likelihood: {likelihood.name} cannot be made with other numbers ({type(problem).__name__}: {told}); each argument"
+            " must be kept under its own name"
+        ) from problem
+    if any(moved.get(name) != 1.5 for name in names):
+        raise ConfigError(f"likelihood: {likelihood.name} does not keep {', '.join(names)} as given to its constructor")
+    return tuple(names)
 
 
 def own_outputs(likelihood: Likelihood) -> int | None:

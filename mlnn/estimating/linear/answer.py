@@ -132,7 +132,9 @@ def of_questions(family: Family, design: Design, found: Parts, llnull: float, co
 
 def _named_by_slopes(design: Design, thresholds: Mapping[str, object]) -> dict[str, Any]:
     """Names of coefficients where thresholds stand in place of the constants."""
-    return {"names": design.features, "outputs": ("",)} if thresholds else {}
+    if not thresholds:
+        return {}
+    return {"names": design.features, "outputs": ("",), "intercept": False, "thresholds": tuple(thresholds)}
 
 
 def _held(family: Family) -> tuple[str, ...]:
@@ -225,13 +227,13 @@ def _estimate(
         "dispersion_kind": "given" if family.free is None else "ml",
         "converged": True,
         "deviance": None,
+        "intercept": design.intercept,
     }
     return Estimate(
         likelihood=family.name,
         llf=llf + ways,
         llnull=llnull + ways,
         nobs=nobs,
-        intercept=design.intercept,
         notes=(*notes, *notes_of(family, design, extra)),
         **common | rest,
     )

@@ -1,7 +1,7 @@
 """Does the maximum exist? A certificate from Newton's own numbers, else a linear programme; and what is left if it does not."""
 
 import math
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import torch
 from torch import Tensor
@@ -17,8 +17,11 @@ from mlnn.estimating.linear.start import start
 from mlnn.estimating.network import curvature
 from mlnn.targets import TargetSpace
 
-FAR = (5.0, 20.0, 80.0, 320.0)
-"""Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked."""
+FAR = (5.0, 20.0, 80.0, 320.0, 1e4, 1e6, 1e8, 1e10)
+"""Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked, as far as it
+has numbers there: the tail of a Cauchy is a certainty to 1e-6 from 1e6 on only."""
+FAR_ALONG = 0.25
+"""Of the row that goes farthest: how far along a row must go to be asked whether it has become certain."""
 CERTAIN = 1e-6
 """Nats that a row may still lack of certainty that far out."""
 BUDGET = 300
@@ -76,18 +79,34 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     """
     if family.knows_information:
         return True
-    if found.direction is None or family.outputs != 1:
+    along = _along(family, design, found)
+    if along is None:
         return False
-    along = found.direction.double().reshape(design.width, -1)[:, :1]
     shift = along.clone()
     if design.intercept:  # the direction is of the features as they came
         shift[-1] += design.shift @ along[:-1]
     reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks())
     eta = linear(design, shift / reach)
-    values = [total(family, design, far * eta) for far in FAR]
-    falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))
-    last = curvature.nll(family.likelihood, FAR[-1] * eta, design.y)
-    return falls and bool((last[(FAR[-1] * eta[:, 0]).abs() >= FAR[-2]] <= CERTAIN).all())
+    asked = [(far, total(family, design, far * eta)) for far in FAR]
+    reached = list(takewhile(lambda one: math.isfinite(one[1]), asked))
+    falls = all(later <= earlier + 1e-12 * abs(earlier) for (_, earlier), (_, later) in pairwise(reached))
+    if not reached or not falls:
+        return False
+    last = curvature.nll(family.likelihood, reached[-1][0] * eta, design.y)
+    if family.space.classes and found.kind == "quasi":  # which of the other classes a row keeps is told by none
+        return True
+    return bool((last[eta.abs().amax(1) >= FAR_ALONG] <= CERTAIN).all())
+
+
+def _along(family: Family, design: Design, found: Separation) -> Tensor | None:
+    """The direction of a separation in the raw outputs (p, m); None where they are no raw output a class, or but the first."""
+    if found.direction is None:
+        return None
+    direction = found.direction.double().reshape(design.width, -1)
+    if family.space.kind != "classes":
+        return direction if family.outputs == direction.shape[1] else None
+    direction = direction - direction[:, :1]
+    return {direction.shape[1]: direction, direction.shape[1] - 1: direction[:, 1:]}.get(family.outputs)
 
 
 def beside_rank(family: Family, design: Design) -> str:
@@ -107,6 +126,8 @@ def _pinning(family: Family, design: Design) -> tuple[Tensor, TargetSpace]:
     """Targets and space as far as separation goes: which rows pin their linear predictor."""
     kind = family.space.kind
     space = TargetSpace("unit") if kind == "binary" else family.space  # a share strictly inside (0, 1) pins its row
+    if kind == "ordinal" and family.outputs == 1:  # the least and the greatest label want it out, the others pin it
+        return design.y / (design.y.max().clamp(min=1)), TargetSpace("unit")
     # A count is 0 or it pins its row, whatever its size.
     return design.y.clamp(max=1) if kind == "counts" else design.y, space
 
