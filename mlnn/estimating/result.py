@@ -39,7 +39,8 @@ class Estimate:
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
     point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. penalty: "firth" where half the log
-    determinant of the information has been added to llf and llnull, else None. thresholds: the numbers in `ancillary` that stand in place of a constant.
+    determinant of the information has been added to llf and llnull, else None. ancillary_bse: standard errors of numbers in
+    `ancillary` that were estimated. thresholds: the numbers there that stand in place of a constant.
     """
 
     likelihood: str
@@ -172,7 +173,12 @@ class Estimate:
             for name in self.__dataclass_fields__
             if name != "information"
         }
-        plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes), "thresholds": list(self.thresholds)}
+        plain |= {
+            "names": list(self.names),
+            "outputs": list(self.outputs),
+            "notes": list(self.notes),
+            "thresholds": list(self.thresholds),
+        }
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
     def summary(self) -> str:

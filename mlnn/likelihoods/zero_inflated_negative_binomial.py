@@ -62,5 +62,3 @@ class ZeroInflatedNegativeBinomial(Likelihood):
             "the counts beside the zeros vary no more than Poisson counts would; use 'zero_inflated_poisson', or give theta:"
             " ZeroInflatedNegativeBinomial(theta=…)"
         )
-
-

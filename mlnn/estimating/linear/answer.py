@@ -214,7 +214,7 @@ def _estimate(
     p, m = beta.shape
     params, extra = beta.numpy(), family.counted
     ways, nobs = ways_of(design), float(len(design.y)) if design.binomial else design.nobs
-    common = {
+    common: dict[str, Any] = {
         "params": params[:, 0] if m == 1 else params,
         "names": design.names,
         "outputs": family.labels,

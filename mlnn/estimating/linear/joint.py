@@ -102,7 +102,8 @@ class Joint:
 
     @cached_property
     def _inverse(self) -> Tensor:
-        return torch.linalg.inv(self.information)
+        inverse: Tensor = torch.linalg.inv(self.information)
+        return inverse
 
     def _whole(self, kind: str) -> Tensor:
         """Covariance (p m + q, p m + q) of the shifted coefficients and log numbers, 0 where one is held."""
@@ -183,13 +184,17 @@ def _at(family: Family, design: Design, beta: Tensor, t: Tensor, free: Tensor) -
     whole = torch.zeros(size + q, size + q, dtype=torch.float64)
     gradient[:size], whole[:size, :size] = point.gradient, point.hessian
     for i, name in enumerate(family.frees):
-        gradient[size + i] = _slope(lambda s, name=name: nll(**{name: s}))
-        whole[size + i, size + i] = _bend(lambda s, name=name: nll(**{name: s}))
+        gradient[size + i] = _slope(partial(_of_one, nll, name))
+        whole[size + i, size + i] = _bend(partial(_of_one, nll, name))
         whole[:size, size + i] = whole[size + i, :size] = _cross(family, design, beta, name)
         for j, other in enumerate(family.frees[:i]):
             slopes = partial(_slope_of_two, nll, name, other)
             whole[size + i, size + j] = whole[size + j, size + i] = _slope(slopes)
     return _At(family, beta, t, point, gradient[free], whole[free][:, free])
+
+
+def _of_one(nll: Callable[..., float], name: str, s: float) -> float:
+    return nll(**{name: s})
 
 
 def _slope_of_two(nll: Callable[..., float], name: str, other: str, s: float) -> float:
@@ -201,7 +206,9 @@ def _cross(family: Family, design: Design, beta: Tensor, name: str) -> Tensor:
     found = torch.zeros_like(beta)
     for rows, x in design.chunks():
         slope = gradient_at(x @ beta, design.y[rows])
-        parts = [w * (slope(_moved(family, {name: k * STEP})) - slope(_moved(family, {name: -k * STEP}))) for k, w in FIRST]
+        parts = [
+            w * (slope(_moved(family, {name: k * STEP})) - slope(_moved(family, {name: -k * STEP}))) for k, w in FIRST
+        ]
         found += x.T @ design.weigh(rows, sum(parts[1:], parts[0]) / STEP)
     return found.T.reshape(-1)
 

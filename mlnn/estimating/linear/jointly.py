@@ -25,7 +25,9 @@ def jointly(family: Family, design: Design, cov: str, max_iter: int) -> Estimate
     likelihood within it; what `maximise_jointly` raises.
     """
     if family.constants and not design.intercept:
-        raise ConfigError("intercept: a raw output has a constant alone here, or thresholds in its place; leave it True")
+        raise ConfigError(
+            "intercept: a raw output has a constant alone here, or thresholds in its place; leave it True"
+        )
     try:
         found: Joint | MlnnError = maximise_jointly(family, design, _start(family, design), max_iter)
     except (NotConvergedError, NoNumberError) as error:
