@@ -50,6 +50,7 @@ CATALOGUE: dict[str, Case] = {
     "von_mises": likelihood("f"),
     "normal_learned_variance": likelihood("f₁, variance exp(f₂)"),
     "gaussian_nll": likelihood("f₁, variance exp(f₂)", lambda _: 1 / SQRT_2PI),
+    "ordinal": likelihood(None),
     "beta": likelihood("σ(f)"),
     **dict.fromkeys(("gamma", "gamma_loss", "poisson", "negative_binomial", "negative_binomial_loss"), likelihood("exp(f)")),
     "poisson_nll": likelihood("exp(f)", lambda y: 1 / math.gamma(y + 1)),

@@ -626,7 +626,7 @@ def test_a_strangers_maximum_is_begun_for_at_the_constants_of_the_usual_links(
     mean: float, inverse: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[list[float]] = []
-    monkeypatch.setattr(begin, "total", lambda _family, _design, eta: tried.append(eta[0].tolist()) or math.nan)
+    monkeypatch.setattr(begin, "total", lambda _family, _design, eta: tried.append(eta[0].tolist()) or 0.0)
     y = torch.tensor([mean] * 60, dtype=f64)
     design = designed(y)
     begin._likeliest(family_of(Levels(0.0), TargetSpace("binary")), design, torch.zeros(3, 1, dtype=f64))

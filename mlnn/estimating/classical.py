@@ -23,7 +23,7 @@ from mlnn.estimating.linear.design import Design, design_of
 from mlnn.estimating.linear.newton import NotConvergedError, evaluate
 from mlnn.estimating.remembered import remembered
 from mlnn.estimating.result import Estimate
-from mlnn.objectives import Likelihood
+from mlnn.likelihoods import Likelihood, adopted
 from mlnn.seeding import generator
 from mlnn.world import own_world
 
@@ -173,7 +173,7 @@ def classical_estimate(
     The likelihood's own numbers are kept where the coefficients depend on them; σ and the gamma's shape, which only scale
     the standard errors, are estimated. told: say which rows, which scale and which constant it stands for.
     """
-    if likelihood.constant_after is not None:  # a network's steps between thresholds depend on x
+    if adopted(likelihood).constant_after is not None:  # a network's steps between thresholds depend on x
         return None
     given, rows = _given(likelihood, data), data.x[:CHECKED]
     intercept = _constant(module, rows)

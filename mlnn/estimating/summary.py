@@ -31,12 +31,19 @@ def table(
     for column, output in enumerate(outputs):
         lines += ["=" * WIDTH, f"{output:<18}{heading}", "-" * WIDTH]
         for row, name in enumerate(names):
+            if _held({head: part[row, column] for head, part in numbers.items()}):
+                continue
             cells = (
                 _cell(part[row, column], MORE if head in ("coef", "std err") else FEW) for head, part in numbers.items()
             )
             lines.append(f"{name[:17]:<18}" + "".join(cells))
     lines.append("=" * WIDTH)
     return "\n".join([*lines, *(f"- {note}" for note in notes)])
+
+
+def _held(cells: Mapping[str, float]) -> bool:
+    """Whether a coefficient is held at 0 and was not estimated: it has no row."""
+    return cells.get("coef") == 0 and bool(np.isnan(cells.get("std err", 0.0)))
 
 
 def statement(
