@@ -11,7 +11,7 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimating.catalogue import Family, family_of
 from mlnn.estimating.door import check_nll
-from mlnn.estimating.linear import answer, linear_programme
+from mlnn.estimating.linear import answer, linear_programme, other_answers
 from mlnn.estimating.linear.ancillary import NoNumberError, maximise
 from mlnn.estimating.linear.design import Design, design_of, same_columns, shape_of, too_few
 from mlnn.estimating.linear.existence import (
@@ -129,7 +129,7 @@ def estimate(
     family = family.holding(constant)
     if penalty is not None:
         found = penalised(family, design, max_iter)
-        return answer.of_penalty(found, null_value(found), cov)
+        return other_answers.of_penalty(found, null_value(found), cov)
     if family.likelihood.kinked:
         fitted, beta, iterations = linear_programme.maximum(family, design)
         llf = answer.log_likelihood(fitted, design, beta)

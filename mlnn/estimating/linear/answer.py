@@ -1,6 +1,6 @@
 """From a maximum, or the lack of one, to an `Estimate`: dispersion, deviance, what AIC counts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,8 @@ from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
-from mlnn.estimating.linear.firth import Penalised
 from mlnn.estimating.linear.inference import Information, unshifted
-from mlnn.estimating.linear.joint import Joint, held_at_zero
 from mlnn.estimating.linear.newton import Fit
-from mlnn.estimating.linear.parts import Parts
 from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
@@ -29,7 +26,7 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
     kind, dispersion = _dispersion(family, design, fit.beta, convention)
     information = Information(family, design, fit.beta, fit.point, dispersion / family.dispersion)
     bse = np.sqrt(np.diag(information.covariance(cov))).reshape(family.outputs, -1).T
-    return _estimate(
+    return estimate_with(
         family,
         design,
         unshifted(design, fit.beta),
@@ -42,112 +39,15 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         iterations=fit.iterations,
         gradient_norm=fit.push,
         information=information,
-        deviance=_deviance(family, design, fit.beta),
+        deviance=deviance_of(family, design, fit.beta),
     )
-
-
-def of_penalty(found: Penalised, llnull: float, cov: str) -> Estimate:
-    """The answer of a penalised fit: llf and llnull have the penalty in them."""
-    family, design, place = found.family, found.design, found.place
-    bse = np.sqrt(np.diag(found.covariance(cov))).reshape(family.outputs, -1).T
-    return _estimate(
-        family,
-        design,
-        found.coefficients,
-        llf=place.value,
-        llnull=llnull,
-        bse=bse,
-        cov=cov,
-        iterations=found.iterations,
-        gradient_norm=found.push,
-        information=found,
-        deviance=_deviance(family, design, place.beta),
-        penalty="firth",
-        notes=(
-            "Firth's penalty, ½ log|I|, is in the log-likelihood, that of the constant alone, AIC and BIC; without it the"
-            f" log-likelihood is {place.plain + ways_of(design):.6f}",
-            "tests and intervals are those of the profile of the penalised likelihood; conf_int(kind='wald') has the others"
-            if found.profiled
-            else "tests and intervals are Wald's, as there are many rows; conf_int(kind='profile') takes its time",
-        ),
-    )
-
-
-def of_joint(found: Joint, llnull: float, cov: str) -> Estimate:
-    """The answer of coefficients and numbers estimated in one; thresholds stand among the numbers, in place of constants."""
-    family, design, nobs = found.family, found.design, found.design.nobs
-    thresholds = found.thresholds(cov)
-    beta = unshifted(design, found.beta)
-    beta = beta[:-1, :1] if thresholds else beta
-    bse = np.sqrt(np.diag(found.covariance(cov))).reshape(beta.shape[1], -1).T
-    held = held_at_zero(family, design.width, design.intercept).numpy()
-    free = int(found.free.sum()) - len(family.frees)
-    return _estimate(
-        family,
-        design,
-        beta,
-        llf=-found.point.value,
-        llnull=llnull,
-        bse=bse if thresholds else np.where(held, np.nan, bse),
-        cov=cov,
-        iterations=found.iterations,
-        gradient_norm=found.push,
-        information=found,
-        deviance=_deviance(family, design, found.beta),
-        ancillary=family.numbers | {name: value for name, (value, _error) in thresholds.items()},
-        ancillary_bse=found.number_errors(cov),
-        parameters=free + len(family.frees) * family.counted,
-        df_model=free - (len(thresholds) or family.outputs * design.intercept),
-        df_resid=nobs - free,
-        notes=_held(family),
-        **_named_by_slopes(design, thresholds),
-    )
-
-
-def of_questions(family: Family, design: Design, found: Parts, llnull: float, cov: str) -> Estimate:
-    """The answer where a model inside the likelihood has no maximum: which coefficients run away is told, the supremum is not."""
-    thresholds = {name: float("nan") for name in found.thresholds}
-    complete = bool(thresholds) and found.kind == "complete"
-    return _estimate(
-        family,
-        design,
-        found.limits,
-        llf=0.0 if complete else float("nan"),
-        llnull=llnull,
-        bse=None,
-        cov=cov,
-        iterations=0,
-        gradient_norm=0.0,
-        converged=False,
-        separation=found.kind,
-        direction=found.direction.numpy(),
-        ancillary=family.numbers | thresholds,
-        notes=(
-            f"{found.kind} separation: no finite maximum, so no standard errors; see summary()",
-            "what is told as not determined has not been computed, and may have a finite limit",
-        ),
-        **_named_by_slopes(design, thresholds),
-    )
-
-
-def _named_by_slopes(design: Design, thresholds: Mapping[str, object]) -> dict[str, Any]:
-    """Names of coefficients where thresholds stand in place of the constants."""
-    if not thresholds:
-        return {}
-    return {"names": design.features, "outputs": ("",), "intercept": False, "thresholds": tuple(thresholds)}
-
-
-def _held(family: Family) -> tuple[str, ...]:
-    if not family.constant:
-        return ()
-    return (f"a constant alone: {', '.join(family.labels[k] for k in family.constant)}; its other coefficients are 0",)
 
 
 def of_kinks(
     family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, iterations: int
 ) -> Estimate:
     """The answer of a linear programme, `beta` (p, 1) of the shifted columns: no standard errors."""
-    return _estimate(
+    return estimate_with(
         family,
         design,
         unshifted(design, beta),
@@ -157,7 +57,7 @@ def of_kinks(
         cov=cov,
         iterations=iterations,
         gradient_norm=0.0,
-        deviance=_deviance(family, design, beta),
+        deviance=deviance_of(family, design, beta),
         notes=(
             "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
             " which they need, is not part of the model; resample rows instead",
@@ -171,7 +71,7 @@ def of_separation(
 ) -> Estimate:
     """The answer where there is no maximum, `beta` (p, m) with ±inf and NaN."""
     assert found.direction is not None
-    return _estimate(
+    return estimate_with(
         family,
         design,
         beta,
@@ -199,7 +99,7 @@ def log_likelihood(family: Family, design: Design, beta: Tensor) -> float:
     return -float(design.weigh(slice(0, len(value)), value).sum())
 
 
-def _estimate(
+def estimate_with(
     family: Family,
     design: Design,
     beta: Tensor,
@@ -304,7 +204,7 @@ def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -
     return unbiased, float(pearson) / left
 
 
-def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
+def deviance_of(family: Family, design: Design, beta: Tensor) -> float | None:
     """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative."""
     least, total = family.likelihood.least(design.y), 0.0
     if least is None or not bool(torch.isfinite(least).all()):

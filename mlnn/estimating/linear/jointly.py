@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mlnn.errors import ConfigError, MlnnError
 from mlnn.estimating.catalogue import Family, family_of
-from mlnn.estimating.linear import answer
+from mlnn.estimating.linear import other_answers
 from mlnn.estimating.linear.ancillary import NoNumberError, linear, maximise, total
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.joint import Joint, held_at_zero, maximise_jointly
@@ -36,13 +36,13 @@ def jointly(family: Family, design: Design, cov: str, max_iter: int) -> Estimate
     if failed or (family.likelihood.jointly and doubtful(found)):  # type: ignore[arg-type]
         gone = separated_parts(family, design)
         if gone is not None:
-            return answer.of_questions(family, design, gone, _null(family, design), cov)
+            return other_answers.of_questions(family, design, gone, _null(family, design), cov)
     if isinstance(found, MlnnError):
         check_not_within(family, design, getattr(found, "reached", -torch.inf))
         raise found
     if family.likelihood.within and bool((linear(design, found.beta)[:, 1] < FAR_INSIDE).all()):
         check_not_within(family, design, -found.point.value)
-    return answer.of_joint(found, _null(family, design), "observed" if cov == "expected" else cov)
+    return other_answers.of_joint(found, _null(family, design), "observed" if cov == "expected" else cov)
 
 
 def _start(family: Family, design: Design) -> Tensor:
