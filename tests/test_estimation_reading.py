@@ -60,7 +60,7 @@ ARRAYS: dict[str, tuple[Callable[[], Any], str]] = {
     "missing target": (lambda: (X, pd.Series([pd.NA, *Y[1:]], dtype="Int64")), "row 0 holds nan"),
     "dates": (lambda: (X, pd.Series(pd.date_range("2020-01-01", periods=200))), "y must hold numbers"),
     "records": (lambda: (np.zeros(200, dtype=[("a", float)]), Y), "x must hold numbers"),
-    "objects": (lambda: (X, [None, *Y[1:]]), "y must hold numbers, found dtype object"),
+    "objects": (lambda: (X, [None, *Y[1:]]), "y must hold numbers, and row 0 is missing"),
     "one number": (lambda: (np.float64(3), Y), "x must be rows of real numbers"),
     "ragged": (lambda: ([[1.0], [1.0, 2.0]], Y[:2]), "not a rectangular array"),
     "four dimensions": (lambda: (torch.ones(200, 1, 3, 3), Y), "x: found shape (200, 1, 3, 3)"),

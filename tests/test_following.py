@@ -1,5 +1,6 @@
 """Left trains alone: the records of its looks, and that all others stand beside it with what left's optimiser keeps."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,15 @@ def made(left: Any = None, right: Any = None, **options: Any) -> Lockstep:
 
 def followed(asked: Any, looks: Any = (), **options: Any) -> list[StepRecord]:
     return list(Following(made(**options)).steps(looks, asked))
+
+
+def test_rounding_is_drawn_where_a_pair_is_judged_in_float32_alone() -> None:
+    lockstep = made()
+    assert next(lockstep.steps()).common["float32"].null == (0.0, 0.0)
+    lockstep = replace(made(), null_eps=1e-6)
+    drawn = next(lockstep.steps()).common
+    assert all(0 < size < 1e-3 for size in drawn["float32"].null)
+    assert drawn["float64"].null == (0.0, 0.0)
 
 
 @pytest.fixture(scope="module")

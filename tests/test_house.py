@@ -23,7 +23,7 @@ TABLE = {
     "errors": "visible",
     "keys": "errors",
     "received": "visible",
-    "report": "visible",
+    "report": "errors visible",
     "arguments": "errors",
     "likelihoods": "errors signature",
     "models": "errors",

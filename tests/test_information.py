@@ -56,7 +56,7 @@ def test_the_likelihood_of_the_data_has_tau_1(kind: str) -> None:
     found = check(kind, kind)
     assert abs(found.tau - 1) < 3 * found.se < 0.3
     assert found.reading == "likelihood"
-    assert "1 within error" in found.sentence
+    assert "1 within its error" in found.sentence
 
 
 def test_four_times_the_cross_entropy_has_tau_4() -> None:

@@ -66,6 +66,10 @@ def test_logits_of_any_kind_of_answer_are_seen_and_put_elsewhere(kind: type) -> 
     assert torch.equal(model(x).logits, x)
 
 
+def test_raw_outputs_that_are_put_nowhere_else_are_as_they_were() -> None:
+    assert torch.equal(Place("moved", moved=1.0).put(torch.ones(2, 3)), torch.full((2, 3), 2.0))
+
+
 @pytest.mark.parametrize(
     ("shapes", "count", "rows"),
     [

@@ -147,7 +147,8 @@ def test_long_outputs_are_cut_and_what_is_not_finite_is_said():
 def test_z_is_drawn_with_the_line_that_tau_and_h_make_of_it(found):
     figure = z_figure(found["scaled likelihood"])
     assert min(ys(figure)) < 0.2
-    assert ys(figure, 1) == pytest.approx([1.0] * 121, abs=1e-6)
+    assert len(ys(figure, 1)) > 50
+    assert ys(figure, 1) == pytest.approx([1.0] * len(ys(figure, 1)), abs=1e-6)
     assert len(z_figure(found["no link"]).data) == 1
 
 

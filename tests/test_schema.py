@@ -39,6 +39,7 @@ SHIPPED: dict[str, Any] = {
     "engine": "auto",
     "trace_every": 1,
     "seeds": None,
+    "figure": {"format": None, "width": 89, "height": None, "font": 7.5},
 }
 LANE: dict[str, Any] = {
     "outputs": "raw", "accumulate": 1, "compile": False, "autocast": None, "optimizer": {"foreach": None}, "model": None,

@@ -10,7 +10,7 @@ from objective_cases import BINARY, binary
 from torch import Tensor, nn
 from training_cases import SGD, X, Y, compare, lane_recipe, network, recipe, verdict
 
-from mlnn.comparing.ends import told
+from mlnn.comparing.ends import excusing, told
 from mlnn.comparing.evidence import Evidence, Judged
 from mlnn.comparing.gaps import gap_between
 from mlnn.comparing.nulls import null_draw
@@ -48,6 +48,15 @@ def off_beyond(bound: float, factor: float) -> Any:
 def ends(left: object, right: object) -> list[str]:
     found = probe(binary(left), binary(right), BINARY, torch.float32)
     return told(found.domain, found.ends)
+
+
+@pytest.mark.parametrize(
+    ("why", "kept"),
+    [(("rounds", None), (-3.0, math.inf)), ((None, "clips"), (-math.inf, 3.0)), (("a", "b"), (-3.0, 3.0))],
+)
+def test_an_end_without_a_reason_excuses_nothing(why: tuple[Any, Any], kept: tuple[float, float]) -> None:
+    assert excusing({0.0: (-3.0, 3.0)}, {0.0: why}) == {0.0: kept}
+    assert excusing({0.0: (-3.0, 3.0)}, {1.0: (None, None)}) == {0.0: (-3.0, 3.0)}  # of ends that are not its own
 
 
 def clipped(z: Tensor, y: Tensor) -> Tensor:

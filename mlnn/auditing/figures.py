@@ -18,6 +18,8 @@ from mlnn.report.words import FAINT, INK, LEFT, RIGHT, SERIES, TWIN, number
 Z, Z_HELD = "Z of exp(−loss)", "with τ and h(y) put in"
 HEIGHT = 320
 """Of a picture, pixels: two fit side by side on a screen."""
+POINTS, DIGITS = 72, 4
+"""Points of a curve, and digits of their numbers: pages hold a hundred of these pictures, each as wide as half a screen."""
 DOTTED = 30
 """Curves of fewer points than this are drawn with a dot at each."""
 SHADE = "rgba(176, 68, 10, 0.09)"
@@ -64,8 +66,8 @@ def _curve(
     at: str = "f",
     **look: Any,
 ) -> None:
-    draw.line(figure, x, y, name, colour, **look)
-    figure.data[-1].update(hovertemplate=at + " = %{x}: %{text}", connectgaps=False)
+    draw.line(figure, x, y, name, colour, **({"most": POINTS, "digits": DIGITS} | look))
+    figure.data[-1].update(hovertemplate=at + " = %{x}: %{y:.4g}", connectgaps=False)
     if len(x) < DOTTED:
         figure.data[-1].update(mode="lines+markers", marker={"size": 6})
 
@@ -103,8 +105,11 @@ def _probability(certificate: Certificate) -> go.Figure | None:
     figure = draw.blank(f"probability of target {about}", _x_title(certificate), HEIGHT)
     usual = "softmax" if certificate.targets.startswith("classes") else "σ(f)"
     _curve(figure, output, declared, f"{usual}, the usual reading", LEFT, width=4.5, opacity=0.55)
-    _curve(figure, output, _inside(implied), "implied by the loss", dash="7px,6px")
-    figure.data[-1].text = [number(p) for p in implied]
+    shown = _inside(implied)
+    clipped = not np.array_equal(shown, implied, equal_nan=True)
+    _curve(figure, output, shown, "implied by the loss", dash="7px,6px", most=len(output) if clipped else POINTS)
+    if clipped:
+        figure.data[-1].update(text=[number(p) for p in implied], hovertemplate="f = %{x}: %{text}")
     for low, high in ((EDGES[0], 0), (1, EDGES[1])):
         figure.add_hrect(y0=low, y1=high, fillcolor=SHADE, line_width=0, layer="below")
     note = {"showarrow": False, "font": {"size": 11, "color": RIGHT}, "xref": "paper", "x": 0.01, "xanchor": "left"}
@@ -134,7 +139,7 @@ def _densities(certificate: Certificate) -> go.Figure | None:
     for (f, row), colour in zip(rows.items(), (LEFT, RIGHT, TWIN, *SERIES[3:]), strict=False):
         name = f"f = {number(f)}"
         if certificate.targets == "counts":
-            figure.add_bar(x=draw.listed(target), y=draw.listed(row), name=name, marker={"color": colour},
+            figure.add_bar(x=draw.listed(target, DIGITS), y=draw.listed(row, DIGITS), name=name, marker={"color": colour},
                            hovertemplate="y = %{x}: %{y:.4g}")  # fmt: skip
         else:
             _curve(figure, target, row, name, colour, at="y")

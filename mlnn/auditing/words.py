@@ -35,7 +35,7 @@ KINDS = {
              " probability is read from exp(−loss/τ)."),
         Kind("likelihood family", "∼", "#1B7A5A", "A likelihood of which the dispersion is free: exp(−loss/τ) can be made a"
              " density for a whole range of τ, so the loss alone does not say how wide it is."),
-        Kind("proper", "◐", "#8A5A00", "No likelihood, yet in expectation least at the true probabilities, or the true mean:"
+        Kind("proper", "◐", "#1C5D99", "No likelihood, yet in expectation least at the true probabilities, or the true mean:"
              " it estimates them by another way."),
         Kind("calibrated", "◔", "#A06A00", "No likelihood: its best output follows the target, or orders the probabilities,"
              " but is neither the mean nor the probability that the link declares."),

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlnn.cli.performing import gravest
-from mlnn.cli.running import note
+from mlnn.cli.running import note, write_pictures
 from mlnn.cli.said import Said
 from mlnn.comparing.growing import growth
 from mlnn.comparing.growth import Cells, GrowthCell, cell_name, finished
@@ -42,6 +42,11 @@ def train_cells(
     ):
         if study.finished:
             show(f"{study.final} is finished; nothing is left to train")
+            if settings.figure.format is not None:
+                write_pictures(
+                    study.final, (study.final / "report.html").read_text("utf-8"), settings.figure, study.path
+                )
+                study.seal()
             return study.final, finished(cells, study, below)
         if study.damaged is not None:
             show(f"note: {study.damaged}; what is not whole is trained again")

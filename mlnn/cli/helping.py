@@ -1,5 +1,6 @@
 """The page of --help: what a command does, the choices of every group, its keys, and the composed config."""
 
+import dataclasses
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -56,6 +57,9 @@ def _rows(record: type, where: str) -> Iterator[tuple[str, str, str]]:
     for name, key in entries(record).items():
         if key.kind is Lanes:  # both sides have the same keys
             yield from _rows(Lane, f"{where}{name}.<side>.")
+            continue
+        if dataclasses.is_dataclass(key.kind):
+            yield from _rows(key.kind, f"{where}{name}.")
             continue
         yield f"{where}{name}", _written(key.default), key.meaning
         if key.known is not None:

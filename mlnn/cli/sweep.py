@@ -83,8 +83,17 @@ def sweep(said: Said) -> None:
         ) as study,
         how_to_go_on(said, study.final),
     ):
+        _share_library(study)
         launch(said, [job for job in todo if not _answered(study.final, job.name)], len(todo), study.final)
         _tell([(job, _ended(study.final, job.name)) for job in todo], study)
+
+
+def _share_library(study: "Study") -> None:
+    """Write the library of the jobs' pages where they look for it."""
+    from mlnn.report.library import LIBRARY, library_text
+
+    if not study.finished:
+        study.write_text(LIBRARY, library_text())
 
 
 def _tell(found: Sequence[tuple[Job, Ended]], study: "Study") -> None:
@@ -215,10 +224,11 @@ def _write_down(todo: Sequence[Job], number: int, outcome: "Outcome", of: int, f
 
 
 def perform_job(said: Said) -> None:
-    """One job, in its own process."""
+    """One job, in its own process; its page shares the sweep's library."""
     from mlnn.cli.compose import composing, settings
+    from mlnn.report.library import sharing
 
-    with composing(said):
+    with composing(said), sharing(".."):
         perform(said.command)(settings(said), said)
 
 

@@ -15,7 +15,9 @@ from mlnn.comparing.trace import rows
 from mlnn.comparing.verdict import Verdict
 from mlnn.errors import RunFolderError
 from mlnn.report.brief import Brief
-from mlnn.runs import RunFolder, TraceWriter, new_run, write_file
+from mlnn.report.figures import write_figures
+from mlnn.report.size import COLUMN, FONT, Size
+from mlnn.runs import RunFolder, TraceWriter, disk, new_run, write_file
 from mlnn.runs.environment import environment
 
 SHOWN = ("loss_left", "loss_right", "gradient_gap", "weight_gap")
@@ -79,22 +81,30 @@ class Comparison:
         }  # fmt: skip
 
     def save(
-        self, folder: str | Path | None = None, *, config: str = "", overwrite: bool = False, page: bool = True
+        self,
+        folder: str | Path | None = None,
+        *,
+        config: str = "",
+        overwrite: bool = False,
+        page: bool = True,
+        figures: Size | None = None,
     ) -> Path:
         """Write a run folder (config, trace.csv, verdict.json, environment, and the page) and return its path.
+
+        figures: the page's pictures as files too, in `figures/`, of that format and size.
 
         Raises RunFolderError if the folder is not empty (unless `overwrite` and it is a run) or cannot be written.
         """
         try:
             with new_run(folder, "compare", overwrite) as run:
-                self._write(run, config, page)
+                self._write(run, config, page, figures)
         except RunFolderError as problem:
             if not isinstance(problem.__cause__, OSError):  # a folder that may not be used: nothing has gone wrong yet
                 raise
             raise RunFolderError(f"{problem}\nNothing is lost: {self._keep(config)}") from problem.__cause__
         return run.final
 
-    def _write(self, run: RunFolder, config: str, page: bool) -> None:
+    def _write(self, run: RunFolder, config: str, page: bool, figures: Size | None = None) -> None:
         run.write_text("config.yaml", config)
         with closing(TraceWriter(run.path("trace.csv"))) as writer:
             for row in rows(self.trace):
@@ -103,8 +113,12 @@ class Comparison:
         run.write_json("environment.json", self.environment)
         run.write_json("data.json", self.data)
         run.write_json("about.json", self.about)
-        if page:
-            run.write_text("report.html", self.page())
+        if not page:
+            return
+        html = self.page()
+        run.write_text("report.html", html)
+        if figures is not None:
+            disk("write figures", run.final, write_figures, html, figures, run.path)
 
     def _keep(self, config: str) -> str:
         """Write the run, without its page, among the temporary files; a sentence that says where it now is."""
@@ -119,6 +133,29 @@ class Comparison:
     def report(self, path: str | Path) -> Path:
         """Write the page (one HTML file that works offline) and return its path; RunFolderError where it cannot be written."""
         return write_file(path, self.page())
+
+    def figures(
+        self,
+        folder: str | Path,
+        *,
+        format: str = "pdf",
+        width: float = COLUMN,
+        height: float | None = None,
+        font: float = FONT,
+    ) -> list[Path]:
+        """Write every picture of the page as a file in `folder` (made where it is not there) and return their paths.
+
+        format: "pdf", "svg" or "png" (300 dpi); width, height: millimetres (89 is a column of a journal, 183 its page; no
+        height: in proportion); font: points. Raises ConfigError for another format or a size that no page has, RunFolderError
+        where they cannot be written.
+        """
+        size, where = Size(format, width, height, font), Path(folder)
+
+        def path(name: str) -> Path:
+            return where / Path(name).name
+
+        disk("write", where, where.mkdir, parents=True, exist_ok=True)
+        return [path(name) for name in disk("write figures", where, write_figures, self.page(), size, path)]
 
     def page(self) -> str:
         """The page as HTML."""

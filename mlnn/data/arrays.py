@@ -10,13 +10,14 @@ from torch import Tensor
 from mlnn.arguments import first_line, shown
 from mlnn.data.columns import check_exact
 from mlnn.data.dataset import Dataset, check_tensor
+from mlnn.data.frames import tabular
 from mlnn.data.prepare import prepare
 from mlnn.errors import DataError
 from mlnn.targets import TargetSpace
 from mlnn.world import plain_tensors
 
 Array = Any
-"""A tensor, a numpy array, a pandas Series or DataFrame, or lists of numbers."""
+"""A tensor, a numpy array, a Series or table of pandas, polars or Arrow, or lists of numbers."""
 IGNORED = -100
 """The label that the framework's cross-entropy leaves out unless told otherwise."""
 DEEPEST = 32
@@ -35,11 +36,11 @@ def from_arrays(
     extras: Mapping[str, Array] | None = None,
     column: bool = True,
 ) -> Dataset:
-    """A `Dataset` from tensors, numpy arrays, pandas frames and series, or lists, copied; `x` (n, *shape) is stored as float64.
+    """A `Dataset` from tensors, numpy arrays, frames and series (pandas, polars, Arrow), or lists, copied.
 
-    A 1-D `x` is read as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it would otherwise broadcast
-    against a raw output (n,) to n × n; of another shape it is (n, *positions), or (n, *positions, m) for a space of several
-    numbers. `column=False`: (n, 1) stays as rows of one position.
+    `x` (n, *shape) is stored as float64, a 1-D one as one feature, (n, 1). A `y` of shape (n, 1) is squeezed to (n,): it would
+    otherwise broadcast against a raw output (n,) to n × n; of another shape it is (n, *positions), or (n, *positions, m) for a
+    space of several numbers. `column=False`: (n, 1) stays as rows of one position.
     `extras`: by name, what a loss takes beside output and target, (n, …) each. `targets=None` infers the space (see
     `infer_targets`). Rows are taken in the order given; two pandas objects must have the same index. Raises DataError for
     values that are not real numbers (text, dates, complex), masked or missing entries, whole numbers beyond 64 bits, sparse,
@@ -137,6 +138,7 @@ def _array(values: Array, what: str, depth: int = 0) -> np.ndarray:
         return (cpu.to(torch.float64) if cpu.is_floating_point() else cpu).numpy()
     if isinstance(values, np.ma.MaskedArray):
         return _unmasked(values, what)
+    values = values if isinstance(values, Mapping) else tabular(values)
     if type(values).__module__.partition(".")[0] == "pandas":
         return _from_pandas(values, what)
     if hasattr(values, "toarray") and not hasattr(values, "__array__"):

@@ -63,7 +63,7 @@ def finite_numbers(series: Any, file: str) -> np.ndarray:
         return values
     row = int(np.argmax(bad))
     if series.isna().iloc[row]:
-        sentence = "is missing; fill it or drop the row"
+        sentence = "is missing; fill it, or leave such rows out: data.missing=drop"
     elif np.isnan(values[row]):
         sentence = f"is {shown(repr(series.iloc[row]))}, not a number; correct it, encode the column as numbers, or leave it out"
     else:
@@ -85,6 +85,6 @@ def _changed(series: Any, values: np.ndarray) -> np.ndarray:
 
 def bad_cell(series: Any, bad: np.ndarray, file: str, sentence: str) -> DataError:
     """The error for the first True of `bad` (n,), naming file, row (from 1, after the header) and column."""
-    row, count = int(np.argmax(bad)) + 1, int(bad.sum())
+    row, count = int(series.index[int(np.argmax(bad))]) + 1, int(bad.sum())
     also = f" (the first of {count} such rows)" if count > 1 else ""
     return DataError(f"{file}: row {row} after the header{also}, column '{shown(series.name)}' {sentence}")

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from mlnn.arguments import shown
+from mlnn.data.formula import Terms
+from mlnn.data.frames import told_dropped
 from mlnn.errors import DataError
-from mlnn.targets import TargetSpace
+from mlnn.targets import OFFSET, TargetSpace
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,8 +20,9 @@ class Dataset:
 
     `held_out` rows are kept from training and serve for prediction gaps. `standardised` records the mean and scale that
     were taken off each feature (None: the inputs are as they came). `whole`: whether the inputs came as whole numbers
-    (tokens, perhaps). Raises DataError for NaN or infinity (with row and column), labels outside the target space, no rows,
-    rows that do not line up, or a single class.
+    (tokens, perhaps). `terms`: how a formula made the features of a frame. `dropped`: rows left out for a missing value. The
+    extra `offset` is added to the raw output; `extras_held_out` has that of the held-out rows. Raises DataError for NaN or
+    infinity (with row and column), labels outside the target space, no rows, rows that do not line up, or a single class.
     """
 
     name: str
@@ -33,6 +36,9 @@ class Dataset:
     notes: dict[str, object] = field(default_factory=dict)
     extras: Mapping[str, Tensor] = field(default_factory=dict)
     whole: bool = False
+    terms: Terms | None = None
+    dropped: int = 0
+    extras_held_out: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         held = f", {len(self.x_held_out)} held out" if len(self.x_held_out) else ""
@@ -43,6 +49,7 @@ class Dataset:
             check_tensor(getattr(self, what), f"{self.name}: {what}")
         check(self.name, self.x, self.y, self.targets, self.features)
         _check_extras(self.name, self.extras, len(self.x))
+        _check_extras(f"{self.name} (held-out)", self.extras_held_out, len(self.x_held_out))
         if len(self.x_held_out):
             _check_values(f"{self.name} (held-out)", self.x_held_out, self.features)
             self.targets.check(self.y_held_out, f"{self.name} (held-out): target")
@@ -58,16 +65,22 @@ class Dataset:
         return self.targets.positions(self.y)
 
     @property
+    def left_out(self) -> str:
+        """What to say of rows that were dropped; nothing where none were."""
+        return told_dropped(self.dropped, self.dropped + len(self.x) + len(self.x_held_out)) if self.dropped else ""
+
+    @property
     def some_targets(self) -> Tensor:
         """The targets of the rows whose extras are `extras`."""
         return self.y
 
     def check_plain(self) -> None:
-        """Raise DataError unless a row is one target that counts, and nothing beside it: what an estimate can be made of."""
+        """Raise DataError unless a row is one target that counts, beside it an offset at most: what an estimate can be made of."""
+        beside = [name for name in self.extras if name != OFFSET]
         odd = {
             f"rows of {self.positions} positions": bool(self.positions),
             f"targets of {self.targets.event} numbers": bool(self.targets.event),
-            f"extras ({', '.join(self.extras)})": bool(self.extras),
+            f"extras ({', '.join(beside)})": bool(beside),
             f"rows whose label {self.targets.ignore} is ignored": bool(_any_ignored(self.targets, self.y)),
         }
         found = [words for words, holds in odd.items() if holds]
@@ -90,7 +103,7 @@ class Dataset:
     def fingerprint(self) -> str:
         """SHA-256 (16 hex digits) of everything a run can see of the data: same fingerprint, same data."""
         digest = hashlib.sha256(str(self.targets).encode())
-        extras = [self.extras[name] for name in sorted(self.extras)]
+        extras = [part[name] for part in (self.extras, self.extras_held_out) for name in sorted(part)]
         for part in (self.x, self.y, self.x_held_out, self.y_held_out, *extras):
             digest.update(repr(tuple(part.shape)).encode())
             digest.update(part.contiguous().numpy().tobytes())
@@ -107,6 +120,8 @@ class Dataset:
             "features": list(self.features),
             "standardised": self.standardised,
             **({"positions": list(self.positions)} if self.positions else {}),
+            **({"formula": self.terms.formula} if self.terms else {}),
+            **({"dropped": self.dropped, "left_out": self.left_out} if self.dropped else {}),
             **({"extras": sorted(self.extras)} if self.extras else {}),
             "fingerprint": self.fingerprint(),
             **self.notes,

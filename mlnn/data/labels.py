@@ -25,7 +25,9 @@ def read_labels(
     space = None if targets is None else TargetSpace.parse(targets)
     missing = series.isna().to_numpy()
     if missing.any():
-        raise bad_cell(series, missing, file, "(the target) is missing; fill it or drop the row")
+        raise bad_cell(
+            series, missing, file, "(the target) is missing; fill it, or leave such rows out: data.missing=drop"
+        )
     if positive is not None:
         if space is not None and space.kind != "binary":
             raise ConfigError(f"data.positive: only a binary target has a positive label, but targets={space}")

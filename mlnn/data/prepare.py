@@ -8,9 +8,10 @@ from torch import Tensor
 
 from mlnn.arguments import number, truth
 from mlnn.data.dataset import Dataset, check
+from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError, DataError
 from mlnn.seeding import generator
-from mlnn.targets import TargetSpace
+from mlnn.targets import OFFSET, TargetSpace
 from mlnn.visible import shown
 
 LONGEST = 1000  # characters of a feature's name
@@ -28,11 +29,14 @@ def prepare(
     features: Sequence[str] = (),
     notes: Mapping[str, object] | None = None,
     extras: Mapping[str, Tensor] | None = None,
+    terms: Terms | None = None,
+    dropped: int = 0,
 ) -> Dataset:
     """Build a `Dataset` from all rows, `x` (n, *shape), `y` (n, …), extras (n, …), in float64 and the target space's dtype.
 
     `held_out` is the share of rows kept from training, 0 ≤ held_out < 1. With `standardize`, mean and scale come from
-    the training rows only. Raises DataError (rows counted in the order given) and ConfigError (a bad share).
+    the training rows only. An extra `offset` is split with the rows; others forbid held-out ones. Raises DataError (rows counted
+    in the order given) and ConfigError (a bad share).
     """
     # A name of a column is somebody's text: from here on it can be shown anywhere.
     whole = not x.is_floating_point()
@@ -43,7 +47,8 @@ def prepare(
     check(name, x, y, targets, features)
     y = targets.cast(y)
     train, held = split_rows(len(x), held_out, seed)
-    if extras and len(held):
+    beside = {key: part for key, part in (extras or {}).items() if key == OFFSET} if len(held) else {}
+    if extras and len(held) and len(beside) < len(extras):
         raise ConfigError(
             f"held_out: {held_out:g} of rows that have extras; held-out rows take none, so give them without"
         )
@@ -63,7 +68,10 @@ def prepare(
         features=features,
         standardised=standardised,
         notes=dict(notes or {}),
-        extras=dict(extras or {}),
+        extras={key: part[train] for key, part in beside.items()} or dict(extras or {}),
+        extras_held_out={key: part[held] for key, part in beside.items()},
+        terms=terms,
+        dropped=dropped,
         whole=whole and not standardize,
     )
 

@@ -7,7 +7,7 @@ and in log-likelihood: 2(ll_MLE − ll_network) is what a likelihood-ratio test 
 
 import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy
@@ -24,7 +24,9 @@ from mlnn.estimating.linear.newton import NotConvergedError, evaluate
 from mlnn.estimating.remembered import remembered
 from mlnn.estimating.result import Estimate
 from mlnn.likelihoods import Likelihood, adopted
+from mlnn.objectives.layout import extras_taken
 from mlnn.seeding import generator
+from mlnn.targets import OFFSET
 from mlnn.world import own_world
 
 AFFINE = 1e-9
@@ -175,6 +177,10 @@ def classical_estimate(
     """
     if adopted(likelihood).constant_after is not None:  # a network's steps between thresholds depend on x
         return None
+    if OFFSET in data.extras and OFFSET in (extras_taken(likelihood.nll) or ()):  # which it may do anything with
+        return None
+    if data.terms is not None:  # the module says whether there is a constant, not the formula
+        data = replace(data, terms=None)
     given, rows = _given(likelihood, data), data.x[:CHECKED]
     intercept = _constant(module, rows)
     if intercept is None:

@@ -40,6 +40,15 @@ def check_nll(family: Family, y: Tensor) -> Family:
     return _with_baseline(family, y)
 
 
+def check_one_number(family: Family) -> None:
+    """Raise ConfigError where several numbers are to be estimated: beside a model one is."""
+    if family.several:
+        raise ConfigError(
+            f"model: {family.name} has several numbers to estimate ({', '.join(family.several)}), which the linear estimate can;"
+            " beside a model name one, or none, in `free`"
+        )
+
+
 def _zeros(family: Family, rows: int) -> Tensor:
     return torch.zeros(rows, family.outputs, dtype=torch.float64)
 

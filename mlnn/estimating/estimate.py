@@ -10,7 +10,8 @@ from torch import nn
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError, unknown
 from mlnn.estimating.catalogue import Family, family_of
-from mlnn.estimating.door import check_nll
+from mlnn.estimating.door import check_nll, check_one_number
+from mlnn.estimating.given import Given, given
 from mlnn.estimating.linear import answer, linear_programme, other_answers
 from mlnn.estimating.linear.ancillary import NoNumberError, maximise
 from mlnn.estimating.linear.design import Design, design_of, same_columns, shape_of, too_few
@@ -49,9 +50,12 @@ PENALTIES = ("firth",)
 def estimate(
     likelihood: Any,
     data: Any,
+    frame: Any = None,
     *,
     intercept: bool = True,
     weights: Any = None,
+    offset: Any = None,
+    missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
     penalty: str | None = None,
@@ -64,9 +68,12 @@ def estimate(
 def estimate(
     likelihood: Any,
     data: Any,
+    frame: Any = None,
     *,
     model: Callable[[], nn.Module],
     weights: Any = None,
+    offset: Any = None,
+    missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
     penalty: str | None = None,
@@ -80,9 +87,12 @@ def estimate(
 def estimate(
     likelihood: Any,
     data: Any,
+    frame: Any = None,
     *,
     intercept: bool = True,
     weights: Any = None,
+    offset: Any = None,
+    missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
     penalty: str | None = None,
@@ -96,7 +106,12 @@ def estimate(
 
     likelihood: one of the catalogue, its numbers kept (`NegativeBinomial(theta=2)`), or its name ("bernoulli", "poisson",
     …): then sigma, shape, theta, precision or scale is estimated too and kept apart in `Estimate.ancillary`. data: a
-    Dataset (training rows; x (n, …) is flattened) or (x, y), arrays, tensors or pandas, x (n, d) or (n,), never copied.
+    Dataset (training rows; x (n, …) is flattened) or (x, y), arrays, tensors or frames (pandas, polars, Arrow, a dict of
+    columns), x (n, d) or (n,), arrays never copied; or a formula, `estimate("bernoulli", "y ~ C(group) + log(dose)", frame)`,
+    whose text columns become levels (see `mlnn.data.formula`; `C(x, Treatment("b"))`, `bs`, `poly`, `a:b` as in formulaic).
+    missing: "refuse" (row and column are named) or "drop" (rows with a missing value among those used; `notes` counts them).
+    offset (n,): added to the first raw output of every row, the log of an exposure; of a Dataset its extra of that name. With
+    a frame weights and offset may name a column.
     Classes: class 0 is the baseline. weights (n,): how many rows a row stands for, 0: left out. With them a Bernoulli y may
     be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
     Σ log C(n, k)).
@@ -122,8 +137,33 @@ def estimate(
     starts, seed = whole("starts", starts, 1), whole("seed", seed)
     if model is not None:
         _check_linear_choices(cov, intercept, penalty, constant, max_iter)
-        return _of_model(likelihood, data, model, weights, starts, seed, dispersion)
-    design, family = design_of(data, _family(likelihood, data), intercept, weights, enough=False)
+    rows = given(likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing)
+    with rows.counted():
+        if model is not None:
+            return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion))
+        return rows.told(_of_rows(likelihood, rows, cov, dispersion, penalty, constant, max_iter))
+
+
+def _of_rows(
+    likelihood: Any,
+    rows: Given,
+    cov: str,
+    dispersion: str,
+    penalty: str | None,
+    constant: str | Sequence[str],
+    max_iter: int,
+) -> Estimate:
+    """The linear estimate of what was given."""
+    design, family = design_of(
+        rows.data,
+        _family(likelihood, rows.data),
+        rows.intercept,
+        rows.weights,
+        enough=False,
+        offset=rows.offset,
+        names=rows.names,
+        constant=rows.constant,
+    )
     family = check_nll(family, design.y)
     _check_determined(family, design)
     family = family.holding(constant)
@@ -156,9 +196,9 @@ def _check_linear_choices(
     """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
     if cov != "expected":
         raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
-    for key, given in (("penalty", penalty), ("constant", constant)):
-        if given:
-            raise ConfigError(f"{key}: {given!r} is for the linear estimate, not for model=")
+    for key, said in (("penalty", penalty), ("constant", constant)):
+        if said:
+            raise ConfigError(f"{key}: {said!r} is for the linear estimate, not for model=")
     if intercept is not True or max_iter != MOST_STEPS:
         key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
         raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
@@ -178,18 +218,13 @@ def _family(likelihood: Any, data: Any) -> Family:
     return family_of(likelihood, TargetSpace("binary") if hard else None)
 
 
-def _of_model(
-    likelihood: Any, data: Any, model: Any, weights: Any, starts: int, seed: int, dispersion: str
-) -> ModelFit:
-    design, family = design_of(data, _family(likelihood, data), False, weights, few=True)
-    if family.several:
-        raise ConfigError(
-            f"model: {family.name} has several numbers to estimate ({', '.join(family.several)}), which the linear estimate can;"
-            " beside a model name one, or none, in `free`"
-        )
+def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, dispersion: str) -> ModelFit:
+    data = rows.data
+    design, family = design_of(data, _family(likelihood, data), False, rows.weights, few=True, offset=rows.offset)
+    check_one_number(family)
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
-    problem = Problem(family, module, x, design.y, design.weights)
+    problem = Problem(family, module, x, design.y, design.weights, design.offset)
     found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))

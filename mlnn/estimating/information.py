@@ -19,6 +19,10 @@ SURE = 0.01
 """Directions disagree if chance gives such a spread less often than this."""
 STANDARD_ERRORS = 3
 """Of tau, within which it is as expected: chance leads farther in 3 of 1000 cases."""
+RULE = (
+    "Where a loss is −log of the likelihood of the data, the gradients of its rows vary as much as its curvature says: the"
+    " ratio of the two, tau, is 1"
+)
 AT_MINIMUM = 1e-4
 """n gᵀB⁻¹g of the mean gradient g: above, the minimum is more than 1 % of a standard error away."""
 
@@ -77,7 +81,7 @@ def information_check(
     eigenvalues = torch.linalg.eigvalsh(moment)
     spread = float(((eigenvalues - tau) ** 2).sum())
     p_value = _chance(spread, z - trace[:, None] * torch.eye(p, dtype=torch.float64).reshape(-1), n) if p > 1 else 1.0
-    told, against = f"tau = {tau:.4g} ± {se:.2g}", "1 within error"
+    told, against = f"{tau:.4g} ± {se:.2g}", "1 within its error"
     reading = read(told, against, abs(tau - 1) <= STANDARD_ERRORS * se, p_value, eigenvalues)
     return InformationCheck(tau, se, eigenvalues, p_value, *reading)
 
@@ -123,16 +127,21 @@ def _chance(spread: float, z: Tensor, n: float) -> float:
 
 
 def read(told: str, against: str, expected: bool, p_value: float, eigenvalues: Tensor) -> tuple[str, str]:
-    """(reading, sentence) of a tau that is as `expected` or not; told: tau in words, against: what it was judged by."""
+    """(reading, sentence) of a tau that is as `expected` or not; told: tau in figures, against: what it was judged by."""
     low, high = float(eigenvalues[0]), float(eigenvalues[-1])
     if p_value < SURE:
         return "misspecified", (
-            f"{told}, but directions disagree ({low:.3g} to {high:.3g}; chance gives this in {p_value:.1g} of cases):"
-            " the loss is no multiple of the negative log-likelihood of these data"
+            f"{RULE}; here it is {told}, but not the same in all directions of the coefficients ({low:.3g} to {high:.3g},"
+            f" which chance alone does in {p_value:.1g} of cases): the loss is no multiple of the negative log-likelihood of"
+            " these data"
         )
     if expected:
-        return "likelihood", f"{told}, {against}: nothing in these data speaks against this loss as their likelihood"
+        return (
+            "likelihood",
+            f"{RULE}; here it is {told}, {against}: nothing in these data speaks against this loss as their likelihood",
+        )
     alone = "with one parameter a wrong model looks the same" if len(eigenvalues) == 1 else "all directions agree on it"
     return "scaled likelihood", (
-        f"{told}, not {against}: on these data the loss is like a multiple of a negative log-likelihood ({alone})"
+        f"{RULE}; here it is {told}, not {against}: on these data the loss is like a multiple of a negative"
+        f" log-likelihood ({alone})"
     )

@@ -66,9 +66,9 @@ class Counted:
     def __init__(self, objective: Objective) -> None:
         self.function, self.rows = objective.function, 0
 
-    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+    def __call__(self, output: Tensor, target: Tensor, **extras: Tensor) -> Tensor:
         self.rows += len(output)
-        return self.function(output, target)
+        return self.function(output, target, **extras)
 
 
 def race(name: str, settings: EstimatorSettings, progress: Callable[[int, int], None] | None = None) -> Runner:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mlnn.data.columns import check_exact
+from mlnn.data.frames import missing
 from mlnn.errors import ConfigError, DataError
 
 NESTING = 4
@@ -66,10 +67,17 @@ def _array(values: Any, what: str) -> Tensor:
         array = np.asarray(_numbers(values))
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise DataError(f"{what} is not a rectangular array of numbers: {str(error).splitlines()[0]}") from error
+    if array.dtype == object and (lost := missing(array)).any():
+        raise DataError(_lost(what, np.argwhere(lost)[0].tolist()))
     if array.dtype.kind not in "biuf":
         raise DataError(f"{what} must hold numbers, found dtype {array.dtype}; encode text and dates first")
     check_exact(array, what)
     return _viewed(array)
+
+
+def _lost(what: str, at: list[int]) -> str:
+    where = f"row {at[0]}" + "".join(f", column {place}" for place in at[1:2])
+    return f"{what} must hold numbers, and {where} is missing; fill it, or leave such rows out with missing='drop'"
 
 
 def _viewed(array: np.ndarray) -> Tensor:

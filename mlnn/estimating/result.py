@@ -7,6 +7,7 @@ from numbers import Real
 import numpy as np
 import scipy
 
+from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.estimating.linear.firth import Penalised
@@ -40,7 +41,8 @@ class Estimate:
     standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
     point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. penalty: "firth" where half the log
     determinant of the information has been added to llf and llnull, else None. ancillary_bse: standard errors of numbers in
-    `ancillary` that were estimated. thresholds: the numbers there that stand in place of a constant.
+    `ancillary` that were estimated. thresholds: the numbers there that stand in place of a constant. terms: how a formula makes
+    the columns.
     """
 
     likelihood: str
@@ -70,6 +72,7 @@ class Estimate:
     ancillary_bse: dict[str, float] = field(default_factory=dict)
     thresholds: tuple[str, ...] = ()
     information: Information | Penalised | Joint | None = field(default=None, repr=False, compare=False)
+    terms: Terms | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -171,7 +174,7 @@ class Estimate:
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name != "information"
+            if name not in ("information", "terms")
         }
         plain |= {
             "names": list(self.names),
@@ -179,6 +182,7 @@ class Estimate:
             "notes": list(self.notes),
             "thresholds": list(self.thresholds),
         }
+        plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
     def summary(self) -> str:

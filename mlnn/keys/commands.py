@@ -2,7 +2,21 @@
 
 from dataclasses import dataclass
 
-from mlnn.keys.field import Node, above, at_least, choice, interval, key, looks, one_of, seeds, share, two, written
+from mlnn.keys.field import (
+    Node,
+    above,
+    at_least,
+    choice,
+    interval,
+    key,
+    looks,
+    nested,
+    one_of,
+    seeds,
+    share,
+    two,
+    written,
+)  # fmt: skip
 from mlnn.keys.shared import (
     BATCH,
     DATA,
@@ -15,6 +29,7 @@ from mlnn.keys.shared import (
     TAKES,
     BaseSettings,
     ComparedSettings,
+    FigureSettings,
     ModelSettings,
     Settings,
     TrainedSettings,
@@ -212,6 +227,7 @@ class CurvesSettings(Settings):
     most_bytes: int = key(200_000_000, "of one log; command line only", at_least(1))
     most_points: int = key(10_000_000, "of one log, all series together; command line only", at_least(1))
     most_series: int = key(10_000, "of one log; command line only", at_least(1))
+    figure: FigureSettings = nested(FigureSettings, "the page's pictures as files, in figures/ beside it")
     page: str | None = key(None, "where to write the page; null: curves.html in the current folder; command line only")
 
 

@@ -51,6 +51,12 @@ def choice(name: str, meaning: str) -> Any:
     return field(metadata={KEY: (name, meaning, None, None)})
 
 
+def nested(record: Callable[[], T], meaning: str) -> T:
+    """The field of a group of keys, a record that ships as it is made."""
+    shipped = dataclasses.asdict(record())  # type: ignore[call-overload]
+    return field(default_factory=record, metadata={KEY: (shipped, meaning, None, None)})
+
+
 def entries(record: type) -> dict[str, Key]:
     """The keys of a record by name, in the order of the composed config."""
     hints = typing.get_type_hints(record)

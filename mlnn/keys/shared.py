@@ -4,10 +4,11 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-from mlnn.keys.field import Node, above, at_least, choice, device, key, one_of
+from mlnn.keys.field import Node, above, at_least, choice, device, key, nested, one_of
 
 DTYPES = ("float64", "float32", "bfloat16", "float16")
 OUTPUTS = ("raw", "probabilities")
+FIGURES = ("pdf", "svg", "png")
 MOST_THREADS = 1024
 """As many as `mlnn.world` takes: a thread too many for the machine's memory ends the process."""
 OF_MANY = ("ladder", "catalogue", "seeds")
@@ -36,6 +37,18 @@ class Settings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FigureSettings:
+    """The pictures of the page once more, each as a file for a paper, in figures/."""
+
+    format: str | None = key(
+        None, "also write the page's pictures as files: pdf, svg or png; null: none", one_of("format", FIGURES)
+    )
+    width: float = key(89.0, "millimetres; 89 is a column of a journal, 183 its page", at_least(30, 1000))
+    height: float | None = key(None, "millimetres; null: in proportion to the width", at_least(30, 1000))
+    font: float = key(7.5, "points of the labels", at_least(4, 40))
+
+
+@dataclass(frozen=True, kw_only=True)
 class BaseSettings(Settings):
     """configs/base.yaml."""
 
@@ -56,6 +69,7 @@ class BaseSettings(Settings):
     )
     most_jobs: int = key(1000, "of one sweep or ladder; command line only", at_least(1))
     most_config_bytes: int = key(1_000_000, "of one config file in --config-dir; command line only", at_least(1))
+    figure: FigureSettings = nested(FigureSettings, "the page's pictures as files")
     trust: list[str] = key([], "your own modules that a config may name, e.g. trust=[my_zoo]; command line only")
 
 

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from mlnn.arguments import shown
 from mlnn.errors import ConfigError, unknown
 from mlnn.objectives.layout import Layout, extras_needed, extras_taken
+from mlnn.objectives.offset import added, moved
 from mlnn.objectives.promotion import Inside, promoted, unpromoted
 from mlnn.signature import raw_outputs, spaces
-from mlnn.targets import SPACES, TargetSpace
+from mlnn.targets import OFFSET, SPACES, TargetSpace
 
 LINKS: dict[str, Callable[[Tensor], Tensor]] = {kind: TargetSpace(kind).link for kind in SPACES}
 """The link of every target space, by its name; mlnn itself asks the space."""
@@ -81,6 +82,10 @@ class Objective:
                 f"objective '{self.name}': it needs {', '.join(sorted(missing))} beside output and target, and of the data's"
                 f" extras {named}; give data=(x, y, {{{min(missing)!r}: …}})"
             )
+        if added(self.takes, layout.extras) and layout.targets is not None:
+            shape = layout.targets.shape[: layout.targets.ndim - len(self.targets.event)]
+            several = (self.targets.outputs,) if self.targets.outputs > 1 else ()
+            moved(torch.zeros(*shape, *several), layout.extras[OFFSET], self.targets)  # whether it fits
         return replace(self, layout=layout)
 
     @property
@@ -100,12 +105,14 @@ class Objective:
         """The callable's own answer: per position (n, *positions), per row (n,) or a scalar; ConfigError for any other shape.
 
         output: (n, *positions), or (n, *positions, m) for several raw outputs; target: (n, *positions[, event]). It is given
-        copies, and of the extras those that it takes: one that writes into them changes its own and nobody else's.
+        copies, and of the extras those that it takes: one that writes into them changes its own and nobody else's. The extra
+        `offset` is added to the output of one that does not take it.
         """
         if self.device is not None and output.device.type != self.device.type:
             there = {name: part.to(self.device) for name, part in extras.items()}
             return self.rows(output.to(self.device), target.to(self.device), **there).to(output.device)
         output, target = output.clone(), target.clone()
+        output = self.moved(output, extras)
         linked = self.targets.link(output) if self.outputs == "probabilities" else output
         mine = {name: part.clone() for name, part in extras.items() if self.takes is None or name in self.takes}
         function = _beside(self.function, output)
@@ -122,6 +129,10 @@ class Objective:
                 f"objective '{self.name}' returned {kind} numbers; real, dense, floating-point ones are needed"
             )
         return self._per_position(value, output, target)
+
+    def moved(self, output: Tensor, extras: Mapping[str, Tensor]) -> Tensor:
+        """Raw outputs as the callable sees them: with the extra `offset` added, unless it takes an extra of that name itself."""
+        return moved(output, extras[OFFSET], self.targets) if added(self.takes, extras) else output
 
     def _as_a_batch_has_them(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Raw outputs and targets with several numbers per position on the axis that the target space says."""

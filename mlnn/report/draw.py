@@ -1,6 +1,8 @@
 """The look of every interactive picture: one empty figure, one line, one band, one log axis for gaps."""
 
+from collections.abc import Mapping
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,30 +12,56 @@ from mlnn.report.logaxis import ZERO_NOTE, LogAxis
 from mlnn.report.thin import MOST, thin
 from mlnn.report.words import FAINT, INK, NULL, number
 
+DIGITS = 6
+"""Of a number on the page: more than can be seen."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 AXIS = {"gridcolor": "#ECEFF2", "linecolor": FAINT, "zeroline": False, "ticks": "outside", "tickcolor": FAINT}
+
+COMMON: dict[str, Any] = {
+    "template": go.layout.Template().to_plotly_json(),
+    "margin": {"l": 72, "r": 24, "t": 48, "b": 52},
+    "font": {"family": FONT, "size": 13, "color": INK},
+    "paper_bgcolor": "white",
+    "plot_bgcolor": "white",
+    "hovermode": "closest",
+    "legend": {"orientation": "h", "x": 0, "y": 1.03, "yanchor": "bottom", "font": {"size": 12.5}},
+    "xaxis": {**AXIS, "title": {"standoff": 8, "font": {"size": 13}}, "showgrid": False},
+    "yaxis": {**AXIS, "title": {"standoff": 10, "font": {"size": 13}}},
+}
+"""The layout that all pictures share: a page holds it once, and of each picture what is its own."""
+
+
+def own(layout: Mapping[str, Any], common: Mapping[str, Any] = COMMON) -> dict[str, Any]:
+    """What of a layout is not in the common one: merged again, part by part, the two are the layout."""
+    kept = {}
+    for key, value in layout.items():
+        if key not in common:
+            kept[key] = value
+        elif isinstance(value, dict) and isinstance(common[key], dict):
+            kept |= {key: inner} if (inner := own(value, common[key])) else {}
+        elif value != common[key]:
+            kept[key] = value
+    return kept
+
+
+def merged(layout: Mapping[str, Any], common: Mapping[str, Any] = COMMON) -> dict[str, Any]:
+    """The whole layout again."""
+    both = {
+        key: merged(value, common[key]) if isinstance(value, dict) and isinstance(common.get(key), dict) else value
+        for key, value in layout.items()
+    }
+    return {**common, **both}
 
 
 def blank(y: str, x: str = "step", height: int = 340) -> go.Figure:
     """An empty figure with axis titles `x` and `y`, the legend above the plot."""
-    layout = go.Layout(
-        template=go.layout.Template(),
-        height=height,
-        margin={"l": 72, "r": 24, "t": 48, "b": 52},
-        font={"family": FONT, "size": 13, "color": INK},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        hovermode="closest",
-        legend={"orientation": "h", "x": 0, "y": 1.03, "yanchor": "bottom", "font": {"size": 12.5}},
-        xaxis={**AXIS, "title": {"text": x, "standoff": 8, "font": {"size": 13}}, "showgrid": False},
-        yaxis={**AXIS, "title": {"text": y, "standoff": 10, "font": {"size": 13}}},
-    )
-    return go.Figure(layout=layout)
+    figure = go.Figure(layout=COMMON)
+    return figure.update_layout(height=height, xaxis={"title": {"text": x}}, yaxis={"title": {"text": y}})
 
 
-def listed(values: ArrayLike) -> list[float | None]:
-    """Plain numbers for the page, six digits, None for what is not finite: a break in the line."""
-    return [float(f"{v:.6g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
+def listed(values: ArrayLike, digits: int = DIGITS) -> list[float | None]:
+    """Plain numbers for the page, None for what is not finite: a break in the line."""
+    return [float(f"{v:.{digits}g}") if np.isfinite(v) else None for v in np.asarray(values, dtype=float)]
 
 
 def _alone(y: np.ndarray) -> np.ndarray:
@@ -58,16 +86,18 @@ def line(
     faint: bool = False,
     most: int = MOST,
     at: str = "step",
+    digits: int = DIGITS,
 ) -> None:
     """Add the curve (x, y), both (n,), thinned; with `axis` it is a gap, and hovering still says the true number.
 
-    hidden: only in the legend until clicked; faint: no legend entry of its own; most: points that are drawn; at: what x is.
+    hidden: only in the legend until clicked; faint: no legend entry of its own; most: points that are drawn; at: what x is; digits:
+    of its numbers.
     """
     x, y = thin(np.asarray(x), np.asarray(y, dtype=float), most)
     solid, single = 0.3 if faint else 1, _alone(y)
     figure.add_scatter(
-        x=listed(x),
-        y=listed(axis.place(y) if axis else y),
+        x=listed(x, digits),
+        y=listed(axis.place(y) if axis else y, digits),
         name=escape(name),
         mode="lines+markers" if single.any() else "lines",
         marker={"size": np.where(single, 6, 0).tolist()} if single.any() else None,
@@ -76,8 +106,9 @@ def line(
         visible="legendonly" if hidden else True,
         showlegend=not faint,
         hoverinfo="skip" if faint else None,
-        text=None if faint else [number(v) for v in y],
-        hovertemplate=None if faint else f"{at} %{{x}}: %{{text}}",
+        # On the axis of gaps a point may stand elsewhere than its number, which is then told beside it.
+        text=[number(v) for v in y] if axis and not faint else None,
+        hovertemplate=None if faint else f"{at} %{{x}}: %{{{'text' if axis else 'y:.6g'}}}",
     )
 
 

@@ -1,4 +1,4 @@
-"""One HTML page, whole in itself: styles, data and the plotting library inline, nothing fetched."""
+"""One HTML page: styles and data inline, the library that draws too unless pages share it, nothing fetched."""
 
 import json
 from collections.abc import Mapping, Sequence, Sized
@@ -9,8 +9,9 @@ from typing import Any
 import plotly.graph_objects as go
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
+from mlnn.report.draw import COMMON, own
+from mlnn.report.library import library
 from mlnn.report.thin import MOST
 from mlnn.report.words import number, plain
 from mlnn.visible import visible
@@ -38,7 +39,7 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.filters |= {"number": number, "plain": plain}
-    environment.globals |= {"plotly_js": Markup(get_plotlyjs()), "most": MOST}
+    environment.globals |= {"most": MOST, "common": Markup(json.dumps(COMMON))}
     return environment
 
 
@@ -64,7 +65,9 @@ def picture(heading: str, caption: str, figure: go.Figure | None) -> list[Pictur
     if figure is None:
         return []
     # The JSON sits in a <script> element, which nothing in it may close.
-    told = json.dumps(_harmless(json.loads(figure.to_json())), separators=(",", ":"))
+    plain = json.loads(figure.to_json())
+    plain["layout"] = own(plain["layout"])
+    told = json.dumps(_harmless(plain), separators=(",", ":"))
     text = Markup(told.replace("<", "\\u003c"))
     return [Picture(heading, caption, text, figure.layout.height)]
 
@@ -72,4 +75,4 @@ def picture(heading: str, caption: str, figure: go.Figure | None) -> list[Pictur
 def render(template: str, traces: Sequence[Mapping[str, Sized]], **values: object) -> str:
     """The page of a template; `traces` are the columns that its pictures draw, which says whether they are thinned."""
     thinned = any(len(trace["step"]) > MOST for trace in traces)
-    return _environment().get_template(template).render(thinned=thinned, **values)
+    return _environment().get_template(template).render(thinned=thinned, library=library(), **values)

@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ _NOT_THE_LOOK = ("backend", "backend_fallback", "interactive", "timezone", "tool
 
 
 @contextmanager
-def drawing() -> Iterator[tuple[Any, Any]]:
-    """(Figure, its canvas), with every setting as matplotlib ships it; the caller's are as before, afterwards."""
+def drawing(settings: Mapping[str, Any] | None = None) -> Iterator[tuple[Any, Any]]:
+    """(Figure, its canvas), with every setting as matplotlib ships it, but for `settings`; the caller's are as before,
+    afterwards."""
     matplotlib = _imported()
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     shipped = {key: value for key, value in matplotlib.rcParamsDefault.items() if key not in _NOT_THE_LOOK}
-    with matplotlib.rc_context(shipped):
+    with matplotlib.rc_context(shipped | dict(settings or {})):
         yield Figure, FigureCanvasAgg
 
 

@@ -3,7 +3,7 @@
 from mlnn.runs.files import csv_text, to_json, write_file
 from mlnn.runs.reading import CHECKSUMS, Run, damage, read_json, read_run, read_table, read_trace
 from mlnn.runs.study import Study, open_study
-from mlnn.runs.writing import RunFolder, TraceWriter, check_free, new_run, unused
+from mlnn.runs.writing import RunFolder, TraceWriter, check_free, disk, new_run, unused
 
 __all__ = [
     "CHECKSUMS",
@@ -14,6 +14,7 @@ __all__ = [
     "check_free",
     "csv_text",
     "damage",
+    "disk",
     "new_run",
     "open_study",
     "read_json",

@@ -1,7 +1,7 @@
 """Target spaces: which values `y` may take, and all that follows from it."""
 
 from mlnn.targets.facts import COUNTS, HALF_LINE, LINE, UNIT_INTERVAL, Coordinate, Facts
-from mlnn.targets.space import TargetSpace
+from mlnn.targets.space import OFFSET, TargetSpace
 from mlnn.targets.spaces import SPACES
 
-__all__ = ["COUNTS", "HALF_LINE", "LINE", "SPACES", "UNIT_INTERVAL", "Coordinate", "Facts", "TargetSpace"]
+__all__ = ["COUNTS", "HALF_LINE", "LINE", "OFFSET", "SPACES", "UNIT_INTERVAL", "Coordinate", "Facts", "TargetSpace"]

@@ -22,6 +22,9 @@ MOST_CLASSES = 2**20
 _WRITTEN = re.compile(r"\s*(\w+)\s*(?:\(\s*(\d+)\s*((?:,\s*(?:ignore|axis)\s*=\s*-?\d+\s*)*)\))?\s*", re.ASCII)
 _OPTION = re.compile(r"(ignore|axis)\s*=\s*(-?\d+)", re.ASCII)
 
+OFFSET = "offset"
+"""The extra of a row that is added to its raw output: the log of an exposure, say."""
+
 
 @dataclass(frozen=True)
 class TargetSpace:

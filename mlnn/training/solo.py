@@ -2,12 +2,16 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
 
 from mlnn.arguments import whole
+from mlnn.data import nested
 from mlnn.objectives import Reading, read_likelihood
+from mlnn.objectives.offset import added
+from mlnn.targets import OFFSET
 from mlnn.training.batches import batches
 from mlnn.training.first import initial_model, with_inputs_for
 from mlnn.training.lane import Lane
@@ -50,13 +54,15 @@ def _train(
     recipe = with_inputs_for(recipe, model)
     lane = Lane("lane", lane_recipe, model, recipe.dtype)
     held_x = recipe.inputs(data.x_held_out, recipe.dtype)
+    beside = nested.cast(dict(data.extras_held_out), recipe.dtype, recipe.device, recipe.dtype)
+    asked = partial(lane_recipe.objective, **beside)
     if watch:
         watch(0, lane.module)
     for batch in batches(recipe):
         held = math.nan
         if len(held_x) and lane_recipe.rowwise:
             with torch.no_grad():
-                held = float(guard(lane.asked, lane_recipe.objective, lane.predict(held_x), held_y))
+                held = float(guard(lane.asked, asked, lane.predict(held_x), held_y))
         answer = lane.evaluate(batch)
         norm = float(torch.linalg.vector_norm(answer.gradient, dtype=torch.float64))
         record({"step": batch.step, "loss": answer.loss, "held_out_loss": held, "gradient_norm": norm})
@@ -77,4 +83,7 @@ def lane_likelihood(recipe: Recipe, lane: Lane) -> Reading | None:
         return None
     x, y = recipe.table.x.to(recipe.dtype).to(recipe.device), recipe.table.y.to(recipe.device)
     y = y if y.dtype == torch.int64 else y.to(recipe.dtype)
-    return read_likelihood(lane.recipe.objective, lane.module, lane.predict(x), y)
+    objective, extras = lane.recipe.objective, recipe.whole_data(recipe.dtype)[2]
+    if OFFSET in extras and not added(objective.takes, extras):  # it makes of it what it likes
+        return None
+    return read_likelihood(objective, lane.module, objective.moved(lane.predict(x), extras), y)

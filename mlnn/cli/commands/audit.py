@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import catalogue
 from mlnn.cli.parts import Parts
-from mlnn.cli.running import answering, point_to
+from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import AuditSettings
 
@@ -36,7 +36,8 @@ def run(settings: AuditSettings, said: Said) -> None:
                 advance(place, len(entries))
         told = [certificate.to_dict() for certificate in found]
         folder.write_json("certificate.json", told[0] if settings.catalogue is None else told)
-        folder.write_text("report.html", audit_page(found[0]) if settings.catalogue is None else audits_page(found))
+        page = audit_page(found[0]) if settings.catalogue is None else audits_page(found)
+        write_page(folder, page, settings.figure)
 
     show(audit_table(found) if settings.catalogue else certificate_panel(found[0]))
     point_to(folder.final, page="report.html", numbers="certificate.json")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mlnn.cli.running import answering, point_to
+from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import AuditModelSettings
 
@@ -28,7 +28,7 @@ def run(settings: AuditModelSettings, said: Said) -> None:
             "names": settings.names,
         }
         folder.write_json("model.json", told)
-        folder.write_text("report.html", model_page(audited, prior, settings.names.get("data", "the data")))
+        write_page(folder, model_page(audited, prior, settings.names.get("data", "the data")), settings.figure)
 
     show(audited.sentence)
     show(layer_table(audited.layers))

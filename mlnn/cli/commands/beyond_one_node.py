@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlnn.cli.compose import ladder
 from mlnn.cli.parts import Parts
-from mlnn.cli.running import answering, point_to
+from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import BeyondOneNodeSettings
 
@@ -38,7 +38,7 @@ def run(settings: BeyondOneNodeSettings, said: Said) -> None:
                 advance(len(made), len(by_rung))
         found = [one for name in by_rung if (one := made[name])]
         folder.write_json("network.json", [one.to_dict() for one in found])
-        folder.write_text("report.html", network_page(found, about))
+        write_page(folder, network_page(found, about), settings.figure)
         folder.write_json("data.json", dataset(settings).to_dict())
 
     show(network_table(found))

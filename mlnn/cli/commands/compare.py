@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import seeded
-from mlnn.cli.running import point_to
+from mlnn.cli.running import point_to, sized, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import CompareSettings
 
@@ -32,9 +32,13 @@ def run(settings: CompareSettings, said: Said) -> None:
         check_free(Path(settings.out), settings.overwrite)
     with progress("training all lanes") as advance:
         result = run_comparison(settings, advance)
-    folder = result.save(settings.out, config=settings.config, overwrite=settings.overwrite)
+    folder = result.save(
+        settings.out, config=settings.config, overwrite=settings.overwrite, figures=sized(settings.figure)
+    )
 
     verdict = result.verdict
+    if "left_out" in result.data:
+        show(str(result.data["left_out"]))
     show(verdict_panel(verdict, result.run))
     for sentence in distances(result.run.mle):
         show(sentence)
@@ -83,7 +87,7 @@ def many_seeds(settings: CompareSettings, said: Said) -> None:
         shared = replace(cells[0].run, seed=", ".join(str(cell.seed) for cell in cells))
         write_rows([cell.row for cell in cells], study.path("seeds.csv"))
         study.write_json("verdict.json", result.to_dict())
-        study.write_text("report.html", growth_page(cells, shared, result.sentence))
+        write_page(study, growth_page(cells, shared, result.sentence), settings.figure)
 
     folder, cells = train_cells(settings, said, "compare", "seeds", asked, write)
     result = over_seeds(cells, settings.margin)

@@ -1,8 +1,10 @@
 """How do the loss curves of runs compare, stored ones and those in logs of other tools? curves.py RUN LOG … [page=FILE]"""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlnn.cli.running import write_pictures
 from mlnn.cli.said import Said
 from mlnn.keys import CurvesSettings
 
@@ -35,18 +37,27 @@ def run(settings: CurvesSettings, _said: Said) -> None:
     said = told(found, apart, _null(settings), settings.align)
     sentences = [*tests, *([MORE] if tests else []), *said.sentences]
     page = Path(settings.page or "curves.html")
+    html = curves_page(
+        smooth, apart, notes, said=sentences, null=said.null, bands=bands,
+        raw=found if settings.smooth and not bands else (), smooth=settings.smooth, align=settings.align,
+    )  # fmt: skip
     try:
-        write_file(page, curves_page(
-            smooth, apart, notes, said=sentences, null=said.null, bands=bands,
-            raw=found if settings.smooth and not bands else (), smooth=settings.smooth, align=settings.align,
-        ))  # fmt: skip
+        write_file(page, html)
+        write_pictures(page.parent, html, settings.figure, partial(_beside, page))
     except RunFolderError as problem:
         raise RunFolderError(f"page: {problem}") from None
 
     show(curves_table(found, apart, settings.align))
     for sentence in [*sentences, *notes]:
         show(sentence)
-    paths({"page": page})
+    paths({"page": page} | ({"figures": page.parent / "figures"} if settings.figure.format else {}))
+
+
+def _beside(page: Path, name: str) -> Path:
+    """The path of a figure beside the page."""
+    path = page.parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _gathered(settings: CurvesSettings, where: list[str]) -> "Gathered":

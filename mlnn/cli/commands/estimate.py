@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from mlnn.cli.running import answering, point_to
+from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import EstimateSettings
 
@@ -19,7 +19,7 @@ def run(settings: EstimateSettings, said: Said) -> None:
         summary, separation = told.found.summary(), told.found.separation
         folder.write_text("summary.txt", summary + "\n")
         folder.write_json("estimate.json", told.to_dict())
-        folder.write_text("report.html", estimate_page(told))
+        write_page(folder, estimate_page(told), settings.figure)
         folder.write_json("data.json", told.data.to_dict())
 
     print(summary)

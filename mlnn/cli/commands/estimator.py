@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlnn.cli.compose import ladder
 from mlnn.cli.parts import Parts
-from mlnn.cli.running import answering, point_to
+from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import EstimatorSettings
 
@@ -30,7 +30,7 @@ def run(settings: EstimatorSettings, said: Said) -> None:
         about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings.dtype}
         write_rows([one.result for one in found], folder.path("estimator.csv"))
         folder.write_json("estimator.json", [one.to_dict() for one in found])
-        folder.write_text("report.html", estimator_page(found, about))
+        write_page(folder, estimator_page(found, about), settings.figure)
 
     show(race_table([one.result for one in found]))
     first = found[0].found

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import ladder
-from mlnn.cli.running import point_to
+from mlnn.cli.running import point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import GrowthSettings
 
@@ -38,7 +38,7 @@ def run(settings: GrowthSettings, said: Said) -> None:
         write_rows(rows, study.path("growth.csv"))
         with study.writing("growth.png") as path:
             growth_png(rows, path, shared)
-        study.write_text("report.html", growth_page(cells, shared))
+        write_page(study, growth_page(cells, shared), settings.figure)
 
     folder, cells = train_cells(settings, said, "growth", "cells", asked, write)
     show(growth_table([cell.row for cell in cells]))

@@ -3,7 +3,7 @@
 from contextlib import closing
 from pathlib import Path
 
-from mlnn.cli.running import answering, point_to
+from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
 
@@ -45,8 +45,10 @@ def run(settings: TrainSettings, said: Said) -> None:
                     rows.append(look.to_dict())
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
-        folder.write_text("report.html", train_page(curve, trained, course.looks))
+        write_page(folder, train_page(curve, trained, course.looks), settings.figure)
 
+    if data.dropped:
+        show(data.left_out)
     show(f"loss {curve['loss'][0]:.6g} → {curve['loss'][-1]:.6g} per row after {len(curve['loss'])} steps")
     show(likelihood_table(trained.likelihood))
     if trained.mle:

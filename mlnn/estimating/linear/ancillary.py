@@ -71,7 +71,7 @@ def maximise(family: Family, design: Design, start: Tensor, max_iter: int) -> tu
 
 def linear(design: Design, beta: Tensor) -> Tensor:
     """Free raw outputs (n, m) of all rows at coefficients `beta` (p, m)."""
-    parts = share(design, lambda part: torch.cat([x @ beta for _rows, x in part.chunks()]))
+    parts = share(design, lambda part: torch.cat([part.raw(rows, x, beta) for rows, x in part.chunks()]))
     return torch.cat(parts)
 
 
@@ -79,7 +79,7 @@ def border(family: Family, design: Design, beta: Tensor, kind: str) -> Border:
     """Cross and corner terms of the joint information at the maximum `beta` (p, m), "expected" or "observed"."""
     cross = torch.zeros_like(beta)
     for rows, x in design.chunks():
-        eta = x @ beta
+        eta = design.raw(rows, x, beta)
         targets = [design.y[rows]] if kind == "observed" else curvature.typical(family.likelihood, eta)
         for y in targets:
             cross += x.T @ design.weigh(rows, difference(family, gradient_at(eta, y))) / len(targets)

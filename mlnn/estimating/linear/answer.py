@@ -175,6 +175,8 @@ def _of_the_rows(family: Family, design: Design) -> Iterator[str]:
     estimated = family.numbers if family.free else {}
     if "sigma" in estimated and estimated["sigma"] <= ROUNDING * float(design.y.abs().max()):
         yield "every row is met to rounding: sigma, llf, standard errors and tests measure that rounding only"
+    if design.offset is not None:
+        yield "an offset is added to the raw output of every row, and to that of the constant alone"
     if design.binomial:
         yield "a binomial table: nobs counts its rows, llf has Σ log C(n, k), as a GLM's does"
     elif family.space.kind == "binary" and bool(((design.y > 0) & (design.y < 1)).any()):
@@ -210,7 +212,7 @@ def deviance_of(family: Family, design: Design, beta: Tensor) -> float | None:
     if least is None or not bool(torch.isfinite(least).all()):
         return None
     for rows, x in design.chunks():
-        eta, y = x @ beta, design.y[rows]
+        eta, y = design.raw(rows, x, beta), design.y[rows]
         above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)
         total += float(design.weigh(rows, above).sum())
     return 2 * family.dispersion * total

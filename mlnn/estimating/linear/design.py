@@ -13,11 +13,14 @@ from mlnn.data import Dataset
 from mlnn.data.arrays import check_aligned
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import Family
+from mlnn.estimating.linear.beside import offset_of, weights_of
 from mlnn.estimating.reading import own, view
 from mlnn.targets import TargetSpace
 
 CHUNK = 2**18
 """Numbers in a chunk: small enough for the cache, large enough that a call's overhead does not count."""
+CONSTANT = "const"
+"""What the constant is called where no formula calls it otherwise."""
 LARGEST = 1e150
 """Of a target: squares, added up, stay below 1e308."""
 
@@ -25,6 +28,8 @@ LARGEST = 1e150
 @dataclass(frozen=True)
 class Design:
     """Rows `x` (n, d), a view of the caller's, targets `y` (n,), `weights` (n,) or None, and whether a constant is added.
+
+    `offset` (n,) or None: what the first raw output of every row has beside its coefficients, with a coefficient of 1.
 
     `shift` (d,) is taken off every chunk where there is a constant: the same model, with coefficients of the features as
     they were, far better conditioned (Longley, columns of one length: 43,275 becomes 111). `binomial`: y holds shares of
@@ -38,11 +43,13 @@ class Design:
     shift: Tensor
     features: tuple[str, ...]
     binomial: bool = False
+    offset: Tensor | None = None
+    constant: str = CONSTANT
 
     @property
     def names(self) -> tuple[str, ...]:
         """One per coefficient, the constant last."""
-        return (*self.features, "const") if self.intercept else self.features
+        return (*self.features, self.constant) if self.intercept else self.features
 
     @property
     def width(self) -> int:
@@ -74,10 +81,21 @@ class Design:
             return values
         return values * self.weights[rows].reshape(-1, *[1] * (values.ndim - 1))
 
+    def raw(self, rows: slice, x: Tensor, beta: Tensor) -> Tensor:
+        """Free raw outputs (b, m) of some rows, `x` (b, p) their regressors, at coefficients `beta` (p, m)."""
+        free = x @ beta
+        if self.offset is not None:
+            free[:, 0] += self.offset[rows]
+        return free
+
     def every(self, step: int) -> "Design":
         """Every `step`-th row, as views."""
-        weights = None if self.weights is None else self.weights[::step]
-        return replace(self, x=self.x[::step], y=self.y[::step], weights=weights)
+        return self.taken(slice(None, None, step))
+
+    def taken(self, rows: slice | Tensor) -> "Design":
+        """Some of the rows, as views where `rows` is a slice."""
+        weights, offset = (None if part is None else part[rows] for part in (self.weights, self.offset))
+        return replace(self, x=self.x[rows], y=self.y[rows], weights=weights, offset=offset)
 
     def without_features(self) -> "Design":
         """The constant alone."""
@@ -85,7 +103,16 @@ class Design:
 
 
 def design_of(
-    data: Any, family: Family, intercept: bool, weights: Any, few: bool = False, enough: bool = True
+    data: Any,
+    family: Family,
+    intercept: bool,
+    weights: Any,
+    few: bool = False,
+    enough: bool = True,
+    *,
+    offset: Any = None,
+    names: Sequence[str] | None = None,
+    constant: str = CONSTANT,
 ) -> tuple[Design, Family]:
     """Check `data`, a Dataset (its training rows) or a pair (x, y); the family comes back with its classes counted.
 
@@ -93,31 +120,37 @@ def design_of(
     Raises DataError for NaN or infinity, masked entries, a bare x of three dimensions or more, a target outside the
     likelihood's space, one class only, shapes or pandas indexes that do not match, two columns of one name, or fewer rows
     than parameters; ConfigError for data of another kind. Rows of weight 0 are left out before anything else is asked of
-    them. `few`: for a model, whose columns have no coefficients: shape, names and number of x do not matter. enough: whether
-    it is asked here that the rows are enough.
+    them. offset (n,): of a Dataset, its extra of that name. names, constant: what a formula calls them. `few`: for a model, whose
+    columns have no coefficients: shape, names and number of x do not matter. enough: whether it is asked here that the rows
+    are enough.
     """
     if not isinstance(intercept, bool | np.bool_):
         raise ConfigError(f"intercept: must be True or False, found {intercept!r}")
-    x, y, names = _named_rows(data, few)
+    x, y, features = _named_rows(data, few, names)
     if not isinstance(data, Dataset):
-        check_aligned("data", x=data[0], y=data[1], weights=weights)
+        check_aligned("data", x=data[0], y=data[1], weights=weights, offset=offset)
+    elif offset is None:
+        offset = data.extras.get("offset")
     if not few:
-        _check_names(names, bool(intercept))
-    counts, of = _weights(weights, len(y)), ""
+        _check_names(features, bool(intercept), constant)
+    counts, moved, of = weights_of(weights, len(y)), offset_of(offset, len(y), family), ""
     if counts is not None and not bool(counts.all()):
-        x, y, counts, of = x[counts > 0], y[counts > 0], counts[counts > 0], " (rows with a weight above 0)"
+        x, y, moved = x[counts > 0], y[counts > 0], None if moved is None else moved[counts > 0]
+        counts, of = counts[counts > 0], " (rows with a weight above 0)"
     family = family.over(_space(family, y, counts is not None, of))
     y = family.space.cast(y)
-    shift = _means(x, names, of)
-    design = Design(x, y, counts, bool(intercept), shift, names, _binomial(family, y, counts))
+    shift = _means(x, features, of)
+    binomial = _binomial(family, y, counts)
+    design = Design(x, y, counts, bool(intercept), shift, features, binomial, moved, constant)
     if enough and not few and (short := too_few(design, family)):
         raise DataError(f"data: {short}")
     return design, family
 
 
-def _named_rows(data: Any, few: bool) -> tuple[Tensor, Tensor, tuple[str, ...]]:
+def _named_rows(data: Any, few: bool, names: Sequence[str] | None = None) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     """x (n, d), y (n,) and a name per column, once it is certain that they match."""
     x, y, features = _parts(data)
+    features = features if names is None else names
     y = y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
     if y.ndim != 1 or len(x) != len(y) or not len(y):
         raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},), n > 0")
@@ -174,15 +207,15 @@ def _parts(data: Any) -> tuple[Tensor, Tensor, Sequence[Any]]:
     raise ConfigError(f"data: give a mlnn.Dataset or a pair (x, y), found {type(data).__name__}{many}")
 
 
-def _check_names(names: tuple[str, ...], intercept: bool) -> None:
+def _check_names(names: tuple[str, ...], intercept: bool, constant: str) -> None:
     if not names and not intercept:
         raise ConfigError("intercept: without a constant and without features there is nothing to estimate")
     twice = [name for k, name in enumerate(names) if name in names[:k]]
     if twice:
         raise DataError(f"x: two columns are named '{twice[0]}'; a name must tell which coefficient is meant")
-    if intercept and "const" in names:
+    if intercept and constant in names:
         raise DataError(
-            "x: a column is named 'const', as the constant that is added; leave it out or take intercept=False"
+            f"x: a column is named '{constant}', as the constant that is added; leave it out or take intercept=False"
         )
 
 
@@ -193,21 +226,6 @@ def _binomial(family: Family, y: Tensor, counts: Tensor | None) -> bool:
     successes = y * counts
     whole = (successes - successes.round()).abs() <= 1e-9 * counts
     return bool((whole & (counts == counts.round())).all())
-
-
-def _weights(weights: Any, rows: int) -> Tensor | None:
-    if weights is None:
-        return None
-    counts = view(weights, "weights").double()
-    if counts.shape != (rows,):
-        raise DataError(f"weights: must be ({rows},), one per row, found shape {tuple(counts.shape)}")
-    wrong = ~(torch.isfinite(counts) & (counts >= 0))
-    if bool(wrong.any()):
-        row = int(wrong.nonzero()[0, 0])
-        raise DataError(f"weights: row {row} holds {counts[row].item()}; a weight says how many rows a row stands for")
-    if not bool((counts > 0).any()):
-        raise DataError("weights: all are 0, so no row counts")
-    return counts
 
 
 def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:

@@ -1,6 +1,7 @@
 """Does the maximum exist? A certificate from Newton's own numbers, else a linear programme; and what is left if it does not."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise, takewhile
 
 import torch
@@ -52,7 +53,7 @@ def _least_push(family: Family, design: Design, fit: Fit) -> tuple[float, float]
     """(q, h) of `certain`, over the rows that can run away; (inf, 0) if there are none."""
     push, bend = math.inf, 0.0
     for rows, x in design.chunks():
-        eta, y = x @ fit.point.beta, design.y[rows]
+        eta, y = design.raw(rows, x, fit.point.beta), design.y[rows]
         free = _can_run(family, y)
         if not bool(free.any()):
             continue
@@ -86,7 +87,7 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     if design.intercept:  # the direction is of the features as they came
         shift[-1] += design.shift @ along[:-1]
     reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks())
-    eta = linear(design, shift / reach)
+    eta = linear(replace(design, offset=None), shift / reach)  # far enough out no offset counts
     asked = [(far, total(family, design, far * eta)) for far in FAR]
     reached = list(takewhile(lambda one: math.isfinite(one[1]), asked))
     falls = all(later <= earlier + 1e-12 * abs(earlier) for (_, earlier), (_, later) in pairwise(reached))
@@ -151,9 +152,9 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
     length = x.norm(dim=0).clamp(min=1e-300)
     _, values, basis = torch.linalg.svd(x / length, full_matrices=False)
     basis = basis[values > 1e-12 * values[0]]
-    weights = None if design.weights is None else design.weights[keep]
     names = tuple(f"direction {k}" for k in range(len(basis)))
-    part = Design(x / length @ basis.T, design.y[keep], weights, False, torch.zeros(len(basis)), names)
+    rest = design.taken(keep)
+    part = replace(rest, x=x / length @ basis.T, intercept=False, shift=torch.zeros(len(basis)), features=names)
     family, fit = maximise(family, part, start(family, part), BUDGET)
     inside = (basis.T @ basis - torch.eye(len(length), dtype=torch.float64)).norm(dim=1) < 1e-9
     known = inside & (runs[:, 0] == 0)

@@ -236,7 +236,7 @@ def _place(family: Family, design: Design, beta: Tensor) -> Place:
     m, size = beta.shape[1], beta.numel()
     plain, gradient, information = 0.0, torch.zeros_like(beta), torch.zeros(size, size, dtype=torch.float64)
     for rows, x in design.chunks():
-        nll, slope, bend = curvature.rows(family.likelihood, x @ beta, design.y[rows], "expected")
+        nll, slope, bend = curvature.rows(family.likelihood, design.raw(rows, x, beta), design.y[rows], "expected")
         plain -= float(design.weigh(rows, nll).sum())
         gradient -= x.T @ design.weigh(rows, slope)
         information += _crossed(x, design.weigh(rows, bend))
@@ -247,7 +247,7 @@ def _place(family: Family, design: Design, beta: Tensor) -> Place:
     augmented, pseudo = information.clone(), _pseudo(family)
     for rows, x in design.chunks():
         worth = torch.einsum("np,jpkq,nq->njk", x, blocks, x)
-        slope, bend = _of_the_penalty(family, x @ beta, worth)
+        slope, bend = _of_the_penalty(family, design.raw(rows, x, beta), worth)
         gradient += x.T @ design.weigh(rows, slope)
         leverage = design.weigh(rows, (bend * worth).sum((1, 2)))
         augmented += _crossed(x, design.weigh(rows, bend) * (pseudo * leverage)[:, None, None])

@@ -79,7 +79,7 @@ class Information:
         size = self.beta.numel() + self.bordered
         total = torch.zeros(size, size, dtype=torch.float64)
         for rows, x in design.chunks():
-            eta = x @ self.beta
+            eta = design.raw(rows, x, self.beta)
             for y, share in _trials(family, design.y[rows]):
                 slope = curvature.gradient(family.likelihood, eta, y)
                 score = (slope[:, :, None] * x[:, None, :]).reshape(len(x), -1)

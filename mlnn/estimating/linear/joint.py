@@ -119,7 +119,7 @@ class Joint:
         """Σ w s sᵀ over the rows, s the derivative of a row's nll in everything that is estimated."""
         sums = torch.zeros(len(self.information), len(self.information), dtype=torch.float64)
         for rows, x in self.design.chunks():
-            eta, y = x @ self.beta, self.design.y[rows]
+            eta, y = self.design.raw(rows, x, self.beta), self.design.y[rows]
             slope = curvature.gradient(self.family.likelihood, eta, y)
             parts = [(slope[:, :, None] * x[:, None, :]).reshape(len(x), -1)]
             parts += [row_scores(replace(self.family, free=name), eta, y)[:, None] for name in self.family.frees]
@@ -205,7 +205,7 @@ def _cross(family: Family, design: Design, beta: Tensor, name: str) -> Tensor:
     """Derivative in t of the gradient (p m,)."""
     found = torch.zeros_like(beta)
     for rows, x in design.chunks():
-        slope = gradient_at(x @ beta, design.y[rows])
+        slope = gradient_at(design.raw(rows, x, beta), design.y[rows])
         parts = [
             w * (slope(_moved(family, {name: k * STEP})) - slope(_moved(family, {name: -k * STEP}))) for k, w in FIRST
         ]

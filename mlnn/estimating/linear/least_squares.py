@@ -45,7 +45,9 @@ def qr_root(family: Family, design: Design, beta: Tensor, kind: str, damping: fl
     may_be_negative = kind == "observed" and not family.likelihood.canonical
 
     def weighted(rows: slice, x: Tensor) -> Tensor | None:
-        bend = design.weigh(rows, curvature.rows(family.likelihood, x @ beta, design.y[rows], kind, damping)[2])
+        bend = design.weigh(
+            rows, curvature.rows(family.likelihood, design.raw(rows, x, beta), design.y[rows], kind, damping)[2]
+        )
         if beta.shape[1] == 1:
             negative = may_be_negative and bool((bend < 0).any())
             return None if negative else x * bend[:, :, 0].clamp(min=0).sqrt()
@@ -66,7 +68,7 @@ def residual_step(design: Design, beta: Tensor) -> tuple[float, Tensor]:
     """
 
     def beside(rows: slice, x: Tensor) -> Tensor:
-        both = torch.cat([x, design.y[rows, None] - x @ beta], dim=1)
+        both = torch.cat([x, design.y[rows, None] - design.raw(rows, x, beta)], dim=1)
         return both if design.weights is None else both * design.weights[rows, None].sqrt()
 
     root = _stacked_qr(design, beside, design.width + 1)

@@ -40,7 +40,7 @@ def solve(family: Family, design: Design) -> tuple[Tensor, int]:
     """
     check_rank(design)
     x = torch.cat([part.clone() for _rows, part in design.chunks()]).numpy()
-    y = design.y.numpy()
+    y = (design.y if design.offset is None else design.y - design.offset).numpy()
     length, height = np.abs(x).max(axis=0), max(float(np.abs(y).max()), 1e-300)
     n, p = x.shape
     weights = np.ones(n) if design.weights is None else design.weights.numpy()

@@ -90,7 +90,7 @@ def _sums(
     gradient = torch.zeros(p, m, dtype=torch.float64)
     hessian = torch.zeros(m, p, m, p, dtype=torch.float64)
     for rows, x in design.chunks():
-        eta = x @ beta
+        eta = design.raw(rows, x, beta)
         found = curvature.rows(family.likelihood, eta, design.y[rows], kind, damping)
         nll, slope, bend = (design.weigh(rows, part) for part in found)
         value += float(nll.sum())
@@ -192,7 +192,7 @@ def _least_squares(family: Family, design: Design, point: Point, tolerance: floa
 def _too_large(family: Family, design: Design, point: Point) -> str:
     """Which numbers are at fault where the sums are not finite: targets whose own likelihood is not, else the features."""
     for rows, x in design.chunks():
-        eta, y = x @ point.beta, design.y[rows]
+        eta, y = design.raw(rows, x, point.beta), design.y[rows]
         parts = curvature.rows(family.likelihood, eta, y, point.kind, point.damping)
         alone = torch.cat([part.reshape(len(y), -1) for part in parts], dim=1)
         if bool((torch.isfinite(eta).all(dim=1) & ~torch.isfinite(alone).all(dim=1)).any()):

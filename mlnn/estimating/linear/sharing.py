@@ -8,7 +8,6 @@ with a million rows of 50 features, two cores and three other programs: 28 to 48
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import TypeVar
 
 import torch
@@ -37,8 +36,4 @@ def share(design: Design, work: Callable[[Design], Result]) -> list[Result]:
 def stretches(design: Design, count: int) -> list[Design]:
     """The rows in `count` consecutive parts, as views."""
     ends = [len(design.y) * k // count for k in range(count + 1)]
-    parts = []
-    for low, high in itertools.pairwise(ends):
-        weights = None if design.weights is None else design.weights[low:high]
-        parts.append(replace(design, x=design.x[low:high], y=design.y[low:high], weights=weights))
-    return parts
+    return [design.taken(slice(low, high)) for low, high in itertools.pairwise(ends)]

@@ -15,6 +15,10 @@ from mlnn.targets import TargetSpace
 
 STRIDE = 17
 """A prime: rows that repeat in a pattern (a panel, a factorial design) do not fall in step with it."""
+LEVELS = 9
+"""Of an offset, evenly from its least to its largest, against which a constant is tried: the middle is near for most."""
+MOST_SORTED = 10_000_000
+"""Rows of which torch finds quantiles (its own bound is 2^24)."""
 ROWS_PER_COEFFICIENT = 100
 """In a sample, below which its maximum says too little of that of all rows."""
 
@@ -41,10 +45,33 @@ def _cold(family: Family, design: Design) -> Tensor:
         if not family.likelihood.squares:
             beta[:, 0] = newton(normal, design, beta[:, :1]).beta[:, 0]
         if family.outputs == 2 and design.intercept:
-            beta[-1, 1] = math.log(max(float(design.y.var()), 1e-300))
+            above = design.y if design.offset is None else design.y - design.offset
+            beta[-1, 1] = math.log(max(float(above.var()), 1e-300))
     elif design.intercept:
         beta[-1] = _constant(family, design)
+        if design.offset is not None:
+            beta = _beside_offset(family, design, beta)
     return beta
+
+
+def _beside_offset(family: Family, design: Design, cold: Tensor) -> Tensor:
+    """`cold` with its constant moved against the offset by a value of it, whichever makes the rows likeliest.
+
+    Far below the level of the rows a first step of Newton's overshoots by as many orders of magnitude as it was off.
+    """
+    assert design.offset is not None
+    shares = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
+    levels = (
+        design.offset.quantile(shares)
+        if len(design.offset) <= MOST_SORTED
+        else design.offset[:: len(design.y) // LEVELS]
+    )
+    places = [cold.clone() for _ in levels]
+    for place, level in zip(places, levels.tolist(), strict=True):
+        place[-1, 0] -= level
+    values = [total(family, design, linear(design, place)) for place in places]
+    finite = [value if math.isfinite(value) else math.inf for value in values]
+    return places[finite.index(min(finite))]
 
 
 def _likeliest(family: Family, design: Design, cold: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from numbers import Real
 import numpy as np
 import scipy
 
+from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError
 from mlnn.estimating.briefly import brief, coefficient_table
 from mlnn.objectives.criteria import Criteria
@@ -57,6 +58,7 @@ class ModelFit:
     likelier: float | None = None
     notes: tuple[str, ...] = ()
     covariance: np.ndarray | None = field(default=None, repr=False)
+    terms: Terms | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -100,9 +102,10 @@ class ModelFit:
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision."""
-        kept = [name for name in self.__dataclass_fields__ if name not in ("information", "covariance")]
+        kept = [name for name in self.__dataclass_fields__ if name not in ("information", "covariance", "terms")]
         plain = {name: v.tolist() if isinstance(v := getattr(self, name), np.ndarray) else v for name in kept}
         plain |= {"names": list(self.names), "notes": list(self.notes)}
+        plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {"aic": self.aic, "bic": self.bic}
 
     def summary(self) -> str:

@@ -35,7 +35,8 @@ FEW_STEPS = 25
 class Form:
     """A linear model beside a model: its raw outputs are `design`'s for some coefficients (p, m).
 
-    exact: for all coefficients. offset: what is added to them whatever the parameters are, largest in size. place: (p,)
+    exact: for all coefficients. offset: what the model itself adds to them whatever the parameters are, largest in size
+    (that of the rows, which is known, is the design's). place: (p,)
     which parameter each coefficient is, None where they are no parameters.
     """
 
@@ -68,14 +69,14 @@ def _straight(problem: Problem) -> bool:
 
 def _in_parameters(problem: Problem) -> Form:
     columns = problem.jacobian(problem.flat)[:, 0, :]
-    away = (problem.free(problem.flat)[:, 0] - columns @ problem.flat).abs().max()
+    away = (problem.free(problem.flat, problem.x)[:, 0] - columns @ problem.flat).abs().max()
     size = max(1.0, float((columns.abs() @ problem.flat.abs()).max()))
     constant = [j for j in range(columns.shape[1]) if bool((columns[:, j] == 1).all())][:1]
     order = torch.tensor([j for j in range(columns.shape[1]) if j not in constant] + constant, dtype=torch.int64)
     x = columns[:, order[: len(order) - len(constant)]]
     names = problem.network.names()
     features = tuple(names[j] for j in order[: x.shape[1]])
-    design = Design(x, problem.y, problem.counts, bool(constant), x.mean(0), features)
+    design = Design(x, problem.y, problem.counts, bool(constant), x.mean(0), features, offset=problem.offset)
     return Form(design, True, 0.0 if float(away) <= 1e-12 * size else float(away), order)
 
 
@@ -111,6 +112,7 @@ def _in_x(problem: Problem, linear: bool) -> Form | None:
         constant,
         x.reshape(len(x), -1).mean(0),
         tuple(map(str, range(width))),
+        offset=problem.offset,
     )
     offset = 0.0 if constant else float(beta[-1].abs().max())
     return Form(design, linear and whole, offset)
@@ -161,6 +163,7 @@ def classical_number(problem: Problem, form: Form) -> float | None:
 
 def grows(problem: Problem, theta: Tensor) -> bool:
     """Whether every row is told rightly and a layer can be scaled up with all raw outputs: likelihood 1 in the limit."""
+    problem = problem.bare()  # far enough out no offset counts
     y, space = problem.y, problem.family.space
     with torch.no_grad():
         output = problem.output(theta)

@@ -12,13 +12,14 @@ from typing import Any
 from torch import nn
 
 from mlnn.data import Dataset
-from mlnn.errors import ConfigError
+from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.classical import classical_estimate
 from mlnn.estimating.network.fisher import Network, Standing, stand
 from mlnn.estimating.network.last_layer import last_layer
 from mlnn.estimating.network.report import NetworkReport
 from mlnn.estimating.network.saddle import least_curvature
 from mlnn.estimating.network.spread import spread_of
+from mlnn.targets import OFFSET
 from mlnn.world import own_world
 
 STATIONARY = 1e-3
@@ -35,6 +36,10 @@ def network_report(modules: Sequence[nn.Module], likelihood: Any, data: Dataset)
     module, modules of different sizes, or a likelihood with kinks or from outside the catalogue, DataError where a raw
     output is not finite.
     """
+    if OFFSET in data.extras:
+        raise DataError(
+            f"{data.name}: its rows have an offset, with which trained networks are not judged; take it out"
+        )
     networks = _networks(modules, likelihood)
     standings = tuple(stand(module, likelihood, data.x, data.y) for module in modules)
     met, stationary = _arrived(standings, data)

@@ -79,18 +79,27 @@ def _of_the_model(what: str) -> Iterator[None]:
 class Problem:
     """The summed nll over one flat vector of parameters, and its derivatives.
 
-    x (n, …), y (n,) float64 or classes, weights (n,) or None. Parameters that do not require a gradient stay as they are.
+    x (n, …), y (n,) float64 or classes, weights (n,) or None, offset (n,), added to the first raw output, or None.
+    Parameters that do not require a gradient stay as they are.
     Raises ConfigError for a model that is not float64, has nothing to estimate, cannot be copied or called on x, or gives
     other than the raw outputs that the likelihood reads; DataError for rows that do not fit.
     """
 
-    def __init__(self, family: Family, model: nn.Module, x: Tensor, y: Tensor, weights: Tensor | None) -> None:
+    def __init__(
+        self,
+        family: Family,
+        model: nn.Module,
+        x: Tensor,
+        y: Tensor,
+        weights: Tensor | None,
+        offset: Tensor | None = None,
+    ) -> None:
         _check_weights(model)
         _check_double(model, x)
         with _of_the_model("copying it (copy.deepcopy)"):
             copied = copy.deepcopy(model).eval()
         self.network = FlatModel(copied, family.likelihood.baseline)
-        self.x, self.family, self.normal = x, family, family.likelihood.squares
+        self.x, self.family, self.normal, self.offset = x, family, family.likelihood.squares, offset
         self.counts = None if weights is None else weights.to(torch.float64)
         self.weights = torch.ones(len(x), dtype=torch.float64) if self.counts is None else self.counts
         first = self._asked()
@@ -162,11 +171,17 @@ class Problem:
         other.family = family
         return other
 
+    def bare(self) -> "Problem":
+        """The same without the offset: the model's own raw outputs."""
+        other = copy.copy(self)
+        other.offset = None
+        return other
+
     @cached_property
     def design(self) -> Design:
         """Targets and weights in the form that the linear estimate has them, without a column."""
         empty = torch.empty(len(self.y), 0, dtype=torch.float64)
-        return Design(empty, self.y, self.counts, False, empty.new_zeros(0), ())
+        return Design(empty, self.y, self.counts, False, empty.new_zeros(0), (), offset=self.offset)
 
     @property
     def nobs(self) -> float:
@@ -189,11 +204,20 @@ class Problem:
     def output(self, theta: Tensor) -> Tensor:
         """Raw outputs (n,) or (n, K) of the rows."""
         out = self.network.output(theta, self.x.clone())
-        return out.squeeze(1) if out.ndim == 2 and out.shape[1] == 1 else out
+        out = out.squeeze(1) if out.ndim == 2 and out.shape[1] == 1 else out
+        return self._moved_up(out[:, None])[:, 0] if out.ndim == 1 else self._moved_up(out)
 
     def free(self, theta: Tensor, x: Tensor | None = None) -> Tensor:
-        """Free raw outputs (n, m) of the rows, or of other rows x: of classes relative to class 0."""
-        return self.network.free(theta, (self.x if x is None else x).clone())
+        """Free raw outputs (n, m) of the rows, or the model's own of other rows x: of classes relative to class 0."""
+        if x is not None:
+            return self.network.free(theta, x.clone())
+        return self._moved_up(self.network.free(theta, self.x.clone()))
+
+    def _moved_up(self, output: Tensor) -> Tensor:
+        """Raw outputs (n, m) with the offset added to the first."""
+        if self.offset is None:
+            return output
+        return torch.cat([output[:, :1] + self.offset[:, None].to(output.dtype), output[:, 1:]], dim=1)
 
     def rows(self, theta: Tensor) -> Tensor:
         """What is minimised, per row: weighted nll; for a Normal half the squared residual, whose minimum is the same."""
