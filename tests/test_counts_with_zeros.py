@@ -102,11 +102,11 @@ def test_more_zeros_than_there_are_cannot_come_from_elsewhere() -> None:
         mlnn.estimate("zero_inflated_negative_binomial", (x, y), constant="logit_inflation")
     few = np.where((COUNTS == 0) & (np.arange(200) % 3 > 0), 1, COUNTS)
     with pytest.raises(
-        DataError, match="zero_inflated_poisson: no finite maximum: the share of zeros .* use 'poisson'"
+        DataError, match=r"zero_inflated_poisson: no finite maximum: the share of zeros .* use 'poisson'"
     ):
         mlnn.estimate("zero_inflated_poisson", (FREE, few), constant="logit_inflation")
+    y = np.where(np.arange(200) % 2 == 0, 0, 4 + np.arange(200) % 3)
     with pytest.raises(DataError, match="use 'zero_inflated_poisson', or give theta"):
-        y = np.where(np.arange(200) % 2 == 0, 0, 4 + np.arange(200) % 3)
         mlnn.estimate("zero_inflated_negative_binomial", (FREE, y))
 
 

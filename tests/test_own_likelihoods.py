@@ -76,7 +76,7 @@ def test_a_link_gives_what_statsmodels_gives(name: str) -> None:
         family = sm.families.Poisson(LINKS.Identity() if name == "identity" else LINKS.Sqrt())
     found = mlnn.estimate(own(nll), (X, y))
     theirs = sm.GLM(y.numpy(), sm.add_constant(X.numpy(), prepend=False), family=family).fit(tol=1e-14, maxiter=300)
-    assert found.params == pytest.approx(theirs.params, rel=1e-7)
+    assert found.params == pytest.approx(theirs.params, rel=1e-7, abs=1e-7)
     assert found.llf == pytest.approx(theirs.llf, rel=1e-12)
     observed = np.sqrt(np.diag(np.linalg.inv(-theirs.model.hessian(theirs.params, observed=True))))
     assert found.bse == pytest.approx(observed, rel=1e-6)
@@ -96,7 +96,7 @@ def test_a_softmax_of_ones_own_is_the_catalogues_with_class_0_at_0() -> None:
 
 @pytest.mark.parametrize("nll", [cloglog, loglog, cauchit], ids=lambda nll: nll.__name__)
 def test_rows_that_a_plane_parts_have_no_maximum_under_any_link_to_0_and_1(nll: Nll) -> None:
-    gone = mlnn.estimate(own(nll), (X, (X[:, 0] > 0).double()))
+    gone = mlnn.estimate(own(nll), (X[:60], (X[:60, 0] > 0).double()))
     assert (gone.separation, gone.llf) == ("complete", 0.0)
     assert gone.params[0] == math.inf
 
@@ -158,7 +158,7 @@ def test_several_numbers_are_estimated_together() -> None:
     model = TLinearModel(HEAVY.numpy(), sm.add_constant(X.numpy(), prepend=False))
     start = np.r_[found.params, found.ancillary["df"], found.ancillary["scale"]]
     theirs = model.fit(start_params=start, disp=False, method="bfgs", gtol=1e-8)
-    assert found.llf == pytest.approx(-theirs.fval * (1 if theirs.fval > 50 else 240), abs=1e-6)
+    assert found.llf == pytest.approx(theirs.llf, abs=1e-6)
     assert found.params == pytest.approx(theirs.params[:3], abs=1e-5)
     assert [found.ancillary[k] for k in ("df", "scale")] == pytest.approx(theirs.params[3:], rel=1e-4)
     assert found.bse == pytest.approx(theirs.bse[:3], rel=2e-3)
@@ -221,13 +221,12 @@ def test_labels_in_an_order_may_have_one_raw_output_and_thresholds_as_numbers() 
 WRONG: dict[str, tuple[Any, Tensor, str]] = {
     "couples the rows": (lambda f, y: (f - y) ** 2 / 2 + 0.9189385332046727 + 0 * f + (f - f.mean()), HEAVY, "couples the rows"),
     "binary, not normalised": (lambda f, y: (torch.sigmoid(f) - y) ** 2, YES, r"is not normalised: .* adds up to 1\.55"),
-    "counts without y!": (own(lambda f, y: torch.exp(f) - y * f, __annotations__={}).nll, COUNTS, ""),
     "reals without their constant": (lambda f, y: (f - y) ** 2, HEAVY, r"adds up to 1\.77245 over the targets of 'real'"),
     "nowhere a number": (lambda f, y: torch.log(-(f**2) - 1) + 0 * y, HEAVY, "is not finite for some rows at every place"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [name for name, (_, _, words) in WRONG.items() if words])
+@pytest.mark.parametrize("name", WRONG)
 def test_what_is_no_likelihood_is_named_at_the_door(name: str) -> None:
     nll, y, words = WRONG[name]
     with pytest.raises(ConfigError, match=f"likelihood: Mine.*{words}"):
@@ -238,7 +237,9 @@ def test_counts_that_lack_a_factorial_are_not_normalised() -> None:
     def nll(f: Tensor, y: Counts) -> Tensor:
         return torch.exp(f) - y * f
 
-    with pytest.raises(ConfigError, match="Mine is not normalised|Mine.nll"):
+    with pytest.raises(
+        ConfigError, match=r"Mine is not normalised: exp.−nll. adds up to inf over the targets of 'counts'"
+    ):
         mlnn.estimate(own(nll), (X, COUNTS))
 
 

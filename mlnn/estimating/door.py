@@ -4,6 +4,7 @@ What is asked here holds of every likelihood. What cannot be told, as of a densi
 """
 
 import copy
+import math
 
 import torch
 from torch import Tensor
@@ -108,6 +109,8 @@ def _total(family: Family, at: Tensor, y: Tensor) -> float | None:
         targets = space.inner_points if space.finite else torch.arange(MOST_COUNTS, dtype=torch.float64)
         mass = _mass(family, at, targets)
         total = float(mass.sum())
+        if not space.finite and float(mass[-1]) >= float(mass[MOST_COUNTS // 2]) > 0:  # and never will
+            return math.inf
         fades = space.finite or float(mass[-10:].sum()) < TOTAL / MOST_COUNTS
         return total if fades and abs(total - 1) > TOTAL else None
     if space.coordinate is None:

@@ -94,7 +94,9 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     if not reached or not falls:
         return False
     last = curvature.nll(family.likelihood, reached[-1][0] * eta, design.y)
-    if family.space.classes and found.kind == "quasi":  # which of the other classes a row keeps is told by none
+    if (
+        family.space.kind == "classes" and found.kind == "quasi"
+    ):  # which of the other classes a row keeps is told by none
         return True
     return bool((last[eta.abs().amax(1) >= FAR_ALONG] <= CERTAIN).all())
 
@@ -140,11 +142,13 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
     of the likelihood tends to 1. With classes a row may keep some of its margins only: see `class_limit`.
     """
     assert found.infinite is not None
-    runs = found.infinite[:, 1:] if family.space.classes else found.infinite[:, None]
+    runs = found.infinite[:, 1:] if found.infinite.ndim == 2 else found.infinite[:, None]
     beta = runs.double() * torch.inf  # 0 · ∞ is NaN
     if found.kind == "complete":
         return family, beta, 0.0
-    if family.space.classes:
+    if found.infinite.ndim == 2 and not family.knows_information:  # the limit below is the softmax's
+        return family, beta, math.nan
+    if found.infinite.ndim == 2:
         return family, *class_limit(design.x, design.y, design.intercept, found, design.weights)
     keep = found.overlap
     x = design.x[keep].double()
