@@ -37,15 +37,24 @@ def test_the_articles_have_the_likelihood_that_is_printed_whatever_the_scale_of_
         assert found.ancillary_bse["theta"] / found.ancillary["theta"] == pytest.approx(printed[1], rel=1e-3)
 
 
-def test_zero_inflation_is_as_statsmodels_has_it() -> None:
+PSCL = {  # zeroinfl(art ~ . | .): count value, error, zero value, error
+    "fem": (-0.209145, 0.063405, 0.109747, 0.280082), "mar": (0.103751, 0.071111, -0.354013, 0.317612),
+    "kid5": (-0.143320, 0.047429, 0.217100, 0.196482), "phd": (-0.006166, 0.031009, 0.001272, 0.145265),
+    "ment": (0.018098, 0.002295, -0.134114, 0.045247), "const": (0.640838, 0.121307, -0.577060, 0.509387),
+}  # fmt: skip
+
+
+def test_zero_inflation_is_as_it_is_printed_and_as_statsmodels_has_it() -> None:
     x, y = ARTICLES
-    table = sm.add_constant(np.asarray(x, dtype=float), prepend=False)
     mine = mlnn.estimate("zero_inflated_poisson", (x, y))
+    printed = np.array([PSCL[name] for name in mine.names])
+    assert mine.params == pytest.approx(printed[:, [0, 2]], abs=1e-5)
+    assert mine.bse == pytest.approx(printed[:, [1, 3]], abs=1e-5)
+    table = sm.add_constant(np.asarray(x, dtype=float), prepend=False)
     model = sm.ZeroInflatedPoisson(y.to_numpy(), table, exog_infl=table)
-    start = np.r_[mine.params[:, 1], mine.params[:, 0]]
-    theirs = model.fit(start_params=start, method="newton", disp=False)
+    theirs = model.fit(start_params=np.r_[mine.params[:, 1], mine.params[:, 0]], method="newton", disp=False)
+    # Of its standard errors, up to 9 % off those of minus the second derivative of its own log-likelihood, nothing is asked.
     assert mine.params.T[::-1].reshape(-1) == pytest.approx(theirs.params, abs=1e-7)
-    assert mine.bse.T[::-1].reshape(-1) == pytest.approx(theirs.bse, rel=1e-5)
     assert mine.llf == pytest.approx(theirs.llf, rel=1e-12)
 
 
@@ -151,4 +160,4 @@ def test_a_count_far_out_keeps_its_probability() -> None:
         (slope,) = torch.autograd.grad(value.sum(), far)
         assert torch.isfinite(value).all()
         assert torch.isfinite(slope).all()
-        assert float(value[1]) == pytest.approx(0, abs=1e-12)
+        assert value[1].item() == pytest.approx(0, abs=1e-12)

@@ -33,8 +33,10 @@ from mlnn.estimating.linear.least_squares import EPS, check_rank
 from mlnn.estimating.linear.newton import CONVERGED_PUSH, Fit, NotConvergedError, Point, evaluate, finite
 from mlnn.estimating.network import curvature
 
-HALVINGS = 60
-"""Of a step: more would leave nothing of it in float64."""
+HALVINGS = 25
+"""Of a step: after more of them rounding decides."""
+RUNNING = 4.0
+"""Of t, from where it began: a number that has gone as far and comes to no end runs away, and rounding stopped it."""
 FLAT = 1e-13
 """An eigenvalue of the information, beside a unit diagonal, below which a direction tells nothing."""
 LONGEST = 2.0
@@ -153,10 +155,13 @@ def maximise_jointly(family: Family, design: Design, start: Tensor, max_iter: in
         last, (step, push, least) = push, _step(at)
         if push <= CONVERGED_PUSH or (push**2 <= 64 * EPS * at.point.size and push > last / 2):
             if least < 0:
-                raise _failure(at, iteration, push, "the point that was reached is a saddle")
+                raise _failure(at, t, iteration, push, "the point that was reached is a saddle")
             return Joint(at.family, design, at.beta, at.point, free, at.information, push, iteration)
-        at = _downhill(design, at, step, free, push, iteration)
-    raise _failure(at, max_iter, push, f"max_iter={max_iter} iterations are over; allow more")
+        lower = _downhill(design, at, step, free)
+        if lower is None:
+            raise _failure(at, t, iteration, push, "no step along Newton's direction raises the log-likelihood")
+        at = lower
+    raise _failure(at, t, max_iter, push, f"max_iter={max_iter} iterations are over; allow more")
 
 
 def fit_of(found: Joint) -> Fit:
@@ -235,8 +240,8 @@ def _step(at: _At) -> tuple[Tensor, float, float]:
     return step, float((along**2 / sizes).sum().sqrt()), float(values[0])
 
 
-def _downhill(design: Design, at: _At, step: Tensor, free: Tensor, push: float, iteration: int) -> _At:
-    """The first of step, step/2, step/4 … where the nll is lower, up to the rounding of its sum."""
+def _downhill(design: Design, at: _At, step: Tensor, free: Tensor) -> _At | None:
+    """The first of step, step/2, step/4 … where the nll is lower, up to the rounding of its sum; None if it nowhere is."""
     whole, size = torch.zeros(len(free), dtype=torch.float64), at.beta.numel()
     whole[free] = step
     longest = float(whole[size:].abs().max()) if len(at.t) else 0.0
@@ -245,19 +250,25 @@ def _downhill(design: Design, at: _At, step: Tensor, free: Tensor, push: float, 
         part = whole * 0.5**halving
         t = at.t + part[size:]
         if bool((t.abs() > FARTHEST).any()):
-            away = int(t.abs().argmax())
-            raise NoNumberError(runs_away(replace(at.family, free=at.family.frees[away]), bool(t[away] < 0)))
+            raise _no_number(at.family, t)
         trial = _at(at.family, design, at.beta + part[:size].reshape(at.beta.shape[1], -1).T, t, free)
         if _sound(trial) and trial.point.value <= at.point.value + 64 * EPS * at.point.size:
             return trial
-    raise _failure(at, iteration, push, "no step along Newton's direction raises the log-likelihood")
+    return None
 
 
 def _sound(at: _At) -> bool:
     return finite(at.point) and bool(torch.isfinite(at.information).all() and torch.isfinite(at.gradient).all())
 
 
-def _failure(at: _At, iterations: int, push: float, why: str) -> NotConvergedError:
+def _no_number(family: Family, gone: Tensor) -> NoNumberError:
+    away = int(gone.abs().argmax())
+    return NoNumberError(runs_away(replace(family, free=family.frees[away]), bool(gone[away] < 0)))
+
+
+def _failure(at: _At, began: Tensor, iterations: int, push: float, why: str) -> NotConvergedError | NoNumberError:
+    if bool(((at.t - began).abs() > RUNNING).any()):
+        return _no_number(at.family, at.t - began)
     return NotConvergedError(
         f"{at.family.name}: no maximum after {iterations} iterations: {why}. The gradient was still {push:.3g} standard errors"
         f" long (converged: {CONVERGED_PUSH:g})",

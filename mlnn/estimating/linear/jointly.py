@@ -1,5 +1,7 @@
 """Estimating coefficients of several raw outputs and several numbers in one: start, maximum, or why there is none."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -38,7 +40,8 @@ def jointly(family: Family, design: Design, cov: str, max_iter: int) -> Estimate
         if gone is not None:
             return other_answers.of_questions(family, design, gone, _null(family, design), cov)
     if isinstance(found, MlnnError):
-        check_not_within(family, design, getattr(found, "reached", -torch.inf))
+        if isinstance(found, NotConvergedError) and math.isfinite(found.reached):
+            check_not_within(family, design, found.reached)
         raise found
     if family.likelihood.within and bool((linear(design, found.beta)[:, 1] < FAR_INSIDE).all()):
         check_not_within(family, design, -found.point.value)
