@@ -186,7 +186,7 @@ def test_kinks_have_no_standard_errors_and_say_so() -> None:
         (lambda found: found.wald_test("GPA", "much"), "must be numbers"),
         (lambda found: found.conf_int(95), "strictly between 0 and 1"),
         (lambda found: found.conf_int("0.95"), "strictly between 0 and 1"),
-        (lambda found: found.cov_params("HC1"), "unknown covariance 'HC1'"),
+        (lambda found: found.cov_params("HC4"), "unknown covariance 'HC4'"),
     ],
 )
 def test_bad_questions_to_an_estimate_are_refused(call: Callable[[Any], Any], sentence: str) -> None:

@@ -39,7 +39,7 @@ from mlnn.estimating.network import answer, curvature, descent, nonlinear
 from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.errors import Surroundings, log_likelihood, with_number
 from mlnn.estimating.network.fisher import FLAT, THRESHOLDS, Network, Spectrum, Standing, _unit
-from mlnn.estimating.network.form import Form, _doubled, _straight, form_of, grows
+from mlnn.estimating.network.form import Form, _doubled, form_of, grows, straight
 from mlnn.estimating.network.last_layer import _independent
 from mlnn.estimating.network.network import _arrived, _is_met, _is_stationary
 from mlnn.estimating.network.problem import Problem
@@ -487,8 +487,8 @@ def test_a_model_that_computes_in_less_than_float64_is_told_from_one_that_does_n
 
 
 def test_a_model_is_linear_in_its_parameters_to_rounding() -> None:
-    assert _straight(problem(Curved(1e-12)))
-    assert not _straight(problem(Curved(1e-7)))
+    assert straight(problem(Curved(1e-12)))
+    assert not straight(problem(Curved(1e-7)))
     form = form_of(problem(torch.nn.Linear(2, 1)))
     assert form is not None
     assert (form.exact, form.offset) == (True, 0.0)
@@ -670,7 +670,7 @@ def test_of_many_rows_a_sample_leads_to_a_tenth_of_its_standard_error() -> None:
     y = (x[:, 0] + torch.randn(len(x), generator=generator(2, "test"), dtype=f64) > 1).double()
     design, family = design_of((x, y), family_of("bernoulli"), True, None)
     beta = begin.start(family, design)
-    point = evaluate(family, design.every(17), beta, "observed")
+    point = evaluate(family, design.taken(slice(None, None, 17)), beta, "observed")
     push = math.sqrt(float(point.gradient @ torch.linalg.solve(point.hessian, point.gradient)))
     assert push < 0.1
     few = design_of((x[:600], y[:600]), family, True, None)[0]
@@ -974,7 +974,7 @@ def test_what_a_likelihood_is_estimated_over(likelihood: Any, data: Any, kind: s
 @pytest.mark.parametrize(("choices", "words"), [
     ({"dispersion": "none"}, "dispersion: "), ({"cov": "hc0"}, "cov: "), ({"max_iter": 0}, "max_iter: "),
     ({"max_iter": True}, "max_iter: "), ({"starts": 0}, "starts: "), ({"seed": 1.5}, "seed: "),
-    ({"max_iter": 1.5}, "max_iter: "), ({"model": True, "cov": "robust"}, "cov: with model="),
+    ({"max_iter": 1.5}, "max_iter: "), ({"model": True, "cov": "HC3"}, "cov: HC3 divides"),
     ({"model": True, "intercept": False}, "intercept: False is for the linear estimate"),
     ({"model": True, "max_iter": 7}, "max_iter: 7 is for the linear estimate"),
 ])  # fmt: skip

@@ -357,7 +357,7 @@ def test_an_end_that_is_likelier_is_taken_further(monkeypatch: pytest.MonkeyPatc
 
 
 def test_covariances_of_other_kinds_are_refused_not_ignored() -> None:
-    with pytest.raises(ConfigError, match="with model="):
-        mlnn.estimate("bernoulli", data.spector(), model=partial(Logistic, (3,), 1), cov="robust")  # type: ignore[call-overload]
+    with pytest.raises(ConfigError, match="HC3 divides by 1 − leverage"):
+        mlnn.estimate("bernoulli", data.spector(), model=partial(Logistic, (3,), 1), cov="HC3")
     with pytest.raises(ConfigError, match="kinks"):
         mlnn.estimate("laplace", data.diabetes(), model=partial(MLP, (10,), 1, depth=1, width=2))

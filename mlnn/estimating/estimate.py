@@ -34,6 +34,7 @@ from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.form import form_of, parameters_at
 from mlnn.estimating.network.nonlinear import fit
 from mlnn.estimating.network.problem import Problem, made
+from mlnn.estimating.network.sandwich import check_covariance
 from mlnn.estimating.reading import view, whole
 from mlnn.estimating.result import Estimate
 from mlnn.likelihoods import Likelihood
@@ -140,7 +141,7 @@ def estimate(
     rows = given(likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing)
     with rows.counted():
         if model is not None:
-            return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion))
+            return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion, cov))
         return rows.told(_of_rows(likelihood, rows, cov, dispersion, penalty, constant, max_iter))
 
 
@@ -194,8 +195,7 @@ def _check_linear_choices(
     cov: str, intercept: bool, penalty: str | None, constant: str | Sequence[str], max_iter: int
 ) -> None:
     """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
-    if cov != "expected":
-        raise ConfigError(f"cov: with model= standard errors are made of expected information, found {cov!r}")
+    check_covariance(cov)
     for key, said in (("penalty", penalty), ("constant", constant)):
         if said:
             raise ConfigError(f"{key}: {said!r} is for the linear estimate, not for model=")
@@ -218,7 +218,7 @@ def _family(likelihood: Any, data: Any) -> Family:
     return family_of(likelihood, TargetSpace("binary") if hard else None)
 
 
-def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, dispersion: str) -> ModelFit:
+def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, dispersion: str, cov: str) -> ModelFit:
     data = rows.data
     design, family = design_of(data, _family(likelihood, data), False, rows.weights, few=True, offset=rows.offset)
     check_one_number(family)
@@ -228,8 +228,10 @@ def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, 
     found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))
-        found = replace(found, nobs=float(len(design.y)), llf=found.llf + answer.ways_of(design), notes=notes)
-    return found
+        held = None if found.rows is None else replace(found.rows, binomial=True)
+        llf = found.llf + answer.ways_of(design)
+        found = replace(found, nobs=float(len(design.y)), llf=llf, notes=notes, rows=held)
+    return found.with_cov(cov)
 
 
 def _of_kinks(problem: Problem) -> ModelFit:

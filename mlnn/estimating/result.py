@@ -1,8 +1,8 @@
 """What was estimated, in the vocabulary of statsmodels."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
+from typing import Any
 
 import numpy as np
 import scipy
@@ -10,22 +10,18 @@ import scipy
 from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.estimating.fitted_rows import LinearRows
+from mlnn.estimating.handover import Fitted, to_statsmodels
 from mlnn.estimating.linear.firth import Penalised
-from mlnn.estimating.linear.inference import Information
+from mlnn.estimating.linear.inference import INVERSES, Information
 from mlnn.estimating.linear.joint import Joint
-from mlnn.estimating.summary import statement, table
+from mlnn.estimating.named import Named, coefficients, named
+from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
+from mlnn.estimating.residuals import fitted_values, residuals
+from mlnn.estimating.summary import Summary, statement, table
+from mlnn.estimating.wald import Wald, rows_of, wald
 from mlnn.objectives.criteria import Criteria
 from mlnn.report.brief import Brief
-
-
-@dataclass(frozen=True)
-class Wald:
-    """A Wald test that some coefficients have given values. `distribution`: "chi2", or "F" (the statistic over its df)."""
-
-    statistic: float
-    df: int
-    pvalue: float
-    distribution: str
 
 
 @dataclass(frozen=True, repr=False)
@@ -46,10 +42,10 @@ class Estimate:
     """
 
     likelihood: str
-    params: np.ndarray
+    params: Named
     names: tuple[str, ...]
     outputs: tuple[str, ...]
-    bse: np.ndarray | None
+    bse: Named | None
     cov: str
     llf: float
     llnull: float
@@ -72,7 +68,13 @@ class Estimate:
     ancillary_bse: dict[str, float] = field(default_factory=dict)
     thresholds: tuple[str, ...] = ()
     information: Information | Penalised | Joint | None = field(default=None, repr=False, compare=False)
+    rows: LinearRows | None = field(default=None, repr=False, compare=False)
     terms: Terms | None = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("params", "bse"):  # which keep up with the names of coefficients and outputs
+            if (value := getattr(self, name)) is not None:
+                object.__setattr__(self, name, coefficients(np.asarray(value), self.names, self.outputs))
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -115,66 +117,92 @@ class Estimate:
     @property
     def use_t(self) -> bool:
         """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it."""
-        return self.cov != "robust" and self.dispersion_kind.startswith("unbiased: RSS")
+        return self.cov in INVERSES and self.dispersion_kind.startswith("unbiased: RSS")
 
     @property
-    def tvalues(self) -> np.ndarray:
+    def tvalues(self) -> Named:
         """params / bse."""
-        return np.asarray(self.params / self._bse())
+        return coefficients(self.params / self._bse(), self.names, self.outputs)
 
     @property
-    def pvalues(self) -> np.ndarray:
+    def pvalues(self) -> Named:
         """Two-sided, of tvalues; of a penalised fit, of the fall of the penalised likelihood with the coefficient at 0."""
         if isinstance(self.information, Penalised) and self.information.profiled:
-            return np.asarray(scipy.stats.chi2.sf(self._shaped(self.information.tests()), 1))
+            falls = self._shaped(self.information.tests())
+            return coefficients(scipy.stats.chi2.sf(falls, 1), self.names, self.outputs)
         size = np.abs(self.tvalues)
-        return np.asarray(2 * (scipy.stats.t.sf(size, self.df_resid) if self.use_t else scipy.stats.norm.sf(size)))
+        found = 2 * (scipy.stats.t.sf(size, self.df_resid) if self.use_t else scipy.stats.norm.sf(size))
+        return coefficients(found, self.names, self.outputs)
 
-    def cov_params(self, kind: str | None = None) -> np.ndarray:
-        """Covariance (p m, p m) of `labels`: "expected", "observed" or "robust"; by default the one of `bse`.
+    def cov_params(self, kind: str | None = None) -> Named:
+        """Covariance (p m, p m) of `labels`: "expected", "observed", "robust", "HC0" … "HC3"; by default the one of `bse`.
 
         Raises ConfigError where there are no standard errors (separated rows, a likelihood with kinks).
         """
         if self.information is None:
             raise ConfigError(f"cov_params: there are no standard errors: {'; '.join(self.notes)}")
-        return self.information.covariance(kind or self.cov)
+        return named(self.information.covariance(kind or self.cov), (self.labels, self.labels))
 
-    def conf_int(self, level: float = 0.95, kind: str | None = None) -> np.ndarray:
+    def conf_int(self, level: float = 0.95, kind: str | None = None) -> Named:
         """Intervals, the shape of params and 2: lower, upper. kind: "wald", or "profile" (of a penalised fit, and there the
         default unless the rows are very many, which `notes` then says).
 
         Raises ConfigError for another level or kind, and where there are no standard errors.
         """
-        if isinstance(level, bool) or not isinstance(level, Real) or not 0 < level < 1:
-            raise ConfigError(f"level: must lie strictly between 0 and 1, found {level!r}")
+        reach = quantile(level, self.df_resid if self.use_t else None)
+        profile = isinstance(self.information, Penalised) and self.information.profiled
         if kind not in (None, "wald", "profile"):
             raise ConfigError("kind: " + unknown("interval", str(kind), ("wald", "profile")))
-        if isinstance(self.information, Penalised) and (
-            kind == "profile" or (kind is None and self.information.profiled)
-        ):
-            return self._shaped(self.information.intervals(float(level)))
-        if kind == "profile":
-            raise ConfigError("kind: profile intervals are those of a penalised fit: estimate(…, penalty='firth')")
-        tail = (1 + level) / 2
-        half = self._bse() * (scipy.stats.t.ppf(tail, self.df_resid) if self.use_t else scipy.stats.norm.ppf(tail))
-        return np.stack([self.params - half, self.params + half], axis=-1)
+        if kind == "profile" or (kind is None and profile):
+            if not isinstance(self.information, Penalised):
+                raise ConfigError("kind: profile intervals are those of a penalised fit: estimate(…, penalty='firth')")
+            ends = self._shaped(self.information.intervals(float(level)))
+        else:
+            half = self._bse() * reach
+            ends = np.stack([self.params - half, self.params + half], axis=-1)
+        return named(ends, (*self.params.labels, ("lower", "upper")))
 
     def wald_test(self, names: str | Sequence[str], value: float | Sequence[float] = 0.0) -> Wald:
         """Test that the named coefficients, a name of `names` (all its outputs) or of `labels`, have these values."""
-        rows = self._rows(names)
-        away = self.params.T.reshape(-1)[rows] - _values(value, len(rows))
-        statistic = float(away @ np.linalg.solve(self.cov_params()[np.ix_(rows, rows)], away))
-        if self.use_t:
-            ratio = statistic / len(rows)
-            return Wald(ratio, len(rows), float(scipy.stats.f.sf(ratio, len(rows), self.df_resid)), "F")
-        return Wald(statistic, len(rows), float(scipy.stats.chi2.sf(statistic, len(rows))), "chi2")
+        rows, params = rows_of(names, self.names, self.labels), self.params.T.reshape(-1)
+        return wald(params, self.cov_params(), rows, value, self.df_resid if self.use_t else None)
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """What is predicted for the fit's own rows, (n,), or (n, K) probabilities; rows of weight 0 are none of them."""
+        return fitted_values(self._held()).numpy()
+
+    def residuals(self, kind: str = "response") -> np.ndarray:
+        """(n,) of the fit's own rows: "response", "pearson" or "deviance", see `estimating.residuals`; classes: (n, K)."""
+        return residuals(self._held(), kind).numpy()
+
+    def predict(
+        self, x: Any = None, *, which: str = "mean", offset: Any = None, level: float = 0.95, se: bool = True
+    ) -> Prediction:
+        """Means for rows x (the fit's own where None), with standard errors and a confidence band; see `Prediction`.
+
+        x: as the fit had it, of a frame its columns by name. which: "mean" or "linear", the raw output. offset (n,): of new
+        rows, where the fit had one. se=False: means alone.
+        """
+        errors, held = None, self._held()
+        at = quantile(level, self.df_resid if self.use_t else None)
+        if se and self.information is not None:
+            new = self.dispersion if held.family.likelihood.squares else None
+            errors = Errors(self.information.shifted(self.cov), at, new)
+        return predict(held, errors, x, which=which, offset=offset, level=level)
+
+    def to_statsmodels(self) -> Any:
+        """The same fit as a result of statsmodels, see `estimating.handover`; needs the extra `data`."""
+        unbiased = self.dispersion_kind.startswith("unbiased")
+        held, params, bse = self._held(), np.asarray(self.params), np.asarray(self._bse())
+        return to_statsmodels(Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased))
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision; arrays as nested lists, ±inf and NaN as Python floats."""
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name not in ("information", "terms")
+            if name not in ("information", "rows", "terms")
         }
         plain |= {
             "names": list(self.names),
@@ -185,8 +213,8 @@ class Estimate:
         plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
-    def summary(self) -> str:
-        """A table as a statistics package prints it; of separated rows a statement instead."""
+    def summary(self) -> Summary:
+        """A table as a statistics package prints it; of separated rows a statement instead. Text; in a notebook a table."""
         if self.exists:
             columns = dict(self._columns())
             title = f"{'Maximum' if self.penalty is None else 'Penalised maximum'} likelihood: {self.likelihood}"
@@ -254,38 +282,17 @@ class Estimate:
     def _criteria(self) -> Criteria:
         return Criteria(self.llf, self.parameters, self.nobs)
 
-    def _rows(self, names: str | Sequence[str]) -> list[int]:
-        """Where the named coefficients stand in `labels`."""
-        wanted = [names] if isinstance(names, str) else list(names) if isinstance(names, Iterable) else [names]
-        rows: list[int] = []
-        for name in wanted:
-            found = [k for k, label in enumerate(self.labels) if name in (label, self.names[k % len(self.names)])]
-            if not found:
-                raise ConfigError("wald_test: " + unknown("coefficient", str(name), {*self.names, *self.labels}))
-            rows += [row for row in found if row not in rows]
-        if not rows:
-            raise ConfigError("wald_test: name at least one coefficient")
-        return rows
+    def _held(self) -> LinearRows:
+        if self.rows is None or not self.exists:
+            raise ConfigError(f"there is nothing to predict from: {'; '.join(self.notes)}")
+        return self.rows
 
     def _shaped(self, values: np.ndarray) -> np.ndarray:
         """Numbers by `labels`, (p m, …), in the shape of params."""
         by_output = values.reshape(len(self.outputs), len(self.names), *values.shape[1:])
         return np.asarray(by_output[0] if self.params.ndim == 1 else by_output.swapaxes(0, 1))
 
-    def _bse(self) -> np.ndarray:
+    def _bse(self) -> Named:
         if self.bse is None:
             raise ConfigError(f"there are no standard errors: {'; '.join(self.notes)}")
         return self.bse
-
-
-def _values(value: float | Sequence[float], count: int) -> np.ndarray:
-    """The hypothesised values (count,) of a Wald test."""
-    try:
-        values = np.asarray(value, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"wald_test: value must be numbers, found {value!r}") from error
-    if values.shape not in ((), (1,), (count,)) or not np.isfinite(values).all():
-        raise ConfigError(
-            f"wald_test: value must be one finite number or {count}, one per coefficient; found {value!r}"
-        )
-    return np.broadcast_to(values, (count,))

@@ -148,8 +148,8 @@ class EstimateSettings(BaseSettings):
     )
     cov: str = key(
         "expected",
-        "of the standard errors: expected, observed, robust",
-        one_of("covariance", ("expected", "observed", "robust")),
+        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3",
+        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3")),
     )
     penalty: str | None = key(
         None,

@@ -8,6 +8,7 @@ paper; which one is written decides whether training survives.
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.signature import Binary
 
@@ -29,6 +30,11 @@ class Bernoulli(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | z] = σ(z); (n,) to (n,)."""
         return torch.sigmoid(output)
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """A logit."""
+        return Counterpart("Binomial", "Logit", own="api.Logit")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row, in the dtype of the output; (n,) to (n,)."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.signature import Classes
 
@@ -22,6 +23,11 @@ class Categorical(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """The probability of every class, softmax(z); (n, K) to (n, K)."""
         return torch.softmax(output, dim=1)
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """A multinomial logit."""
+        return Counterpart(own="api.MNLogit")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One class per row, int64; (n, K) to (n,)."""

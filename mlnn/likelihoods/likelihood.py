@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.signature import raw_outputs, spaces
 
 
@@ -40,13 +41,14 @@ class Likelihood:
     derivative in the raw output is the same for every target. `kinked`: piecewise linear, so that its maximum is a linear
     programme's. `robust`: its tails are heavier than the normal's, and it has a `majorant`. `squares`: the coefficients'
     maximum is that of least squares. `baseline`: raw outputs are free up to a constant per row, so class 0 is held at 0.
-    `periodic`: targets are angles. `outputs`: a name for each raw output where there are several. `in_units`: the numbers
-    that are measured in the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased
-    one. `firth`: with half the log determinant of its information as a penalty the coefficients lose their bias of order 1/n
-    (a canonical link and nothing else to estimate). `quantile`, `flat`: of a kinked one, which quantile its raw output is, and
-    the half width of its flat top. `within`: the likelihood of the catalogue that it is at the far end of its second raw output.
-    `constant_after`: raw outputs from this one on have a constant alone in a linear model. `jointly`: coefficients of all raw
-    outputs and the free number are estimated in one, with observed information.
+    `periodic`: targets are angles. `centred`: what `centre` is. `limit`: the family that it becomes as its free number runs
+    to infinity. `outputs`: a name for each raw output where there are several. `in_units`: the numbers that are measured in
+    the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased one. `firth`: with half
+    the log determinant of its information as a penalty the coefficients lose their bias of order 1/n (a canonical link and
+    nothing else to estimate). `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half width of its
+    flat top. `within`: the likelihood of the catalogue that it is at the far end of its second raw output. `constant_after`:
+    raw outputs from this one on have a constant alone in a linear model. `jointly`: coefficients of all raw outputs and the
+    free number are estimated in one, with observed information.
     """
 
     free: ClassVar[str | None] = None
@@ -54,6 +56,8 @@ class Likelihood:
     separate: ClassVar[bool] = False
     canonical: ClassVar[bool] = False
     kinked: ClassVar[bool] = False
+    centred: ClassVar[str] = "mean"
+    limit: ClassVar["type[Likelihood] | None"] = None
     squares: ClassVar[bool] = False
     baseline: ClassVar[bool] = False
     periodic: ClassVar[bool] = False
@@ -75,6 +79,14 @@ class Likelihood:
     def mean(self, output: Tensor) -> Tensor:
         """The mean of the target given the raw output."""
         raise NotImplementedError
+
+    def centre(self, output: Tensor) -> Tensor:
+        """What a prediction is of, in the target's unit, as `centred` names it: the mean, unless the family says otherwise."""
+        return self.mean(output)
+
+    def variance(self, output: Tensor) -> Tensor | float | None:
+        """V, the variance of the target given the raw output over `dispersion`; None where no closed form is known."""
+        return None
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of the target per row."""
@@ -99,9 +111,24 @@ class Likelihood:
         return type(self)(**_kept(self) | numbers)
 
     @property
+    def predicts(self) -> bool:
+        """Whether it knows what a prediction is of."""
+        own = (getattr(part, "__func__", None) for part in (self.mean, self.centre))
+        return tuple(own) != (Likelihood.mean, Likelihood.centre)
+
+    @property
     def samples(self) -> bool:
         """Whether it can draw targets."""
         return getattr(self.sample, "__func__", None) is not Likelihood.sample
+
+    @property
+    def counterpart(self) -> Counterpart | None:
+        """The same family in statsmodels; None where it has none."""
+        return None
+
+    def same(self, other: "Likelihood") -> bool:
+        """Whether the other is of the same family, whatever its numbers."""
+        return type(self) is type(other)
 
     @property
     def kind(self) -> str:
@@ -181,6 +208,9 @@ class Adopted(Likelihood):
     @property
     def name(self) -> str:
         return type(self.given).__name__
+
+    def same(self, other: Likelihood) -> bool:
+        return isinstance(other, Adopted) and type(self.given) is type(other.given)
 
     @property
     def numbers(self) -> dict[str, float]:

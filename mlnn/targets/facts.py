@@ -82,6 +82,8 @@ class Facts:
     """The likelihood of a generalised linear model on such targets, where none is named."""
     outputs: int = 1
     """Raw outputs per position that a model needs."""
+    variance: Callable[[Tensor], Tensor] | None = None
+    """Of a target, from its mean, where the mean tells it whatever the distribution."""
     event: int | None = None
     """Numbers that one target is, on a last axis; None: a target is one number."""
     dtype: torch.dtype = torch.float64

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family
+from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.inference import Information, unshifted
@@ -39,6 +40,7 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         iterations=fit.iterations,
         gradient_norm=fit.push,
         information=information,
+        rows=LinearRows(family, design, fit.beta),
         deviance=deviance_of(family, design, fit.beta),
     )
 
@@ -57,6 +59,7 @@ def of_kinks(
         cov=cov,
         iterations=iterations,
         gradient_norm=0.0,
+        rows=LinearRows(family, design, beta),
         deviance=deviance_of(family, design, beta),
         notes=(
             "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"

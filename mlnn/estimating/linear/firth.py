@@ -71,10 +71,15 @@ class Penalised:
 
         Raises ConfigError for "robust": a sandwich of penalised scores has no reference.
         """
+        inverse = self._told @ self.shifted(kind) @ self._told.T
+        return np.asarray((inverse + inverse.T) / 2)
+
+    def shifted(self, kind: str) -> Tensor:
+        """The same of the coefficients of the design's shifted columns."""
         if kind not in ("expected", "observed"):
             raise ConfigError(f"cov: a penalised estimate has expected information only, found {kind!r}")
-        inverse = self._told @ torch.linalg.inv(self.place.information) @ self._told.T
-        return np.asarray((inverse + inverse.T) / 2)
+        inverse: Tensor = torch.linalg.inv(self.place.information)
+        return inverse
 
     @property
     def profiled(self) -> bool:
@@ -92,7 +97,7 @@ class Penalised:
 
     def _end(self, k: int, side: int, drop: float) -> float:
         """Where the profile has fallen by `drop` nats: bracketed from the maximum outwards, then Brent's method."""
-        top, error = float(self._told[k] @ self._flat), math.sqrt(self.covariance("expected")[k, k])
+        top, error = float(self._told[k] @ self.place.beta.T.reshape(-1)), math.sqrt(self.covariance("expected")[k, k])
         warm = self.place
 
         def left(value: float) -> float:
@@ -129,10 +134,6 @@ class Penalised:
         ways = torch.linalg.solve_triangular(root, beside, upper=True)
         beta = flat.reshape(-1, self.design.width).T
         return _climb(self.family, self.design, beta, self.max_iter, ways, PROFILE_PUSH)[0]
-
-    @property
-    def _flat(self) -> Tensor:
-        return self.place.beta.T.reshape(-1)
 
     @cached_property
     def _told(self) -> Tensor:

@@ -69,6 +69,10 @@ class Joint:
         found = (told @ self._whole(kind) @ told.T).numpy()
         return np.asarray((found + found.T) / 2)
 
+    def shifted(self, kind: str) -> Tensor:
+        """Of all coefficients of the design's shifted columns, held ones among them (p m, p m)."""
+        return self._whole(kind)[: self.beta.numel(), : self.beta.numel()]
+
     def number_errors(self, kind: str) -> dict[str, float]:
         """Standard errors of the free numbers, by the delta method from log(number), and of thresholds."""
         q = len(self.family.frees)

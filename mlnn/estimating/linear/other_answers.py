@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from mlnn.estimating.catalogue import Family
+from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.linear.answer import deviance_of, estimate_with, ways_of
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.firth import Penalised
@@ -30,6 +31,7 @@ def of_penalty(found: Penalised, llnull: float, cov: str) -> Estimate:
         iterations=found.iterations,
         gradient_norm=found.push,
         information=found,
+        rows=LinearRows(family, design, place.beta),
         deviance=deviance_of(family, design, place.beta),
         penalty="firth",
         notes=(
@@ -62,6 +64,7 @@ def of_joint(found: Joint, llnull: float, cov: str) -> Estimate:
         iterations=found.iterations,
         gradient_norm=found.push,
         information=found,
+        rows=LinearRows(family, design, found.beta),
         deviance=deviance_of(family, design, found.beta),
         ancillary=family.numbers | {name: value for name, (value, _error) in thresholds.items()},
         ancillary_bse=found.number_errors(cov),

@@ -28,7 +28,7 @@ def start(family: Family, design: Design) -> Tensor:
     cold = _cold(family, design)
     if not family.knows_information:
         return _likeliest(family, design, cold)
-    sample = design.every(STRIDE)
+    sample = design.taken(slice(None, None, STRIDE))
     if family.likelihood.squares or len(sample.y) < ROWS_PER_COEFFICIENT * cold.numel():
         return cold
     try:

@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mlnn.estimating.fitted_rows import ModelRows
 from mlnn.estimating.linear.answer import notes_of
+from mlnn.estimating.named import named
 from mlnn.estimating.network.descent import unit
 from mlnn.estimating.network.errors import log_likelihood, surroundings
 from mlnn.estimating.network.fit import ModelFit
@@ -59,13 +61,13 @@ def of_maximum(
     if separation == "unknown":
         sentence += f"; {UNKNOWN}{_told_for_certain(problem, theta)}"
     return ModelFit(
-        params=theta.detach().numpy(),
+        params=named(theta.detach().numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=gradient,
         information=around.observed.numpy(),
         eigenvalues=eigenvalues.numpy(),
         identified=identified,
-        bse=bse.numpy(),
+        bse=named(bse.numpy(), (problem.network.names(),)),
         dispersion=around.dispersion,
         dispersion_kind=around.kind,
         parameters=len(theta) - flat + problem.family.counted,
@@ -73,6 +75,7 @@ def of_maximum(
         likelier=likelier,
         sentence=sentence,
         covariance=None if covariance is None else covariance.numpy(),
+        rows=ModelRows(problem, theta.detach()),
         **_common(problem),
     )
 
@@ -81,16 +84,17 @@ def of_kinks(problem: Problem, theta: Tensor, llf: float) -> ModelFit:
     """The answer of a linear programme for a model that is linear in its parameters: no standard errors."""
     nothing = torch.full((len(theta), len(theta)), math.nan, dtype=torch.float64)
     return ModelFit(
-        params=theta.numpy(),
+        params=named(theta.numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=0.0,
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=True,
-        bse=nothing[0].numpy().copy(),
+        bse=named(nothing[0].numpy().copy(), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(theta),
+        rows=ModelRows(problem, theta.detach()),
         sentence="a linear programme's maximum, which need not be the only one; a likelihood with kinks has no curvature: no"
         " standard errors",
         **_common(problem),
@@ -108,13 +112,13 @@ def of_separation(problem: Problem, kind: str, params: Tensor, llf: float, direc
     if flat:
         sentence += f"; besides, {flat} of {len(params)} directions leave the likelihood as it is"
     return ModelFit(
-        params=params.numpy(),
+        params=named(params.numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=math.nan,
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=False,
-        bse=nothing[0].numpy().copy(),
+        bse=named(nothing[0].numpy().copy(), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(params) - flat,

@@ -251,6 +251,13 @@ class Problem:
         return _jacobian(function, theta, function(theta).numel()).reshape(len(self.y), -1, len(theta))
 
 
+def jacobian_of(function: Callable[[Tensor], Tensor], theta: Tensor) -> Tensor:
+    """Derivatives (*output, p) of a function of the parameters (p,) of a model."""
+    with torch.no_grad():
+        size = function(theta).numel()
+    return _jacobian(function, theta, size)
+
+
 def _jacobian(function: Callable[[Tensor], Tensor], theta: Tensor, size: int) -> Tensor:
     with _of_the_model("taking its derivatives"):
         found: Tensor = _by_parameter(function, theta) if size > WIDEST else jacrev(function)(theta)
