@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy
+import torch
 from app_cases import command
 from estimation_cases import COUNTS, X, Y, literature
 from published_cases import published
@@ -172,7 +173,8 @@ def test_what_it_is_not_for_is_refused_by_name() -> None:
     assert known + "normal" in refused("normal", literature("longley"))
     assert known + "bernoulli_probit" in refused(BernoulliProbit(), (X, Y))
     assert known + "negative_binomial" in refused(NegativeBinomial(), (X, COUNTS))
-    assert known + "Mine" in refused(type("Mine", (), {"nll": lambda _self, f, y: (f - y) ** 2})(), (X, Y))
+    mine = type("Mine", (), {"nll": lambda _self, f, y: torch.nn.functional.softplus(f) - y * f})()
+    assert known + "Mine" in refused(mine, (X, Y))
     assert "unknown penalty 'ridge'" in refused("bernoulli", (X, Y), penalty="ridge")
     assert "expected information only" in refused("bernoulli", (X, Y), cov="robust")
     assert "not for model=" in refused("bernoulli", (X, Y), model=lambda: None)

@@ -14,11 +14,12 @@ from mlnn.estimating.door import check_nll, check_one_number
 from mlnn.estimating.given import Given, given
 from mlnn.estimating.linear import answer, linear_programme, other_answers
 from mlnn.estimating.linear.ancillary import NoNumberError, maximise
-from mlnn.estimating.linear.design import Design, design_of, same_columns, shape_of, too_few
+from mlnn.estimating.linear.design import Design, design_of, shape_of
 from mlnn.estimating.linear.existence import (
     beside_rank,
     besides,
     certain,
+    check_determined,
     rises_along,
     separation_of,
     supremum,
@@ -166,7 +167,7 @@ def _of_rows(
         constant=rows.constant,
     )
     family = check_nll(family, design.y)
-    _check_determined(family, design)
+    check_determined(family, design)
     family = family.holding(constant)
     if penalty is not None:
         found = penalised(family, design, max_iter)
@@ -244,16 +245,6 @@ def _of_kinks(problem: Problem) -> ModelFit:
     family, beta, _ = linear_programme.maximum(problem.family, form.design)
     theta = parameters_at(form, unshifted(form.design, beta))
     return of_kinks(problem.at(family), theta, answer.log_likelihood(family, form.design, beta))
-
-
-def _check_determined(family: Family, design: Design) -> None:
-    """Raise DataError where there are fewer rows than coefficients, with everything else that leaves them undetermined."""
-    short = too_few(design, family)
-    if not short:
-        return
-    same = same_columns(design)
-    beside = f"; besides, {same}" if same else ""
-    raise DataError(f"data: {short}{beside}{besides(family, design)}")
 
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:

@@ -7,10 +7,11 @@ from itertools import pairwise, takewhile
 import torch
 from torch import Tensor
 
+from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.ancillary import linear, maximise, total
 from mlnn.estimating.linear.class_limit import class_limit
-from mlnn.estimating.linear.design import Design
+from mlnn.estimating.linear.design import Design, same_columns, too_few
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation, find_separation, overlap_is_certain, separation_beside_rank
 from mlnn.estimating.linear.sharing import share
@@ -123,6 +124,16 @@ def beside_rank(family: Family, design: Design) -> str:
 def besides(family: Family, design: Design) -> str:
     """What else to say where something other than the columns is refused: the same, in words of its own."""
     return beside_rank(family, design).replace("without them the rows are", "besides, the rows are", 1)
+
+
+def check_determined(family: Family, design: Design) -> None:
+    """Raise DataError where there are fewer rows than coefficients, with everything else that leaves them undetermined."""
+    short = too_few(design, family)
+    if not short:
+        return
+    same = same_columns(design)
+    beside = f"; besides, {same}" if same else ""
+    raise DataError(f"data: {short}{beside}{besides(family, design)}")
 
 
 def _pinning(family: Family, design: Design) -> tuple[Tensor, TargetSpace]:
