@@ -95,9 +95,12 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
     family, observed = problem.family, problem.hessian(theta)
     if family.likelihood.squares:
         return _of_squares(problem, theta, observed, convention)
-    if family.likelihood.canonical or not family.knows_information:
+    if family.likelihood.canonical or (not family.knows_information and family.free is None):
         return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
     eta, jacobian = problem.free(theta).detach(), problem.jacobian(theta)
+    if not family.knows_information:
+        near, cross = _gauss_newton(problem, theta), _cross(problem, eta, jacobian)
+        return Surroundings(None, "ml", observed, near, 1.0, cross, corner(family, problem.design, eta))
     bend = _weighed(problem, curvature.rows(family.likelihood, eta, problem.y, "expected")[2])
     expected = torch.einsum("nap,nab,nbq->pq", jacobian, bend, jacobian)
     if family.likelihood.conventions is not None:
@@ -123,9 +126,10 @@ def _of_squares(problem: Problem, theta: Tensor, observed: Tensor, convention: s
 
 
 def _cross(problem: Problem, eta: Tensor, jacobian: Tensor) -> Tensor:
-    """(p,): what the number's logarithm and each parameter share of the expected information."""
+    """(p,): what the number's logarithm and each parameter share of the information, expected where that is known."""
     cross = torch.zeros(jacobian.shape[2], dtype=torch.float64)
-    targets = curvature.typical(problem.family.likelihood, eta)
+    known = problem.family.knows_information
+    targets = curvature.typical(problem.family.likelihood, eta) if known else [problem.y]
     for y in targets:
         moved = _weighed(problem, difference(problem.family, gradient_at(eta, y)))
         cross += torch.einsum("nap,na->p", jacobian, moved) / len(targets)
