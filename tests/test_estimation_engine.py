@@ -130,11 +130,11 @@ def test_an_ill_conditioned_design_goes_by_qr_and_keeps_its_digits() -> None:
 
 
 def test_rows_shared_among_threads_give_the_same_sums() -> None:
-    count = 2 * WORTH + 17
-    x = torch.arange(count, dtype=torch.float64)[:, None] % 101 / 101
+    count = 2 * WORTH // 16 + 17
+    x = torch.arange(count, dtype=torch.float64)[:, None] * torch.arange(1, 16) % 101 / 101
     y = (torch.arange(count) % 7 < 3).double()
     design, family = design_of((x, y), family_of("bernoulli"), True, None)
-    beta = torch.tensor([[0.3], [-0.2]], dtype=torch.float64)
+    beta = torch.tensor([[0.3], *[[0.0]] * 14, [-0.2]], dtype=torch.float64)
 
     def at(threads: int) -> tuple[int, Point]:
         before = torch.get_num_threads()

@@ -213,11 +213,18 @@ def test_the_bounds_of_the_proof_are_those_of_its_formula(
         bend = 0.25 if name == "categorical" else bend
         push = float(wrong.min()) * min(1.0, math.sqrt(weight or 1.0))
         assert asked.pop() == pytest.approx((fit.push * math.sqrt(bend), push), rel=1e-9, abs=1e-300)
+        existence.certain(family, design, replace(fit, point=replace(fit.point, pull=None)))  # by a pass of its own
+        assert asked.pop() == pytest.approx((fit.push * math.sqrt(bend), push), rel=1e-9, abs=1e-300)
 
 
 def test_rows_that_pin_themselves_need_no_proof_and_those_of_a_stranger_get_none() -> None:
     counts, strange = family_of(Poisson()), family_of(Levels(0.0), TargetSpace("binary"))
-    fit = Fit(torch.zeros(3, 1, dtype=f64), SimpleNamespace(beta=torch.zeros(3, 1, dtype=f64), kind="expected"), 1e9, 1)  # type: ignore[arg-type]
+    fit = Fit(
+        torch.zeros(3, 1, dtype=f64),
+        SimpleNamespace(beta=torch.zeros(3, 1, dtype=f64), kind="expected", pull=None),
+        1e9,
+        1,
+    )  # type: ignore[arg-type]
     assert existence.certain(counts, designed(1 + HARD, "poisson"), fit)
     assert not existence.certain(counts, designed(HARD, "poisson"), fit)
     assert existence.certain(family_of(Normal()), designed(NOISE), fit)
@@ -872,7 +879,7 @@ def test_own_units_come_back_with_the_target_and_pure_numbers_do_not() -> None:
     assert basis.own_scale(angles, same, VonMises()) is not None
     kinked = basis.own_scale(mlnn.estimate(Laplace(), data), data, Laplace())
     assert kinked is not None
-    assert all(math.isnan(one.se) for one in kinked.coefficients)
+    assert all(one.se > 0 for one in kinked.coefficients)
 
 
 def test_what_an_estimate_says_of_itself() -> None:
@@ -882,7 +889,7 @@ def test_what_an_estimate_says_of_itself() -> None:
     separated = mlnn.estimate("bernoulli", (X, (X[:, 0] > 0).double()))
     ml, robust = (mlnn.estimate("normal", (X, NOISE), **how) for how in ({"dispersion": "ml"}, {"cov": "robust"}))
     logit = mlnn.estimate("bernoulli", (X, HARD))
-    assert [one.use_t for one in (smooth, ml, robust, logit)] == [True, False, False, False]
+    assert [one.use_t for one in (smooth, ml, robust, logit, kinked)] == [True, False, False, False, True]
     assert [one.llr_pvalue is None for one in (smooth, bare, alone, separated)] == [False, True, True, True]
     assert [one.exists for one in (smooth, separated)] == [True, False]
     assert (
@@ -892,26 +899,25 @@ def test_what_an_estimate_says_of_itself() -> None:
     )
     assert [name for name, _ in smooth._columns()] == ["coef", "std err", "t", "P>|t|", "[0.025", "0.975]"]
     assert [name for name, _ in logit._columns()] == ["coef", "std err", "z", "P>|z|", "[0.025", "0.975]"]
-    assert [name for name, _ in kinked._columns()] == ["coef"]
+    assert [name for name, _ in kinked._columns()] == ["coef", "std err", "t", "P>|t|", "[0.025", "0.975]"]
     heads = {
         name: {key for key, _ in one._header()} for name, one in (("smooth", smooth), ("bare", bare), ("logit", logit))
     }
     assert "LLR p-value:" in heads["smooth"]
     assert "LLR p-value:" not in heads["bare"]
-    assert heads["smooth"] - heads["logit"] == {"sigma:"}
+    assert heads["smooth"] - heads["logit"] == {"sigma (std err):"}
     assert "No finite maximum" in separated.summary()
     assert "No finite maximum" not in smooth.summary()
     for wrong in (0, 1, 1.5, -0.5, True, "0.9", math.nan):
         with pytest.raises(ConfigError, match="level: must lie strictly between 0 and 1"):
             smooth.conf_int(wrong)  # type: ignore[arg-type]
-    for one, words in (
-        (separated, "there are no standard errors"),
-        (kinked, "cov_params: there are no standard errors"),
-    ):
-        with pytest.raises(ConfigError, match=words):
-            one.cov_params() if one is kinked else one.tvalues
-    with pytest.raises(ConfigError, match="cov: "):
-        smooth.cov_params("hc0")
+    with pytest.raises(ConfigError, match="there are no standard errors"):
+        _ = separated.tvalues
+    with pytest.raises(ConfigError, match="cov_params: there are no standard errors"):
+        separated.cov_params()
+    for one in (smooth, kinked):
+        with pytest.raises(ConfigError, match="cov: "):
+            one.cov_params("hc0")
 
 
 def test_a_wald_test_names_its_coefficients_and_their_values() -> None:

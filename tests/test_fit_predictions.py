@@ -238,7 +238,9 @@ def test_a_quantile_and_a_centre_are_predicted_as_such() -> None:
     x, y = literature("engel")
     found = mlnn.estimate(AsymmetricLaplace(tau=0.25), (x, y))
     ours = found.predict(x)
-    assert (ours.of, ours.se, ours.lower) == ("quantile", None, None)
+    assert (ours.of, ours.obs_lower) == ("quantile", None)
+    design = np.c_[x, np.ones(len(x))]
+    np.testing.assert_allclose(ours.se, np.sqrt(((design @ np.asarray(found.cov_params())) * design).sum(1)), rtol=1e-9)
     assert furthest(ours.mean, with_constant(x) @ np.asarray(found.params)) < 1e-12
     assert (found.residuals() < -1e-6).mean() == pytest.approx(0.25, abs=0.01)
     assert mlnn.estimate(StudentT(df=1.0), (X, REAL)).predict(X[:2]).of == "centre"

@@ -115,7 +115,7 @@ def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) 
         return EstimatedModel(fitted, data)
     linear = estimate(
         likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov,
-        penalty=settings.penalty, constant=settings.constant,
+        penalty=settings.penalty, constant=settings.constant, draws=settings.draws, seed=settings.seed,
     )  # fmt: skip
     check = check_estimate(linear) if linear.exists else None
     # A network's steps between thresholds depend on x, and training goes to the maximum without a penalty.

@@ -9,12 +9,13 @@ import scipy
 
 from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError, unknown
-from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.estimating.briefly import brief, coefficient_table, with_error
 from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.handover import Fitted, to_statsmodels
-from mlnn.estimating.linear.firth import Penalised
+from mlnn.estimating.linear.firth import Penalised, shaped
 from mlnn.estimating.linear.inference import INVERSES, Information
 from mlnn.estimating.linear.joint import Joint
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.named import Named, coefficients, named
 from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
 from mlnn.estimating.residuals import fitted_values, residuals
@@ -34,11 +35,11 @@ class Estimate:
     maximum with a constant alone; llr_pvalue: None where that model is not nested (no constant).
     deviance: 2φ(saturated − llf), φ as in Var(y) = φ V(μ), None where no saturated model exists. Of separated rows it, aic
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
-    standard errors, `dispersion_kind` its convention. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
+    standard errors, `dispersion_kind` its convention. ancillary_bse: standard errors of the numbers that were estimated, at
+    their maximum-likelihood value whatever the convention of φ. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
     point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. penalty: "firth" where half the log
-    determinant of the information has been added to llf and llnull, else None. ancillary_bse: standard errors of numbers in
-    `ancillary` that were estimated. thresholds: the numbers there that stand in place of a constant. terms: how a formula makes
-    the columns.
+    determinant of the information has been added to llf and llnull. thresholds: the numbers in `ancillary` that stand in place
+    of a constant. terms: how a formula makes the columns.
     """
 
     likelihood: str
@@ -65,9 +66,10 @@ class Estimate:
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
     penalty: str | None = None
-    ancillary_bse: dict[str, float] = field(default_factory=dict)
     thresholds: tuple[str, ...] = ()
     information: Information | Penalised | Joint | None = field(default=None, repr=False, compare=False)
+    kinks: KinkErrors | None = field(default=None, repr=False, compare=False)
+    ancillary_bse: dict[str, float] = field(default_factory=dict)
     rows: LinearRows | None = field(default=None, repr=False, compare=False)
     terms: Terms | None = field(default=None, repr=False, compare=False)
 
@@ -116,8 +118,10 @@ class Estimate:
 
     @property
     def use_t(self) -> bool:
-        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it."""
-        return self.cov in INVERSES and self.dispersion_kind.startswith("unbiased: RSS")
+        """Whether tests refer to Student's t and F: the normal with an unbiased dispersion, where `bse` is made of it, and a
+        likelihood with kinks, as statsmodels' QuantReg and R's quantreg have it.
+        """
+        return self.kinks is not None or (self.cov in INVERSES and self.dispersion_kind.startswith("unbiased: RSS"))
 
     @property
     def tvalues(self) -> Named:
@@ -128,7 +132,7 @@ class Estimate:
     def pvalues(self) -> Named:
         """Two-sided, of tvalues; of a penalised fit, of the fall of the penalised likelihood with the coefficient at 0."""
         if isinstance(self.information, Penalised) and self.information.profiled:
-            falls = self._shaped(self.information.tests())
+            falls = shaped(self.information.tests(), self.params)
             return coefficients(scipy.stats.chi2.sf(falls, 1), self.names, self.outputs)
         size = np.abs(self.tvalues)
         found = 2 * (scipy.stats.t.sf(size, self.df_resid) if self.use_t else scipy.stats.norm.sf(size))
@@ -137,11 +141,13 @@ class Estimate:
     def cov_params(self, kind: str | None = None) -> Named:
         """Covariance (p m, p m) of `labels`: "expected", "observed", "robust", "HC0" … "HC3"; by default the one of `bse`.
 
-        Raises ConfigError where there are no standard errors (separated rows, a likelihood with kinks).
+        Of a likelihood with kinks "kernel", and "bootstrap" where it was estimated with it. Raises ConfigError for another
+        kind, and where there are no standard errors (separated rows).
         """
-        if self.information is None:
+        held = self.information or self.kinks
+        if held is None:
             raise ConfigError(f"cov_params: there are no standard errors: {'; '.join(self.notes)}")
-        return named(self.information.covariance(kind or self.cov), (self.labels, self.labels))
+        return named(held.covariance(kind or self.cov), (self.labels, self.labels))
 
     def conf_int(self, level: float = 0.95, kind: str | None = None) -> Named:
         """Intervals, the shape of params and 2: lower, upper. kind: "wald", or "profile" (of a penalised fit, and there the
@@ -156,7 +162,7 @@ class Estimate:
         if kind == "profile" or (kind is None and profile):
             if not isinstance(self.information, Penalised):
                 raise ConfigError("kind: profile intervals are those of a penalised fit: estimate(…, penalty='firth')")
-            ends = self._shaped(self.information.intervals(float(level)))
+            ends = shaped(self.information.intervals(float(level)), self.params)
         else:
             half = self._bse() * reach
             ends = np.stack([self.params - half, self.params + half], axis=-1)
@@ -186,9 +192,10 @@ class Estimate:
         """
         errors, held = None, self._held()
         at = quantile(level, self.df_resid if self.use_t else None)
-        if se and self.information is not None:
+        sure = self.information or self.kinks
+        if se and sure is not None:
             new = self.dispersion if held.family.likelihood.squares else None
-            errors = Errors(self.information.shifted(self.cov), at, new)
+            errors = Errors(sure.shifted(self.cov), at, new)
         return predict(held, errors, x, which=which, offset=offset, level=level)
 
     def to_statsmodels(self) -> Any:
@@ -202,14 +209,9 @@ class Estimate:
         plain = {
             name: value.tolist() if isinstance(value := getattr(self, name), np.ndarray) else value
             for name in self.__dataclass_fields__
-            if name not in ("information", "rows", "terms")
+            if name not in ("information", "kinks", "rows", "terms")
         }
-        plain |= {
-            "names": list(self.names),
-            "outputs": list(self.outputs),
-            "notes": list(self.notes),
-            "thresholds": list(self.thresholds),
-        }
+        plain |= {key: list(getattr(self, key)) for key in ("names", "outputs", "notes", "thresholds")}
         plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
@@ -227,13 +229,13 @@ class Estimate:
         return statement(rows, self.separation, self.llf, params, direction, self.notes[1:])
 
     def _columns(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Of the table; of a likelihood with kinks coefficients alone: the notes say why there is nothing beside them."""
+        """Of the table; coefficients alone where no standard error is known: the notes say why."""
         yield "coef", self.params
-        if self.information is not None:
+        if self.bse is not None and bool(np.isfinite(self.bse).any()):
             letter, interval = "t" if self.use_t else "z", self.conf_int()
             yield "std err", self._bse()
             if isinstance(self.information, Penalised) and self.information.profiled:
-                falls = self._shaped(self.information.tests())
+                falls = shaped(self.information.tests(), self.params)
                 yield "chi2", falls
                 yield "P>chi2", np.asarray(scipy.stats.chi2.sf(falls, 1))
             else:
@@ -259,7 +261,8 @@ class Estimate:
             if criterion is not None:
                 yield name, f"{criterion:.4f}"
         for name, value in self.ancillary.items():
-            yield f"{name}:", f"{value:.6g}"
+            known = name in self.ancillary_bse
+            yield f"{name} (std err):" if known else f"{name}:", with_error(value, self.ancillary_bse.get(name))
 
     def _brief(self) -> Brief:
         """What an interactive session shows."""
@@ -275,6 +278,7 @@ class Estimate:
             separation=self.separation,
             supremum=not self.exists,
             ancillary=self.ancillary,
+            ancillary_bse=self.ancillary_bse,
             table=coefficient_table(self.labels, self.params.T.reshape(-1), bse),
         )
 
@@ -286,11 +290,6 @@ class Estimate:
         if self.rows is None or not self.exists:
             raise ConfigError(f"there is nothing to predict from: {'; '.join(self.notes)}")
         return self.rows
-
-    def _shaped(self, values: np.ndarray) -> np.ndarray:
-        """Numbers by `labels`, (p m, …), in the shape of params."""
-        by_output = values.reshape(len(self.outputs), len(self.names), *values.shape[1:])
-        return np.asarray(by_output[0] if self.params.ndim == 1 else by_output.swapaxes(0, 1))
 
     def _bse(self) -> Named:
         if self.bse is None:

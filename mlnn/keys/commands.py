@@ -148,8 +148,8 @@ class EstimateSettings(BaseSettings):
     )
     cov: str = key(
         "expected",
-        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3",
-        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3")),
+        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3; of a likelihood with kinks kernel, bootstrap",
+        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")),
     )
     penalty: str | None = key(
         None,
@@ -158,6 +158,7 @@ class EstimateSettings(BaseSettings):
         one_of("penalty", ("firth",)),
     )
     constant: list[str] = key([], "raw outputs that have a constant alone, e.g. [logit_inflation]")
+    draws: int = key(200, "samples of the rows, for cov=bootstrap", at_least(2))
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)
     standardize: bool = key(False, "features to mean 0 and deviation 1, instead of their own units")
     standardize_target: bool = key(False, "the target likewise")

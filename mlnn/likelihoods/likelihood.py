@@ -144,6 +144,10 @@ class Likelihood:
         """(y − μ)²/V(μ) per row, whose mean estimates φ; (n,), (n,) to (n,). Asked of families with `conventions` only."""
         return (target - mean) ** 2
 
+    def derivatives(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+        """(nll, gradient, curvature in the raw output) of a `canonical` one, (n,) each, made together; None: by autograd."""
+        return None
+
     def information(self, output: Tensor) -> Tensor | float | None:
         """Fisher information of a row in its raw output, (n,) to (n,) or one number; None where no closed form is known."""
         return None

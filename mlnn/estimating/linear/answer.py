@@ -13,6 +13,7 @@ from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.inference import Information, unshifted
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation
 from mlnn.estimating.network import curvature
@@ -40,32 +41,30 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         iterations=fit.iterations,
         gradient_norm=fit.push,
         information=information,
+        ancillary_bse=information.number_errors(cov),
         rows=LinearRows(family, design, fit.beta),
-        deviance=deviance_of(family, design, fit.beta),
+        deviance=deviance_of(family, design, fit.beta, fit.point.value),
     )
 
 
-def of_kinks(
-    family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, iterations: int
-) -> Estimate:
-    """The answer of a linear programme, `beta` (p, 1) of the shifted columns: no standard errors."""
+def of_kinks(errors: KinkErrors, llf: float, llnull: float, iterations: int) -> Estimate:
+    """The answer of a linear programme, at the coefficients whose errors these are."""
+    family, design, beta = errors.family, errors.design, errors.beta
     return estimate_with(
         family,
         design,
         unshifted(design, beta),
         llf=llf,
         llnull=llnull,
-        bse=np.full(tuple(beta.shape), np.nan),
-        cov=cov,
+        bse=np.sqrt(np.diag(errors.covariance(errors.kind)))[:, None],
+        cov=errors.kind,
         iterations=iterations,
         gradient_norm=0.0,
         rows=LinearRows(family, design, beta),
-        deviance=deviance_of(family, design, beta),
-        notes=(
-            "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
-            " which they need, is not part of the model; resample rows instead",
-            "a linear programme's maximum need not be the only one",
-        ),
+        deviance=deviance_of(family, design, beta, -llf),
+        ancillary_bse=errors.numbers,
+        kinks=errors,
+        notes=(*errors.notes, "a linear programme's maximum need not be the only one"),
     )
 
 
@@ -161,7 +160,8 @@ def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
         yield f"{', '.join(family.several)} are estimated by maximum likelihood; AIC and BIC count them"
     elif family.free:
         how = "count it" if counted else "do not count it"
-        yield f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
+        told = f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
+        yield told + ("; its standard error is that of this value" if family.likelihood.conventions else "")
     if family.likelihood.jointly:
         yield "standard errors are those of the observed information, as MASS and pscl have them"
     elif not family.knows_information:
@@ -209,11 +209,13 @@ def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -
     return unbiased, float(pearson) / left
 
 
-def deviance_of(family: Family, design: Design, beta: Tensor) -> float | None:
-    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative."""
+def deviance_of(family: Family, design: Design, beta: Tensor, nll: float) -> float | None:
+    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative. nll: the sum there."""
     least, total = family.likelihood.least(design.y), 0.0
     if least is None or not bool(torch.isfinite(least).all()):
         return None
+    if not bool(least.any()):  # hard labels: any row can be told for certain
+        return 2 * family.dispersion * nll
     for rows, x in design.chunks():
         eta, y = design.raw(rows, x, beta), design.y[rows]
         above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)

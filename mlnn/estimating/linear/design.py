@@ -13,7 +13,7 @@ from mlnn.data import Dataset
 from mlnn.data.arrays import check_aligned
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import Family
-from mlnn.estimating.linear.beside import offset_of, weights_of
+from mlnn.estimating.linear.beside import counted, offset_of, weights_of
 from mlnn.estimating.reading import own, view
 from mlnn.targets import TargetSpace
 
@@ -98,8 +98,13 @@ class Design:
         return replace(self, x=self.x[rows], y=self.y[rows], weights=weights, offset=offset)
 
     def without_features(self) -> "Design":
-        """The constant alone."""
-        return replace(self, x=self.x[:, :0], shift=self.shift[:0], features=(), intercept=True)
+        """The constant alone; of many rows with few different targets a row for each target, weighted by how many there are."""
+        y, weights = self.y, self.weights
+        if self.offset is None:
+            y, weights = counted(y, weights)
+        return replace(
+            self, x=self.x[: len(y), :0], y=y, weights=weights, shift=self.shift[:0], features=(), intercept=True
+        )
 
 
 def design_of(

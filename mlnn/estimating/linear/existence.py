@@ -42,7 +42,7 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
         return True
     if not family.knows_information:  # the bounds are those of the catalogue's links
         return False
-    parts = share(design, lambda part: _least_push(family, part, fit))
+    parts = [fit.point.pull] if fit.point.pull else share(design, lambda part: _least_push(family, part, fit))
     push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
     if push == math.inf:  # every row pins its own linear predictor
         return True

@@ -30,10 +30,8 @@ NEAR, SLOW = 0.3, 0.3
 """Standard errors from the maximum, and the factor by which steps should shrink there; else the curvature is measured."""
 DIFFERENCE = 1e-5
 """Of a standard error, over which gradients are differenced: their rounding and their third derivative cost 1e-10 alike."""
-HALVINGS = 60
-"""Of a step: more would leave nothing of it in float64."""
-WIDEST = 60
-"""Standard errors, doubled from one, after which an interval is said to have no end: 2^60."""
+HALVINGS = WIDEST = 60
+"""Of a step, and doublings of a standard error after which an interval is said to have no end: float64 has no more digits."""
 PROFILED = 3e8
 """Rows × coefficients³ up to which a table has profiles: half a minute of them."""
 FEWEST_DIGITS = 1e-12
@@ -155,9 +153,14 @@ def penalised(family: Family, design: Design, max_iter: int) -> Penalised:
     check_rank(design)
     start = torch.zeros(design.width, family.outputs, dtype=torch.float64)
     if design.intercept and family.space.kind == "counts":  # at zero a large count is very far
-        start[-1] = math.log(float(design.weigh(slice(0, len(design.y)), design.y).sum()) / design.nobs)
+        start[-1] = torch.log(design.weigh(slice(0, len(design.y)), design.y).sum() / design.nobs)
     place, iterations, push = _climb(family, design, start, max_iter, torch.eye(start.numel(), dtype=torch.float64))
     return Penalised(family, design, place, max_iter, iterations, push)
+
+
+def shaped(values: np.ndarray, params: np.ndarray) -> np.ndarray:
+    """Numbers output after output, (p m, …), in the shape of `params`, (p,) or (p, m)."""
+    return np.asarray(values if params.ndim == 1 else values.reshape(*params.T.shape, *values.shape[1:]).swapaxes(0, 1))
 
 
 def null_value(found: Penalised) -> float:

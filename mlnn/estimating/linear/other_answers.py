@@ -32,7 +32,7 @@ def of_penalty(found: Penalised, llnull: float, cov: str) -> Estimate:
         gradient_norm=found.push,
         information=found,
         rows=LinearRows(family, design, place.beta),
-        deviance=deviance_of(family, design, place.beta),
+        deviance=deviance_of(family, design, place.beta, -place.plain),
         penalty="firth",
         notes=(
             "Firth's penalty, ½ log|I|, is in the log-likelihood, that of the constant alone, AIC and BIC; without it the"
@@ -65,7 +65,7 @@ def of_joint(found: Joint, llnull: float, cov: str) -> Estimate:
         gradient_norm=found.push,
         information=found,
         rows=LinearRows(family, design, found.beta),
-        deviance=deviance_of(family, design, found.beta),
+        deviance=deviance_of(family, design, found.beta, found.point.value),
         ancillary=family.numbers | {name: value for name, (value, _error) in thresholds.items()},
         ancillary_bse=found.number_errors(cov),
         parameters=free + len(family.frees) * family.counted,

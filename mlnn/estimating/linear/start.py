@@ -9,7 +9,7 @@ from mlnn.errors import ConfigError, MlnnError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.ancillary import linear, total
 from mlnn.estimating.linear.design import Design
-from mlnn.estimating.linear.newton import newton
+from mlnn.estimating.linear.newton import newton, onwards
 from mlnn.likelihoods import Normal
 from mlnn.targets import TargetSpace
 
@@ -32,7 +32,7 @@ def start(family: Family, design: Design) -> Tensor:
     if family.likelihood.squares or len(sample.y) < ROWS_PER_COEFFICIENT * cold.numel():
         return cold
     try:
-        return newton(family, sample, cold, max_iter=20, tolerance=0.1).beta
+        return onwards(family, design, sample, newton(family, sample, cold, max_iter=20, tolerance=0.1))
     except MlnnError:  # a sample may lack a rare column or class; all rows then speak for themselves
         return cold
 

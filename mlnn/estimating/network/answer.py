@@ -3,15 +3,18 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mlnn.estimating.fitted_rows import ModelRows
 from mlnn.estimating.linear.answer import notes_of
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.named import named
 from mlnn.estimating.network.descent import unit
 from mlnn.estimating.network.errors import log_likelihood, surroundings
 from mlnn.estimating.network.fit import ModelFit
+from mlnn.estimating.network.number_errors import number_errors
 from mlnn.estimating.network.problem import Problem
 
 FLATTEST = 1e-10
@@ -75,13 +78,19 @@ def of_maximum(
         likelier=likelier,
         sentence=sentence,
         covariance=None if covariance is None else covariance.numpy(),
+        ancillary_bse={} if covariance is None else number_errors(problem, theta, around),
         rows=ModelRows(problem, theta.detach()),
         **_common(problem),
     )
 
 
-def of_kinks(problem: Problem, theta: Tensor, llf: float) -> ModelFit:
-    """The answer of a linear programme for a model that is linear in its parameters: no standard errors."""
+def of_kinks(problem: Problem, theta: Tensor, llf: float, errors: KinkErrors, place: Tensor) -> ModelFit:
+    """The answer of a linear programme for a model that is linear in its parameters.
+
+    errors: of the coefficients of that linear model; place (p,): which parameter each of them is.
+    """
+    covariance = np.empty_like(errors.matrix)
+    covariance[np.ix_(place.numpy(), place.numpy())] = errors.covariance(errors.kind)
     nothing = torch.full((len(theta), len(theta)), math.nan, dtype=torch.float64)
     return ModelFit(
         params=named(theta.numpy(), (problem.network.names(),)),
@@ -90,13 +99,16 @@ def of_kinks(problem: Problem, theta: Tensor, llf: float) -> ModelFit:
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=True,
-        bse=named(nothing[0].numpy().copy(), (problem.network.names(),)),
+        bse=named(np.sqrt(np.diag(covariance)), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(theta),
+        sentence="; ".join(["a linear programme's maximum, which need not be the only one", *errors.notes]),
+        covariance=covariance,
+        ancillary_bse=errors.numbers,
+        kinked=True,
+        cov=errors.kind,
         rows=ModelRows(problem, theta.detach()),
-        sentence="a linear programme's maximum, which need not be the only one; a likelihood with kinks has no curvature: no"
-        " standard errors",
         **_common(problem),
     )
 
