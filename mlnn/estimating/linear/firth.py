@@ -145,8 +145,7 @@ class Penalised:
 
 
 def penalised(family: Family, design: Design, max_iter: int) -> Penalised:
-    """The penalised maximum. Raises ConfigError for a likelihood that Firth's penalty is not for, DataError for dependent
-    columns, NotConvergedError after `max_iter` steps."""
+    """The maximum. Raises ConfigError for another likelihood, DataError for dependent columns, NotConvergedError."""
     if not family.likelihood.firth:
         have = ", ".join(name for name, kind in LIKELIHOODS.items() if kind.firth)
         raise ConfigError(f"penalty: 'firth' is for {have}; found {family.name}")
