@@ -25,6 +25,7 @@ from mlnn.auditing import (
     notes,
     numeric,
     refute,
+    several,
     sound,
     tails,
     unproven,
@@ -238,10 +239,7 @@ def test_a_form_of_one_output_is_not_looked_for_among_several() -> None:
     assert refute.elicits(asked(of_two_outputs)) == (False, None)
     assert location.examine_location(asked(of_two_outputs)) is None
     assert refute.worse_everywhere(asked(of_two_outputs)) is None
-    assert (
-        unproven.far_from_zero(asked(of_two_outputs), 1.0)[0]
-        == "and with several outputs it is not looked at farther out"
-    )
+    assert several.examine_several(asked(of_two_outputs)).kind == "likelihood family"
 
 
 def test_a_number_is_its_eight_digit_neighbour_where_it_is_near() -> None:

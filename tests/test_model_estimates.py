@@ -18,7 +18,7 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating import ModelFit, fit_model
 from mlnn.estimating.catalogue import LIKELIHOODS, family_of
-from mlnn.estimating.network import nonlinear
+from mlnn.estimating.network import starts
 from mlnn.models import MLP, Logistic
 from mlnn.objectives import Bernoulli, Gamma, Laplace, NegativeBinomial, Normal, StudentT
 
@@ -336,7 +336,7 @@ def test_separation_is_not_spoken_of_where_there_can_be_none() -> None:
     with pytest.raises(DataError, match="none of 1 starts reached a maximum") as caught:
         valleys(0.5, 1)
     assert "separat" not in str(caught.value)
-    assert "kinks" in str(caught.value)
+    assert "kink" in str(caught.value)
     x, y = torch.ones(6, 1, dtype=torch.float64), torch.tensor([0.0, 0, 1, 0, 0, 0])
     with pytest.raises(DataError, match=r"may not exist \(separation\)"):
         fit_model(Bernoulli(), TwoValleys(0.5).double(), x, y, starts=1)
@@ -356,11 +356,13 @@ class Decay(nn.Module):
 def test_an_end_that_is_likelier_is_taken_further(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.linspace(0, 3, 24, dtype=torch.float64)[:, None]
     y = 2 * torch.exp(-0.7 * x[:, 0]) + 0.01 * torch.sin(50 * x[:, 0])
-    monkeypatch.setattr(nonlinear, "descend", partial(nonlinear.descend, most=4))
+    monkeypatch.setattr(starts, "BOLD", 2)
+    monkeypatch.setattr(starts, "NEWTON", 2)
+    monkeypatch.setattr(starts, "MANY", 6)
     further = fit_model(Normal(), Decay(), x, y, starts=1)
     assert further.params == pytest.approx([2.0, 0.7], abs=0.02)
     assert further.gradient_norm < 1e-9
-    monkeypatch.setattr(nonlinear, "ROUNDS", 0)
+    monkeypatch.setattr(starts, "ROUNDS", 0)
     with pytest.raises(DataError, match="none of 1 starts"):
         fit_model(Normal(), Decay(), x, y, starts=1)
 

@@ -138,7 +138,7 @@ def _densities(certificate: Certificate) -> go.Figure | None:
     figure = draw.blank(title, "target y", HEIGHT)
     for (f, row), colour in zip(rows.items(), (LEFT, RIGHT, TWIN, *SERIES[3:]), strict=False):
         name = f"f = {number(f)}"
-        if certificate.targets == "counts":
+        if certificate.targets.startswith("counts"):
             figure.add_bar(x=draw.listed(target, DIGITS), y=draw.listed(row, DIGITS), name=name, marker={"color": colour},
                            hovertemplate="y = %{x}: %{y:.4g}")  # fmt: skip
         else:

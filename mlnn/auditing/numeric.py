@@ -19,6 +19,7 @@ from mlnn.auditing.integrals import Z_ROUNDING, Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
 from mlnn.auditing.refute import elicits, elsewhere, worse_everywhere
+from mlnn.auditing.several import examine_several
 from mlnn.auditing.unproven import far_from_zero, not_proven
 from mlnn.seeding import generator
 
@@ -85,6 +86,8 @@ def some_outputs(loss: Loss) -> Tensor:
 
 def examine_numeric(loss: Loss) -> Finding:
     """What a loss is on counts, real, positive or unit targets."""
+    if loss.space.outputs > 1:
+        return examine_several(loss)
     found = examine_location(loss)
     if found:
         return found

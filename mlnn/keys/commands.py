@@ -107,7 +107,8 @@ class AuditSettings(BaseSettings):
         None, "your own, instead of objective=: my_module:my_loss, which is imported; command line only"
     )
     targets: str | None = key(
-        None, "binary, classes(K), real, counts, positive, unit; null: what the objective is for, else binary"
+        None,
+        "binary, classes(K), real, counts, positive, unit, each with (raw=m); null: what the objective is for, else binary",
     )
     classes: int = key(3, "K where the objective is for classes", at_least(2))
     outputs: str = key("raw", "raw, or probabilities for a loss that takes them", outputs_word)
@@ -270,7 +271,8 @@ class LiftSettings(Settings):
     capsule: list[str] = key([], "the folder of one recorded step; without a key: lift CAPSULE")
     target: str | None = key(None, "the recorded tensor that is the target, where several may be: its name")
     targets: str | None = key(
-        None, "binary, classes(K), real, counts, positive, unit; null: as far as the recorded targets tell"
+        None,
+        "binary, classes(K), real, counts, positive, unit, each with (raw=m); null: as far as the recorded targets tell",
     )
     require: str | None = key(
         None, "the kind it must be, e.g. likelihood (scaled ones and families pass too)", one_of("kind", CERTIFICATES)
