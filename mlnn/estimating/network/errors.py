@@ -113,6 +113,10 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
     family, observed = problem.family, problem.hessian(theta)
     if family.likelihood.squares:
         return _of_squares(problem, theta, observed, convention)
+    if not family.knows_information and family.free is not None:
+        eta, jacobian = problem.free(theta).detach(), problem.jacobian(theta)
+        near, cross = _gauss_newton(problem, theta), _cross(problem, eta, jacobian)
+        return Surroundings(None, "ml", observed, near, 1.0, cross, corner(family, problem.design, eta))
     if not family.knows_information:
         return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
     factor = linear_at(problem, theta).root
@@ -144,9 +148,10 @@ def _of_squares(problem: Problem, theta: Tensor, observed: Tensor, convention: s
 
 
 def _cross(problem: Problem, eta: Tensor, jacobian: Tensor) -> Tensor:
-    """(p,): what the number's logarithm and each parameter share of the expected information."""
+    """(p,): what the number's logarithm and each parameter share of the information, expected where that is known."""
     cross = torch.zeros(jacobian.shape[2], dtype=torch.float64)
-    targets = curvature.typical(problem.family.likelihood, eta)
+    known = problem.family.knows_information
+    targets = curvature.typical(problem.family.likelihood, eta) if known else [problem.y]
     for y in targets:
         moved = _weighed(problem, difference(problem.family, gradient_at(eta, y)))
         cross += torch.einsum("nap,na->p", jacobian, moved) / len(targets)
