@@ -18,7 +18,7 @@ from mlnn.report.words import FAINT, INK, LEFT, RIGHT, SERIES, TWIN, number
 Z, Z_HELD = "Z of exp(−loss)", "with τ and h(y) put in"
 HEIGHT = 320
 """Of a picture, pixels: two fit side by side on a screen."""
-POINTS, DIGITS = 72, 4
+POINTS, DIGITS = 62, 4
 """Points of a curve, and digits of their numbers: pages hold a hundred of these pictures, each as wide as half a screen."""
 DOTTED = 30
 """Curves of fewer points than this are drawn with a dot at each."""

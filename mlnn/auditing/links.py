@@ -59,7 +59,7 @@ MEANS: dict[str, Link] = {"{}": lambda mean: mean, "exp({})": torch.log, "σ({})
 def log_odds(output: Tensor, p: Tensor) -> tuple[float, float] | None:
     """(a, b) where p (n,) is σ(a·f + b); None where it is not."""
     inside = (p > INSIDE) & (p < 1 - INSIDE)
-    return _affine(output[inside], torch.logit(p[inside])) if int(inside.sum()) >= ENOUGH else None
+    return affine(output[inside], torch.logit(p[inside])) if int(inside.sum()) >= ENOUGH else None
 
 
 def probability_link(output: Tensor, p: Tensor) -> str | None:
@@ -95,7 +95,7 @@ def read_entry(output: Tensor, value: Tensor, rounding: float = AFFINE_IN_OUTPUT
         if not bool(torch.isfinite(straight).all()):
             continue
         for entry in range(output.shape[1]):
-            found = _affine(output[:, entry], straight, rounding)
+            found = affine(output[:, entry], straight, rounding)
             if found and abs(found[0]) > rounding:
                 slope, shift = (round(part, 3) if abs(part - round(part, 3)) <= rounding else part for part in found)
                 words = _write(form, slope, shift, f"f{subscript(entry + 1)}")
@@ -114,7 +114,7 @@ def softmax_link(output: Tensor, p: Tensor) -> str | None:
     if p.shape != output.shape or int(inside.sum()) < ENOUGH:
         return None
     odds, apart = ((side[:, 1:] - side[:, :1]) for side in (p[inside].log(), output[inside]))
-    columns = [_affine(apart[:, k], odds[:, k]) for k in range(odds.shape[1])]
+    columns = [affine(apart[:, k], odds[:, k]) for k in range(odds.shape[1])]
     straight = [column for column in columns if column]
     if len(straight) < len(columns):
         return None
@@ -135,13 +135,13 @@ def _named(output: Tensor, value: Tensor, forms: dict[str, Link]) -> str | None:
         straight = transform(value)
         if not bool(torch.isfinite(straight).all()):
             continue
-        found = _affine(output, straight)
+        found = affine(output, straight)
         if found and abs(found[0]) > AFFINE_IN_OUTPUT:
             return _write(form, *found)
     return None
 
 
-def _affine(output: Tensor, straight: Tensor, rounding: float = AFFINE_IN_OUTPUT) -> tuple[float, float] | None:
+def affine(output: Tensor, straight: Tensor, rounding: float = AFFINE_IN_OUTPUT) -> tuple[float, float] | None:
     """(a, b) if the values are a·f + b up to rounding; None otherwise."""
     design = torch.stack([output, torch.ones_like(output)], 1)
     a, b = torch.linalg.lstsq(design, straight[:, None]).solution.squeeze(1).tolist()

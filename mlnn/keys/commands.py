@@ -152,6 +152,13 @@ class EstimateSettings(BaseSettings):
         "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3; of a likelihood with kinks kernel, bootstrap",
         one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")),
     )
+    penalty: str | None = key(
+        None,
+        "firth: ½ log|information| is added to the log-likelihood, which is then finite for separated rows too; of bernoulli,"
+        " categorical and poisson; null: none",
+        one_of("penalty", ("firth",)),
+    )
+    constant: list[str] = key([], "raw outputs that have a constant alone, e.g. [logit_inflation]")
     draws: int = key(200, "samples of the rows, for cov=bootstrap", at_least(2))
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)
     standardize: bool = key(False, "features to mean 0 and deviation 1, instead of their own units")

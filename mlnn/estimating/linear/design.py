@@ -175,7 +175,7 @@ def _names(features: Sequence[Any], width: int) -> tuple[str, ...]:
 
 def too_few(design: Design, family: Family) -> str:
     """What to say where there are fewer rows than coefficients, else nothing."""
-    needed = design.width * family.outputs
+    needed = design.width * family.outputs - len(family.constants) * len(design.features)
     if len(design.y) >= needed:
         return ""
     return f"{len(design.y)} rows for {needed} coefficients; leave features out or bring more rows"
@@ -237,7 +237,7 @@ def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
     """The space the targets are in, checked, with more than one value in it where the likelihood needs that."""
     space = family.space
     if space.labels:
-        return _classes(y, of)
+        return _classes(space, y, of)
     # With weights a row may stand for several trials, and y for the share of successes: a binomial.
     TargetSpace("unit" if space.kind == "binary" and weighted else space.kind).check(y, "y" + of)
     row = int(y.abs().argmax()) if y.is_floating_point() else 0
@@ -248,13 +248,13 @@ def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
     return space
 
 
-def _classes(y: Tensor, of: str) -> TargetSpace:
+def _classes(space: TargetSpace, y: Tensor, of: str) -> TargetSpace:
     """The classes that there are, each with rows."""
     TargetSpace("counts").check(y, "y" + of)
     missing = [k for k, rows in enumerate(torch.bincount(y.long()).tolist()) if not rows]
     if missing or int(y.max()) == 0:
         raise DataError(f"y{of}: no row of class {missing[0] if missing else 1}; classes are 0 … K−1, each with rows")
-    return TargetSpace("classes", int(y.max()) + 1)
+    return replace(space, classes=int(y.max()) + 1)
 
 
 def _check_varied(space: TargetSpace, y: Tensor, of: str) -> None:
