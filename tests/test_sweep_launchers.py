@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mlnn.cli.jobs import Job, has_ended, perform_job, queued
+from mlnn.cli.jobs import Job, await_others, has_ended, perform_job, queued
 from mlnn.cli.launching import EXTRAS, _cells_each
 from mlnn.cli.said import read
 from mlnn.runs.jobs import DONE, QUEUED, RUNNING, JobRow, claimed, read_row, write_row
@@ -169,6 +169,19 @@ def test_a_job_that_another_process_is_at_keeps_its_row_and_its_try(tmp_path: Pa
     assert has_ended(elsewhere, tmp_path), "it has ended meanwhile, and is not run once more"
     assert perform_job(elsewhere, tmp_path) is None
     assert not (tmp_path / job.name).exists()
+
+
+def test_a_job_that_is_elsewhere_is_waited_for_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = a_job(tmp_path, status=RUNNING, tries=1, where="node7:41")
+    await_others([job], tmp_path)
+    assert capsys.readouterr().out == ""
+    looks = iter([True, True, False])
+    with patch("mlnn.runs.jobs.held", lambda _folder, _name: next(looks)), patch("mlnn.cli.jobs.PATIENCE", 0.0):
+        await_others([job], tmp_path)
+    assert "waiting for seed=0: another process is at it (node7:41)" in capsys.readouterr().out
+    assert next(looks, None) is None
 
 
 def test_a_job_whose_process_has_died_waits_for_another_try(tmp_path: Path) -> None:

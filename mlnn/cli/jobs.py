@@ -99,10 +99,17 @@ def has_ended(job: Job, folder: Path) -> bool:
 
 
 def await_others(jobs: Sequence[Job], folder: Path) -> None:
-    """Wait until no other process is at any of these jobs."""
-    from mlnn.runs.jobs import held
+    """Wait until no other process is at any of these jobs, and say whom it waits for."""
+    from mlnn.report.console import show
+    from mlnn.runs.jobs import held, read_row
 
-    while any(held(folder, job.name) for job in jobs):
+    waiting = [job for job in jobs if held(folder, job.name)]
+    if waiting:
+        row = read_row(folder, waiting[0].name)
+        who = f" ({row.where})" if row is not None and row.where else ""
+        more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+        show(f"waiting for {waiting[0].name}{more}: another process is at it{who}")
+    while any(held(folder, job.name) for job in waiting):
         time.sleep(PATIENCE)
 
 
