@@ -109,6 +109,11 @@ def test_penalised_fits_of_other_columns_are_not_compared(frame):
         mlnn.compare_fits(mlnn.estimate("bernoulli", "y ~ a", frame), large)
 
 
+def test_statsmodels_has_no_penalty(frame):
+    with pytest.raises(ConfigError, match="no penalised likelihood"):
+        mlnn.estimate("bernoulli", "y ~ a", frame, penalty="firth").to_statsmodels()
+
+
 def test_raw_outputs_with_a_constant_alone_are_fewer_numbers(frame):
     full = mlnn.estimate("hurdle_poisson", "count ~ a + b", frame)
     part = mlnn.estimate("hurdle_poisson", "count ~ a + b", frame, constant="logit_above_zero")

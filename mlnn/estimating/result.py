@@ -200,6 +200,10 @@ class Estimate:
 
     def to_statsmodels(self) -> Any:
         """The same fit as a result of statsmodels, see `estimating.handover`; needs the extra `data`."""
+        if self.penalty is not None:
+            raise ConfigError(
+                "to_statsmodels: statsmodels has no penalised likelihood of Firth's; fit without penalty="
+            )
         unbiased = self.dispersion_kind.startswith("unbiased")
         held, params, bse = self._held(), np.asarray(self.params), np.asarray(self._bse())
         return to_statsmodels(Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased))
