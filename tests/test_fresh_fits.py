@@ -156,3 +156,11 @@ def test_a_gradient_without_a_slope_is_met_at_the_door(own):
 def test_no_rows_are_called_so():
     with pytest.raises(DataError, match="there are no rows"):
         mlnn.estimate("normal", (np.zeros((0, 2)), np.zeros(0)))
+
+
+def test_a_column_called_as_the_constant_is_not_lost(frame):
+    odd = frame.rename(columns={"a": "1"})
+    with pytest.raises(ConfigError, match="a column called 1"):
+        mlnn.estimate("bernoulli", "y ~ `1`", odd)
+    found = mlnn.estimate("bernoulli", "y ~ Q('1')", odd)
+    assert found.params[0] == mlnn.estimate("bernoulli", "y ~ a", frame).params[0]

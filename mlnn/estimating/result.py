@@ -200,13 +200,10 @@ class Estimate:
 
     def to_statsmodels(self) -> Any:
         """The same fit as a result of statsmodels, see `estimating.handover`; needs the extra `data`."""
-        if self.penalty is not None:
-            raise ConfigError(
-                "to_statsmodels: statsmodels has no penalised likelihood of Firth's; fit without penalty="
-            )
         unbiased = self.dispersion_kind.startswith("unbiased")
         held, params, bse = self._held(), np.asarray(self.params), np.asarray(self._bse())
-        return to_statsmodels(Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased))
+        of = Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased, self.penalty)
+        return to_statsmodels(of)
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision; arrays as nested lists, ±inf and NaN as Python floats."""
