@@ -37,6 +37,7 @@ def test_levels_in_an_order_name_thresholds_and_classes(frame):
     assert list(found.ancillary.values()) == list(plain.ancillary.values())
     assert list(found.ancillary_bse) == list(found.thresholds)
     assert "low|mid" in found.summary()
+    assert mlnn.estimate("ordinal", (frame[["a", "b"]], frame.label.array)).thresholds == found.thresholds
     assert json.loads(json.dumps(found.to_dict()))["thresholds"] == list(found.thresholds)
     assert found.predict(frame[:2]).outputs == tuple(f"label={level}" for level in LEVELS)
 
@@ -164,3 +165,17 @@ def test_a_column_called_as_the_constant_is_not_lost(frame):
         mlnn.estimate("bernoulli", "y ~ `1`", odd)
     found = mlnn.estimate("bernoulli", "y ~ Q('1')", odd)
     assert found.params[0] == mlnn.estimate("bernoulli", "y ~ a", frame).params[0]
+
+
+@pytest.mark.parametrize("size", [3e3, 1e7])
+def test_large_counts_among_zeros_have_curvature(size):
+    """Of means above 700 no count is 0: coefficients of the mean are those of the Poisson of the counts above 0."""
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=ROWS)
+    y = rng.poisson(size * np.exp(0.1 * x)) * (rng.random(ROWS) > 0.3)
+    found = mlnn.estimate("zero_inflated_poisson", (x, y))
+    some = mlnn.estimate("poisson", (x[y > 0], y[y > 0]))
+    zeros = mlnn.estimate("bernoulli", (x, y == 0))
+    assert np.allclose(found.params, np.c_[some.params, zeros.params], atol=1e-9)
+    assert np.allclose(found.bse, np.c_[some.bse, zeros.bse], rtol=1e-7)
+    assert found.llf == pytest.approx(some.llf + zeros.llf)

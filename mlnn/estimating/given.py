@@ -167,6 +167,8 @@ def _column(part: Any, table: Any, what: str) -> Any:
 
 def _of_pair(data: Any, intercept: Any, weights: Any, offset: Any, drop: bool) -> Given:
     x, y = (tabular(part) for part in data)
+    if hasattr(y, "categories") and not hasattr(y, "iloc"):  # a pandas.Categorical, which is no column yet
+        y = optional("pandas", "a categorical").Series(y)
     named = [part for part in (weights, offset) if isinstance(part, str)]
     if named:
         if not hasattr(x, "columns"):

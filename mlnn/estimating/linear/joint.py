@@ -157,7 +157,11 @@ def maximise_jointly(family: Family, design: Design, start: Tensor, max_iter: in
     at, push = _at(family, design, start, t, free), math.inf
     if not _sound(at):
         raise _failure(
-            at, t, 0, push, "the log-likelihood or its derivatives are not finite where it starts; rescale the columns"
+            at,
+            t,
+            0,
+            push,
+            "the log-likelihood or its derivatives are not finite where it starts; are targets, columns or an offset that large?",
         )
     for iteration in range(1, max_iter + 1):
         last, (step, push, least) = push, _step(at)
