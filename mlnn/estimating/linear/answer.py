@@ -152,11 +152,8 @@ def ways_of(design: Design) -> float:
 
 def notes_of(family: Family, design: Design, counted: bool, errors: bool = True) -> list[str]:
     """What there is to know of the likelihood's number, of the standard errors where there are `errors`, and of the rows."""
-    return [
-        *_of_the_number(family, counted),
-        *(_of_the_errors(family) if errors else ()),
-        *_of_the_rows(family, design),
-    ]
+    told = [*_of_the_number(family, counted), *(_of_the_errors(family) if errors else ())]
+    return [*told, *_of_what_is_given(family), *_of_the_rows(family, design)]
 
 
 def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
@@ -166,9 +163,6 @@ def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
         how = "count it" if counted else "do not count it"
         told = f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
         yield told + ("; its standard error is that of this value" if family.likelihood.conventions else "")
-    kept = {key: value for key, value in family.numbers.items() if key not in family.frees}
-    if kept and not family.free:
-        yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in kept.items())
 
 
 def _of_the_errors(family: Family) -> Iterator[str]:
@@ -179,6 +173,12 @@ def _of_the_errors(family: Family) -> Iterator[str]:
             f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"
             " its nll gives it, and another maximum is not ruled out"
         )
+
+
+def _of_what_is_given(family: Family) -> Iterator[str]:
+    kept = {key: value for key, value in family.numbers.items() if key not in family.frees}
+    if kept and not family.free:
+        yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in kept.items())
 
 
 def _of_the_rows(family: Family, design: Design) -> Iterator[str]:
