@@ -1,5 +1,6 @@
 """Can this loss be audited at all? What must hold before any question of probability is asked."""
 
+import math
 import re
 
 import torch
@@ -111,17 +112,21 @@ def coupling(objective: Objective, space: TargetSpace) -> Witness | None:
     with objective.twin(torch.float64):
         parts = [objective.rows(output[rows], target[rows]).detach() for rows in cuts]
     if parts[0].ndim and not found.couples:
-        off = (parts[0] - torch.cat(parts[1:])).abs()
+        there, apart = parts[0], torch.cat(parts[1:])
+        alike = (there == apart) | (torch.isnan(there) & torch.isnan(apart))  # infinite in both is no difference
+        off = torch.where(alike, 0.0, (there - apart).abs()).nan_to_num(torch.inf)
         row = int(off.argmax())
-        if float(off[row]) <= ADDS_UP * max(1.0, float(parts[0].abs().max())):
+        if float(off[row]) <= ADDS_UP * max(1.0, float(torch.where(torch.isfinite(there), there, 0.0).abs().max())):
             return None
         return Witness(
             rows=WHOLE,
-            loss=(float(parts[0][row]), float(torch.cat(parts[1:])[row])),
+            loss=(float(there[row]), float(apart[row])),
             says="a row's loss is another one in a batch than in a part of that batch",
         )
     whole, one, two = (float(part.mean()) for part in parts)
     expected = one + two if found.kind == "sum" else (SOME * one + (WHOLE - SOME) * two) / WHOLE
+    if not found.couples and not math.isfinite(whole) and not math.isfinite(expected):
+        return None  # a row that is infinite hides what the others add
     if not found.couples and abs(whole - expected) <= ADDS_UP * max(1.0, abs(expected)):
         return None
     return Witness(
