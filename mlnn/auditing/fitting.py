@@ -50,6 +50,8 @@ TOO_FAR = 0.1
 """Share by which Z varies at tidy numbers from which there are none next to them."""
 NEARER = 0.1
 """Share of what Z varied by that a round of Newton's method may leave."""
+STEEPEST = 1e100
+"""A derivative larger than this is one: its square must not overflow."""
 ROUNDED = 1e-11
 """Share by which Z varies where its numbers are found: far below Z_ROUNDING, and above what integrals leave of it."""
 STEP = 1e-4
@@ -145,7 +147,8 @@ def _best(places: Places, chosen: tuple[int, ...], free: bool) -> Tensor | None:
         # Times τ: as τ grows every Z becomes one number, and says nothing.
         off, slope = (total - total.mean()) * torch.exp(at[0]), (slope - slope.mean(0)) * torch.exp(at[0])
         slope[:, 0] += off
-        return off.nan_to_num(1e6, 1e6, -1e6).numpy(), slope[:, 0 if free else 1 :].nan_to_num(0.0, 0.0, 0.0).numpy()
+        slope = slope[:, 0 if free else 1 :].nan_to_num(0.0, 0.0, 0.0).clamp(-STEEPEST, STEEPEST)
+        return off.nan_to_num(1e6, 1e6, -1e6).clamp(-1e6, 1e6).numpy(), slope.numpy()
 
     if not chosen and not free:
         return None
