@@ -9,7 +9,7 @@ import torch
 from mlnn.auditing.ask import Loss, TooSlowError
 from mlnn.auditing.certificate import Certificate
 from mlnn.auditing.curves import curves
-from mlnn.auditing.domain import find_domains
+from mlnn.auditing.domain import departure, find_domains
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.guarded import floating, guarded, target_space
@@ -93,6 +93,7 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
 
 def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.dtype) -> Certificate:
     """The finding with its floating-point domain, its figure and its words."""
+    departs = departure(asked, finding) if finding.log_base is not None else None
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
@@ -106,7 +107,7 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     found = Certificate(
         finding.kind, objective.name, str(replace(asked.space, raw=raw)), finding.family, finding.scale, finding.link,
         base, constants, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
-        finding.witness, notes(asked, objective, finding),
+        finding.witness, notes(asked, objective, finding, departs),
         curves=Curves() if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
     )  # fmt: skip
     return replace(found, sentence=sentence(found, finding.said, finding.free_below))

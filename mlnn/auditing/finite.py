@@ -82,8 +82,8 @@ def _with_link(loss: Loss, at: Implied) -> Finding:
 def _unread(loss: Loss, at: Implied, beside: Implied) -> Finding | None:
     """The finding where no probabilities, or too few, can be read off the gradients; None where they can."""
     if float(at.defined.double().mean()) < DEFINED:
-        return unbalanced(loss, at) or Finding("undecided", said="at most of the outputs looked at no one set of probabilities makes its expected"
-                       " gradient vanish, so they cannot be read off it")  # fmt: skip
+        said = "at most of the outputs looked at no one set of probabilities makes its expected gradient vanish, so they cannot be"
+        return unbalanced(loss, at) or Finding("undecided", said=f"{said} read off it")
     risk = risk_witness(at, _far(loss, at))
     if risk:
         said = "where its expected gradient vanishes its expectation is not smallest"

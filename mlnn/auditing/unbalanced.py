@@ -34,7 +34,9 @@ def unbalanced(loss: Loss, at: Implied) -> Finding | None:
     if float((best - best[0]).abs().max()) <= SAME:
         return Finding("no link", witness=witness, said="its best output does not move with the probabilities")
     links = {"softmax(f)": torch.softmax(best, 1), "σ(f) of each entry": torch.sigmoid(best)}
-    link = next((name for name, p in links.items() if p.shape == shares.shape and bool((p - shares).abs().max() <= SAME)), None)
+    link = next(
+        (name for name, p in links.items() if p.shape == shares.shape and bool((p - shares).abs().max() <= SAME)), None
+    )
     return Finding("proper" if link else "calibrated", link=link, witness=witness)
 
 
