@@ -174,3 +174,10 @@ def test_fits_of_a_temperature_do_not_overflow() -> None:
         return 2 * functional.softplus(z) - z + y.log()
 
     assert mlnn.audit(loss, "positive(raw=2)").kind == "no link"
+
+
+@pytest.mark.parametrize(("share", "kind"), [(0.0, "likelihood"), (1e-3, "undecided")])
+def test_fractions_whose_mass_lies_beyond_the_logits_of_float64_are_summed(share: float, kind: str) -> None:
+    """At output −5 a density y^(a − 1) has its bulk below e^−100."""
+    found = mlnn.audit(lambda f, y: -f - (f.exp() - 1) * y.log() + share * torch.relu(f - 3), "unit")
+    assert found.kind == kind

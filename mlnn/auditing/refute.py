@@ -74,8 +74,10 @@ def worse_everywhere(loss: Loss) -> Witness | None:
     seen = value[:, None] - value[None] - WORSE * value.abs().clamp_min(SMALL_LOSS)
     excess = seen.amin(-1).nan_to_num(-math.inf)
     if not float(excess.max()) > 0:
-        # Where losses of some targets come to nothing: nowhere smaller, not by a bit, and larger for most.
-        most = ((value[:, None] - value[None]).amin(-1) >= 0) & ((seen > 0).double().mean(-1) > MOST_WORSE)
+        # Where losses of some targets come to nothing: larger by a bit at least unless both are 0, and by more for most.
+        nothing = (value[:, None] == 0) & (value[None] == 0)
+        larger = (value[:, None] > value[None]) | nothing
+        most = larger.all(-1) & ((seen > 0).double().mean(-1) > MOST_WORSE)
         excess = torch.where(most, seen.median(-1).values, -math.inf)
     if not float(excess.max()) > 0:
         return None
@@ -85,13 +87,13 @@ def worse_everywhere(loss: Loss) -> Witness | None:
     bad, good = divmod(int(excess.argmax()), len(outputs))
     if along and not _holds_between(loss, along, outputs[bad], outputs[good], places, value[bad] - value[good]):
         return None
-    least = float(seen[bad, good].min())
+    slack, least = float(seen[bad, good].min()), float((value[bad] - value[good]).min())
     few = [0, 1, 2] if along is None else [len(places) // 3, len(places) // 2, 2 * len(places) // 3]
     return Witness(
         outputs=(float(outputs[bad]), float(outputs[good])),
         targets=row(target[few]),
         loss=(row(value[bad, few]), row(value[good, few])),
-        excess=least if least > 0 else None,
+        excess=(slack if slack > 0 else least) if least > 0 else None,
         says="the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1"
         if least > 0
         else "the first output has the larger loss for almost every target and the smaller for none, so its sum of exp(−loss/τ)·h"

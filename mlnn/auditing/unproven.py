@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
+from mlnn.auditing.careful import careful_z
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Base, Total, partition
 from mlnn.auditing.record import Output, Witness, raw_output, row
@@ -72,7 +73,7 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     """Why a Z that is `total` near output 0 is not vouched for, and a witness; "" where it is the same far from 0 too."""
     reach = loss.space.facts.far_output
     outputs = torch.linspace(-reach, reach, 11, dtype=torch.float64) + 0.00321
-    found = partition(loss, outputs)
+    found = _by_pieces(loss, outputs, partition(loss, outputs))
     off = (found.z / total - 1).abs()
     if found.within(AGREE) and bool((off <= AGREE).all()):
         return "", None
@@ -86,6 +87,19 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     return f"but {found.z[worst]:.6g} at output {say(float(outputs[worst]))}", _two(
         torch.tensor([0.0, float(outputs[worst])]), torch.tensor([total, float(found.z[worst])]).double()
     )
+
+
+def _by_pieces(loss: Loss, outputs: Tensor, found: Total) -> Total:
+    """The same, of fractions, with what did not settle integrated piece by piece out to logits of −200."""
+    along = loss.space.coordinate
+    if along is None or not along.beyond or bool(found.known(AGREE).all()):
+        return found
+    z, errors = found.z.clone(), found.errors.clone()
+    for at in (~found.known(AGREE)).nonzero().squeeze(1).tolist():
+        again, error = careful_z(loss, outputs[at])
+        if math.isfinite(again) and error <= AGREE * again:
+            z[at], errors[at] = again, error
+    return Total(z, float(errors.max()), errors, found.why)
 
 
 def infinite(loss: Loss, outputs: Tensor) -> Witness | None:
