@@ -188,7 +188,7 @@ OUTSIDE: dict[str, tuple[object, str, Case]] = {
     "BCE of σ clipped at 0.05": (lambda f, y: F.binary_cross_entropy(torch.sigmoid(f).clamp(0.05, 0.95), y, reduction="none"),
                                  "binary", likelihood("σ(f)")),
     "ordinal, one output": (lambda f, y: ce(f[:, [0, 1, 1]], y), "classes(3)", likelihood(None)),
-    "BCE, doubled beyond 3": (lambda f, y: bce(f, y) * torch.where(f.abs() < 3, 1.0, 2.0), "binary", likelihood("σ(f)")),
+    "BCE, doubled beyond 5": (lambda f, y: bce(f, y) * torch.where(f.abs() < 5, 1.0, 2.0), "binary", likelihood("σ(f)")),
     "BCE − 1000 y": (lambda f, y: bce(f, y) - 1000 * y, "binary", likelihood("σ(f)", lambda y: math.exp(-1000 * y))),
     "soft margin that writes into its target": (
         lambda f, y: F.soft_margin_loss(f, y.mul_(2).sub_(1), reduction="none"), "binary", likelihood("σ(f)")),

@@ -181,3 +181,30 @@ def test_fractions_whose_mass_lies_beyond_the_logits_of_float64_are_summed(share
     """At output −5 a density y^(a − 1) has its bulk below e^−100."""
     found = mlnn.audit(lambda f, y: -f - (f.exp() - 1) * y.log() + share * torch.relu(f - 3), "unit")
     assert found.kind == kind
+
+
+def _half_clamped(f: Tensor, y: Tensor) -> Tensor:
+    return f[:, 1] + ((y - f[:, 0]) / f[:, 1].clamp(min=-2).exp()) ** 2 / 2
+
+
+def _clamped(f: Tensor, y: Tensor) -> Tensor:
+    return f[:, 1].clamp(min=-2) + ((y - f[:, 0]) / f[:, 1].clamp(min=-2).exp()) ** 2 / 2
+
+
+def _short(f: Tensor, y: Tensor) -> Tensor:
+    some = torch.arange(30, dtype=f.dtype)
+    return torch.lgamma(y + 1) - y * f + torch.logsumexp(some * f[..., None] - torch.lgamma(some + 1), -1)
+
+
+def _doubled(f: Tensor, y: Tensor) -> Tensor:
+    loss = functional.binary_cross_entropy_with_logits(f, y, reduction="none")
+    return loss * torch.where(f.abs() < 3, 1.0, 2.0)
+
+
+@pytest.mark.parametrize(("loss", "targets", "kind"), [
+    (_clamped, "real(raw=2)", "likelihood"), (_half_clamped, "real(raw=2)", "undecided"), (_short, "counts", "undecided"),
+    (_doubled, "binary", "undecided"),
+])  # fmt: skip
+def test_a_clamp_leaves_a_likelihood_and_a_clamp_of_one_part_does_not(loss: Function, targets: str, kind: str) -> None:
+    """Near 0 each is a density, by formula; at 3 or 4 three of them add up to another number than 1."""
+    assert mlnn.audit(loss, targets).kind == kind

@@ -11,7 +11,7 @@ from mlnn.auditing.implied import null_probabilities
 from mlnn.auditing.integrals import partition
 from mlnn.auditing.record import Domain, Interval
 from mlnn.auditing.sound import SMALL_GRADIENT, slope_error
-from mlnn.objectives.grid import make_grid
+from mlnn.objectives.grid import MODERATE, make_grid
 
 KEPT, PAPER = 0.05, 1e-3
 """Value and gradient must be right to 5 % in a working dtype, and to a thousandth in float64, which stands for paper. Beyond
@@ -23,6 +23,8 @@ BESIDE, LOOKS, STEADY = 1e-3, 6, 0.5
 """How far beside an output, as a share of it, at how many places, and how much of the largest the smallest difference must be."""
 FARTHEST = 62.0
 """Outputs beyond this are not what a person writes clamps and penalties for."""
+MOST_SUMMED = 8
+"""Outputs off the formula at which Z is summed."""
 HALVINGS = 12
 """Of the stretch between two outputs of the grid: its end is known to a 4096th of that."""
 FEW_TARGETS = 8
@@ -84,15 +86,34 @@ def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> 
     return good if dtype == torch.float64 else good & _near(loss.both(*flat, dtype), (value, slope), shape)
 
 
-def departure(loss: Loss, finding: Finding) -> float | None:
-    """The size of the nearest raw output from which it is another loss than its formula, and not by rounding; None if none is."""
+def departure(loss: Loss, finding: Finding) -> tuple[float, bool] | None:
+    """The size of the nearest raw output from which it is another loss than its formula, and not by rounding; None if none is.
+
+    And whether, at an output that any ordinary training visits, it is then no likelihood either: Σ or ∫ exp(−loss/τ)·h is not 1.
+    """
     if finding.reference is None:
         return None
     grid = make_grid(loss.space)
     near = grid.strength.abs() <= FARTHEST
     target = loss.space.inner_points[:FEW_TARGETS]
-    sizes = grid.strength[near].abs()[_departs(loss, finding, grid.output[near], target)]
-    return float(sizes.min()) if len(sizes) else None
+    off = _departs(loss, finding, grid.output[near], target)
+    sizes, outputs = grid.strength[near].abs()[off], grid.output[near][off]
+    if not len(sizes):
+        return None
+    ordinary = outputs[sizes <= MODERATE][:MOST_SUMMED]
+    return float(sizes.min()), len(ordinary) > 0 and not finding.turns and _misses_one(loss, finding, ordinary)
+
+
+def _misses_one(loss: Loss, finding: Finding, outputs: Tensor) -> bool:
+    """Whether Σ or ∫ exp(−loss/τ)·h is known, and not 1, at one of the outputs (P,) or (P, m)."""
+    tau, log_base = finding.scale or 1.0, finding.log_base
+    assert log_base is not None
+    if loss.space.finite:
+        target = loss.space.inner_points
+        z = torch.exp(log_base(target) - loss.values(outputs, target) / tau).sum(1)
+        return bool(((z - 1).abs() > DEPARTS).any())
+    total = partition(loss, outputs, tau, log_base)
+    return bool((total.known(DEPARTS) & ((total.z - 1).abs() > 2 * DEPARTS)).any())
 
 
 def _departs(loss: Loss, finding: Finding, output: Tensor, target: Tensor) -> Tensor:
