@@ -8,7 +8,7 @@ from torch import Tensor
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.parameters import positive
-from mlnn.likelihoods.zeros import above_zero, log_one_minus_exp, log_softplus, past, zeros_aside
+from mlnn.likelihoods.zeros import above_zero, given_some, log_one_minus_exp, log_softplus, past, thinned, zeros_aside
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -42,6 +42,12 @@ class HurdleNegativeBinomial(Likelihood):
         """E[y | f, g] = ω μ/(1 − (1 + μ/θ)^(−θ)); (n, 2) to (n,)."""
         log_mean, crossing = output.unbind(1)
         return torch.sigmoid(crossing) * torch.exp(log_mean - self._log_above(log_mean))
+
+    def variance(self, output: Tensor) -> Tensor:
+        """ω E[y² | y > 0] − (ω E[y | y > 0])²; (n, 2) to (n,)."""
+        log_mean, crossing = output.unbind(1)
+        of_counts = torch.exp(log_mean), self.counts.variance(log_mean)
+        return thinned(torch.sigmoid(crossing), *given_some(self._log_above(log_mean), *of_counts))
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row; (n, 2) to (n,).

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.poisson import Poisson
-from mlnn.likelihoods.zeros import above_zero, log_one_minus_exp, past, positive_part, zeros_aside
+from mlnn.likelihoods.zeros import above_zero, given_some, log_one_minus_exp, past, positive_part, thinned, zeros_aside
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -29,6 +29,11 @@ class HurdlePoisson(Likelihood):
         """E[y | f, g] = ω μ/(1 − e^(−μ)); (n, 2) to (n,)."""
         log_mean, crossing = output.unbind(1)
         return torch.sigmoid(crossing) * torch.exp(log_mean - log_one_minus_exp(log_mean))
+
+    def variance(self, output: Tensor) -> Tensor:
+        """ω E[y² | y > 0] − (ω E[y | y > 0])²; (n, 2) to (n,)."""
+        mean = torch.exp(output[:, 0])
+        return thinned(torch.sigmoid(output[:, 1]), *given_some(log_one_minus_exp(output[:, 0]), mean, mean))
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row; (n, 2) to (n,)."""

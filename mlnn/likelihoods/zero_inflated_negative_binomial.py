@@ -6,7 +6,7 @@ from torch import Tensor
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.parameters import positive
-from mlnn.likelihoods.zeros import above_zero, mixed, zeros_aside
+from mlnn.likelihoods.zeros import above_zero, mixed, thinned, zeros_aside
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -35,6 +35,11 @@ class ZeroInflatedNegativeBinomial(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f, g] = (1−π) e^f; (n, 2) to (n,)."""
         return torch.sigmoid(-output[:, 1]) * torch.exp(output[:, 0])
+
+    def variance(self, output: Tensor) -> Tensor:
+        """(1−π) (μ + μ²/θ + μ²) − (1−π)² μ²; (n, 2) to (n,)."""
+        mean = torch.exp(output[:, 0])
+        return thinned(torch.sigmoid(-output[:, 1]), mean, self.counts.variance(output[:, 0]))
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row; (n, 2) to (n,)."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.poisson import Poisson
-from mlnn.likelihoods.zeros import above_zero, mixed, moderate, zeros_aside
+from mlnn.likelihoods.zeros import above_zero, mixed, moderate, thinned, zeros_aside
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -29,6 +29,11 @@ class ZeroInflatedPoisson(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f, g] = (1−π) e^f; (n, 2) to (n,)."""
         return torch.sigmoid(-output[:, 1]) * torch.exp(output[:, 0])
+
+    def variance(self, output: Tensor) -> Tensor:
+        """(1−π) (μ + μ²) − (1−π)² μ²; (n, 2) to (n,)."""
+        mean = torch.exp(output[:, 0])
+        return thinned(torch.sigmoid(-output[:, 1]), mean, mean)
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row; (n, 2) to (n,)."""

@@ -49,6 +49,17 @@ def above_zero(target: Tensor, output: Tensor) -> Tensor:
     return torch.where(target > 0, output, 0.0)
 
 
+def thinned(share: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """The variance of what is a count of this mean and variance with probability `share`, and else 0; all (n,)."""
+    return share * (variance + mean**2) - (share * mean) ** 2
+
+
+def given_some(log_above: Tensor, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+    """(mean, variance) of a count that is above 0, of its own mean and variance and log(1 − p(0)); all (n,)."""
+    some = torch.exp(-log_above)
+    return mean * some, (variance + mean**2) * some - (mean * some) ** 2
+
+
 def zeros_aside(target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """(log of the mean of the counts above 0, share of zeros held off 0 and 1) of rows that share raw outputs; () each."""
     some = (target > 0).to(weight.dtype) * weight
