@@ -196,8 +196,8 @@ OUTSIDE: dict[str, tuple[object, str, Case]] = {
                        Case("likelihood family", "f", 1.0, lambda _: math.exp(-800) / SQRT_2PI)),
     "L1 / 1e6": (lambda f, y: (f - y).abs() / 1e6, "real", family("f", 2e6)),
     "½ MSE of a clamped output": (lambda f, y: 0.5 * (y - f.clamp(-5, 5)) ** 2, "real", family("f", SQRT_2PI)),
-    "gamma of a clamped output": (lambda f, y: f.clamp(max=3.0) + y * torch.exp(-f), "positive", likelihood("exp(f)")),
-    "Poisson of a clamped output": (lambda f, y: torch.exp(f.clamp(max=3.0)) - y * f, "counts",
+    "gamma of a clamped output": (lambda f, y: f.clamp(max=5.0) + y * torch.exp(-f), "positive", likelihood("exp(f)")),
+    "Poisson of a clamped output": (lambda f, y: torch.exp(f.clamp(max=5.0)) - y * f, "counts",
                                     likelihood("exp(f)", lambda y: 1 / math.gamma(y + 1))),
     "normal, exp link": (lambda f, y: torch.exp(2 * f) / 2 - y * torch.exp(f), "real", Case(
         "likelihood family", "exp(f)", 1.0, lambda y: math.exp(-y * y / 2) / SQRT_2PI)),
