@@ -72,7 +72,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Looked:
-    """What is certain on a box. `answers`: by question. `states` of its switches. `ends`: ends at which a switch is exactly zero."""
+    """What is certain on a box. `answers`: by question. `states` of its switches. `ends`: where a switch is exactly zero."""
 
     answers: dict[str, str]
     states: dict[Id, int]

@@ -44,7 +44,9 @@ class _Piece:
 
 def largest(graph: Graph, question: Question, tiles: Sequence[Tile]) -> Largest:
     """Over the tiles on which the question is neither EQUAL nor VOID."""
-    pieces = [_piece(graph, question, tile, number) for number, tile in enumerate(tiles) if tile.answer not in (EQUAL, VOID)]
+    pieces = [
+        _piece(graph, question, tile, number) for number, tile in enumerate(tiles) if tile.answer not in (EQUAL, VOID)
+    ]
     heapq.heapify(pieces)
     best = max(pieces, key=lambda piece: piece.low)
     for number in range(MOST_PIECES):

@@ -17,7 +17,9 @@ MOST_TOGETHER = 3
 MORE_BITS = 256
 
 
-def asked_at(graph: Graph, box: Box, questions: Sequence[Question], tolerance: arb) -> dict[str, tuple[str, arb | None]]:
+def asked_at(
+    graph: Graph, box: Box, questions: Sequence[Question], tolerance: arb
+) -> dict[str, tuple[str, arb | None]]:
     """By question: EQUAL, DIFFERS, POINT, OPEN or VOID at a point, or on an interval of 2^−100; and the size of the difference.
 
     A gradient is right at a kink where it is one of the slopes of the two sides or lies between them.
@@ -34,7 +36,7 @@ def _combinations(graph: Graph, box: Box, questions: Sequence[Question]) -> list
     unsure: dict[Id, int] = {}
     exact = box.low == box.high
     while True:
-        trial = dict(unsure) if exact else {one: ABOVE for one in unsure}
+        trial = dict(unsure) if exact else dict.fromkeys(unsure, ABOVE)
         found = next(_unsure(graph, box, questions, trial), None)
         if found is None:
             break

@@ -1,137 +1,17 @@
-"""The shadows of tensors, and operations that reach across entries: sums, softmax, picking and joining."""
+"""Operations that reach across entries: sums, softmax, picking and joining; by torch's name, as the shadows of what they give."""
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
-from mlnn.proving.core import Rule, exp, log, log1p, maximum
+from mlnn.proving.algebra import exp, log, mul
+from mlnn.proving.core import maximum
 from mlnn.proving.graph import Graph, Id
-
-MOST_ENTRIES = 4096
-"""Of a tensor whose entries are followed one by one."""
-CONSTANTS = frozenset("reduction ignore_index".split())
-MEAN, SUM = 1, 2
-"""torch's numbers for reductions."""
-
-
-class Lost(Exception):
-    """What an operation does cannot be followed; the message says why."""
-
-
-class Shadows:
-    """Node numbers for the entries of tensors, by the memory that they lie in."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._memory: dict[int, tuple[Tensor, Tensor]] = {}
-
-    def follows(self, tensor: Tensor) -> bool:
-        """Whether a tensor's entries have nodes already."""
-        return int(tensor.untyped_storage()._cdata) in self._memory
-
-    def name(self, tensor: Tensor, kind: str) -> None:
-        """Make a tensor's entries variables."""
-        ids = [self.graph.var(kind, place) for place in range(tensor.numel())]
-        self.put(tensor, torch.tensor(ids).reshape(tensor.shape))
-
-    def put(self, tensor: Tensor, shadow: Tensor) -> None:
-        """Give a tensor's entries nodes, as something is written into them."""
-        if tensor.layout != torch.strided:
-            raise Lost("a tensor that is not dense")
-        self._view(tensor).copy_(shadow.expand(tensor.shape) if shadow.ndim <= tensor.ndim else shadow)
-
-    def forget(self, memories: set[int]) -> None:
-        """Let go of memory that numbers are written into; it is read again when next met."""
-        for memory in memories:
-            self._memory.pop(memory, None)
-
-    def shadow(self, tensor: Tensor) -> Tensor:
-        """The nodes of a tensor's entries, int64, as the tensor; one from outside is constant."""
-        if self.follows(tensor):
-            return self._view(tensor)
-        return self.numbers(tensor)
-
-    def numbers(self, tensor: Tensor) -> Tensor:
-        """Constants with the values of a tensor."""
-        if tensor.numel() > MOST_ENTRIES:
-            raise Lost(f"{tensor.numel()} entries")
-        with _disable_current_modes():
-            flat = tensor.detach().to(torch.float64 if tensor.is_floating_point() else torch.int64).flatten().tolist()
-            return torch.tensor([self._constant(value) for value in flat], dtype=torch.int64).reshape(tensor.shape)
-
-    def _constant(self, value: float) -> Id:
-        try:
-            return self.graph.const(value)
-        except ValueError:
-            return self.graph.make("undefined", (), None)
-
-    def _view(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if int(storage._cdata) not in self._memory:
-            size = storage.nbytes() // max(tensor.element_size(), 1)
-            if size > MOST_ENTRIES:
-                raise Lost(f"{size} entries")
-            with _disable_current_modes():
-                whole = torch.empty(0, dtype=tensor.dtype).set_(storage, 0, (size,), (1,))
-                self._memory[int(storage._cdata)] = tensor.detach(), self.numbers(whole)
-        with _disable_current_modes():
-            shadows = self._memory[int(storage._cdata)][1]
-            return shadows.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
-
-    def entries(self, tensor: Tensor) -> list[Id]:
-        """The nodes of a tensor's entries, in order."""
-        return [int(one) for one in self.shadow(tensor).flatten().tolist()]
-
-    def hangs_on_output(self, tensor: Tensor) -> bool:
-        """Whether any entry hangs on a raw output."""
-        if not self.follows(tensor):
-            return False
-        reads = self.graph.reads
-        return any(kind == "z" for one in set(self.entries(tensor)) for kind, _ in reads[one])
-
-    def pointwise(self, rule: Rule, named: dict[str, Any]) -> Tensor:
-        """A rule at each entry, tensors stretched to one shape; numbers are constants, reduction (of a loss) is done last."""
-        reduction = named.pop("reduction", 0)
-        named.pop("dtype", None)
-        named.pop("buffer", None)
-        tensors = {name: self.shadow(value) for name, value in named.items() if isinstance(value, Tensor)}
-        stretched = dict(zip(tensors, torch.broadcast_tensors(*tensors.values()), strict=True))
-        shape = next(iter(stretched.values())).shape
-        fixed = {name: self._fixed(name, value) for name, value in named.items() if name not in tensors}
-        fixed = {name: value for name, value in fixed.items() if value is not None}
-        columns = [one.flatten().tolist() for one in stretched.values()]
-        found = [rule(self.graph, **dict(zip(stretched, row, strict=True)), **fixed) for row in zip(*columns, strict=True)]
-        whole = torch.tensor(found, dtype=torch.int64).reshape(shape)
-        if "grad_output" not in named:
-            return _reduced(self, whole, reduction)
-        if reduction == MEAN:
-            return _each(whole, lambda one: self.graph.scale(Fraction(1, max(whole.numel(), 1)), one))
-        return whole
-
-    def _fixed(self, name: str, value: Any) -> Any:
-        if isinstance(value, bool | str) and name in ("is_result", "rounding_mode"):
-            return value or None
-        if value is None or isinstance(value, str):
-            return value
-        if name in ("min", "max") and value in (float("inf"), float("-inf")):
-            return None
-        return self.graph.const(value)
-
-
-def _each(shadow: Tensor, rule: Callable[[Id], Id]) -> Tensor:
-    return torch.tensor([rule(one) for one in shadow.flatten().tolist()], dtype=torch.int64).reshape(shadow.shape)
-
-
-def _reduced(at: Shadows, shadow: Tensor, reduction: int) -> Tensor:
-    if reduction not in (MEAN, SUM):
-        return shadow
-    total = at.graph.linear([(Fraction(1), one) for one in shadow.flatten().tolist()])
-    count = shadow.numel() if reduction == MEAN else 1
-    return torch.tensor(at.graph.scale(Fraction(1, max(count, 1)), total))
+from mlnn.proving.shadows import MEAN, LostError, Shadows, each, reduced
 
 
 def _over(shadow: Tensor, dim: Any, keepdim: bool, rule: Callable[[list[Id]], Id]) -> Tensor:
@@ -189,20 +69,20 @@ def _log_softmax(at: Shadows, self: Tensor, dim: int, half_to_float: bool = Fals
 
 
 def _softmax(at: Shadows, self: Tensor, dim: int, half_to_float: bool = False) -> list[Tensor]:
-    return [_each(_log_softmax(at, self, dim)[0], lambda one: exp(at.graph, one))]
+    return [each(_log_softmax(at, self, dim)[0], lambda one: exp(at.graph, one))]
 
 
 def _log_softmax_backward(at: Shadows, grad_output: Tensor, output: Tensor, dim: int, input_dtype: Any) -> list[Tensor]:
     g, given, shadow = at.graph, at.shadow(grad_output), at.shadow(output)
     total = _over(given, dim, True, lambda row: g.linear([(Fraction(1), one) for one in row]))
-    return [_pairs(given, _pairs(shadow, total, lambda one, all_: g.mul(exp(g, one), all_)), g.sub)]
+    return [_pairs(given, _pairs(shadow, total, lambda one, all_: mul(g, exp(g, one), all_)), g.sub)]
 
 
 def _softmax_backward(at: Shadows, grad_output: Tensor, output: Tensor, dim: int, input_dtype: Any) -> list[Tensor]:
     g, given, shadow = at.graph, at.shadow(grad_output), at.shadow(output)
-    products = _pairs(given, shadow, g.mul)
+    products = _pairs(given, shadow, partial(mul, g))
     total = _over(products, dim, True, lambda row: g.linear([(Fraction(1), one) for one in row]))
-    return [_pairs(shadow, _pairs(given, total, g.sub), g.mul)]
+    return [_pairs(shadow, _pairs(given, total, g.sub), partial(mul, g))]
 
 
 def _pairs(left: Tensor, right: Tensor, rule: Callable[[Id, Id], Id]) -> Tensor:
@@ -214,7 +94,7 @@ def _pairs(left: Tensor, right: Tensor, rule: Callable[[Id, Id], Id]) -> Tensor:
 def _plain(at: Shadows, index: Tensor) -> Tensor:
     """Places that are picked, which may hang on targets but not on raw outputs."""
     if at.hangs_on_output(index):
-        raise Lost("what is picked hangs on the raw output")
+        raise LostError("what is picked hangs on the raw output")
     return index.detach()
 
 
@@ -222,10 +102,10 @@ def _nll(at: Shadows, self: Tensor, target: Tensor, weight: Any, reduction: int,
     if weight is not None:
         raise NotImplementedError("weights of classes")
     picked = _gathered(at, self, _plain(at, target))
-    found = _each(picked, at.graph.neg)
+    found = each(picked, at.graph.neg)
     if bool((target == ignore_index).any()):
         raise NotImplementedError("a target that is ignored")
-    return [_reduced(at, found, reduction), torch.tensor(at.graph.const(float(target.numel())))]
+    return [reduced(at, found, reduction), torch.tensor(at.graph.const(float(target.numel())))]
 
 
 def _gathered(at: Shadows, self: Tensor, target: Tensor) -> Tensor:
@@ -238,9 +118,9 @@ def _nll_backward(
 ) -> list[Tensor]:
     if weight is not None:
         raise NotImplementedError("weights of classes")
-    given = _each(at.shadow(grad_output), at.graph.neg)
+    given = each(at.shadow(grad_output), at.graph.neg)
     if reduction == MEAN:
-        given = _each(given, lambda one: at.graph.scale(Fraction(1, target.numel()), one))
+        given = each(given, lambda one: at.graph.scale(Fraction(1, target.numel()), one))
     places = _plain(at, target).unsqueeze(-1)
     found = torch.full(self.shape, at.graph.zero)
     return [found.scatter(-1, places, given.expand(target.shape).unsqueeze(-1))]
@@ -261,7 +141,9 @@ def _scatter(at: Shadows, self: Tensor, dim: int, index: Tensor, src: Any = None
     return [at.shadow(self).scatter(dim, places, given)]
 
 
-def _index_put(at: Shadows, self: Tensor, indices: Any, values: Tensor, accumulate: bool = False, **_: Any) -> list[Tensor]:
+def _index_put(
+    at: Shadows, self: Tensor, indices: Any, values: Tensor, accumulate: bool = False, **_: Any
+) -> list[Tensor]:
     shadow = at.shadow(self).clone()
     places = torch.arange(shadow.numel()).reshape(shadow.shape)
     plain = [None if one is None else _plain(at, one) for one in indices]
@@ -302,17 +184,12 @@ def _backward_of_view(op: Any) -> Callable[..., list[Tensor]]:
     return rule
 
 
-def logaddexp_pair(g: Graph, left: Id, right: Id) -> Id:
-    """log(e^a + e^b)."""
-    return g.add(left, log1p(g, exp(g, g.sub(right, left))))
-
-
 SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "sum": _sum,
     "mean": _mean,
     "amax": _folded(maximum),
     "amin": _folded(lambda g, left, right: g.neg(maximum(g, g.neg(left), g.neg(right)))),
-    "prod": _folded(lambda g, left, right: g.mul(left, right)),
+    "prod": _folded(mul),
     "logsumexp": _logsumexp,
     "_log_softmax": _log_softmax,
     "_softmax": _softmax,

@@ -13,15 +13,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlnn.objectives.promotion import memory_written, promoted, tensors_in
-from mlnn.proving.core import POINTWISE
 from mlnn.proving.graph import Graph, Id
-from mlnn.proving.reductions import SHAPED, Lost, Shadows
+from mlnn.proving.pointwise import POINTWISE
+from mlnn.proving.reductions import SHAPED
+from mlnn.proving.shadows import LostError, Shadows
 
-COPIES = frozenset("_to_copy clone lift_fresh_copy lift_fresh contiguous copy fill zero".split())
-MAKERS = frozenset(
-    "zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full empty empty_like new_empty scalar_tensor arange"
-    " empty_strided new_empty_strided set_ resize_ _local_scalar_dense".split()
-)
+COPIES = ("_to_copy", "clone", "lift_fresh_copy", "lift_fresh", "copy", "fill", "zero")
+MAKERS = """zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full empty empty_like new_empty scalar_tensor arange
+ empty_strided new_empty_strided set_ resize_ _local_scalar_dense""".split()
 """Operations whose answers hang on no more than shapes and numbers of Python's."""
 
 
@@ -55,7 +54,9 @@ class Tracer(TorchDispatchMode, Shadows):
         if any(follows) and packet not in MAKERS:
             shadows = self._shadow_of(function, packet, args, kwargs)
         elif any(follows) and packet == "_local_scalar_dense" and self.hangs_on_output(given[0]):
-            raise UntracedError("Python reads a number that hangs on the raw output (aten._local_scalar_dense: .item(), if)")
+            raise UntracedError(
+                "Python reads a number that hangs on the raw output (aten._local_scalar_dense: .item(), if)"
+            )
         elif before:
             self.forget(before)
         found = function(*args, **kwargs)
@@ -81,7 +82,7 @@ class Tracer(TorchDispatchMode, Shadows):
                 return SHAPED[name](self, **named)
             if name in POINTWISE or name.removesuffix("_forward") == "log_sigmoid":
                 return [self.pointwise(POINTWISE[name.removesuffix("_forward")], named)]
-        except Lost as lost:
+        except LostError as lost:
             raise UntracedError(f"{packet}: {lost}") from None
         except (NotImplementedError, ValueError) as problem:
             raise UntracedError(f"{packet}: {problem}") from None
@@ -104,7 +105,7 @@ class Tracer(TorchDispatchMode, Shadows):
         whole = dtype is not None and not dtype.is_floating_point
         if whole and isinstance(source, Tensor) and source.is_floating_point():
             if self.hangs_on_output(source):
-                raise Lost("a raw output cast to a whole number or a truth value")
+                raise LostError("a raw output cast to a whole number or a truth value")
             return self.numbers(source.to(dtype))
         return shadow.expand(named["self"].shape).clone() if name in ("copy", "fill") else shadow.clone()
 
