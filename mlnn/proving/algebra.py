@@ -20,8 +20,8 @@ def mul(g: Graph, left: Id, right: Id) -> Id:
             factor *= number
             continue
         node = g.nodes[one]
-        if node.op == "lin" and len(node.args) == 1 and node.data[0] == 0:  # type: ignore[index]
-            factor, one = factor * node.data[1], node.args[0]  # type: ignore[index,operator]
+        if node.op == "lin" and len(node.args) == 1 and node.numbers[0] == 0:
+            factor, one = factor * node.numbers[1], node.args[0]
             node = g.nodes[one]
         factors += node.args if node.op == "mul" else (one,)
     if not factors:
@@ -83,8 +83,8 @@ def inv(g: Graph, one: Id) -> Id:
     if number:
         return g.const(1 / number)
     node = g.nodes[one]
-    if node.op == "lin" and len(node.args) == 1 and node.data[0] == 0:  # type: ignore[index]
-        return g.scale(1 / node.data[1], inv(g, node.args[0]))  # type: ignore[index,operator]
+    if node.op == "lin" and len(node.args) == 1 and node.numbers[0] == 0:
+        return g.scale(1 / node.numbers[1], inv(g, node.args[0]))
     if node.op == "exp":
         return exp(g, g.neg(node.args[0]))
     if node.op in ("mul", "square"):
@@ -102,11 +102,15 @@ def exp(g: Graph, one: Id) -> Id:
     """An exponential; of a logarithm in a sum what it is the logarithm of, where that is above zero."""
     if g.number(one) == 0:
         return g.one
-    terms = dict(zip(node.args, node.data[1:], strict=True)) if (node := g.nodes[one]).op == "lin" else {one: 1}  # type: ignore[index,dict-item]
+    terms = (
+        dict(zip(node.args, node.numbers[1:], strict=True))
+        if (node := g.nodes[one]).op == "lin"
+        else {one: Fraction(1)}
+    )
     for inner, factor in terms.items():
-        found = _undone(g, inner, factor)  # type: ignore[arg-type]
+        found = _undone(g, inner, factor)
         if found is not None:
-            return mul(g, found, exp(g, g.sub(one, g.scale(factor, inner))))  # type: ignore[arg-type]
+            return mul(g, found, exp(g, g.sub(one, g.scale(factor, inner))))
     return g.make("exp", (one,))
 
 
@@ -133,7 +137,7 @@ def log(g: Graph, one: Id) -> Id:
     if node.op in ("mul", "inv", "square") and all(g.positive[other] for other in node.args):
         factor = {"mul": 1, "inv": -1, "square": 2}[node.op]
         return g.linear([(Fraction(factor), log(g, other)) for other in node.args])
-    if node.op == "lin" and node.data[0] == 0 and len(node.args) > 1 and _exponentials(g, node):  # type: ignore[index]
+    if node.op == "lin" and node.numbers[0] == 0 and len(node.args) > 1 and _exponentials(g, node):
         lead = g.nodes[node.args[0]].args[0]
         rest = [(Fraction(1), exp(g, g.sub(g.nodes[other].args[0], lead))) for other in node.args[1:]]
         return g.add(lead, log(g, g.linear(rest, 1)))
@@ -141,7 +145,7 @@ def log(g: Graph, one: Id) -> Id:
 
 
 def _exponentials(g: Graph, node: Node) -> bool:
-    return all(factor == 1 for factor in node.data[1:]) and all(g.nodes[one].op == "exp" for one in node.args)  # type: ignore[index]
+    return all(factor == 1 for factor in node.numbers[1:]) and all(g.nodes[one].op == "exp" for one in node.args)
 
 
 def _log(g: Graph, one: Id) -> Id:
@@ -156,7 +160,7 @@ def _log(g: Graph, one: Id) -> Id:
 def _one_plus_exp(g: Graph, one: Id) -> Id | None:
     """u, of a node 1 + e^u."""
     node = g.nodes[one]
-    if node.op != "lin" or node.data != (1, 1) or g.nodes[node.args[0]].op != "exp":
+    if node.op != "lin" or node.numbers != (1, 1) or g.nodes[node.args[0]].op != "exp":
         return None
     return g.nodes[node.args[0]].args[0]
 
@@ -174,21 +178,21 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
         twice = square(g, one)
         found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]
         return found if exponent > 0 else inv(g, found)
-    return g.make("power", (one,), exponent)
+    return g.make("power", (one,), (exponent,))
 
 
-def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Variable, Fraction]) -> tuple[Id, ...]:
-    """Some nodes of a graph in another one, with numbers in place of variables."""
+def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Variable, Id]) -> tuple[Id, ...]:
+    """Some nodes of a graph in another one, with nodes of that in place of variables."""
     found: dict[Id, Id] = {}
     for one in graph.needed(roots):
         node = graph.nodes[one]
         args = tuple(found[other] for other in node.args)
         if node.op == "var":
-            value = values.get(node.data)  # type: ignore[arg-type]
-            found[one] = into.make("var", (), node.data) if value is None else into.const(value)
+            assert node.name is not None
+            found[one] = values[node.name] if node.name in values else into.var(*node.name)
         elif node.op == "lin":
-            constant, *factors = node.data  # type: ignore[misc]
-            found[one] = into.linear(zip(factors, args, strict=True), constant)  # type: ignore[arg-type]
+            constant, *factors = node.numbers
+            found[one] = into.linear(zip(factors, args, strict=True), constant)
         else:
             found[one] = _again(into, node, args)
     return tuple(found[root] for root in roots)
@@ -198,8 +202,8 @@ def _again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
     if node.op == "mul":
         return product(into, args)
     if node.op in ("inv", "exp", "log", "square", "switch"):
-        made: Id = {"inv": inv, "exp": exp, "log": log, "square": square, "switch": Graph.switch}[node.op](into, *args)  # type: ignore[operator]
+        made: Id = {"inv": inv, "exp": exp, "log": log, "square": square, "switch": Graph.switch}[node.op](into, *args)
         return made
     if node.op == "null" and into.total[args[0]]:
         return into.zero
-    return into.make(node.op, args, node.data)
+    return into.make(node.op, args, node.numbers)

@@ -162,7 +162,7 @@ class Looker:
         """Where a node that is monotone on a box is zero."""
         node = self.graph.nodes[looks_at]
         if node.op == "lin" and len(node.args) == 1 and self.graph.nodes[node.args[0]].op == "var":
-            place = -node.data[0] / node.data[1]  # type: ignore[index,operator]
+            place = -node.numbers[0] / node.numbers[1]
             if place.denominator & (place.denominator - 1) == 0:  # a ball holds it exactly
                 exact = fmpq(place.numerator, place.denominator)
                 return Split(exact, exact)

@@ -156,7 +156,7 @@ def logaddexp(g: Graph, left: Id, right: Id) -> Id:
 
 
 def ndtr(g: Graph, x: Id) -> Id:
-    return g.scale(HALF, g.make("erfc", (mul(g, g.neg(x), g.make("power", (g.const(2),), -HALF)),)))
+    return g.scale(HALF, g.make("erfc", (mul(g, g.neg(x), g.make("power", (g.const(2),), (-HALF,))),)))
 
 
 def raised(g: Graph, x: Id, exponent: Id) -> Id:

@@ -22,12 +22,13 @@ Variable: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. `args`: the nodes that it reads. `data`: of a `lin` its constant and coefficients; of a `var` its name; of a
-    `power` its exponent; of a `polygamma` its order."""
+    """One operation. `args`: the nodes that it reads. `numbers`: of a `lin` its constant and coefficients, of a `power` its exponent,
+    of a `polygamma` its order. `name`: of a variable."""
 
     op: str
     args: tuple[Id, ...] = ()
-    data: tuple[Fraction, ...] | Variable | Fraction | int | None = None
+    numbers: tuple[Fraction, ...] = ()
+    name: Variable | None = None
 
 
 class Graph:
@@ -41,15 +42,17 @@ class Graph:
         self._known: dict[Node, Id] = {}
         self.zero, self.one = self.const(0), self.const(1)
 
-    def make(self, op: str, args: tuple[Id, ...] = (), data: object = None) -> Id:
+    def make(
+        self, op: str, args: tuple[Id, ...] = (), numbers: tuple[Fraction, ...] = (), name: Variable | None = None
+    ) -> Id:
         """A node, the one that there is if there is one."""
-        node = Node(op, args, data)  # type: ignore[arg-type]
+        node = Node(op, args, numbers, name)
         found = self._known.get(node)
         if found is not None:
             return found
-        reads = frozenset({data}) if op == "var" else frozenset[Variable]().union(*(self.reads[one] for one in args))
+        own: frozenset[Variable] = frozenset() if name is None else frozenset({name})
         self.nodes.append(node)
-        self.reads.append(reads)  # type: ignore[arg-type]
+        self.reads.append(own.union(*(self.reads[one] for one in args)))
         safe = op in TOTAL or (op in ("inv", "log", "power") and self.positive[args[0]])
         self.total.append(safe and all(self.total[one] for one in args))
         self.positive.append(self._is_positive(node))
@@ -59,8 +62,8 @@ class Graph:
     def _is_positive(self, node: Node) -> bool:
         """Whether a node is above zero wherever it has a value, as far as its form tells."""
         if node.op == "lin":
-            constant, *factors = node.data  # type: ignore[misc]
-            signs = all(factor > 0 for factor in factors) and constant >= 0  # type: ignore[operator]
+            constant, *factors = node.numbers
+            signs = all(factor > 0 for factor in factors) and constant >= 0
             return signs and (bool(factors) or constant > 0) and all(self.positive[one] for one in node.args)
         if node.op == "switch":
             return all(self.positive[one] for one in node.args[1:])
@@ -70,16 +73,16 @@ class Graph:
 
     def var(self, kind: str, place: int) -> Id:
         """The raw output or the target of an entry of the batch."""
-        return self.make("var", (), (kind, place))
+        return self.make("var", name=(kind, place))
 
     def const(self, value: Fraction | float) -> Id:
         """An exact number: a float stands for the number that it is. Raises ValueError for one that is not finite."""
-        return self.make("lin", (), (exact(value),))
+        return self.make("lin", numbers=(exact(value),))
 
     def number(self, one: Id) -> Fraction | None:
         """The number that a node is, None where it is none."""
         node = self.nodes[one]
-        return node.data[0] if node.op == "lin" and not node.args else None  # type: ignore[index,return-value]
+        return node.numbers[0] if node.op == "lin" and not node.args else None
 
     def linear(self, terms: Iterable[tuple[Fraction, Id]], constant: Fraction | float = 0) -> Id:
         """constant + Σ coefficient·node, brought into its one form."""
@@ -104,9 +107,9 @@ class Graph:
         node = self.nodes[one]
         if node.op != "lin":
             return [(Fraction(1), one, Fraction(0))]
-        constant, *factors = node.data  # type: ignore[misc]
-        found: list[tuple[Fraction, Id | None, Fraction]] = [(Fraction(0), None, constant)]  # type: ignore[list-item]
-        return found + list(zip(factors, node.args, [Fraction(0)] * len(factors), strict=True))  # type: ignore[arg-type]
+        constant, *factors = node.numbers
+        found: list[tuple[Fraction, Id | None, Fraction]] = [(Fraction(0), None, constant)]
+        return found + list(zip(factors, node.args, [Fraction(0)] * len(factors), strict=True))
 
     def add(self, left: Id, right: Id) -> Id:
         return self.linear([(Fraction(1), left), (Fraction(1), right)])
@@ -139,7 +142,7 @@ class Graph:
         node = self.nodes[one]
         if node.op != "lin":
             return one, 1
-        lead: Fraction = node.data[1]  # type: ignore[index,assignment]
+        lead: Fraction = node.numbers[1]
         return self.scale(1 / lead, one), 1 if lead > 0 else -1
 
     def needed(self, roots: Iterable[Id]) -> list[Id]:

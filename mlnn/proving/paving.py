@@ -1,16 +1,22 @@
 """An interval of raw outputs paved with boxes, halved until each question is decided on each, within a budget of boxes."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from flint import arb, fmpq
 
-from mlnn.proving.boxes import OPEN, Box, Looker, Question, Split
+from mlnn.proving.boxes import OPEN, Box, Looker, Question, Split, float_of
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.places import asked_at
 
 FINEST = fmpq(1, 2**44)
 """Width, relative to the raw output or 1, below which no box is halved: 13 digits of a place."""
+
+
+def finest(box: Box) -> fmpq:
+    """The width below which a box is not halved."""
+    return FINEST * max(1, math.ceil(abs(float_of(box.low))), math.ceil(abs(float_of(box.high))))
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,8 @@ def paved(
             _note(found, box, {one.name: OPEN for one in asked}, {})
         else:
             todo += _looked(looker, found, box, asked, places)
-    for place, names in places.items():
-        _ask_place(graph, found, Box(place, place), [one for one in questions if one.name in names], looker)
+    for end, names in places.items():
+        _ask_place(graph, found, Box(end, end), [one for one in questions if one.name in names], looker)
     for tiles in found.tiles.values():
         tiles.sort(key=lambda tile: (tile.low, tile.high))
     found.looks = looker.looks
@@ -73,7 +79,7 @@ def _looked(
             places.setdefault(end, set()).update(one.name for one in asked)
         answers = {name: answer for name, answer in seen.answers.items() if answer != OPEN}
         left = tuple(one for one in asked if one.name not in answers)
-    if left and box.width <= FINEST * max(1, abs(box.low), abs(box.high)):
+    if left and box.width <= finest(box):
         answers, left = answers | {one.name: OPEN for one in left}, ()
     _note(found, box, answers, seen.states if seen else {})
     if left:

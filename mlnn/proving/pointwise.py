@@ -91,7 +91,7 @@ def _xor(g: Graph, self: Id, other: Id) -> Id:
 
 
 def _polygamma(g: Graph, n: Id, self: Id) -> Id:
-    return g.make("polygamma", (self,), int(g.number(n) or 0))
+    return g.make("polygamma", (self,), (g.number(n) or Fraction(0),))
 
 
 def _fmod_free(g: Graph, self: Id, other: Id, rounding_mode: object = None) -> Id:
@@ -164,7 +164,7 @@ POINTWISE: dict[str, Rule] = {
     "erf": plain("erf"),
     "erfc": plain("erfc"),
     "lgamma": plain("lgamma"),
-    "digamma": lambda g, self: g.make("polygamma", (self,), 0),
+    "digamma": lambda g, self: g.make("polygamma", (self,), (Fraction(0),)),
     "polygamma": _polygamma,
     "sinh": lambda g, self: cosh(g, self, -1),
     "cosh": lambda g, self: cosh(g, self),

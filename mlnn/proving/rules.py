@@ -27,7 +27,7 @@ class VagueError(Exception):
 
 def number(value: object) -> arb:
     """A rational number as a ball."""
-    return arb(fmpq(value.numerator, value.denominator))  # type: ignore[attr-defined]
+    return arb(fmpq(value.numerator, value.denominator))
 
 
 def first(x: Series) -> arb:
@@ -36,7 +36,7 @@ def first(x: Series) -> arb:
 
 
 def _lin(node: Node, args: Sequence[Series], terms: int) -> Series:
-    constant, *factors = node.data  # type: ignore[misc]
+    constant, *factors = node.numbers
     total = arb_series([number(constant)], terms)
     for factor, one in zip(factors, args, strict=True):
         if factor == 1:
@@ -91,10 +91,10 @@ def _log(node: Node, args: Sequence[Series], terms: int) -> Series:
 def _power(node: Node, args: Sequence[Series], terms: int) -> Series:
     """x^a for x above 0, as e^(a log x); at 0 itself, alone, 0 for a > 0."""
     (x,) = args
-    exponent = node.data
-    if exponent.denominator == 1:  # type: ignore[union-attr]
-        return _whole_power(x, int(exponent), terms)  # type: ignore[arg-type]
-    if x[0].is_zero() and exponent > 0 and terms == 1:  # type: ignore[operator]
+    (exponent,) = node.numbers
+    if exponent.denominator == 1:
+        return _whole_power(x, int(exponent), terms)
+    if x[0].is_zero() and exponent > 0 and terms == 1:
         return arb_series([0], terms)
     if x[0] < 0:
         raise OutsideError("a root of a number below 0")
@@ -208,7 +208,7 @@ def _lgamma(node: Node, args: Sequence[Series], terms: int) -> Series:
 def _polygamma(node: Node, args: Sequence[Series], terms: int) -> Series:
     """The (n+1)-th derivative of log Γ, for x above 0: its series from that of log Γ at the value, then composed."""
     (x,) = args
-    order = int(node.data) + 1  # type: ignore[arg-type]
+    order = int(node.numbers[0]) + 1
     if not x[0] > 0:
         raise VagueError
     outer = arb_series([x[0], 1], terms + order).lgamma()

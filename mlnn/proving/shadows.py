@@ -66,7 +66,7 @@ class Shadows:
         try:
             return self.graph.const(value)
         except ValueError:
-            return self.graph.make("undefined", (), None)
+            return self.graph.make("undefined")
 
     def _view(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()

@@ -19,8 +19,9 @@ from mlnn.proving.reductions import SHAPED
 from mlnn.proving.shadows import LostError, Shadows
 
 COPIES = ("_to_copy", "clone", "lift_fresh_copy", "lift_fresh", "copy", "fill", "zero")
-MAKERS = """zeros ones full zeros_like ones_like full_like new_zeros new_ones new_full empty empty_like new_empty scalar_tensor arange
- empty_strided new_empty_strided set_ resize_ _local_scalar_dense""".split()
+MAKERS = ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "scalar_tensor",
+          "arange", "empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided", "set_", "resize_",
+          "_local_scalar_dense")  # fmt: skip
 """Operations whose answers hang on no more than shapes and numbers of Python's."""
 
 
