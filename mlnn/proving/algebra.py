@@ -4,11 +4,14 @@ What may be rewritten is what needs no condition: signs and numbers out of produ
 softplus by their names. So forms that a stable kernel and a textbook write differently are often one node, which needs no proof.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from itertools import pairwise
 
 from mlnn.proving.graph import Graph, Id, Node, Variable, exact
+
+
+ONES = (Fraction(1), Fraction(1))
 
 
 def mul(g: Graph, left: Id, right: Id) -> Id:
@@ -160,7 +163,7 @@ def _log(g: Graph, one: Id) -> Id:
 def _one_plus_exp(g: Graph, one: Id) -> Id | None:
     """u, of a node 1 + e^u."""
     node = g.nodes[one]
-    if node.op != "lin" or node.numbers != (1, 1) or g.nodes[node.args[0]].op != "exp":
+    if node.op != "lin" or node.numbers != ONES or g.nodes[node.args[0]].op != "exp":
         return None
     return g.nodes[node.args[0]].args[0]
 
@@ -201,9 +204,14 @@ def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Va
 def _again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
     if node.op == "mul":
         return product(into, args)
-    if node.op in ("inv", "exp", "log", "square", "switch"):
-        made: Id = {"inv": inv, "exp": exp, "log": log, "square": square, "switch": Graph.switch}[node.op](into, *args)
-        return made
+    if node.op == "switch":
+        return into.switch(*args)
+    if node.op in ALONE:
+        return ALONE[node.op](into, args[0])
     if node.op == "null" and into.total[args[0]]:
         return into.zero
     return into.make(node.op, args, node.numbers)
+
+
+ALONE: dict[str, Callable[[Graph, Id], Id]] = {"inv": inv, "exp": exp, "log": log, "square": square}
+"""Operations of one number that have a form of their own."""

@@ -22,8 +22,8 @@ Variable: TypeAlias = tuple[str, int]
 
 @dataclass(frozen=True)
 class Node:
-    """One operation. `args`: the nodes that it reads. `numbers`: of a `lin` its constant and coefficients, of a `power` its exponent,
-    of a `polygamma` its order. `name`: of a variable."""
+    """One operation. `args`: the nodes that it reads. `numbers`: of a `lin` its constant and coefficients, of a `power` its
+    exponent, of a `polygamma` its order. `name`: of a variable."""
 
     op: str
     args: tuple[Id, ...] = ()

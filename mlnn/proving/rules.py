@@ -6,6 +6,8 @@ series at a ball encloses those of all of its points. Only what the library does
 
 from collections.abc import Callable, Sequence
 
+from fractions import Fraction
+
 from flint import arb, arb_series, fmpq
 
 from mlnn.proving.graph import Node
@@ -25,7 +27,7 @@ class VagueError(Exception):
     """The ball is too wide, or has too few digits, for an operation to be finite on all of it."""
 
 
-def number(value: object) -> arb:
+def number(value: Fraction) -> arb:
     """A rational number as a ball."""
     return arb(fmpq(value.numerator, value.denominator))
 

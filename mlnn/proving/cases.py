@@ -1,0 +1,139 @@
+"""From two losses to problems of one variable: one a target, or one for all of them where the form of the losses allows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from mlnn.objectives import Objective
+from mlnn.proving.boxes import Question
+from mlnn.proving.graph import Graph, Id
+from mlnn.proving.sides import Side, side_of
+from mlnn.proving.structure import OUTPUT, at_target, degree, of_residual, parted
+from mlnn.proving.tracing import UntracedError
+from mlnn.targets import TargetSpace
+
+LARGEST_TARGET = 1000
+"""Targets of an endless space up to which a polynomial in the target is held within the tolerance."""
+RAW, RESIDUAL = "raw output", "raw output − target"
+VALUE, GRADIENT, LEFT, RIGHT = "value", "gradient", "left's gradient", "right's gradient"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Questions about functions of one variable. `target`: in words. `stricter`: what the tolerance is divided by."""
+
+    target: str
+    graph: Graph
+    questions: tuple[Question, ...]
+    variable: str = RAW
+    stricter: int = 1
+
+
+@dataclass(frozen=True)
+class Cases:
+    """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space."""
+
+    cases: tuple[Case, ...]
+    covers: str
+    whole: bool
+
+    @property
+    def stricter(self) -> int:
+        """What the tolerance is divided by."""
+        return max(case.stricter for case in self.cases)
+
+
+def questions_of(graph: Graph, roots: Sequence[Id]) -> tuple[Question, ...]:
+    """The four questions about (left's value, left's gradient, right's value, right's gradient)."""
+    left, left_gradient, right, right_gradient = roots
+    return (
+        Question(VALUE, left, right),
+        Question(GRADIENT, left_gradient, right_gradient),
+        Question(LEFT, left_gradient, left, slope=True),
+        Question(RIGHT, right_gradient, right, slope=True),
+    )
+
+
+def cases_of(left: Objective, right: Objective, space: TargetSpace) -> list[Cases]:
+    """Ways to the answer, the one that covers most first. Raises UntracedError with the side and the reason."""
+    graph, found = Graph(), dict[float, tuple[Side, Side]]()
+    for target in _targets(space):
+        found[target] = traced_sides(left, right, target, graph)
+    ways = [way for way in (_by_residual(graph, found, space), _by_degree(graph, found, space)) if way is not None]
+    return [*ways, _listed(graph, found, space)]
+
+
+def traced_sides(left: Objective, right: Objective, target: float, graph: Graph) -> tuple[Side, Side]:
+    """Both sides at a target, in one graph."""
+    sides = []
+    for name, objective in (("left", left), ("right", right)):
+        try:
+            sides.append(side_of(objective, target, graph))
+        except UntracedError as reason:
+            raise UntracedError(f"{name}: {reason}") from None
+    return sides[0], sides[1]
+
+
+def _targets(space: TargetSpace) -> list[float]:
+    return [float(one) for one in (space.facts.values or space.inner_points.tolist())]
+
+
+def _roots(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:
+    return sides[0].value, sides[0].gradient[0], sides[1].value, sides[1].gradient[0]
+
+
+def _alike(found: dict[float, tuple[Side, Side]]) -> tuple[Side, Side] | None:
+    """The two sides, where they are the same graph for every target."""
+    first = next(iter(found.values()))
+    return first if all(one == first for one in found.values()) else None
+
+
+def _by_residual(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
+    sides = _alike(found)
+    if sides is None or not space.whole_line:
+        return None
+    moved = of_residual(graph, _roots(sides))
+    if moved is None:
+        return None
+    case = Case("every target", moved[0], questions_of(moved[0], moved[1]), RESIDUAL)
+    return Cases((case,), "every target, by the residual", True)
+
+
+def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
+    """Polynomials in the target that agree at one more targets than their degree agree at all."""
+    sides = _alike(found)
+    if sides is None or space.finite:
+        return None
+    value, gradient, other, other_gradient = _roots(sides)
+    (value, own), (other, others) = parted(graph, value), parted(graph, other)
+    if own != others:
+        return None
+    roots = (value, gradient, other, other_gradient)
+    degrees = [degree(graph, one) for one in roots]
+    if None in degrees:
+        return None
+    most = max(max(degrees), 1)  # type: ignore[type-var]
+    inside = space.facts.support == "[0, 1]"
+    stricter = 1 if inside and most == 1 else (most + 1) * (1 if inside else LARGEST_TARGET + most) ** most * 4**most
+    nodes = [Fraction(place, most) if inside else Fraction(place) for place in range(most + 1)]
+    cases = tuple(_case(graph, roots, node, stricter) for node in nodes)
+    upto = "every target" if inside else f"every target up to {LARGEST_TARGET}"
+    return Cases(cases, f"{upto}, as polynomials of degree {most} in it", True)
+
+
+def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases:
+    cases = tuple(_case(graph, _roots(sides), Fraction(target)) for target, sides in found.items())
+    if not space.finite:
+        return Cases(cases, "the targets " + ", ".join(f"{target:g}" for target in found), False)
+    sides = _alike(found)
+    soft = sides is not None and all(degree(graph, one) in (0, 1) for one in _roots(sides))
+    both = "both targets" if len(cases) == 2 else f"all {len(cases)} targets"
+    return Cases(cases, both + (", and every soft label between" if soft else ""), True)
+
+
+def _case(graph: Graph, roots: Sequence[Id], target: Fraction, stricter: int = 1) -> Case:
+    into, found = at_target(graph, roots, target)
+    return Case(f"y = {float(target):g}", into, questions_of(into, found), RAW, stricter)
+
+
+__all__ = ["OUTPUT", "Case", "Cases", "cases_of", "questions_of", "traced_sides"]

@@ -1,0 +1,90 @@
+"""The two sides of a proof on paper: their values and their own gradients at one target, as nodes of one graph.
+
+A loss is traced at two raw outputs and as a batch of two rows: what is no function of a row's raw outputs and target alone is told.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mlnn.arguments import first_line
+from mlnn.objectives import Objective
+from mlnn.objectives.rowwise import unreduced
+from mlnn.proving.algebra import rebuilt
+from mlnn.proving.graph import Graph, Id
+from mlnn.proving.tracing import UntracedError, traced
+from mlnn.world import plain_tensors
+
+PLACES = ((0.3719, -1.117, 0.871, 2.13), (-2.6131, 0.593, -0.244, -3.07))
+"""Raw outputs at which a loss is traced; any would do, and what it does in both is one graph."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One loss at one target. `value`: its node; `gradient`: those of its own gradient, one a raw output."""
+
+    value: Id
+    gradient: tuple[Id, ...]
+
+
+def side_of(objective: Objective, target: Any, graph: Graph) -> Side:
+    """A loss of one row; variables ("z", k) for its raw outputs and ("y", 0) for its target.
+
+    Raises UntracedError, with the reason, for a loss that is no such graph.
+    """
+    asked = unreduced(objective)
+    found = [_alone(asked, target, place, graph) for place in range(len(PLACES))]
+    if found[0] != found[1]:
+        raise UntracedError(
+            "what it computes hangs on the raw output otherwise than through torch's operations (a branch in Python, numpy)"
+        )
+    _check_rows(asked, target, found[0], graph)
+    return found[0]
+
+
+def _outputs(objective: Objective, rows: Sequence[int]) -> Tensor:
+    """Raw outputs (n[, m]) to trace with."""
+    several = objective.targets.outputs
+    flat = [PLACES[row][place % len(PLACES[row])] + place // len(PLACES[row]) for row in rows for place in range(several)]
+    found = torch.tensor(flat, dtype=torch.float64)
+    return found.reshape(len(rows), several) if several > 1 else found
+
+
+def _targets(objective: Objective, target: Any, rows: int) -> Tensor:
+    return objective.targets.cast(torch.tensor([target] * rows))
+
+
+def _trace(objective: Objective, output: Tensor, target: Tensor, graph: Graph) -> tuple[list[Id], list[Id]]:
+    try:
+        with plain_tensors():
+            return traced(partial(_rows, objective), output, target, graph)
+    except UntracedError:
+        raise
+    except Exception as problem:  # a loss may refuse a target, or this way of calling it, with any exception
+        raise UntracedError(f"{type(problem).__name__}: {first_line(problem)[:160]}") from None
+
+
+def _rows(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
+    value = objective.rows(output, target)
+    return objective.per_row(value, target) if value.ndim else value
+
+
+def _alone(objective: Objective, target: Any, place: int, graph: Graph) -> Side:
+    values, gradient = _trace(objective, _outputs(objective, [place]), _targets(objective, target, 1), graph)
+    return Side(values[0], tuple(gradient))
+
+
+def _check_rows(objective: Objective, target: Any, alone: Side, graph: Graph) -> None:
+    """Raise UntracedError unless two rows are worth what each is worth alone, or their mean or sum."""
+    several = objective.targets.outputs
+    values, _ = _trace(objective, _outputs(objective, [0, 1]), _targets(objective, target, 2), graph)
+    moved = {("z", place): graph.var("z", several + place) for place in range(several)} | {("y", 0): graph.var("y", 1)}
+    (other,) = rebuilt(graph, (alone.value,), graph, moved)
+    sums = [graph.linear([(Fraction(1, share), alone.value), (Fraction(1, share), other)]) for share in (1, 2)]
+    if values != [alone.value, other] and not (len(values) == 1 and values[0] in sums):
+        raise UntracedError("rows of a batch are coupled: two rows are not worth what each is worth alone")
