@@ -39,11 +39,12 @@ def ball(low: fmpq, high: fmpq) -> arb:
 class Evaluation:
     """The nodes of a graph as series around a place, those that are asked for.
 
-    `decided`: the states that switches were in, certain on the whole ball, or told.
+    `decided`: the states that switches were in, certain on the whole ball, or told. `beside`: what is exactly zero at the place, but
+    not around it, is not sure either: its state is asked for on one side of the place.
     """
 
-    def __init__(self, graph: Graph, place: arb, states: States, terms: int) -> None:
-        self.graph, self.terms = graph, terms
+    def __init__(self, graph: Graph, place: arb, states: States, terms: int, beside: bool = False) -> None:
+        self.graph, self.terms, self.beside = graph, terms, beside
         self.x = arb_series([place, 1], terms)
         self.decided = dict(states)
         self._found: dict[Id, Series] = {}
@@ -69,11 +70,16 @@ class Evaluation:
     def _state(self, looks_at: Id) -> int:
         state = self.decided.get(looks_at)
         if state is None:
-            state = sign(self[looks_at][0])
-            if state is None:
+            series = self[looks_at]
+            state = sign(series[0])
+            if state is None or (state == AT and self.beside and not _is_zero(series)):
                 raise UnsureError(looks_at)
             self.decided[looks_at] = state
         return state
+
+
+def _is_zero(series: Series) -> bool:
+    return all(part.is_zero() for part in series.coeffs())
 
 
 def sign(value: arb) -> int | None:

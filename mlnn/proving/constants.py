@@ -13,6 +13,8 @@ NEAR = 1e-14
 """Relative distance to a known constant, which code may hold as a float."""
 LARGEST_FACTORIAL = 20
 BITS = 192
+SMALL = 1000
+"""Denominators up to it are written out: 1/2."""
 
 
 def simple(value: arb) -> fmpq:
@@ -31,6 +33,8 @@ def _fraction(value: arb) -> Fraction:
 
 def written(value: fmpq) -> str:
     """A number to thirty digits, and its name where it has one: "0.693147180559945309417232121458 (ln 2)"."""
+    if abs(int(value.q)) <= SMALL:
+        return str(value)
     with digits(BITS, 2):
         ball = arb(value)
         text = ball.str(DIGITS, radius=False)

@@ -126,17 +126,42 @@ class Graph:
     def switch(self, looks_at: Id, below: Id, at: Id, above: Id) -> Id:
         """One of three nodes, as another is below zero, zero, or above; of which only the chosen one needs a value.
 
-        What it looks at is scaled so that one switch stands for u < 0, −u > 0 and 2u < 0.
+        What it looks at is scaled so that one switch stands for u < 0, −u > 0 and 2u < 0; a switch that looks at another one is
+        one within its three cases.
         """
         number = self.number(looks_at)
         if number is not None:
             return at if number == 0 else above if number > 0 else below
         if below == at == above and self.total[looks_at]:
             return at
+        inner = self._inner(looks_at)
+        if inner is not None:
+            outer, cases = inner
+            return self.switch(outer, *(self.switch(case, below, at, above) for case in cases))
         looks_at, sign = self._normal(looks_at)
         if sign < 0:
             below, above = above, below
-        return self.make("switch", (looks_at, below, at, above))
+        branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
+        return self.make("switch", (looks_at, *branches))
+
+    def _inner(self, one: Id) -> tuple[Id, list[Id]] | None:
+        """Of a sum with one switch in it: what that looks at, and the sum in its three cases."""
+        node = self.nodes[one]
+        terms = self._terms(one)
+        inner = [term for term in terms if term[1] is not None and self.nodes[term[1]].op == "switch"]
+        if len(inner) != 1:
+            return None
+        factor, switch, _ = inner[0]
+        assert switch is not None
+        constant = node.numbers[0] if node.op == "lin" else Fraction(0)
+        rest = [(other, term) for other, term, _ in terms if term is not None and term != switch]
+        looks_at, *cases = self.nodes[switch].args
+        return looks_at, [self.linear([*rest, (factor, case)], constant) for case in cases]
+
+    def _under(self, looks_at: Id, place: int, one: Id) -> Id:
+        """A node where it is known in which state a switch is."""
+        node = self.nodes[one]
+        return node.args[place] if node.op == "switch" and node.args[0] == looks_at else one
 
     def _normal(self, one: Id) -> tuple[Id, int]:
         node = self.nodes[one]

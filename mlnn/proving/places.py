@@ -1,7 +1,6 @@
 """Questions at single places: where a switch is exactly zero, and what its sides say of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 
 from flint import arb
 
@@ -17,71 +16,76 @@ MOST_TOGETHER = 3
 MORE_BITS = 256
 
 
-def asked_at(
-    graph: Graph, box: Box, questions: Sequence[Question], tolerance: arb
-) -> dict[str, tuple[str, arb | None]]:
+def asked_at(graph: Graph, box: Box, questions: Sequence[Question], tolerance: arb) -> dict[str, tuple[str, arb | None]]:
     """By question: EQUAL, DIFFERS, POINT, OPEN or VOID at a point, or on an interval of 2^−100; and the size of the difference.
 
     A gradient is right at a kink where it is one of the slopes of the two sides or lies between them.
     """
     with digits(box.bits + MORE_BITS, 3):
-        combinations = _combinations(graph, box, questions)
-        if combinations is None:
-            return {one.name: (OPEN, None) for one in questions}
-        return {one.name: _judged(graph, box, one, combinations, tolerance) for one in questions}
+        return {one.name: _asked(graph, box, one, tolerance) for one in questions}
 
 
-def _combinations(graph: Graph, box: Box, questions: Sequence[Question]) -> list[dict[Id, int]] | None:
-    """States of the switches that are not certain: at a point those of its two sides and its own, else all there may be."""
-    unsure: dict[Id, int] = {}
-    exact = box.low == box.high
-    while True:
-        trial = dict(unsure) if exact else dict.fromkeys(unsure, ABOVE)
-        found = next(_unsure(graph, box, questions, trial), None)
+def _asked(graph: Graph, box: Box, question: Question, tolerance: arb) -> tuple[str, arb | None]:
+    if box.low != box.high:
+        found = _forked(graph, box, question, {}, MOST_TOGETHER)
         if found is None:
-            break
-        slope = _slope(graph, box, found, trial)
-        if found in unsure or slope is None or len(unsure) >= MOST_TOGETHER:
-            return None
-        unsure[found] = slope
-    if exact:
-        return [{one: side * slope for one, slope in unsure.items()} for side in (BELOW, AT, ABOVE)]
-    return [dict(zip(unsure, states, strict=True)) for states in product((BELOW, AT, ABOVE), repeat=len(unsure))]
+            return OPEN, None
+        sides = [one for one in found if AT not in one.values()]
+        middle = [one for one in found if AT in one.values()]
+        return _judged(graph, box, question, sides or found, middle, tolerance)
+    beside = [_side(graph, box, question, side) for side in (BELOW, ABOVE)]
+    return _judged(graph, box, question, [one for one in beside if one is not None], [{}], tolerance)
 
 
-def _unsure(graph: Graph, box: Box, questions: Sequence[Question], states: Mapping[Id, int]) -> Iterator[Id]:
-    """Switches that are neither told nor certain; at a point those that are exactly zero too."""
+def _forked(
+    graph: Graph, box: Box, question: Question, states: dict[Id, int], left: int
+) -> list[dict[Id, int]] | None:
+    """All combinations of states that there may be on a narrow interval; None for too many, or without a value."""
     evaluation = Evaluation(graph, ball(box.low, box.high), states, 3)
-    for one in questions:
-        try:
-            difference(evaluation, one)
-        except UnsureError as unsure:
-            yield unsure.looks_at
-        except VagueError:
-            continue
-    if box.low == box.high:
-        yield from (one for one, state in evaluation.decided.items() if state == AT and one not in states)
-
-
-def _slope(graph: Graph, box: Box, looks_at: Id, states: Mapping[Id, int]) -> int | None:
-    """Whether a switch's node rises or falls there; AT for one that is zero all around."""
     try:
-        series = Evaluation(graph, ball(box.low, box.high), states, 3)[looks_at]
-    except (UnsureError, VagueError, OutsideError):
+        difference(evaluation, question)
+    except VagueError:
         return None
-    if all(part.is_zero() for part in series.coeffs()):
-        return AT
-    return sign(series[1]) or None
+    except UnsureError as unsure:
+        if not left:
+            return None
+        parts = [
+            _forked(graph, box, question, states | {unsure.looks_at: state}, left - 1) for state in (BELOW, AT, ABOVE)
+        ]
+        return None if None in parts else [one for part in parts for one in part or []]
+    return [states]
+
+
+def _side(graph: Graph, box: Box, question: Question, side: int) -> dict[Id, int] | None:
+    """States of the switches just below or above a point; None where they cannot be told."""
+    states: dict[Id, int] = {}
+    while True:
+        evaluation = Evaluation(graph, ball(box.low, box.high), states, 3, beside=True)
+        try:
+            difference(evaluation, question)
+        except UnsureError as unsure:
+            series = evaluation[unsure.looks_at]
+            slope = sign(series[1])
+            if not series[0].is_zero() or not slope:
+                return None
+            states[unsure.looks_at] = side * slope
+        except VagueError:
+            return None
+        else:
+            return states
 
 
 def _judged(
-    graph: Graph, box: Box, question: Question, combinations: list[dict[Id, int]], tolerance: arb
+    graph: Graph,
+    box: Box,
+    question: Question,
+    sides: list[dict[Id, int]],
+    middle: list[dict[Id, int]],
+    tolerance: arb,
 ) -> tuple[str, arb | None]:
-    sides = [one for one in combinations if AT not in one.values()]
-    middle = [one for one in combinations if one not in sides]
     try:
         if question.slope:
-            return _judged_slope(graph, box, question, sides or combinations, middle, tolerance)
+            return _judged_slope(graph, box, question, sides, middle, tolerance)
         beside = [_size(graph, box, question, one) for one in sides]
         here = [_size(graph, box, question, one) for one in middle] or beside
     except (VagueError, UnsureError, OutsideError):
@@ -126,15 +130,11 @@ def _judged_slope(
         slope = evaluation[question.minus].derivative()[0]
         slopes.append(slope)
         beside.append(abs(evaluation[question.plus][0] - slope))
-    hull = slopes[0]
+    if not slopes:
+        return OPEN, None
+    least, most = slopes[0], slopes[0]
     for slope in slopes[1:]:
-        hull = hull.union(slope)
+        least, most = least.min(slope), most.max(slope)
     own = [Evaluation(graph, ball(box.low, box.high), states, 3)[question.plus][0] for states in middle]
-    here = [_outside(one, hull) for one in own] or beside
+    here = [arb(0).max(one - most).max(least - one) for one in own] or beside
     return _said(list(beside), list(here), tolerance, box.low == box.high)
-
-
-def _outside(value: arb, hull: arb) -> arb:
-    """How far a number is from an interval; 0 inside."""
-    above, below = value - hull.upper(), hull.lower() - value
-    return above if above > 0 else below if below > 0 else arb(0).union(above).union(below).nonnegative_part()

@@ -50,7 +50,7 @@ def said(given: Said) -> Proof:
         points=tuple(sorted({point for part in asked for point in part.points})),
         boxes=given.looks,
         reason=reason,
-        shift=tuple(one for one in related.shift if float(one[1].split()[0])) if related else (),
+        shift=related.shift if related else (),
         scale=related.scale if related else None,
         findings=tuple(_findings(given.parts)),
         parts=given.parts,
@@ -86,19 +86,27 @@ def _sentence(given: Said, asked: Sequence[Part], answer: str, reason: str | Non
     if answer == "proved":
         start = f"proved equal {inside} for {given.covers}, values and gradients to {given.tolerance:g}"
         return start + "".join(f"; {finding}" for finding in _points(asked)) + f" ({given.looks} boxes)"
-    parts = [_differs(asked, name, inside) for name in (VALUE, GRADIENT)]
     related = _related(given.related, given.covers, inside)
-    return "; ".join(part for part in [*parts, *_points(asked), related] if part)
+    parts = [related] if related else [_differs(asked, name, inside) for name in (VALUE, GRADIENT)]
+    return "; ".join([*parts, *_points(asked)])
 
 
 def _related(related: Related | None, covers: str, inside: str) -> str:
     if related is None:
         return ""
     if related.name == "scaled":
-        return f"proved {inside} for {covers}: left is {related.scale} times right, apart from constants"
-    shifts = sorted({value for _, value in related.shift})
-    by = shifts[0] if len(shifts) == 1 else ", ".join(f"{value} at {target}" for target, value in related.shift[:MOST_NAMED])
-    return f"proved {inside} for {covers}: left − right is the constant {by}"
+        return f"proved {inside} for {covers}: left is {related.scale} times right" + _apart(related)
+    return f"proved {inside} for {covers}: left is right" + _apart(related)
+
+
+def _apart(related: Related) -> str:
+    """The constants, in words."""
+    shifts = {value for _, value in related.shift}
+    if shifts == {"0"}:
+        return ""
+    if len(shifts) == 1:
+        return f" plus {shifts.pop()}"
+    return " plus " + ", ".join(f"{value} at {target}" for target, value in related.shift[:MOST_NAMED])
 
 
 def _differs(asked: Sequence[Part], name: str, inside: str) -> str:
