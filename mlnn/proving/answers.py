@@ -50,7 +50,10 @@ class _Run:
 def part_of(graph: Graph, question: Question, tiles: Sequence[Tile], target: str, variable: str) -> Part:
     """The part of an answer that tiles, in order, give; the largest difference is looked for where there is one."""
     runs = _joined(_settled(_joined([_run(tile) for tile in tiles])))
-    by = {answer: tuple((float_of(run.low), float_of(run.high)) for run in runs if run.answer == answer) for answer in ANSWERS}
+    by = {
+        answer: tuple((float_of(run.low), float_of(run.high)) for run in runs if run.answer == answer)
+        for answer in ANSWERS
+    }
     points = tuple((float_of(run.low), run.size) for run in runs if run.answer == POINT)
     answer = "differs" if by[DIFFERS] else "undecided" if by[OPEN] else "proved"
     size = largest(graph, question, tiles) if by[DIFFERS] else None

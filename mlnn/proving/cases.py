@@ -4,43 +4,48 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from flint import arb, fmpq
+
 from mlnn.objectives import Objective
+from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import Question
+from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.sides import Side, side_of
-from mlnn.proving.structure import OUTPUT, at_target, degree, of_residual, parted
+from mlnn.proving.structure import at_target, of_residual, parted, polynomial
 from mlnn.proving.tracing import UntracedError
 from mlnn.targets import TargetSpace
+from mlnn.targets.facts import UNIT_INTERVAL
 
 LARGEST_TARGET = 1000
 """Targets of an endless space up to which a polynomial in the target is held within the tolerance."""
+OWN_BITS = 192
 RAW, RESIDUAL = "raw output", "raw output − target"
 VALUE, GRADIENT, LEFT, RIGHT = "value", "gradient", "left's gradient", "right's gradient"
 
 
 @dataclass(frozen=True)
 class Case:
-    """Questions about functions of one variable. `target`: in words. `stricter`: what the tolerance is divided by."""
+    """Questions about functions of one variable. `target`: in words. `stricter`: what the tolerance is divided by.
+    `power`: of the target, of which the functions are coefficients."""
 
     target: str
     graph: Graph
     questions: tuple[Question, ...]
     variable: str = RAW
     stricter: int = 1
+    power: int | None = None
 
 
 @dataclass(frozen=True)
 class Cases:
-    """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space."""
+    """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases are
+    coefficients, some targets with the terms of the target alone, left's and right's."""
 
     cases: tuple[Case, ...]
     covers: str
     whole: bool
-
-    @property
-    def stricter(self) -> int:
-        """What the tolerance is divided by."""
-        return max(case.stricter for case in self.cases)
+    own: tuple[tuple[float, fmpq, fmpq], ...] = ()
 
 
 def questions_of(graph: Graph, roots: Sequence[Id]) -> tuple[Question, ...]:
@@ -100,25 +105,40 @@ def _by_residual(graph: Graph, found: dict[float, tuple[Side, Side]], space: Tar
 
 
 def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
-    """Polynomials in the target that agree at one more targets than their degree agree at all."""
+    """Polynomials in the target, apart from terms of the target alone, are equal where their coefficients are."""
     sides = _alike(found)
     if sides is None or space.finite:
         return None
     value, gradient, other, other_gradient = _roots(sides)
     (value, own), (other, others) = parted(graph, value), parted(graph, other)
-    if own != others:
+    rows = [polynomial(graph, one) for one in (value, gradient, other, other_gradient)]
+    if any(row is None for row in rows):
         return None
-    roots = (value, gradient, other, other_gradient)
-    degrees = [degree(graph, one) for one in roots]
-    if None in degrees:
-        return None
-    most = max(max(degrees), 1)  # type: ignore[type-var]
-    inside = space.facts.support == "[0, 1]"
-    stricter = 1 if inside and most == 1 else (most + 1) * (1 if inside else LARGEST_TARGET + most) ** most * 4**most
-    nodes = [Fraction(place, most) if inside else Fraction(place) for place in range(most + 1)]
-    cases = tuple(_case(graph, roots, node, stricter) for node in nodes)
-    upto = "every target" if inside else f"every target up to {LARGEST_TARGET}"
-    return Cases(cases, f"{upto}, as polynomials of degree {most} in it", True)
+    most = max(len(row) for row in rows if row is not None)
+    columns = list(zip(*(_padded(graph, row, most) for row in rows if row is not None), strict=True))
+    largest = 1 if space.facts.support == UNIT_INTERVAL else LARGEST_TARGET
+    cases = tuple(
+        Case(_term(power), graph, questions_of(graph, column), RAW, most * largest**power, power)
+        for power, column in enumerate(columns)
+    )
+    upto = "every target" if largest == 1 else f"every target up to {LARGEST_TARGET}"
+    listed = tuple((target, _at(graph, own, target), _at(graph, others, target)) for target in found)
+    return Cases(cases, upto, True, listed)
+
+
+def _padded(graph: Graph, row: list[Id], length: int) -> list[Id]:
+    return row + [graph.zero] * (length - len(row))
+
+
+def _term(power: int) -> str:
+    return ("what is free of y", "what is times y")[power] if power < 2 else f"what is times y^{power}"
+
+
+def _at(graph: Graph, one: Id, target: float) -> fmpq:
+    """A node of the target alone, at one."""
+    into, (found,) = at_target(graph, [one], Fraction(target))
+    with digits(OWN_BITS, 1):
+        return simple(Evaluation(into, arb(0), {}, 1)[found][0])
 
 
 def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases:
@@ -126,7 +146,8 @@ def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSp
     if not space.finite:
         return Cases(cases, "the targets " + ", ".join(f"{target:g}" for target in found), False)
     sides = _alike(found)
-    soft = sides is not None and all(degree(graph, one) in (0, 1) for one in _roots(sides))
+    lines = [] if sides is None else [polynomial(graph, one) for one in _roots(sides)]
+    soft = bool(lines) and all(line is not None and len(line) <= 2 for line in lines)
     both = "both targets" if len(cases) == 2 else f"all {len(cases)} targets"
     return Cases(cases, both + (", and every soft label between" if soft else ""), True)
 
@@ -134,6 +155,3 @@ def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSp
 def _case(graph: Graph, roots: Sequence[Id], target: Fraction, stricter: int = 1) -> Case:
     into, found = at_target(graph, roots, target)
     return Case(f"y = {float(target):g}", into, questions_of(into, found), RAW, stricter)
-
-
-__all__ = ["OUTPUT", "Case", "Cases", "cases_of", "questions_of", "traced_sides"]

@@ -16,7 +16,9 @@ MOST_TOGETHER = 3
 MORE_BITS = 256
 
 
-def asked_at(graph: Graph, box: Box, questions: Sequence[Question], tolerance: arb) -> dict[str, tuple[str, arb | None]]:
+def asked_at(
+    graph: Graph, box: Box, questions: Sequence[Question], tolerance: arb
+) -> dict[str, tuple[str, arb | None]]:
     """By question: EQUAL, DIFFERS, POINT, OPEN or VOID at a point, or on an interval of 2^−100; and the size of the difference.
 
     A gradient is right at a kink where it is one of the slopes of the two sides or lies between them.
@@ -37,9 +39,7 @@ def _asked(graph: Graph, box: Box, question: Question, tolerance: arb) -> tuple[
     return _judged(graph, box, question, [one for one in beside if one is not None], [{}], tolerance)
 
 
-def _forked(
-    graph: Graph, box: Box, question: Question, states: dict[Id, int], left: int
-) -> list[dict[Id, int]] | None:
+def _forked(graph: Graph, box: Box, question: Question, states: dict[Id, int], left: int) -> list[dict[Id, int]] | None:
     """All combinations of states that there may be on a narrow interval; None for too many, or without a value."""
     evaluation = Evaluation(graph, ball(box.low, box.high), states, 3)
     try:

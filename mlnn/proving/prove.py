@@ -15,7 +15,7 @@ from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases, cases_of
 from mlnn.proving.paving import Tile, paved
 from mlnn.proving.proof import Proof
 from mlnn.proving.replay import on_paper
-from mlnn.proving.relation import Related, related
+from mlnn.proving.relation import Related, by_target, related
 from mlnn.proving.tracing import UntracedError
 from mlnn.proving.words import Said, said
 from mlnn.targets import TargetSpace
@@ -49,7 +49,9 @@ def prove(
     space = TargetSpace.parse(targets)
     given = interval("domain", domain)
     if given is None or not all(abs(end) <= FARTHEST for end in given):
-        raise ConfigError(f"domain: {shown(domain)}; two finite raw outputs within ±{FARTHEST:g} are needed, e.g. (-88, 88)")
+        raise ConfigError(
+            f"domain: {shown(domain)}; two finite raw outputs within ±{FARTHEST:g} are needed, e.g. (-88, 88)"
+        )
     if number("tolerance", tolerance, 0.0) == 0:
         raise ConfigError("tolerance: 0; a number above 0 is needed, e.g. 1e-15")
     whole("boxes", boxes, 1)
@@ -62,9 +64,7 @@ def prove(
         return said(Said((), given, tolerance, reason=str(reason)))
     found: _Found | None = None
     for way in ways:
-        here = _decided(way, ends, close, boxes)
-        if found is None or here.better(found):
-            found = here
+        found = _decided(way, ends, close, boxes)
         if found.settled:
             break
     assert found is not None
@@ -101,10 +101,8 @@ class _Found:
 
     @property
     def settled(self) -> bool:
-        return self.answers == {"proved"} or self.related is not None or self.way.stricter == 1 and "differs" in self.answers
-
-    def better(self, other: "_Found") -> bool:
-        return self.answers == {"proved"} or other.way.stricter > 1
+        """Whether no other way need be tried: coefficients that differ say nothing of where losses do."""
+        return self.answers == {"proved"} or self.related is not None or not self.way.own
 
 
 def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _Found:
@@ -119,9 +117,22 @@ def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _F
         paper.append(on_paper(case, asked, looked.tiles, ends, close / case.stricter))
     answers = {name: {part.answer for part in parts if part.question == name} for name in (VALUE, GRADIENT)}
     relation = None
-    if "differs" in answers[VALUE] | answers[GRADIENT]:
+    if "differs" in answers[VALUE] | answers[GRADIENT] or any(left != right for _, left, right in way.own):
         relation = related(way.cases, ends, close, boxes, answers[GRADIENT] == {"proved"})
+    if relation is not None:
+        relation = by_target(way, relation)
+        parts += _apart(relation, ends) if way.own and relation.factor == 1 else []
     return _Found(way, tuple(parts), relation, looks + (relation.boxes if relation else 0), tuple(paper))
+
+
+def _apart(found: Related, ends: tuple[fmpq, fmpq]) -> list[Part]:
+    """The values at targets at which two losses with the same coefficients differ by a number."""
+    whole_domain = ((float_of(ends[0]), float_of(ends[1])),)
+    sizes = [(target, abs(float_of(shift))) for target, shift in found.shift if shift != 0]
+    return [
+        Part(VALUE, target, "differs", differs=whole_domain, size=(size, size), place=whole_domain[0][0])
+        for target, size in sizes
+    ]
 
 
 def _part(case: Case, question: Question, tiles: Sequence[Tile] | None, ends: tuple[fmpq, fmpq]) -> Part:

@@ -8,8 +8,8 @@ from flint import arb, fmpq
 
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.boxes import BITS, EQUAL, PER_UNIT, TERMS, Question, difference
-from mlnn.proving.cases import GRADIENT, VALUE, Case
-from mlnn.proving.constants import simple, written
+from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases
+from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph
 from mlnn.proving.paving import paved
 from mlnn.proving.rules import OutsideError, VagueError
@@ -21,11 +21,11 @@ EXTRA_BITS = 256
 
 @dataclass(frozen=True)
 class Related:
-    """`name`: "shifted" or "scaled". `shift`: by target, in digits; `scale`: left's over right's, in digits. `boxes`: looked at."""
+    """`name`: "shifted" or "scaled". `shift`: by target; `factor`: left's over right's. `boxes`: looked at."""
 
     name: str
-    shift: tuple[tuple[str, str], ...]
-    scale: str | None
+    shift: tuple[tuple[str, fmpq], ...]
+    factor: fmpq
     boxes: int
 
 
@@ -47,9 +47,22 @@ def related(
             return None
         if not all(tile.answer in (EQUAL, "point") for tiles in looked.tiles.values() for tile in tiles):
             return None
-        shifts.append((case.target, written(moved[1])))
+        shifts.append((case.target, moved[1]))
     name = "shifted" if factor == 1 else "scaled"
-    return Related(name, tuple(shifts), None if factor == 1 else written(factor), boxes)
+    return Related(name, tuple(shifts), factor, boxes)
+
+
+def by_target(way: Cases, found: Related) -> Related:
+    """A relation of coefficients as one at targets."""
+    if not way.own:
+        return found
+    terms = [shift for _, shift in found.shift]
+    shifts = []
+    for target, left, right in way.own:
+        y = fmpq(*target.as_integer_ratio())
+        total = sum((shift * y**power for power, shift in enumerate(terms)), left - found.factor * right)
+        shifts.append((f"y = {target:g}", total))
+    return replace(found, shift=tuple(shifts))
 
 
 def _places(domain: tuple[fmpq, fmpq]) -> list[fmpq]:
@@ -94,7 +107,10 @@ def _moved(case: Case, domain: tuple[fmpq, fmpq], factor: fmpq) -> tuple[Case, f
             return None
         shift = simple(ends[0][0] - ends[1][0])
     minus = graph.linear([(Fraction(1), scaled)], Fraction(int(shift.p), int(shift.q)))
-    questions = (Question(VALUE, value.plus, minus), Question(GRADIENT, gradient.plus, graph.scale(scale, gradient.minus)))
+    questions = (
+        Question(VALUE, value.plus, minus),
+        Question(GRADIENT, gradient.plus, graph.scale(scale, gradient.minus)),
+    )
     return replace(case, questions=tuple(one for one in questions if not one.trivial)), shift
 
 

@@ -50,7 +50,9 @@ def side_of(objective: Objective, target: Any, graph: Graph) -> Side:
 def _outputs(objective: Objective, rows: Sequence[int]) -> Tensor:
     """Raw outputs (n[, m]) to trace with."""
     several = objective.targets.outputs
-    flat = [PLACES[row][place % len(PLACES[row])] + place // len(PLACES[row]) for row in rows for place in range(several)]
+    flat = [
+        PLACES[row][place % len(PLACES[row])] + place // len(PLACES[row]) for row in rows for place in range(several)
+    ]
     found = torch.tensor(flat, dtype=torch.float64)
     return found.reshape(len(rows), several) if several > 1 else found
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from mlnn.proving.answers import Interval, Part
 from mlnn.proving.cases import GRADIENT, RESIDUAL, VALUE
+from mlnn.proving.constants import written
 from mlnn.proving.proof import Proof
 from mlnn.proving.relation import Related
 
@@ -31,7 +32,15 @@ def said(given: Said) -> Proof:
     """The record of a proof."""
     asked = [part for part in given.parts if part.question in (VALUE, GRADIENT)]
     answers = {part.answer for part in asked}
-    answer = "undecided" if not asked else "differs" if "differs" in answers else "proved" if answers == {"proved"} else "undecided"
+    answer = (
+        "undecided"
+        if not asked
+        else "differs"
+        if "differs" in answers
+        else "proved"
+        if answers == {"proved"}
+        else "undecided"
+    )
     if answer == "proved" and not given.whole:
         answer = "undecided"
     worst = _worst(asked)
@@ -50,8 +59,8 @@ def said(given: Said) -> Proof:
         points=tuple(sorted({point for part in asked for point in part.points})),
         boxes=given.looks,
         reason=reason,
-        shift=related.shift if related else (),
-        scale=related.scale if related else None,
+        shift=tuple((target, written(value)) for target, value in related.shift) if related else (),
+        scale=written(related.factor) if related and related.factor != 1 else None,
         findings=tuple(_findings(given.parts)),
         parts=given.parts,
         paper=given.paper,
@@ -95,18 +104,19 @@ def _related(related: Related | None, covers: str, inside: str) -> str:
     if related is None:
         return ""
     if related.name == "scaled":
-        return f"proved {inside} for {covers}: left is {related.scale} times right" + _apart(related)
+        return f"proved {inside} for {covers}: left is {written(related.factor)} times right" + _apart(related)
     return f"proved {inside} for {covers}: left is right" + _apart(related)
 
 
 def _apart(related: Related) -> str:
     """The constants, in words."""
-    shifts = {value for _, value in related.shift}
+    told = [(target, written(value)) for target, value in related.shift]
+    shifts = {value for _, value in told}
     if shifts == {"0"}:
         return ""
     if len(shifts) == 1:
         return f" plus {shifts.pop()}"
-    return " plus " + ", ".join(f"{value} at {target}" for target, value in related.shift[:MOST_NAMED])
+    return " plus " + ", ".join(f"{value} at {target}" for target, value in told[-MOST_NAMED:])
 
 
 def _differs(asked: Sequence[Part], name: str, inside: str) -> str:
