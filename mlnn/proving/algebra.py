@@ -10,7 +10,6 @@ from itertools import pairwise
 
 from mlnn.proving.graph import Graph, Id, Node, Variable, exact
 
-
 ONES = (Fraction(1), Fraction(1))
 
 

@@ -18,10 +18,12 @@ NARROW = 64
 
 @dataclass(frozen=True)
 class Part:
-    """One question at one target. `question`: "value", "gradient", "left's gradient" or "right's gradient" (whether it is the slope of
-    that side's own value); `target`: in words. `equal`, `differs`, `undecided`, `void` (no value on either side): intervals of
-    `variable`. `points`: (place, size) where it fails at a single place only. `size`: bounds of the largest difference, and
-    `place` where it is; `boxes`: how many it took.
+    """One question at one target.
+
+    `question`: "value", "gradient", "left's gradient" or "right's gradient" (whether it is the slope of that side's own value).
+    `target`: in words. `equal`, `differs`, `undecided`, `void` (no value on either side): intervals of `variable`. `points`:
+    (place, size) where it fails at a single place only. `size`: bounds of the largest difference, and `place` where it is.
+    `boxes`: how many it took.
     """
 
     question: str

@@ -39,8 +39,8 @@ def ball(low: fmpq, high: fmpq) -> arb:
 class Evaluation:
     """The nodes of a graph as series around a place, those that are asked for.
 
-    `decided`: the states that switches were in, certain on the whole ball, or told. `beside`: what is exactly zero at the place, but
-    not around it, is not sure either: its state is asked for on one side of the place.
+    `decided`: the states that switches were in, certain on the whole ball, or told. `beside`: what is exactly zero at the place,
+    but not around it, is not sure either: its state is asked for on one side of the place.
     """
 
     def __init__(self, graph: Graph, place: arb, states: States, terms: int, beside: bool = False) -> None:

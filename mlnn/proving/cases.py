@@ -48,7 +48,7 @@ class Cases:
     own: tuple[tuple[float, fmpq, fmpq], ...] = ()
 
 
-def questions_of(graph: Graph, roots: Sequence[Id]) -> tuple[Question, ...]:
+def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:
     """The four questions about (left's value, left's gradient, right's value, right's gradient)."""
     left, left_gradient, right, right_gradient = roots
     return (
@@ -100,7 +100,7 @@ def _by_residual(graph: Graph, found: dict[float, tuple[Side, Side]], space: Tar
     moved = of_residual(graph, _roots(sides))
     if moved is None:
         return None
-    case = Case("every target", moved[0], questions_of(moved[0], moved[1]), RESIDUAL)
+    case = Case("every target", moved[0], questions_of(moved[1]), RESIDUAL)
     return Cases((case,), "every target, by the residual", True)
 
 
@@ -118,10 +118,10 @@ def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: Targe
     columns = list(zip(*(_padded(graph, row, most) for row in rows if row is not None), strict=True))
     largest = 1 if space.facts.support == UNIT_INTERVAL else LARGEST_TARGET
     cases = tuple(
-        Case(_term(power), graph, questions_of(graph, column), RAW, most * largest**power, power)
+        Case(_term(power), graph, questions_of(column), RAW, most * largest**power, power)
         for power, column in enumerate(columns)
     )
-    upto = "every target" if largest == 1 else f"every target up to {LARGEST_TARGET}"
+    upto = "every target" if largest == 1 else f"every target up to {'±' if space.whole_line else ''}{LARGEST_TARGET}"
     listed = tuple((target, _at(graph, own, target), _at(graph, others, target)) for target in found)
     return Cases(cases, upto, True, listed)
 
@@ -154,4 +154,4 @@ def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSp
 
 def _case(graph: Graph, roots: Sequence[Id], target: Fraction, stricter: int = 1) -> Case:
     into, found = at_target(graph, roots, target)
-    return Case(f"y = {float(target):g}", into, questions_of(into, found), RAW, stricter)
+    return Case(f"y = {float(target):g}", into, questions_of(found), RAW, stricter)

@@ -21,7 +21,7 @@ def simple(value: arb) -> fmpq:
     """The rational number that a ball may be: one of a small denominator within 1e-25 if there is one, else its middle."""
     middle = _fraction(value)
     plain = middle.limit_denominator(10**6)
-    close = abs(plain - middle) <= Fraction(1, 10**25) * max(1, abs(middle))
+    close = abs(plain - middle) * 10**25 <= max(Fraction(1), abs(middle))
     found = plain if close else middle
     return fmpq(found.numerator, found.denominator)
 

@@ -14,8 +14,8 @@ from mlnn.proving.boxes import Question, float_of
 from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases, cases_of
 from mlnn.proving.paving import Tile, paved
 from mlnn.proving.proof import Proof
-from mlnn.proving.replay import on_paper
 from mlnn.proving.relation import Related, by_target, related
+from mlnn.proving.replay import on_paper
 from mlnn.proving.tracing import UntracedError
 from mlnn.proving.words import Said, said
 from mlnn.targets import TargetSpace

@@ -5,7 +5,6 @@ series at a ball encloses those of all of its points. Only what the library does
 """
 
 from collections.abc import Callable, Sequence
-
 from fractions import Fraction
 
 from flint import arb, arb_series, fmpq

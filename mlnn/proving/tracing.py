@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mlnn.objectives.promotion import memory_written, promoted, tensors_in
@@ -25,8 +26,30 @@ MAKERS = ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_
 """Operations whose answers hang on no more than shapes and numbers of Python's."""
 
 
+EXITS = ("numpy", "__array__", "__dlpack__", "data_ptr", "tolist", "const_data_ptr", "to_dlpack")
+"""Ways of a tensor's numbers out of torch's sight."""
+VIEWS = ("_unsafe_view", "_reshape_alias")
+"""Views whose schema does not say so."""
+
+
 class UntracedError(Exception):
     """A loss that is no graph, and why."""
+
+
+class _Exits(TorchFunctionMode):
+    """Refuses what would compute with the raw output where no operation is seen."""
+
+    def __init__(self, shadows: Shadows) -> None:
+        super().__init__()
+        self.shadows = shadows
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        name = getattr(function, "__name__", "")
+        if name in EXITS and any(self.shadows.hangs_on_output(part) for part in tensors_in(args)):
+            raise UntracedError(f"the raw output leaves torch's operations ({name})")
+        return function(*args, **(kwargs or {}))
 
 
 class Tracer(TorchDispatchMode, Shadows):
@@ -71,7 +94,7 @@ class Tracer(TorchDispatchMode, Shadows):
     ) -> list[Tensor] | None:
         """The shadows of what an operation gives; None of one whose answers are views of what it is given."""
         schema = function._schema
-        if any(one.alias_info is not None and not one.alias_info.is_write for one in schema.arguments):
+        if packet in VIEWS or any(one.alias_info and not one.alias_info.is_write for one in schema.arguments):
             return None  # a view: the memory is the same, and so is its shadow
         named = {one.name: one.default_value for one in schema.arguments if one.has_default_value()}
         named |= dict(zip((one.name for one in schema.arguments), args, strict=False)) | dict(kwargs)
@@ -125,7 +148,7 @@ def traced(
     tracer.name(output, "z")
     tracer.name(target, "y")
     output.requires_grad_()
-    with tracer, promoted():
+    with tracer, promoted(), _Exits(tracer):
         value = call(output, target)
         values = tracer.entries(value)
         if not value.requires_grad:

@@ -170,7 +170,8 @@ def _findings(parts: Sequence[Part]) -> Iterator[str]:
         for place, size_there in part.points:
             yield f"{part.question} is wrong at {_n(place)} alone, by {size_there:.4g} ({part.target})"
         if part.undecided:
-            yield f"whether {part.question} is the slope of its value is undecided around {_intervals(part.undecided)} ({part.target})"
+            where = f"around {_intervals(part.undecided)} ({part.target})"
+            yield f"whether {part.question} is the slope of its value is undecided {where}"
 
 
 def _open(given: Said, asked: Sequence[Part]) -> str:
