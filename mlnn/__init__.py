@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, estimate
     from mlnn.objectives import Step
+    from mlnn.proving import Proof, prove
     from mlnn.recording import lift, record
     from mlnn.recording.differing.diff import Diff, diff
     from mlnn.recording.replay import replay
@@ -22,12 +23,14 @@ __all__ = [
     "Diff",
     "Estimate",
     "LaneRecipe",
+    "Proof",
     "Step",
     "audit",
     "compare",
     "diff",
     "estimate",
     "lift",
+    "prove",
     "record",
     "replay",
 ]
@@ -44,6 +47,8 @@ _HOMES = {
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
     "lift": "mlnn.recording",
+    "Proof": "mlnn.proving",
+    "prove": "mlnn.proving",
     "record": "mlnn.recording",
     "replay": "mlnn.recording.replay",
 }
