@@ -43,8 +43,8 @@ BERNOULLI: dict[str, Loss] = {
     "logsigmoid": lambda z, y: -F.logsigmoid((2 * y - 1) * z),
     "log_of_sigmoid": lambda z, y: -torch.log(torch.sigmoid((2 * y - 1) * z)),
     "two_classes": of_two_classes,
-    "in_place": lambda z, y: (-z).exp_().add_(1).log_() + (1 - y) * z,
-    "float32": lambda z, y: F.binary_cross_entropy_with_logits(z.float(), y.float()),
+    "in_place": lambda z, y: torch.log1p(torch.exp(z.clone().neg_())) + (1 - y) * z,
+    "float32": lambda z, y: F.binary_cross_entropy_with_logits(z.float(), y.float(), reduction="none"),
 }
 """Forms of the Bernoulli negative log-likelihood; equal on paper."""
 

@@ -218,7 +218,7 @@ def test_a_fault_in_one_target_is_found_in_endless_spaces() -> None:
     ("right", "reason"),
     [
         (lambda z, y: z * float(z[0]), "_local_scalar_dense"),
-        (lambda z, y: z if bool((z > 0).all()) else -z, "hangs on the raw output"),
+        (lambda z, y: z if z.sum() > 0 else -z, "_local_scalar_dense"),
         (lambda z, y: torch.special.gammaincc(y + 1, z.exp()), "igammac"),
         (lambda z, y: z + torch.from_numpy(z.detach().numpy().copy()), "numpy"),
         (lambda z, y: z * torch.rand_like(z), "random"),

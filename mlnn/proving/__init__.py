@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 from mlnn.errors import ConfigError
 
 if TYPE_CHECKING:
+    from mlnn.proving.equal import prove
     from mlnn.proving.proof import Proof
-    from mlnn.proving.prove import prove
 
 __all__ = ["Proof", "prove"]
+_HOMES = {"Proof": "mlnn.proving.proof", "prove": "mlnn.proving.equal"}
 
 
 def __getattr__(name: str) -> Any:
@@ -21,4 +22,4 @@ def __getattr__(name: str) -> Any:
         raise ConfigError("mlnn.prove needs python-flint, which is not installed: pip install 'mlnn[proof]'") from None
     from importlib import import_module
 
-    return getattr(import_module(f"mlnn.proving.{name.lower()}"), name)
+    return getattr(import_module(_HOMES[name]), name)

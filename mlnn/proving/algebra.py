@@ -22,8 +22,9 @@ def mul(g: Graph, left: Id, right: Id) -> Id:
             factor *= number
             continue
         node = g.nodes[one]
-        if node.op == "lin" and len(node.args) == 1 and node.numbers[0] == 0:
-            factor, one = factor * node.numbers[1], node.args[0]
+        if node.op == "lin":
+            lead = node.numbers[1]
+            factor, one = factor * lead, g.scale(1 / lead, one)
             node = g.nodes[one]
         factors += node.args if node.op == "mul" else (one,)
     if not factors:
@@ -53,7 +54,7 @@ def _grown(g: Graph, factors: list[Id]) -> list[Id]:
 
 
 def _cancelled(g: Graph, factors: list[Id]) -> list[Id]:
-    """Factors without pairs of a number above zero and its inverse: x and 1/x, σ(u) and 1 + e^(−u)."""
+    """Factors without pairs of a number above zero and its inverse: x and 1/x, σ(u) and 1 + e^(−u); σ(u) and e^(−u) as σ(−u)."""
     found = list(factors)
     for one in factors:
         node = g.nodes[one]
@@ -63,6 +64,10 @@ def _cancelled(g: Graph, factors: list[Id]) -> list[Id]:
         if other in found and one in found:
             found.remove(one)
             found.remove(other)
+        elif node.op == "sigmoid" and (falling := exp(g, g.neg(node.args[0]))) in found and one in found:
+            found.remove(one)
+            found.remove(falling)
+            found.append(g.make("sigmoid", (g.neg(node.args[0]),)))
     return found
 
 

@@ -7,7 +7,7 @@ series at a ball encloses those of all of its points. Only what the library does
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from flint import arb, arb_series, fmpq
+from flint import arb, arb_series, ctx, fmpq
 
 from mlnn.proving.graph import Node
 
@@ -212,9 +212,13 @@ def _polygamma(node: Node, args: Sequence[Series], terms: int) -> Series:
     order = int(node.numbers[0]) + 1
     if not x[0] > 0:
         raise VagueError
-    outer = arb_series([x[0], 1], terms + order).lgamma()
-    for _ in range(order):
-        outer = outer.derivative()
+    before, ctx.cap = ctx.cap, terms + order  # no series is longer than the cap
+    try:
+        outer = arb_series([x[0], 1], terms + order).lgamma()
+        for _ in range(order):
+            outer = outer.derivative()
+    finally:
+        ctx.cap = before
     return composed([outer[place] for place in range(terms)], x, terms)
 
 
