@@ -6,14 +6,12 @@ from fractions import Fraction
 
 from flint import arb, fmpq
 
-from mlnn.objectives import Objective
 from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import Question
 from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
-from mlnn.proving.sides import Side, side_of
+from mlnn.proving.sides import Side
 from mlnn.proving.structure import at_target, of_residual, parted, polynomial
-from mlnn.proving.tracing import UntracedError
 from mlnn.targets import TargetSpace
 from mlnn.targets.facts import UNIT_INTERVAL
 
@@ -59,28 +57,10 @@ def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:
     )
 
 
-def cases_of(left: Objective, right: Objective, space: TargetSpace) -> list[Cases]:
-    """Ways to the answer, the one that covers most first. Raises UntracedError with the side and the reason."""
-    graph, found = Graph(), dict[float, tuple[Side, Side]]()
-    for target in _targets(space):
-        found[target] = traced_sides(left, right, target, graph)
+def ways_of(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> list[Cases]:
+    """Ways to the answer for losses of one raw output, the one that covers most first."""
     ways = [way for way in (_by_residual(graph, found, space), _by_degree(graph, found, space)) if way is not None]
     return [*ways, _listed(graph, found, space)]
-
-
-def traced_sides(left: Objective, right: Objective, target: float, graph: Graph) -> tuple[Side, Side]:
-    """Both sides at a target, in one graph."""
-    sides = []
-    for name, objective in (("left", left), ("right", right)):
-        try:
-            sides.append(side_of(objective, target, graph))
-        except UntracedError as reason:
-            raise UntracedError(f"{name}: {reason}") from None
-    return sides[0], sides[1]
-
-
-def _targets(space: TargetSpace) -> list[float]:
-    return [float(one) for one in (space.facts.values or space.inner_points.tolist())]
 
 
 def _roots(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:

@@ -11,11 +11,14 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.proving.answers import Part, part_of
 from mlnn.proving.boxes import Question, float_of
-from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases, cases_of
+from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases, ways_of
+from mlnn.proving.graph import Graph
+from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import Tile, paved
 from mlnn.proving.proof import Proof
 from mlnn.proving.relation import Related, by_target, related
-from mlnn.proving.replay import on_paper
+from mlnn.proving.several import by_structure, on_lines
+from mlnn.proving.sides import both_sides
 from mlnn.proving.tracing import UntracedError
 from mlnn.proving.words import Said, said
 from mlnn.targets import TargetSpace
@@ -78,10 +81,15 @@ def _rational(value: float) -> fmpq:
 
 
 def _ways(objectives: Sequence[Objective], space: TargetSpace) -> list[Cases]:
-    several = max(one.targets.outputs for one in objectives)
-    if several > 1:
-        raise UntracedError(f"{several} raw outputs a position: proofs are of losses of one")
-    return cases_of(objectives[0], objectives[1], space)
+    counts = {one.targets.outputs for one in objectives}
+    if len(counts) > 1:
+        raise UntracedError(f"one side takes {min(counts)} raw outputs a position, the other {max(counts)}")
+    graph = Graph()
+    found = both_sides(objectives[0], objectives[1], space, graph)
+    if counts == {1}:
+        return ways_of(graph, found, space)
+    form = by_structure(graph, found) if space.finite else None
+    return [on_lines(graph, found)] if form is None else [form]
 
 
 @dataclass(frozen=True)

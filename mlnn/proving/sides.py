@@ -18,6 +18,7 @@ from mlnn.objectives.rowwise import unreduced
 from mlnn.proving.algebra import rebuilt
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.tracing import UntracedError, traced
+from mlnn.targets import TargetSpace
 from mlnn.world import plain_tensors
 
 PLACES = (
@@ -29,6 +30,9 @@ PLACES = (
     (-79.9, 3.3, 47.1, 60.7),
 )
 """Raw outputs at which a loss is traced, near and far; what it does at all of them is one graph."""
+
+
+MOST_CLASSES = 32
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,29 @@ def side_of(objective: Objective, target: Any, graph: Graph) -> Side:
         )
     _check_rows(asked, target, found[0], graph)
     return found[0]
+
+
+def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Graph) -> dict[float, tuple[Side, Side]]:
+    """Both sides at the targets of a space, or at some of an endless one. Raises UntracedError with the side and the reason."""
+    found = {}
+    for target in _looked_at(space):
+        sides = []
+        for name, objective in (("left", left), ("right", right)):
+            try:
+                sides.append(side_of(objective, target, graph))
+            except UntracedError as reason:
+                raise UntracedError(f"{name}: {reason}") from None
+        found[target] = sides[0], sides[1]
+    return found
+
+
+def _looked_at(space: TargetSpace) -> list[float]:
+    if space.event:
+        raise UntracedError(f"targets '{space}' are several numbers, which proofs are not made of yet")
+    values = space.facts.values
+    if values is not None and len(values) > MOST_CLASSES:
+        raise UntracedError(f"{len(values)} targets; at most {MOST_CLASSES} are proved one by one")
+    return [float(one) for one in (space.inner_points.tolist() if values is None else values)]
 
 
 def _outputs(objective: Objective, rows: Sequence[int]) -> Tensor:
