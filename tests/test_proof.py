@@ -1,7 +1,6 @@
 """Two losses on paper: proved equal, refuted with the place, or undecided for a reason that is named."""
 
 import random
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,7 +30,7 @@ def part(proof: Proof, question: str, target: str) -> Part:
 
 
 @pytest.mark.parametrize("right", BERNOULLI)
-@pytest.mark.parametrize("left", ["with_logits", "relu"])
+@pytest.mark.parametrize("left", ["relu"])
 def test_forms_of_the_bernoulli_likelihood_are_proved_equal(left: str, right: str) -> None:
     found = prove(BERNOULLI[left], BERNOULLI[right], domain=(-700, 700))
     assert (found.answer, found.relation) == ("proved", "equal"), found.sentence
@@ -61,7 +60,7 @@ def test_the_threshold_of_softplus_is_found_where_it_is() -> None:
         assert low == 20
         assert high == pytest.approx(34.5387763949107, abs=1e-11)  # log(1e15)
         assert value.size is not None
-        assert value.size[0] <= 2.0611536203e-9 * (1 + 1e-9) and value.size[1] >= 2.0611536203e-9
+        assert value.size[0] == pytest.approx(2.0611536203e-9, rel=1e-9)
         assert value.size[1] - value.size[0] < 1e-17
         assert value.place == 20
 
@@ -99,7 +98,7 @@ def test_a_log_with_an_epsilon_differs_everywhere() -> None:
     assert found.size[0] == pytest.approx(88 - 27.631021115928547, rel=1e-9)
 
 
-@pytest.mark.sampled(20)
+@pytest.mark.sampled(50)
 @pytest.mark.parametrize("number", range(100))
 def test_a_bump_that_no_grid_sees_is_found(number: int) -> None:
     draws = random.Random(number)
@@ -119,9 +118,8 @@ def test_a_smaller_tolerance_is_kept() -> None:
     assert prove(FRAMEWORK, tiny, tolerance=1e-21).answer == "differs"
 
 
-@pytest.mark.parametrize("form", ["relu"])
-def test_a_point_with_a_wrong_gradient_is_a_point(form: str) -> None:
-    found = prove(FRAMEWORK, BERNOULLI[form])
+def test_a_point_with_a_wrong_gradient_is_a_point() -> None:
+    found = prove(FRAMEWORK, BERNOULLI["relu"])
     assert found.answer == "proved"
     assert found.points == ((0.0, 0.5),)
     assert any("right's gradient is wrong at 0 alone, by 0.5" in finding for finding in found.findings)
@@ -152,10 +150,6 @@ def test_kinks_that_two_forms_share_are_no_fault() -> None:
     clamped = prove(hinge, lambda z, y: (1 - (2 * y - 1) * z).clamp(min=0))
     assert clamped.answer == "proved"
     assert clamped.points == ((-1.0, 1.0), (1.0, 1.0))  # relu says 0 there, clamp 1; both are slopes of a side
-
-
-def right_of(loss: Callable[..., Tensor]) -> Any:
-    return loss
 
 
 @pytest.mark.parametrize(
@@ -217,17 +211,17 @@ def test_a_fault_in_one_target_is_found_in_endless_spaces() -> None:
 @pytest.mark.parametrize(
     ("right", "reason"),
     [
-        (lambda z, y: z * float(z[0]), "_local_scalar_dense"),
-        (lambda z, y: z if z.sum() > 0 else -z, "_local_scalar_dense"),
+        (lambda z, y: z * float(z[0]) + y, "_local_scalar_dense"),
+        (lambda z, y: z if z.sum() > 0 else y - z, "_local_scalar_dense"),
         (lambda z, y: torch.special.gammaincc(y + 1, z.exp()), "igammac"),
-        (lambda z, y: z + torch.from_numpy(z.detach().numpy().copy()), "numpy"),
-        (lambda z, y: z * torch.rand_like(z), "random"),
+        (lambda z, y: y + torch.from_numpy(z.detach().numpy().copy()), "numpy"),
+        (lambda z, y: y * torch.rand_like(z), "random"),
         (lambda z, y: FRAMEWORK(z, y) / len(z), "coupled"),
         (lambda z, y: FRAMEWORK(z, y) * torch.softmax(z, 0), "coupled"),
         (lambda z, y: FRAMEWORK(z - z.mean(), y), "coupled"),
         (lambda z, y: z.round() * y, "round"),
-        (lambda z, y: (z > 3).int().double() * z.long(), "whole number"),
-        (lambda z, y: 1 / 0 * z, "ZeroDivisionError"),
+        (lambda z, y: (z > 3).int().double() * y, "whole number"),
+        (lambda z, y: 1 / 0 * z * y, "ZeroDivisionError"),
     ],
 )
 def test_what_is_no_graph_is_undecided_for_a_reason(right: Loss, reason: str) -> None:

@@ -88,7 +88,7 @@ def _ways(objectives: Sequence[Objective], space: TargetSpace) -> list[Cases]:
     found = both_sides(objectives[0], objectives[1], space, graph)
     if counts == {1}:
         return ways_of(graph, found, space)
-    form = by_structure(graph, found) if space.finite else None
+    form = by_structure(graph, found, space.finite)
     return [on_lines(graph, found)] if form is None else [form]
 
 

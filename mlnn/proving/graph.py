@@ -141,6 +141,8 @@ class Graph:
         looks_at, sign = self._normal(looks_at)
         if sign < 0:
             below, above = above, below
+        if self.positive[looks_at] and self.total[looks_at]:
+            return above
         branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
         return self.make("switch", (looks_at, *branches))
 

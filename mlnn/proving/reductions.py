@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from mlnn.proving.algebra import exp, log, mul
-from mlnn.proving.core import maximum
+from mlnn.proving.core import choose, maximum
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.shadows import MEAN, LostError, Shadows, each, reduced
 
@@ -190,6 +190,8 @@ SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "amax": _folded(maximum),
     "amin": _folded(lambda g, left, right: g.neg(maximum(g, g.neg(left), g.neg(right)))),
     "prod": _folded(mul),
+    "any": _folded(lambda g, left, right: choose(g, left, g.one, right)),
+    "all": _folded(lambda g, left, right: choose(g, left, right, g.zero)),
     "logsumexp": _logsumexp,
     "_log_softmax": _log_softmax,
     "_softmax": _softmax,

@@ -243,8 +243,8 @@ def _softplus(args: list[Jet], numbers: list[str]) -> Jet:
     return _gathered(value, _sigmoid([a], numbers), a)
 
 
-def _turning(args: list[Jet], second: bool) -> Jet:
-    """sin, or cos, of a jet, the two together."""
+def _turned(args: list[Jet]) -> tuple[Jet, Jet]:
+    """sin and cos of a jet."""
     (a,) = args
     sine, cosine = [a[0].sin()], [a[0].cos()]
     for place in range(1, len(a)):
@@ -253,7 +253,15 @@ def _turning(args: list[Jet], second: bool) -> Jet:
         down = -sum((step * sine[at] for step, at in terms), arb(0)) / place
         sine.append(up)
         cosine.append(down)
-    return cosine if second else sine
+    return sine, cosine
+
+
+def _sin(args: list[Jet], numbers: list[str]) -> Jet:
+    return _turned(args)[0]
+
+
+def _cos(args: list[Jet], numbers: list[str]) -> Jet:
+    return _turned(args)[1]
 
 
 def _atan(args: list[Jet], numbers: list[str]) -> Jet:
@@ -281,8 +289,8 @@ OPERATIONS = {
     "power": _power,
     "sigmoid": _sigmoid,
     "softplus": _softplus,
-    "sin": lambda args, numbers: _turning(args, False),
-    "cos": lambda args, numbers: _turning(args, True),
+    "sin": _sin,
+    "cos": _cos,
     "atan": _atan,
     "erf": _erf,
     "erfc": lambda args, numbers: _erf(args, numbers, -1),
