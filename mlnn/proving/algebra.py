@@ -94,6 +94,9 @@ def inv(g: Graph, one: Id) -> Id:
         return g.scale(1 / node.numbers[1], inv(g, node.args[0]))
     if node.op == "exp":
         return exp(g, g.neg(node.args[0]))
+    if _exponentials(g, node):
+        lead, rest = _led(g, node)
+        return mul(g, exp(g, g.neg(lead)), inv(g, rest))
     if node.op in ("mul", "square"):
         found = [inv(g, other) for other in node.args] * (2 if node.op == "square" else 1)
         return product(g, found)
@@ -144,15 +147,23 @@ def log(g: Graph, one: Id) -> Id:
     if node.op in ("mul", "inv", "square") and all(g.positive[other] for other in node.args):
         factor = {"mul": 1, "inv": -1, "square": 2}[node.op]
         return g.linear([(Fraction(factor), log(g, other)) for other in node.args])
-    if node.op == "lin" and node.numbers[0] == 0 and len(node.args) > 1 and _exponentials(g, node):
-        lead = g.nodes[node.args[0]].args[0]
-        rest = [(Fraction(1), exp(g, g.sub(g.nodes[other].args[0], lead))) for other in node.args[1:]]
-        return g.add(lead, log(g, g.linear(rest, 1)))
+    if _exponentials(g, node):
+        lead, rest = _led(g, node)
+        return g.add(lead, log(g, rest))
     return _log(g, one)
 
 
+def _led(g: Graph, node: Node) -> tuple[Id, Id]:
+    """(u, s) of a sum of exponentials that is e^u·s, u the first exponent."""
+    lead = g.nodes[node.args[0]].args[0]
+    rest = [(Fraction(1), exp(g, g.sub(g.nodes[other].args[0], lead))) for other in node.args[1:]]
+    return lead, g.linear(rest, 1)
+
+
 def _exponentials(g: Graph, node: Node) -> bool:
-    return all(factor == 1 for factor in node.numbers[1:]) and all(g.nodes[one].op == "exp" for one in node.args)
+    """Whether a node is a sum of several exponentials and nothing else."""
+    plain = node.op == "lin" and node.numbers[0] == 0 and len(node.args) > 1 and set(node.numbers[1:]) == {1}
+    return plain and all(g.nodes[one].op == "exp" for one in node.args)
 
 
 def _log(g: Graph, one: Id) -> Id:

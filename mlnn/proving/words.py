@@ -180,4 +180,4 @@ def _open(given: Said, asked: Sequence[Part]) -> str:
     if left:
         part = left[0]
         return f"the {part.question} at {part.target} on {_intervals(part.undecided)} after {given.looks} boxes"
-    return f"equal for {given.covers}; nothing is proved of other targets"
+    return f"equal for {given.covers}; nothing is proved of others"

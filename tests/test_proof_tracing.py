@@ -1,0 +1,142 @@
+"""What each operation of torch is on paper: its value and its gradient, against torch itself; change any rule, and this is noticed."""
+
+import random
+from collections.abc import Callable
+
+import pytest
+import torch
+from flint import arb
+from torch import Tensor
+from torch.nn import functional as F
+
+from mlnn.proving.algebra import rebuilt
+from mlnn.proving.balls import Evaluation, digits
+from mlnn.proving.graph import Graph
+from mlnn.proving.pointwise import POINTWISE
+from mlnn.proving.reductions import SHAPED
+from mlnn.proving.tracing import traced
+
+Function = Callable[[Tensor, Tensor], Tensor]
+BCE = F.binary_cross_entropy_with_logits
+
+
+def in_place(z: Tensor, y: Tensor) -> Tensor:
+    found = z.clone()
+    found[:, 1:] *= 2
+    found[y > 0] = 0.5
+    found.clamp_(-1, 1).add_(y)
+    return found * z
+
+
+def one_hot(z: Tensor, _: Tensor) -> Tensor:
+    return -(F.one_hot(torch.tensor([1]), 3) * F.log_softmax(z, 1)).sum(1)
+
+
+USES: dict[str, Function] = {
+    "sums": lambda z, y: torch.add(z, y, alpha=2) - torch.rsub(z, y, alpha=3) + torch.sub(z, y, alpha=4) - z.neg() * z / (2 + y),
+    "powers": lambda z, y: z.square() + z.pow(3) + z.exp().pow(2.5) + (2**z) + z.exp() ** y + z.exp().sqrt() + z.exp().rsqrt(),
+    "inverses": lambda z, y: (3 + z.abs()).reciprocal() + torch.addcdiv(y, z, 2 + y, value=3) + torch.addcmul(z, z, y, value=2),
+    "mixes": lambda z, y: torch.lerp(z, y, 0.3) + torch.lerp(z, 2 * y, z) + z.exp2() + z.expm1(),
+    "logs": lambda z, y: (2 + z * z).log() + (z * z).log1p() + (2 + z * z).log2() + (3 + z * z).log10() + y,
+    "waves": lambda z, y: z.sin() + z.cos() * y + z.atan() + z.sinh() + z.cosh() + z.tanh(),
+    "errors": lambda z, y: z.erf() + z.erfc() * y + torch.special.ndtr(z) + torch.special.log_ndtr(z),
+    "gammas": lambda z, y: (2 + z * z).lgamma() + (2 + z * z).digamma() + torch.polygamma(1, 2 + z * z) * y,
+    "sigmoids": lambda z, y: z.sigmoid() + F.logsigmoid(z) * y + F.softplus(z, 2, 1) + torch.logaddexp(z, y),
+    "kinks": lambda z, y: z.relu() + z.abs() * y + z.sign() + z.sgn() * z + F.threshold(z, 0.2, 5) + torch.heaviside(z, y),
+    "leaks": lambda z, y: F.leaky_relu(z.detach(), 0.1) * z + F.elu(z, 0.7) + F.hardtanh(z.detach(), -0.5, 0.4) * z * y,
+    "clamps": lambda z, y: z.clamp(-0.5, 0.6) + z.clamp_min(0.1) * y + z.clamp_max(-0.1) + z.clamp(max=0.3) + z.clamp(y - 1, y),
+    "extremes": lambda z, y: torch.maximum(z, y) + torch.minimum(z, y) * z + torch.fmax(z, y * y) + torch.fmin(z, 2 * y),
+    "choices": lambda z, y: torch.where(z > 0.1, z, y) + z.masked_fill(z <= y, 7) + (z == y) * z + (z != y) * 3 + (z >= 0) * z,
+    "truths": lambda z, y: ((z > 0) & (y > 0)) * z + ((z < 0) | (y > 0)) * z * 2 + ((z > 0) ^ (y > 0)) * z * 3 + (~(z > y)) * z,
+    "logic": lambda z, y: z * torch.logical_and(z > 0, y > 0) + z * torch.logical_or(z < 0, y > 0) * 2
+    + z * torch.logical_xor(z > 0, y > 0) * 5 + z * torch.logical_not(z > 0) * 7,
+    "entropies": lambda z, y: torch.xlogy(y, z.exp()) + torch.special.xlog1py(y, z * z) + torch.special.entr(z.exp()),
+    "bce": lambda z, y: F.binary_cross_entropy(z.sigmoid(), y, weight=2 + y, reduction="none"),
+    "bce_with_logits": lambda z, y: BCE(z, y, weight=1 + y, pos_weight=torch.tensor(3.0), reduction="none") + BCE(z, y),
+    "distances": lambda z, y: F.mse_loss(z, y, reduction="none") + F.smooth_l1_loss(z, y, beta=0.4, reduction="none")
+    + F.huber_loss(z, y, delta=0.3, reduction="none") + F.l1_loss(z, y, reduction="none") + F.smooth_l1_loss(z, y, beta=0),
+    "margins": lambda z, y: F.soft_margin_loss(z, 2 * y - 1, reduction="none") + F.soft_margin_loss(z, y),
+    "means": lambda z, y: F.mse_loss(z, y) + F.huber_loss(z, y, reduction="sum") + z.mean(1) + z.sum() * y.mean() + z.sum(1, keepdim=True),
+    "over": lambda z, y: z.amax(1) + z.amin(1) * 2 + z.logsumexp(1) + z.exp().prod(1) + (z > y).any() * z.sum() + (z > y).all() * z.sum(),
+    "softmax": lambda z, y: F.softmax(z, 1) * y + F.log_softmax(z, 1) + F.nll_loss(F.log_softmax(z, 1), torch.tensor([2])),
+    "none_of_nll": lambda z, _: F.nll_loss(F.log_softmax(z, 1), torch.tensor([1]), reduction="none"),
+    "picked": lambda z, _: z.gather(1, torch.tensor([[2, 0]])) * z[:, :2] + z[:, torch.tensor([1, 1])] + z.select(1, 2),
+    "joined": lambda z, y: torch.cat([z, y], 1).sin() + torch.stack([z, y], 1).cos().reshape(1, 6),
+    "scattered": lambda z, y: z.scatter(1, torch.tensor([[0]]), 5.0) * z + z.scatter(1, torch.tensor([[1]]), y) * z
+    + z.scatter_add(1, torch.tensor([[1, 1]]), z[:, :2]) + z.index_put((torch.tensor([0]), torch.tensor([2])), y[0, :1]),
+    "in_place": in_place,
+    "one_hot": one_hot,
+}  # fmt: skip
+"""Each uses some operations; every rule is used by one of them."""
+
+
+def difference(use: str, seed: int = 0) -> float:
+    """The largest distance of values and gradients on paper from torch's own, relative."""
+    draws = random.Random(f"{use} {seed}")
+    z = torch.tensor([[draws.uniform(-0.9, 0.9) for _ in range(3)]], dtype=torch.float64)
+    y = torch.tensor([[draws.choice((0.0, 1.0)) for _ in range(3)]], dtype=torch.float64)
+    graph = Graph()
+    values, gradients = traced(USES[use], z, y, graph)
+    leaf = z.clone().requires_grad_()
+    wanted = USES[use](leaf, y)
+    (slope,) = torch.autograd.grad(wanted.sum(), leaf)
+    numbers = {("z", place): graph.const(one) for place, one in enumerate(z.flatten().tolist())}
+    numbers |= {("y", place): graph.const(one) for place, one in enumerate(y.flatten().tolist())}
+    roots = rebuilt(graph, (*values, *gradients), graph, numbers)
+    with digits(128, 2):
+        at = Evaluation(graph, arb(0), {}, 2)
+        found = [float(at[root][0].mid()) for root in roots]
+    told = torch.cat([wanted.detach().flatten(), slope.flatten()])
+    return float(((torch.tensor(found, dtype=torch.float64) - told).abs() / (1 + told.abs())).max())
+
+
+@pytest.mark.parametrize("use", USES)
+def test_an_operation_is_on_paper_what_torch_computes(use: str) -> None:
+    assert max(difference(use, seed) for seed in range(3)) < 1e-12
+
+
+UNUSED = {"index_put_impl"}
+
+
+def test_every_rule_is_used_and_one_that_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: dict[str, set[str]] = {}
+    for name, rule in POINTWISE.items():
+
+        def noted(
+            graph: Graph, *args: object, name: str = name, rule: Callable[..., int] = rule, **kwargs: object
+        ) -> int:
+            used.setdefault(name, set()).add(use)
+            return rule(graph, *args, **kwargs)
+
+        monkeypatch.setitem(POINTWISE, name, noted)
+    for use in USES:
+        difference(use)
+    monkeypatch.undo()
+    assert set(POINTWISE) - set(used) == set()
+    for name, rule in list(POINTWISE.items()):
+
+        def wrong(graph: Graph, *args: object, rule: Callable[..., int] = rule, **kwargs: object) -> int:
+            return graph.linear([(1 + 2**-20, rule(graph, *args, **kwargs))], 2**-20)
+
+        monkeypatch.setitem(POINTWISE, name, wrong)
+        assert any(not difference(use, seed) < 1e-12 for use in sorted(used[name]) for seed in range(3)), name
+        monkeypatch.undo()
+
+
+def test_every_rule_across_entries_is_used_and_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, rule in list(SHAPED.items()):
+        called: list[str] = []
+
+        def wrong(
+            at: object, *args: object, rule: Callable[..., list[Tensor]] = rule, **kwargs: object
+        ) -> list[Tensor]:
+            called.append(name)
+            found = rule(at, *args, **kwargs)
+            moved = [at.graph.linear([(1, one)], 2**-20) for one in found[0].flatten().tolist()]  # type: ignore[attr-defined]
+            return [torch.tensor(moved).reshape(found[0].shape), *found[1:]]
+
+        monkeypatch.setitem(SHAPED, name, wrong)
+        noticed = [use for use in USES if not difference(use) < 1e-12]
+        assert called, name
+        assert noticed, name
+        monkeypatch.undo()
