@@ -120,7 +120,7 @@ def _mse_backward(g: Graph, grad_output: Id, self: Id, target: Id) -> Id:
 
 
 def _elu_backward(
-    g: Graph, grad_output: Id, alpha: Id, scale: Id, input_scale: Id, is_result: Any, self_or_result: Id
+    g: Graph, grad_output: Id, alpha: Id, scale: Id, input_scale: Id, self_or_result: Id, is_result: Any = None
 ) -> Id:
     if is_result:
         raise NotImplementedError("the backward pass of an ELU in place")
