@@ -2,6 +2,8 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -47,7 +49,8 @@ USES: dict[str, Function] = {
     "leaks": lambda z, y: F.leaky_relu(z.detach(), 0.1) * z + F.elu(z, 0.7) + F.hardtanh(z.detach(), -0.5, 0.4) * z * y,
     "clamps": lambda z, y: z.clamp(-0.5, 0.6) + z.clamp_min(0.1) * y + z.clamp_max(-0.1) + z.clamp(max=0.3) + z.clamp(y - 1, y),
     "extremes": lambda z, y: torch.maximum(z, y) + torch.minimum(z, y) * z + torch.fmax(z, y * y) + torch.fmin(z, 2 * y),
-    "choices": lambda z, y: torch.where(z > 0.1, z, y) + z.masked_fill(z <= y, 7) + (z == y) * z + (z != y) * 3 + (z >= 0) * z,
+    "choices": lambda z, y: torch.where(z > 0.1, z, y) + z.masked_fill(z <= y, 7) + (z == y) * z + (z != y) * 3 + (z >= 0) * z
+    + (z < 0.1) * z + (z <= y) * z * 2 + (z > y) * y,
     "truths": lambda z, y: ((z > 0) & (y > 0)) * z + ((z < 0) | (y > 0)) * z * 2 + ((z > 0) ^ (y > 0)) * z * 3 + (~(z > y)) * z,
     "logic": lambda z, y: z * torch.logical_and(z > 0, y > 0) + z * torch.logical_or(z < 0, y > 0) * 2
     + z * torch.logical_xor(z > 0, y > 0) * 5 + z * torch.logical_not(z > 0) * 7,
@@ -110,44 +113,42 @@ def test_an_operation_is_on_paper_what_torch_computes(use: str) -> None:
     assert max(difference(use, seed) for seed in range(3)) < ACCURACY.get(use, 1e-12)
 
 
-def test_every_rule_is_used_and_one_that_is_wrong_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    used: dict[str, set[str]] = {}
-    for name, rule in POINTWISE.items():
+TABLES: dict[str, dict[str, Callable[..., Any]]] = {"entry by entry": POINTWISE, "across entries": SHAPED}
 
-        def noted(
-            graph: Graph, *args: object, name: str = name, rule: Callable[..., int] = rule, **kwargs: object
-        ) -> int:
-            used.setdefault(name, set()).add(use)
-            return rule(graph, *args, **kwargs)
 
-        monkeypatch.setitem(POINTWISE, name, noted)
+def users(table: dict[str, Callable[..., Any]], monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
+    """By rule, what uses it."""
+    used: dict[str, list[str]] = {name: [] for name in table}
+    now: list[str] = []
+
+    def noted(name: str, rule: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        used[name] += now
+        return rule(*args, **kwargs)
+
+    for name, rule in table.items():
+        monkeypatch.setitem(table, name, partial(noted, name, rule))
     for use in USES:
+        now[:] = [use]
         difference(use)
     monkeypatch.undo()
-    assert set(POINTWISE) - set(used) == set()
-    for name, rule in list(POINTWISE.items()):
-
-        def wrong(graph: Graph, *args: object, rule: Callable[..., int] = rule, **kwargs: object) -> int:
-            return graph.linear([(1 + 2**-20, rule(graph, *args, **kwargs))], 2**-20)
-
-        monkeypatch.setitem(POINTWISE, name, wrong)
-        assert any(
-            not difference(use, seed) < ACCURACY.get(use, 1e-12) for use in sorted(used[name]) for seed in range(3)
-        ), name
-        monkeypatch.undo()
+    return used
 
 
-def test_every_rule_across_entries_is_used_and_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, rule in list(SHAPED.items()):
+def wrong(rule: Callable[..., Any], at: Any, *args: Any, **kwargs: Any) -> Any:
+    """A rule, off by a millionth."""
+    found = rule(at, *args, **kwargs)
+    if isinstance(found, int):
+        return at.linear([(1, found)], 2**-20)
+    moved = [at.graph.linear([(1, one)], 2**-20) for one in found[0].flatten().tolist()]
+    return [torch.tensor(moved).reshape(found[0].shape), *found[1:]]
 
-        def wrong(
-            at: object, *args: object, rule: Callable[..., list[Tensor]] = rule, **kwargs: object
-        ) -> list[Tensor]:
-            found = rule(at, *args, **kwargs)
-            moved = [at.graph.linear([(1, one)], 2**-20) for one in found[0].flatten().tolist()]  # type: ignore[attr-defined]
-            return [torch.tensor(moved).reshape(found[0].shape), *found[1:]]
 
-        monkeypatch.setitem(SHAPED, name, wrong)
-        noticed = any(is_noticed(use) for use in USES)
-        assert noticed, name
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_rule_is_used_and_one_that_is_wrong_is_noticed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = TABLES[kind]
+    used = users(table, monkeypatch)
+    assert [name for name, uses in used.items() if not uses] == []
+    for name, rule in list(table.items()):
+        monkeypatch.setitem(table, name, partial(wrong, rule))
+        assert any(is_noticed(use, seed) for use in sorted(set(used[name])) for seed in range(3)), name
         monkeypatch.undo()

@@ -204,10 +204,8 @@ SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "scatter": _scatter,
     "scatter_add": _scatter_add,
     "index_put": _index_put,
-    "_index_put_impl": _index_put,
     "cat": _cat,
     "stack": _stack,
-    "select_backward": _backward_of_view(torch.ops.aten.select.int),
     "slice_backward": _backward_of_view(torch.ops.aten.slice.Tensor),
 }
 """By torch's name: (shadows, its arguments by torch's names) → the shadows of its answers."""
