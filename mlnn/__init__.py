@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from mlnn.comparing.comparison import compare
     from mlnn.comparing.finished import Comparison
     from mlnn.data import Dataset
-    from mlnn.estimating import Estimate, estimate
+    from mlnn.estimating import Estimate, compare_fits, estimate
     from mlnn.objectives import Step
     from mlnn.proving import Proof, prove
     from mlnn.recording import lift, record
@@ -27,6 +27,7 @@ __all__ = [
     "Step",
     "audit",
     "compare",
+    "compare_fits",
     "diff",
     "estimate",
     "lift",
@@ -38,6 +39,7 @@ _HOMES = {
     "audit": "mlnn.auditing",
     "Certificate": "mlnn.auditing",
     "compare": "mlnn.comparing.comparison",
+    "compare_fits": "mlnn.estimating",
     "Comparison": "mlnn.comparing.finished",
     "Dataset": "mlnn.data",
     "diff": "mlnn.recording.differing.diff",

@@ -24,7 +24,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[MlnnError], str]] = {
         "nothing to estimate",
     ),
     "dispersion": (lambda: mlnn.estimate("normal", (X, Y), dispersion="reml"), ConfigError, "unknown dispersion"),
-    "covariance": (lambda: mlnn.estimate("normal", (X, Y), cov="HC3"), ConfigError, "unknown covariance"),
+    "covariance": (lambda: mlnn.estimate("normal", (X, Y), cov="HC4"), ConfigError, "unknown covariance"),
     "iterations": (lambda: mlnn.estimate("normal", (X, Y), max_iter=0), ConfigError, "whole number above 0"),
     "NaN": (lambda: mlnn.estimate("bernoulli", (planted(np.nan), Y)), DataError, "row 150, column 'x1' is nan"),
     "infinity": (lambda: mlnn.estimate("laplace", (planted(np.inf), Y)), DataError, "row 150, column 'x1' is inf"),

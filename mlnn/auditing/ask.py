@@ -58,6 +58,11 @@ class Loss:
     def value(self, output: Tensor, target: Tensor) -> Tensor:
         """Value (n,) alone."""
         target = self.space.cast(target)
+        there = self._there(target)
+        if there is not None:  # a refusal of theirs would be looked for row by row, at every output
+            found = torch.full((len(target),), torch.nan, dtype=torch.float64)
+            found[there] = self.value(output[there], target[there])
+            return found
         with torch.no_grad(), self.objective.twin(torch.float64):
             try:
                 if self.maps:
@@ -68,6 +73,16 @@ class Loss:
                 pass
         self._count(output)
         return row_by_row(self.objective, output, target)[0]
+
+    def _there(self, target: Tensor) -> Tensor | None:
+        """Mask (n,) of the targets that are in the space, of which far out float64 leaves 0 and ∞; None where all are.
+
+        Of a loss of several raw outputs: one of a single output is asked everywhere.
+        """
+        if self.space.outputs == 1 or self.space.finite:
+            return None
+        there = torch.isfinite(target) & self.space.facts.inside(target)
+        return None if bool(there.all()) or not bool(there.any()) else there
 
     def cross(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Value (F, Y) and gradient (F, Y, m) of every output (F,) or (F, m) with every target (Y,)."""

@@ -47,7 +47,7 @@ def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> Domain:
     good = _holds(loss, finding, grid.output, dtype)
     ends = [_end(loss, finding, dtype, side, grid.strength, grid.output, good) for side in (-1, 1)]
     if grid.output.ndim > 1:
-        radius = min(-ends[0], ends[1])
+        radius = min(-ends[0], ends[1], finding.reach)
         ends = [-radius, radius]
     elif finding.reference is None and not loss.space.finite:
         # Where no formula says what the loss should be Z itself is computed, and the domain reaches no farther.

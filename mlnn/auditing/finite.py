@@ -14,6 +14,7 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import SMALLEST, Finding, Reference, by_formula
 from mlnn.auditing.implied import FLAT, LARGE, Implied, direction, implied, telling_outputs
 from mlnn.auditing.links import log_odds, probability_link, softmax_link
+from mlnn.auditing.solved import examine_solved
 from mlnn.auditing.sound import MANY, moderate_outputs
 from mlnn.auditing.witness import flat_witness, risk_witness, sums_witness, temperature_witness
 from mlnn.likelihoods.bernoulli import Bernoulli
@@ -49,6 +50,8 @@ def examine_finite(loss: Loss) -> Finding:
     if total is not None:
         return _likelihood(loss, replace(at, told=torch.exp(-at.value - total)), 1.0,
                            torch.full(at.value.shape[1:], -total, dtype=torch.float64), 0.0)  # fmt: skip
+    if loss.space.outputs < at.value.shape[1] - 1:  # the gradients leave the probabilities open
+        return examine_solved(loss)
     if loss.space.outputs > MANY:
         return Finding("undecided", said=f"Σ exp(−loss) is not one number at every output, and with more than {MANY} classes no"
                        " probabilities are read off the gradients; the same formula can be audited with fewer",
@@ -177,6 +180,8 @@ def _is_flat(at: Implied, beside: Implied) -> bool:
 def _link(at: Implied) -> str | None:
     seen = at.plain
     if int(seen.sum()) < ENOUGH_LINK:
+        return None
+    if at.output.ndim == 1 and at.p.shape[1] > 2:  # no one link: each label has its own
         return None
     if at.output.ndim == 1:
         return probability_link(at.output[seen], at.p[seen, 1])

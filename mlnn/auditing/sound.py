@@ -30,6 +30,8 @@ NEAREST_OUTPUT = 0.01
 """An output nearer to 0 is moved as if it were here."""
 ADDS_UP = 1e-9
 """Share by which the loss of a batch may miss what its parts give: sums of hundreds of rows in another order."""
+FEW_IMPOSSIBLE = 0.2
+"""Share of outputs and targets at which a density of several raw outputs may be 0 in float64."""
 UNSEEN = 2.0**-36
 """Share by which outputs are moved to see whether a loss computes in float64: below the half ulp, 2^−25, of float32."""
 LABELS = re.compile(r"long|int64|integer|index|one.hot|class|scalar type", re.IGNORECASE)
@@ -133,6 +135,8 @@ def cannot_be_read(loss: Loss) -> str | None:
     """Why no certificate can be given (NaN, a target or output ignored, a wrong gradient); None if it can."""
     outputs, targets = moderate_outputs(loss.space), loss.space.wide_points
     value, slope = loss.cross(outputs, targets)
+    if loss.space.outputs > 1 and not loss.space.finite:
+        value, slope = _without_impossible(value, slope)
     if not bool(torch.isfinite(value).all()):
         row, column = (~torch.isfinite(value)).nonzero()[0].tolist()
         told = f"refused ({loss.refusal})" if loss.refusal else str(float(value[row, column]))
@@ -151,6 +155,17 @@ def cannot_be_read(loss: Loss) -> str | None:
     if not bool(slope.any()):
         return "no gradient reaches the output although the loss varies with it: it is not differentiable (argmax, detach?)"
     return _wrong_gradient(loss, outputs, targets)
+
+
+def _without_impossible(value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with 0 in place of losses that are +∞ (F, Y), and their gradients, if they are few.
+
+    A narrow density far from its target is 0 in float64; with several raw outputs ordinary ones make it narrow.
+    """
+    none = value == torch.inf
+    if float(none.double().mean()) > FEW_IMPOSSIBLE:
+        return value, slope
+    return torch.where(none, 0.0, value), torch.where(none[..., None], 0.0, slope)
 
 
 def slope_error(
@@ -173,6 +188,7 @@ def slope_error(
 def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
     """A sentence where autograd and differences of the value disagree, at a place and still a little beside it."""
     wrong = torch.ones(len(outputs) * len(targets), dtype=torch.bool)
+    impossible = (loss.values(outputs, targets) == torch.inf).reshape(-1)
     # A kink between the two ends of a difference is no fault, and is not there twice; nor is a difference of a loss so
     # curved that it is only right for a shorter step.
     for beside, step in ((0.0, DIFFERENCE), (SIDEWAYS, DIFFERENCE), (0.0, DIFFERENCE / SHORTER)):
@@ -182,7 +198,8 @@ def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
         _, slope = loss.both(output, target)
         slope = slope.reshape(output.shape)
         size = slope.reshape(len(output), -1).abs().amax(1)
-        wrong &= ~(slope_error(loss, output, target, slope, SMALL_GRADIENT * size.max(), step) <= SLACK)
+        size = size[torch.isfinite(size)]
+        wrong &= ~(slope_error(loss, output, target, slope, SMALL_GRADIENT * size.max(), step) <= SLACK) & ~impossible
     if not bool(wrong.any()):
         return None
     row = int(wrong.nonzero()[0, 0])

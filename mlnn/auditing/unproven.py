@@ -29,7 +29,7 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
     if not known:
         endless = infinite(loss, outputs)
         if endless:
-            said = f"as it stands, its {what} over the targets is infinite at output {_say(endless.outputs[0])}"
+            said = f"as it stands, its {what} over the targets is infinite at output {say(endless.outputs[0])}"
             return Finding("undecided", link=link, witness=endless, said=f"{said}, and {EITHER}")
     why = _disagrees(loss, outputs, total)[0] if known else total.why or "its error is too large"
     if why or off < real:
@@ -38,7 +38,7 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
                        f" at ({why}), so that it is not known whether it is one number; {EITHER}")  # fmt: skip
     low, high = int(total.z.argmin()), int(total.z.argmax())
     witness = _two(outputs[[low, high]], total.z[[low, high]])
-    below, above = map(_say, witness.outputs)
+    below, above = map(say, witness.outputs)
     said = f"Z, its {what} over the targets, differs: {total.z[low]:.6g} at output {below} and {total.z[high]:.6g} at {above}"
     return Finding("undecided", link=link, residual=off, witness=witness, said=f"{said}; {EITHER}")
 
@@ -69,8 +69,6 @@ def _disagrees(loss: Loss, outputs: Tensor, total: Total) -> tuple[str, Tensor]:
 
 def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     """Why a Z that is `total` near output 0 is not vouched for, and a witness; "" where it is the same far from 0 too."""
-    if loss.space.outputs > 1:
-        return "and with several outputs it is not looked at farther out", None
     reach = loss.space.facts.far_output
     outputs = torch.linspace(-reach, reach, 11, dtype=torch.float64) + 0.00321
     found = partition(loss, outputs)
@@ -84,7 +82,7 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     if bool(open_.any()):
         return f"but over outputs out to ±{reach:g} it did not settle ({why})", None
     worst = int(off.argmax())
-    return f"but {found.z[worst]:.6g} at output {_say(float(outputs[worst]))}", _two(
+    return f"but {found.z[worst]:.6g} at output {say(float(outputs[worst]))}", _two(
         torch.tensor([0.0, float(outputs[worst])]), torch.tensor([total, float(found.z[worst])]).double()
     )
 
@@ -121,7 +119,8 @@ def infinite(loss: Loss, outputs: Tensor) -> Witness | None:
     return None
 
 
-def _say(output: Output) -> str:
+def say(output: Output) -> str:
+    """A raw output in words, to four digits."""
     if isinstance(output, tuple):
-        return "(" + ", ".join(map(_say, output)) + ")"
+        return "(" + ", ".join(map(say, output)) + ")"
     return f"{output:.4g}" if math.isfinite(output) else str(output)

@@ -55,10 +55,13 @@ class Given:
 
     def told(self, found: Found) -> Found:
         """The answer with what is known of the data besides."""
+        notes = (*found.notes, *self.notes)
+        named = tuple(f"{self.target}={label}" for label in self.labels)
         if isinstance(found, Estimate):
-            outputs = tuple(f"{self.target}={label}" for label in self.labels[1:]) or found.outputs
-            return replace(found, outputs=outputs, terms=self.terms, notes=(*found.notes, *self.notes))
-        return replace(found, terms=self.terms, notes=(*found.notes, *self.notes))
+            rows = found.rows and replace(found.rows, terms=self.terms, classes=named)
+            return replace(found, outputs=named[1:] or found.outputs, terms=self.terms, notes=notes, rows=rows)
+        held = found.rows and replace(found.rows, terms=self.terms, classes=named)
+        return replace(found, terms=self.terms, notes=notes, rows=held)
 
 
 def given(

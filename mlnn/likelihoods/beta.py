@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import positive
 from mlnn.signature import Unit
@@ -34,6 +35,15 @@ class Beta(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = σ(f); (n,) to (n,)."""
         return torch.sigmoid(output)
+
+    def variance(self, output: Tensor) -> Tensor:
+        """μ(1−μ)/(1+φ); (n,) to (n,)."""
+        return torch.sigmoid(output) * torch.sigmoid(-output) / (1 + self.precision)
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """A beta regression, which estimates log φ."""
+        return Counterpart(own="othermod.betareg.BetaModel", extra=math.log(self.precision))
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row, a gamma draw's share of two; (n,) to (n,)."""

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.signature import Classes
 
@@ -13,7 +14,7 @@ class Categorical(Likelihood):
     Link: softmax. Nothing is dropped: exp(−nll) is the probability of the class. Source: Bridle (1990).
     """
 
-    canonical = baseline = True
+    canonical = baseline = firth = True
 
     def nll(self, output: Tensor, target: Classes) -> Tensor:
         """log Σ_k e^(z_k) − z_y, nats per row; (n, K), (n,) int64 to (n,). The largest logit is taken out first."""
@@ -22,6 +23,11 @@ class Categorical(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """The probability of every class, softmax(z); (n, K) to (n, K)."""
         return torch.softmax(output, dim=1)
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """A multinomial logit."""
+        return Counterpart(own="api.MNLogit")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One class per row, int64; (n, K) to (n,)."""

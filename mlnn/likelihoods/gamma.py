@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import positive
 from mlnn.signature import Positive
@@ -31,6 +32,15 @@ class Gamma(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = e^f; (n,) to (n,)."""
         return torch.exp(output)
+
+    def variance(self, output: Tensor) -> Tensor:
+        """μ², over 1/k; (n,) to (n,)."""
+        return torch.exp(2 * output)
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """A gamma with the log link."""
+        return Counterpart("Gamma", "Log")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n,) to (n,)."""

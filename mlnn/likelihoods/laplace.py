@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import fraction, positive
 from mlnn.signature import Real
@@ -30,6 +31,15 @@ class Laplace(Likelihood):
         """E[y | f] = f; (n,) to (n,)."""
         return output
 
+    def variance(self, _output: Tensor) -> float:
+        """2b²."""
+        return 2 * self.scale**2
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """The median."""
+        return Counterpart(own="api.QuantReg")
+
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n,) to (n,)."""
         return output + self.scale * (exponential(output, generator) - exponential(output, generator))
@@ -45,7 +55,7 @@ class AsymmetricLaplace(Likelihood):
     Nothing is dropped: exp(−nll) is a density. Source: Koenker & Machado (1999); Yu & Moyeed (2001).
     """
 
-    kinked = True
+    kinked, centred = True, "quantile"
 
     def __init__(self, tau: float = 0.5) -> None:
         self.tau = self.quantile = fraction("tau", tau)
@@ -60,6 +70,19 @@ class AsymmetricLaplace(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = f + (1−2τ)/τ(1−τ): the raw output is the quantile, not the mean; (n,) to (n,)."""
         return output + (1 - 2 * self.tau) / (self.tau * (1 - self.tau))
+
+    def centre(self, output: Tensor) -> Tensor:
+        """The quantile at τ; (n,) to (n,)."""
+        return output
+
+    def variance(self, _output: Tensor) -> float:
+        """(1−2τ+2τ²)/τ²(1−τ)², by Yu & Zhang (2005)."""
+        return (1 - 2 * self.tau + 2 * self.tau**2) / (self.tau * (1 - self.tau)) ** 2
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """The quantile at τ."""
+        return Counterpart(own="api.QuantReg")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row, a difference of two exponentials; (n,) to (n,)."""
@@ -90,6 +113,11 @@ class FlatToppedLaplace(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = f; (n,) to (n,)."""
         return output
+
+    def variance(self, _output: Tensor) -> float:
+        """(ε³/3 + ε² + 2ε + 2)/(1+ε)."""
+        width = self.epsilon
+        return (width**3 / 3 + width**2 + 2 * width + 2) / (1 + width)
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row: flat with probability ε/(1+ε), else in a tail; (n,) to (n,)."""

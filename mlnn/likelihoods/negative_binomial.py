@@ -5,8 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import positive
+from mlnn.likelihoods.poisson import Poisson
 from mlnn.signature import Counts
 
 
@@ -16,7 +18,7 @@ class NegativeBinomial(Likelihood):
     `theta` θ > 0 is fixed; variance μ + μ²/θ ("NB2"). Nothing is dropped. Source: Hilbe (2011).
     """
 
-    free, counted = "theta", True
+    free, counted, limit = "theta", True, Poisson
 
     def __init__(self, theta: float = 1.0) -> None:
         self.theta = positive("theta", theta)
@@ -32,6 +34,16 @@ class NegativeBinomial(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = e^f; (n,) to (n,)."""
         return torch.exp(output)
+
+    def variance(self, output: Tensor) -> Tensor:
+        """μ + μ²/θ; (n,) to (n,)."""
+        mean = torch.exp(output)
+        return mean + mean**2 / self.theta
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """NB2 with alpha = 1/θ."""
+        return Counterpart("NegativeBinomial", "Log", {"alpha": 1 / self.theta}, "api.NegativeBinomial", 1 / self.theta)
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row: Poisson with a gamma-distributed mean; (n,) to (n,)."""

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.parameters import positive
 from mlnn.signature import Real, TwoOutputs
@@ -32,6 +33,15 @@ class Normal(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = f; (n,) to (n,)."""
         return output
+
+    def variance(self, _output: Tensor) -> float:
+        """1, over σ²."""
+        return 1.0
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """Least squares."""
+        return Counterpart("Gaussian", "Identity", own="api.OLS")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n,) to (n,)."""
@@ -64,6 +74,10 @@ class NormalLearnedVariance(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f, s] = f; (n, 2) to (n,)."""
         return output[:, 0]
+
+    def variance(self, output: Tensor) -> Tensor:
+        """e^s; (n, 2) to (n,)."""
+        return torch.exp(output[:, 1])
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row; (n, 2) to (n,)."""

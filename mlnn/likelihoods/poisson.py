@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.signature import Counts
 
@@ -13,7 +14,7 @@ class Poisson(Likelihood):
     Nothing is dropped: log y! is kept, so that exp(−nll) is the probability of the count. Source: Poisson (1837).
     """
 
-    canonical = True
+    canonical = firth = True
 
     def nll(self, output: Tensor, target: Counts) -> Tensor:
         """e^f − y f + log y!, nats per row; (n,), (n,) to (n,). Overflows with e^f: f > 88 in float32, 709 in float64."""
@@ -22,6 +23,15 @@ class Poisson(Likelihood):
     def mean(self, output: Tensor) -> Tensor:
         """E[y | f] = e^f; (n,) to (n,)."""
         return torch.exp(output)
+
+    def variance(self, output: Tensor) -> Tensor:
+        """μ; (n,) to (n,)."""
+        return torch.exp(output)
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """A Poisson regression."""
+        return Counterpart("Poisson", "Log", own="api.Poisson")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One count per row, in the dtype of the output; (n,) to (n,)."""

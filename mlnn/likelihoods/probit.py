@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.signature import Binary
 
@@ -34,6 +35,11 @@ class BernoulliProbit(Likelihood):
         """E[y | z] = Φ(z); (n,) to (n,)."""
         probability: Tensor = torch.special.ndtr(output)
         return probability
+
+    @property
+    def counterpart(self) -> Counterpart:
+        """A probit."""
+        return Counterpart("Binomial", "Probit", own="api.Probit")
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row, in the dtype of the output; (n,) to (n,)."""

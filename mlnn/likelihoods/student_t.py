@@ -17,7 +17,7 @@ class StudentT(Likelihood):
     `df` ν > 0 (1: Cauchy) and `scale` s > 0 are fixed. Nothing is dropped. Source: Student (1908); Lange et al. (1989).
     """
 
-    robust = True
+    robust, centred = True, "centre"
     in_units = ("scale",)
 
     def __init__(self, df: float = 4.0, scale: float = 1.0) -> None:
@@ -35,6 +35,14 @@ class StudentT(Likelihood):
         if self.df <= 1:
             raise ConfigError(f"objective.df: a Student t with {self.df:g} degrees of freedom has no mean; take df > 1")
         return output
+
+    def centre(self, output: Tensor) -> Tensor:
+        """The centre f, which is the median too; (n,) to (n,)."""
+        return output
+
+    def variance(self, _output: Tensor) -> float | None:
+        """s²ν/(ν−2); None for ν ≤ 2, where it is infinite."""
+        return self.scale**2 * self.df / (self.df - 2) if self.df > 2 else None
 
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """One draw of y per row: a normal draw over the root of a chi-square one; (n,) to (n,)."""

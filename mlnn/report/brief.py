@@ -31,7 +31,9 @@ class Brief:
 
     def html(self) -> str:
         """For `_repr_html_`: a heading, the sentence and plain tables; every name escaped, no script, no style sheet."""
-        parts = [Markup("<p><b>{}</b><br>{}</p>").format(visible(self.title), visible(self.sentence))]
+        parts = []
+        if self.title or self.sentence:
+            parts += [Markup("<p><b>{}</b><br>{}</p>").format(visible(self.title), visible(self.sentence))]
         if self.facts:
             parts += [_table([], [[word, value] for word, value in self.facts])]
         if self.table:

@@ -46,6 +46,8 @@ class Coordinate:
     """How far from its output a target is told from its neighbours."""
     tail: tuple[float, float, float] | None = None
     """Residuals, a decade apart, between which the tail of a density is measured; None where it ends before."""
+    powers: tuple[float, float] = (20.0, 600.0)
+    """Residuals over which a tail is read as a power of the coordinate, where they are not widths."""
     dense: float = 60.0
     """Out to where a dense grid of targets is laid."""
 
@@ -82,6 +84,8 @@ class Facts:
     """The likelihood of a generalised linear model on such targets, where none is named."""
     outputs: int = 1
     """Raw outputs per position that a model needs."""
+    variance: Callable[[Tensor], Tensor] | None = None
+    """Of a target, from its mean, where the mean tells it whatever the distribution."""
     event: int | None = None
     """Numbers that one target is, on a last axis; None: a target is one number."""
     dtype: torch.dtype = torch.float64

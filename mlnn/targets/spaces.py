@@ -43,6 +43,7 @@ BINARY = Facts(
     follow=lambda output, uniform, _noise, _draws: uniform < torch.sigmoid(output[..., 0]),
     usual="bernoulli",
     values=(0.0, 1.0),
+    variance=lambda mean: mean * (1 - mean),
     extreme=lambda y: (y == 0) | (y == 1),
     separable=True,
 )

@@ -45,7 +45,9 @@ def qr_root(family: Family, design: Design, beta: Tensor, kind: str, damping: fl
     may_be_negative = kind == "observed" and not family.likelihood.canonical
 
     def weighted(rows: slice, x: Tensor) -> Tensor | None:
-        bend = design.weigh(rows, curvature.rows(family.likelihood, x @ beta, design.y[rows], kind, damping)[2])
+        bend = design.weigh(
+            rows, curvature.rows(family.likelihood, design.raw(rows, x, beta), design.y[rows], kind, damping)[2]
+        )
         if beta.shape[1] == 1:
             negative = may_be_negative and bool((bend < 0).any())
             return None if negative else x * bend[:, :, 0].clamp(min=0).sqrt()

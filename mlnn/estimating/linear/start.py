@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from mlnn.errors import MlnnError
+from mlnn.errors import ConfigError, MlnnError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.ancillary import linear, total
 from mlnn.estimating.linear.design import Design
-from mlnn.estimating.linear.newton import newton
+from mlnn.estimating.linear.newton import newton, onwards
 from mlnn.likelihoods import Normal
 from mlnn.targets import TargetSpace
 
@@ -28,11 +28,11 @@ def start(family: Family, design: Design) -> Tensor:
     cold = _cold(family, design)
     if not family.knows_information:
         return _likeliest(family, design, cold)
-    sample = design.every(STRIDE)
+    sample = design.taken(slice(None, None, STRIDE))
     if family.likelihood.squares or len(sample.y) < ROWS_PER_COEFFICIENT * cold.numel():
         return cold
     try:
-        return newton(family, sample, cold, max_iter=20, tolerance=0.1).beta
+        return onwards(family, design, sample, newton(family, sample, cold, max_iter=20, tolerance=0.1))
     except MlnnError:  # a sample may lack a rare column or class; all rows then speak for themselves
         return cold
 
@@ -95,6 +95,11 @@ def _likeliest(family: Family, design: Design, cold: Tensor) -> Tensor:
                 place[-1, 1] = math.log(spread)
             places.append(place)
     values = [total(family, design, linear(design, place)) for place in places]
+    if not any(map(math.isfinite, values)):
+        raise ConfigError(
+            f"likelihood: {family.name}.nll is not finite for some rows at every place tried to start from (raw outputs 0, ±1, the"
+            " mean of y, its logarithm, logit and inverse); has it numbers there for every target?"
+        )
     finite = [value if math.isfinite(value) else math.inf for value in values]
     return places[finite.index(min(finite))]
 
@@ -105,7 +110,9 @@ def _constant(family: Family, design: Design) -> Tensor:
     rows = slice(0, len(y))
     if family.space.labels:
         share = torch.bincount(y, weights=design.weigh(rows, torch.ones(len(y), dtype=torch.float64)))
-        return torch.log(share[1:] / share[0])
+        if family.outputs == len(share) - 1 and family.space.kind == "classes":
+            return torch.log(share[1:] / share[0])
+        return torch.log(share / share.sum()) if family.outputs == len(share) else torch.zeros(family.outputs).double()
     told = family.likelihood.level(y, design.weigh(rows, torch.ones(len(y), dtype=torch.float64)))
     if told is not None:
         return told

@@ -3,19 +3,26 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from mlnn.estimating.fitted_rows import ModelRows
 from mlnn.estimating.linear.answer import notes_of
+from mlnn.estimating.linear.kinks import KinkErrors
+from mlnn.estimating.named import named
 from mlnn.estimating.network.descent import unit
 from mlnn.estimating.network.errors import log_likelihood, surroundings
 from mlnn.estimating.network.fit import ModelFit
+from mlnn.estimating.network.number_errors import number_errors
 from mlnn.estimating.network.problem import Problem
 
 FLATTEST = 1e-10
 """Smallest eigenvalue over largest, below which a direction counts as flat."""
 TOLD = 1e-6
 """Nats: a row's nll below which it counts as told for certain."""
+FEW_DIGITS = 8
+"""Of the residuals: fewer are told."""
 UNKNOWN = (
     "whether there is a finite maximum cannot be told of a model that is not linear in its parameters (separation: unknown);"
     " this is the highest of the stationary points reached"
@@ -55,17 +62,17 @@ def of_maximum(
             bse = covariance.diagonal().sqrt()
     elif identified:
         sentence += f"; {len(theta)} parameters leave no rows for the dispersion: no standard errors"
-    sentence += _few(problem, flat)
+    sentence += _few(problem, flat) + _rounded(problem, theta)
     if separation == "unknown":
         sentence += f"; {UNKNOWN}{_told_for_certain(problem, theta)}"
     return ModelFit(
-        params=theta.detach().numpy(),
+        params=named(theta.detach().numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=gradient,
         information=around.observed.numpy(),
         eigenvalues=eigenvalues.numpy(),
         identified=identified,
-        bse=bse.numpy(),
+        bse=named(bse.numpy(), (problem.network.names(),)),
         dispersion=around.dispersion,
         dispersion_kind=around.kind,
         parameters=len(theta) - flat + problem.family.counted,
@@ -73,26 +80,37 @@ def of_maximum(
         likelier=likelier,
         sentence=sentence,
         covariance=None if covariance is None else covariance.numpy(),
+        ancillary_bse={} if covariance is None else number_errors(problem, theta, around),
+        rows=ModelRows(problem, theta.detach()),
         **_common(problem),
     )
 
 
-def of_kinks(problem: Problem, theta: Tensor, llf: float) -> ModelFit:
-    """The answer of a linear programme for a model that is linear in its parameters: no standard errors."""
+def of_kinks(problem: Problem, theta: Tensor, llf: float, errors: KinkErrors, place: Tensor) -> ModelFit:
+    """The answer of a linear programme for a model that is linear in its parameters.
+
+    errors: of the coefficients of that linear model; place (p,): which parameter each of them is.
+    """
+    covariance = np.empty_like(errors.matrix)
+    covariance[np.ix_(place.numpy(), place.numpy())] = errors.covariance(errors.kind)
     nothing = torch.full((len(theta), len(theta)), math.nan, dtype=torch.float64)
     return ModelFit(
-        params=theta.numpy(),
+        params=named(theta.numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=0.0,
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=True,
-        bse=nothing[0].numpy().copy(),
+        bse=named(np.sqrt(np.diag(covariance)), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(theta),
-        sentence="a linear programme's maximum, which need not be the only one; a likelihood with kinks has no curvature: no"
-        " standard errors",
+        sentence="; ".join(["a linear programme's maximum, which need not be the only one", *errors.notes]),
+        covariance=covariance,
+        ancillary_bse=errors.numbers,
+        kinked=True,
+        cov=errors.kind,
+        rows=ModelRows(problem, theta.detach()),
         **_common(problem),
     )
 
@@ -108,13 +126,13 @@ def of_separation(problem: Problem, kind: str, params: Tensor, llf: float, direc
     if flat:
         sentence += f"; besides, {flat} of {len(params)} directions leave the likelihood as it is"
     return ModelFit(
-        params=params.numpy(),
+        params=named(params.numpy(), (problem.network.names(),)),
         llf=llf,
         gradient_norm=math.nan,
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=False,
-        bse=nothing[0].numpy().copy(),
+        bse=named(nothing[0].numpy().copy(), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(params) - flat,
@@ -145,6 +163,17 @@ def _moves(problem: Problem) -> Tensor:
 def _few(problem: Problem, flat: int) -> str:
     rows, needed = len(problem.y), len(problem.flat)
     return f"; there are {rows} rows for {needed} parameters" if flat and rows < needed else ""
+
+
+def _rounded(problem: Problem, theta: Tensor) -> str:
+    """Of residuals that are near to rounding: how many of their digits that leaves."""
+    if not problem.normal or problem.family.free is None:
+        return ""
+    share = math.sqrt(2 * problem.value(theta) / float((problem.weights * problem.y**2).sum()))
+    digits = math.floor(math.log10(share / torch.finfo(torch.float64).eps))
+    if digits >= FEW_DIGITS:
+        return ""
+    return f"; residuals are {share:.1e} of the targets: rounding leaves them and standard errors about {digits} digits"
 
 
 def _told_for_certain(problem: Problem, theta: Tensor) -> str:

@@ -48,13 +48,13 @@ class Form:
 
 def form_of(problem: Problem) -> Form | None:
     """The linear model beside a model; None where it is neither linear in its parameters nor affine in x."""
-    linear = _straight(problem)
+    linear = straight(problem)
     if linear and problem.free(problem.flat).shape[1] == 1:
         return _in_parameters(problem)
     return _in_x(problem, linear) if problem.family.space.separable else None
 
 
-def _straight(problem: Problem) -> bool:
+def straight(problem: Problem) -> bool:
     """Whether the raw outputs are an affine function of the parameters, along two lines drawn at random."""
     with torch.no_grad():
         first = problem.free(problem.flat)
