@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from app_cases import ROOT
+from docs_cases import runnable
 from proof_cases import BERNOULLI, Loss, OwnBackward, bumped
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -292,3 +294,26 @@ def test_the_librarys_settings_are_as_before() -> None:
     before = ctx.prec, ctx.cap
     prove(FRAMEWORK, BERNOULLI["relu"])
     assert (ctx.prec, ctx.cap) == before
+
+
+def test_the_page_on_proofs_is_true() -> None:
+    (block,) = runnable((ROOT / "docs" / "proofs.md").read_text(encoding="utf-8"))
+    exec(compile(block, "proofs.md", "exec"), {})
+
+
+def test_several_raw_outputs_are_proved_by_their_form() -> None:
+    def stable(z: Tensor, y: Tensor) -> Tensor:
+        return torch.logsumexp(z, 1) - z.gather(1, y[:, None])[:, 0]
+
+    for form in (stable, losses.nll_loss, losses.kl_divergence):
+        found = prove(losses.cross_entropy, form, "classes(4)")
+        assert found.answer == "proved", found.sentence
+    shifted = prove(losses.cross_entropy, lambda z, y: stable(z, y) + 0.5, "classes(3)")
+    assert (shifted.relation, shifted.shift[0][1]) == ("shifted", "-1/2")
+
+
+def test_several_raw_outputs_are_refuted_on_lines() -> None:
+    found = prove(losses.cross_entropy, lambda z, y: losses.cross_entropy(1.0001 * z, y), "classes(3)", domain=(-9, 9))
+    assert found.answer == "differs"
+    other = prove(losses.cross_entropy, lambda z, y: losses.cross_entropy(z + 0 * z[:, :1].sin(), y), "classes(3)")
+    assert other.answer in ("proved", "undecided")

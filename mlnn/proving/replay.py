@@ -63,7 +63,7 @@ def _gaps(case: Mapping[str, Any], question: Mapping[str, Any]) -> Iterator[str]
 def _checked(case: Mapping[str, Any], question: Mapping[str, Any], box: Sequence[Any]) -> bool | None:
     """Whether the stored answer is found again; None for a box without one to be checked."""
     low, high = Fraction(box[0]), Fraction(box[1])
-    if box[2] not in ("equal", "differs") or (high - low) * 2**60 < max(1, abs(low)):
+    if box[2] not in ("equal", "differs") or (high - low) * 2**60 < max(Fraction(1), abs(low)):
         return None
     before = ctx.prec
     ctx.prec = 160 + int(3 * max(abs(low), abs(high)))
