@@ -222,7 +222,7 @@ def test_a_fault_in_one_target_is_found_in_endless_spaces() -> None:
         (lambda z, y: FRAMEWORK(z, y) * torch.softmax(z, 0), "coupled"),
         (lambda z, y: FRAMEWORK(z - z.mean(), y), "coupled"),
         (lambda z, y: z.round() * y, "round"),
-        (lambda z, y: (z > 3).int().double() * y, "whole number"),
+        (lambda z, y: (z * y).int().double(), "whole number"),
         (lambda z, y: 1 / 0 * z * y, "ZeroDivisionError"),
     ],
 )
@@ -317,3 +317,26 @@ def test_several_raw_outputs_are_refuted_on_lines() -> None:
     assert found.answer == "differs"
     other = prove(losses.cross_entropy, lambda z, y: losses.cross_entropy(z + 0 * z[:, :1].sin(), y), "classes(3)")
     assert other.answer in ("proved", "undecided")
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        lambda z, y: torch.exp(z) - y * z + (float(y[0]) > 500),
+        lambda z, y: torch.exp(z) - y * z + (y > 500).int(),
+        lambda z, y: torch.exp(z) - y * z + 1e-9 * (y - 500).relu() * z,
+        lambda z, y: torch.exp(z) - y * z + torch.from_numpy(y.numpy() > 500),
+        lambda z, y: torch.exp(z) - y * z + torch.zeros(501)[y.clamp(max=500).long()],
+    ],
+)
+def test_nothing_is_said_of_targets_that_a_loss_may_treat_otherwise(hidden: Loss) -> None:
+    found = prove(losses.poisson_nll, hidden, "counts")
+    assert found.answer == "undecided", found.sentence
+    assert found.reason is not None
+    assert "0, 1, 2, 3, 7, 20" in found.reason
+
+
+def test_rows_that_are_coupled_by_their_targets_are_told() -> None:
+    found = prove(FRAMEWORK, lambda z, y: FRAMEWORK(z, y) * (1 + (y.mean().item() - y).abs()))
+    assert found.answer == "undecided"
+    assert "coupled" in (found.reason or "")

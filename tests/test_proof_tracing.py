@@ -86,7 +86,7 @@ def difference(use: str, seed: int = 0) -> float:
     z = torch.tensor([[draws.uniform(-0.9, 0.9) for _ in range(3)]], dtype=torch.float64)
     y = torch.tensor([[draws.choice((0.0, 1.0)) for _ in range(3)]], dtype=torch.float64)
     graph = Graph()
-    values, gradients = traced(USES[use], z, y, graph)
+    values, gradients, _ = traced(USES[use], z, y, graph)
     leaf = z.clone().requires_grad_()
     wanted = USES[use](leaf, y)
     (slope,) = torch.autograd.grad(wanted.sum(), leaf)

@@ -70,7 +70,8 @@ def _roots(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:
 def _alike(found: dict[float, tuple[Side, Side]]) -> tuple[Side, Side] | None:
     """The two sides, where they are the same graph for every target."""
     first = next(iter(found.values()))
-    return first if all(one == first for one in found.values()) else None
+    read = any(side.target is not None for side in first)
+    return None if read or any(one != first for one in found.values()) else first
 
 
 def _by_residual(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
@@ -103,7 +104,15 @@ def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: Targe
     )
     upto = "every target" if largest == 1 else f"every target up to {'±' if space.whole_line else ''}{LARGEST_TARGET}"
     listed = tuple((target, _at(graph, own, target), _at(graph, others, target)) for target in found)
+    if own != others and all(
+        left == right for _, left, right in listed
+    ):  # alike where it was looked at, and no further
+        return Cases(cases, _those(found), False, listed)
     return Cases(cases, upto, True, listed)
+
+
+def _those(found: dict[float, tuple[Side, Side]]) -> str:
+    return "the targets " + ", ".join(f"{target:g}" for target in found)
 
 
 def _padded(graph: Graph, row: list[Id], length: int) -> list[Id]:
@@ -124,7 +133,7 @@ def _at(graph: Graph, one: Id, target: float) -> fmpq:
 def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases:
     cases = tuple(_case(graph, _roots(sides), Fraction(target)) for target, sides in found.items())
     if not space.finite:
-        return Cases(cases, "the targets " + ", ".join(f"{target:g}" for target in found), False)
+        return Cases(cases, _those(found), False)
     sides = _alike(found)
     lines = [] if sides is None else [polynomial(graph, one) for one in _roots(sides)]
     soft = bool(lines) and all(line is not None and len(line) <= 2 for line in lines)

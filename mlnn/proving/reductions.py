@@ -95,6 +95,7 @@ def _plain(at: Shadows, index: Tensor) -> Tensor:
     """Places that are picked, which may hang on targets but not on raw outputs."""
     if at.hangs_on_output(index):
         raise LostError("what is picked hangs on the raw output")
+    at.note_read(index)
     return index.detach()
 
 

@@ -19,7 +19,8 @@ STEPS = (Fraction(1), Fraction(-1, 2), Fraction(3, 4), Fraction(-1, 4))
 def by_structure(graph: Graph, found: dict[float, tuple[Side, Side]], finite: bool) -> Cases | None:
     """Proved for every raw output there is: gradients are the same nodes, and values too, or differ by a number."""
     first = next(iter(found.values()))
-    if not finite and any(sides != first for sides in found.values()):
+    read = any(side.target is not None for side in first)
+    if not finite and (read or any(sides != first for sides in found.values())):
         return None
     cases = []
     for target, (left, right) in found.items():

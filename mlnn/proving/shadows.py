@@ -22,10 +22,14 @@ class LostError(Exception):
 
 
 class Shadows:
-    """Node numbers for the entries of tensors, by the memory that they lie in."""
+    """Node numbers for the entries of tensors, by the memory that they lie in.
+
+    `read`: whether numbers that hang on a target were taken as the numbers that they are; then other targets may be other graphs.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.read = False
         self._memory: dict[int, tuple[Tensor, Tensor]] = {}
 
     def follows(self, tensor: Tensor) -> bool:
@@ -84,6 +88,12 @@ class Shadows:
     def entries(self, tensor: Tensor) -> list[Id]:
         """The nodes of a tensor's entries, in order."""
         return [int(one) for one in self.shadow(tensor).flatten().tolist()]
+
+    def note_read(self, tensor: Tensor) -> None:
+        """Note that a tensor's numbers are taken as they are."""
+        if self.follows(tensor):
+            reads = self.graph.reads
+            self.read |= any(reads[one] for one in set(self.entries(tensor)))
 
     def hangs_on_output(self, tensor: Tensor) -> bool:
         """Whether any entry hangs on a raw output."""

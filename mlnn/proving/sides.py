@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,14 +36,16 @@ MOST_CLASSES = 32
 
 @dataclass(frozen=True)
 class Side:
-    """One loss at one target. `value`: its node; `gradient`: those of its own gradient, one a raw output."""
+    """One loss at one target. `value`: its node; `gradient`: those of its own gradient, one a raw output. `target`: the one whose
+    numbers the loss read (a branch, a choice of class); None where the graph is that of any target."""
 
     value: Id
     gradient: tuple[Id, ...]
+    target: float | None = None
 
 
-def side_of(objective: Objective, target: Any, graph: Graph) -> Side:
-    """A loss of one row; variables ("z", k) for its raw outputs and ("y", 0) for its target.
+def side_of(objective: Objective, target: float, beside: float, graph: Graph) -> Side:
+    """A loss of one row; variables ("z", k) for its raw outputs and ("y", 0) for its target. `beside`: the target of another row.
 
     Raises UntracedError, with the reason, for a loss that is no such graph.
     """
@@ -54,18 +55,20 @@ def side_of(objective: Objective, target: Any, graph: Graph) -> Side:
         raise UntracedError(
             "what it computes hangs on the raw output otherwise than through torch's operations (a branch in Python, numpy)"
         )
-    _check_rows(asked, target, found[0], graph)
+    _check_rows(asked, (target, beside), (found[0], _alone(asked, beside, 1, graph)), graph)
     return found[0]
 
 
 def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Graph) -> dict[float, tuple[Side, Side]]:
     """Both sides at the targets of a space, or at some of an endless one. Raises UntracedError with the side and the reason."""
     found = {}
-    for target in _looked_at(space):
+    targets = _looked_at(space)
+    for number, target in enumerate(targets):
+        beside = targets[(number + 1) % len(targets)]
         sides = []
         for name, objective in (("left", left), ("right", right)):
             try:
-                sides.append(side_of(objective, target, graph))
+                sides.append(side_of(objective, target, beside, graph))
             except UntracedError as reason:
                 raise UntracedError(f"{name}: {reason}") from None
         found[target] = sides[0], sides[1]
@@ -91,11 +94,11 @@ def _outputs(objective: Objective, rows: Sequence[int]) -> Tensor:
     return found.reshape(len(rows), several) if several > 1 else found
 
 
-def _targets(objective: Objective, target: Any, rows: int) -> Tensor:
-    return objective.targets.cast(torch.tensor([target] * rows))
+def _targets(objective: Objective, targets: Sequence[float]) -> Tensor:
+    return objective.targets.cast(torch.tensor(targets, dtype=torch.float64))
 
 
-def _trace(objective: Objective, output: Tensor, target: Tensor, graph: Graph) -> tuple[list[Id], list[Id]]:
+def _trace(objective: Objective, output: Tensor, target: Tensor, graph: Graph) -> tuple[list[Id], list[Id], bool]:
     try:
         with plain_tensors():
             return traced(partial(_rows, objective), output, target, graph)
@@ -110,17 +113,18 @@ def _rows(objective: Objective, output: Tensor, target: Tensor) -> Tensor:
     return objective.per_row(value, target) if value.ndim else value
 
 
-def _alone(objective: Objective, target: Any, place: int, graph: Graph) -> Side:
-    values, gradient = _trace(objective, _outputs(objective, [place]), _targets(objective, target, 1), graph)
-    return Side(values[0], tuple(gradient))
+def _alone(objective: Objective, target: float, place: int, graph: Graph) -> Side:
+    values, gradient, read = _trace(objective, _outputs(objective, [place]), _targets(objective, [target]), graph)
+    return Side(values[0], tuple(gradient), target if read else None)
 
 
-def _check_rows(objective: Objective, target: Any, alone: Side, graph: Graph) -> None:
+def _check_rows(objective: Objective, targets: Sequence[float], alone: Sequence[Side], graph: Graph) -> None:
     """Raise UntracedError unless two rows are worth what each is worth alone, or their mean or sum."""
     several = objective.targets.outputs
-    values, _ = _trace(objective, _outputs(objective, [0, 1]), _targets(objective, target, 2), graph)
+    values, *_ = _trace(objective, _outputs(objective, [0, 1]), _targets(objective, targets), graph)
     moved = {("z", place): graph.var("z", several + place) for place in range(several)} | {("y", 0): graph.var("y", 1)}
-    (other,) = rebuilt(graph, (alone.value,), graph, moved)
-    sums = [graph.linear([(Fraction(1, share), alone.value), (Fraction(1, share), other)]) for share in (1, 2)]
-    if values != [alone.value, other] and not (len(values) == 1 and values[0] in sums):
+    first = alone[0].value
+    (other,) = rebuilt(graph, (alone[1].value,), graph, moved)
+    sums = [graph.linear([(Fraction(1, share), first), (Fraction(1, share), other)]) for share in (1, 2)]
+    if values != [first, other] and not (len(values) == 1 and values[0] in sums):
         raise UntracedError("rows of a batch are coupled: two rows are not worth what each is worth alone")

@@ -47,8 +47,10 @@ class _Exits(TorchFunctionMode):
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         name = getattr(function, "__name__", "")
-        if name in EXITS and any(self.shadows.hangs_on_output(part) for part in tensors_in(args)):
-            raise UntracedError(f"the raw output leaves torch's operations ({name})")
+        for part in tensors_in(args) if name in EXITS else ():
+            if self.shadows.hangs_on_output(part):
+                raise UntracedError(f"the raw output leaves torch's operations ({name})")
+            self.shadows.note_read(part)
         return function(*args, **(kwargs or {}))
 
 
@@ -83,6 +85,8 @@ class Tracer(TorchDispatchMode, Shadows):
             )
         elif before:
             self.forget(before)
+        if packet == "_local_scalar_dense":
+            self.note_read(given[0])
         found = function(*args, **kwargs)
         if shadows is not None:
             for part, shadow in zip(tensors_in(found), shadows, strict=False):
@@ -118,6 +122,8 @@ class Tracer(TorchDispatchMode, Shadows):
         """What is made of targets and constants alone, by an operation without a rule: the numbers that it gave."""
         if function._schema.is_mutable:
             raise UntracedError(f"{function._schema.name} writes in place and has no rule on paper")
+        for part in tensors_in((args, tuple(kwargs.values()))):
+            self.note_read(part)
         return [self.numbers(part) for part in tensors_in(function(*args, **kwargs))]
 
     def _copied(self, name: str, named: dict[str, Any]) -> Tensor:
@@ -130,14 +136,15 @@ class Tracer(TorchDispatchMode, Shadows):
         if whole and isinstance(source, Tensor) and source.is_floating_point():
             if self.hangs_on_output(source):
                 raise LostError("a raw output cast to a whole number or a truth value")
+            self.note_read(source)
             return self.numbers(source.to(dtype))
         return shadow.expand(named["self"].shape).clone() if name in ("copy", "fill") else shadow.clone()
 
 
 def traced(
     call: Callable[[Tensor, Tensor], Tensor], output: Tensor, target: Tensor, graph: Graph
-) -> tuple[list[Id], list[Id]]:
-    """The nodes of a loss's values and of its own gradient, entry by entry.
+) -> tuple[list[Id], list[Id], bool]:
+    """The nodes of a loss's values and of its own gradient, entry by entry, and whether the target's numbers were read as such.
 
     `call`: (output, target) → values; output (n[, m]) float64, target as the loss takes it. The gradient is that of the values'
     sum. Variables: ("z", entry of output), ("y", entry of target). Raises UntracedError, with the operation, for a loss that
@@ -152,8 +159,8 @@ def traced(
         value = call(output, target)
         values = tracer.entries(value)
         if not value.requires_grad:
-            return values, [graph.zero] * output.numel()
+            return values, [graph.zero] * output.numel(), tracer.read
         (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
         none = gradient is None
         gradients = [graph.zero] * output.numel() if none else tracer.entries(gradient)
-    return values, gradients
+    return values, gradients, tracer.read
