@@ -1,5 +1,6 @@
 """Two losses on paper: proved equal, refuted with the place, or undecided for a reason that is named."""
 
+import math
 import random
 from typing import Any
 
@@ -255,8 +256,26 @@ def test_a_side_without_a_value_differs() -> None:
     found = prove(FRAMEWORK, lambda z, y: FRAMEWORK(z, y) + 0 * torch.log(z + 3))
     assert found.answer == "differs"
     assert part(found, "value", "y = 0").differs[0] == (-88, pytest.approx(-3, abs=1e-11))
-    both = prove(lambda z, y: torch.log(z) + y, lambda z, y: y + torch.log(z))
+    both = prove(lambda z, y: torch.log(z) + y, lambda z, y: torch.log(2 * z) - math.log(2) + y)
     assert both.answer == "proved"
+    assert "neither side has a value on [−88, 0]" in both.sentence
+
+
+def test_a_single_place_decides_of_values() -> None:
+    found = prove(FRAMEWORK, lambda z, y: FRAMEWORK(z, y) + 1.0 * (z == 7))
+    assert found.answer == "differs"
+    assert found.where == ((7, 7),)
+    assert found.size == pytest.approx((1, 1))
+    assert found.relation is None
+
+
+def test_a_jump_in_both_at_the_same_place_is_no_difference() -> None:
+    def jump(z: Tensor, y: Tensor) -> Tensor:
+        return torch.where(z > 3, z, -z) + y
+
+    assert prove(jump, lambda z, y: y - torch.where(z > 3, -z, z)).answer == "proved"
+    at = prove(jump, lambda z, y: torch.where(z >= 3, z, -z) + y)
+    assert (at.answer, at.where) == ("differs", ((3, 3),))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flint import fmpq
 
-from mlnn.proving.boxes import DIFFERS, EQUAL, OPEN, VOID, Box, Question, float_of
+from mlnn.proving.boxes import DIFFERS, EQUAL, OPEN, VALUE, VOID, Box, Question, float_of
 from mlnn.proving.extent import largest
 from mlnn.proving.graph import Graph
 from mlnn.proving.paving import Tile, finest
@@ -51,7 +51,7 @@ class _Run:
 
 def part_of(graph: Graph, question: Question, tiles: Sequence[Tile], target: str, variable: str) -> Part:
     """The part of an answer that tiles, in order, give; the largest difference is looked for where there is one."""
-    runs = _joined(_settled(_joined([_run(tile) for tile in tiles])))
+    runs = _joined(_settled(_joined([_run(tile) for tile in tiles]), question.name == VALUE))
     by = {
         answer: tuple((float_of(run.low), float_of(run.high)) for run in runs if run.answer == answer)
         for answer in ANSWERS
@@ -84,11 +84,12 @@ def _joined(runs: list[_Run]) -> list[_Run]:
     return found
 
 
-def _settled(runs: list[_Run]) -> list[_Run]:
-    """A narrow run of which nothing is certain is the boundary of a difference beside it; a point beside one belongs to it."""
+def _settled(runs: list[_Run], decides: bool) -> list[_Run]:
+    """A narrow run of which nothing is certain is the boundary of a difference beside it; a point beside one belongs to it, and
+    one that `decides` is a difference itself."""
     for place, run in enumerate(runs):
         beside = {runs[other].answer for other in (place - 1, place + 1) if 0 <= other < len(runs)}
         narrow = run.high - run.low <= NARROW * finest(Box(run.low, run.high))
-        if run.answer in (OPEN, POINT) and narrow and DIFFERS in beside:
+        if (run.answer in (OPEN, POINT) and narrow and DIFFERS in beside) or (run.answer == POINT and decides):
             run.answer = DIFFERS
     return runs

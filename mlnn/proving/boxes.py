@@ -22,6 +22,8 @@ BITS, PER_UNIT, MOST_BITS = 128, 1.5, 8192
 ROOT_BITS = 100
 """Relative width, in bits, to which a zero of what a switch looks at is enclosed where it is no rational number."""
 
+VALUE = "value"
+"""The name of the question about values, which a single point decides; a gradient may be wrong at a point."""
 EQUAL, DIFFERS, OPEN, VOID = "equal", "differs", "open", "void"
 """Of a question on a box: at most the tolerance everywhere, more than it everywhere, neither is certain, without a value on
 both sides."""

@@ -7,7 +7,7 @@ from fractions import Fraction
 from flint import arb, fmpq
 
 from mlnn.proving.balls import Evaluation, digits
-from mlnn.proving.boxes import Question
+from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.sides import Side
@@ -19,7 +19,7 @@ LARGEST_TARGET = 1000
 """Targets of an endless space up to which a polynomial in the target is held within the tolerance."""
 OWN_BITS = 192
 RAW, RESIDUAL = "raw output", "raw output − target"
-VALUE, GRADIENT, LEFT, RIGHT = "value", "gradient", "left's gradient", "right's gradient"
+GRADIENT, LEFT, RIGHT = "gradient", "left's gradient", "right's gradient"
 
 
 @dataclass(frozen=True)

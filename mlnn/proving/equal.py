@@ -10,8 +10,8 @@ from mlnn.arguments import interval, number, shown, sides, whole
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.proving.answers import Part, part_of
-from mlnn.proving.boxes import Question, float_of
-from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases, ways_of
+from mlnn.proving.boxes import VALUE, Question, float_of
+from mlnn.proving.cases import GRADIENT, Case, Cases, ways_of
 from mlnn.proving.graph import Graph
 from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import Tile, paved

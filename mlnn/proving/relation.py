@@ -7,11 +7,12 @@ from fractions import Fraction
 from flint import arb, fmpq
 
 from mlnn.proving.balls import Evaluation, UnsureError, digits
-from mlnn.proving.boxes import BITS, EQUAL, PER_UNIT, TERMS, Question, difference
-from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases
+from mlnn.proving.boxes import BITS, EQUAL, PER_UNIT, TERMS, VALUE, Question, difference
+from mlnn.proving.cases import GRADIENT, Case, Cases
 from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph
-from mlnn.proving.paving import paved
+from mlnn.proving.paving import Tile, paved
+from mlnn.proving.places import POINT
 from mlnn.proving.rules import OutsideError, VagueError
 
 GLANCES = (fmpq(37, 100), fmpq(-61, 100), fmpq(1, 8), fmpq(-1, 9), fmpq(83, 100))
@@ -43,13 +44,16 @@ def related(
             return None
         looked = paved(moved[0].graph, moved[0].questions, domain, tolerance / case.stricter, budget)
         boxes += looked.looks
-        if not all(tile.answer == EQUAL or tile.place for tiles in looked.tiles.values() for tile in tiles):
-            return None
-        if not all(tile.answer in (EQUAL, "point") for tiles in looked.tiles.values() for tile in tiles):
+        if not all(_holds(tile, name) for name, tiles in looked.tiles.items() for tile in tiles):
             return None
         shifts.append((case.target, moved[1]))
     name = "shifted" if factor == 1 else "scaled"
     return Related(name, tuple(shifts), factor, boxes)
+
+
+def _holds(tile: Tile, name: str) -> bool:
+    """Whether a relation holds on a tile; a gradient may be wrong at a point."""
+    return tile.answer == EQUAL or (tile.answer == POINT and name == GRADIENT)
 
 
 def by_target(way: Cases, found: Related) -> Related:

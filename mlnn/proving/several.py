@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from mlnn.proving.algebra import rebuilt
-from mlnn.proving.boxes import Question
-from mlnn.proving.cases import GRADIENT, VALUE, Case, Cases
+from mlnn.proving.boxes import VALUE, Question
+from mlnn.proving.cases import GRADIENT, Case, Cases
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.sides import Side
 

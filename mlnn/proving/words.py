@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mlnn.proving.answers import Interval, Part
-from mlnn.proving.cases import GRADIENT, RESIDUAL, VALUE
+from mlnn.proving.boxes import VALUE
+from mlnn.proving.cases import GRADIENT, RESIDUAL
 from mlnn.proving.constants import written
 from mlnn.proving.proof import Proof
 from mlnn.proving.relation import Related
@@ -56,7 +57,7 @@ def said(given: Said) -> Proof:
         variable=asked[0].variable if asked else "raw output",
         where=_union([one for part in asked for one in part.differs]),
         size=worst.size if worst else None,
-        points=tuple(sorted({point for part in asked for point in part.points})),
+        points=_points_of(asked),
         boxes=given.looks,
         reason=reason,
         shift=tuple((target, written(value)) for target, value in related.shift) if related else (),
@@ -65,6 +66,20 @@ def said(given: Said) -> Proof:
         parts=given.parts,
         paper=given.paper,
     )
+
+
+def _points_of(asked: Sequence[Part]) -> tuple[tuple[float, float], ...]:
+    """Isolated places, each with the largest size of the fault there."""
+    found: dict[float, float] = {}
+    for place, size in (point for part in asked for point in part.points):
+        found[place] = max(size, found.get(place, 0.0))
+    return tuple(sorted(found.items()))
+
+
+def _void(asked: Sequence[Part]) -> str:
+    """Where neither side has a value, of which nothing is said."""
+    found = _union([one for part in asked for one in part.void])
+    return f"; neither side has a value on {_intervals(found)}" if found else ""
 
 
 def _worst(asked: Sequence[Part]) -> Part | None:
@@ -94,7 +109,7 @@ def _sentence(given: Said, asked: Sequence[Part], answer: str, reason: str | Non
         return f"undecided: {reason}"
     if answer == "proved":
         start = f"proved equal {inside} for {given.covers}, values and gradients to {given.tolerance:g}"
-        return start + "".join(f"; {finding}" for finding in _points(asked)) + f" ({given.looks} boxes)"
+        return start + "".join(f"; {one}" for one in _points(asked)) + _void(asked) + f" ({given.looks} boxes)"
     related = _related(given.related, given.covers, inside)
     parts = [related] if related else [_differs(asked, name, inside) for name in (VALUE, GRADIENT)]
     return "; ".join([*parts, *_points(asked)])
