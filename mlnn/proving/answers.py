@@ -92,4 +92,6 @@ def _settled(runs: list[_Run], decides: bool) -> list[_Run]:
         narrow = run.high - run.low <= NARROW * finest(Box(run.low, run.high))
         if (run.answer in (OPEN, POINT) and narrow and DIFFERS in beside) or (run.answer == POINT and decides):
             run.answer = DIFFERS
+        elif run.answer == OPEN and narrow and VOID in beside:  # the end of where there are values
+            run.answer = VOID
     return runs
