@@ -188,7 +188,7 @@ OUTSIDE: dict[str, tuple[object, str, Case]] = {
     "BCE of σ clipped at 0.05": (lambda f, y: F.binary_cross_entropy(torch.sigmoid(f).clamp(0.05, 0.95), y, reduction="none"),
                                  "binary", likelihood("σ(f)")),
     "ordinal, one output": (lambda f, y: ce(f[:, [0, 1, 1]], y), "classes(3)", likelihood(None)),
-    "BCE, doubled beyond 3": (lambda f, y: bce(f, y) * torch.where(f.abs() < 3, 1.0, 2.0), "binary", likelihood("σ(f)")),
+    "BCE, doubled beyond 5": (lambda f, y: bce(f, y) * torch.where(f.abs() < 5, 1.0, 2.0), "binary", likelihood("σ(f)")),
     "BCE − 1000 y": (lambda f, y: bce(f, y) - 1000 * y, "binary", likelihood("σ(f)", lambda y: math.exp(-1000 * y))),
     "soft margin that writes into its target": (
         lambda f, y: F.soft_margin_loss(f, y.mul_(2).sub_(1), reduction="none"), "binary", likelihood("σ(f)")),
@@ -196,8 +196,8 @@ OUTSIDE: dict[str, tuple[object, str, Case]] = {
                        Case("likelihood family", "f", 1.0, lambda _: math.exp(-800) / SQRT_2PI)),
     "L1 / 1e6": (lambda f, y: (f - y).abs() / 1e6, "real", family("f", 2e6)),
     "½ MSE of a clamped output": (lambda f, y: 0.5 * (y - f.clamp(-5, 5)) ** 2, "real", family("f", SQRT_2PI)),
-    "gamma of a clamped output": (lambda f, y: f.clamp(max=3.0) + y * torch.exp(-f), "positive", likelihood("exp(f)")),
-    "Poisson of a clamped output": (lambda f, y: torch.exp(f.clamp(max=3.0)) - y * f, "counts",
+    "gamma of a clamped output": (lambda f, y: f.clamp(max=5.0) + y * torch.exp(-f), "positive", likelihood("exp(f)")),
+    "Poisson of a clamped output": (lambda f, y: torch.exp(f.clamp(max=5.0)) - y * f, "counts",
                                     likelihood("exp(f)", lambda y: 1 / math.gamma(y + 1))),
     "normal, exp link": (lambda f, y: torch.exp(2 * f) / 2 - y * torch.exp(f), "real", Case(
         "likelihood family", "exp(f)", 1.0, lambda y: math.exp(-y * y / 2) / SQRT_2PI)),

@@ -119,8 +119,6 @@ DIFFERENT = {
     "narrow, a constant too many": (lambda f, y: narrow(1e-3)(f, y) + 0.01 * f, "real", lambda f: math.exp(-0.01 * f)),
     "doubled Lomax": (lambda f, y: -2 * f + 2 * (f.exp() + 1) * torch.log1p(y), "positive",
                       lambda f: math.exp(2 * f) / (2 * math.exp(f) + 1)),
-    "power of y and 1 − y": (lambda f, y: -(f.exp() * y.log() + torch.log1p(-y)) + 0 * f, "unit",
-                             lambda f: 1 / ((math.exp(f) + 1) * (math.exp(f) + 2))),
 }  # fmt: skip
 
 

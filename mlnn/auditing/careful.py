@@ -46,14 +46,14 @@ LEFT = 1e-9
 
 
 def careful_z(loss: Loss, output: Tensor, tau: float = 1.0, log_base: Base | None = None) -> tuple[float, float]:
-    """Z at one output (m,), where targets lie on a line, and its error; NaN where it did not settle."""
+    """Z at one output () or (m,), where targets lie on a line, and its error; NaN where it did not settle."""
     along = loss.space.coordinate
     assert along is not None
     bends = loss.space.whole_line
 
     def log_density(v: Tensor) -> Tensor:
         y = along.target(v)
-        value = loss.value(output.expand(len(v), -1), y)
+        value = loss.value(output.expand(len(v), *output.shape), y)
         weight = 0.0 if log_base is None else log_base(y)
         return weight - value / tau + along.log_slope(v)
 
@@ -147,7 +147,7 @@ def _cuts(loss: Loss, output: Tensor, along: Coordinate, tau: float) -> set[floa
     higher = (height[1:-1] >= height[:-2]) & (height[1:-1] >= height[2:]) & (height[1:-1] > height.max() - WITHIN)
     peaks = v[1:-1][higher]
     highest = peaks[height[1:-1][higher].argsort(descending=True)][:PEAKS]
-    middles = [0.0, *highest.tolist(), *locations(output, along).tolist()]
+    middles = [0.0, *highest.tolist(), *locations(output.reshape(-1), along).tolist()]
     return {middle + side * size for middle in middles for side in (-1.0, 0.0, 1.0) for size in DECADES}
 
 

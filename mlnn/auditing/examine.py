@@ -9,7 +9,7 @@ import torch
 from mlnn.auditing.ask import Loss, TooSlowError
 from mlnn.auditing.certificate import Certificate
 from mlnn.auditing.curves import curves
-from mlnn.auditing.domain import find_domains
+from mlnn.auditing.domain import departure, find_domains
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.guarded import floating, guarded, target_space
@@ -29,6 +29,10 @@ from mlnn.targets import TargetSpace
 
 LARGEST_EXPONENT = 709.0
 """e to more than this overflows float64: a base measure is told up to there."""
+BROKEN = (
+    "near output 0 it is −log of a likelihood, but from a raw output of size {size:.3g} on, which any ordinary training visits, it"
+    " is another loss, and exp(−loss) adds up to another number there (a penalty, a clamp of one part)"
+)
 TOLD_COUNTS = torch.arange(11, dtype=torch.float64)
 """Counts whose base measure is told."""
 
@@ -93,6 +97,9 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
 
 def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.dtype) -> Certificate:
     """The finding with its floating-point domain, its figure and its words."""
+    departs, broken = (departure(asked, finding) if finding.log_base is not None else None) or (None, False)
+    if departs is not None and broken:
+        finding, departs = Finding("undecided", said=BROKEN.format(size=departs), residual=finding.residual), None
     likely = finding.log_base is not None
     domains = find_domains(asked, finding, tuple(dict.fromkeys((dtype, torch.float64)))) if likely else {}
     own = str(dtype).removeprefix("torch.")
@@ -106,7 +113,7 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
     found = Certificate(
         finding.kind, objective.name, str(replace(asked.space, raw=raw)), finding.family, finding.scale, finding.link,
         base, constants, finding.measure, domains.get(own, "none"), domains, finding.residual, finding.unreachable,
-        finding.witness, notes(asked, objective, finding),
+        finding.witness, notes(asked, objective, finding, departs),
         curves=Curves() if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
     )  # fmt: skip
     return replace(found, sentence=sentence(found, finding.said, finding.free_below))

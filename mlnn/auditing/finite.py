@@ -16,6 +16,7 @@ from mlnn.auditing.implied import FLAT, LARGE, Implied, direction, implied, tell
 from mlnn.auditing.links import log_odds, probability_link, softmax_link
 from mlnn.auditing.solved import examine_solved
 from mlnn.auditing.sound import MANY, moderate_outputs
+from mlnn.auditing.unbalanced import unbalanced
 from mlnn.auditing.witness import flat_witness, risk_witness, sums_witness, temperature_witness
 from mlnn.likelihoods.bernoulli import Bernoulli
 from mlnn.likelihoods.categorical import Categorical
@@ -81,8 +82,8 @@ def _with_link(loss: Loss, at: Implied) -> Finding:
 def _unread(loss: Loss, at: Implied, beside: Implied) -> Finding | None:
     """The finding where no probabilities, or too few, can be read off the gradients; None where they can."""
     if float(at.defined.double().mean()) < DEFINED:
-        return Finding("undecided", said="at most of the outputs looked at no one set of probabilities makes its expected"
-                       " gradient vanish, so they cannot be read off it")  # fmt: skip
+        said = "at most of the outputs looked at no one set of probabilities makes its expected gradient vanish, so they cannot be"
+        return unbalanced(loss, at) or Finding("undecided", said=f"{said} read off it")
     risk = risk_witness(at, _far(loss, at))
     if risk:
         said = "where its expected gradient vanishes its expectation is not smallest"
@@ -138,7 +139,7 @@ def _reference(at: Implied, tau: float, shift: Tensor, link: str | None) -> Refe
         slope, level = line
         return by_formula(lambda f, y: tau * Bernoulli().nll(slope * f + level, y.double()) + shift[y.long()])
     if link == "softmax(f)":
-        return by_formula(lambda f, y: tau * Categorical().nll(f, y) + shift[y])
+        return by_formula(lambda f, y: tau * Categorical().nll(f, y.long()) + shift[y.long()])
     return None
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.integrals import NOTHING, Z_ROUNDING, Base
-from mlnn.auditing.vouching import cloud, near_zero
+from mlnn.auditing.vouching import NEAR, cloud, near_zero
 from mlnn.targets import COUNTS, HALF_LINE, LINE, UNIT_INTERVAL
 
 Term = Callable[[Tensor], Tensor]
@@ -50,6 +50,10 @@ TOO_FAR = 0.1
 """Share by which Z varies at tidy numbers from which there are none next to them."""
 NEARER = 0.1
 """Share of what Z varied by that a round of Newton's method may leave."""
+STEEPEST = 1e100
+"""A derivative larger than this is one: its square must not overflow."""
+ROUNDED = 1e-11
+"""Share by which Z varies where its numbers are found: far below Z_ROUNDING, and above what integrals leave of it."""
 STEP = 1e-4
 """Of its differences."""
 TIDY = 0.01
@@ -143,7 +147,8 @@ def _best(places: Places, chosen: tuple[int, ...], free: bool) -> Tensor | None:
         # Times τ: as τ grows every Z becomes one number, and says nothing.
         off, slope = (total - total.mean()) * torch.exp(at[0]), (slope - slope.mean(0)) * torch.exp(at[0])
         slope[:, 0] += off
-        return off.nan_to_num(1e6, 1e6, -1e6).numpy(), slope[:, 0 if free else 1 :].nan_to_num(0.0, 0.0, 0.0).numpy()
+        slope = slope[:, 0 if free else 1 :].nan_to_num(0.0, 0.0, 0.0).clamp(-STEEPEST, STEEPEST)
+        return off.nan_to_num(1e6, 1e6, -1e6).clamp(-1e6, 1e6).numpy(), slope.numpy()
 
     if not chosen and not free:
         return None
@@ -179,6 +184,8 @@ def _settled(loss: Loss, numbers: Tensor, names: list[str], terms: list[Term], f
     for _ in range(CLOSER):
         here = _log_z(loss, numbers, terms)
         left = float((here - here.mean()).abs().max())
+        if left <= ROUNDED:  # there is no getting nearer
+            break
         if not left <= NEARER * before:  # Newton's method on numbers that are there gets nearer by far more
             return None
         before = left
@@ -198,7 +205,7 @@ def _settled(loss: Loss, numbers: Tensor, names: list[str], terms: list[Term], f
 
 def _log_z(loss: Loss, numbers: Tensor, terms: list[Term]) -> Tensor:
     made = _made(math.exp(float(numbers[0])), numbers[1:].tolist(), [""] * len(terms), terms)
-    return cloud(loss, made.tau, made.log_base).total.z.log()
+    return cloud(loss, made.tau, made.log_base).total.z[:NEAR].log()  # of which there are more at some numbers
 
 
 def _made(tau: float, powers: list[float], names: list[str], terms: list[Term]) -> Fitted:

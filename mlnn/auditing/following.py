@@ -37,7 +37,7 @@ def follows(loss: Loss) -> tuple[str, str | None, str]:
     """The kind ("proper", "calibrated", "no link") of a loss that is no likelihood, the link of the mean, and what is said."""
     best, means = [], []
     for atoms, shares in zip(ATOMS[loss.space.facts.support], SHARES, strict=True):
-        found = _best(loss, torch.tensor(atoms, dtype=torch.float64), torch.tensor(shares, dtype=torch.float64))
+        found = best_output(loss, torch.tensor(atoms, dtype=torch.float64), torch.tensor(shares, dtype=torch.float64))
         if found is not None:
             best.append(found)
             means.append(float(np.dot(atoms, shares)))
@@ -58,11 +58,11 @@ def _holds_elsewhere(loss: Loss, link: EntryLink, mean: float) -> bool:
     Where outputs are best together, such as all with one difference, each is what the search made of it.
     """
     atoms, shares = ATOMS[loss.space.facts.support][-1], SHARES[-1]
-    found = _best(loss, torch.tensor(atoms, dtype=torch.float64), torch.tensor(shares, dtype=torch.float64), -1.0)
+    found = best_output(loss, torch.tensor(atoms, dtype=torch.float64), torch.tensor(shares, dtype=torch.float64), -1.0)
     return found is not None and abs(float(link.of(found)) - mean) <= SAME * max(1.0, abs(mean))
 
 
-def _best(loss: Loss, atoms: Tensor, share: Tensor, side: float = 1.0) -> Tensor | None:
+def best_output(loss: Loss, atoms: Tensor, share: Tensor, side: float = 1.0) -> Tensor | None:
     """The output (m,) at which the expected loss is least; None where it is least at none within the box.
 
     `side`: 1 or −1, of two places from which it is looked for.

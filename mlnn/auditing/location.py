@@ -145,6 +145,7 @@ def _integrals(found: Located) -> Total:
         v = points if turns else points * found.width
         u = (v[:, None] + OUTPUTS).reshape(-1)
         seen = found.loss.value(OUTPUTS.repeat(len(v)), found.along.target(u)) - found.shift(u)
+        seen = found.told(v.repeat_interleave(len(OUTPUTS)), seen)
         return found.lowest - seen.reshape(len(v), -1) + (0.0 if turns else math.log(found.width))
 
     if turns:

@@ -15,6 +15,8 @@ from mlnn.targets import Coordinate
 
 WORSE = 1e-9
 """Excess of one loss over another, as a share of the loss itself, that is more than rounding."""
+MOST_WORSE = 0.5
+"""Share of the targets for which one must be larger, where it need not be so for all."""
 SMALL_LOSS = 1e-3
 """A loss smaller than this is measured by it, not by itself."""
 EVERY_COUNT, FAR_COUNTS = 300, (1e3, 1e4, 1e6, 1e9)
@@ -69,7 +71,14 @@ def worse_everywhere(loss: Loss) -> Witness | None:
         target = along.target(places)
     outputs = torch.linspace(-6, 6, 25, dtype=torch.float64) + 0.00321
     value = loss.values(outputs, target)
-    excess = (value[:, None] - value[None] - WORSE * value.abs().clamp_min(SMALL_LOSS)).amin(-1).nan_to_num(-math.inf)
+    seen = value[:, None] - value[None] - WORSE * value.abs().clamp_min(SMALL_LOSS)
+    excess = seen.amin(-1).nan_to_num(-math.inf)
+    if not float(excess.max()) > 0:
+        # Where losses of some targets come to nothing: larger by a bit at least unless both are 0, and by more for most.
+        nothing = (value[:, None] == 0) & (value[None] == 0)
+        larger = (value[:, None] > value[None]) | nothing
+        most = larger.all(-1) & ((seen > 0).double().mean(-1) > MOST_WORSE)
+        excess = torch.where(most, seen.median(-1).values, -math.inf)
     if not float(excess.max()) > 0:
         return None
     excess = torch.where(_grows_outwards(value, along is None), excess, -math.inf)
@@ -78,13 +87,17 @@ def worse_everywhere(loss: Loss) -> Witness | None:
     bad, good = divmod(int(excess.argmax()), len(outputs))
     if along and not _holds_between(loss, along, outputs[bad], outputs[good], places, value[bad] - value[good]):
         return None
+    slack, least = float(seen[bad, good].min()), float((value[bad] - value[good]).min())
     few = [0, 1, 2] if along is None else [len(places) // 3, len(places) // 2, 2 * len(places) // 3]
     return Witness(
         outputs=(float(outputs[bad]), float(outputs[good])),
         targets=row(target[few]),
         loss=(row(value[bad, few]), row(value[good, few])),
-        excess=float(excess.max()),
-        says="the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1",
+        excess=(slack if slack > 0 else least) if least > 0 else None,
+        says="the first output has the larger loss for every target, so its sum of exp(−loss/τ)·h is smaller: not both can be 1"
+        if least > 0
+        else "the first output has the larger loss for almost every target and the smaller for none, so its sum of exp(−loss/τ)·h"
+        " is smaller: not both can be 1",
     )
 
 
@@ -122,7 +135,7 @@ def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, pla
         around = (float(line[max(best - 1, 0)]), float(line[min(best + 1, WITHIN_CELL - 1)]))
         if (
             not min(float(seen.min()), float(scipy.optimize.minimize_scalar(at, bounds=around, method="bounded").fun))
-            > 0
+            >= 0
         ):
             return False
     return True

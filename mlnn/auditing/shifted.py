@@ -40,7 +40,7 @@ ERRORS = 30.0
 """And by so many times what they change by when every other place is left out: kinks lie where they like between places."""
 FADED = 1e-7
 """Share of Z that may lie at the end of the places."""
-DEPTH = 5
+DEPTH = 14
 """Halvings of an interval of 1/τ, at most."""
 GOES_ON = 0.5
 """Share of a difference, per 1/τ, that must still be there when τ is once more doubled or halved."""

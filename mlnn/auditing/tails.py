@@ -47,6 +47,8 @@ def tail_growth(found: Located) -> tuple[float, Finding | None]:
         near, far = (float(rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
         if float(rho[-1]) == math.inf or far > EXPONENTIAL:
             continue
+        if near > EXPONENTIAL and not math.isfinite(float(rho[-1])):
+            continue  # ∞ − ∞, of a formula that overflows there
         if far > SAFE:
             # Steeper than a decade before: on the way to steeper still. Less steep: how far it goes on falling is not seen.
             slowest = min(

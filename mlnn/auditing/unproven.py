@@ -1,13 +1,15 @@
 """Why a loss on numbers is not decided: Z differs, did not settle, or is infinite. Three findings, each with its own words."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
+from mlnn.auditing.careful import careful_z
 from mlnn.auditing.finding import Finding
-from mlnn.auditing.integrals import Total, partition
+from mlnn.auditing.integrals import Base, Total, partition
 from mlnn.auditing.record import Output, Witness, raw_output, row
 
 AGREE = 1e-6
@@ -71,7 +73,7 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     """Why a Z that is `total` near output 0 is not vouched for, and a witness; "" where it is the same far from 0 too."""
     reach = loss.space.facts.far_output
     outputs = torch.linspace(-reach, reach, 11, dtype=torch.float64) + 0.00321
-    found = partition(loss, outputs)
+    found = _by_pieces(loss, outputs, partition(loss, outputs))
     off = (found.z / total - 1).abs()
     if found.within(AGREE) and bool((off <= AGREE).all()):
         return "", None
@@ -87,36 +89,66 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     )
 
 
+def _by_pieces(loss: Loss, outputs: Tensor, found: Total) -> Total:
+    """The same, of fractions, with what did not settle integrated piece by piece out to logits of −200."""
+    along = loss.space.coordinate
+    if along is None or not along.beyond or bool(found.known(AGREE).all()):
+        return found
+    z, errors = found.z.clone(), found.errors.clone()
+    for at in (~found.known(AGREE)).nonzero().squeeze(1).tolist():
+        again, error = careful_z(loss, outputs[at])
+        if math.isfinite(again) and error <= AGREE * again:
+            z[at], errors[at] = again, error
+    return Total(z, float(errors.max()), errors, found.why)
+
+
 def infinite(loss: Loss, outputs: Tensor) -> Witness | None:
     """An output at which exp(−loss), in whatever way the target is counted, does not fall off faster than 1/|y|.
 
     Told far out: to 10⁶⁰, or where log y or logit y is 600, or a count of 10¹¹. None where it falls off, or float64 has
     too few digits left to tell.
     """
-    along = loss.space.coordinate
-    above, below = along.farthest if along else (loss.space.facts.far_points, ())
-    if not above:
-        return None
-    place = torch.tensor([*above, *below], dtype=torch.float64)
-    target = along.target(place) if along else place
-    value = loss.values(outputs, target)
-    weight = place.abs().log() if along is None or loss.space.whole_line else along.log_slope(place)
-    height = weight - value  # log of exp(−loss) times |y|: it must fall for the integral to be finite
-    for one in (slice(0, len(above)), slice(len(above), None)):
-        seen = height[:, one]
-        if seen.shape[1] < 2:
-            continue
-        noise, rises = NOISE * value[:, one].abs().amax(1), seen.diff(dim=1).amin(1)
-        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < DIGITS_LEFT)))
+    for target, value, steady in _far_out(loss, outputs):
         if bool(steady.any()):
             at = int(steady.nonzero()[0, 0])
             return Witness(
                 outputs=(raw_output(outputs[at]),),
-                targets=row(target[one]),
-                loss=(row(value[at, one]),),
+                targets=row(target),
+                loss=(row(value[at]),),
                 says="over these targets exp(−loss) falls off no faster than 1/|y|, so that it adds up without end",
             )
     return None
+
+
+def endless(loss: Loss, outputs: Tensor, tau: float = 1.0, log_base: Base | None = None) -> bool:
+    """Whether at every one of the outputs exp(−loss/τ)·h adds up without end: there is nothing to integrate."""
+    found = torch.zeros(len(outputs), dtype=torch.bool)
+    for _, _, steady in _far_out(loss, outputs, tau, log_base):
+        found |= steady
+    return bool(found.all())
+
+
+def _far_out(
+    loss: Loss, outputs: Tensor, tau: float = 1.0, log_base: Base | None = None
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Towards each end of the line: targets (Y,) far out, the loss there (F, Y), and where its density does not fall (F,)."""
+    along = loss.space.coordinate
+    above, below = along.farthest if along else (loss.space.facts.far_points, ())
+    if not above:
+        return
+    place = torch.tensor([*above, *below], dtype=torch.float64)
+    target = along.target(place) if along else place
+    value = loss.values(outputs, target)
+    weight = place.abs().log() if along is None or loss.space.whole_line else along.log_slope(place)
+    # log of exp(−loss/τ)·h times |y|: it must fall for the integral to be finite
+    height = weight - value / tau + (0.0 if log_base is None else log_base(target))
+    for one in (slice(0, len(above)), slice(len(above), None)):
+        seen = height[:, one]
+        if seen.shape[1] < 2:
+            continue
+        noise, rises = NOISE * (weight[one] - seen).abs().amax(1), seen.diff(dim=1).amin(1)
+        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < DIGITS_LEFT)))
+        yield target[one], value[:, one], steady
 
 
 def say(output: Output) -> str:

@@ -10,6 +10,7 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.careful import careful_z
 from mlnn.auditing.integrals import Z_ROUNDING, Base, Total, partition
 from mlnn.auditing.record import Witness, raw_output, row
+from mlnn.auditing.unproven import endless
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
 
@@ -65,6 +66,9 @@ class Cloud:
 def cloud(loss: Loss, tau: float = 1.0, log_base: Base | None = None) -> Cloud:
     """Outputs from N(0, 1), so many that Z is known at NEAR of them if it can be."""
     drawn = near_zero(loss.space, DRAWN, 2)
+    if endless(loss, drawn[:NEAR], tau, log_base):
+        none = torch.full((NEAR,), math.nan, dtype=torch.float64)
+        return Cloud(drawn[:NEAR], Total(none, math.inf, torch.full_like(none, math.inf), "it adds up without end"))
     found = Cloud(drawn[:NEAR], totals(loss, drawn[:NEAR], tau, log_base))
     return found if bool(found.known.all()) else Cloud(drawn, totals(loss, drawn, tau, log_base))
 
@@ -87,7 +91,7 @@ def _by_pieces(loss: Loss, outputs: Tensor, tau: float, log_base: Base | None) -
 def once_more(loss: Loss, here: Cloud, tau: float = 1.0, log_base: Base | None = None) -> Cloud:
     """The first outputs of the cloud integrated piece by piece, where a narrow peak or a heavy tail may have been missed."""
     along = loss.space.coordinate
-    if along is None or along.beyond:
+    if along is None or along.beyond or bool(torch.isnan(here.total.z).all()):
         return here
     return Cloud(here.outputs[:NEAR], _by_pieces(loss, here.outputs[:NEAR], tau, log_base))
 

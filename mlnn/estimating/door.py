@@ -72,6 +72,12 @@ def _check_shape(family: Family, y: Tensor) -> None:
         raise ConfigError(
             f"likelihood: {family.name}.nll does not depend on the raw output; keep it in torch, undetached"
         )
+    (slope,) = torch.autograd.grad(found.sum(), eta, create_graph=True)
+    if not slope.requires_grad:
+        raise ConfigError(
+            f"likelihood: the gradient of {family.name}.nll does not depend on the raw output: the nll is a straight line in it,"
+            " which no density is, or part of it is computed outside torch; keep all of it in torch, undetached"
+        )
 
 
 def _check_alone(family: Family, y: Tensor) -> None:

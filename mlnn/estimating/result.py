@@ -202,7 +202,8 @@ class Estimate:
         """The same fit as a result of statsmodels, see `estimating.handover`; needs the extra `data`."""
         unbiased = self.dispersion_kind.startswith("unbiased")
         held, params, bse = self._held(), np.asarray(self.params), np.asarray(self._bse())
-        return to_statsmodels(Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased))
+        of = Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased, self.penalty)
+        return to_statsmodels(of)
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision; arrays as nested lists, ±inf and NaN as Python floats."""

@@ -36,7 +36,14 @@ def log_softplus(odds: Tensor) -> Tensor:
 def mixed(inflation: Tensor, target: Tensor, zero: Tensor, count: Tensor) -> Tensor:
     """−log of π 1{y=0} + (1−π) p(y), π = σ(inflation); `zero`: log p(0), `count`: −log p(y) of y > 0; all (n,)."""
     kept = log_sigmoid(-inflation)
-    return torch.where(target > 0, count - kept, -torch.logaddexp(log_sigmoid(inflation), kept + zero))
+    return torch.where(target > 0, count - kept, -_log_sum(log_sigmoid(inflation), kept + zero))
+
+
+def _log_sum(one: Tensor, other: Tensor) -> Tensor:
+    """log(e^one + e^other). Where the smaller is nothing beside the larger it is held nearer, still nothing: logaddexp's second
+    derivative is NaN at distances that its exponential does not reach."""
+    reach = math.log(torch.finfo(one.dtype).max) - 10
+    return torch.logaddexp(torch.maximum(one, other - reach), torch.maximum(other, one - reach))
 
 
 def past(crossing: Tensor, target: Tensor, zero: Tensor, count: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ def estimate_with(
         llf=llf + ways,
         llnull=llnull + ways,
         nobs=nobs,
-        notes=(*notes, *notes_of(family, design, extra)),
+        notes=(*notes, *notes_of(family, design, extra, errors=bse is not None)),
         **common | rest,
     )
 
@@ -150,9 +150,10 @@ def ways_of(design: Design) -> float:
     return float((next(parts) - next(parts) - next(parts)).sum())
 
 
-def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
-    """What there is to know of the likelihood's number, and of rows that are a binomial table."""
-    return [*_of_the_number(family, counted), *_of_the_rows(family, design)]
+def notes_of(family: Family, design: Design, counted: bool, errors: bool = True) -> list[str]:
+    """What there is to know of the likelihood's number, of the standard errors where there are `errors`, and of the rows."""
+    told = [*_of_the_number(family, counted), *(_of_the_errors(family) if errors else ())]
+    return [*told, *_of_what_is_given(family), *_of_the_rows(family, design)]
 
 
 def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
@@ -162,6 +163,9 @@ def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
         how = "count it" if counted else "do not count it"
         told = f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
         yield told + ("; its standard error is that of this value" if family.likelihood.conventions else "")
+
+
+def _of_the_errors(family: Family) -> Iterator[str]:
     if family.likelihood.jointly:
         yield "standard errors are those of the observed information, as MASS and pscl have them"
     elif not family.knows_information:
@@ -169,6 +173,9 @@ def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
             f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"
             " its nll gives it, and another maximum is not ruled out"
         )
+
+
+def _of_what_is_given(family: Family) -> Iterator[str]:
     kept = {key: value for key, value in family.numbers.items() if key not in family.frees}
     if kept and not family.free:
         yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in kept.items())

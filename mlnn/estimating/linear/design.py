@@ -157,8 +157,10 @@ def _named_rows(data: Any, few: bool, names: Sequence[str] | None = None) -> tup
     x, y, features = _parts(data)
     features = features if names is None else names
     y = y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim != 1 or len(x) != len(y) or not len(y):
-        raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},), n > 0")
+    if y.ndim != 1 or len(x) != len(y):
+        raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},)")
+    if not len(y):
+        raise DataError("data: there are no rows; at least as many are needed as there are coefficients")
     if x.ndim > 2 and not few and not isinstance(data, Dataset):
         raise DataError(
             f"x: found shape {tuple(x.shape)}; a linear raw output takes rows of features (n, d). Give x.reshape(len(x), -1)"

@@ -155,6 +155,14 @@ def maximise_jointly(family: Family, design: Design, start: Tensor, max_iter: in
     free = torch.cat([~held.T.reshape(-1), torch.ones(len(family.frees), dtype=torch.bool)])
     t = torch.tensor([math.log(family.numbers[name]) for name in family.frees], dtype=torch.float64)
     at, push = _at(family, design, start, t, free), math.inf
+    if not _sound(at):
+        raise _failure(
+            at,
+            t,
+            0,
+            push,
+            "the log-likelihood or its derivatives are not finite where it starts; are targets, columns or an offset that large?",
+        )
     for iteration in range(1, max_iter + 1):
         last, (step, push, least) = push, _step(at)
         if push <= CONVERGED_PUSH or (push**2 <= 64 * EPS * at.point.size and push > last / 2):

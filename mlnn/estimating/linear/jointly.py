@@ -12,8 +12,8 @@ from mlnn.estimating.linear.ancillary import NoNumberError, linear, maximise, to
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.joint import Joint, held_at_zero, maximise_jointly
 from mlnn.estimating.linear.newton import NotConvergedError
-from mlnn.estimating.linear.parts import BUDGET, check_not_within, doubtful, separated_parts
-from mlnn.estimating.linear.start import start
+from mlnn.estimating.linear.parts import BUDGET, check_no_flight, check_not_within, doubtful, separated_parts
+from mlnn.estimating.linear.start import beside_offset, start
 from mlnn.estimating.result import Estimate
 
 FAR_INSIDE = -8.0
@@ -43,8 +43,10 @@ def jointly(family: Family, design: Design, cov: str, max_iter: int) -> Estimate
         if isinstance(found, NotConvergedError) and math.isfinite(found.reached):
             check_not_within(family, design, found.reached)
         raise found
-    if family.likelihood.within and bool((linear(design, found.beta)[:, 1] < FAR_INSIDE).all()):
-        check_not_within(family, design, -found.point.value)
+    if family.likelihood.within:
+        if bool((linear(design, found.beta)[:, 1] < FAR_INSIDE).all()):
+            check_not_within(family, design, -found.point.value)
+        check_no_flight(found)
     return other_answers.of_joint(found, _null(family, design), "observed" if cov == "expected" else cov)
 
 
@@ -64,7 +66,7 @@ def _start(family: Family, design: Design) -> Tensor:
         except MlnnError:  # what it starts from is no answer
             pass
     held = held_at_zero(family, design.width, design.intercept)
-    places = [torch.where(held, 0.0, place) for place in places]
+    places = [beside_offset(family, design, torch.where(held, 0.0, place)) for place in places]
     values = [total(family, design, linear(design, place)) for place in places]
     return places[min(range(len(values)), key=lambda k: values[k] if values[k] == values[k] else torch.inf)]
 

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family, family_of
-from mlnn.estimating.linear.ancillary import linear, maximise
+from mlnn.estimating.linear.ancillary import linear, maximise, total
 from mlnn.estimating.linear.design import Design
+from mlnn.estimating.linear.inference import unshifted
 from mlnn.estimating.linear.joint import Joint
+from mlnn.estimating.linear.least_squares import EPS
 from mlnn.estimating.linear.separation import Separation, find_separation
 from mlnn.estimating.linear.start import start
 from mlnn.likelihoods.likelihood import Question
@@ -24,6 +26,8 @@ FAR = 12.0
 """Raw outputs, or steps between thresholds, beyond which a maximum is doubted: separated rows stop beyond 40."""
 SAME = 1e-6
 """Relative to 1 + |llf|: a mixture whose zeros come from nowhere else ends this near to the likelihood within it."""
+REACHES = (1.0, 4.0, 16.0, 64.0)
+"""Of a logit that runs away, how much further it is tried: beyond 40 a share is 0 or 1 to float64's last digit."""
 BUDGET = 300
 """Iterations towards the maximum of the likelihood within, whatever the caller allowed."""
 
@@ -99,3 +103,40 @@ def check_not_within(family: Family, design: Design, reached: float) -> None:
             f"{family.name}: no finite maximum: the share of zeros from elsewhere runs to 0, as there are no more zeros than"
             f" '{name}' has already; use '{name}'"
         )
+
+
+def check_no_flight(found: Joint) -> None:
+    """Raise DataError where a mixture's share of zeros from elsewhere runs to 0, or to 1, in some rows for ever.
+
+    Of rows whose logit is beyond `FAR` already a direction is sought that takes them further, or leaves them, and holds all
+    others. Where the rows are no less likely along it, however far, what Newton's method stopped at is no maximum.
+    """
+    family, design = found.family, found.design
+    logit = linear(design, found.beta)[:, 1]
+    far = logit.abs() > FAR
+    if not bool(far.any()):
+        return
+    columns = torch.cat([part.clone() for _rows, part in design.chunks()])
+    if 1 in family.constants:
+        columns[:, :-1] = 0.0
+    signed = torch.where(logit > 0, -1.0, 1.0)[:, None] * columns
+    gone = find_separation(signed, (~far).double(), TargetSpace("counts"), False)
+    if gone.direction is None:
+        return
+    steps = (columns @ gone.direction.double()) * far
+    length = float(steps.abs().max())
+    ways = [found.beta.clone() for _ in REACHES]
+    for way, reach in zip(ways, REACHES, strict=True):
+        way[:, 1] += reach / length * gone.direction.double()
+    slack = 64 * EPS * found.point.size
+    if any(not total(family, design, linear(design, way)) <= found.point.value + slack for way in ways):
+        return
+    rows = (steps.abs() > SAME * length).nonzero()[:, 0]
+    end = "0" if bool((logit[rows] < 0).all()) else "1" if bool((logit[rows] > 0).all()) else "0 or 1"
+    delta = unshifted(design, gone.direction.double()[:, None])[:, 0]
+    runs = [name for name, part in zip(design.names, delta.tolist(), strict=True) if abs(part) > SAME]
+    raise DataError(
+        f"{family.name}: no finite maximum: the share of zeros from elsewhere runs to {end} in {len(rows)} of {len(logit)} rows"
+        f" (row {int(rows[0])} the first), and with it coefficients of {family.labels[1]}: {', '.join(runs[:5])}; leave columns"
+        f" out, take constant='{family.labels[1]}', or use '{family.likelihood.within}'"
+    )

@@ -49,17 +49,17 @@ def _cold(family: Family, design: Design) -> Tensor:
             beta[-1, 1] = math.log(max(float(above.var()), 1e-300))
     elif design.intercept:
         beta[-1] = _constant(family, design)
-        if design.offset is not None:
-            beta = _beside_offset(family, design, beta)
+        beta = beside_offset(family, design, beta)
     return beta
 
 
-def _beside_offset(family: Family, design: Design, cold: Tensor) -> Tensor:
-    """`cold` with its constant moved against the offset by a value of it, whichever makes the rows likeliest.
+def beside_offset(family: Family, design: Design, cold: Tensor) -> Tensor:
+    """`cold` with its constant moved against the offset by a value of it, whichever makes the rows likeliest; without one as is.
 
     Far below the level of the rows a first step of Newton's overshoots by as many orders of magnitude as it was off.
     """
-    assert design.offset is not None
+    if design.offset is None:
+        return cold
     shares = torch.linspace(0, 1, LEVELS, dtype=torch.float64)
     levels = (
         design.offset.quantile(shares)

@@ -109,7 +109,7 @@ class Problem:
         self.low = first.dtype != torch.float64
         if family.space.labels and not family.space.classes and first.ndim == 2:
             self.family = family.over(TargetSpace("classes", first.shape[1]))
-        classes = y.dtype == torch.int64 and self.output(self.flat).ndim == 2
+        classes = y.dtype == torch.int64 and (self.output(self.flat).ndim == 2 or self.family.space.labels)
         self.y = y if classes else y.to(torch.float64)
         self._check_rows()
 
@@ -160,7 +160,7 @@ class Problem:
         space = self.family.space
         if not self.family.name or (space.labels and not space.classes):
             return None
-        return space.classes or self.family.outputs
+        return self.family.outputs + self.family.likelihood.baseline  # which reads class 0 as well
 
     def _nll_shape(self) -> torch.Size:
         try:
