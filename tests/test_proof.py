@@ -32,6 +32,7 @@ def part(proof: Proof, question: str, target: str) -> Part:
     return next(one for one in proof.parts if (one.question, one.target) == (question, target))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("right", BERNOULLI)
 @pytest.mark.parametrize("left", ["relu"])
 def test_forms_of_the_bernoulli_likelihood_are_proved_equal(left: str, right: str) -> None:

@@ -31,6 +31,7 @@ def paper_of(left: Any, right: Any, targets: str) -> Any:
     return json.loads(json.dumps(prove(left, right, targets, domain=(-40, 40)).paper))
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", range(len(PAIRS)))
 def test_a_proof_is_found_true_again(number: int) -> None:
     found = replay(paper_of(*PAIRS[number]))
