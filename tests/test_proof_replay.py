@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from proof_cases import BERNOULLI
 from torch.nn import functional as F
 
@@ -99,3 +100,12 @@ def test_the_clip_is_replayed() -> None:
     found = replay(prove(BERNOULLI["log1p"], bernoulli.bernoulli_nll_clipped, domain=(-16.5, -15.5)).paper)
     assert found.holds, found.failed
     assert found.checked > 50
+
+
+def test_what_has_no_recurrence_here_is_unchecked_and_no_error() -> None:
+    def right(z: Any, y: Any) -> Any:
+        return BERNOULLI["with_logits"](z, y) + torch.lgamma(1 + torch.exp(z))
+
+    proof = prove(BERNOULLI["with_logits"], right, "binary", domain=(-1, 1))
+    again = replay(proof.paper)
+    assert (proof.answer, again.failed, again.checked > 0, again.unchecked > 0) == ("differs", (), True, True)
