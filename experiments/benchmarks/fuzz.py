@@ -1,4 +1,4 @@
-"""What do hostile files do? Every field of every format that mlnn reads, replaced by what does not belong there, under an audit hook.
+"""What do hostile files do? Every field of every format that mlnn reads, replaced by what does not belong, under an audit hook.
 
 Of each case: does it end in a traceback or a warning, does a message act or run on, does it hang, does it do anything at all? The
 results are a line each in `--out`; a second call does what is missing. Of a finding the case itself reproduces it.
@@ -53,7 +53,9 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--cases", type=int, default=2000, help="how many in all")
-    parser.add_argument("--flips", type=int, default=0, help="instead: single bits and truncations of stored run folders")
+    parser.add_argument(
+        "--flips", type=int, default=0, help="instead: single bits and truncations of stored run folders"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="names of specimens, with commas between")
     parser.add_argument("--case", default="", help="this one, as a finding names it")
@@ -137,7 +139,9 @@ def _tell(out: Path) -> int:
     seconds = sum(float(str(one["seconds"])) for one in done)
     slow = max((float(str(one["seconds"])) for one in done), default=0.0)
     refused = sum(bool(one["refused"]) for one in done)
-    print(f"\n{len(done):,} cases, {len(wrong)} found; {seconds:.0f} s, the slowest {slow:.1f} s; {refused:,} raised an error of ours")
+    print(
+        f"\n{len(done):,} cases, {len(wrong)} found; {seconds:.0f} s, the slowest {slow:.1f} s; {refused:,} raised an error of ours"
+    )
     return 1 if wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""One change of one place of a file: in a JSON or YAML tree, in a table of text, in bytes. `places` names them, `changed` makes one."""
+"""One change of one place of a file: in a JSON or YAML tree, in a table of text, in bytes."""
 
 import csv
 import io
@@ -89,7 +89,9 @@ def byte_places(content: bytes) -> Iterator[Place]:
     """Positions over a file, its beginning and end among them."""
     most = len(content)
     near = {*range(min(most, 16)), *range(max(most - 16, 0), most)}
-    yield from ((at,) for at in sorted(near | {most * part // POSITIONS for part in range(POSITIONS)} & set(range(most))))
+    yield from (
+        (at,) for at in sorted(near | {most * part // POSITIONS for part in range(POSITIONS)} & set(range(most)))
+    )
 
 
 def bytes_changed(content: bytes, where: Place, change: str) -> bytes:

@@ -12,9 +12,9 @@ from fuzzing.specimen import Specimen, said
 
 EXPERIMENTS: dict[str, dict[str, Any]] = {
     "train": {"seed": 0, "steps": 2, "batch_size": 8, "dtype": "float32", "outputs": "raw", "threads": 1, "device": "cpu",
-              "optimizer": {"lr": 0.1}, "model": {"width": 4, "depth": 1}, "figure": {"format": None, "width": 7.0}},
+              "optimizer": {"lr": 0.1}, "model": {"width": 4, "depth": 1}, "figure": {"format": None, "width": 80.0}},
     "compare": {"steps": 2, "batch_size": 8, "mode": "study", "looks": 2, "engine": "auto", "trace_every": 1, "null_twins": 0,
-                "require": "different", "domain": [-3, 3], "margin": 0.1, "lanes": {"left": {"accumulate": 1, "outputs": "raw"},
+                "require": None, "domain": [-3, 3], "margin": 0.1, "lanes": {"left": {"accumulate": 1, "outputs": "raw"},
                 "right": {"optimizer": {"lr": 0.1}}}},
     "estimate": {"likelihood": "bernoulli", "intercept": True, "dispersion": "ml", "cov": "expected", "draws": 10, "steps": 0,
                  "held_out": 0.1, "standardize": True, "starts": 1, "data": {"held_out": 0.1, "seed": 1}},
@@ -25,17 +25,37 @@ WORDS = {
     "train": ("data=spector", "model=mlp"), "compare": ("data=spector", "model=logistic", "optimizer=sgd"),
     "estimate": ("data=spector",), "audit": ("objective=bce",), "audit_model": ("model=mlp", "data=spector"),
 }  # fmt: skip
+TRAINED = ("train", "batch_size=8")
 GROUPS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
-    "model": ({"_target_": "mlnn.models.MLP", "_partial_": True, "width": 4, "depth": 1, "activation": "tanh", "norm": "none", "dropout": 0.0, "residual": False}, ("train", "data=spector")),
-    "data": ({"_target_": "mlnn.data.synthetic", "likelihood": "bernoulli", "rows": 32, "features": 3, "weights": None, "intercept": 0.0,
-              "dispersion": 1.0, "classes": 3, "standardize": False, "held_out": 0.2, "seed": "${seed}"}, ("train", "model=logistic")),
-    "table": ({"_target_": "mlnn.data.table", "path": "table.csv", "target": "y", "features": ["a"], "missing": "refuse",
-               "held_out": 0.0, "standardize": True}, ("train", "model=logistic")),
-    "formula": ({"_target_": "mlnn.data.table", "path": "table.csv", "formula": "y ~ a + C(b)", "held_out": 0.0}, ("train", "model=logistic")),
+    "model": (
+        {"_target_": "mlnn.models.MLP", "_partial_": True, "width": 4, "depth": 1, "activation": "tanh", "norm": "none",
+         "dropout": 0.0, "residual": False},
+        (*TRAINED, "data=spector"),
+    ),
+    "data": (
+        {"_target_": "mlnn.data.synthetic", "likelihood": "bernoulli", "rows": 32, "features": 3, "weights": None,
+         "intercept": 0.0, "dispersion": 1.0, "classes": 3, "standardize": False, "held_out": 0.2, "seed": "${seed}"},
+        (*TRAINED, "model=logistic"),
+    ),
+    "table": (
+        {"_target_": "mlnn.data.table", "path": "table.csv", "target": "y", "features": ["a"], "missing": "refuse",
+         "held_out": 0.0, "standardize": True},
+        (*TRAINED, "model=logistic"),
+    ),
+    "formula": (
+        {"_target_": "mlnn.data.table", "path": "table.csv", "formula": "y ~ a + C(b)", "held_out": 0.0},
+        (*TRAINED, "model=logistic"),
+    ),
     "objective": ({"_target_": "mlnn.objectives.focal", "_partial_": True, "gamma": 2.0}, ("audit",)),
-    "optimizer": ({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.1, "betas": [0.9, 0.99], "eps": 1e-8,
-                   "weight_decay": 0.0, "fused": False}, ("train", "data=spector", "model=logistic")),
-    "ladder": ({"one": ["model=mlp", "model.depth=1"], "two": ["model=logistic", "steps=1"]}, ("growth", "data=spector", "seeds=[0]", "jobs=1")),
+    "optimizer": (
+        {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.1, "betas": [0.9, 0.99], "eps": 1e-8,
+         "weight_decay": 0.0, "fused": False},
+        (*TRAINED, "data=spector", "model=logistic"),
+    ),
+    "ladder": (
+        {"one": ["model=mlp", "model.depth=1"], "two": ["model=logistic", "steps=1"]},
+        ("growth", "data=spector", "seeds=[0]", "jobs=1"),
+    ),
 }  # fmt: skip
 
 
@@ -43,10 +63,10 @@ GROUPS: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 def short() -> Iterator[None]:
     """Trainings end after two steps, whatever number of steps was asked for; of a growth only its plan is made."""
     from mlnn import training
-    from mlnn.comparing import configured
+    from mlnn.comparing.comparison import compare
     from mlnn.errors import NoAnswerError
 
-    train, compare = training.train, configured.compare
+    train = training.train
 
     def trained(recipe: Any, *rest: Any, **more: Any) -> Any:
         return train(replace(recipe, steps=min(recipe.steps, 2)), *rest, **more)
@@ -60,16 +80,19 @@ def short() -> Iterator[None]:
 
     with (
         patch.object(training, "train", trained),
-        patch.object(configured, "compare", compared),
+        patch("mlnn.comparing.configured.compare", compared),
         patch("mlnn.cli.cells.train_cells", planned),
+        patch("mlnn.workers.warm"),  # it starts a process, which is asked for
     ):
         yield
 
 
-def _read(*words: str) -> Callable[[Path], object]:
-    def read(_folder: Path) -> None:
+def _read(*words: str) -> Callable[[Path], str]:
+    def read(_folder: Path) -> str:
         with short():
-            said(words[0], "--config-dir", "conf", *words[1:], *(() if words[0] == "audit_model" else ("out=out",)))
+            return said(
+                words[0], "--config-dir", "conf", *words[1:], *(() if words[0] == "audit_model" else ("out=out",))
+            )
 
     return read
 

@@ -6,12 +6,16 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fuzzing.configs import configs
 from fuzzing.formats import recorded
-from fuzzing.specimen import Specimen, said
+from fuzzing.specimen import Specimen, said, unfit
 from fuzzing.tables import tables
 from fuzzing.values import MARK
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SMALL = ("steps=3", "data=spector", "batch_size=16", "model=logistic", "threads=1")
 
@@ -28,27 +32,30 @@ def _run_sealed(folder: Path) -> None:
     (run / "checksums.json").write_text(json.dumps(new, indent=2) + "\n")
 
 
-def _read_run(folder: Path) -> None:
+def _read_run(folder: Path) -> str:
     from mlnn.comparing.growth import row_of
     from mlnn.errors import RunFolderError
     from mlnn.runs import read_run
 
-    said("curves", "run", "page=out.html")
+    found = said("curves", "run", "page=out.html")
     _check_page(folder)
     with contextlib.suppress(RunFolderError):
         row_of("", 0, read_run("run"))
-    _headline("compare")(folder)
+    return found or _headline("compare")(folder)
 
 
-def _headline(command: str) -> Callable[[Path], object]:
+def _headline(command: str) -> Callable[[Path], str]:
     """The line of a run in a table of many."""
     import importlib
 
-    def read(folder: Path) -> None:
+    def read(folder: Path) -> str:
         from mlnn.errors import RunFolderError
 
-        with contextlib.suppress(RunFolderError):
+        try:
             importlib.import_module(f"mlnn.cli.commands.{command}").headline(folder / "run")
+        except RunFolderError as problem:
+            return unfit(str(problem))
+        return ""
 
     return read
 
@@ -84,9 +91,10 @@ def _recordings(folder: Path) -> None:
         _training(folder / name, seed)
 
 
-def _read_recordings(folder: Path) -> None:
-    said("diff", "a", "b", "page=out.html")
+def _read_recordings(folder: Path) -> str:
+    found = said("diff", "a", "b", "page=out.html")
     _check_page(folder)
+    return found
 
 
 def _tensors_sealed(folder: Path) -> None:
@@ -100,19 +108,20 @@ def _tensors_sealed(folder: Path) -> None:
         (capsule / "capsule.json").write_text(text, encoding="utf-8", errors="surrogatepass")
 
 
-def _net() -> object:
+def _net() -> "nn.Module":
     from torch import nn
 
     return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 3))
 
 
-def _read_capsule(folder: Path) -> None:
+def _read_capsule(folder: Path) -> str:
     from mlnn.errors import MlnnError
-    from mlnn.recording import read_capsule, replay
+    from mlnn.recording import read_capsule
+    from mlnn.recording.replay import replay
     from mlnn.recording.replay_page import replay_page, replay_panel
     from mlnn.runs import write_file
 
-    said("lift", "a/capsules/1", "page=out.html")
+    told = said("lift", "a/capsules/1", "page=out.html")
     _check_page(folder)
     with contextlib.suppress(MlnnError):
         capsule = read_capsule("a/capsules/1")
@@ -120,6 +129,7 @@ def _read_capsule(folder: Path) -> None:
         replay_panel(found, capsule)
         write_file(folder / "out.html", replay_page(found, capsule))
     _check_page(folder)
+    return told
 
 
 ROWS = [{"step": step, "loss": 2.0 / (step + 1), "epoch": 0.5} for step in (0, 10, 20, 30)]
@@ -143,10 +153,11 @@ def _events() -> bytes:
     return made
 
 
-def _read_log(name: str) -> Callable[[Path], object]:
-    def read(folder: Path) -> None:
-        said("curves", name, "page=out.html")
+def _read_log(name: str) -> Callable[[Path], str]:
+    def read(folder: Path) -> str:
+        found = said("curves", name, "page=out.html")
         _check_page(folder)
+        return found
 
     return read
 
@@ -174,7 +185,11 @@ CAPSULE = "a/capsules/1"
 
 
 def _specimens() -> dict[str, Specimen]:
-    recording = {"a/recording.json": ("json", "bytes"), "a/steps.bin": ("frames", "frame numbers", "bytes"), "a/ended.json": ("json",)}
+    recording = {
+        "a/recording.json": ("json", "bytes"),
+        "a/steps.bin": ("frames", "frame numbers", "bytes"),
+        "a/ended.json": ("json",),
+    }
     capsule = {f"{CAPSULE}/capsule.json": ("json",), f"{CAPSULE}/tensors.safetensors": ("tensors", "weights", "bytes")}
     sums = {"run/checksums.json": ("json", "bytes")}
     return {

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from fuzzing.specimen import Specimen
+from fuzzing.specimen import Specimen, unfit
 from mlnn.data import table
 from mlnn.errors import MlnnError
 
@@ -14,14 +14,17 @@ TEXT = "a,b,y\n" + "".join(f"{row},{row % 3},{row % 2}\n" for row in range(12))
 FRAME = {"a": [float(row) for row in range(12)], "b": ["u", "v", "w"] * 4, "y": [0, 1] * 6}
 
 
-def _read(name: str, **options: str) -> Callable[[Path], object]:
+def _read(name: str, **options: str) -> Callable[[Path], str]:
     """Read as numbers, and by a formula; an error is a few words."""
 
-    def read(_folder: Path) -> None:
-        for given in (options, {"formula": "y ~ C(b)"}, {"formula": "y ~ a", "missing": "drop"}):
-            with contextlib.suppress(MlnnError):
-                said: dict[str, str] = {"target": "y"} if "formula" not in given else {}
-                table(path=name, **said, **given)  # type: ignore[arg-type]
+    def read(_folder: Path) -> str:
+        told = ""
+        for given in ({"target": "y", **options}, {"formula": "y ~ C(b)"}, {"formula": "y ~ a", "missing": "drop"}):
+            try:
+                table(path=name, **given)  # type: ignore[arg-type]
+            except MlnnError as problem:
+                told = told or unfit(str(problem))
+        return told
 
     return read
 
