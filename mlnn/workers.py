@@ -19,6 +19,7 @@ from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
+from mlnn.arguments import first_line
 from mlnn.errors import ConfigError, MlnnError, NoAnswerError
 
 NO_ANSWER, BUG = 4, 70
@@ -228,7 +229,7 @@ def _perform(call: Call) -> Outcome:
         return Outcome(-1, None, f"called sys.exit({problem.code!r})", NO_ANSWER)
     except BaseException as problem:
         traceback.print_exc()
-        return Outcome(-1, None, f"{type(problem).__name__}: {problem}", BUG)
+        return Outcome(-1, None, f"{type(problem).__name__}: {first_line(problem)}", BUG)
 
 
 def _end_with(life: Any) -> None:

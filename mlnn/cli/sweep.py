@@ -7,7 +7,6 @@ composed is that job's failure and no other's.
 
 import dataclasses
 import hashlib
-import importlib
 import os
 import re
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig
 
-from mlnn.cli.performing import gravest, perform
+from mlnn.cli.performing import gravest, headline, perform
 from mlnn.cli.running import point_to
 from mlnn.cli.said import PATHS, Said, jobs, quoted
 from mlnn.errors import ConfigError, NoAnswerError, RunFolderError
@@ -263,7 +262,7 @@ def _row(job: Job, ended: Ended, folder: Path) -> dict[str, Any]:
     path = folder / job.name
     if _sealed(path):
         try:
-            row |= importlib.import_module(f"mlnn.cli.commands.{job.said.command}").headline(path)
+            row |= headline(job.said.command, path)
         except RunFolderError as problem:
             return row | {"seconds": ended.seconds, "error": str(problem)}
     return row | {"seconds": ended.seconds, "error": ended.error}

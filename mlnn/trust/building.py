@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mlnn.arguments import first_line
 from mlnn.errors import ConfigError, MlnnError, unknown
 from mlnn.trust.names import SPECIAL, check_targets, is_list, resolve, walk
 
@@ -53,7 +54,7 @@ def _build(node: Mapping[str, Any], trusted: Sequence[str], where: str, extra: M
     except MlnnError:
         raise
     except Exception as error:
-        raise ConfigError(f"{where}: {node['_target_']} raised {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{where}: {node['_target_']} raised {type(error).__name__}: {first_line(error)}") from error
 
 
 def _value(value: Any, trusted: Sequence[str], where: str, recursive: bool) -> Any:

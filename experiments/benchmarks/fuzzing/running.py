@@ -122,6 +122,8 @@ def watched(name: str, read: Callable[[], str], folder: Path, watch: Watch, long
             warnings.simplefilter("error")
             watch.on = True
             refused = bool(read())
+    except KeyboardInterrupt:  # the harness itself is to end
+        raise
     except BaseException as problem:
         watch.on = False
         found = told(problem)

@@ -39,6 +39,8 @@ def said(*words: str) -> str:
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = start(words[0], words[1:], ["mlnn"])
     found = err.getvalue()
+    if code == 130:
+        raise KeyboardInterrupt(found)
     if code == 70 or "Traceback" in found:
         raise RuntimeError(f"a traceback: {'; '.join(line.strip() for line in found.splitlines()[-3:])}")
     if (code == 0) == found.startswith("error"):

@@ -13,6 +13,8 @@ from fuzzing.formats import recorded
 from fuzzing.specimen import Specimen, said, unfit
 from fuzzing.tables import tables
 from fuzzing.values import MARK
+from mlnn.cli.performing import headline
+from mlnn.errors import RunFolderError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +36,6 @@ def _run_sealed(folder: Path) -> None:
 
 def _read_run(folder: Path) -> str:
     from mlnn.comparing.growth import row_of
-    from mlnn.errors import RunFolderError
     from mlnn.runs import read_run
 
     found = said("curves", "run", "page=out.html")
@@ -46,13 +47,10 @@ def _read_run(folder: Path) -> str:
 
 def _headline(command: str) -> Callable[[Path], str]:
     """The line of a run in a table of many."""
-    import importlib
 
     def read(folder: Path) -> str:
-        from mlnn.errors import RunFolderError
-
         try:
-            importlib.import_module(f"mlnn.cli.commands.{command}").headline(folder / "run")
+            headline(command, folder / "run")
         except RunFolderError as problem:
             return unfit(str(problem))
         return ""
