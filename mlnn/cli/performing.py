@@ -7,8 +7,8 @@ from pathlib import Path
 from mlnn.errors import RunFolderError
 from mlnn.visible import shown
 
-INTERRUPTED, BUG, USAGE = 130, 70, 2
-GRAVEST = (INTERRUPTED, BUG, 5, 4, 3, USAGE, 1)
+INTERRUPTED, BUG, NO_ANSWER, USAGE = 130, 70, 4, 2
+GRAVEST = (INTERRUPTED, BUG, 5, NO_ANSWER, 3, USAGE, 1)
 """Of several exit codes the first of these counts."""
 Command = Callable[..., None]
 

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,8 @@ def instantiate(node: Mapping[str, Any], trusted: Sequence[str] = (), where: str
     for key, value in walk(given, where):
         if isinstance(value, str) and value == "???":
             raise ConfigError(f"mandatory value {key} is missing")
+        if isinstance(value, float) and math.isnan(value):
+            raise ConfigError(f"{key}: is nan, which is no value for anything")
     return _build(given, trusted, where, extra)
 
 
