@@ -4,6 +4,7 @@ Of each case: does it end in a traceback or a warning, does a message act or run
 results are a line each in `--out`; a second call does what is missing. Of a finding the case itself reproduces it.
 
     python experiments/benchmarks/fuzz.py --cases 20000 --seed 0 --out fuzz.jsonl [--only "config model,csv"] [--case NAME]
+    python experiments/benchmarks/fuzz.py --planted --out planted.jsonl
     python experiments/benchmarks/fuzz.py --flips 10000 --out flips.jsonl
 """
 
@@ -18,6 +19,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fuzzing.running import Case
+    from fuzzing.specimen import Specimen
+    from fuzzing.watch import Watch
 
 HERE, ROOT = Path(__file__).resolve().parent, Path(__file__).resolve().parents[2]
 AT_ONCE = 400
@@ -41,7 +48,9 @@ def main() -> None:
         line = [sys.executable, str(Path(__file__).resolve()), "--child", *sys.argv[1:]]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE))), "OMP_NUM_THREADS": "1"}
         with tempfile.TemporaryDirectory(prefix="mlnn-fuzz-") as own:
-            code = subprocess.run(line, env=environment | {"TMPDIR": own}, check=False).returncode
+            temporary = Path(own) / "temporary"  # what is written there is no act
+            temporary.mkdir()
+            code = subprocess.run(line, env=environment | {"TMPDIR": str(temporary)}, check=False).returncode
         if code:
             _note_death(out, code)
         after = len(_done(out))
@@ -57,6 +66,9 @@ def _arguments() -> argparse.Namespace:
         "--flips", type=int, default=0, help="instead: single bits and truncations of stored run folders"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--planted", action="store_true", help="instead: readers with a hole each, all of which are to be found"
+    )
     parser.add_argument("--only", default="", help="names of specimens, with commas between")
     parser.add_argument("--case", default="", help="this one, as a finding names it")
     parser.add_argument("--out", default="fuzz.jsonl", help="a line a case; what is there is not done again")
@@ -86,7 +98,7 @@ def _child(told: argparse.Namespace) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     from fuzzing.watch import Watch
 
-    home = Path(tempfile.mkdtemp(prefix="home-"))
+    home = Path(tempfile.mkdtemp(prefix="home-", dir=Path(tempfile.gettempdir()).parent))
     watch = Watch((FONTS, "process: git"))
     work = _flips(told, home) if told.flips else _cases(told, home, watch)
     sys.addaudithook(watch)
@@ -102,19 +114,25 @@ def _child(told: argparse.Namespace) -> None:
 Work = Sequence[tuple[str, Callable[[], dict[str, object]]]]
 
 
-def _cases(told: argparse.Namespace, home: Path, watch: "object") -> Work:
-    from fuzzing import SPECIMENS, Case, cases, run_case
-    from fuzzing.watch import Watch
+def _cases(told: argparse.Namespace, home: Path, watch: "Watch") -> Work:
+    from fuzzing import SPECIMENS, Case, cases
+    from fuzzing.planted import HOLES, PLANTED
 
-    assert isinstance(watch, Watch)
+    if told.planted:
+        holes = [Case(name, "a.json", "json", '["name"]', change) for name, (_, change, _) in HOLES.items()]
+        return [(hole.name, _doing(hole, PLANTED[hole.specimen], home, watch, 1)) for hole in holes]
     wanted = told.only.split(",") if told.only else list(SPECIMENS)
     some = {name: SPECIMENS[name] for name in wanted}
     found = [Case.named(told.case)] if told.case else cases(some, home, told.seed, told.cases)
+    return [(case.name, _doing(case, SPECIMENS[case.specimen], home, watch, LONGEST)) for case in found]
 
-    def doing(case: Case) -> Callable[[], dict[str, object]]:
-        return lambda: asdict(run_case(case, SPECIMENS[case.specimen], home, watch, LONGEST))
 
-    return [(case.name, doing(case)) for case in found]
+def _doing(
+    case: "Case", specimen: "Specimen", home: Path, watch: "Watch", longest: int
+) -> Callable[[], dict[str, object]]:
+    from fuzzing import run_case
+
+    return lambda: asdict(run_case(case, specimen, home, watch, longest))
 
 
 def _flips(told: argparse.Namespace, home: Path) -> Work:

@@ -9,7 +9,6 @@ from pathlib import Path
 from fuzzing.running import template, told
 from fuzzing.specimen import unfit
 from mlnn.errors import MlnnError
-from mlnn.recording import read_capsule, read_recording
 from mlnn.runs import damage
 
 
@@ -18,17 +17,9 @@ def run_noticed(folder: Path) -> str:
     return damage(folder / "run") or ""
 
 
-def recording_noticed(folder: Path) -> str:
-    """The same of a recording and the steps that it kept in full."""
-    found = read_recording(folder / "a")
-    for capsule in found.capsules.values():
-        read_capsule(capsule)
-    return found.torn or ""
-
-
 STORED: dict[str, Callable[[Path], str]] = {
     "comparison": run_noticed, "training": run_noticed, "audit": run_noticed, "estimate": run_noticed,
-    "audited model": run_noticed, "recording": recording_noticed,
+    "audited model": run_noticed,
 }  # fmt: skip
 """Specimen → what reads it."""
 
@@ -37,7 +28,7 @@ def flips(home: Path, most: int, seed: int) -> Sequence[tuple[str, Callable[[], 
     """(Name, what does it and gives an outcome): `most` changes, drawn from a seed, of every specimen about as many."""
     draws = random.Random(seed)
     names = list(STORED)
-    files = {name: _files(template(name, home), name) for name in names}
+    files = {name: _files(template(name, home)) for name in names}
     work = []
     for number in range(most):
         name = names[number % len(names)]
@@ -50,8 +41,8 @@ def flips(home: Path, most: int, seed: int) -> Sequence[tuple[str, Callable[[], 
     return work
 
 
-def _files(folder: Path, name: str) -> list[str]:
-    root = folder / ("a" if name == "recording" else "run")
+def _files(folder: Path) -> list[str]:
+    root = folder / "run"
     return sorted(str(path.relative_to(folder)) for path in root.rglob("*") if path.is_file() and path.stat().st_size)
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from fuzzing.changing import read_place, spelt
 from fuzzing.formats import FORMATS
+from fuzzing.planted import PLANTED
 from fuzzing.specimen import Specimen
 from fuzzing.specimens import SPECIMENS
 from fuzzing.watch import Watch
@@ -55,10 +56,10 @@ class Outcome:
 
 @cache
 def template(name: str, home: Path) -> Path:
-    """The honest specimen, made once."""
+    """The honest specimen, made once; of a planted one too."""
     folder = home / name.replace(" ", "_")
     folder.mkdir(parents=True)
-    SPECIMENS[name].make(folder)
+    (SPECIMENS | PLANTED)[name].make(folder)
     return folder
 
 

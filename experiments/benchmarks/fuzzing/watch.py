@@ -77,7 +77,7 @@ class Watch:
         return bool(place) and place[0] != "<" and os.path.abspath(place).startswith(self.folder + os.sep)
 
     def mine(self, place: str) -> bool:
-        return place.startswith((os.path.join(self.folder, "out"), self.temporary))
+        return place.startswith((os.path.join(self.folder, "out"), os.path.join(self.folder, ".out"), self.temporary))
 
 
 PROCESSES = {
