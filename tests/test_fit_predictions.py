@@ -273,7 +273,7 @@ def test_a_variance_is_that_of_draws(name: str) -> None:
     output = 0.4 * torch.ones(400_000, len(likelihood.outputs), dtype=torch.float64).squeeze(1)
     known = likelihood.variance(output)
     if known is None:  # binary ones have that of their space
-        assert name in ("bernoulli", "bernoulli_probit", "huber_density", "hyperbolic_secant", "von_mises")
+        assert name in ("bernoulli", "bernoulli_probit", "huber_density", "hyperbolic_secant", "ordinal", "von_mises")
         return
     drawn = likelihood.sample(output, torch.Generator().manual_seed(1))
     wanted = float(torch.as_tensor(known).mean()) * likelihood.dispersion

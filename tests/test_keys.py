@@ -17,7 +17,7 @@ from mlnn.cli.compose import composing, settings
 from mlnn.cli.helping import keys_table
 from mlnn.cli.said import read
 from mlnn.comparing.relations import REQUIRABLE
-from mlnn.estimating.estimate import DISPERSIONS
+from mlnn.estimating.choices import DISPERSIONS
 from mlnn.estimating.linear.inference import COVARIANCES
 from mlnn.estimating.linear.kinks import WAYS
 from mlnn.keys import COMMANDS, DTYPES, OF_MANY, Key, Lane, Settings, entries

@@ -136,6 +136,7 @@ def test_robust_error_of_theta_is_the_sandwich_of_all_scores() -> None:
     np.testing.assert_allclose(found.bse, np.sqrt(np.diag(sandwich))[:3], rtol=1e-5)  # type: ignore[arg-type]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("cov", ["expected", "observed", "robust"])
 @pytest.mark.parametrize("name", list(Y))
 def test_rows_of_weight_two_are_two_rows(name: str, cov: str) -> None:
@@ -161,6 +162,7 @@ def test_numbers_that_are_given_have_no_error() -> None:
     assert mlnn.estimate("poisson", (X, Y["negative_binomial"])).ancillary_bse == {}
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", list(Y))
 def test_a_model_of_the_same_form_has_the_same(name: str) -> None:
     found = mlnn.estimate(name, (X, Y[name]))
@@ -173,6 +175,7 @@ def test_a_model_of_the_same_form_has_the_same(name: str) -> None:
     assert f"({model.ancillary_bse[key]:.4g})" in repr(model)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("cov", ["observed", "robust", "HC0", "HC1"])
 @pytest.mark.parametrize("name", ["normal", "gamma", "negative_binomial"])
 def test_every_covariance_has_its_own(name: str, cov: str) -> None:

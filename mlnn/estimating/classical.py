@@ -24,7 +24,7 @@ from mlnn.estimating.linear.newton import NotConvergedError, evaluate
 from mlnn.estimating.network import curvature
 from mlnn.estimating.remembered import remembered
 from mlnn.estimating.result import Estimate
-from mlnn.objectives import Likelihood
+from mlnn.likelihoods import Likelihood, adopted
 from mlnn.objectives.layout import extras_taken
 from mlnn.seeding import generator
 from mlnn.targets import OFFSET
@@ -186,6 +186,8 @@ def classical_estimate(
     The likelihood's own numbers are kept where the coefficients depend on them; σ and the gamma's shape, which only scale
     the standard errors, are estimated. told: say which rows, which scale and which constant it stands for.
     """
+    if adopted(likelihood).constant_after is not None:  # a network's steps between thresholds depend on x
+        return None
     if OFFSET in data.extras and OFFSET in (extras_taken(likelihood.nll) or ()):  # which it may do anything with
         return None
     if data.terms is not None:  # the module says whether there is a constant, not the formula

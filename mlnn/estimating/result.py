@@ -8,11 +8,13 @@ import numpy as np
 import scipy
 
 from mlnn.data.formula import Terms
-from mlnn.errors import ConfigError
+from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.briefly import brief, coefficient_table, with_error
 from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.handover import Fitted, to_statsmodels
+from mlnn.estimating.linear.firth import Penalised, shaped
 from mlnn.estimating.linear.inference import INVERSES, Information
+from mlnn.estimating.linear.joint import Joint
 from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.named import Named, coefficients, named
 from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
@@ -35,7 +37,9 @@ class Estimate:
     and bic are None. nobs: rows, or the sum of the weights; of a binomial table its rows. dispersion: φ in the
     standard errors, `dispersion_kind` its convention. ancillary_bse: standard errors of the numbers that were estimated, at
     their maximum-likelihood value whatever the convention of φ. gradient_norm: ‖R⁻ᵀg‖, the gradient in standard errors at the last
-    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. terms: how a formula makes the columns.
+    point evaluated, before the last step. aic, bic count `parameters`, as `notes` says. penalty: "firth" where half the log
+    determinant of the information has been added to llf and llnull. thresholds: the numbers in `ancillary` that stand in place
+    of a constant. terms: how a formula makes the columns.
     """
 
     likelihood: str
@@ -61,7 +65,9 @@ class Estimate:
     separation: str = "none"
     direction: np.ndarray | None = None
     notes: tuple[str, ...] = ()
-    information: Information | None = field(default=None, repr=False, compare=False)
+    penalty: str | None = None
+    thresholds: tuple[str, ...] = ()
+    information: Information | Penalised | Joint | None = field(default=None, repr=False, compare=False)
     kinks: KinkErrors | None = field(default=None, repr=False, compare=False)
     ancillary_bse: dict[str, float] = field(default_factory=dict)
     rows: LinearRows | None = field(default=None, repr=False, compare=False)
@@ -86,7 +92,7 @@ class Estimate:
     @property
     def llr_pvalue(self) -> float | None:
         """Of the likelihood-ratio test against the constant alone, χ² with df_model degrees; None where not nested."""
-        if not self.intercept or not self.df_model or not self.exists:
+        if not (self.intercept or self.thresholds) or not self.df_model or not self.exists:
             return None
         return float(scipy.stats.chi2.sf(self.llr, self.df_model))
 
@@ -124,7 +130,10 @@ class Estimate:
 
     @property
     def pvalues(self) -> Named:
-        """Two-sided, of tvalues."""
+        """Two-sided, of tvalues; of a penalised fit, of the fall of the penalised likelihood with the coefficient at 0."""
+        if isinstance(self.information, Penalised) and self.information.profiled:
+            falls = shaped(self.information.tests(), self.params)
+            return coefficients(scipy.stats.chi2.sf(falls, 1), self.names, self.outputs)
         size = np.abs(self.tvalues)
         found = 2 * (scipy.stats.t.sf(size, self.df_resid) if self.use_t else scipy.stats.norm.sf(size))
         return coefficients(found, self.names, self.outputs)
@@ -140,10 +149,23 @@ class Estimate:
             raise ConfigError(f"cov_params: there are no standard errors: {'; '.join(self.notes)}")
         return named(held.covariance(kind or self.cov), (self.labels, self.labels))
 
-    def conf_int(self, level: float = 0.95) -> Named:
-        """Wald intervals, the shape of params and 2: lower, upper."""
-        half = self._bse() * quantile(level, self.df_resid if self.use_t else None)
-        ends = np.stack([self.params - half, self.params + half], axis=-1)
+    def conf_int(self, level: float = 0.95, kind: str | None = None) -> Named:
+        """Intervals, the shape of params and 2: lower, upper. kind: "wald", or "profile" (of a penalised fit, and there the
+        default unless the rows are very many, which `notes` then says).
+
+        Raises ConfigError for another level or kind, and where there are no standard errors.
+        """
+        reach = quantile(level, self.df_resid if self.use_t else None)
+        profile = isinstance(self.information, Penalised) and self.information.profiled
+        if kind not in (None, "wald", "profile"):
+            raise ConfigError("kind: " + unknown("interval", str(kind), ("wald", "profile")))
+        if kind == "profile" or (kind is None and profile):
+            if not isinstance(self.information, Penalised):
+                raise ConfigError("kind: profile intervals are those of a penalised fit: estimate(…, penalty='firth')")
+            ends = shaped(self.information.intervals(float(level)), self.params)
+        else:
+            half = self._bse() * reach
+            ends = np.stack([self.params - half, self.params + half], axis=-1)
         return named(ends, (*self.params.labels, ("lower", "upper")))
 
     def wald_test(self, names: str | Sequence[str], value: float | Sequence[float] = 0.0) -> Wald:
@@ -180,7 +202,8 @@ class Estimate:
         """The same fit as a result of statsmodels, see `estimating.handover`; needs the extra `data`."""
         unbiased = self.dispersion_kind.startswith("unbiased")
         held, params, bse = self._held(), np.asarray(self.params), np.asarray(self._bse())
-        return to_statsmodels(Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased))
+        of = Fitted(held, self.names, params, bse, self.llf, self.cov, self.dispersion, unbiased, self.penalty)
+        return to_statsmodels(of)
 
     def to_dict(self) -> dict[str, object]:
         """As plain data, at full precision; arrays as nested lists, ±inf and NaN as Python floats."""
@@ -189,7 +212,7 @@ class Estimate:
             for name in self.__dataclass_fields__
             if name not in ("information", "kinks", "rows", "terms")
         }
-        plain |= {"names": list(self.names), "outputs": list(self.outputs), "notes": list(self.notes)}
+        plain |= {key: list(getattr(self, key)) for key in ("names", "outputs", "notes", "thresholds")}
         plain |= {"formula": self.terms.formula} if self.terms else {}
         return plain | {name: getattr(self, name) for name in ("llr", "llr_pvalue", "aic", "bic")}
 
@@ -197,7 +220,7 @@ class Estimate:
         """A table as a statistics package prints it; of separated rows a statement instead. Text; in a notebook a table."""
         if self.exists:
             columns = dict(self._columns())
-            title = f"Maximum likelihood: {self.likelihood}"
+            title = f"{'Maximum' if self.penalty is None else 'Penalised maximum'} likelihood: {self.likelihood}"
             return table(title, list(self._header()), columns, self.names, self.outputs, self.notes)
         params = dict(zip(self.labels, self.params.T.reshape(-1), strict=True))
         direction: dict[str, np.ndarray] = {}
@@ -212,8 +235,13 @@ class Estimate:
         if self.bse is not None and bool(np.isfinite(self.bse).any()):
             letter, interval = "t" if self.use_t else "z", self.conf_int()
             yield "std err", self._bse()
-            yield letter, self.tvalues
-            yield f"P>|{letter}|", self.pvalues
+            if isinstance(self.information, Penalised) and self.information.profiled:
+                falls = shaped(self.information.tests(), self.params)
+                yield "chi2", falls
+                yield "P>chi2", np.asarray(scipy.stats.chi2.sf(falls, 1))
+            else:
+                yield letter, self.tvalues
+                yield f"P>|{letter}|", self.pvalues
             yield "[0.025", interval[..., 0]
             yield "0.975]", interval[..., 1]
 
@@ -223,7 +251,7 @@ class Estimate:
         yield "Df model:", f"{self.df_model:g}"
         yield "Covariance:", self.cov
         yield "Converged:", f"{self.converged} ({self.iterations} iterations)"
-        yield "Log-likelihood:", f"{self.llf:.6f}"
+        yield "Log-likelihood:" if self.penalty is None else "Penalised LL:", f"{self.llf:.6f}"
         yield "LL, constant alone:", f"{self.llnull:.6f}"
         if self.llr_pvalue is not None:
             yield "LLR p-value:", f"{self.llr_pvalue:.4g}"
@@ -241,7 +269,9 @@ class Estimate:
         """What an interactive session shows."""
         bse = None if self.bse is None else self.bse.T.reshape(-1)
         return brief(
-            "Maximum-likelihood estimate" if self.exists else "No finite maximum-likelihood estimate",
+            ("Maximum-likelihood estimate" if self.penalty is None else "Firth's penalised estimate")
+            if self.exists
+            else "No finite maximum-likelihood estimate",
             "; ".join(self.notes),
             likelihood=self.likelihood,
             rows=self.nobs,

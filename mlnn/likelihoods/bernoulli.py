@@ -21,7 +21,7 @@ def log_sigmoid(z: Tensor) -> Tensor:
 class Bernoulli(Likelihood):
     """Bernoulli likelihood with the logit link; nothing is dropped: exp(−nll) is the probability of the target."""
 
-    canonical = True
+    canonical = firth = True
 
     def nll(self, output: Tensor, target: Binary) -> Tensor:
         """−log P(y | z) = −y log σ(z) − (1−y) log σ(−z), nats per row; (n,), (n,) to (n,)."""

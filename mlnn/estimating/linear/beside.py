@@ -33,7 +33,7 @@ def offset_of(offset: Any, rows: int, family: Family) -> Tensor | None:
     """What is added to the first raw output of every row (n,), float64; None where nothing is."""
     if offset is None:
         return None
-    if family.space.labels:
+    if family.space.labels and family.likelihood.constant_after is None:  # labels in an order have one location
         raise ConfigError("offset: classes have a raw output each, and one number added to all of them changes nothing")
     found = view(offset, "offset").double()
     if found.shape != (rows,):

@@ -21,6 +21,8 @@ FLATTEST = 1e-10
 """Smallest eigenvalue over largest, below which a direction counts as flat."""
 TOLD = 1e-6
 """Nats: a row's nll below which it counts as told for certain."""
+FEW_DIGITS = 8
+"""Of the residuals: fewer are told."""
 UNKNOWN = (
     "whether there is a finite maximum cannot be told of a model that is not linear in its parameters (separation: unknown);"
     " this is the highest of the stationary points reached"
@@ -60,7 +62,7 @@ def of_maximum(
             bse = covariance.diagonal().sqrt()
     elif identified:
         sentence += f"; {len(theta)} parameters leave no rows for the dispersion: no standard errors"
-    sentence += _few(problem, flat)
+    sentence += _few(problem, flat) + _rounded(problem, theta)
     if separation == "unknown":
         sentence += f"; {UNKNOWN}{_told_for_certain(problem, theta)}"
     return ModelFit(
@@ -161,6 +163,17 @@ def _moves(problem: Problem) -> Tensor:
 def _few(problem: Problem, flat: int) -> str:
     rows, needed = len(problem.y), len(problem.flat)
     return f"; there are {rows} rows for {needed} parameters" if flat and rows < needed else ""
+
+
+def _rounded(problem: Problem, theta: Tensor) -> str:
+    """Of residuals that are near to rounding: how many of their digits that leaves."""
+    if not problem.normal or problem.family.free is None:
+        return ""
+    share = math.sqrt(2 * problem.value(theta) / float((problem.weights * problem.y**2).sum()))
+    digits = math.floor(math.log10(share / torch.finfo(torch.float64).eps))
+    if digits >= FEW_DIGITS:
+        return ""
+    return f"; residuals are {share:.1e} of the targets: rounding leaves them and standard errors about {digits} digits"
 
 
 def _told_for_certain(problem: Problem, theta: Tensor) -> str:
