@@ -90,9 +90,7 @@ def short() -> Iterator[None]:
 def _read(*words: str) -> Callable[[Path], str]:
     def read(_folder: Path) -> str:
         with short():
-            return said(
-                words[0], "--config-dir", "conf", *words[1:], *(() if words[0] == "audit_model" else ("out=out",))
-            )
+            return said(words[0], "--config-dir", "conf", *words[1:], "out=out")
 
     return read
 

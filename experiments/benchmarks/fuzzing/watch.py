@@ -1,6 +1,7 @@
 """What code does beyond reading what it was given, as the interpreter's own audit events tell of it while a hook is on."""
 
 import os
+import sys
 from collections.abc import Sequence
 from types import CodeType
 from typing import Any
@@ -71,7 +72,8 @@ class Watch:
         place = os.path.abspath(os.fsdecode(path))
         if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
             return None if self.mine(place) or place == os.devnull else f"wrote: {place}"
-        return f"read: {place}" if "secret" in os.path.realpath(place) else None
+        real = os.path.realpath(place)
+        return f"read: {place}" if "secret" in real and not real.startswith((sys.prefix, sys.base_prefix)) else None
 
     def inside(self, place: str) -> bool:
         return bool(place) and place[0] != "<" and os.path.abspath(place).startswith(self.folder + os.sep)
