@@ -9,9 +9,11 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, compare_fits, estimate
     from mlnn.objectives import Step
+    from mlnn.proving import Proof, prove
     from mlnn.recording import lift, record
     from mlnn.recording.differing.diff import Diff, diff
     from mlnn.recording.replay import replay
+    from mlnn.runs.frame import load
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -22,6 +24,7 @@ __all__ = [
     "Diff",
     "Estimate",
     "LaneRecipe",
+    "Proof",
     "Step",
     "audit",
     "compare",
@@ -29,6 +32,8 @@ __all__ = [
     "diff",
     "estimate",
     "lift",
+    "load",
+    "prove",
     "record",
     "replay",
 ]
@@ -46,6 +51,9 @@ _HOMES = {
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
     "lift": "mlnn.recording",
+    "load": "mlnn.runs.frame",
+    "Proof": "mlnn.proving",
+    "prove": "mlnn.proving",
     "record": "mlnn.recording",
     "replay": "mlnn.recording.replay",
 }

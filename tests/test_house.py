@@ -39,6 +39,7 @@ TABLE = {
     "auditing": "errors likelihoods objectives report seeding signature targets world",
     "training": "arguments data errors objectives seeding targets world",
     "auditing_models": "arguments auditing errors report seeding",
+    "proving": "arguments errors objectives report targets world",
     "settings": "arguments data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",

@@ -19,8 +19,8 @@ from mlnn.runs import reading, writing
 from mlnn.runs.files import to_json, write_file
 
 STUDY, LOCK = "study.json", ".lock"
-EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "most_jobs", "most_config_bytes", "require", "domain",
-                       "margin", "config", "names", "trust", "figure"})  # fmt: skip
+EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require",
+                       "domain", "margin", "config", "names", "trust", "figure"})  # fmt: skip
 """Settings that say how, where and how strictly; two calls that differ in these alone are calls of the same study."""
 SURROUNDINGS = ("mlnn", "python", "torch", "numpy", "platform", "cpu", "cpu_capability", "threads")
 MOST_TOLD = 6
