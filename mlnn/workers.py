@@ -234,13 +234,9 @@ def _perform(call: Call) -> Outcome:
         return Outcome(-1, None, f"called sys.exit({problem.code!r})", NO_ANSWER)
     except BaseException as problem:
         traceback.print_exc()
-<<<<<<< HEAD
-        return Outcome(-1, None, f"{type(problem).__name__}: {first_line(problem)}", BUG)
-=======
         short = isinstance(problem, MemoryError) or any(words in str(problem) for words in WANT_OF_MEMORY)
-        told = f"{type(problem).__name__}: {problem}"
+        told = f"{type(problem).__name__}: {first_line(problem)}"
         return Outcome(-1, None, f"ran out of memory: {told}" if short else told, NO_ANSWER if short else BUG)
->>>>>>> 9949804a9adae4132e8f473605684fc280c1b4c8
 
 
 def _end_with(life: Any) -> None:
