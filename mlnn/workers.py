@@ -19,7 +19,6 @@ from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
-from mlnn.arguments import first_line
 from mlnn.errors import ConfigError, MlnnError, NoAnswerError
 
 NO_ANSWER, BUG = 4, 70
@@ -235,7 +234,7 @@ def _perform(call: Call) -> Outcome:
     except BaseException as problem:
         traceback.print_exc()
         short = isinstance(problem, MemoryError) or any(words in str(problem) for words in WANT_OF_MEMORY)
-        told = f"{type(problem).__name__}: {first_line(problem)}"
+        told = f"{type(problem).__name__}: {problem}"
         return Outcome(-1, None, f"ran out of memory: {told}" if short else told, NO_ANSWER if short else BUG)
 
 

@@ -31,7 +31,7 @@ TABLE = {
     "runs": "errors received visible",
     "sinks": "errors visible",
     "trust": "arguments errors shipped visible",
-    "workers": "arguments errors",
+    "workers": "errors",
     "seeding": "arguments",
     "targets": "arguments errors",
     "data": "arguments errors received seeding targets visible world",
