@@ -45,6 +45,8 @@ ENGINE = "plain: lanes one by one; stacked: as rows of one computation; auto: st
 EVERY = "steps to a row of the trace; its gaps are the largest since the row before, the verdict sees all"
 CERTIFICATES = ("likelihood", "scaled likelihood", "likelihood family", "proper", "calibrated", "no link", "unnormalisable",
                 "batch-coupled", "undecided")  # fmt: skip
+RESUME = "a run that was interrupted, whose folder is named: it goes on with the words that began it; command line only"
+ANYWAY = "go on in another environment too, the run marked as not repeatable; command line only"
 LADDER = "rungs, each a name with its overrides"
 
 
@@ -57,6 +59,8 @@ class TrainSettings(TrainedSettings):
     batch_size: int | None = key(64, BATCH, at_least(1))
     dtype: str = key("float32", DTYPE, dtype_word)
     outputs: str = key("raw", TAKES, outputs_word)
+    resume: str | None = key(None, RESUME)
+    resume_anyway: bool = key(False, ANYWAY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +87,8 @@ class CompareSettings(ComparedSettings):
     domain: list[float] | None = key(
         None, "raw outputs on which it must hold, e.g. [-15, 15]; null: wherever training went", interval
     )
+    resume: str | None = key(None, RESUME)
+    resume_anyway: bool = key(False, ANYWAY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +182,8 @@ class EstimatorSettings(TrainedSettings):
     dtype: str = key("float64", DTYPE, dtype_word)
     outputs: str = key("raw", TAKES, outputs_word)
     seeds: list[int] = key([0], SEEDS, seeds)
+    resume: str | None = key(None, RESUME)
+    resume_anyway: bool = key(False, ANYWAY)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,8 @@
 from contextlib import closing
 from pathlib import Path
 
-from mlnn.cli.running import answering, point_to, write_page
+from mlnn.cli.kept import keeping
+from mlnn.cli.running import point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
 
@@ -18,6 +19,7 @@ def run(settings: TrainSettings, said: Said) -> None:
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import progress, show
     from mlnn.runs import TraceWriter, read_trace
+    from mlnn.runs.environment import environment
     from mlnn.training import LaneRecipe, lane_likelihood
     from mlnn.training import train as train_lane
 
@@ -27,17 +29,23 @@ def run(settings: TrainSettings, said: Said) -> None:
     recipe = build.recipe(settings, data, objective.targets.outputs, settings.steps)
     names = settings.names
 
-    with answering(settings, said) as folder:
+    with keeping(settings, said) as keep:
+        if keep is None:
+            return
+        folder = keep.place.run
         course = Trajectory(likelihood_of(objective), recipe.table, recipe.steps)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
-        with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
-            lane = train_lane(recipe, lane_recipe, trace.append, advance, course.watch)
+        with progress("training") as advance:
+            lane = train_lane(recipe, lane_recipe, keep.row, advance, course.watch, keep=keep)
+        with closing(TraceWriter(folder.path("trace.csv"))) as trace:
+            for row in keep.all_rows():
+                trace.append(row)
         curve, reading = read_trace(folder.path("trace.csv")), lane_likelihood(recipe, lane)
         trained = Trained(
             objective=objective.name, model=names["model"], data=names["data"], optimizer=names["optimizer"],
             steps=settings.steps, dtype=settings.dtype, seed=settings.seed,
             batch_size=recipe.batch_size or len(recipe.table),
-            likelihood=reading, mle=course.found(lane.module), stopped=lane.stopped,
+            likelihood=reading, mle=course.found(lane.module), stopped=lane.stopped, not_bitwise=keep.place.mark,
         )  # fmt: skip
         if course.looks:
             with closing(TraceWriter(folder.path("course.csv"))) as rows:
@@ -46,6 +54,9 @@ def run(settings: TrainSettings, said: Said) -> None:
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
         write_page(folder, train_page(curve, trained, course.looks), settings.figure)
+        folder.write_text("config.yaml", keep.place.kept["config"])
+        folder.write_json("environment.json", environment())
+        keep.place.seal()
 
     if data.dropped:
         show(data.left_out)

@@ -33,7 +33,7 @@ class Keeper:
     """The state of one run. `note` is called with what a user should hear of; `unkept`: why nothing can be kept, in words.
 
     `begin` with the objects that train, before the first step: how many steps were done already. `row` with each row of the
-    trace. `done` after each step; there it raises KeyboardInterrupt once `stop` was called.
+    trace. `done` after each step, `kept` of which the state lies on the disk; there it raises KeyboardInterrupt once `stop` was called.
     """
 
     def __init__(self, place: Place, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -48,7 +48,7 @@ class Keeper:
         self._about: Mapping[str, Any] = {}
         self._stops = self._rests = False
         self._next = clock() + EVERY
-        self._kept = -1
+        self.kept = -1
 
     @property
     def engine(self) -> str | None:
@@ -72,7 +72,7 @@ class Keeper:
         """
         self._roots = [*roots, *_streams()]
         self._stops = self._rests = False
-        self.rows, self.step, self._kept, self.unkept = [], 0, -1, None
+        self.rows, self.step, self.kept, self.unkept = [], 0, -1, None
         try:
             self._table = Table(self._roots, (*fixed, Keeper))
         except UnkeepableError as problem:
@@ -89,6 +89,11 @@ class Keeper:
     def row(self, row: Row) -> None:
         """Take in a row of the trace."""
         self.journal.append(row)
+
+    def all_rows(self) -> list[Row]:
+        """The rows of the whole trace, from the disk."""
+        self.journal.commit()
+        return self.journal.go_back(self.journal.count)
 
     def done(self, step: int) -> None:
         """So many steps are done; raises KeyboardInterrupt, once the state is kept, where a stop was asked for."""
@@ -109,8 +114,8 @@ class Keeper:
 
     def keep(self) -> bool:
         """Keep the state; whether it now lies on the disk. A disk that refuses is told of, and tried again later."""
-        if self._table is None or self._kept == self.step:
-            return self._kept == self.step
+        if self._table is None or self.kept == self.step:
+            return self.kept == self.step
         start = self.clock()
         try:
             encoder = Encoder(self._table)
@@ -118,14 +123,14 @@ class Keeper:
             self.journal.commit()
             about = {**self._about, "rows": self.journal.count, "step": self.step}
             write_state(self.place.folder, self.step, about, objects, encoder.storages)
-            self._kept = self.step
+            self.kept = self.step
         except UnkeepableError as problem:
             self._table, self.unkept = None, str(problem)
         except RunFolderError as problem:
             self.note(f"note: the state after step {self.step} could not be kept ({problem})")
         now = self.clock()
         self._next = now + max(self.every, (now - start) / SHARE)
-        return self._kept == self.step
+        return self.kept == self.step
 
     def _states(self) -> list[State]:
         """The newest sound state, alone in a list; the damaged ones before it are told of."""
@@ -155,8 +160,8 @@ class Keeper:
                 self.note(f"note: {problem}; an earlier state is taken")
                 continue
             self.rows = rows
-            self._kept = step_of(path)
-            return self._kept
+            self.kept = step_of(path)
+            return self.kept
         return 0
 
     def _check(self, about: Mapping[str, Any]) -> None:

@@ -30,7 +30,6 @@ WHERE = (
     "parallel_info", "mkldnn", "float32_matmul_precision", "flush_denormal",
 )  # fmt: skip
 """Of an environment, what may change bits."""
-HOW = EXECUTION | {"resume", "resume_anyway"}
 
 
 @dataclass
@@ -49,6 +48,11 @@ class Place:
     def run(self) -> RunFolder:
         """The run folder that is being written."""
         return RunFolder(self.final, self.folder / "run")
+
+    @property
+    def mark(self) -> str | None:
+        """Why the run is not what an uninterrupted one is, for ever; None where it is."""
+        return "; then ".join(map(str, self.kept.get("marks") or ())) or None
 
     @property
     def states(self) -> list[Path]:
@@ -128,7 +132,9 @@ def _found(place: Place) -> Place:
                 " resume=… goes on with it, overwrite=true begins anew"
             )
         place.elsewhere = where_differs(before["environment"], told["environment"])
-        place.kept = before
+        marks = before.get("marks") if isinstance(before.get("marks"), list) else []
+        marks = [*marks, f"went on at step {last_step(place.folder)} elsewhere: {'; '.join(place.elsewhere)}"]
+        place.kept = before | ({"environment": told["environment"], "marks": marks} if place.elsewhere else {})
         if place.elsewhere and not place.anyway:
             raise RunFolderError(
                 f"{place.final}: was begun in another environment, where other bits may come out: {'; '.join(place.elsewhere[:MOST_TOLD])};"
@@ -181,7 +187,7 @@ def _apart(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In what two runs differ, in words."""
     if before["command"] != now["command"]:
         return [f"{before['command']} → {now['command']}"]
-    old, new = ({key: value for key, value in one["told"].items() if key not in HOW} for one in (before, now))
+    old, new = ({key: value for key, value in one["told"].items() if key not in EXECUTION} for one in (before, now))
     return [text[:100] for text in differences(old, _plain(new))][:MOST_TOLD]
 
 
