@@ -173,7 +173,8 @@ def _signals(keep: Keeper) -> Iterator[None]:
         keep.stop()
 
     try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+        before = {number: signal.signal(number, stop) for number in heard}
     except ValueError:  # not the main thread: whoever runs us there handles signals
         yield
         return

@@ -4,7 +4,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mlnn.cli.kept import keeping
-from mlnn.cli.running import point_to, write_page
+from mlnn.cli.running import note, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
 
@@ -19,7 +19,6 @@ def run(settings: TrainSettings, said: Said) -> None:
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import progress, show
     from mlnn.runs import TraceWriter, read_trace
-    from mlnn.runs.environment import environment
     from mlnn.training import LaneRecipe, lane_likelihood
     from mlnn.training import train as train_lane
 
@@ -54,8 +53,7 @@ def run(settings: TrainSettings, said: Said) -> None:
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
         write_page(folder, train_page(curve, trained, course.looks), settings.figure)
-        folder.write_text("config.yaml", keep.place.kept["config"])
-        folder.write_json("environment.json", environment())
+        note(folder, settings, keep.place.kept["config"])
         keep.place.seal()
 
     if data.dropped:

@@ -104,6 +104,12 @@ class Keeper:
         if self.clock() >= self._next:
             self.keep()
 
+    def check(self) -> None:
+        """Within a step that is long: stop here, where that was asked for; what was done before is kept."""
+        if self._stops:
+            self.keep()
+            raise KeyboardInterrupt
+
     def finished(self) -> None:
         """All steps are done: what stands there stays."""
         self._rests = True
