@@ -150,8 +150,14 @@ def _end(keep: Keeper, said: Said, early: BaseException) -> None:
         raise NoAnswerError(f"{early}\n{words}", early.exit_code) from early
 
 
+def again(said: Said, command: str, final: Path) -> str:
+    """The command line that goes on with a run, called as this command was."""
+    own = replace(said, called=(*said.called[:-1], command), words=(), config_dir=None)
+    return _again(own, final)
+
+
 def _again(said: Said, final: Path) -> str:
-    """The command line that goes on with a run."""
+    """The command line that goes on with a run of this command."""
     options = ("--config-dir", said.config_dir) if said.config_dir else ()
     here = os.path.relpath(final)
     folder = here if not here.startswith("..") else str(final)

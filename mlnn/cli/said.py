@@ -22,11 +22,11 @@ from hydra.errors import HydraException
 
 from mlnn.errors import ConfigError
 
-ALOUD = ("trust", "loss", "factory", "step", "out", "overwrite", "resume", "resume_anyway", "page", "most_jobs",
+ALOUD = ("trust", "loss", "factory", "step", "out", "overwrite", "resume", "resume_anyway", "interrupted", "page", "most_jobs",
          "most_config_bytes")  # fmt: skip
 """Keys that count on the command line only; so does every other key that begins with `most_`, wherever it stands."""
 MOST_JOBS, MOST_CONFIG_BYTES = 1000, 1_000_000
-PATHS = {"curves": "runs", "diff": "recordings", "replay": "capsule", "lift": "capsule"}
+PATHS = {"curves": "runs", "diff": "recordings", "replay": "capsule", "lift": "capsule", "runs": "ask"}
 """Commands whose arguments may be paths, and the key that these fill."""
 REFUSED = ("-cp", "--config-path", "-cn", "--config-name", "--experimental-rerun")
 """Options of Hydra's that would put a received file in the place of a shipped one, or unpickle it."""

@@ -168,7 +168,11 @@ def _trained(
     training: Lockstep | StackedLockstep | Following,
     engine: str | None,
 ) -> Comparison:
-    watch, progress, keep = Watch(plan, probed, lockstep, training.lanes, engine), plan.watched.progress, plan.watched.keep
+    watch, progress, keep = (
+        Watch(plan, probed, lockstep, training.lanes, engine),
+        plan.watched.progress,
+        plan.watched.keep,
+    )
     begin = 0
     if keep is not None:
         begin = keep.begin(engine or "verdict", (training, watch), STAYING, plan.recipe.dataset.fingerprint())

@@ -13,6 +13,7 @@ from mlnn.keys.commands import (
     GrowthSettings,
     LiftSettings,
     ReplaySettings,
+    RunsSettings,
     TrainSettings,
 )
 from mlnn.keys.field import Check, Key, Node, above, at_least, choice, entries, key, one_of, share
@@ -53,6 +54,7 @@ __all__ = [
     "ModelSettings",
     "Node",
     "ReplaySettings",
+    "RunsSettings",
     "Settings",
     "TrainSettings",
     "TrainedSettings",

@@ -278,6 +278,14 @@ class LiftSettings(Settings):
     page: str | None = key(None, "where to write the page; null: lift.html in the current folder; command line only")
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunsSettings(Settings):
+    """mlnn runs"""
+
+    ask: list[str] = key([], "list, verify, show or clean, then folders; without a key: runs verify FOLDER …")
+    interrupted: bool = key(False, "clean takes away runs that could go on too; command line only")
+
+
 COMMANDS: dict[str, type[Settings]] = {
     "train": TrainSettings,
     "compare": CompareSettings,
@@ -291,5 +299,6 @@ COMMANDS: dict[str, type[Settings]] = {
     "diff": DiffSettings,
     "replay": ReplaySettings,
     "lift": LiftSettings,
+    "runs": RunsSettings,
 }
 """Each command with the record of its keys, in the order in which --help tells of them."""

@@ -86,7 +86,8 @@ class Batch:
 
 
 def batches(recipe: Recipe, begin: int = 0) -> Iterator[Batch]:
-    """`recipe.steps` batches, less the first `begin`: those of a stream, or epochs of shuffled rows, the last as small as the rows left over.
+    """`recipe.steps` batches, less the first `begin`: those of a stream, or epochs of shuffled rows, the last as small as the rows
+    left over.
 
     One row alone would leave batch norm without a variance: a single row left over joins the batch before it.
     """

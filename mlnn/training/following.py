@@ -36,8 +36,8 @@ class Following:
         return {name: lane for name, lane in self.lockstep.lanes.items() if name in {"left", "control", *twins}}
 
     def steps(self, looks: Collection[int], asked: Collection[int], begin: int = 0) -> Iterator[StepRecord]:
-        """Train left: one record a look, until the recipe's steps are done or left does not go on; its end is a record too. `begin`:
-        how many steps are done already, left standing where these have led.
+        """Train left: one record a look, until the recipe's steps are done or left does not go on; its end is a record too.
+        `begin`: how many steps are done already, left standing where these have led.
 
         `looks`: the steps whose record has a `Look`, some of `asked`.
         """

@@ -42,8 +42,8 @@ class Lockstep:
     def steps(
         self, looks: Collection[int] = (), asked: Collection[int] | None = None, begin: int = 0
     ) -> Iterator[StepRecord]:
-        """Train all lanes: one record a step, until the recipe's steps are done or neither side goes on. `begin`: how many steps are
-        done already, the lanes standing where these have led.
+        """Train all lanes: one record a step, until the recipe's steps are done or neither side goes on. `begin`: how many
+        steps are done already, the lanes standing where these have led.
 
         `looks`: the steps whose record has a `Look`. `asked`: those at which right is asked at left's weights; None: all, and so
         wherever a lane has an update of its own, whose state moves with every call.

@@ -35,7 +35,8 @@ def train(
     `watch` sees the module with the number of updates done, from 0 on, must leave it as it is, and ends the training with True.
     A lane that goes non-finite stops where it is, with that step as its last row; the lane returned says where. The loss may
     be any callable, which is wrapped for the data's targets. All of it in a world of its own (see `mlnn.world`); threads: of
-    torch, None keeps the number there is; keep: where its state is kept, and from which it goes on. Raises ConfigError for a model, optimizer or objective that does not fit.
+    torch, None keeps the number there is; keep: where its state is kept, and from which it goes on. Raises
+    ConfigError for a model, optimizer or objective that does not fit.
     """
     lane_recipe = lane_recipe.wrapped(recipe.dataset)
     with own_world(threads if threads is None else whole("threads", threads, 1, MOST_THREADS), recipe.seed):

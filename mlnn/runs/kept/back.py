@@ -8,7 +8,7 @@ import collections
 import random
 import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from mlnn.runs.kept.contents import SINGLE, dicts, put_attributes
 from mlnn.runs.kept.walk import OF_A_CLASS, Table, found
 
-STREAMS = ("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64")
-"""numpy's bit generators."""
+STREAMS: dict[str, Callable[[], np.random.BitGenerator]] = {
+    one.__name__: one
+    for one in (np.random.PCG64, np.random.PCG64DXSM, np.random.MT19937, np.random.Philox, np.random.SFC64)
+}
 
 
 class DamagedStateError(Exception):
@@ -60,7 +62,8 @@ class Decoder:
             own = self._value(mark[2])
             if not isinstance(own, type):
                 raise DamagedStateError(f"{own!r} is no class")
-            return own.__new__(own) if kind == "instance of a container" else object.__new__(own)
+            base: Any = own if kind == "instance of a container" else object
+            return base.__new__(own)
         return _MAKE[kind](mark[2])
 
     def _value(self, told: Any) -> Any:
@@ -127,13 +130,13 @@ class Decoder:
         self._values[key] = made.requires_grad_() if grad else made
         return self._values[key]
 
-    def _is_array(self, name: str, dtype: str, shape: Any, order: str) -> Any:
+    def _is_array(self, name: str, dtype: str, shape: Any, order: Literal["C", "F"]) -> Any:
         key = f"array {name}"
         if key not in self._values:
             count = int(np.prod(shape))
             flat = self.storages[name].numpy().tobytes()[: count * np.dtype(dtype).itemsize]
             held = np.frombuffer(flat, dtype=np.dtype(dtype), count=count)
-            self._values[key] = held.reshape(shape, order=order).copy(order=order)
+            self._values[key] = held.reshape(tuple(shape), order=order).copy(order=order)
         return self._values[key]
 
 
@@ -163,7 +166,7 @@ _MAKE: dict[str, Callable[[Any], Any]] = {
     "bytes": lambda _: bytearray(),
     "weight": lambda grad: nn.Parameter(torch.empty(0), requires_grad=bool(grad)),
     "torch stream": torch.Generator,
-    "numpy stream": lambda name: np.random.Generator(getattr(np.random, name)() if name in STREAMS else None),
+    "numpy stream": lambda name: np.random.Generator(STREAMS[name]()),
     "old numpy stream": lambda _: np.random.RandomState(),
     "python stream": lambda _: random.Random(),
 }

@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,7 @@ def _record(parts: Sequence[object]) -> bytes:
     return HEAD.pack(len(data), zlib.crc32(data)) + data
 
 
-def _records(path: Path, final: Path) -> Iterator[tuple[list[object], int]]:
+def _records(path: Path, final: Path) -> Iterator[tuple[list[Any], int]]:
     """Each whole record and where it ends, up to a torn tail."""
     if not path.exists():
         return

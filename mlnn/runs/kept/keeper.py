@@ -33,7 +33,8 @@ class Keeper:
     """The state of one run. `note` is called with what a user should hear of; `unkept`: why nothing can be kept, in words.
 
     `begin` with the objects that train, before the first step: how many steps were done already. `row` with each row of the
-    trace. `done` after each step, `kept` of which the state lies on the disk; there it raises KeyboardInterrupt once `stop` was called.
+    trace. `done` after each step, `kept` of which the state lies on the disk; there it raises KeyboardInterrupt once
+    `stop` was called.
     """
 
     def __init__(self, place: Place, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -64,8 +65,8 @@ class Keeper:
         return self._table is not None and not self._rests
 
     def begin(self, engine: str, roots: Sequence[Any], fixed: tuple[type, ...], data: str) -> int:
-        """How many steps were done when the newest sound state of this engine was kept; `roots` then stand there, and `rows` has the
-        trace so far. 0: from the start.
+        """How many steps were done when the newest sound state of this engine was kept; `roots` then stand there, and `rows` has
+        the trace so far. 0: from the start.
 
         fixed: classes whose objects stay as they are made; data: a fingerprint. RunFolderError where the states are of other data,
         or of a program that is built otherwise.
@@ -186,5 +187,5 @@ class Keeper:
 
 def _streams() -> list[Any]:
     """The process-wide random streams."""
-    cuda = list(torch.cuda.default_generators) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
-    return [torch.default_generator, np.random.mtrand._rand, random._inst, *cuda]  # type: ignore[attr-defined]
+    cuda = list(torch.cuda.default_generators) if torch.cuda.is_initialized() else []
+    return [torch.default_generator, np.random.mtrand._rand, random._inst, *cuda]

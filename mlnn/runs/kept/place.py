@@ -92,9 +92,9 @@ def place_of(final: Path) -> Path:
 def open_place(final: Path, kept: Mapping[str, Any], overwrite: bool, anyway: bool = False) -> Iterator[Place]:
     """The place of a run, the only writer in it: new, or as an earlier process left it.
 
-    kept: `command`, `words`, `told` (settings as plain data), `config`, `environment`. Raises RunFolderError where the final folder is
-    not free, where somebody else is writing, or where what was begun there is another run, or, unless `anyway`, was begun in another
-    environment. A block that ends with an exception leaves the states that are there; where there is none, nothing.
+    kept: `command`, `words`, `told` (settings as plain data), `config`, `environment`. Raises RunFolderError where the final folder
+    is not free, where somebody else is writing, or where what was begun there is another run, or, unless `anyway`, was begun in
+    another environment. A block that ends with an exception leaves the states that are there; where there is none, nothing.
     """
     writing.check_free(final, overwrite)
     folder = place_of(final)
@@ -132,12 +132,15 @@ def _found(place: Place) -> Place:
                 " resume=… goes on with it, overwrite=true begins anew"
             )
         place.elsewhere = where_differs(before["environment"], told["environment"])
-        marks = before.get("marks") if isinstance(before.get("marks"), list) else []
-        marks = [*marks, f"went on at step {last_step(place.folder)} elsewhere: {'; '.join(place.elsewhere)}"]
+        marks = [
+            *map(str, before.get("marks") or ()),
+            f"went on at step {last_step(place.folder)} elsewhere: {'; '.join(place.elsewhere)}",
+        ]
         place.kept = before | ({"environment": told["environment"], "marks": marks} if place.elsewhere else {})
         if place.elsewhere and not place.anyway:
             raise RunFolderError(
-                f"{place.final}: was begun in another environment, where other bits may come out: {'; '.join(place.elsewhere[:MOST_TOLD])};"
+                f"{place.final}: was begun in another environment, where other bits may come out:"
+                f" {'; '.join(place.elsewhere[:MOST_TOLD])};"
                 " resume_anyway=true goes on, and the run is marked as not repeatable; overwrite=true begins anew"
             )
         return place

@@ -42,7 +42,9 @@ class State:
     storages: Mapping[str, Tensor]
 
 
-def write_state(folder: Path, step: int, about: Mapping[str, Any], objects: Any, storages: Mapping[str, Tensor]) -> None:
+def write_state(
+    folder: Path, step: int, about: Mapping[str, Any], objects: Any, storages: Mapping[str, Tensor]
+) -> None:
     """Write a state, whole or not at all, and then take away all but the last `KEPT`."""
     told = json.dumps({"format": FORMAT, "about": about, "objects": objects}, separators=(",", ":"))
     data = save({name: part.cpu() for name, part in storages.items()}, {"state": told})

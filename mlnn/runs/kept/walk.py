@@ -9,7 +9,7 @@ import sys
 import types
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -68,10 +68,9 @@ def _objects(value: Any, where: str) -> Iterator[tuple[Any, str]]:
     if isinstance(value, torch.device):
         return
     if isinstance(value, tuple | frozenset):
-        named = _named(value)
-        for place, part in enumerate(value if isinstance(value, tuple) else sorted(value, key=repr)):
-            below = f"{where}.{value[0]}" if named and place else where
-            yield from _objects(part, below)
+        inside = value if isinstance(value, tuple) else tuple(sorted(value, key=repr))
+        for place, part in enumerate(inside):
+            yield from _objects(part, f"{where}.{inside[0]}" if _named(inside) and place else where)
     elif isinstance(value, types.MethodType):
         yield from _objects(value.__self__, f"{where}.{value.__name__}")
         yield from _objects(value.__func__, f"{where}.{value.__name__}")
@@ -142,7 +141,9 @@ class Encoder:
 
     def _several(self, value: Any, where: str) -> Any:
         named = _named(value)
-        told = [self._value(part, f"{where}.{value[0]}" if named and place else where) for place, part in enumerate(value)]
+        told = [
+            self._value(part, f"{where}.{value[0]}" if named and place else where) for place, part in enumerate(value)
+        ]
         if type(value) is tuple:
             return ["tuple", told]
         if type(value) is frozenset:
@@ -185,12 +186,13 @@ class Encoder:
             raise UnkeepableError(f"{where}: a tensor of a kind of its own")
         if tensor.grad_fn is not None:
             raise UnkeepableError(f"{where}: a tensor with the way it was computed")
-        storage = tensor.untyped_storage()
+        held: Any = tensor
+        storage = held.untyped_storage()
         name = str(storage._cdata)
         if name not in self.storages:
             self._held.append(storage)
-            whole = torch.empty(0, dtype=torch.uint8, device=tensor.device)
-            self.storages[name] = whole.set_(storage, 0, (storage.nbytes(),))  # type: ignore[call-overload]
+            whole: Any = torch.empty(0, dtype=torch.uint8, device=tensor.device)
+            self.storages[name] = whole.set_(storage, 0, (storage.nbytes(),))
         return [
             "tensor", name, repr(tensor.dtype), tensor.storage_offset(), list(tensor.shape), list(tensor.stride()),
             str(tensor.device), tensor.requires_grad, tensor.is_conj() or tensor.is_neg(),
@@ -199,7 +201,7 @@ class Encoder:
     def _array(self, value: np.ndarray, where: str) -> Any:
         if value.dtype.hasobject or type(value) is not np.ndarray:
             raise UnkeepableError(f"{where}: an array of a kind of its own")
-        order = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
+        order: Literal["F", "C"] = "F" if value.flags.f_contiguous and not value.flags.c_contiguous else "C"
         name = f"a{len(self.storages)}"
         self.storages[name] = torch.frombuffer(bytearray(value.tobytes(order)) or bytearray(1), dtype=torch.uint8)
         return ["array", name, value.dtype.str, list(value.shape), order]
@@ -219,6 +221,7 @@ _VALUES: dict[str, tuple[Any, Callable[[Any], Sequence[Any]]]] = {
     "device": (torch.device, lambda value: [str(value)]),
     "size": (torch.Size, lambda value: [list(value)]),
 }
+
 
 def found(module: str, name: str) -> Any:
     """What is called so in a module of ours or of torch's that is there already; None where there is nothing."""

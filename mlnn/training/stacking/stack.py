@@ -57,7 +57,8 @@ class Stack:
     own numbers unused, `predictor` the same in evaluation mode; `weights` (R, P): trained ones, flat, padded; `trained`: their
     names and shapes; `state`: what else a module holds (buffers, frozen weights) by name, (R, *shape) each; `parts`: micro-batches;
     `plays`: recordings, by the shapes of what they are given, None where nothing may be recorded; `uses`: how often each was met;
-    `recorded`: the shapes of these that were recorded; `met`: sides, by their first row, with the shapes of raw outputs that they have been asked for.
+    `recorded`: the shapes of these that were recorded; `met`: sides, by their first row, with the
+    shapes of raw outputs that they have been asked for.
     """
 
     sides: Sequence[tuple[slice, Objective]]
