@@ -43,7 +43,7 @@ class Keeper:
         self.unkept: str | None = None
         self.rows: list[Row] = []
         self.step = 0
-        self.every = EVERY
+        self.every, self.share = EVERY, SHARE
         self._table: Table | None = None
         self._roots: Sequence[Any] = ()
         self._about: Mapping[str, Any] = {}
@@ -136,7 +136,7 @@ class Keeper:
         except RunFolderError as problem:
             self.note(f"note: the state after step {self.step} could not be kept ({problem})")
         now = self.clock()
-        self._next = now + max(self.every, (now - start) / SHARE)
+        self._next = now + max(self.every, (now - start) / self.share)
         return self.kept == self.step
 
     def _states(self) -> list[State]:

@@ -57,7 +57,8 @@ class Table:
 
     def digest(self) -> str:
         """SHA-256 of what there is, in its order: of another program it is another one."""
-        told = "\n".join(f"{kind} {type(one).__qualname__}" for kind, one in zip(self.kinds, self.objects, strict=True))
+        pairs = zip(self.kinds, self.objects, strict=True)
+        told = "\n".join(kind if kind == "constant" else f"{kind} {type(one).__qualname__}" for kind, one in pairs)
         return hashlib.sha256(told.encode()).hexdigest()
 
 
