@@ -84,16 +84,14 @@ def compare(
     torch, which change bits. mode: "study", or "verdict", where left alone trains, without null twins
     (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights, "all", how many, or [steps]; None:
     all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows of one computation, or ConfigError;
-    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. keep:
-    where the state is kept, and from which training goes on. Raises ConfigError
-    and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
+    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. keep: keeps the
+    state, to go on from. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
-    limits = interval("domain", domain)
     twins, threads = whole("null_twins", null_twins, 0, MOST_TWINS), whole("threads", threads, 1, MOST_THREADS)
     seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
     names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
-    progress, tracker = told(progress, sink)
+    (progress, tracker), limits = told(progress, sink), interval("domain", domain)
     with own_world(threads, seed):
         dataset = data_of(data, targets, steps, batch_size, [not of_outputs(side) for side in (left, right)])
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class Following:
     taken: dict[str, int] = field(default_factory=dict)
     starts: dict[str, Tensor] = field(default_factory=dict)
     between: Callable[[int], None] | None = None
+    REMADE: ClassVar[tuple[str, ...]] = ("between",)
+    """What is no part of a state that is kept."""
 
     @property
     def lanes(self) -> dict[str, Lane]:
