@@ -147,6 +147,7 @@ def _run(plan: Plan, engine: str) -> Comparison:
         return trained(lockstep, lockstep, "plain")
     before = None if keep is None else keep.engine
     if engine == "auto" and before is not None and before != "stacked":  # it was tried, and said why not
+        lockstep = lockstep_of(plan)  # what was asked of the first lanes is not asked of those that train
         return trained(lockstep, lockstep, before)
     try:
         return trained(lockstep, stacked(lockstep), "stacked")

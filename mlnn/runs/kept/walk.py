@@ -53,7 +53,8 @@ class Table:
                 self.objects.append(one)
                 self.kinds.append(kind)
                 if kind not in ("constant", "weight"):
-                    waiting.append((parts(kind, one), place))
+                    made = (type(one),) if kind in OF_A_CLASS else ()  # another of its class may come
+                    waiting.append(((parts(kind, one), made), place))
 
     def digest(self) -> str:
         """SHA-256 of what there is, in its order: of another program it is another one."""
@@ -74,9 +75,15 @@ def _objects(value: Any, where: str) -> Iterator[tuple[Any, str]]:
             yield from _objects(part, f"{where}.{inside[0]}" if _named(inside) and place else where)
     elif isinstance(value, types.MethodType):
         yield from _objects(value.__self__, f"{where}.{value.__name__}")
-        yield from _objects(value.__func__, f"{where}.{value.__name__}")
+        if not _is_own(value):
+            yield from _objects(value.__func__, f"{where}.{value.__name__}")
     else:
         yield value, where
+
+
+def _is_own(method: types.MethodType) -> bool:
+    """Whether a method is what its object's class has under its name."""
+    return getattr(type(method.__self__), method.__func__.__name__, None) is method.__func__
 
 
 def _named(value: Any) -> bool:
@@ -134,10 +141,10 @@ class Encoder:
 
     def _method(self, value: types.MethodType, where: str) -> Any:
         owner, function = value.__self__, value.__func__
+        if _is_own(value):
+            return ["own method", function.__name__, self._value(owner, where)]
         if id(function) in self.table.numbers:
             return ["method", self._value(function, where), self._value(owner, where)]
-        if getattr(type(owner), function.__name__, None) is function:
-            return ["own method", function.__name__, self._value(owner, where)]
         raise UnkeepableError(f"{where}: a method that its class has not")
 
     def _several(self, value: Any, where: str) -> Any:
