@@ -23,7 +23,7 @@ from mlnn.runs.standing import standing
 
 WORDS = (*SMALL[1:], "steps=6")
 PIECES = ("trace.csv", "about.json", "data.json", "report.html")
-RACE = ("data=spector", "passes=4", "ladder=optimizers")
+RACE = ("--config-dir", "conf", "passes=5", "data.rows=64", "ladder=two")
 
 
 @pytest.fixture(autouse=True)
@@ -118,6 +118,9 @@ def test_another_environment_is_refused_with_what_differs_or_marks_the_run() -> 
 
 
 def test_a_race_keeps_each_training_that_has_ended() -> None:
+    Path("conf/ladder").mkdir(parents=True)
+    rungs = "one: [optimizer=sgd, optimizer.lr=0.1]\ntwo: [optimizer=lbfgs]\n"
+    Path("conf/ladder/two.yaml").write_text(rungs, encoding="utf-8")
     assert command("estimator", *RACE, "out=whole").code == 0
     before = Keeper.done
 
@@ -130,7 +133,7 @@ def test_a_race_keeps_each_training_that_has_ended() -> None:
     assert stopped.code == 130
     assert "step 1 is kept" in stopped.err
     with patch("mlnn.estimating.race.race", wraps=__import__("mlnn.estimating.race", fromlist=["race"]).race) as race:
-        assert command("estimator", "resume=part").code == 0
+        assert command("estimator", "--config-dir", "conf", "resume=part").code == 0
     assert [call.args[0] for call in race.call_args_list] == ["two"]
     for name in ("estimator.csv", "estimator.json", "report.html"):
         assert Path("whole", name).read_bytes() == Path("part", name).read_bytes()
