@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlnn.recording import lift, record
     from mlnn.recording.differing.diff import Diff, diff
     from mlnn.recording.replay import replay
+    from mlnn.runs.frame import load
     from mlnn.training import LaneRecipe
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "diff",
     "estimate",
     "lift",
+    "load",
     "record",
     "replay",
 ]
@@ -46,6 +48,7 @@ _HOMES = {
     "LaneRecipe": "mlnn.training",
     "Step": "mlnn.objectives",
     "lift": "mlnn.recording",
+    "load": "mlnn.runs.frame",
     "record": "mlnn.recording",
     "replay": "mlnn.recording.replay",
 }

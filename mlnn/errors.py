@@ -53,7 +53,7 @@ class RunFolderError(MlnnError):
     exit_code = 5
 
 
-MOST_CHOICES = 24  # listed in full; of a longer list the nearest few
+MOST_CHOICES = 20  # listed in full; of a longer list the nearest few
 
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> str:

@@ -76,7 +76,7 @@ def audited(settings: AuditSettings, name: str | None = None) -> tuple[Any, str,
         made = instantiate(settings.objective, settings.trust, "objective")
         own = settings.names["objective"]
     takes = spaces(getattr(made, "nll", made)) or ("binary",)
-    kind = f"classes({settings.classes})" if takes[0] == "classes" else takes[0]
+    kind = f"{takes[0]}({settings.classes})" if takes[0] in ("classes", "ordinal") else takes[0]
     return made, settings.targets or kind, name or own
 
 

@@ -29,10 +29,12 @@ class RawOutputs:
 Binary = Annotated[Tensor, Spaces(("binary", "unit"))]
 HardBinary = Annotated[Tensor, Spaces(("binary",))]
 Classes = Annotated[Tensor, Spaces(("classes",))]
+Ordered = Annotated[Tensor, Spaces(("ordinal",))]
 Real = Annotated[Tensor, Spaces(("real", "positive", "counts", "unit", "binary"))]
 Counts = Annotated[Tensor, Spaces(("counts",))]
 Positive = Annotated[Tensor, Spaces(("positive",))]
 Unit = Annotated[Tensor, Spaces(("unit",))]
+OneOutput = Annotated[Tensor, RawOutputs(1)]
 TwoOutputs = Annotated[Tensor, RawOutputs(2)]
 
 

@@ -71,7 +71,8 @@ def assert_same_objective(
     """Probe two objectives, train a small network on both for 12 steps, and return the verdict if it is good enough.
 
     left, right: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar.
-    targets: "binary", "classes(K)", "real", "counts", "positive" or "unit". require: the weakest relation that passes.
+    targets: "binary", "classes(K)", "real", "counts", "positive" or "unit"; "counts(raw=2)" for losses that read two raw outputs
+    for each target. require: the weakest relation that passes.
     domain: raw outputs on which it must hold; without it, everywhere. outputs: "raw" or "probabilities", one word or one
     per side. shape: positions of a row, for a loss of sequences: (t,) gives outputs (n, t[, K]) and targets (n, t).
     allow_points: whether isolated raw outputs at which a side's gradient is wrong (0 for a relu form) may pass; they are in the

@@ -33,6 +33,8 @@ PRELOADED = [
     "sklearn.datasets",
 ]
 """What nearly every call needs; a name that cannot be imported is passed over."""
+WANT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""How torch's allocators say it, by a bare RuntimeError."""
 GRACE = 2.0
 """Seconds that a worker has between being asked to end and being killed."""
 
@@ -221,14 +223,19 @@ def _perform(call: Call) -> Outcome:
     try:
         return Outcome(-1, call.function(*call.arguments))
     except MlnnError as problem:
+        if problem.__cause__ is not None:  # somebody's code, most often, and whoever mends it reads this log
+            traceback.print_exception(problem.__cause__)
         print(f"error: {problem}", file=sys.stderr)
         return Outcome(-1, None, str(problem), problem.exit_code)
     except SystemExit as problem:
+        traceback.print_exc()
         print(f"error: the call ended with sys.exit({problem.code!r})", file=sys.stderr)
         return Outcome(-1, None, f"called sys.exit({problem.code!r})", NO_ANSWER)
     except BaseException as problem:
         traceback.print_exc()
-        return Outcome(-1, None, f"{type(problem).__name__}: {problem}", BUG)
+        short = isinstance(problem, MemoryError) or any(words in str(problem) for words in WANT_OF_MEMORY)
+        told = f"{type(problem).__name__}: {problem}"
+        return Outcome(-1, None, f"ran out of memory: {told}" if short else told, NO_ANSWER if short else BUG)
 
 
 def _end_with(life: Any) -> None:

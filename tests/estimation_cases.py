@@ -46,7 +46,7 @@ def furthest(found: Any, reference: Any) -> float:
 def synthetic(name: str) -> tuple[Tensor, Tensor]:
     """200 rows drawn from a likelihood of the catalogue with a linear raw output."""
     family = family_of(name)
-    m = 3 if family.space.kind == "classes" else family.outputs
+    m = {"classes": 3, "ordinal": 2}.get(family.space.kind) or family.outputs
     eta = torch.from_numpy(X) @ (0.4 * torch.ones(3, m, dtype=torch.float64).tril()) + 0.3
     y = family.likelihood.sample(eta if m > 1 else eta[:, 0], generator(0, name))
     return torch.from_numpy(X), y.clamp(1e-6, 1 - 1e-6) if name == "beta" else y

@@ -28,7 +28,7 @@ def build(config: str, targets: TargetSpace | None = None) -> Objective:
 def space_of(made: object) -> TargetSpace:
     kinds = spaces(getattr(made, "nll", made))
     assert kinds, f"{made} does not say which targets it takes"
-    return TargetSpace(kinds[0], 4 if kinds[0] == "classes" else None)
+    return TargetSpace(kinds[0], 4 if kinds[0] in ("classes", "ordinal") else None)
 
 
 def batch(targets: TargetSpace, dtype: torch.dtype, rows: int = 37, scale: float = 2.0) -> tuple[Tensor, Tensor]:
@@ -40,6 +40,7 @@ def batch(targets: TargetSpace, dtype: torch.dtype, rows: int = 37, scale: float
     y = {
         "binary": (u < 0.5).double(),
         "classes": (u * (targets.classes or 0)).long(),
+        "ordinal": (u * (targets.classes or 0)).long(),
         "real": 6 * u - 3,
         "counts": (9 * u).floor(),
         "positive": 5 * u,

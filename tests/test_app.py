@@ -147,6 +147,8 @@ def test_a_requirement_that_is_not_met_ends_with_1_and_the_run_is_kept() -> None
     ],
 )
 def test_an_interrupted_command_leaves_nothing(name: str, where: str, tmp_path: Path) -> None:
+    import mlnn.estimating.lesson.limits  # noqa: F401  # what it imports by name must not be what the patch puts there
+
     words = ("runs=[a]",) if name == "curves" else (*SMALL, "out=deep/here")
     words += ("ladder=precision", "seeds=[0]") if name == "growth" else ()
     with patch(where, side_effect=KeyboardInterrupt):

@@ -184,11 +184,11 @@ def test_a_weighted_mean_is_named_though_the_row_is_audited() -> None:
 @pytest.mark.parametrize(
     ("name", "ends"),
     [
-        ("BCE, doubled beyond 3", (-3, 3)),
+        ("BCE, doubled beyond 5", (-5, 5)),
         ("BCE of σ clipped at 0.05", (-2.944, 2.944)),
         ("½ MSE of a clamped output", (-5, 5)),
-        ("Poisson of a clamped output", (-math.inf, 3)),
-        ("gamma of a clamped output", (-706.4, 3)),
+        ("Poisson of a clamped output", (-math.inf, 5)),
+        ("gamma of a clamped output", (-706.4, 5)),
         ("zero-inflated Poisson up to 6", (-6, 6)),
     ],
 )

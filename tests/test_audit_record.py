@@ -37,7 +37,7 @@ OTHERS: dict[str, tuple[Callable[..., Any], str, str, str]] = {
     "lives elsewhere, Z not settled": (lambda f, y: torch.exp(f) - y * f, "real", "family lives space says", NUMBERS),
     "on the circle": (lambda f, y: 1 - torch.cos(f - y), "real", "", NUMBERS),
     "Z held not settled": (
-        lambda f, y: 3000 * torch.exp(f) - y * f + torch.lgamma(y + 1), "counts", "", "output z z_held target densities"),
+        lambda f, y: 3e5 * torch.exp(f) - y * f + torch.lgamma(y + 1), "counts", "", "output z z_held target densities"),
     "infinite as it stands": (
         lambda f, y: f + 0.5 * torch.log1p((y * torch.exp(-f)) ** 2), "real", "outputs targets loss says", ""),
 }  # fmt: skip

@@ -155,8 +155,9 @@ def test_train_says_it_on_console_and_page(tmp_path: Path, monkeypatch: pytest.M
     done = command("train", "data=iris_pair", "model=logistic", "steps=3", "out=here")
     assert done.code == 0
     page = Path("here/report.html").read_text()
-    for text in (" ".join(done.out.split()), page):
-        assert "The MLE stands for the 80 rows trained on (20 more are held out), features standardised, with a" in text
-    assert "The estimate on the data&#39;s own scale" in page or "The estimate on the data's own scale" in page
+    said = "The MLE stands for the 80 rows trained on (20 more are held out), features standardised, with a"
+    assert said in " ".join(done.out.split())
+    assert "is that of the 80 rows that were trained on (20 more are held out), with a constant." in page
+    assert "here the weights are carried back to the units of the data" in page
     raw = estimate("bernoulli", data.iris_pair(standardize=False))
     assert f"const {raw.params[-1]:.5g} ± {raw.bse[-1]:.3g}" in " ".join(done.out.split())  # type: ignore[index]

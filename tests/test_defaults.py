@@ -43,6 +43,12 @@ AT: dict[str, tuple[Any, Any, float]] = {
     "VonMises": (3.0, 0.5, -math.cos(2.5) + math.log(2 * math.pi * 1.2660658777520084)),
     "Gamma": (0.5, 3.0, 0.5 + 3 * math.exp(-0.5)),
     "NegativeBinomial": (0.5, 3.0, 4 * math.log(1 + math.exp(0.5)) - 1.5),
+    "ZeroInflatedNegativeBinomial": ([0.5, -0.2], 3.0, -math.log(1 - sigma(-0.2)) + 4 * math.log(1 + math.exp(0.5)) - 1.5),
+    "HurdleNegativeBinomial": (
+        [0.5, -0.2], 3.0,
+        -math.log(sigma(-0.2)) + 4 * math.log(1 + math.exp(0.5)) - 1.5 + math.log(1 - 1 / (1 + math.exp(0.5))),
+    ),
+    "Ordinal": ([0.5, -0.2], 1, -math.log(sigma(-0.5 + math.exp(-0.2)) - sigma(-0.5))),
     "Beta": (0.5, 0.3, math.lgamma(2 * sigma(0.5)) + math.lgamma(2 * sigma(-0.5))
              - (2 * sigma(0.5) - 1) * math.log(0.3) - (2 * sigma(-0.5) - 1) * math.log(0.7)),
 }  # fmt: skip
@@ -78,7 +84,7 @@ def test_the_default_is_that_of_the_closed_form(name: str) -> None:
     output, target, value = AT[name]
     made = getattr(o, name)
     function = made().nll if inspect.isclass(made) else made
-    labels = spaces(function) == spaces(o.cross_entropy)
+    labels = spaces(function) in (spaces(o.cross_entropy), spaces(o.Ordinal.nll))
     z = torch.tensor([output], dtype=f64)
     y = torch.tensor([target], dtype=torch.int64 if labels else f64)
     assert float(function(z, y)) == pytest.approx(value, rel=1e-9)

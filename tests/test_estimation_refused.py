@@ -45,7 +45,7 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[MlnnError], str]] = {
         "no degree of freedom",
     ),
     "rows": (lambda: mlnn.estimate("normal", (X, Y[:9])), DataError, "do not match"),
-    "no rows": (lambda: mlnn.estimate("normal", (X[:0], Y[:0])), DataError, "do not match"),
+    "no rows": (lambda: mlnn.estimate("normal", (X[:0], Y[:0])), DataError, "there are no rows"),
     "text": (lambda: mlnn.estimate("normal", ([["a"]] * 5, Y[:5])), DataError, "must hold numbers"),
     "ragged": (lambda: mlnn.estimate("normal", ([[1], [1, 2]], Y[:2])), DataError, "not a rectangular array"),
     "huge": (lambda: mlnn.estimate("bernoulli", (X * 1e200, Y)), DataError, "too large"),

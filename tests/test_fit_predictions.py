@@ -238,7 +238,9 @@ def test_a_quantile_and_a_centre_are_predicted_as_such() -> None:
     x, y = literature("engel")
     found = mlnn.estimate(AsymmetricLaplace(tau=0.25), (x, y))
     ours = found.predict(x)
-    assert (ours.of, ours.se, ours.lower) == ("quantile", None, None)
+    assert (ours.of, ours.obs_lower) == ("quantile", None)
+    design = np.c_[x, np.ones(len(x))]
+    np.testing.assert_allclose(ours.se, np.sqrt(((design @ np.asarray(found.cov_params())) * design).sum(1)), rtol=1e-9)
     assert furthest(ours.mean, with_constant(x) @ np.asarray(found.params)) < 1e-12
     assert (found.residuals() < -1e-6).mean() == pytest.approx(0.25, abs=0.01)
     assert mlnn.estimate(StudentT(df=1.0), (X, REAL)).predict(X[:2]).of == "centre"
@@ -271,7 +273,7 @@ def test_a_variance_is_that_of_draws(name: str) -> None:
     output = 0.4 * torch.ones(400_000, len(likelihood.outputs), dtype=torch.float64).squeeze(1)
     known = likelihood.variance(output)
     if known is None:  # binary ones have that of their space
-        assert name in ("bernoulli", "bernoulli_probit", "huber_density", "hyperbolic_secant", "von_mises")
+        assert name in ("bernoulli", "bernoulli_probit", "huber_density", "hyperbolic_secant", "ordinal", "von_mises")
         return
     drawn = likelihood.sample(output, torch.Generator().manual_seed(1))
     wanted = float(torch.as_tensor(known).mean()) * likelihood.dispersion

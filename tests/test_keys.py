@@ -17,8 +17,9 @@ from mlnn.cli.compose import composing, settings
 from mlnn.cli.helping import keys_table
 from mlnn.cli.said import read
 from mlnn.comparing.relations import REQUIRABLE
-from mlnn.estimating.estimate import DISPERSIONS
+from mlnn.estimating.choices import DISPERSIONS
 from mlnn.estimating.linear.inference import COVARIANCES
+from mlnn.estimating.linear.kinks import WAYS
 from mlnn.keys import COMMANDS, DTYPES, OF_MANY, Key, Lane, Settings, entries
 from mlnn.keys.commands import CERTIFICATES, RELATIONS
 from mlnn.keys.shared import MOST_THREADS
@@ -155,7 +156,7 @@ def test_words_are_those_of_the_code_that_reads_them() -> None:
     assert RELATIONS == REQUIRABLE
     assert MOST_THREADS == world.MOST_THREADS
     assert CERTIFICATES == KINDS
-    for name, words in (("dispersion", DISPERSIONS), ("cov", COVARIANCES)):
+    for name, words in (("dispersion", DISPERSIONS), ("cov", (*COVARIANCES, *WAYS))):
         check = entries(COMMANDS["estimate"])[name].check
         assert check is not None
         assert [check(word) for word in words] == [None] * len(words)

@@ -18,7 +18,7 @@ from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating import ModelFit, fit_model
 from mlnn.estimating.catalogue import LIKELIHOODS, family_of
-from mlnn.estimating.network import nonlinear
+from mlnn.estimating.network import starts
 from mlnn.models import MLP, Logistic
 from mlnn.objectives import Bernoulli, Gamma, Laplace, NegativeBinomial, Normal, StudentT
 
@@ -38,6 +38,7 @@ SLOW = {
     ("bernoulli_probit", "breast_cancer_mean"),
 }
 """Seconds each, and equal to 1e-12 when measured; the same families on other rows and the same rows elsewhere stay."""
+WITH_ZEROS = tuple(name for name in LIKELIHOODS if name.startswith(("zero_inflated", "hurdle")))
 MANY_MAXIMA = ("student_t", "von_mises", "normal_learned_variance")
 
 
@@ -49,6 +50,9 @@ def rows_of(name: str) -> list[tuple[str, Data]]:
     found += [(make.__name__, make()) for make in SHIPPED.get(kind, [])]
     found += [("diabetes", (x, y))] * (kind == "positive") + [("diabetes", (x, (y - 20) / 400))] * (kind == "unit")
     none = {("negative_binomial", "cpunish")} | {(one, "longley") for one in MANY_MAXIMA}
+    none |= {
+        (one, where) for one in WITH_ZEROS for where in ("cpunish", "randhie")
+    }  # 17 rows for 16 numbers; seconds each
     none |= SLOW
     return [(where, rows) for where, rows in found if (name, where) not in none]
 
@@ -60,7 +64,12 @@ def contrasts(params: np.ndarray, width: int, outputs: int, classes: bool) -> np
     return table[:, 0] if table.shape[1] == 1 else table
 
 
-CASES = [(name, where) for name in LIKELIHOODS for where, _ in rows_of(name)]
+CASES = [
+    (name, where)
+    for name, kind in LIKELIHOODS.items()
+    if kind.constant_after is None  # a network's steps between thresholds depend on x
+    for where, _ in rows_of(name)
+]
 
 
 @pytest.mark.sampled(3)
@@ -327,7 +336,7 @@ def test_separation_is_not_spoken_of_where_there_can_be_none() -> None:
     with pytest.raises(DataError, match="none of 1 starts reached a maximum") as caught:
         valleys(0.5, 1)
     assert "separat" not in str(caught.value)
-    assert "kinks" in str(caught.value)
+    assert "kink" in str(caught.value)
     x, y = torch.ones(6, 1, dtype=torch.float64), torch.tensor([0.0, 0, 1, 0, 0, 0])
     with pytest.raises(DataError, match=r"may not exist \(separation\)"):
         fit_model(Bernoulli(), TwoValleys(0.5).double(), x, y, starts=1)
@@ -347,11 +356,13 @@ class Decay(nn.Module):
 def test_an_end_that_is_likelier_is_taken_further(monkeypatch: pytest.MonkeyPatch) -> None:
     x = torch.linspace(0, 3, 24, dtype=torch.float64)[:, None]
     y = 2 * torch.exp(-0.7 * x[:, 0]) + 0.01 * torch.sin(50 * x[:, 0])
-    monkeypatch.setattr(nonlinear, "descend", partial(nonlinear.descend, most=4))
+    monkeypatch.setattr(starts, "BOLD", 2)
+    monkeypatch.setattr(starts, "NEWTON", 2)
+    monkeypatch.setattr(starts, "MANY", 6)
     further = fit_model(Normal(), Decay(), x, y, starts=1)
     assert further.params == pytest.approx([2.0, 0.7], abs=0.02)
     assert further.gradient_norm < 1e-9
-    monkeypatch.setattr(nonlinear, "ROUNDS", 0)
+    monkeypatch.setattr(starts, "ROUNDS", 0)
     with pytest.raises(DataError, match="none of 1 starts"):
         fit_model(Normal(), Decay(), x, y, starts=1)
 

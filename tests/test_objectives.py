@@ -54,6 +54,8 @@ OWN = {  # the others: the raw outputs on which float32 follows float64; a narro
     "hinge": ALL,
     "huber": ALL,
     "huber_density": ALL,
+    "hurdle_negative_binomial": ALL,
+    "hurdle_poisson": ALL,
     "hyperbolic_secant": ALL,
     "kl_divergence": ALL,
     "l1": ALL,
@@ -68,6 +70,7 @@ OWN = {  # the others: the raw outputs on which float32 follows float64; a narro
     "nll_loss": ALL,
     "normal": ALL,
     "normal_learned_variance": (-80.0, 1000.0),
+    "ordinal": (-1000.0, 87.0),
     "pinball": ALL,
     "poisson": (-1000.0, 88.0),
     "poisson_nll": (-1000.0, 88.0),
@@ -77,6 +80,8 @@ OWN = {  # the others: the raw outputs on which float32 follows float64; a narro
     "von_mises": ALL,
     "weighted_bce": ALL,
     "weighted_cross_entropy": ALL,
+    "zero_inflated_negative_binomial": ALL,
+    "zero_inflated_poisson": ALL,
 }
 THROUGH_P = ("bce", "bernoulli_nll_clipped", "bernoulli_nll_naive")
 every_config = pytest.mark.parametrize("config", CONFIGS)

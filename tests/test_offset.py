@@ -15,6 +15,10 @@ from mlnn.data import Dataset, from_arrays
 from mlnn.data.prepare import prepare
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating import Trajectory, check_estimate
+from mlnn.estimating.catalogue import family_of
+from mlnn.estimating.linear.design import design_of
+from mlnn.estimating.linear.least_squares import qr_root
+from mlnn.estimating.linear.newton import evaluate
 from mlnn.estimating.network.network import network_report
 from mlnn.likelihoods import Bernoulli, NegativeBinomial, NormalLearnedVariance, Poisson
 from mlnn.objectives import TwoOutputs
@@ -283,3 +287,12 @@ def test_an_objective_that_takes_it_has_no_classical_estimate_made_for_it() -> N
     assert lane_likelihood(recipe, lane) is None
     with pytest.raises(DataError, match="offset"):
         network_report([nn.Linear(2, 1)], POISSON, DATA)
+
+
+def test_the_root_that_is_made_row_by_row_knows_the_offset() -> None:
+    x = torch.arange(30, dtype=torch.float64)[:, None] / 10
+    design, family = design_of((x, x[:, 0].round()), family_of("poisson"), True, None, offset=x[:, 0] - 1)
+    beta = torch.tensor([[0.2], [0.1]], dtype=torch.float64)
+    root = qr_root(family, design, beta, "observed")
+    assert root is not None
+    torch.testing.assert_close(root.T @ root, evaluate(family, design, beta, "observed").hessian)

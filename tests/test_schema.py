@@ -24,6 +24,7 @@ SHIPPED: dict[str, Any] = {
     "ladder": {"one": ["model=mlp"]},
     "model": {"_target_": "mlnn.models.MLP", "_partial_": True, "depth": 2},
     "job_timeout": None,
+    "retry": "unanswered",
     "left": {"_target_": "mlnn.objectives.bce", "prior": 1.0},
     "threads": 1,
     "most_jobs": 1000,

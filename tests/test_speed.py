@@ -23,9 +23,12 @@ def test_contenders_agree() -> None:
     seen = []
     found = race(3000, 3, 0.0, 1, ["sklearn_tight", "statsmodels_logit"], 0, lambda done, of: seen.append((done, of)))
     assert [one["name"] for one in found] == ["mlnn", "sklearn_tight", "statsmodels_logit"]
-    assert seen[-1] == (3, 3)
+    assert seen[-1] == (6, 6)  # warm and first
     assert found[0]["ratio"] == 1
     assert found[0]["errors_apart"] == 0
+    assert all(len(one["seconds"]) == len(one["first_seconds"]) == 1 for one in found)
+    assert all(one["first_memory"] > one["memory"] for one in found)  # a library is larger than these rows
+    assert all(one["first_ratio"] == one["first"] / found[0]["first"] for one in found)
     assert max(one["errors_apart"] for one in found) < 1e-5
     assert [one["standard_errors"] for one in found] == [True, False, True]
 

@@ -15,7 +15,7 @@ class SpeedSettings(BaseSettings):
     rows: int = key(1_000_000, "of the data", at_least(1))
     columns: int = key(50, "of the data", at_least(1))
     correlation: float = key(0.0, "between any two columns", share)
-    repeats: int = key(3, "alternating, each in a process of its own", at_least(1))
+    repeats: int = key(3, "alternating, each in a process of its own, warm and a process's first", at_least(1))
     rivals: list[str] = key(
         ["sklearn", "sklearn_tight", "statsmodels_glm", "statsmodels_logit", "glum"],
         "one that is not installed is left out",

@@ -1,4 +1,8 @@
-"""Logistic regression side by side: wall time, memory beyond the data, and how near the answers are. Each in its own process."""
+"""Logistic regression side by side: time of a fit and of a process's first one, memory beyond the data, how near the answers are.
+
+Each fit is in a process of its own. "Warm": after a small fit, whose imports and compilations are then nobody's. "First": the
+data are there and nothing else is, so that imports, thread pools and what a library makes ready count.
+"""
 
 import importlib.util
 import multiprocessing
@@ -7,6 +11,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -80,7 +85,7 @@ def race(
     rows: int, columns: int, correlation: float, repeats: int, rivals: Sequence[str], seed: int,
     progress: Callable[[int, int], None],
 ) -> list[dict[str, Any]]:  # fmt: skip
-    """One dict per contender, mlnn first: name, seconds (each repeat), memory (largest, of the data), params, bse.
+    """One dict per contender, mlnn first, see `_against`: seconds of each repeat, warm and first, memory, how far it is away.
 
     Contenders alternate, so that a change of the machine's load meets all. Raises ConfigError for an unknown rival, or sizes
     below 1.
@@ -94,31 +99,41 @@ def race(
         if name not in CONTENDERS:
             raise ConfigError("rivals: " + unknown("rival", str(name), CONTENDERS))
     names = [name for name in ("mlnn", *rivals) if importlib.util.find_spec(CONTENDERS[name][1])]
-    found: dict[str, dict[str, Any]] = {name: {"name": name, "seconds": [], "memory": 0.0} for name in names}
     spawn = multiprocessing.get_context("spawn")
-    for done in range(repeats * len(names)):
-        name = names[done % len(names)]
+    rounds = [(name, first) for _ in range(repeats) for first in (False, True) for name in names]
+    found: dict[str, list[Once]] = {name: [] for name in names}
+    for done, (name, first) in enumerate(rounds):
         with ProcessPoolExecutor(1, mp_context=spawn) as pool:
-            seconds, memory, params, bse = pool.submit(_once, name, rows, columns, correlation, seed).result()
-        found[name]["seconds"].append(seconds)
-        found[name]["memory"] = max(found[name]["memory"], memory)
-        found[name] |= {"params": params, "bse": bse}
-        progress(done + 1, repeats * len(names))
-    return [_against(one, found["mlnn"]) for one in found.values()]
+            found[name].append(pool.submit(_once, name, rows, columns, correlation, seed, first).result())
+        progress(done + 1, len(rounds))
+    return [_against(name, fits, found["mlnn"]) for name, fits in found.items()]
 
 
-def _once(name: str, rows: int, columns: int, correlation: float, seed: int) -> tuple[float, float, Any, Any]:
-    """(seconds, peak memory beyond the data over the data, params, bse) of one fit in this process."""
+@dataclass(frozen=True)
+class Once:
+    """One fit: wall and processor seconds, peak memory beyond what the process held before, over the data; its answer."""
+
+    first: bool
+    seconds: float
+    processor: float
+    memory: float
+    params: np.ndarray
+    bse: np.ndarray | None
+
+
+def _once(name: str, rows: int, columns: int, correlation: float, seed: int, first: bool) -> Once:
+    """One fit in this process."""
     warnings.simplefilter("ignore")
     x, y = draw(rows, columns, correlation, seed)
     fit = CONTENDERS[name][0]
-    fit(x[:WARM], y[:WARM])
+    if not first:
+        fit(x[:WARM], y[:WARM])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    begun = time.perf_counter()
+    begun, worked = time.perf_counter(), time.process_time()
     params, bse = fit(x, y)
-    seconds = time.perf_counter() - begun
+    seconds, processor = time.perf_counter() - begun, time.process_time() - worked
     beyond = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    return seconds, beyond / x.nbytes, params, bse
+    return Once(first, seconds, processor, beyond / x.nbytes, params, bse)
 
 
 def draw(rows: int, columns: int, correlation: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -132,27 +147,52 @@ def draw(rows: int, columns: int, correlation: float, seed: int) -> tuple[np.nda
     return x, (noise.random(rows) < 1 / (1 + np.exp(-(x @ weights - 0.5)))).astype(float)
 
 
-def _against(one: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
-    """The same with its ratio to mlnn's median time, and the largest difference from mlnn in standard errors."""
-    off = np.abs((np.asarray(one["params"]) - own["params"]) / own["bse"]).max()
-    seconds = float(np.median(one["seconds"]))
+def _against(name: str, fits: Sequence[Once], own: Sequence[Once]) -> dict[str, Any]:
+    """Plain data of a contender: warm median, least and processor seconds, first call's least, each over mlnn's; memory.
+
+    errors_apart: the largest difference from mlnn's coefficients, in mlnn's standard errors.
+    """
+    last, other = fits[-1], own[-1]
+    assert other.bse is not None
+    taken, mine = _times(fits), _times(own)
+    ratios = {f"{key}_ratio": value / mine[key] for key, value in taken.items()}
     return {
-        "name": one["name"], "median": seconds, "ratio": seconds / float(np.median(own["seconds"])),
-        "memory": one["memory"], "errors_apart": float(off), "standard_errors": one["bse"] is not None,
-        "seconds": one["seconds"],
+        "name": name, **taken, "ratio": ratios.pop("median_ratio"), **ratios,
+        "memory": max(one.memory for one in fits if not one.first),
+        "first_memory": max(one.memory for one in fits if one.first),
+        "errors_apart": float(np.abs((last.params - other.params) / other.bse).max()),
+        "standard_errors": last.bse is not None,
+        "seconds": [one.seconds for one in fits if not one.first],
+        "first_seconds": [one.seconds for one in fits if one.first],
     }  # fmt: skip
 
 
+def _times(fits: Sequence[Once]) -> dict[str, float]:
+    """Seconds: the median of the warm fits, the least, least of the processor's; the least of a first one."""
+    warm, first = ([one for one in fits if one.first == kind] for kind in (False, True))
+    return {
+        "median": float(np.median([one.seconds for one in warm])),
+        "least": min(one.seconds for one in warm),
+        "processor": min(one.processor for one in warm),
+        "first": min(one.seconds for one in first),
+        "first_processor": min(one.processor for one in first),
+    }
+
+
 def speed_table(found: Sequence[Mapping[str, Any]]) -> Table:
-    """One line per contender: median time, its ratio to mlnn's, memory beyond the data, how far its answer is from mlnn's."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    """One line per contender: least seconds of a warm fit and of a first one, over mlnn's; memory; how far its answer is off."""
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        caption="least seconds, and of the processor; memory beyond what was there, over the data; distance in standard errors",
+    )
     table.add_column("fit")
-    for name in ("seconds", "÷ mlnn", "memory ÷ data", "std errors apart"):
-        table.add_column(name, justify="right")
-    table.add_column("standard errors")
+    for column in ("warm", "÷ mlnn", "cpu", "first", "÷ mlnn", "cpu", "memory", "first", "apart", "errors"):
+        table.add_column(column, justify="right")
     for one in found:
+        seconds = (one[key] for key in ("least", "least_ratio", "processor", "first", "first_ratio", "first_processor"))
         table.add_row(
-            said(str(one["name"])), number(one["median"], 3), number(one["ratio"], 3), number(one["memory"], 2),
-            number(one["errors_apart"], 2), "yes" if one["standard_errors"] else "no",
+            said(str(one["name"])), *(number(value, 3) for value in seconds), number(one["memory"], 2),
+            number(one["first_memory"], 2), number(one["errors_apart"], 2), "yes" if one["standard_errors"] else "no",
         )  # fmt: skip
     return table

@@ -58,6 +58,9 @@ class Loss:
     def value(self, output: Tensor, target: Tensor) -> Tensor:
         """Value (n,) alone."""
         target = self.space.cast(target)
+        there = self._there(target)
+        if there is not None:  # a refusal of theirs would be looked for row by row, at every output
+            return self._among(output, target, there)
         with torch.no_grad(), self.objective.twin(torch.float64):
             try:
                 if self.maps:
@@ -65,9 +68,29 @@ class Loss:
                 if not self.reduces:
                     return self.objective.rows(output, target.clone()).to(torch.float64)
             except Exception:  # one row's refusal is that of the call; asked row by row it is one NaN
-                pass
+                there = None if self.space.finite else self._inside(target)
+        if there is not None:
+            return self._among(output, target, there)
         self._count(output)
         return row_by_row(self.objective, output, target)[0]
+
+    def _there(self, target: Tensor) -> Tensor | None:
+        """Mask (n,) of the targets that are in the space, of which far out float64 leaves 0 and ∞; None where all are.
+
+        Of a loss of several raw outputs: one of a single output is asked everywhere, unless it refuses.
+        """
+        return None if self.space.outputs == 1 or self.space.finite else self._inside(target)
+
+    def _among(self, output: Tensor, target: Tensor, there: Tensor) -> Tensor:
+        """Value (n,), NaN but for the targets of the mask."""
+        found = torch.full((len(target),), torch.nan, dtype=torch.float64)
+        found[there] = self.value(output[there], target[there])
+        return found
+
+    def _inside(self, target: Tensor) -> Tensor | None:
+        """Mask (n,) of the targets that are in the space and finite; None where all are, or none."""
+        there = torch.isfinite(target) & self.space.facts.inside(target)
+        return None if bool(there.all()) or not bool(there.any()) else there
 
     def cross(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Value (F, Y) and gradient (F, Y, m) of every output (F,) or (F, m) with every target (Y,)."""

@@ -11,11 +11,20 @@ from mlnn.auditing.implied import null_probabilities
 from mlnn.auditing.integrals import partition
 from mlnn.auditing.record import Domain, Interval
 from mlnn.auditing.sound import SMALL_GRADIENT, slope_error
-from mlnn.objectives.grid import make_grid
+from mlnn.objectives.grid import MODERATE, make_grid
 
 KEPT, PAPER = 0.05, 1e-3
 """Value and gradient must be right to 5 % in a working dtype, and to a thousandth in float64, which stands for paper. Beyond
 the ends they are not slightly but wholly wrong: a clip, a dead gradient, an overflow; so the ends hardly move with these."""
+DEPARTS = 1e-6
+"""Share of a loss (or of 1) from which it is off its formula, where it is so at all outputs beside too: formulas whose numbers were
+fitted or integrated are good to 4e-8."""
+BESIDE, LOOKS, STEADY = 1e-3, 6, 0.5
+"""How far beside an output, as a share of it, at how many places, and how much of the largest the smallest difference must be."""
+FARTHEST = 62.0
+"""Outputs beyond this are not what a person writes clamps and penalties for."""
+MOST_SUMMED = 8
+"""Outputs off the formula at which Z is summed."""
 HALVINGS = 12
 """Of the stretch between two outputs of the grid: its end is known to a 4096th of that."""
 FEW_TARGETS = 8
@@ -47,7 +56,7 @@ def _domain(loss: Loss, finding: Finding, dtype: torch.dtype) -> Domain:
     good = _holds(loss, finding, grid.output, dtype)
     ends = [_end(loss, finding, dtype, side, grid.strength, grid.output, good) for side in (-1, 1)]
     if grid.output.ndim > 1:
-        radius = min(-ends[0], ends[1])
+        radius = min(-ends[0], ends[1], finding.reach)
         ends = [-radius, radius]
     elif finding.reference is None and not loss.space.finite:
         # Where no formula says what the loss should be Z itself is computed, and the domain reaches no farther.
@@ -65,7 +74,8 @@ def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> 
     flat = crossed(output, target)
     if finding.reference is not None:
         kept = PAPER if dtype == torch.float64 else KEPT
-        return _near(loss.both(*flat, dtype), finding.reference(flat[0], loss.space.cast(flat[1])), shape, kept)
+        good = _near(loss.both(*flat, dtype), finding.reference(flat[0], loss.space.cast(flat[1])), shape, kept)
+        return good & ~_departs(loss, finding, output, target) if dtype == torch.float64 else good
     value, slope = loss.both(*flat)
     size = slope.reshape(*shape, -1).abs().amax((1, 2)).repeat_interleave(len(target))
     good = (slope_error(loss, *flat, slope, SMALL_GRADIENT * size) <= KEPT).reshape(shape).all(1) & _near(
@@ -74,6 +84,52 @@ def _holds(loss: Loss, finding: Finding, output: Tensor, dtype: torch.dtype) -> 
     if loss.space.finite:
         good &= _adds_up(value.reshape(shape), slope.reshape(*shape, -1), finding, target)
     return good if dtype == torch.float64 else good & _near(loss.both(*flat, dtype), (value, slope), shape)
+
+
+def departure(loss: Loss, finding: Finding) -> tuple[float, bool] | None:
+    """The size of the nearest raw output from which it is another loss than its formula, and not by rounding; None if none is.
+
+    And whether, at an output that any ordinary training visits, it is then no likelihood either: Σ or ∫ exp(−loss/τ)·h is not 1.
+    """
+    if finding.reference is None:
+        return None
+    grid = make_grid(loss.space)
+    near = grid.strength.abs() <= FARTHEST
+    target = loss.space.inner_points[:FEW_TARGETS]
+    off = _departs(loss, finding, grid.output[near], target)
+    sizes, outputs = grid.strength[near].abs()[off], grid.output[near][off]
+    if not len(sizes):
+        return None
+    ordinary = outputs[sizes <= MODERATE][:MOST_SUMMED]
+    return float(sizes.min()), len(ordinary) > 0 and not finding.turns and _misses_one(loss, finding, ordinary)
+
+
+def _misses_one(loss: Loss, finding: Finding, outputs: Tensor) -> bool:
+    """Whether Σ or ∫ exp(−loss/τ)·h is known, and not 1, at one of the outputs (P,) or (P, m)."""
+    tau, log_base = finding.scale or 1.0, finding.log_base
+    assert log_base is not None
+    if loss.space.finite:
+        target = loss.space.inner_points
+        z = torch.exp(log_base(target) - loss.values(outputs, target) / tau).sum(1)
+        return bool(((z - 1).abs() > DEPARTS).any())
+    total = partition(loss, outputs, tau, log_base)
+    return bool((total.known(DEPARTS) & ((total.z - 1).abs() > 2 * DEPARTS)).any())
+
+
+def _departs(loss: Loss, finding: Finding, output: Tensor, target: Tensor) -> Tensor:
+    """Mask (P,): whether at outputs (P,) or (P, m) and beside them the loss is off its formula by about one number.
+
+    Rounding is another number at each output beside; a term that the formula has not is nearly the same there.
+    """
+    assert finding.reference is not None
+    beside = 1 + BESIDE * torch.arange(1, LOOKS + 1, dtype=torch.float64)
+    places = (output[:, None] * (beside if output.ndim == 1 else beside[:, None])).reshape(-1, *output.shape[1:])
+    flat = crossed(places, target)
+    truth, _ = finding.reference(flat[0], loss.space.cast(flat[1]))
+    off, size = loss.value(*flat) - truth, truth.abs().clamp_min(1.0)
+    off, size = (part.reshape(len(output), LOOKS, len(target)) for part in (off, size))
+    steady = (off.sign() == off[:, :1].sign()).all(1) & (off.abs().amin(1) >= STEADY * off.abs().amax(1))
+    return (steady & (off.abs() > DEPARTS * size).all(1)).any(1)
 
 
 def _summed(loss: Loss, finding: Finding, reach: float) -> Interval:

@@ -15,6 +15,7 @@ from torch import Tensor
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import Finding, Reference, by_formula
 from mlnn.auditing.links import mean_link
+from mlnn.auditing.tweedie import Power
 from mlnn.likelihoods.gamma import Gamma
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.poisson import Poisson
@@ -85,7 +86,8 @@ def _mean_slope(loss: Loss) -> Tensor | None:
 class Family:
     """A natural exponential family: `nll(mean, y)` where it lives on the target space, else None; `lives`: where it does.
 
-    `of_log`: the nll of the log of the mean, which does not under- or overflow.
+    `of_log`: the nll of the log of the mean, which does not under- or overflow. `kernel`: the nll less what is of y alone,
+    where that takes an integral.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Family:
     tau: float = 1.0
     free: bool = False
     of_log: Callable[[Tensor, Tensor], Tensor] | None = None
+    kernel: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 def named_family(form: Exponential, support: str) -> Family | None:
@@ -110,9 +113,13 @@ def named_family(form: Exponential, support: str) -> Family | None:
     if abs(power - 3) <= FITS:
         nll = _inverse_gaussian(tidy(1 / factor)) if support == HALF_LINE else None
         return Family("inverse Gaussian", HALF_LINE, nll, free=True)
-    if 1 < power < 2:
-        return Family(f"Tweedie, power {power:.6g}", "0 and (0, ∞), 0 with a mass of its own")
-    return None
+    power = tidy(power)
+    power_law = Power(power, float((form.variance / form.mean**power).median()))
+    here = power_law.lives == support
+    name = f"Tweedie, power {power_law.p:.6g}"
+    return Family(
+        name, power_law.lives, power_law.nll if here else None, free=True, kernel=power_law.kernel if here else None
+    )
 
 
 def _quadratic_family(support: str, a: float, b: float, c: float) -> Family | None:
@@ -183,16 +190,20 @@ def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Findin
     """
     nll, tau, middle = family.nll, family.tau, len(OUTPUTS) // 2
     assert nll is not None
+    kernel = family.kernel or nll
+
+    def left(target: Tensor, less: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        at, mean = OUTPUTS[middle].expand_as(target), form.mean[middle].expand_as(target)
+        return loss.value(at, target) / tau - less(mean, target)
 
     def log_base(target: Tensor) -> Tensor:
-        at, mean = OUTPUTS[middle].expand_as(target), form.mean[middle].expand_as(target)
-        return loss.value(at, target) / tau - nll(mean, target)
+        return left(target, nll)
 
     target = loss.space.fitted_points
     held = loss.values(OUTPUTS, target) / tau
-    truth = torch.stack([nll(mean.expand_as(target), target) for mean in form.mean])
+    truth = torch.stack([kernel(mean.expand_as(target), target) for mean in form.mean])
     size = torch.maximum(held.abs(), truth.abs()).clamp_min(1.0)
-    residual = float(((held - log_base(target) - truth).abs() / size).max())
+    residual = float(((held - left(target, kernel) - truth).abs() / size).max())
     near = target < NEAR_TARGET
     lost = torch.finfo(torch.float64).eps * float(held[:, near & (target > -NEAR_TARGET)].abs().max())
     if not residual <= FITS or lost > FITS:  # so steep that h, a small difference of large numbers, is rounding
@@ -201,12 +212,12 @@ def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Findin
     even = bool(log_h.abs().max() <= FITS)
     kind = "likelihood family" if family.free and not even else "likelihood" if tau == 1 else "scaled likelihood"
     return Finding(kind, family.name, tau, form.link, log_base, _measure(log_h, target[near], even), residual,
-                   reference=_reference(family, form.link, log_base))  # fmt: skip
+                   reference=_reference(family, form.link, lambda y: left(y, kernel)))  # fmt: skip
 
 
 def _reference(family: Family, link: str | None, log_base: Callable[[Tensor], Tensor]) -> Reference | None:
-    """τ·(NLL + log h) by the family's formula, for the plain links."""
-    nll, of_log = family.nll, family.of_log
+    """τ·(NLL + log h) by the family's formula, for the plain links; `log_base` is what is left of a loss less that formula."""
+    nll, of_log = family.kernel or family.nll, family.of_log
     assert nll is not None
     if link == "exp(f)" and of_log is not None:
         return by_formula(lambda f, y: family.tau * (of_log(f, y) + log_base(y)))

@@ -18,7 +18,7 @@ from mlnn.report.words import FAINT, INK, LEFT, RIGHT, SERIES, TWIN, number
 Z, Z_HELD = "Z of exp(−loss)", "with τ and h(y) put in"
 HEIGHT = 320
 """Of a picture, pixels: two fit side by side on a screen."""
-POINTS, DIGITS = 72, 4
+POINTS, DIGITS = 62, 4
 """Points of a curve, and digits of their numbers: pages hold a hundred of these pictures, each as wide as half a screen."""
 DOTTED = 30
 """Curves of fewer points than this are drawn with a dot at each."""
@@ -138,7 +138,7 @@ def _densities(certificate: Certificate) -> go.Figure | None:
     figure = draw.blank(title, "target y", HEIGHT)
     for (f, row), colour in zip(rows.items(), (LEFT, RIGHT, TWIN, *SERIES[3:]), strict=False):
         name = f"f = {number(f)}"
-        if certificate.targets == "counts":
+        if certificate.targets.startswith("counts"):
             figure.add_bar(x=draw.listed(target, DIGITS), y=draw.listed(row, DIGITS), name=name, marker={"color": colour},
                            hovertemplate="y = %{x}: %{y:.4g}")  # fmt: skip
         else:

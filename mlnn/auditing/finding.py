@@ -20,7 +20,7 @@ class Finding:
 
     `reference`: value and gradient of the loss as it is on paper, where they are known: (output, target) to (n,) and output.
     `turns`: the target is an angle, and the integral is over one turn. `free_below`: the τ below which a family's
-    exp(−loss/τ) is still integrable.
+    exp(−loss/τ) is still integrable. `reach`: size of several raw outputs up to which Z was looked at, where no formula is known.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Finding:
     said: str = ""
     turns: bool = False
     free_below: float = math.inf
+    reach: float = math.inf
     reference: Reference | None = None
 
 

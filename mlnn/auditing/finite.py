@@ -14,7 +14,9 @@ from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import SMALLEST, Finding, Reference, by_formula
 from mlnn.auditing.implied import FLAT, LARGE, Implied, direction, implied, telling_outputs
 from mlnn.auditing.links import log_odds, probability_link, softmax_link
+from mlnn.auditing.solved import examine_solved
 from mlnn.auditing.sound import MANY, moderate_outputs
+from mlnn.auditing.unbalanced import unbalanced
 from mlnn.auditing.witness import flat_witness, risk_witness, sums_witness, temperature_witness
 from mlnn.likelihoods.bernoulli import Bernoulli
 from mlnn.likelihoods.categorical import Categorical
@@ -49,6 +51,8 @@ def examine_finite(loss: Loss) -> Finding:
     if total is not None:
         return _likelihood(loss, replace(at, told=torch.exp(-at.value - total)), 1.0,
                            torch.full(at.value.shape[1:], -total, dtype=torch.float64), 0.0)  # fmt: skip
+    if loss.space.outputs < at.value.shape[1] - 1:  # the gradients leave the probabilities open
+        return examine_solved(loss)
     if loss.space.outputs > MANY:
         return Finding("undecided", said=f"Σ exp(−loss) is not one number at every output, and with more than {MANY} classes no"
                        " probabilities are read off the gradients; the same formula can be audited with fewer",
@@ -78,8 +82,8 @@ def _with_link(loss: Loss, at: Implied) -> Finding:
 def _unread(loss: Loss, at: Implied, beside: Implied) -> Finding | None:
     """The finding where no probabilities, or too few, can be read off the gradients; None where they can."""
     if float(at.defined.double().mean()) < DEFINED:
-        return Finding("undecided", said="at most of the outputs looked at no one set of probabilities makes its expected"
-                       " gradient vanish, so they cannot be read off it")  # fmt: skip
+        said = "at most of the outputs looked at no one set of probabilities makes its expected gradient vanish, so they cannot be"
+        return unbalanced(loss, at) or Finding("undecided", said=f"{said} read off it")
     risk = risk_witness(at, _far(loss, at))
     if risk:
         said = "where its expected gradient vanishes its expectation is not smallest"
@@ -135,7 +139,7 @@ def _reference(at: Implied, tau: float, shift: Tensor, link: str | None) -> Refe
         slope, level = line
         return by_formula(lambda f, y: tau * Bernoulli().nll(slope * f + level, y.double()) + shift[y.long()])
     if link == "softmax(f)":
-        return by_formula(lambda f, y: tau * Categorical().nll(f, y) + shift[y])
+        return by_formula(lambda f, y: tau * Categorical().nll(f, y.long()) + shift[y.long()])
     return None
 
 
@@ -177,6 +181,8 @@ def _is_flat(at: Implied, beside: Implied) -> bool:
 def _link(at: Implied) -> str | None:
     seen = at.plain
     if int(seen.sum()) < ENOUGH_LINK:
+        return None
+    if at.output.ndim == 1 and at.p.shape[1] > 2:  # no one link: each label has its own
         return None
     if at.output.ndim == 1:
         return probability_link(at.output[seen], at.p[seen, 1])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
+from mlnn.auditing.counting import far_sum
 from mlnn.targets import Coordinate
 
 Z_ROUNDING = 1e-8
@@ -176,6 +177,11 @@ def partition(
     reach = Reach(middle, width, along) if along.far else None
     cuts = [at for at in _decades(float(width.min())) if low < at < high] if shells else [0.0]
     total = integral(log_density, low, high, along.digits, reach, cuts)
+    if along.overflows and not total.within(CONVERGED):  # a power of y is an exponential of log y
+        reached = OVERFLOW - SHORT_OF_IT
+        ends = (float(((-reached - middle) / width).max()), float(((reached - middle) / width).min()))
+        closed = _with_ends(integral(log_density, *ends, along.digits), log_density, *ends)
+        return closed if closed.within(CONVERGED) else total
     return _with_ends(total, log_density, low, high) if along.beyond else total
 
 
@@ -256,17 +262,27 @@ def count_sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> 
     settled = (last <= COUNTED) & (now > 0)
     if bool(settled.any()):
         settled &= _beyond(loss, output, tau, log_base) <= FADED * now
-    errors = torch.where(settled, COUNTED, torch.inf)
+    errors = torch.where(settled, COUNTED, torch.inf).double()
     if bool(settled.all()):
         return Total(now, COUNTED, errors)
-    z = torch.where(settled, now, torch.nan)
-    return Total(z, np.inf, errors, f"the sum over the first {min(count, MOST_COUNTS)} counts is not all of it")
+    summed = min(count, MOST_COUNTS)
+    open_ = (~settled).nonzero().squeeze(1)
+    rest, off = far_sum(lambda y: _log_terms(loss, output[open_], y, tau, log_base), summed, now[open_])
+    errors[open_] = off
+    lost = ~torch.isfinite(errors)
+    why = f"the sum over the first {summed} counts is not all of it" if bool(lost.any()) else ""
+    return Total(now.index_add(0, open_, rest).masked_fill(lost, torch.nan), float(errors.max()), errors, why)
 
 
 def _terms(loss: Loss, output: Tensor, target: Tensor, tau: float, log_base: Base | None) -> Tensor:
     """exp(−loss/τ)·h of every output (F,) at every count (Y,), (F, Y)."""
+    return torch.exp(_log_terms(loss, output, target, tau, log_base))
+
+
+def _log_terms(loss: Loss, output: Tensor, target: Tensor, tau: float, log_base: Base | None) -> Tensor:
+    """−loss/τ + log h of every output (F,) at every count (Y,), (F, Y)."""
     weight = 0.0 if log_base is None else log_base(target)
-    return torch.exp(weight - loss.values(output, target) / tau)
+    return weight - loss.values(output, target) / tau
 
 
 def _beyond(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> Tensor:

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.finding import SMALLEST, Finding
-from mlnn.auditing.integrals import Z_ROUNDING, Reach, Total, integral, spread
+from mlnn.auditing.integrals import DIGITS, Z_ROUNDING, Reach, Total, integral, spread
 from mlnn.auditing.located import Located
 from mlnn.auditing.shapes import shape_name
-from mlnn.auditing.tails import tail_growth
+from mlnn.auditing.tails import POWERS, slow_tail, tail_growth
 from mlnn.targets import Coordinate
 
 OUTPUTS = torch.tensor([-2.417, -1.713, -1.101, -0.377, 0.0, 0.293, 1.171, 1.907, 2.633], dtype=torch.float64)
@@ -45,6 +45,10 @@ EDGE, LAST = 15.0, 18.0
 """Residuals of logit y at which ρ must have faded, and out to which it is integrated."""
 EDGE_DIGITS = 1e-10
 """Relative error asked of that integral: logits near 18 have lost digits."""
+LIGHT = 100.0
+"""ρ above its least, in nats, at which a tail that is no power is nothing."""
+STRAIGHTER = 10
+"""A line beyond EDGE may miss what lies there by Z_ROUNDING over this."""
 TURN = 2 * math.pi
 """Of an angle."""
 SOME_OUTPUT = 0.3
@@ -65,8 +69,13 @@ def examine_location(loss: Loss) -> Finding | None:
     if endless:
         return endless
     total = _integrals(found)
+    if not total.within(Z_ROUNDING) or (along.beyond and not _fades(found)):
+        closed = _closed(found)
+        if closed is None:
+            return None
+        total = closed
     off = spread(total.z)
-    if not total.within(Z_ROUNDING) or not off <= Z_ROUNDING or (along.beyond and not _fades(found)):
+    if not total.within(Z_ROUNDING) or not off <= Z_ROUNDING:
         return None
     return _family(found, float(total.z.median()), off, growth)
 
@@ -79,7 +88,7 @@ def _located(loss: Loss, along: Coordinate) -> Located | None:
     alone, drift = _form(loss, along, v)
     if not alone:
         return None
-    found = Located(loss, along, width, turns, drift)
+    found = Located(loss, along, _width(loss, along, drift) if drift else width, turns, drift)
     rho = found.rho(torch.cat([v, torch.zeros(1, dtype=torch.float64)]))
     return replace(found, lowest=float(rho.nan_to_num(math.inf).min()))
 
@@ -136,6 +145,7 @@ def _integrals(found: Located) -> Total:
         v = points if turns else points * found.width
         u = (v[:, None] + OUTPUTS).reshape(-1)
         seen = found.loss.value(OUTPUTS.repeat(len(v)), found.along.target(u)) - found.shift(u)
+        seen = found.told(v.repeat_interleave(len(OUTPUTS)), seen)
         return found.lowest - seen.reshape(len(v), -1) + (0.0 if turns else math.log(found.width))
 
     if turns:
@@ -145,6 +155,50 @@ def _integrals(found: Located) -> Total:
         return integral(log_density, -ends, ends, EDGE_DIGITS)
     reach = Reach(OUTPUTS, torch.full_like(OUTPUTS, found.width), found.along)
     return integral(log_density, reach=reach)
+
+
+def _closed(found: Located) -> Total | None:
+    """The same with slow tails in closed form; None where a tail is neither nothing far out nor of a form that is known.
+
+    Over t with v = sinh t, in which a power falls as an exponential.
+    """
+    if found.turns:
+        return None
+    scale = found.width if found.loss.space.whole_line else 1.0
+    sides = [_side(found, side, scale) for side in (-1.0, 1.0)]
+    (left, one), (right, two) = [side for side in sides if side] if all(sides) else ((0.0, math.inf), (0.0, math.inf))
+    if not math.isfinite(one + two):
+        return None
+
+    def log_density(points: Tensor) -> Tensor:
+        v = scale * torch.sinh(points)
+        u = (v[:, None] + OUTPUTS).reshape(-1)
+        seen = found.loss.value(OUTPUTS.repeat(len(v)), found.along.target(u)) - found.shift(u)
+        return found.lowest - seen.reshape(len(v), -1) + (scale * torch.cosh(points)).log()[:, None]
+
+    digits = EDGE_DIGITS if found.along.beyond else DIGITS
+    inner = integral(log_density, -math.asinh(left / scale), math.asinh(right / scale), digits)
+    return replace(inner, z=inner.z + one + two)
+
+
+def _side(found: Located, side: float, scale: float) -> tuple[float, float] | None:
+    """How far out on one side the integral is taken, and what lies beyond; None where that is not known."""
+    if found.along.beyond:
+        return _exponential(found, side)
+    tail = slow_tail(found, side)
+    if tail:
+        return tail.start, tail.mass * math.exp(found.lowest)
+    light = scale * (POWERS[1] if found.loss.space.whole_line else found.along.powers[1])
+    height = float(found.rho(side * torch.tensor([light], dtype=torch.float64))[0]) - found.lowest
+    return (light, 0.0) if height > LIGHT else None
+
+
+def _exponential(found: Located, side: float) -> tuple[float, float] | None:
+    """Towards 0 or 1, where float64 has no more targets: what lies beyond, if ρ is a line there; None where it is not."""
+    height = found.rho(side * torch.tensor([EDGE, EDGE - 1, EDGE - 2], dtype=torch.float64)) - found.lowest
+    rate, before = (float(height[k] - height[k + 1]) for k in (0, 1))
+    mass = math.exp(-float(height[0])) / rate if rate > 0 else math.inf
+    return (EDGE, mass) if mass * abs(before / rate - 1) <= Z_ROUNDING / STRAIGHTER and rate > 0 else None
 
 
 def _family(found: Located, total: float, residual: float, growth: float) -> Finding:
@@ -158,8 +212,14 @@ def _family(found: Located, total: float, residual: float, growth: float) -> Fin
 
     def reference(output: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         u = found.along.back(target)
-        _, slope = found.loss.both(torch.zeros_like(u), found.along.target(u - output))  # a residual is a residual
-        return found.rho(u - output) + found.shift(u), slope
+        seen = found.along.target(u - output)  # a residual is a residual
+        _, slope = found.loss.both(torch.zeros_like(u), seen)
+        value = found.rho(u - output) + found.shift(u)
+        if not found.along.overflows:
+            return value, slope
+        lost = (seen == 0) | torch.isinf(seen)  # float64 has no target there: nothing to hold the loss to
+        own, pull = found.loss.both(output, target)
+        return torch.where(lost, own, value), torch.where(lost, pull, slope)
 
     some = torch.tensor(found.loss.space.facts.plain_points, dtype=torch.float64)
     log_h = log_base(some)
@@ -195,14 +255,18 @@ def _measure(y: Tensor, log_h: Tensor) -> str:
     return "a function of y"
 
 
-def _width(loss: Loss, along: Coordinate) -> float:
-    """The smallest residual at which the loss, seen from output 0, has risen by 1; 1 where it never does."""
+def _width(loss: Loss, along: Coordinate, drift: float | None = 0.0) -> float:
+    """How far from where it is least the loss, seen from output 0 and less its drift, has risen by 1; 1 where it never does."""
     sizes = torch.logspace(-9, 9, 73, dtype=torch.float64)
     v = torch.cat([-sizes.flip(0), sizes])
-    value = loss.value(torch.zeros_like(v), along.target(v))
+    value = loss.value(torch.zeros_like(v), along.target(v)) - (drift or 0.0) * v
     value = torch.where(torch.isfinite(value), value, math.inf)
-    risen = v[value > value.min() + 1].abs()
-    return float(risen.min()) if len(risen) and math.isfinite(float(value.min())) else 1.0
+    least = value.min()
+    risen = value > least + 1
+    if not bool(risen.any()) or not math.isfinite(float(least)):
+        return 1.0
+    from_zero, from_mode = v[risen].abs().min(), (v[risen] - v[value.argmin()]).abs().min()
+    return float(max(from_zero, from_mode))
 
 
 def _is_periodic(loss: Loss) -> bool:

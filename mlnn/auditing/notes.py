@@ -22,17 +22,25 @@ GAMMA = "The gamma's dispersion is free: k times this loss is, up to a function 
 LOWER = (
     "It computes in {dtype} whatever it is given; the certificate is of its formula, computed in float64 throughout."
 )
+DEPARTS = (
+    "From raw outputs of size {size:.3g} on it is another loss than nearer to 0, and not by rounding (a clamp, a penalty, a sum cut"
+    " short): what is said here is said up to there."
+)
 HINGE_ROUNDING = 1e-9
 """Misfit of a hinge, relative, that is rounding; a smooth margin loss is off by far more at the kink."""
 MARGIN = 3.0
 """Margins on both sides of 0 on which a hinge is recognised: its kink, at 1, is among them."""
 
 
-def notes(loss: Loss, objective: Objective, finding: Finding) -> tuple[str, ...]:
-    """Sentences for losses that have a name and a story, and for a reduction that is more than a mean."""
+def notes(loss: Loss, objective: Objective, finding: Finding, departs: float | None = None) -> tuple[str, ...]:
+    """Sentences for losses that have a name and a story, and for a reduction that is more than a mean.
+
+    `departs`: the size of the outputs from which it is off its formula.
+    """
     inside = loss.objective.inside
     lower = LOWER.format(dtype=inside.name if inside else None)
     holds = {
+        DEPARTS.format(size=departs or 0.0): departs is not None,
         lower: inside is not None and inside.name is not None and not inside.sealed,
         HINGE: loss.space.kind == "binary" and finding.kind == "no link" and _is_hinge(loss),
         SVR: finding.family == "flat-topped Laplace",

@@ -18,8 +18,9 @@ from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Z_ROUNDING, Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
-from mlnn.auditing.refute import elicits, elsewhere, worse_everywhere
-from mlnn.auditing.unproven import far_from_zero, not_proven
+from mlnn.auditing.refute import FOLLOWS, elicits, elsewhere, one_way, worse_everywhere
+from mlnn.auditing.several import examine_several
+from mlnn.auditing.unproven import AGREE, far_from_zero, not_proven
 from mlnn.seeding import generator
 
 Z_DIFFERS = 1e-4
@@ -37,11 +38,6 @@ FADED_OUT = 40
 """loss/τ at the last count summed must exceed this: e^−40 is less than float64 can add to a sum of 1."""
 OTHER_TAUS = (0.5, 2.0)
 """Temperatures tried to see whether the dispersion is free; beyond them nothing is promised."""
-
-FOLLOWS = {
-    True: ("calibrated", "its output follows the target, but not its mean"),
-    False: ("no link", "its best output does not follow the target"),
-}
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,8 @@ def some_outputs(loss: Loss) -> Tensor:
 
 def examine_numeric(loss: Loss) -> Finding:
     """What a loss is on counts, real, positive or unit targets."""
+    if loss.space.outputs > 1:
+        return examine_several(loss)
     found = examine_location(loss)
     if found:
         return found
@@ -94,6 +92,9 @@ def examine_numeric(loss: Loss) -> Finding:
     if look.settled and look.off <= Z_ROUNDING:
         return _as_it_stands(look)
     found = _of_family(look)
+    if found:
+        return found
+    found = _by_coordinate(look)
     if found:
         return found
     if look.settled and look.off < Z_DIFFERS:
@@ -158,6 +159,28 @@ def _known(look: Look) -> Known:
     return Known(None, look.link(), None)
 
 
+def _by_coordinate(look: Look) -> Finding | None:
+    """The finding where Z is one number with the measure of log y, or of logit y: h = 1/y, or 1/(y(1 − y))."""
+    loss, along = look.loss, look.loss.space.coordinate
+    if along is None or loss.space.whole_line or loss.space.outputs > 1 or look.off <= Z_DIFFERS:
+        return None
+
+    def log_base(y: Tensor) -> Tensor:
+        return -along.log_slope(along.back(y))
+
+    total = partition(loss, look.outputs, log_base=log_base)
+    if not total.within(Z_ROUNDING) or spread(total.z) > Z_ROUNDING:
+        return None
+    reach = loss.space.facts.far_output
+    far = partition(loss, torch.linspace(-reach, reach, PLACES, dtype=torch.float64) + 0.00321, log_base=log_base)
+    z = float(total.z.median())
+    if not far.within(AGREE) or float((far.z / z - 1).abs().max()) > AGREE:
+        return None
+    parts = (["y"] if along.overflows else ["y", "(1 − y)"]) + [f"{z:.10g}"] * (abs(z - 1) > Z_ROUNDING)
+    measure = f"1/{parts[0]}" if len(parts) == 1 else f"1/({'·'.join(parts)})"
+    return Finding("likelihood", None, 1.0, look.link(), lambda y: log_base(y) - math.log(z), measure, spread(total.z))
+
+
 def _at_another_temperature(loss: Loss, outputs: Tensor) -> Finding | None:
     """The τ at which Σ exp(−loss/τ) is one for every output, by bisection between two outputs and then asking all."""
     value = loss.values(outputs, torch.arange(SUMMED, dtype=torch.float64))
@@ -201,11 +224,13 @@ def _without_likelihood(look: Look) -> Finding:
     witness = worse_everywhere(look.loss)
     if witness is None and look.stranger:
         witness = elsewhere(look.loss, look.stranger, look.outputs, look.total.z if look.settled else None)
+    pushed = one_way(look.loss) if witness is None else None
+    witness = witness or pushed
     if witness is None:
         return not_proven(look.loss, look.outputs, look.total, look.link(), look.off, Z_DIFFERS)
     # Where its family lives elsewhere Z may still be constant near 0, and is not what decides.
     residual = look.off if look.off > Z_DIFFERS else None
-    if look.form:
+    if look.form and pushed is None:
         family = look.family
         lives = f"; the {family.name} that has its variance function lives on {family.lives}" if family else ""
         said = "its output is made the mean" + lives

@@ -39,7 +39,7 @@ def sentence(found: Certificate, said: str, free_below: float) -> str:
     text = OTHERS[found.kind].format(
         name=found.name, said=said, no=NO, No=NO[0].upper() + NO[1:],
         what="mean" if numeric else "probabilities", link=f", read as {found.link}" if found.link else "",
-        follows=_follows(found, numeric),
+        follows=f"{said[0].upper()}{said[1:]}." if said and TargetSpace.parse(found.targets).raw else _follows(found, numeric),
     )  # fmt: skip
     if found.unreachable:
         text += f" At {found.unreachable:.0%} of the outputs looked at it would take probabilities outside [0, 1]."

@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from mlnn.auditing.curved import curved_name
+
 EXACT = 1e-7
 """Misfit of a density's gradients, relative to the largest, that is rounding: small residuals of log y and logit y lose digits."""
 FLAT_PART = 0.999
@@ -24,10 +26,16 @@ def shape_name(influence: Tensor, along: str, turns: bool, residuals: Tensor) ->
         ratio = influence / torch.expm1(v)
         if _same(ratio):
             return f"gamma, shape {float(ratio.median()):.7g}"
-        return "lognormal" if _same(influence / v) else None
+        if _same(influence / v):
+            return "lognormal"
+        if _same(influence * v.sign()):
+            return "log-Laplace"
+        return curved_name(influence, along, v) or ("log-Student t" if _is_student(influence, v) else None)
     if along == "logit y":
         return "logit-normal" if _same(influence / v) else None
-    return next((name for name, is_it in WHOLE_LINE.items() if is_it(influence, v)), None)
+    return next((name for name, is_it in WHOLE_LINE.items() if is_it(influence, v)), None) or curved_name(
+        influence, along, v
+    )
 
 
 def _is_student(influence: Tensor, v: Tensor) -> bool:

@@ -1,5 +1,6 @@
 """Can this loss be audited at all? What must hold before any question of probability is asked."""
 
+import math
 import re
 
 import torch
@@ -20,6 +21,10 @@ MANY = 256
 """With more classes than this a loss is looked at in fewer places: each costs the square of their number."""
 DIFFERENCE = 1e-5
 """Step of a central difference, as a share of the output: near the cube root of float64's roundoff, where its error is least."""
+LONG = 2e-3
+"""Step of a difference that is extrapolated: its error is of the fourth power of that, 1e-11."""
+NEXT_TO = 1e-5
+"""Outputs so near to one another that a loss changes by its slope and its rounding only: its curvature adds 1e-10."""
 SHORTER = 30
 """A difference is made once more with a step this many times shorter, for a loss so curved that it is only right then."""
 SIDEWAYS = 0.01
@@ -30,6 +35,8 @@ NEAREST_OUTPUT = 0.01
 """An output nearer to 0 is moved as if it were here."""
 ADDS_UP = 1e-9
 """Share by which the loss of a batch may miss what its parts give: sums of hundreds of rows in another order."""
+FEW_IMPOSSIBLE = 0.2
+"""Share of outputs and targets at which a density of several raw outputs may be 0 in float64."""
 UNSEEN = 2.0**-36
 """Share by which outputs are moved to see whether a loss computes in float64: below the half ulp, 2^−25, of float32."""
 LABELS = re.compile(r"long|int64|integer|index|one.hot|class|scalar type", re.IGNORECASE)
@@ -109,17 +116,21 @@ def coupling(objective: Objective, space: TargetSpace) -> Witness | None:
     with objective.twin(torch.float64):
         parts = [objective.rows(output[rows], target[rows]).detach() for rows in cuts]
     if parts[0].ndim and not found.couples:
-        off = (parts[0] - torch.cat(parts[1:])).abs()
+        there, apart = parts[0], torch.cat(parts[1:])
+        alike = (there == apart) | (torch.isnan(there) & torch.isnan(apart))  # infinite in both is no difference
+        off = torch.where(alike, 0.0, (there - apart).abs()).nan_to_num(torch.inf)
         row = int(off.argmax())
-        if float(off[row]) <= ADDS_UP * max(1.0, float(parts[0].abs().max())):
+        if float(off[row]) <= ADDS_UP * max(1.0, float(torch.where(torch.isfinite(there), there, 0.0).abs().max())):
             return None
         return Witness(
             rows=WHOLE,
-            loss=(float(parts[0][row]), float(torch.cat(parts[1:])[row])),
+            loss=(float(there[row]), float(apart[row])),
             says="a row's loss is another one in a batch than in a part of that batch",
         )
     whole, one, two = (float(part.mean()) for part in parts)
     expected = one + two if found.kind == "sum" else (SOME * one + (WHOLE - SOME) * two) / WHOLE
+    if not found.couples and not math.isfinite(whole) and not math.isfinite(expected):
+        return None  # a row that is infinite hides what the others add
     if not found.couples and abs(whole - expected) <= ADDS_UP * max(1.0, abs(expected)):
         return None
     return Witness(
@@ -133,6 +144,8 @@ def cannot_be_read(loss: Loss) -> str | None:
     """Why no certificate can be given (NaN, a target or output ignored, a wrong gradient); None if it can."""
     outputs, targets = moderate_outputs(loss.space), loss.space.wide_points
     value, slope = loss.cross(outputs, targets)
+    if loss.space.outputs > 1 and not loss.space.finite:
+        value, slope = _without_impossible(value, slope)
     if not bool(torch.isfinite(value).all()):
         row, column = (~torch.isfinite(value)).nonzero()[0].tolist()
         told = f"refused ({loss.refusal})" if loss.refusal else str(float(value[row, column]))
@@ -153,6 +166,17 @@ def cannot_be_read(loss: Loss) -> str | None:
     return _wrong_gradient(loss, outputs, targets)
 
 
+def _without_impossible(value: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
+    """The same with 0 in place of losses that are +∞ (F, Y), and their gradients, if they are few.
+
+    A narrow density far from its target is 0 in float64; with several raw outputs ordinary ones make it narrow.
+    """
+    none = value == torch.inf
+    if float(none.double().mean()) > FEW_IMPOSSIBLE:
+        return value, slope
+    return torch.where(none, 0.0, value), torch.where(none[..., None], 0.0, slope)
+
+
 def slope_error(
     loss: Loss, output: Tensor, target: Tensor, slope: Tensor, size: Tensor, relative_step: float = DIFFERENCE
 ) -> Tensor:
@@ -170,9 +194,29 @@ def slope_error(
     return off.clamp_min(0) / torch.maximum(claimed.abs(), size)
 
 
+def long_slope_error(loss: Loss, output: Tensor, target: Tensor) -> Tensor:
+    """|autograd − a difference of long steps| (n,), relative to the gradient, by Richardson's extrapolation of two steps."""
+    _, slope = loss.both(output, target)
+    slope = slope.reshape(output.shape)
+    ahead = torch.ones_like(output)
+    if output.ndim > 1:
+        ahead = torch.randn(output.shape[1], generator=generator(1, "audit"), dtype=torch.float64).expand_as(output)
+    found = []
+    for step in (LONG, 2 * LONG):
+        there, back = (loss.value(output + side * step * ahead, target) for side in (1, -1))
+        found.append((there - back) / (2 * step))
+    claimed = (slope * ahead).sum(1) if output.ndim > 1 else slope
+    # What the value does at outputs next to one another, beside its slope, is rounding, of whatever terms.
+    here, next_to = loss.value(output, target), torch.tensor([-3, -2, -1, 1, 2, 3]) * NEXT_TO
+    beside = [(loss.value(output + k * ahead, target) - here - k * claimed).abs() for k in next_to.tolist()]
+    noise = torch.stack(beside).amax(0) * 2 / LONG
+    return (((4 * found[0] - found[1]) / 3 - claimed).abs() - noise).clamp_min(0) / claimed.abs()
+
+
 def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
     """A sentence where autograd and differences of the value disagree, at a place and still a little beside it."""
     wrong = torch.ones(len(outputs) * len(targets), dtype=torch.bool)
+    impossible = (loss.values(outputs, targets) == torch.inf).reshape(-1)
     # A kink between the two ends of a difference is no fault, and is not there twice; nor is a difference of a loss so
     # curved that it is only right for a shorter step.
     for beside, step in ((0.0, DIFFERENCE), (SIDEWAYS, DIFFERENCE), (0.0, DIFFERENCE / SHORTER)):
@@ -182,7 +226,11 @@ def _wrong_gradient(loss: Loss, outputs: Tensor, targets: Tensor) -> str | None:
         _, slope = loss.both(output, target)
         slope = slope.reshape(output.shape)
         size = slope.reshape(len(output), -1).abs().amax(1)
-        wrong &= ~(slope_error(loss, output, target, slope, SMALL_GRADIENT * size.max(), step) <= SLACK)
+        size = size[torch.isfinite(size)]
+        wrong &= ~(slope_error(loss, output, target, slope, SMALL_GRADIENT * size.max(), step) <= SLACK) & ~impossible
+    # Nor a difference of a loss that has lost digits to its own terms: a longer step loses fewer, and two of them its curvature.
+    output, target = crossed(outputs, targets)
+    wrong &= ~(long_slope_error(loss, output, target) <= SLACK)
     if not bool(wrong.any()):
         return None
     row = int(wrong.nonzero()[0, 0])

@@ -9,12 +9,18 @@ from torch import Tensor
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import integral
 from mlnn.auditing.located import Located
+from mlnn.auditing.powers import PowerTail, Stretch, power_tail
 from mlnn.auditing.record import Witness
+from mlnn.auditing.shift import no_measure
 
 FARTHER = (1e5, 1e7, 1e10, 1e15, 1e20, 1e30, 1e40, 1e60)
 """Residuals, in widths, out to which a tail must go on as slowly before its integral is said to be infinite."""
 BORDER = 1e-4
 """How far above 1 a tail may grow and still be too near to it: growth is read off differences of logarithms."""
+POWERS = (1e3, 1e8)
+"""Residuals, in widths, over which a tail is read as a power …"""
+STILL_SO = (1e10, 1e15, 1e20, 1e30, 1e40, 1e60, 1e100, 1e140)
+"""… and where it must still be that power; targets beyond have squares that float64 does not hold."""
 SAFE = 1.05
 """A tail that grows at least so fast is integrable beyond doubt."""
 EXPONENTIAL = 1e3
@@ -41,36 +47,64 @@ def tail_growth(found: Located) -> tuple[float, Finding | None]:
         near, far = (float(rho[k + 1] - rho[k]) / math.log(10) for k in (0, 1))
         if float(rho[-1]) == math.inf or far > EXPONENTIAL:
             continue
+        if near > EXPONENTIAL and not math.isfinite(float(rho[-1])):
+            continue  # ∞ − ∞, of a formula that overflows there
         if far > SAFE:
             # Steeper than a decade before: on the way to steeper still. Less steep: how far it goes on falling is not seen.
             slowest = min(
                 slowest, max(1.0, far - FALLING * max(near - far, 0.0)) if far < STEEPENS * near else math.inf
             )
             continue
-        return far, _heavy(found, side, far)
+        slow = slow_tail(found, side)
+        if slow is None or not slow.sums:
+            return far, _heavy(found, side, far, slow)
+        slowest = min(slowest, slow.power)
     return slowest, None
 
 
-def _heavy(found: Located, side: float, growth: float) -> Finding:
+def slow_tail(found: Located, side: float) -> PowerTail | None:
+    """The tail on one side, where it falls as a power, or as 1/v and a power of log v; None for any other."""
+    if found.loss.space.whole_line:
+        over = Stretch(
+            found.width * POWERS[0], found.width * POWERS[1], tuple(found.width * place for place in STILL_SO)
+        )
+    else:
+        over = Stretch(*found.along.powers)
+    return power_tail(lambda v: found.rho(side * v), over)
+
+
+def _heavy(found: Located, side: float, growth: float, slow: PowerTail | None) -> Finding:
     """What is said of a tail ρ ~ growth·log|v|, |v|^−growth, that is hardly steep enough to integrate, or not."""
     what = f"log|{found.along.name} − f|"
     if math.isnan(growth):
         return Finding("undecided", said="the loss is NaN, or not finite on the way, at targets far from the output")
-    if growth > 1 + BORDER:
+    if slow is not None and slow.sums is None:
+        of_log = "" if slow.of_log is None else f" + {slow.of_log:.4g}·log {what}"
+        said = f"its tail grows as {slow.power:.8g}·{what}{of_log}, at the border where the integral becomes infinite"
+        return Finding("undecided", said=said)
+    if growth > 1 + BORDER and slow is None:
         said = (
             f"its tail grows as {growth:.4g}·{what}, too near to 1, where the integral over the target becomes infinite"
         )
         return Finding("undecided", said=said)
+    if not found.loss.space.whole_line or growth < -BORDER:
+        none = no_measure(found)
+        if none:
+            return none
     if not found.loss.space.whole_line:
         said = f"as a density of {found.along.name} it cannot be normalised, and whether another measure helps is not known"
         return Finding("undecided", said=said)
     farther = found.rho(side * found.width * torch.tensor(FARTHER, dtype=torch.float64))
     on = farther.diff() / (torch.tensor(FARTHER, dtype=torch.float64).log().diff())
-    witness = _endless(found, side) if bool((on <= 1 + BORDER).all()) else None
+    witness = _endless(found, side) if bool((on <= 1 + BORDER).all()) or slow is not None else None
     if witness is None:
         said = f"its tail grows as {growth:.3g}·{what} at first, but whether it goes on so, without end, cannot be told"
         return Finding("undecided", said=said)
-    said = f"its tail grows as {max(growth, 0.0):.3g}·log|y−f|, and more than 1 is needed"
+    said = (
+        f"its tail grows as {max(growth if slow is None else slow.power, 0.0):.3g}·log|y−f|, and more than 1 is needed"
+    )
+    if slow is not None and slow.of_log:
+        said = f"its tail grows as log|y−f| + {slow.of_log:.3g}·log log|y−f|, and more than 1 of the latter is needed"
     return Finding("unnormalisable", "none", witness=witness, said=said, residual=math.inf)
 
 

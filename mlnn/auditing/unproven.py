@@ -1,13 +1,15 @@
 """Why a loss on numbers is not decided: Z differs, did not settle, or is infinite. Three findings, each with its own words."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
+from mlnn.auditing.careful import careful_z
 from mlnn.auditing.finding import Finding
-from mlnn.auditing.integrals import Total, partition
+from mlnn.auditing.integrals import Base, Total, partition
 from mlnn.auditing.record import Output, Witness, raw_output, row
 
 AGREE = 1e-6
@@ -29,7 +31,7 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
     if not known:
         endless = infinite(loss, outputs)
         if endless:
-            said = f"as it stands, its {what} over the targets is infinite at output {_say(endless.outputs[0])}"
+            said = f"as it stands, its {what} over the targets is infinite at output {say(endless.outputs[0])}"
             return Finding("undecided", link=link, witness=endless, said=f"{said}, and {EITHER}")
     why = _disagrees(loss, outputs, total)[0] if known else total.why or "its error is too large"
     if why or off < real:
@@ -38,7 +40,7 @@ def not_proven(loss: Loss, outputs: Tensor, total: Total, link: str | None, off:
                        f" at ({why}), so that it is not known whether it is one number; {EITHER}")  # fmt: skip
     low, high = int(total.z.argmin()), int(total.z.argmax())
     witness = _two(outputs[[low, high]], total.z[[low, high]])
-    below, above = map(_say, witness.outputs)
+    below, above = map(say, witness.outputs)
     said = f"Z, its {what} over the targets, differs: {total.z[low]:.6g} at output {below} and {total.z[high]:.6g} at {above}"
     return Finding("undecided", link=link, residual=off, witness=witness, said=f"{said}; {EITHER}")
 
@@ -69,11 +71,9 @@ def _disagrees(loss: Loss, outputs: Tensor, total: Total) -> tuple[str, Tensor]:
 
 def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     """Why a Z that is `total` near output 0 is not vouched for, and a witness; "" where it is the same far from 0 too."""
-    if loss.space.outputs > 1:
-        return "and with several outputs it is not looked at farther out", None
     reach = loss.space.facts.far_output
     outputs = torch.linspace(-reach, reach, 11, dtype=torch.float64) + 0.00321
-    found = partition(loss, outputs)
+    found = _by_pieces(loss, outputs, partition(loss, outputs))
     off = (found.z / total - 1).abs()
     if found.within(AGREE) and bool((off <= AGREE).all()):
         return "", None
@@ -84,9 +84,22 @@ def far_from_zero(loss: Loss, total: float) -> tuple[str, Witness | None]:
     if bool(open_.any()):
         return f"but over outputs out to ±{reach:g} it did not settle ({why})", None
     worst = int(off.argmax())
-    return f"but {found.z[worst]:.6g} at output {_say(float(outputs[worst]))}", _two(
+    return f"but {found.z[worst]:.6g} at output {say(float(outputs[worst]))}", _two(
         torch.tensor([0.0, float(outputs[worst])]), torch.tensor([total, float(found.z[worst])]).double()
     )
+
+
+def _by_pieces(loss: Loss, outputs: Tensor, found: Total) -> Total:
+    """The same, of fractions, with what did not settle integrated piece by piece out to logits of −200."""
+    along = loss.space.coordinate
+    if along is None or not along.beyond or bool(found.known(AGREE).all()):
+        return found
+    z, errors = found.z.clone(), found.errors.clone()
+    for at in (~found.known(AGREE)).nonzero().squeeze(1).tolist():
+        again, error = careful_z(loss, outputs[at])
+        if math.isfinite(again) and error <= AGREE * again:
+            z[at], errors[at] = again, error
+    return Total(z, float(errors.max()), errors, found.why)
 
 
 def infinite(loss: Loss, outputs: Tensor) -> Witness | None:
@@ -95,33 +108,51 @@ def infinite(loss: Loss, outputs: Tensor) -> Witness | None:
     Told far out: to 10⁶⁰, or where log y or logit y is 600, or a count of 10¹¹. None where it falls off, or float64 has
     too few digits left to tell.
     """
-    along = loss.space.coordinate
-    above, below = along.farthest if along else (loss.space.facts.far_points, ())
-    if not above:
-        return None
-    place = torch.tensor([*above, *below], dtype=torch.float64)
-    target = along.target(place) if along else place
-    value = loss.values(outputs, target)
-    weight = place.abs().log() if along is None or loss.space.whole_line else along.log_slope(place)
-    height = weight - value  # log of exp(−loss) times |y|: it must fall for the integral to be finite
-    for one in (slice(0, len(above)), slice(len(above), None)):
-        seen = height[:, one]
-        if seen.shape[1] < 2:
-            continue
-        noise, rises = NOISE * value[:, one].abs().amax(1), seen.diff(dim=1).amin(1)
-        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < DIGITS_LEFT)))
+    for target, value, steady in _far_out(loss, outputs):
         if bool(steady.any()):
             at = int(steady.nonzero()[0, 0])
             return Witness(
                 outputs=(raw_output(outputs[at]),),
-                targets=row(target[one]),
-                loss=(row(value[at, one]),),
+                targets=row(target),
+                loss=(row(value[at]),),
                 says="over these targets exp(−loss) falls off no faster than 1/|y|, so that it adds up without end",
             )
     return None
 
 
-def _say(output: Output) -> str:
+def endless(loss: Loss, outputs: Tensor, tau: float = 1.0, log_base: Base | None = None) -> bool:
+    """Whether at every one of the outputs exp(−loss/τ)·h adds up without end: there is nothing to integrate."""
+    found = torch.zeros(len(outputs), dtype=torch.bool)
+    for _, _, steady in _far_out(loss, outputs, tau, log_base):
+        found |= steady
+    return bool(found.all())
+
+
+def _far_out(
+    loss: Loss, outputs: Tensor, tau: float = 1.0, log_base: Base | None = None
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Towards each end of the line: targets (Y,) far out, the loss there (F, Y), and where its density does not fall (F,)."""
+    along = loss.space.coordinate
+    above, below = along.farthest if along else (loss.space.facts.far_points, ())
+    if not above:
+        return
+    place = torch.tensor([*above, *below], dtype=torch.float64)
+    target = along.target(place) if along else place
+    value = loss.values(outputs, target)
+    weight = place.abs().log() if along is None or loss.space.whole_line else along.log_slope(place)
+    # log of exp(−loss/τ)·h times |y|: it must fall for the integral to be finite
+    height = weight - value / tau + (0.0 if log_base is None else log_base(target))
+    for one in (slice(0, len(above)), slice(len(above), None)):
+        seen = height[:, one]
+        if seen.shape[1] < 2:
+            continue
+        noise, rises = NOISE * (weight[one] - seen).abs().amax(1), seen.diff(dim=1).amin(1)
+        steady = torch.isfinite(seen).all(1) & ((rises > noise) | ((rises >= -noise) & (noise < DIGITS_LEFT)))
+        yield target[one], value[:, one], steady
+
+
+def say(output: Output) -> str:
+    """A raw output in words, to four digits."""
     if isinstance(output, tuple):
-        return "(" + ", ".join(map(_say, output)) + ")"
+        return "(" + ", ".join(map(say, output)) + ")"
     return f"{output:.4g}" if math.isfinite(output) else str(output)

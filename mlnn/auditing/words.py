@@ -64,7 +64,7 @@ def kind_of(one: Certificate) -> Kind:
 
 def is_discrete(one: Certificate) -> bool:
     """Whether Z is a sum over the targets, not an integral."""
-    return is_finite(one) or one.targets == "counts"
+    return is_finite(one) or one.targets.startswith("counts")
 
 
 def numbers(row: Row | None) -> NDArray[np.float64]:

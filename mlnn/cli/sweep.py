@@ -1,64 +1,33 @@
 """A sweep (`-m`): every combination a job in a process of its own that is watched, and one table of all at the end.
 
-A job's words are handed to it in memory. They run here, `jobs` at once; where another of Hydra's launchers is chosen, on the
-command line alone, it decides where they run and is told nothing but their numbers. Either way a job that cannot even be
-composed is that job's failure and no other's.
+Folders are named by what is swept. A call with the same `out=` runs what has no answer yet, whatever ended the one before; a job
+that cannot even be composed is that job's failure and no other's.
 """
 
-import dataclasses
-import hashlib
-import importlib
-import os
-import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hydra._internal.callbacks import Callbacks
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
-from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig
-
-from mlnn.cli.performing import gravest, perform
+from mlnn.cli.jobs import Job, named
+from mlnn.cli.launching import launch
+from mlnn.cli.performing import gravest
 from mlnn.cli.running import point_to
-from mlnn.cli.said import PATHS, Said, jobs, quoted
-from mlnn.errors import ConfigError, NoAnswerError, RunFolderError
+from mlnn.cli.said import PATHS, Said, jobs
+from mlnn.errors import ConfigError, NoAnswerError, unknown
+from mlnn.keys import RETRIES
 
 if TYPE_CHECKING:
     from mlnn.runs import Study
-    from mlnn.workers import Call, Outcome
+    from mlnn.runs.jobs import JobRow
 
-TABLE = "sweep.csv"
-TOLD, NAME_LENGTH = 3, 80
-MANY = ("growth", "beyond_one_node")
-"""Commands whose every job has cells of its own, which share the cores among them."""
-MOVES = ("out", "overwrite", "jobs", "job_timeout", "most_jobs", "most_config_bytes", "require", "domain")
+TABLE, PARQUET, PAGE = "sweep.csv", "sweep.parquet", "report.html"
+QUEUE = ".submitit"
+"""Where submitit keeps what it hands over: pickled, so it does not stay in a folder that may be sent to somebody."""
+TOLD = 3
+"""Failed jobs that an error names; the others are in its count, and all are on the page."""
+MOVES = ("out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require", "domain")
 """Words that say how, where and how strictly; what a job is does not depend on them."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One job: the folder of its run below the sweep's, its words, and what is swept, by key."""
-
-    name: str
-    said: Said
-    swept: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a job ended: its exit code, how long it took, and what it said where that is not 0."""
-
-    code: int
-    seconds: float
-    error: str | None
-
-
-NEVER_RAN = Ended(4, 0.0, "it was not run")
 
 
 def sweep(said: Said) -> None:
@@ -74,7 +43,10 @@ def sweep(said: Said) -> None:
         raise ConfigError(f"-m: {said.command} reads what is stored, it has no jobs")
     _check_timeout(said.value("job_timeout"))
     _check_jobs(said.value("jobs"))
-    todo = named(jobs(said.without("out", "overwrite")))
+    retry = str(said.value("retry", RETRIES[1]))
+    if retry not in RETRIES:
+        raise ConfigError(unknown("retry", retry, RETRIES))
+    todo = named(jobs(said.without("out", "overwrite", "retry")))
     out = Path(said.value("out") or unused(said.command))
     of = {"cells": {job.name: sorted(job.said.without(*MOVES).words) for job in todo}, "data": []}
     with (
@@ -84,8 +56,11 @@ def sweep(said: Said) -> None:
         how_to_go_on(said, study.final),
     ):
         _share_library(study)
-        launch(said, [job for job in todo if not _answered(study.final, job.name)], len(todo), study.final)
-        _tell([(job, _ended(study.final, job.name)) for job in todo], study)
+        launch(said, [job for job in todo if _is_due(study.final, job.name, retry)], len(todo), study.final)
+        failed = _tell(todo, said.command, study)
+    if failed:  # told outside: what the failures left, a row and a log each, stays even where nothing else does
+        with how_to_go_on(said, study.final):
+            raise _failure(failed, len(todo), study.final)
 
 
 def _share_library(study: "Study") -> None:
@@ -94,26 +69,6 @@ def _share_library(study: "Study") -> None:
 
     if not study.finished:
         study.write_text(LIBRARY, library_text())
-
-
-def _tell(found: Sequence[tuple[Job, Ended]], study: "Study") -> None:
-    """The table of all jobs, written and shown; raises NoAnswerError where one of them did not end with 0."""
-    from mlnn.report.console import plain_table, show
-    from mlnn.runs import csv_text
-    from mlnn.runs.environment import environment
-
-    rows = [_row(job, ended, study.final) for job, ended in found]
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    if not study.finished:
-        study.write_text(TABLE, csv_text(columns, rows))
-        study.write_json("environment.json", environment())
-        if all(_sealed(study.final / job.name) for job, _ in found):
-            study.seal()
-    show(plain_table(columns, rows))
-    point_to(study.final, table=TABLE)
-    failed = [(job.name, ended) for job, ended in found if ended.code]
-    if failed:
-        raise _failure(failed, len(found), study.final)
 
 
 def _check_timeout(timeout: object) -> None:
@@ -130,153 +85,69 @@ def _check_jobs(count: object) -> None:
         raise ConfigError(f"jobs: {count!r}; a whole number above 0 is needed, or null")
 
 
-def named(found: Sequence[tuple[tuple[str, ...], Said]]) -> list[Job]:
-    """Jobs with the names of their folders: what is swept, cut and told apart by a digest where it is long."""
-    made = []
-    for words, said in found:
-        text = ",".join(words) or "only"
-        name = re.sub(r"[^\w.,=@+-]", "-", text).lstrip(".") or "only"
-        if name != text or len(name) > NAME_LENGTH:
-            name = f"{name[:NAME_LENGTH]}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-        swept = {key.lstrip("~"): value for key, _, value in (word.partition("=") for word in words)}
-        made.append(Job(name, said, swept))
-    return made
-
-
-def launch(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
-    """Run jobs: in processes of this one's, or where the launcher says that was chosen."""
-    if not todo:
-        return
-    if any(o.is_hydra_override() for o in said.overrides):
-        _hand_over(said, todo, of, folder)
-    else:
-        _run_here(said, todo, of, folder)
-
-
-def _run_here(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
-    """Run jobs, `jobs` of them at once; where each of them has cells of its own, `jobs` is about those."""
-    from mlnn.workers import side_by_side, supervised
-
-    many = said.command in MANY or said.has("seeds")
-    threads = [job.said.value("threads") for job in todo]
-    most = max((count for count in threads if isinstance(count, int)), default=1)
-    at_once = 1 if many else side_by_side(said.value("jobs"), len(todo), most)
-    calls = [_call(job if many else _alone(job), folder) for job in todo]
-    for outcome in supervised(calls, at_once=at_once, timeout=said.value("job_timeout"), fresh=True):
-        _write_down(todo, outcome.place, outcome, of, folder)
-
-
-def _alone(job: Job) -> Job:
-    """The job less `jobs`, which was about the sweep."""
-    return dataclasses.replace(job, said=job.said.without("jobs"))
-
-
-def _hand_over(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
-    """Hand the numbers of the jobs to Hydra's launcher."""
-    from mlnn.workers import safe_children
-
-    core = GlobalHydra.instance().hydra
-    assert core is not None
-    settings = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(str(folder))}", "hydra.sweep.subdir=.",
-                "hydra/job_logging=none", "hydra/hydra_logging=none"]  # fmt: skip
-    chosen = [str(o.input_line) for o in said.overrides if o.is_hydra_override()]
-    config = core.compose_config(None, [*settings, *chosen], run_mode=RunMode.MULTIRUN, with_log_configuration=False)
-    task = partial(attend, list(todo), of, folder, said.value("job_timeout"))
-    launcher = Plugins.instance().instantiate_launcher(
-        HydraContext(config_loader=core.config_loader, callbacks=Callbacks()), task, config
-    )
-    with safe_children():
-        launcher.launch([[] for _ in todo], initial_job_idx=0)
-
-
-def attend(todo: list[Job], of: int, folder: Path, timeout: float | None, _config: DictConfig) -> None:
-    """Watch over the job whose number the launcher gave, and write down how it ended."""
-    from mlnn.workers import supervised
-
-    number = int(HydraConfig.get().job.num)
-    (outcome,) = supervised([_call(todo[number], folder)], timeout=timeout, fresh=True)
-    _write_down(todo, number, outcome, of, folder)
-
-
-def _call(job: Job, folder: Path) -> "Call":
-    """The call that runs a job below `folder`."""
-    from mlnn.workers import Call
-
-    path = folder / job.name
-    if path.exists() and not (path / "study.json").is_file():  # whole, but its process did not live to write it down
-        import shutil
-
-        shutil.rmtree(path)
-    said = dataclasses.replace(job.said, words=(*job.said.words, f"out={quoted(str(path))}"))
-    return Call(perform_job, (said,), folder / f"{job.name}.log")
-
-
-def _write_down(todo: Sequence[Job], number: int, outcome: "Outcome", of: int, folder: Path) -> None:
-    """Write down how a job ended, and say so."""
-    from mlnn.report.console import show
-    from mlnn.runs import to_json, write_file
-
-    name = todo[number].name
-    record = {"code": outcome.code, "seconds": round(outcome.seconds, 3), "error": outcome.failure}
-    write_file(folder / f"{name}.json", to_json(record))
-    ended = "done" if outcome.code == 0 else f"exit code {outcome.code}"
-    show(f"job {of - len(todo) + number + 1} of {of}: {name}: {ended} ({outcome.seconds:.1f} s)")
-
-
-def perform_job(said: Said) -> None:
-    """One job, in its own process; its page shares the sweep's library."""
-    from mlnn.cli.compose import composing, settings
-    from mlnn.report.library import sharing
-
-    with composing(said), sharing(".."):
-        perform(said.command)(settings(said), said)
-
-
-def _answered(folder: Path, name: str) -> bool:
-    """Whether the job has been run and gave an answer, a run folder that is sealed."""
+def _is_due(folder: Path, name: str, retry: str) -> bool:
+    """Whether the job is to be run: it has not ended, what it left is damaged, or it failed and `retry` says so."""
     from mlnn.runs import damage
+    from mlnn.runs.jobs import FAILED, read_row
 
-    return _ended(folder, name) is not NEVER_RAN and damage(folder / name) is None
+    row = read_row(folder, name)
+    if row is None or not row.ended:
+        return True
+    if row.status == FAILED and retry != "unanswered":
+        return retry == "failed"
+    return damage(folder / name) is not None
 
 
-def _ended(folder: Path, name: str) -> Ended:
-    """How the job ended, whether or not with an answer."""
-    from mlnn.runs import read_json
+def _tell(todo: Sequence[Job], command: str, study: "Study") -> list[tuple[str, "JobRow"]]:
+    """The table of all jobs, written and shown; those that did not end with 0."""
+    from mlnn.cli.sweep_page import console_table, sweep_page
+    from mlnn.report.console import show
+    from mlnn.report.library import sharing
+    from mlnn.runs.environment import environment
+    from mlnn.runs.frame import has_parquet, table_text, write_parquet
+    from mlnn.runs.jobs import forget_claims
 
-    try:
-        record = read_json(folder / f"{name}.json")
-    except RunFolderError:
-        return NEVER_RAN
-    code, seconds = record.get("code"), record.get("seconds")
-    if not isinstance(code, int) or not isinstance(seconds, int | float):
-        return NEVER_RAN
-    return Ended(code, seconds, record.get("error"))
+    found = [(job, _found(study.final, job)) for job in todo]
+    rows = [row.told(job.name) for job, row in found]
+    if not study.finished:
+        study.write_text(TABLE, table_text(rows))
+        if has_parquet():
+            with study.writing(PARQUET) as path:
+                write_parquet(rows, path)
+        with sharing("."):
+            study.write_text(PAGE, sweep_page(found, command, study.final))
+        study.write_json("environment.json", environment())
+        if all(_sealed(study.final / job.name) for job in todo):
+            forget_claims(study.final)
+            shutil.rmtree(study.final / QUEUE, ignore_errors=True)
+            study.seal()
+    show(console_table(found))
+    point_to(study.final, page=PAGE, table=TABLE)
+    return [(job.name, row) for job, row in found if row.code]
+
+
+def _found(folder: Path, job: Job) -> "JobRow":
+    """The row of a job, with the headline of its run, which one of an earlier mlnn lacks."""
+    import dataclasses
+
+    from mlnn.cli.jobs import headline
+    from mlnn.runs.jobs import FAILED, NEVER_RAN, JobRow, read_row
+
+    row = read_row(folder, job.name)
+    if row is None or not row.ended:
+        return JobRow(FAILED, job.swept, 4, 0.0, NEVER_RAN)
+    return dataclasses.replace(row, swept=job.swept, found=row.found or headline(job, folder))
 
 
 def _sealed(folder: Path) -> bool:
     return (folder / "checksums.json").is_file()
 
 
-def _row(job: Job, ended: Ended, folder: Path) -> dict[str, Any]:
-    """A line of the table: what was swept, how it ended, and the headline of its run."""
-    row: dict[str, Any] = {"job": job.name, **job.swept, "exit_code": ended.code}
-    path = folder / job.name
-    if _sealed(path):
-        try:
-            row |= importlib.import_module(f"mlnn.cli.commands.{job.said.command}").headline(path)
-        except RunFolderError as problem:
-            return row | {"seconds": ended.seconds, "error": str(problem)}
-    return row | {"seconds": ended.seconds, "error": ended.error}
-
-
-def _failure(failed: Sequence[tuple[str, Ended]], of: int, folder: Path) -> NoAnswerError:
-    kept = any(_sealed(folder / name) for name in os.listdir(folder))
-    where = f"; the table and a log each are in {folder}" if kept else ", so nothing is kept"
-    lines = [f"{len(failed)} of {of} jobs did not end with 0{where}"]
-    log = " (log: {}.log)" if kept else ""
-    for name, ended in failed[:TOLD]:
-        first = (str(ended.error).splitlines() or [""])[0]
-        lines.append(f"  {name}: exit code {ended.code}: {first[:250]}{log.format(name)}")
+def _failure(failed: Sequence[tuple[str, "JobRow"]], of: int, folder: Path) -> NoAnswerError:
+    lines = [f"{len(failed)} of {of} jobs did not end with 0; the table and a log each are in {folder}"]
+    for name, row in failed[:TOLD]:
+        first = (str(row.error).splitlines() or [""])[0]
+        lines.append(f"  {name}: exit code {row.code}: {first[:250]} (log: {name}.log)")
     if len(failed) > TOLD:
         lines[-1] += f"; and {len(failed) - TOLD} more"
-    return NoAnswerError("\n".join(lines), gravest(ended.code for _, ended in failed))
+    return NoAnswerError("\n".join(lines), gravest(row.code or 0 for _, row in failed))

@@ -36,10 +36,11 @@ def planned(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int
     targets = plan.targets
     if targets is None:
         return plan
-    if right.objective.targets.outputs != targets.outputs:
+    counts = (targets.outputs, right.objective.targets.outputs)
+    if counts[0] != counts[1]:
         raise ConfigError(
-            f"left reads {targets.outputs} raw outputs per row and right {right.objective.targets.outputs};"
-            " the two train one model (a function of your own says what it reads: output: mlnn.objectives.TwoOutputs)"
+            f"left reads {counts[0]} raw outputs per row and right {counts[1]};"
+            f" the two train one model (say what both read: targets='{replace(targets, raw=max(counts))}')"
         )
     return replace(plan, left=_looked_into(left, recipe), right=_looked_into(right, recipe))
 

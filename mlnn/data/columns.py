@@ -22,6 +22,8 @@ def inexact(values: np.ndarray) -> np.ndarray:
 
 def check_exact(values: np.ndarray, what: str) -> None:
     """Raise DataError for the first whole number that float64 would change."""
+    if values.dtype.kind not in "iu" or not values.size or (values.min() >= -EXACT and values.max() <= EXACT):
+        return
     lost = inexact(values)
     if lost.any():
         place = np.argwhere(lost)[0].tolist()

@@ -89,6 +89,10 @@ class Read:
 
 def used(formula: str, frame: Any, context: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """The columns of a pandas frame that a formula uses; ConfigError for what is no formula, DataError for no such column."""
+    if (odd := re.search(r"`([01])`", formula)) is not None:  # which formulaic takes for the constant
+        raise ConfigError(
+            f"formula: '{shown(formula)}': a column called {odd[1]} cannot stand in a formula; write Q('{odd[1]}')"
+        )
     parsed = _parsed(formula, frame)
     known = _known().keys() | (context or {}).keys()
     values, called = names_in(parsed)

@@ -74,7 +74,7 @@ def _text_classes(series: Any, file: str, space: TargetSpace | None) -> tuple[Te
     if space.classes != count:
         raise DataError(f"{where} holds {count} labels ({_some(found)}), but targets={space}")
     numbers = {name: k for k, name in enumerate(found)}
-    return torch.tensor([numbers[name] for name in names]), TargetSpace("classes", count), numbers
+    return torch.tensor([numbers[name] for name in names]), space, numbers
 
 
 def _guessed(count: int) -> TargetSpace | None:

@@ -100,25 +100,54 @@ def own_scale(found: Estimate, data: Dataset, likelihood: Likelihood) -> OwnScal
 
     Of a model without a constant a constant appears that is tied to the coefficients: "const (tied)".
     """
-    centre, unit = _noted(data, "target_mean", 0.0), _noted(data, "target_scale", 1.0)
-    if likelihood.periodic and unit != 1:
+    way = way_back(data, likelihood, len(found.names), len(found.outputs), found.intercept)
+    if way is None:
         return None
-    back = _back(found, data)
-    outputs, features = len(found.outputs), len(back) - 1
-    times, plus = np.array([likelihood.rescaled(unit, centre, k) for k in range(outputs)]).T
-    moved = back @ found.params.reshape(-1, outputs) * times
-    moved[features] += plus
+    unit = target_unit(data)[0]
+    moved = way.moved(found.params.reshape(-1, len(found.outputs)))
     scaled = likelihood.in_units if unit != 1 else ()
     return OwnScale(
-        coefficients=_coefficients(found, moved, _errors(found, back, times)),
+        coefficients=_coefficients(found, moved, _errors(found, way.back, way.times)),
         llf=found.llf - found.nobs * math.log(unit),
         ancillary={key: value * (unit if key in scaled else 1.0) for key, value in found.ancillary.items()},
     )
 
 
+@dataclass(frozen=True)
+class WayBack:
+    """From coefficients (p, m) of the columns as trained on to those (d + 1, m) of the data as they came, the constant last.
+
+    `back` (d + 1, p); `times`, `plus` (m,): what another unit of the target does to a raw output.
+    """
+
+    back: np.ndarray
+    times: np.ndarray
+    plus: np.ndarray
+
+    def moved(self, params: np.ndarray) -> np.ndarray:
+        """(p, m) to (d + 1, m)."""
+        own: np.ndarray = self.back @ params * self.times
+        own[-1] += self.plus
+        return own
+
+
+def way_back(data: Dataset, likelihood: Likelihood, width: int, outputs: int, intercept: bool) -> WayBack | None:
+    """That of `width` coefficients per raw output, the constant among them; None for angles in another unit."""
+    unit, centre = target_unit(data)
+    if likelihood.periodic and unit != 1:
+        return None
+    times, plus = np.array([likelihood.rescaled(unit, centre, k) for k in range(outputs)]).T
+    return WayBack(_back(data, width - intercept, intercept), times, plus)
+
+
+def target_unit(data: Dataset) -> tuple[float, float]:
+    """(unit, centre) of the target as it came: y = unit · trained on + centre; (1, 0) where it is trained on as it came."""
+    return _noted(data, "target_scale", 1.0), _noted(data, "target_mean", 0.0)
+
+
 def _errors(found: Estimate, back: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Standard errors (d + 1, m) of coefficients carried back, NaN where there are none."""
-    if found.information is None:
+    if found.information is None and found.kinks is None:
         return np.full((len(back), len(times)), math.nan)
     through = np.kron(np.diag(times), back)
     variances = np.diag(through @ found.cov_params() @ through.T)
@@ -145,14 +174,13 @@ def _noted(data: Dataset, key: str, otherwise: float) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
 
 
-def _back(found: Estimate, data: Dataset) -> np.ndarray:
+def _back(data: Dataset, features: int, intercept: bool) -> np.ndarray:
     """(d + 1, p): coefficients of standardised features to those of the features as they came and a constant, the last."""
-    features = len(found.names) - found.intercept
     made = {"mean": [0.0] * features, "scale": [1.0] * features} | (data.standardised or {})
     mean, scale = np.asarray(made["mean"]), np.asarray(made["scale"])
-    back = np.zeros((features + 1, len(found.names)))
+    back = np.zeros((features + 1, features + intercept))
     back[:features, :features] = np.diag(1 / scale)
     back[features, :features] = -mean / scale
-    if found.intercept:
+    if intercept:
         back[features, features] = 1.0
     return back

@@ -1,6 +1,7 @@
 """What an interactive session shows of an estimate: a few lines and a small table, no tensors."""
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -24,11 +25,17 @@ def brief(
     supremum: bool,
     ancillary: Mapping[str, float],
     table: list[list[str]],
+    ancillary_bse: Mapping[str, float] = MappingProxyType({}),
 ) -> Brief:
     """A title, the log-likelihood (`supremum`: which nothing reaches), the separation and the likelihood's own numbers."""
     facts = [("log-likelihood", f"{llf:.6g}" + (", the supremum" if supremum else "")), ("separation", separation)]
-    facts += [(name, f"{value:.6g}") for name, value in ancillary.items()]
+    facts += [(name, with_error(value, ancillary_bse.get(name))) for name, value in ancillary.items()]
     return Brief(f"{title}: {likelihood}, {rows:g} rows", sentence, facts, table)
+
+
+def with_error(value: float, error: float | None) -> str:
+    """A number, and in brackets its standard error where it has one."""
+    return f"{value:.6g}" if error is None else f"{value:.6g} ({error:.4g})"
 
 
 def coefficient_table(names: Sequence[str], params: np.ndarray, bse: np.ndarray | None) -> list[list[str]]:

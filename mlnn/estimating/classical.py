@@ -21,9 +21,10 @@ from mlnn.estimating.catalogue import LIKELIHOODS, Family, family_of
 from mlnn.estimating.distance import CoefficientDistance, Distance, Finding
 from mlnn.estimating.linear.design import Design, design_of
 from mlnn.estimating.linear.newton import NotConvergedError, evaluate
+from mlnn.estimating.network import curvature
 from mlnn.estimating.remembered import remembered
 from mlnn.estimating.result import Estimate
-from mlnn.objectives import Likelihood
+from mlnn.likelihoods import Likelihood, adopted
 from mlnn.objectives.layout import extras_taken
 from mlnn.seeding import generator
 from mlnn.targets import OFFSET
@@ -68,18 +69,28 @@ class ClassicalEstimate:
         if found is None:
             if all(bool(weight.isfinite().all()) for weight in module.parameters()):
                 raise ConfigError("model: its raw output is not affine in its input, so it has no classical twin")
-            return _nowhere((self.design.width, self.family.outputs), math.inf)  # a training that has diverged
+            shape = (self.design.width, self.family.outputs)
+            return _nowhere(shape, math.inf, math.nan, None)  # a training that has diverged
         beta = self._free(found)
         norm = float((beta[:-1] if self.design.intercept else beta).norm())
         if self.estimate is None or not self.exists:
-            return _nowhere(tuple(beta.shape), norm)
+            return _nowhere(tuple(beta.shape), norm, self.log_likelihood(beta), beta.numpy())
         truth = self.estimate.params.reshape(tuple(beta.shape))
         off = beta.numpy() - truth
         with np.errstate(divide="ignore", invalid="ignore"):
             digits = np.clip(-np.log10(np.abs(off) / np.abs(truth)), 0.0, MOST_DIGITS)
             errors = off / self.estimate.bse.reshape(off.shape) if self.estimate.bse is not None else off * math.nan
-        lr, gradient = self._likelihood(self.estimate, self._shifted(beta))
-        return Distance(digits, errors, lr, float(scipy.stats.chi2.sf(lr, off.size)), gradient, norm)
+        at, lr, gradient = self._likelihood(self.estimate, self._shifted(beta))
+        pvalue = float(scipy.stats.chi2.sf(lr, off.size))
+        return Distance(digits, errors, lr, pvalue, gradient, norm, at, beta.numpy())
+
+    def log_likelihood(self, beta: Tensor) -> float:
+        """Of all rows at free coefficients (p, m), nats."""
+        shifted, family = self._shifted(beta), self.family
+        return -sum(
+            float(self.design.weigh(rows, curvature.nll(family.likelihood, x @ shifted, self.design.y[rows])).sum())
+            for rows, x in self.design.chunks()
+        )
 
     def _free(self, coefficients: Tensor) -> Tensor:
         """Coefficients (p, m) as the estimate counts them: of classes, relative to class 0."""
@@ -94,15 +105,15 @@ class ClassicalEstimate:
             shifted[-1] += self.design.shift @ beta[:-1]
         return shifted
 
-    def _likelihood(self, mle: Estimate, shifted: Tensor) -> tuple[float, float]:
-        """(2(ll_MLE − ll_network), the gradient in standard errors) at coefficients of the shifted columns."""
+    def _likelihood(self, mle: Estimate, shifted: Tensor) -> tuple[float, float, float]:
+        """(log-likelihood, 2(ll_MLE − it), the gradient in standard errors) at coefficients of the shifted columns."""
         if self.family.likelihood.kinked:
             point = evaluate(self.family, self.design, shifted, "observed")
-            return 2 * (mle.llf + point.value), math.nan
+            return -point.value, 2 * (mle.llf + point.value), math.nan
         point = evaluate(self.family, self.design, shifted, "expected")
         root, bad = torch.linalg.cholesky_ex(point.hessian, upper=True)
         push = torch.linalg.solve_triangular(root.T, point.gradient[:, None], upper=False).norm()
-        return max(0.0, 2 * (mle.llf + point.value)), math.nan if int(bad) else float(push)
+        return -point.value, max(0.0, 2 * (mle.llf + point.value)), math.nan if int(bad) else float(push)
 
     def sentence(self, distance: Distance) -> str:
         """Where the network stands, in words."""
@@ -144,10 +155,10 @@ class ClassicalEstimate:
         return self.finding(self.distance(module))
 
 
-def _nowhere(shape: tuple[int, ...], norm: float) -> Distance:
-    """The distance where nothing can be told but |w|."""
+def _nowhere(shape: tuple[int, ...], norm: float, at: float, coefficients: np.ndarray | None) -> Distance:
+    """The distance where there is no maximum to measure it to."""
     nothing = np.full(shape, math.nan)
-    return Distance(nothing, nothing, math.nan, math.nan, math.nan, norm)
+    return Distance(nothing, nothing, math.nan, math.nan, math.nan, norm, at, coefficients)
 
 
 def _coefficients(found: Estimate, distance: Distance) -> tuple[CoefficientDistance, ...]:
@@ -175,6 +186,8 @@ def classical_estimate(
     The likelihood's own numbers are kept where the coefficients depend on them; σ and the gamma's shape, which only scale
     the standard errors, are estimated. told: say which rows, which scale and which constant it stands for.
     """
+    if adopted(likelihood).constant_after is not None:  # a network's steps between thresholds depend on x
+        return None
     if OFFSET in data.extras and OFFSET in (extras_taken(likelihood.nll) or ()):  # which it may do anything with
         return None
     if data.terms is not None:  # the module says whether there is a constant, not the formula
@@ -264,8 +277,8 @@ def _learns_a_constant(module: nn.Module, rows: Tensor) -> bool:
 
 
 def _learns_a_slope(module: nn.Module, rows: Tensor) -> bool:
-    """Whether what x adds to the raw output moves with the weights."""
-    x = torch.cat([rows[:1], torch.zeros_like(rows[:1])]).double()
+    """Whether what x adds to the raw output moves with the weights; asked at 1, for a row of the data may be all 0."""
+    x = torch.cat([torch.ones_like(rows[:1]), torch.zeros_like(rows[:1])]).double()
     return _moves(module, x, torch.tensor([1.0, -1.0]))
 
 

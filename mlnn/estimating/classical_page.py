@@ -60,12 +60,17 @@ def norm_figure(courses: Mapping[str, Looks]) -> go.Figure | None:
 
 
 def _drawn(courses: Mapping[str, Looks], digits: bool) -> dict[str, Looks]:
-    """The courses that have digits of an MLE, or those that have none."""
+    """The courses that have digits of an MLE, or those that have none: one that has diverged had them on its way."""
+    with_digits = {
+        name for name, looks in courses.items() if any(np.isfinite(look.distance.digits_median) for look in looks)
+    }
 
-    def has_digits(looks: Looks) -> bool:
-        return bool(np.isfinite(looks[-1].distance.digits_median))
+    def later(looks: Looks) -> bool:
+        """Whether there is anything to draw but the first weights."""
+        shown = ((look.step, look.distance.digits_median if digits else look.distance.norm) for look in looks)
+        return any(step > 0 and np.isfinite(value) for step, value in shown)
 
-    return {name: looks for name, looks in courses.items() if looks and has_digits(looks) is digits}
+    return {name: looks for name, looks in courses.items() if (name in with_digits) is digits and later(looks)}
 
 
 def _at(look: Look, passes: bool) -> float:

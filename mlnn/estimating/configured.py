@@ -110,12 +110,18 @@ def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) 
         factory = _factory(settings.model, settings, data, likelihood)
         fitted = estimate(
             likelihood, data, model=factory, starts=settings.starts, seed=settings.seed,
-            dispersion=settings.dispersion, cov=settings.cov,
+            dispersion=settings.dispersion, cov=settings.cov, penalty=settings.penalty,
         )  # fmt: skip
         return EstimatedModel(fitted, data)
-    linear = estimate(likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov)
+    linear = estimate(
+        likelihood, data, intercept=settings.intercept, dispersion=settings.dispersion, cov=settings.cov,
+        penalty=settings.penalty, constant=settings.constant, draws=settings.draws, seed=settings.seed,
+    )  # fmt: skip
     check = check_estimate(linear) if linear.exists else None
-    beside = _beside(settings, data, linear, likelihood, progress) if settings.steps else None
+    # A network's steps between thresholds depend on x, and training goes to the maximum without a penalty.
+    same = linear.penalty is None and family_of(likelihood, data.targets).likelihood.constant_after is None
+    trained = settings.steps and same and not settings.constant
+    beside = _beside(settings, data, linear, likelihood, progress) if trained else None
     return Estimated(linear, data, check, beside)
 
 

@@ -1,5 +1,6 @@
 """How far a trained network is from its classical estimate: the numbers, and what there is to say of them."""
 
+import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -26,6 +27,8 @@ class Distance:
 
     `lr`: 2(ll_MLE − ll_network) in nats, `lr_pvalue` its χ² reading with as many degrees of freedom as coefficients.
     `gradient`: ‖R⁻ᵀg‖, the gradient in standard errors. `norm`: |w|, constants left out. NaN where there is no MLE.
+    `log_likelihood`: of all rows at the network's coefficients (p, m), nats, nothing dropped; the likelihood's free number, if
+    it has one that is estimated apart, at its maximum-likelihood value. NaN and None of a training that has diverged.
     """
 
     digits: np.ndarray
@@ -34,6 +37,8 @@ class Distance:
     lr_pvalue: float
     gradient: float
     norm: float
+    log_likelihood: float = math.nan
+    coefficients: np.ndarray | None = None
 
     @property
     def summary(self) -> DistanceSummary:

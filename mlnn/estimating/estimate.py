@@ -1,46 +1,49 @@
 """`mlnn.estimate`: the classical maximum-likelihood estimate of a (generalised) linear model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from numbers import Integral
 from typing import Any, overload
 
 from torch import nn
 
 from mlnn.data import Dataset
-from mlnn.errors import ConfigError, DataError, unknown
-from mlnn.estimating.catalogue import Family, check_nll, family_of
+from mlnn.errors import ConfigError, DataError
+from mlnn.estimating.catalogue import Family, family_of
+from mlnn.estimating.choices import MOST_STEPS, check_beside_model, check_choices
+from mlnn.estimating.door import check_nll, check_one_number
 from mlnn.estimating.given import Given, given
-from mlnn.estimating.linear import answer, linear_programme
+from mlnn.estimating.linear import answer, linear_programme, other_answers
 from mlnn.estimating.linear.ancillary import NoNumberError, maximise
-from mlnn.estimating.linear.design import Design, design_of, same_columns, shape_of, too_few
+from mlnn.estimating.linear.design import Design, design_of, shape_of
 from mlnn.estimating.linear.existence import (
     beside_rank,
     besides,
     certain,
+    check_determined,
     rises_along,
     separation_of,
     supremum,
 )
-from mlnn.estimating.linear.inference import COVARIANCES, unshifted
+from mlnn.estimating.linear.firth import null_value, penalised
+from mlnn.estimating.linear.inference import unshifted
+from mlnn.estimating.linear.jointly import jointly
+from mlnn.estimating.linear.kinks import WAYS, by_kernel, errors_of, way_of
 from mlnn.estimating.linear.least_squares import RankError
-from mlnn.estimating.linear.newton import Fit, NotConvergedError
+from mlnn.estimating.linear.newton import CONVERGED_PUSH, Fit, NotConvergedError, newton
 from mlnn.estimating.linear.start import start
 from mlnn.estimating.network.answer import of_kinks
 from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.form import form_of, parameters_at
 from mlnn.estimating.network.nonlinear import fit
 from mlnn.estimating.network.problem import Problem, made
-from mlnn.estimating.network.sandwich import check_covariance
 from mlnn.estimating.reading import view, whole
 from mlnn.estimating.result import Estimate
 from mlnn.likelihoods import Likelihood
 from mlnn.targets import TargetSpace
 from mlnn.world import own_world
 
-MOST_STEPS = 100
-"""Steps of Newton's method, unless the caller allows more: separated rows aside, hard problems take twenty to forty."""
-DISPERSIONS = ("unbiased", "ml")
+DRAWS = 200
+"""Samples of the rows for cov="bootstrap", as many as R's quantreg draws: a standard error is then known to about 5 %."""
 
 
 @overload
@@ -55,7 +58,11 @@ def estimate(
     missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
+    penalty: str | None = None,
+    constant: str | Sequence[str] = (),
     max_iter: int = MOST_STEPS,
+    draws: int = DRAWS,
+    seed: int = 0,
 ) -> Estimate: ...
 
 
@@ -71,6 +78,8 @@ def estimate(
     missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
+    penalty: str | None = None,
+    constant: str | Sequence[str] = (),
     starts: int = 3,
     seed: int = 0,
 ) -> ModelFit: ...
@@ -88,10 +97,13 @@ def estimate(
     missing: str = "refuse",
     dispersion: str = "unbiased",
     cov: str = "expected",
+    penalty: str | None = None,
+    constant: str | Sequence[str] = (),
     max_iter: int = MOST_STEPS,
     model: Callable[[], nn.Module] | None = None,
     starts: int = 3,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> Estimate | ModelFit:
     """The coefficients of a linear raw output that make the data most probable, in float64.
 
@@ -107,7 +119,11 @@ def estimate(
     be a share: where shares × weights are whole the rows are a binomial table as in a GLM (`nobs` counts rows, llf has
     Σ log C(n, k)).
     dispersion, of a normal or gamma by name, in the standard errors: "unbiased" (normal RSS/(n−p), gamma Pearson's
-    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`.
+    X²/(n−p)) or "ml". cov: what `bse` is made of, see `Information.covariance`; of a likelihood with kinks "kernel" (what the
+    default then means) or "bootstrap", from `draws` samples of the rows by `seed`, see `mlnn.estimating.linear.kinks`.
+    penalty: "firth" adds ½ log|I(β)| to the log-likelihood of a bernoulli, categorical or poisson: finite for separated rows,
+    less biased for any (Firth 1993); llf, llnull, AIC, BIC, tests and intervals are then those of the penalised likelihood.
+    constant: names of raw outputs, of a likelihood with several, that have a constant alone ("logit_inflation").
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
     its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
@@ -120,19 +136,27 @@ def estimate(
     outside the space, one class, dependent columns, fewer rows than coefficients, no finite ancillary number) and
     NotConvergedError. Separated rows are no error: the answer says so.
     """
-    _check_choices(dispersion, cov, max_iter)
-    starts, seed = whole("starts", starts, 1), whole("seed", seed)
+    check_choices(dispersion, cov, penalty, max_iter)
+    starts, seed, draws = whole("starts", starts, 1), whole("seed", seed), whole("draws", draws, 2)
     if model is not None:
-        _check_linear_choices(cov, intercept, max_iter)
+        check_beside_model(cov, intercept, penalty, constant, max_iter)
     rows = given(likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing)
     with rows.counted():
         if model is not None:
             return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion, cov))
-        return rows.told(_of_rows(likelihood, rows, cov, dispersion, max_iter))
+        return rows.told(_of_rows(likelihood, rows, (cov, dispersion, penalty), constant, max_iter, (draws, seed)))
 
 
-def _of_rows(likelihood: Any, rows: Given, cov: str, dispersion: str, max_iter: int) -> Estimate:
-    """The linear estimate of what was given."""
+def _of_rows(
+    likelihood: Any,
+    rows: Given,
+    choices: tuple[str, str, str | None],
+    constant: str | Sequence[str],
+    max_iter: int,
+    samples: tuple[int, int],
+) -> Estimate:
+    """The linear estimate of what was given; choices: cov, dispersion, penalty; samples: how many for "bootstrap", their seed."""
+    cov, dispersion, penalty = choices
     design, family = design_of(
         rows.data,
         _family(likelihood, rows.data),
@@ -143,30 +167,22 @@ def _of_rows(likelihood: Any, rows: Given, cov: str, dispersion: str, max_iter: 
         names=rows.names,
         constant=rows.constant,
     )
-    check_nll(family, design.y)
-    _check_determined(family, design)
+    family = check_nll(family, design.y)
+    check_determined(family, design)
+    family = family.holding(constant)
+    if penalty is not None:
+        found = penalised(family, design, max_iter)
+        return other_answers.of_penalty(found, null_value(found), cov)
     if family.likelihood.kinked:
+        way_of(cov)
         fitted, beta, iterations = linear_programme.maximum(family, design)
-        llf = answer.log_likelihood(fitted, design, beta)
-        return answer.of_kinks(fitted, design, beta, llf, _null(family, design), cov, iterations)
+        llf, errors = answer.log_likelihood(fitted, design, beta), errors_of(fitted, design, beta, cov, *samples)
+        return answer.of_kinks(errors, llf, _null(family, design), iterations)
+    if cov in WAYS:
+        raise ConfigError(f"cov: {cov!r} is for likelihoods with kinks; {family.name} has curvature: take 'robust'")
+    if family.joint:
+        return jointly(family, design, cov, max_iter)
     return _smooth(family, design, cov, dispersion, max_iter)
-
-
-def _check_choices(dispersion: str, cov: str, max_iter: int) -> None:
-    if dispersion not in DISPERSIONS:
-        raise ConfigError("dispersion: " + unknown("dispersion", str(dispersion), DISPERSIONS))
-    if cov not in COVARIANCES:
-        raise ConfigError("cov: " + unknown("covariance", str(cov), COVARIANCES))
-    if isinstance(max_iter, bool) or not isinstance(max_iter, Integral) or max_iter < 1:
-        raise ConfigError(f"max_iter: must be a whole number above 0, found {max_iter!r}")
-
-
-def _check_linear_choices(cov: str, intercept: bool, max_iter: int) -> None:
-    """Raise ConfigError where, beside model=, something is chosen that is for the linear estimate."""
-    check_covariance(cov)
-    if intercept is not True or max_iter != MOST_STEPS:
-        key, value = ("max_iter", max_iter) if intercept is True else ("intercept", intercept)
-        raise ConfigError(f"{key}: {value!r} is for the linear estimate; with model= the model says what is fitted")
 
 
 def _family(likelihood: Any, data: Any) -> Family:
@@ -186,10 +202,11 @@ def _family(likelihood: Any, data: Any) -> Family:
 def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, dispersion: str, cov: str) -> ModelFit:
     data = rows.data
     design, family = design_of(data, _family(likelihood, data), False, rows.weights, few=True, offset=rows.offset)
+    check_one_number(family)
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
     problem = Problem(family, module, x, design.y, design.weights, design.offset)
-    found = _of_kinks(problem) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
+    found = _of_kinks(problem, cov) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))
         held = None if found.rows is None else replace(found.rows, binomial=True)
@@ -198,7 +215,8 @@ def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, 
     return found.with_cov(cov)
 
 
-def _of_kinks(problem: Problem) -> ModelFit:
+def _of_kinks(problem: Problem, cov: str) -> ModelFit:
+    way_of(cov)
     form = form_of(problem)
     if form is None or form.place is None or form.offset:
         raise ConfigError(
@@ -207,22 +225,13 @@ def _of_kinks(problem: Problem) -> ModelFit:
         )
     family, beta, _ = linear_programme.maximum(problem.family, form.design)
     theta = parameters_at(form, unshifted(form.design, beta))
-    return of_kinks(problem.at(family), theta, answer.log_likelihood(family, form.design, beta))
-
-
-def _check_determined(family: Family, design: Design) -> None:
-    """Raise DataError where there are fewer rows than coefficients, with everything else that leaves them undetermined."""
-    short = too_few(design, family)
-    if not short:
-        return
-    same = same_columns(design)
-    beside = f"; besides, {same}" if same else ""
-    raise DataError(f"data: {short}{beside}{besides(family, design)}")
+    llf, errors = answer.log_likelihood(family, form.design, beta), by_kernel(family, form.design, beta)
+    return of_kinks(problem.at(family), theta, llf, errors, form.place)
 
 
 def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter: int) -> Estimate:
     found = _maximum(family, design, max_iter)
-    if isinstance(found, NotConvergedError) or not certain(found[0], design, found[1]):
+    if isinstance(found, NotConvergedError) or not _certain(*found, design):
         separated = _separated(family, design, cov)
         if separated is not None:
             return separated
@@ -232,6 +241,13 @@ def _smooth(family: Family, design: Design, cov: str, dispersion: str, max_iter:
     if not fitted.knows_information and cov == "expected":
         cov = "observed"
     return answer.of_maximum(fitted, design, fit, _null(family, design), cov, dispersion)
+
+
+def _certain(family: Family, fit: Fit, design: Design) -> bool:
+    """Whether a fit proves that the maximum is finite, by one more pass where its gradient is not yet as small as can be."""
+    if certain(family, design, fit):
+        return True
+    return fit.push > CONVERGED_PUSH and certain(family, design, newton(family, design, fit.beta))
 
 
 def _maximum(family: Family, design: Design, max_iter: int) -> tuple[Family, Fit] | NotConvergedError:

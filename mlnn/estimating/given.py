@@ -59,9 +59,24 @@ class Given:
         named = tuple(f"{self.target}={label}" for label in self.labels)
         if isinstance(found, Estimate):
             rows = found.rows and replace(found.rows, terms=self.terms, classes=named)
-            return replace(found, outputs=named[1:] or found.outputs, terms=self.terms, notes=notes, rows=rows)
+            if found.thresholds:
+                found = self._between(found)
+            elif named:
+                found = replace(found, outputs=named[1:])
+            return replace(found, terms=self.terms, notes=notes, rows=rows)
         held = found.rows and replace(found.rows, terms=self.terms, classes=named)
         return replace(found, terms=self.terms, notes=notes, rows=held)
+
+    def _between(self, found: Estimate) -> Estimate:
+        """The answer with its thresholds called by the labels that they part."""
+        parted = zip(self.labels, self.labels[1:], strict=False)
+        names = dict(zip(found.thresholds, (f"{low}|{high}" for low, high in parted), strict=False))
+        numbers, errors = (
+            {names.get(name, name): value for name, value in part.items()}
+            for part in (found.ancillary, found.ancillary_bse)
+        )
+        told = tuple(names.get(name, name) for name in found.thresholds)
+        return replace(found, ancillary=numbers, ancillary_bse=errors, thresholds=told)
 
 
 def given(
@@ -152,6 +167,8 @@ def _column(part: Any, table: Any, what: str) -> Any:
 
 def _of_pair(data: Any, intercept: Any, weights: Any, offset: Any, drop: bool) -> Given:
     x, y = (tabular(part) for part in data)
+    if hasattr(y, "categories") and not hasattr(y, "iloc"):  # a pandas.Categorical, which is no column yet
+        y = optional("pandas", "a categorical").Series(y)
     named = [part for part in (weights, offset) if isinstance(part, str)]
     if named:
         if not hasattr(x, "columns"):
@@ -223,10 +240,16 @@ def _labelled(likelihood: Any, found: Given) -> Given:
         cure = f"I({shown(target)} == '{shown(labels[-1])}') ~ …" if len(labels) == 2 else "numbers are needed"
         way = f"say which one counts as 1: {cure}" if len(labels) == 2 else cure
         raise DataError(f"y: '{shown(target)}' holds text ({some}); {way}")
+    if _ordered(likelihood) and not hasattr(y, "cat"):
+        raise DataError(
+            f"y: '{shown(target)}' holds text, which has no order of its own; give numbers, or a column of levels in their order:"
+            " pandas.Categorical(y, categories=[…], ordered=True)"
+        )
     labels = _levels(y, text)
     numbers = {label: place for place, label in enumerate(labels)}
     order = ", ".join(shown(label) for label in labels[:8]) + (", …" if len(labels) > 8 else "")
-    note = f"classes of {shown(target)}, in order, the first the baseline: {order}"
+    first = "" if _ordered(likelihood) else ", the first the baseline"
+    note = f"classes of {shown(target)}, in order{first}: {order}"
     codes = np.array([numbers[one] for one in text], dtype=np.int64)
     if hasattr(y, "index") and hasattr(y, "iloc"):
         codes = optional("pandas", "a frame").Series(codes, index=y.index)
@@ -256,4 +279,13 @@ def _of_classes(likelihood: Any) -> bool:
     """Whether a likelihood is for classes."""
     if isinstance(likelihood, str | Likelihood):
         return bool(family_of(likelihood).space.labels)
-    return "classes" in (spaces(getattr(likelihood, "nll", likelihood)) or ())
+    return not {"classes", "ordinal"}.isdisjoint(_kinds(likelihood))
+
+
+def _ordered(likelihood: Any) -> bool:
+    """Whether a likelihood is for labels in an order."""
+    return "ordinal" in _kinds(family_of(likelihood).likelihood if isinstance(likelihood, str) else likelihood)
+
+
+def _kinds(likelihood: Any) -> tuple[str, ...]:
+    return spaces(getattr(likelihood, "nll", likelihood)) or ()

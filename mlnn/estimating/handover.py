@@ -43,6 +43,7 @@ class Fitted:
     cov: str
     dispersion: float
     unbiased: bool
+    penalty: str | None = None
 
     @property
     def weighted(self) -> bool:
@@ -75,6 +76,8 @@ def to_statsmodels(found: Fitted) -> Any:
         raise ConfigError(
             f"to_statsmodels: statsmodels has no model of {family.name} that maximises the same likelihood"
         )
+    if found.penalty is not None:
+        raise ConfigError("to_statsmodels: statsmodels has no penalised likelihood of Firth's; fit without penalty=")
     optional("statsmodels", "to_statsmodels")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its own steps, which start where they end

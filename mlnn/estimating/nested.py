@@ -55,7 +55,8 @@ class _Side:
     @property
     def size(self) -> int:
         """How many numbers are estimated, the likelihood's too."""
-        return self.fit.params.size + (self.free is not None)
+        family = self.rows.family
+        return self.fit.parameters + (0 if family.counted else len(family.frees))
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,11 @@ def _side(name: str, fit: Fit) -> _Side:
         )
     if fit.rows is None:
         raise ConfigError(f"compare_fits: {name} holds no rows to compare; was it pickled without its model?")
+    if isinstance(fit, Estimate) and fit.penalty is not None:
+        raise ConfigError(
+            f"compare_fits: the penalty of {name}, ½ log|I|, depends on its columns and their units, so its log-likelihood is"
+            " not comparable with another's; pvalues of the larger fit are profile tests under one penalty"
+        )
     return _Side(name, fit, fit.rows)
 
 
@@ -192,6 +198,9 @@ def _numbers(given: dict[str, float]) -> str:
 
 def _outside(small: _Side, large: _Side) -> str | None:
     """What of the smaller's columns, and of the offsets' difference, the larger's columns leave; None where they span it all."""
+    alone = sorted(set(large.rows.family.constants) - set(small.rows.family.constants))
+    if alone and small.rows.design.features:
+        return f"{large.rows.family.labels[alone[0]]} of {large.name} has a constant alone, and that of {small.name} has not"
     root = torch.zeros(0, 0, dtype=torch.float64)
     for start in range(0, len(small.rows.design.y), ROWS):
         inner, outer = (side.rows.columns(slice(start, start + ROWS)) for side in (small, large))
@@ -228,7 +237,11 @@ def _notes(sides: tuple[_Side, _Side], alike: bool) -> Iterator[str]:
         )
     if sides[0].rows.family.space.whole_line and not all(side.free for side in sides):
         yield "the test takes the errors to be of the very density that was given, its scale included, which is not estimated"
-    own = [side.name for side in sides if not side.rows.family.knows_information]
+    own = [
+        side.name
+        for side in sides
+        if not side.rows.family.knows_information and not side.likelihood.jointly  # those of the catalogue drop nothing
+    ]
     if not alike and own:
         yield f"the log-likelihood of {' and '.join(own)} is what its nll gives; a constant that it drops would shift aic and bic"
     uncounted = [side.name for side in sides if side.free is not None and not side.rows.family.counted]

@@ -61,6 +61,8 @@ def table(
     for column, output in enumerate(outputs):
         lines += ["=" * WIDTH, f"{output:<18}{heading}", "-" * WIDTH]
         for row, name in enumerate(names):
+            if held_at_0({head: part[row, column] for head, part in numbers.items()}):
+                continue
             cells = _cells(numbers, [part[row, column] for part in numbers.values()])
             lines.append(f"{name[:17]:<18}" + "".join(f"{cell:>11}" for cell in cells))
     lines.append("=" * WIDTH)
@@ -69,6 +71,11 @@ def table(
     stacked = [[part.T.reshape(-1)[row] for part in numbers.values()] for row in range(len(labelled))]
     shown = [[name, *_cells(numbers, line)] for name, line in zip(labelled, stacked, strict=True)]
     return Summary(text, html(title, entries, [["", *columns], *shown], notes))
+
+
+def held_at_0(cells: Mapping[str, float]) -> bool:
+    """Whether a coefficient is held at 0 and was not estimated: it has no row."""
+    return cells.get("coef") == 0 and bool(np.isnan(cells.get("std err", 0.0)))
 
 
 def statement(
@@ -93,11 +100,15 @@ def statement(
         f"No finite maximum-likelihood estimate: {separation} separation ({rows}).",
         "Along the direction below no row's likelihood falls, and some rows' rises for ever.",
         *(f"{word}: {', '.join(parts)}" for word, parts in told.items() if parts),
-        f"log-likelihood: below {llf:.6g}, its supremum, which no coefficients reach; no standard errors",
+        f"log-likelihood: {_supremum(llf)}, which no coefficients reach; no standard errors",
         "Under gradient descent the norm of the weights grows like the logarithm of the number of steps.",
         *(f"- {note}" for note in notes),
     ]
     return Summary("\n".join(lines), Brief(lines[0], "", [("", line) for line in lines[1:]]).html())
+
+
+def _supremum(llf: float) -> str:
+    return "below its supremum" if np.isnan(llf) else f"below {llf:.6g}, its supremum"
 
 
 def _end(name: str, value: float) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Distance to the classical estimate over a training, at steps that thin out like a logarithm."""
 
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 from torch import nn
@@ -16,16 +17,22 @@ LOOKS = 60
 
 @dataclass(frozen=True)
 class Look:
-    """Where a training stood after `step` updates; `passes` over the data, where these were counted."""
+    """Where a training stood after `step` updates; `passes` over the data, where these were counted.
+
+    `log_likelihood`: of all training rows, nats; `coefficients` (p, m): as the estimate counts them, None of a training that
+    has diverged.
+    """
 
     step: int
     distance: DistanceSummary
     passes: float | None = None
+    log_likelihood: float = math.nan
+    coefficients: np.ndarray | None = field(default=None, compare=False)
 
     def to_dict(self) -> dict[str, float]:
         """Plain data, one row of a table."""
         counted = {} if self.passes is None else {"passes": self.passes}
-        return {"step": self.step, **asdict(self.distance), **counted}
+        return {"step": self.step, **asdict(self.distance), **counted, "log_likelihood": self.log_likelihood}
 
 
 class Trajectory:
@@ -50,7 +57,8 @@ class Trajectory:
     def look(self, done: int, module: nn.Module) -> None:
         """Note it whether or not it is time to."""
         if self.classical is not None and not (self.looks and self.looks[-1].step == done):
-            self.looks.append(Look(done, self.classical.distance(module).summary))
+            at = self.classical.distance(module)
+            self.looks.append(Look(done, at.summary, None, at.log_likelihood, at.coefficients))
 
     def found(self, module: nn.Module) -> Finding | None:
         """What there is to say of the trained module; None where it has no classical estimate."""

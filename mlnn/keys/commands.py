@@ -114,7 +114,8 @@ class AuditSettings(BaseSettings):
         None, "your own, instead of objective=: my_module:my_loss, which is imported; command line only"
     )
     targets: str | None = key(
-        None, "binary, classes(K), real, counts, positive, unit; null: what the objective is for, else binary"
+        None,
+        "binary, classes(K), real, counts, positive, unit, each with (raw=m); null: what the objective is for, else binary",
     )
     classes: int = key(3, "K where the objective is for classes", at_least(2))
     outputs: str = key("raw", "raw, or probabilities for a loss that takes them", outputs_word)
@@ -155,9 +156,17 @@ class EstimateSettings(BaseSettings):
     )
     cov: str = key(
         "expected",
-        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3",
-        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3")),
+        "of the standard errors: expected, observed, robust (HC0), HC1, HC2, HC3; of a likelihood with kinks kernel, bootstrap",
+        one_of("covariance", ("expected", "observed", "robust", "HC0", "HC1", "HC2", "HC3", "kernel", "bootstrap")),
     )
+    penalty: str | None = key(
+        None,
+        "firth: ½ log|information| is added to the log-likelihood, which is then finite for separated rows too; of bernoulli,"
+        " categorical and poisson; null: none",
+        one_of("penalty", ("firth",)),
+    )
+    constant: list[str] = key([], "raw outputs that have a constant alone, e.g. [logit_inflation]")
+    draws: int = key(200, "samples of the rows, for cov=bootstrap", at_least(2))
     held_out: float = key(0.0, "share of the rows left out: an estimate takes all", share)
     standardize: bool = key(False, "features to mean 0 and deviation 1, instead of their own units")
     standardize_target: bool = key(False, "the target likewise")

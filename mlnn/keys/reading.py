@@ -88,7 +88,8 @@ class LiftSettings(Settings):
     capsule: list[str] = key([], "the folder of one recorded step; without a key: lift CAPSULE")
     target: str | None = key(None, "the recorded tensor that is the target, where several may be: its name")
     targets: str | None = key(
-        None, "binary, classes(K), real, counts, positive, unit; null: as far as the recorded targets tell"
+        None,
+        "binary, classes(K), real, counts, positive, unit, each with (raw=m); null: as far as the recorded targets tell",
     )
     require: str | None = key(
         None, "the kind it must be, e.g. likelihood (scaled ones and families pass too)", one_of("kind", CERTIFICATES)

@@ -11,6 +11,7 @@ OUTPUTS = ("raw", "probabilities")
 FIGURES = ("pdf", "svg", "png")
 MOST_THREADS = 1024
 """As many as `mlnn.world` takes: a thread too many for the machine's memory ends the process."""
+RETRIES = ("none", "unanswered", "failed")
 OF_MANY = ("ladder", "catalogue", "seeds")
 """Keys that make one command many runs; a single one of them has none."""
 
@@ -66,6 +67,12 @@ class BaseSettings(Settings):
     )
     job_timeout: float | None = key(
         None, "seconds that a job of -m, or a cell of seeds= or a ladder, may take; null: as long as it likes", above(0)
+    )
+    retry: str = key(
+        RETRIES[1],
+        "which failed jobs of -m a later call runs again: none; unanswered: those that gave no answer; failed: those as well"
+        " whose answer is a failure, a training that ended non-finite",
+        one_of("retry", RETRIES),
     )
     most_jobs: int = key(1000, "of one sweep or ladder; command line only", at_least(1))
     most_config_bytes: int = key(1_000_000, "of one config file in --config-dir; command line only", at_least(1))

@@ -21,7 +21,7 @@ def log_sigmoid(z: Tensor) -> Tensor:
 class Bernoulli(Likelihood):
     """Bernoulli likelihood with the logit link; nothing is dropped: exp(−nll) is the probability of the target."""
 
-    canonical = True
+    canonical = firth = True
 
     def nll(self, output: Tensor, target: Binary) -> Tensor:
         """−log P(y | z) = −y log σ(z) − (1−y) log σ(−z), nats per row; (n,), (n,) to (n,)."""
@@ -43,6 +43,19 @@ class Bernoulli(Likelihood):
     def least(self, target: Tensor) -> Tensor:
         """The smallest nll that any z reaches, the entropy −y log y − (1−y) log(1−y), 0 for hard targets; (n,) to (n,)."""
         return -(torch.xlogy(target, target) + torch.xlogy(1 - target, 1 - target))
+
+    def derivatives(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+        """(nll, σ(z) − y, σ(z) σ(−z)) from one exponential, e^(−|z|); (n,), (n,) to (n,) each. None of a subclass's own nll."""
+        if type(self).nll is not Bernoulli.nll:
+            return None
+        tail = torch.exp(-output.abs())
+        near = 1 / (1 + tail)
+        far = tail * near
+        up = output >= 0
+        nll = (
+            torch.relu(output) - target * output + torch.log1p(tail)
+        )  # a sure and right row: the first two cancel exactly
+        return nll, torch.where(up, near, far) - target, near * far
 
     def likelihood(self, output: Tensor, target: Binary) -> Tensor:
         """The likelihood of a data set, ∏ p^y (1−p)^(1−y): the product itself, a scalar.

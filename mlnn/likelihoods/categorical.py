@@ -14,7 +14,7 @@ class Categorical(Likelihood):
     Link: softmax. Nothing is dropped: exp(−nll) is the probability of the class. Source: Bridle (1990).
     """
 
-    canonical = baseline = True
+    canonical = baseline = firth = True
 
     def nll(self, output: Tensor, target: Classes) -> Tensor:
         """log Σ_k e^(z_k) − z_y, nats per row; (n, K), (n,) int64 to (n,). The largest logit is taken out first."""

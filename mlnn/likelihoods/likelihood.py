@@ -5,6 +5,8 @@ the class's own numbers can tell; a family says more where it knows more.
 """
 
 import inspect
+import math
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -13,6 +15,22 @@ from torch import Tensor
 from mlnn.errors import ConfigError
 from mlnn.likelihoods.counterpart import Counterpart
 from mlnn.signature import raw_outputs, spaces
+
+
+@dataclass(frozen=True)
+class Question:
+    """A model inside a likelihood of several raw outputs: columns that separate its targets leave that without a maximum.
+
+    output: the raw output that answers. kind: "binary", or "counts" where 0 is the only target that wants it down for ever.
+    target: (k,) of the `rows` (k,), a mask or numbers of rows, all of them where None. beside: (k, q) columns in place of the
+    constant, None where the constant stands.
+    """
+
+    output: int
+    kind: str
+    target: Tensor
+    rows: Tensor | None = None
+    beside: Tensor | None = None
 
 
 class Likelihood:
@@ -25,8 +43,12 @@ class Likelihood:
     maximum is that of least squares. `baseline`: raw outputs are free up to a constant per row, so class 0 is held at 0.
     `periodic`: targets are angles. `centred`: what `centre` is. `limit`: the family that it becomes as its free number runs
     to infinity. `outputs`: a name for each raw output where there are several. `in_units`: the numbers that are measured in
-    the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased one. `quantile`,
-    `flat`: of a kinked one, which quantile its raw output is, and the half width of its flat top.
+    the target's unit. `conventions`: names of the dispersion by maximum likelihood and of the unbiased one. `firth`: with half
+    the log determinant of its information as a penalty the coefficients lose their bias of order 1/n (a canonical link and
+    nothing else to estimate). `quantile`, `flat`: of a kinked one, which quantile its raw output is, and the half width of its
+    flat top. `within`: the likelihood of the catalogue that it is at the far end of its second raw output. `constant_after`:
+    raw outputs from this one on have a constant alone in a linear model. `jointly`: coefficients of all raw outputs and the
+    free number are estimated in one, with observed information.
     """
 
     free: ClassVar[str | None] = None
@@ -40,7 +62,11 @@ class Likelihood:
     baseline: ClassVar[bool] = False
     periodic: ClassVar[bool] = False
     robust: ClassVar[bool] = False
+    firth: ClassVar[bool] = False
     outputs: ClassVar[tuple[str, ...]] = ("",)
+    within: ClassVar[str | None] = None
+    constant_after: ClassVar[int | None] = None
+    jointly: ClassVar[bool] = False
     in_units: ClassVar[tuple[str, ...]] = ()
     conventions: ClassVar[tuple[str, str] | None] = None
     quantile: float = 0.5
@@ -82,7 +108,7 @@ class Likelihood:
 
     def at(self, **numbers: float) -> "Likelihood":
         """The same with other numbers."""
-        return type(self)(**self.numbers | numbers)
+        return type(self)(**_kept(self) | numbers)
 
     @property
     def predicts(self) -> bool:
@@ -118,6 +144,10 @@ class Likelihood:
         """(y − μ)²/V(μ) per row, whose mean estimates φ; (n,), (n,) to (n,). Asked of families with `conventions` only."""
         return (target - mean) ** 2
 
+    def derivatives(self, output: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor] | None:
+        """(nll, gradient, curvature in the raw output) of a `canonical` one, (n,) each, made together; None: by autograd."""
+        return None
+
     def information(self, output: Tensor) -> Tensor | float | None:
         """Fisher information of a row in its raw output, (n,) to (n,) or one number; None where no closed form is known."""
         return None
@@ -145,8 +175,16 @@ class Likelihood:
         return None
 
     def level(self, target: Tensor, weight: Tensor) -> Tensor | None:
-        """The raw output () of rows that share one; None where the link of the target space tells it."""
+        """The raw output (), or raw outputs (m,), of rows that share them; None where the link of the target space tells it."""
         return None
+
+    def cuts(self, constants: Tensor) -> Tensor | None:
+        """Thresholds at the constants (m,) of a linear model, which its answer tells in their place; None of most."""
+        return None
+
+    def questions(self, target: Tensor) -> list[Question]:
+        """The models inside one of several raw outputs, by which it may have no maximum; none of most."""
+        return []
 
     def rescaled(self, unit: float, centre: float, output: int) -> tuple[float, float]:
         """(factor, shift) of a raw output when the target is measured in units of `unit` around `centre`."""
@@ -158,10 +196,14 @@ class Likelihood:
 
 
 class Adopted(Likelihood):
-    """A likelihood from elsewhere: its own `nll`, `mean`, `sample` and `least` where it has them, and nothing else of it."""
+    """A likelihood from elsewhere: its own `nll`, `mean`, `sample` and `least` where it has them, the names of its raw outputs
+    (`outputs`) and of its numbers that are to be estimated (`free`: one name or several), and nothing else of it."""
 
     def __init__(self, given: Any) -> None:
         self.given = given
+        names = getattr(given, "outputs", ())
+        if isinstance(names, tuple | list) and names and all(isinstance(name, str) for name in names):
+            self.outputs = tuple(names)  # type: ignore[misc]
         self.nll = given.nll  # type: ignore[method-assign]
         for part in ("mean", "sample", "least"):
             if callable(getattr(given, part, None)):
@@ -178,14 +220,21 @@ class Adopted(Likelihood):
     def numbers(self) -> dict[str, float]:
         return _numbers(self.given)
 
+    def at(self, **numbers: float) -> "Adopted":
+        return Adopted(type(self.given)(**_kept(self.given) | numbers))
 
-def _numbers(made: Any) -> dict[str, float]:
+
+def _kept(made: Any) -> dict[str, Any]:
+    """The arguments that something is made with and keeps under their own names."""
     try:
         keys = list(inspect.signature(type(made)).parameters)
     except (TypeError, ValueError):  # compiled code does not tell
         return {}
-    kept = {key: getattr(made, key, None) for key in keys}
-    return {k: v for k, v in kept.items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {key: getattr(made, key) for key in keys if hasattr(made, key)}
+
+
+def _numbers(made: Any) -> dict[str, float]:
+    return {k: v for k, v in _kept(made).items() if isinstance(v, int | float) and not isinstance(v, bool)}
 
 
 def adopted(given: Any) -> Likelihood:
@@ -202,6 +251,43 @@ def adopted(given: Any) -> Likelihood:
             f"likelihood: {type(given).__name__} has no nll(output, target); give its name or an instance"
         )
     return Adopted(given)
+
+
+def freed(likelihood: Likelihood) -> tuple[str, ...]:
+    """The numbers that a class from elsewhere says are to be estimated, by `free`: a name, or several.
+
+    Raises ConfigError where it keeps no number above 0 under such a name, or cannot be made anew with another.
+    """
+    made = likelihood.given if isinstance(likelihood, Adopted) else likelihood
+    owner = next((kind for kind in type(made).__mro__ if "free" in vars(kind)), None)
+    said = getattr(made, "free", None)
+    if said is None or (owner is not None and owner.__module__.startswith("mlnn.")):
+        return ()
+    names = (said,) if isinstance(said, str) else said
+    numbers = likelihood.numbers
+    if not isinstance(names, tuple | list) or not all(isinstance(name, str) and name in numbers for name in names):
+        kept = ", ".join(numbers) or "none"
+        raise ConfigError(
+            f"likelihood: {likelihood.name}.free is {said!r}, the numbers that are to be estimated; of those that it is made"
+            f" with and keeps under their own names ({kept})"
+        )
+    for name in names:
+        if not 0 < numbers[name] < math.inf:
+            raise ConfigError(
+                f"likelihood: {likelihood.name}.{name} is {numbers[name]:g}; a number that is estimated must be above 0 and stay"
+                " so: make it its exponential, or a raw output"
+            )
+    try:
+        moved = likelihood.at(**dict.fromkeys(names, 1.5)).numbers
+    except Exception as problem:  # whatever somebody's own class raises
+        told = str(problem).splitlines()[0] if str(problem) else ""
+        raise ConfigError(
+            f"likelihood: {likelihood.name} cannot be made with other numbers ({type(problem).__name__}: {told}); each argument"
+            " must be kept under its own name"
+        ) from problem
+    if any(moved.get(name) != 1.5 for name in names):
+        raise ConfigError(f"likelihood: {likelihood.name} does not keep {', '.join(names)} as given to its constructor")
+    return tuple(names)
 
 
 def own_outputs(likelihood: Likelihood) -> int | None:

@@ -14,7 +14,7 @@ class Poisson(Likelihood):
     Nothing is dropped: log y! is kept, so that exp(−nll) is the probability of the count. Source: Poisson (1837).
     """
 
-    canonical = True
+    canonical = firth = True
 
     def nll(self, output: Tensor, target: Counts) -> Tensor:
         """e^f − y f + log y!, nats per row; (n,), (n,) to (n,). Overflows with e^f: f > 88 in float32, 709 in float64."""

@@ -10,14 +10,19 @@ from mlnn.likelihoods.beta import Beta
 from mlnn.likelihoods.categorical import Categorical
 from mlnn.likelihoods.gamma import Gamma
 from mlnn.likelihoods.huber import HuberDensity, HyperbolicSecant
+from mlnn.likelihoods.hurdle_negative_binomial import HurdleNegativeBinomial
+from mlnn.likelihoods.hurdle_poisson import HurdlePoisson
 from mlnn.likelihoods.laplace import AsymmetricLaplace, FlatToppedLaplace, Laplace
 from mlnn.likelihoods.likelihood import Likelihood
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.normal import Normal, NormalLearnedVariance
+from mlnn.likelihoods.ordinal import Ordinal
 from mlnn.likelihoods.poisson import Poisson
 from mlnn.likelihoods.probit import BernoulliProbit
 from mlnn.likelihoods.student_t import StudentT
 from mlnn.likelihoods.von_mises import VonMises
+from mlnn.likelihoods.zero_inflated_negative_binomial import ZeroInflatedNegativeBinomial
+from mlnn.likelihoods.zero_inflated_poisson import ZeroInflatedPoisson
 from mlnn.objectives.losses import (
     bce,
     bce_with_logits,
@@ -56,7 +61,7 @@ from mlnn.objectives.objective import LINKS, Objective
 from mlnn.objectives.partners import PARTNERS, likelihood_of
 from mlnn.objectives.reading import Reading, read_likelihood
 from mlnn.objectives.step import Step
-from mlnn.signature import Binary, Classes, Counts, HardBinary, Positive, Real, TwoOutputs, Unit
+from mlnn.signature import Binary, Classes, Counts, HardBinary, OneOutput, Ordered, Positive, Real, TwoOutputs, Unit
 
 __all__ = [
     "LINKS",
@@ -73,6 +78,8 @@ __all__ = [
     "Gamma",
     "HardBinary",
     "HuberDensity",
+    "HurdleNegativeBinomial",
+    "HurdlePoisson",
     "HyperbolicSecant",
     "Laplace",
     "Likelihood",
@@ -80,6 +87,9 @@ __all__ = [
     "Normal",
     "NormalLearnedVariance",
     "Objective",
+    "OneOutput",
+    "Ordered",
+    "Ordinal",
     "Poisson",
     "Positive",
     "Reading",
@@ -89,6 +99,8 @@ __all__ = [
     "TwoOutputs",
     "Unit",
     "VonMises",
+    "ZeroInflatedNegativeBinomial",
+    "ZeroInflatedPoisson",
     "bce",
     "bce_with_logits",
     "bernoulli_nll_clipped",

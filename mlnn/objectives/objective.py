@@ -46,7 +46,8 @@ class Objective:
     def of(cls, given: Any, targets: TargetSpace, outputs: str = "raw", name: str | None = None) -> "Objective":
         """Wrap a function, an `nn.Module` loss, or a likelihood (anything with `.nll`).
 
-        Raises ConfigError for anything else, and for targets that the callable's signature does not take.
+        Raises ConfigError for anything else, and for targets, or a number of raw outputs, that the callable's signature does
+        not take.
         """
         if isinstance(given, cls):
             return given
@@ -71,7 +72,13 @@ class Objective:
                 f"objective '{name or own}': takes {' or '.join(takes)} targets, but the data's are '{targets}';"
                 " choose other data or another objective"
             )
-        return cls(name or own, function, outputs, replace(targets, raw=raw_outputs(function)), extras_taken(function))
+        raw = raw_outputs(function)
+        if raw is not None and targets.raw not in (None, raw):
+            raise ConfigError(
+                f"objective '{name or own}': reads {raw} raw output{'s' if raw > 1 else ''} per position by its signature, but"
+                f" the target space is '{targets}'; leave out raw={targets.raw}"
+            )
+        return cls(name or own, function, outputs, replace(targets, raw=raw or targets.raw), extras_taken(function))
 
     def over(self, layout: Layout) -> "Objective":
         """The same objective, for rows of a layout; raises ConfigError where it needs an extra that they do not have."""

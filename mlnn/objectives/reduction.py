@@ -1,7 +1,7 @@
 """How an objective turns a batch into a number: per row, mean, sum, or something that couples the rows."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -45,7 +45,7 @@ def drawn_batch(
     targets: TargetSpace, rows: int, scale: float = 1.0, positions: tuple[int, ...] = ()
 ) -> tuple[Tensor, Tensor]:
     """A fixed random batch: raw outputs N(0, scale²), (n, *positions[, m]) float64, and targets of the space."""
-    draws = generator(rows, "probe", str(targets))
+    draws = generator(rows, "probe", str(replace(targets, raw=None)))
     shape = (rows, *positions, targets.outputs) if targets.outputs > 1 else (rows, *positions)
     output = scale * torch.randn(shape, generator=draws, dtype=torch.float64)
     return output, targets.draw(draws, (rows, *positions))

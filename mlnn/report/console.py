@@ -77,6 +77,36 @@ def plain_table(columns: Sequence[str], rows: Sequence[Mapping[str, object]]) ->
     return table
 
 
+LONGEST, GUTTER = 32, 3
+"""Characters of a cell of a table that has many columns, and those that a column takes beside its own."""
+
+
+def fitted_table(
+    columns: Sequence[str], rows: Sequence[Mapping[str, object]], weightiest: Sequence[str], width: int | None = None
+) -> tuple[Table, list[str]]:
+    """(a table of those columns that fit side by side, the names of the others), long cells cut.
+
+    `weightiest`: in which order they are taken; those that are not named come last. width: characters; None: what `show` has.
+    """
+    if width is None:
+        width = Console().width if sys.stdout.isatty() else 100
+    cut = [{name: _short(row.get(name)) for name in columns} for row in rows]
+    taken: list[str] = []
+    left = width
+    for name in [*(name for name in weightiest if name in columns), *(n for n in columns if n not in weightiest)]:
+        needed = max(len(name), *(len(row[name]) for row in cut[:MOST_SHOWN]), 1) + GUTTER
+        if needed <= left or not taken:
+            taken.append(name)
+            left -= needed
+    shown = [name for name in columns if name in taken]
+    return plain_table(shown, cut), [name for name in columns if name not in taken]
+
+
+def _short(value: object) -> str:
+    text = _cell(value).plain.split("\n")[0]
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
+
+
 def _cell(value: object) -> Text:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Text(number(value))

@@ -15,7 +15,7 @@ THINNER, SMALLER = 0.55, 0.5
 """Points for a pixel: of a line's width and of a marker's size."""
 DASHES = {"solid": "-", "dot": ":", "dash": "--", "dashdot": "-."}
 MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^", "triangle-down": "v", "triangle-right": ">",
-           "cross": "P", "x": "X"}  # fmt: skip
+           "cross": "P", "x": "X", "line-ns": "|"}  # fmt: skip
 
 
 def numbers(values: Any) -> Any:

@@ -14,6 +14,8 @@ PAGE = 1000.0
 """Pixels that a picture is wide on the page."""
 FLATTEST = 0.62
 """Least height over width of one plot: a column's page is narrower than a screen."""
+LOWEST = 14
+"""Lines of text that a row of plots is high at least: below them labels and legend leave no room to draw in."""
 POINTS = 72
 """To an inch."""
 LETTER = 0.55
@@ -29,7 +31,8 @@ def still(Figure: Any, told: Told, size: Size) -> Any:
     data, layout = told["data"], told["layout"]
     width = size.width / MILLIMETRES
     shape = max(layout.get("height", 340) / PAGE, FLATTEST * len(_starts(layout, "y")) / len(_starts(layout, "x")))
-    height = width * shape if size.height is None else size.height / MILLIMETRES
+    lowest = LOWEST * len(_starts(layout, "y")) * size.font / POINTS
+    height = max(width * shape, lowest) if size.height is None else size.height / MILLIMETRES
     figure = Figure(figsize=(width, height), facecolor="white", layout="constrained")
     panels = _panels(figure, layout, data)
     across, up = width / len(_starts(layout, "x")), height / len(_starts(layout, "y"))

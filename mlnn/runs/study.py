@@ -19,8 +19,9 @@ from mlnn.runs.files import to_json, write_file
 from mlnn.runs.locking import LOCK, locked
 
 STUDY = "study.json"
-EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "most_jobs", "most_config_bytes", "require", "domain",
-                       "margin", "config", "names", "trust", "figure", "resume", "resume_anyway"})  # fmt: skip
+EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require",
+                       "domain", "margin", "config", "names", "trust", "figure", "resume",
+                       "resume_anyway"})  # fmt: skip
 """Settings that say how, where and how strictly; two calls that differ in these alone are calls of the same study."""
 SURROUNDINGS = ("mlnn", "python", "torch", "numpy", "platform", "cpu", "cpu_capability", "threads")
 MOST_TOLD = 6

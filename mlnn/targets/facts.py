@@ -46,6 +46,8 @@ class Coordinate:
     """How far from its output a target is told from its neighbours."""
     tail: tuple[float, float, float] | None = None
     """Residuals, a decade apart, between which the tail of a density is measured; None where it ends before."""
+    powers: tuple[float, float] = (20.0, 600.0)
+    """Residuals over which a tail is read as a power of the coordinate, where they are not widths."""
     dense: float = 60.0
     """Out to where a dense grid of targets is laid."""
 

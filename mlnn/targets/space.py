@@ -19,8 +19,11 @@ MOST_CLASSES = 2**20
 """More than any vocabulary has; a number mistyped is then an error at once, and no end of memory."""
 
 
-_WRITTEN = re.compile(r"\s*(\w+)\s*(?:\(\s*(\d+)\s*((?:,\s*(?:ignore|axis)\s*=\s*-?\d+\s*)*)\))?\s*", re.ASCII)
-_OPTION = re.compile(r"(ignore|axis)\s*=\s*(-?\d+)", re.ASCII)
+MOST_RAW = 2**20
+"""Raw outputs of one position, at most."""
+_SIZE, _SETTING = r"\d+", r"(?:ignore|axis|raw)\s*=\s*-?\d+"
+_WRITTEN = re.compile(rf"\s*(\w+)\s*(?:\(\s*((?:{_SIZE}|{_SETTING})\s*(?:,\s*{_SETTING}\s*)*)\))?\s*", re.ASCII)
+_OPTION = re.compile(r"(ignore|axis|raw)\s*=\s*(-?\d+)", re.ASCII)
 
 OFFSET = "offset"
 """The extra of a row that is added to its raw output: the log of an exposure, say."""
@@ -32,8 +35,9 @@ class TargetSpace:
     [0, 1]; several numbers at a position: `real(m)`, `multilabel(m)`, `simplex(K)`; `ordinal(K)`, with K − 1 raw outputs.
 
     It describes one position: a batch may have any leading shape, (n,) or (n, t). `classes`: the size that is written. `raw`:
-    raw outputs per position where an objective reads more than the space itself needs (a mean and a variance). `ignore`: a
-    label that says that its position does not count. `axis`: where a batch has its raw outputs if not last: 1 for (n, K, t).
+    raw outputs per position where an objective reads more than the space itself needs: a mean and a variance are 2, written
+    `real(raw=2)`. `ignore`: a label that says that its position does not count. `axis`: where a batch has its raw outputs if
+    not last: 1 for (n, K, t).
     """
 
     kind: str
@@ -47,9 +51,9 @@ class TargetSpace:
             raise ConfigError("targets: " + unknown("target space", str(self.kind), SPACES))
         if self.classes is not None and not _may_have_a_size(self.kind):
             raise ConfigError(f"targets: '{self.kind}' with classes={shown(self.classes)}; only {_sized()} has a K")
-        for name, value, least in (("classes", self.classes, 2), ("raw", self.raw, 1)):
+        for name, value, least, most in (("classes", self.classes, 2, MOST_CLASSES), ("raw", self.raw, 1, MOST_RAW)):
             if value is not None:
-                object.__setattr__(self, name, whole(f"targets: {name}", value, least, MOST_CLASSES))
+                object.__setattr__(self, name, whole(f"targets: {name}", value, least, most))
         self._check_options()
 
     def _check_options(self) -> None:
@@ -62,33 +66,35 @@ class TargetSpace:
                 )
         if self.axis is not None:
             object.__setattr__(self, "axis", None if self.axis == -1 else whole("targets: axis", self.axis, 1, 1))
-            if self.facts.outputs < 2:
+            if self.outputs < 2:
                 raise ConfigError(
                     f"targets: axis=1 with '{self.kind}', which has one raw output per position, and no axis of them"
                 )
 
     @classmethod
     def parse(cls, text: "str | TargetSpace") -> "TargetSpace":
-        """Read `"binary"`, `"classes(3)"`, `"classes(50, ignore=-100, axis=1)"`, …; raises ConfigError for anything else."""
+        """Read `"binary"`, `"classes(3)"`, `"counts(raw=2)"`, `"classes(50, ignore=-100, axis=1)"`, …; ConfigError for others."""
         if isinstance(text, TargetSpace):
             return text
         given = text if isinstance(text, str) and len(text) < 200 else shown(text)
         match = _WRITTEN.fullmatch(given)
         if not match or match[1] not in SPACES:
             raise ConfigError("targets: " + unknown("target space", given, map(_written, SPACES)))
-        kind, count = match[1], match[2]
+        kind, size, options = match[1], re.match(r"\d+", match[2] or ""), _OPTION.findall(match[2] or "")
+        count = int(size[0]) if size else None
         wanted = callable(SPACES[kind]) or (count is not None and kind in SEVERAL)
-        if wanted != (count is not None) or (count is not None and int(count) < 2):
+        if wanted != (count is not None) or (count is not None and count < 2):
             raise ConfigError(f"targets: '{given}' is not a target space; classes are written {_sized()} with K ≥ 2")
-        return cls(
-            kind, int(count) if count else None, **{key: int(value) for key, value in _OPTION.findall(match[3] or "")}
-        )
+        settings = {key: int(value) for key, value in options}
+        if len(settings) < len(options):
+            raise ConfigError(f"targets: '{given}' says {', '.join(settings)} more than once")
+        return cls(kind, count, **settings)
 
     def __str__(self) -> str:
-        options = [
-            f"{name}={value}" for name, value in (("ignore", self.ignore), ("axis", self.axis)) if value is not None
-        ]
-        return f"{self.kind}({', '.join([str(self.classes), *options])})" if self.classes else self.kind
+        settings = (("ignore", self.ignore), ("axis", self.axis), ("raw", self.raw))
+        options = [f"{name}={value}" for name, value in settings if value is not None]
+        inside = [*([str(self.classes)] if self.classes else []), *options]
+        return f"{self.kind}({', '.join(inside)})" if inside else self.kind
 
     @property
     def facts(self) -> Facts:

@@ -4,6 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,9 @@ from mlnn.targets import TargetSpace
 from mlnn.training.recipe import dtype_name
 from mlnn.world import own_world
 
+SEVERAL = "; a loss that reads several raw outputs says how many in the target space: targets='real(raw=2)'"
+"""Said where one that was given a single raw output looks for a second."""
+
 
 def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
@@ -28,9 +32,9 @@ def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
     except Exception as problem:
         given = [*arguments, *getattr(call, "args", ()), *getattr(call, "keywords", {}).values()]  # a partial's own
         shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in given if isinstance(a, Tensor))
-        raise ConfigError(
-            f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first_line(problem)}"
-        ) from problem
+        raised = f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first_line(problem)}"
+        flat = what.startswith("objective") and given and isinstance(given[0], Tensor) and given[0].ndim == 1
+        raise ConfigError(raised + (SEVERAL if flat and isinstance(problem, IndexError) else "")) from problem
 
 
 def made_module(factory: Callable[[], nn.Module], rows: Tensor, seed: int) -> nn.Module:
@@ -138,7 +142,13 @@ def check_output(output: Tensor, target: Tensor, targets: TargetSpace) -> None:
     if not several:
         wanted += f" or {(*rows, 1)}"
     of = f"{rows[0]} rows" + (f" of {' × '.join(map(str, rows[1:]))} positions" if rows[1:] else "")
-    raise ConfigError(f"model: raw output of shape {found} for {of} and targets '{targets}'; {wanted} is needed")
+    count = output.shape[-1] if output.ndim == len(rows) + 1 else 1
+    cure = _says_so(targets, count) if output.shape[:-1] == rows and count > 1 and not targets.event else ""
+    raise ConfigError(f"model: raw output of shape {found} for {of} and targets '{targets}'; {wanted} is needed{cure}")
+
+
+def _says_so(targets: TargetSpace, count: int) -> str:
+    return f" (if the loss reads {count} raw outputs per position, say so: targets='{replace(targets, raw=count)}')"
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:

@@ -116,12 +116,13 @@ def root_of(family: Family, slope: Callable[[Family], float]) -> Family:
     while (at(low) > 0) if falls else (at(high) < 0):
         low, high = (low - 1, low) if falls else (high, high + 1)
         if abs(low if falls else high) > FARTHEST:
-            raise NoNumberError(_runs_away(family, falls))
+            raise NoNumberError(runs_away(family, falls))
     root = low if low == high else scipy.optimize.brentq(at, low, high, xtol=1e-13, rtol=1e-13)
     return family.at(math.exp(root))
 
 
-def _runs_away(family: Family, down: bool) -> str:
+def runs_away(family: Family, down: bool) -> str:
+    """What to say of the free number that has no finite maximum."""
     told = family.likelihood.no_number(down)
     if told is not None:
         return f"{family.name}: {family.free} has no finite maximum: {told}"

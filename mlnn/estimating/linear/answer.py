@@ -13,9 +13,9 @@ from mlnn.estimating.fitted_rows import LinearRows
 from mlnn.estimating.linear.ancillary import linear
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.inference import Information, unshifted
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation
-from mlnn.estimating.named import coefficients
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
 
@@ -28,7 +28,7 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
     kind, dispersion = _dispersion(family, design, fit.beta, convention)
     information = Information(family, design, fit.beta, fit.point, dispersion / family.dispersion)
     bse = np.sqrt(np.diag(information.covariance(cov))).reshape(family.outputs, -1).T
-    return _estimate(
+    return estimate_with(
         family,
         design,
         unshifted(design, fit.beta),
@@ -41,32 +41,30 @@ def of_maximum(family: Family, design: Design, fit: Fit, llnull: float, cov: str
         iterations=fit.iterations,
         gradient_norm=fit.push,
         information=information,
+        ancillary_bse=information.number_errors(cov),
         rows=LinearRows(family, design, fit.beta),
-        deviance=_deviance(family, design, fit.beta),
+        deviance=deviance_of(family, design, fit.beta, fit.point.value),
     )
 
 
-def of_kinks(
-    family: Family, design: Design, beta: Tensor, llf: float, llnull: float, cov: str, iterations: int
-) -> Estimate:
-    """The answer of a linear programme, `beta` (p, 1) of the shifted columns: no standard errors."""
-    return _estimate(
+def of_kinks(errors: KinkErrors, llf: float, llnull: float, iterations: int) -> Estimate:
+    """The answer of a linear programme, at the coefficients whose errors these are."""
+    family, design, beta = errors.family, errors.design, errors.beta
+    return estimate_with(
         family,
         design,
         unshifted(design, beta),
         llf=llf,
         llnull=llnull,
-        bse=np.full(tuple(beta.shape), np.nan),
-        cov=cov,
+        bse=np.sqrt(np.diag(errors.covariance(errors.kind)))[:, None],
+        cov=errors.kind,
         iterations=iterations,
         gradient_norm=0.0,
         rows=LinearRows(family, design, beta),
-        deviance=_deviance(family, design, beta),
-        notes=(
-            "no standard errors: a likelihood with kinks has no curvature, and the density of the errors at the kink,"
-            " which they need, is not part of the model; resample rows instead",
-            "a linear programme's maximum need not be the only one",
-        ),
+        deviance=deviance_of(family, design, beta, -llf),
+        ancillary_bse=errors.numbers,
+        kinks=errors,
+        notes=(*errors.notes, "a linear programme's maximum need not be the only one"),
     )
 
 
@@ -75,7 +73,7 @@ def of_separation(
 ) -> Estimate:
     """The answer where there is no maximum, `beta` (p, m) with ±inf and NaN."""
     assert found.direction is not None
-    return _estimate(
+    return estimate_with(
         family,
         design,
         beta,
@@ -88,8 +86,13 @@ def of_separation(
         converged=False,
         separation=found.kind,
         direction=found.direction.numpy(),
-        notes=(f"{found.kind} separation: no finite maximum, so no standard errors; see summary()",),
+        notes=(f"{found.kind} separation: no finite maximum, so no standard errors; see summary()", *_way_on(family)),
     )
+
+
+def _way_on(family: Family) -> Iterator[str]:
+    if family.likelihood.firth:
+        yield "penalty='firth' gives a finite estimate of these rows: that of the likelihood penalised by its information"
 
 
 def log_likelihood(family: Family, design: Design, beta: Tensor) -> float:
@@ -98,7 +101,7 @@ def log_likelihood(family: Family, design: Design, beta: Tensor) -> float:
     return -float(design.weigh(slice(0, len(value)), value).sum())
 
 
-def _estimate(
+def estimate_with(
     family: Family,
     design: Design,
     beta: Tensor,
@@ -113,23 +116,28 @@ def _estimate(
     p, m = beta.shape
     params, extra = beta.numpy(), family.counted
     ways, nobs = ways_of(design), float(len(design.y)) if design.binomial else design.nobs
-    fixed = {"dispersion": family.dispersion, "dispersion_kind": "given" if family.free is None else "ml"}
+    common: dict[str, Any] = {
+        "params": params[:, 0] if m == 1 else params,
+        "names": design.names,
+        "outputs": family.labels,
+        "bse": bse[:, 0] if bse is not None and m == 1 else bse,
+        "df_model": (p - design.intercept) * m,
+        "df_resid": nobs - p * m,
+        "parameters": p * m + extra,
+        "ancillary": family.numbers,
+        "dispersion": family.dispersion,
+        "dispersion_kind": "given" if family.free is None else "ml",
+        "converged": True,
+        "deviance": None,
+        "intercept": design.intercept,
+    }
     return Estimate(
         likelihood=family.name,
-        params=coefficients(params[:, 0] if m == 1 else params, design.names, family.labels),
-        names=design.names,
-        outputs=family.labels,
-        bse=None if bse is None else coefficients(bse[:, 0] if m == 1 else bse, design.names, family.labels),
         llf=llf + ways,
         llnull=llnull + ways,
-        df_model=(p - design.intercept) * m,
-        df_resid=nobs - p * m,
         nobs=nobs,
-        parameters=p * m + extra,
-        ancillary=family.numbers,
-        intercept=design.intercept,
-        notes=(*notes, *notes_of(family, design, extra)),
-        **fixed | {"converged": True, "deviance": None} | rest,
+        notes=(*notes, *notes_of(family, design, extra, errors=bse is not None)),
+        **common | rest,
     )
 
 
@@ -142,22 +150,35 @@ def ways_of(design: Design) -> float:
     return float((next(parts) - next(parts) - next(parts)).sum())
 
 
-def notes_of(family: Family, design: Design, counted: bool) -> list[str]:
-    """What there is to know of the likelihood's number, and of rows that are a binomial table."""
-    return [*_of_the_number(family, counted), *_of_the_rows(family, design)]
+def notes_of(family: Family, design: Design, counted: bool, errors: bool = True) -> list[str]:
+    """What there is to know of the likelihood's number, of the standard errors where there are `errors`, and of the rows."""
+    told = [*_of_the_number(family, counted), *(_of_the_errors(family) if errors else ())]
+    return [*told, *_of_what_is_given(family), *_of_the_rows(family, design)]
 
 
 def _of_the_number(family: Family, counted: bool) -> Iterator[str]:
-    if family.free:
+    if family.several:
+        yield f"{', '.join(family.several)} are estimated by maximum likelihood; AIC and BIC count them"
+    elif family.free:
         how = "count it" if counted else "do not count it"
-        yield f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
-    if not family.knows_information:
+        told = f"{family.free} is estimated by maximum likelihood; AIC and BIC {how}, as statsmodels does"
+        yield told + ("; its standard error is that of this value" if family.likelihood.conventions else "")
+
+
+def _of_the_errors(family: Family) -> Iterator[str]:
+    if family.likelihood.jointly:
+        yield "standard errors are those of the observed information, as MASS and pscl have them"
+    elif not family.knows_information:
         yield (
             f"{family.name} is not of the catalogue: standard errors are those of the observed information, llf is Σ −nll as"
             " its nll gives it, and another maximum is not ruled out"
         )
-    if family.numbers and not family.free:
-        yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in family.numbers.items())
+
+
+def _of_what_is_given(family: Family) -> Iterator[str]:
+    kept = {key: value for key, value in family.numbers.items() if key not in family.frees}
+    if kept and not family.free:
+        yield "kept as given or by default: " + ", ".join(f"{k}={v:g}" for k, v in kept.items())
 
 
 def _of_the_rows(family: Family, design: Design) -> Iterator[str]:
@@ -195,11 +216,13 @@ def _dispersion(family: Family, design: Design, beta: Tensor, convention: str) -
     return unbiased, float(pearson) / left
 
 
-def _deviance(family: Family, design: Design, beta: Tensor) -> float | None:
-    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative."""
+def deviance_of(family: Family, design: Design, beta: Tensor, nll: float) -> float | None:
+    """2φ Σ (nll − least) row by row: a difference of totals loses digits, and can come out negative. nll: the sum there."""
     least, total = family.likelihood.least(design.y), 0.0
     if least is None or not bool(torch.isfinite(least).all()):
         return None
+    if not bool(least.any()):  # hard labels: any row can be told for certain
+        return 2 * family.dispersion * nll
     for rows, x in design.chunks():
         eta, y = design.raw(rows, x, beta), design.y[rows]
         above = family.likelihood.above(curvature.raw(family.likelihood, eta), y)

@@ -13,7 +13,7 @@ from mlnn.data import Dataset
 from mlnn.data.arrays import check_aligned
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import Family
-from mlnn.estimating.linear.beside import offset_of, weights_of
+from mlnn.estimating.linear.beside import counted, offset_of, weights_of
 from mlnn.estimating.reading import own, view
 from mlnn.targets import TargetSpace
 
@@ -98,8 +98,13 @@ class Design:
         return replace(self, x=self.x[rows], y=self.y[rows], weights=weights, offset=offset)
 
     def without_features(self) -> "Design":
-        """The constant alone."""
-        return replace(self, x=self.x[:, :0], shift=self.shift[:0], features=(), intercept=True)
+        """The constant alone; of many rows with few different targets a row for each target, weighted by how many there are."""
+        y, weights = self.y, self.weights
+        if self.offset is None:
+            y, weights = counted(y, weights)
+        return replace(
+            self, x=self.x[: len(y), :0], y=y, weights=weights, shift=self.shift[:0], features=(), intercept=True
+        )
 
 
 def design_of(
@@ -152,8 +157,10 @@ def _named_rows(data: Any, few: bool, names: Sequence[str] | None = None) -> tup
     x, y, features = _parts(data)
     features = features if names is None else names
     y = y.squeeze(1) if y.ndim == 2 and y.shape[1] == 1 else y
-    if y.ndim != 1 or len(x) != len(y) or not len(y):
-        raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},), n > 0")
+    if y.ndim != 1 or len(x) != len(y):
+        raise DataError(f"data: x {tuple(x.shape)} and y {tuple(y.shape)} do not match; y must be ({len(x)},)")
+    if not len(y):
+        raise DataError("data: there are no rows; at least as many are needed as there are coefficients")
     if x.ndim > 2 and not few and not isinstance(data, Dataset):
         raise DataError(
             f"x: found shape {tuple(x.shape)}; a linear raw output takes rows of features (n, d). Give x.reshape(len(x), -1)"
@@ -170,7 +177,7 @@ def _names(features: Sequence[Any], width: int) -> tuple[str, ...]:
 
 def too_few(design: Design, family: Family) -> str:
     """What to say where there are fewer rows than coefficients, else nothing."""
-    needed = design.width * family.outputs
+    needed = design.width * family.outputs - len(family.constants) * len(design.features)
     if len(design.y) >= needed:
         return ""
     return f"{len(design.y)} rows for {needed} coefficients; leave features out or bring more rows"
@@ -232,7 +239,7 @@ def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
     """The space the targets are in, checked, with more than one value in it where the likelihood needs that."""
     space = family.space
     if space.labels:
-        return _classes(y, of)
+        return _classes(space, y, of)
     # With weights a row may stand for several trials, and y for the share of successes: a binomial.
     TargetSpace("unit" if space.kind == "binary" and weighted else space.kind).check(y, "y" + of)
     row = int(y.abs().argmax()) if y.is_floating_point() else 0
@@ -243,13 +250,13 @@ def _space(family: Family, y: Tensor, weighted: bool, of: str) -> TargetSpace:
     return space
 
 
-def _classes(y: Tensor, of: str) -> TargetSpace:
+def _classes(space: TargetSpace, y: Tensor, of: str) -> TargetSpace:
     """The classes that there are, each with rows."""
     TargetSpace("counts").check(y, "y" + of)
     missing = [k for k, rows in enumerate(torch.bincount(y.long()).tolist()) if not rows]
     if missing or int(y.max()) == 0:
         raise DataError(f"y{of}: no row of class {missing[0] if missing else 1}; classes are 0 … K−1, each with rows")
-    return TargetSpace("classes", int(y.max()) + 1)
+    return replace(space, classes=int(y.max()) + 1)
 
 
 def _check_varied(space: TargetSpace, y: Tensor, of: str) -> None:

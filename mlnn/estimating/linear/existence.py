@@ -2,15 +2,16 @@
 
 import math
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 import torch
 from torch import Tensor
 
+from mlnn.errors import DataError
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.linear.ancillary import linear, maximise, total
 from mlnn.estimating.linear.class_limit import class_limit
-from mlnn.estimating.linear.design import Design
+from mlnn.estimating.linear.design import Design, same_columns, too_few
 from mlnn.estimating.linear.newton import Fit
 from mlnn.estimating.linear.separation import Separation, find_separation, overlap_is_certain, separation_beside_rank
 from mlnn.estimating.linear.sharing import share
@@ -18,8 +19,11 @@ from mlnn.estimating.linear.start import start
 from mlnn.estimating.network import curvature
 from mlnn.targets import TargetSpace
 
-FAR = (5.0, 20.0, 80.0, 320.0)
-"""Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked."""
+FAR = (5.0, 20.0, 80.0, 320.0, 1e4, 1e6, 1e8, 1e10)
+"""Largest raw outputs along the direction of a separation at which the likelihood of somebody's own class is asked, as far as it
+has numbers there: the tail of a Cauchy is a certainty to 1e-6 from 1e6 on only."""
+FAR_ALONG = 0.25
+"""Of the row that goes farthest: how far along a row must go to be asked whether it has become certain."""
 CERTAIN = 1e-6
 """Nats that a row may still lack of certainty that far out."""
 BUDGET = 300
@@ -38,7 +42,7 @@ def certain(family: Family, design: Design, fit: Fit) -> bool:
         return True
     if not family.knows_information:  # the bounds are those of the catalogue's links
         return False
-    parts = share(design, lambda part: _least_push(family, part, fit))
+    parts = [fit.point.pull] if fit.point.pull else share(design, lambda part: _least_push(family, part, fit))
     push, bend = min(push for push, _ in parts), max(bend for _, bend in parts)
     if push == math.inf:  # every row pins its own linear predictor
         return True
@@ -77,18 +81,36 @@ def rises_along(family: Family, design: Design, found: Separation) -> bool:
     """
     if family.knows_information:
         return True
-    if found.direction is None or family.outputs != 1:
+    along = _along(family, design, found)
+    if along is None:
         return False
-    along = found.direction.double().reshape(design.width, -1)[:, :1]
     shift = along.clone()
     if design.intercept:  # the direction is of the features as they came
         shift[-1] += design.shift @ along[:-1]
     reach = max(float((x @ shift).abs().max()) for _rows, x in design.chunks())
     eta = linear(replace(design, offset=None), shift / reach)  # far enough out no offset counts
-    values = [total(family, design, far * eta) for far in FAR]
-    falls = all(later <= earlier + 1e-12 * abs(earlier) for earlier, later in pairwise(values))
-    last = curvature.nll(family.likelihood, FAR[-1] * eta, design.y)
-    return falls and bool((last[(FAR[-1] * eta[:, 0]).abs() >= FAR[-2]] <= CERTAIN).all())
+    asked = [(far, total(family, design, far * eta)) for far in FAR]
+    reached = list(takewhile(lambda one: math.isfinite(one[1]), asked))
+    falls = all(later <= earlier + 1e-12 * abs(earlier) for (_, earlier), (_, later) in pairwise(reached))
+    if not reached or not falls:
+        return False
+    last = curvature.nll(family.likelihood, reached[-1][0] * eta, design.y)
+    if (
+        family.space.kind == "classes" and found.kind == "quasi"
+    ):  # which of the other classes a row keeps is told by none
+        return True
+    return bool((last[eta.abs().amax(1) >= FAR_ALONG] <= CERTAIN).all())
+
+
+def _along(family: Family, design: Design, found: Separation) -> Tensor | None:
+    """The direction of a separation in the raw outputs (p, m); None where they are no raw output a class, or but the first."""
+    if found.direction is None:
+        return None
+    direction = found.direction.double().reshape(design.width, -1)
+    if family.space.kind != "classes":
+        return direction if family.outputs == direction.shape[1] else None
+    direction = direction - direction[:, :1]
+    return {direction.shape[1]: direction, direction.shape[1] - 1: direction[:, 1:]}.get(family.outputs)
 
 
 def beside_rank(family: Family, design: Design) -> str:
@@ -104,10 +126,22 @@ def besides(family: Family, design: Design) -> str:
     return beside_rank(family, design).replace("without them the rows are", "besides, the rows are", 1)
 
 
+def check_determined(family: Family, design: Design) -> None:
+    """Raise DataError where there are fewer rows than coefficients, with everything else that leaves them undetermined."""
+    short = too_few(design, family)
+    if not short:
+        return
+    same = same_columns(design)
+    beside = f"; besides, {same}" if same else ""
+    raise DataError(f"data: {short}{beside}{besides(family, design)}")
+
+
 def _pinning(family: Family, design: Design) -> tuple[Tensor, TargetSpace]:
     """Targets and space as far as separation goes: which rows pin their linear predictor."""
     kind = family.space.kind
     space = TargetSpace("unit") if kind == "binary" else family.space  # a share strictly inside (0, 1) pins its row
+    if kind == "ordinal" and family.outputs == 1:  # the least and the greatest label want it out, the others pin it
+        return design.y / (design.y.max().clamp(min=1)), TargetSpace("unit")
     # A count is 0 or it pins its row, whatever its size.
     return design.y.clamp(max=1) if kind == "counts" else design.y, space
 
@@ -119,11 +153,13 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
     of the likelihood tends to 1. With classes a row may keep some of its margins only: see `class_limit`.
     """
     assert found.infinite is not None
-    runs = found.infinite[:, 1:] if family.space.classes else found.infinite[:, None]
+    runs = found.infinite[:, 1:] if found.infinite.ndim == 2 else found.infinite[:, None]
     beta = runs.double() * torch.inf  # 0 · ∞ is NaN
     if found.kind == "complete":
         return family, beta, 0.0
-    if family.space.classes:
+    if found.infinite.ndim == 2 and not family.knows_information:  # the limit below is the softmax's
+        return family, beta, math.nan
+    if found.infinite.ndim == 2:
         return family, *class_limit(design.x, design.y, design.intercept, found, design.weights)
     keep = found.overlap
     x = design.x[keep].double()

@@ -16,6 +16,7 @@ from mlnn.estimating.catalogue import Family
 from mlnn.estimating.information import SURE, InformationCheck, information_check, read
 from mlnn.estimating.linear.ancillary import row_scores
 from mlnn.estimating.linear.design import Design
+from mlnn.estimating.linear.inference import Information
 from mlnn.estimating.linear.newton import evaluate
 from mlnn.estimating.network import curvature
 from mlnn.estimating.result import Estimate
@@ -41,7 +42,7 @@ def check_estimate(found: Estimate) -> InformationCheck | None:
     weights that are not whole, against large-sample theory. A row of weight w counts as w rows, a share as single trials.
     Raises DataError as `information_check` does.
     """
-    if found.information is None:
+    if not isinstance(found.information, Information):  # kinks, separated rows, a penalised fit
         return None
     family, beta = found.information.family, found.information.beta
     design = _single(family, found.information.design)

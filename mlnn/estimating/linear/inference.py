@@ -1,7 +1,8 @@
 """How sure is the estimate: covariance of the coefficients from expected or observed information, or the sandwich."""
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.catalogue import Family
-from mlnn.estimating.linear.ancillary import border, row_scores
+from mlnn.estimating.linear.ancillary import border, corner, linear, row_scores
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.least_squares import cholesky_root, qr_root
 from mlnn.estimating.linear.newton import NotConvergedError, Point, evaluate
@@ -31,6 +32,7 @@ class Information:
     beta: Tensor
     point: Point
     scale: float
+    _inverses: dict[str, Tensor] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @own_world(threads=None)
     def covariance(self, kind: str) -> np.ndarray:
@@ -43,7 +45,7 @@ class Information:
         its uncertainty counts. Raises ConfigError for another kind, for HC2 and HC3 of several raw outputs, whose leverage is
         a matrix, and of a row with leverage 1; NotConvergedError where the information is not positive definite.
         """
-        shift = _unshift(self.design, self.beta.shape[1])
+        shift = unshift(self.design, self.beta.shape[1])
         found = shift @ self.shifted(kind) @ shift.T
         return ((found + found.T) / 2).numpy()
 
@@ -62,6 +64,29 @@ class Information:
                 f"cov: HC1 divides by rows less coefficients, and there are {self.design.nobs:g} rows for {size}"
             )
         return found[:size, :size] * (self.design.nobs / left if kind == "HC1" else 1.0)
+
+    @own_world(threads=None)
+    def number_errors(self, kind: str) -> dict[str, float]:
+        """Standard error of the free number by its name; {} where none is free, NaN where the likelihood is not curved in it.
+
+        That of the maximum-likelihood value whatever `scale` is: number × the error of its logarithm (delta method), from the
+        joint information with the coefficients, in which σ of the normal and the shape of the gamma stand alone. kind: as in
+        `covariance`; the corner of "expected" information is the observed one, as in R's glm.nb; HC2 and HC3 of a number that
+        stands alone, which no leverage touches, are HC0.
+        """
+        free = self.family.free
+        if free is None:
+            return {}
+        if self.bordered:
+            inverse = self._inverse("expected" if kind == "expected" else "observed")
+            variance = float(
+                (inverse if kind in INVERSES else inverse @ self._scores(self._spared(kind)) @ inverse)[-1, -1]
+            )
+        else:
+            variance = variance_of_number(self.family, self.design, linear(self.design, self.beta), kind in INVERSES)
+        if kind == "HC1":
+            variance *= self.design.nobs / (self.design.nobs - self.beta.numel())
+        return {free: self.family.numbers[free] * math.sqrt(variance) if variance > 0 else math.nan}
 
     @property
     def bordered(self) -> bool:
@@ -90,7 +115,12 @@ class Information:
         return divisor
 
     def _inverse(self, kind: str) -> Tensor:
-        """Inverse of the information of the coefficients, and of log θ where that is bordered in."""
+        """Inverse of the information of the coefficients, and of log θ where that is bordered in; made once."""
+        if kind not in self._inverses:
+            self._inverses[kind] = self._joined(kind)
+        return self._inverses[kind]
+
+    def _joined(self, kind: str) -> Tensor:
         inverse = self._alone(kind)
         if not self.bordered:
             return inverse
@@ -133,6 +163,19 @@ class Information:
         return total
 
 
+def variance_of_number(family: Family, design: Design, eta: Tensor, model: bool) -> float:
+    """Variance of the log of a number whose information has no part in common with the coefficients', as the model has it, or
+    by the spread of its scores.
+    """
+    bend = corner(family, design, eta)
+    if bend <= 0:
+        return math.nan
+    if model:
+        return 1 / bend
+    scores = row_scores(family, eta, design.y)
+    return float(design.weigh(slice(0, len(scores)), scores**2).sum()) / bend**2
+
+
 def trials(family: Family, y: Tensor) -> list[tuple[Tensor, Tensor]]:
     """(targets, share of the row's weight): of a row that stands for several trials, its successes and its failures."""
     one = torch.ones(len(y), dtype=torch.float64)
@@ -146,7 +189,8 @@ def unshifted(design: Design, beta: Tensor) -> Tensor:
     return torch.cat([beta[:-1], beta[-1:] - design.shift @ beta[:-1]])
 
 
-def _unshift(design: Design, outputs: int) -> Tensor:
+def unshift(design: Design, outputs: int) -> Tensor:
+    """The matrix (p m, p m) that takes the shifted columns' coefficients, output after output, to those as they came."""
     one = torch.eye(design.width, dtype=torch.float64)
     if design.intercept:
         one[-1, :-1] = -design.shift

@@ -34,6 +34,11 @@ MOST_MAJORANTS = 2.0
 """A t's observed curvature is at least minus its majorant: twice that makes every row's positive."""
 LITTLE_DAMPING = 1e-3
 """Below it convergence is as good as quadratic."""
+MANY = 2**15
+"""Rows from which a pass that changes no digit told is spared."""
+SETTLED_PUSH, SETTLED = 1e-6, 1e-9
+"""λ, and the relative change of the curvature along any direction that the next step still makes: the covariance then keeps nine
+digits, the log-likelihood λ²/2 nats, and the coefficients after that step all that a sum over the rows holds."""
 
 
 class NotConvergedError(MlnnError):
@@ -50,7 +55,9 @@ class NotConvergedError(MlnnError):
 class Point:
     """Coefficients (p, m) and, summed over the rows there: nll, gradient and curvature, output after output.
 
-    size: Σ of the magnitudes that a row's nll is the sum of, which its rounding is relative to.
+    size: Σ of the magnitudes that a row's nll is the sum of, which its rounding is relative to. pull: the least gradient and
+    the largest curvature of the rows whose target grows likelier without end, of one raw output; (inf, 0) if there are none,
+    None where it was not asked.
     """
 
     beta: Tensor
@@ -60,6 +67,7 @@ class Point:
     gradient: Tensor
     hessian: Tensor
     damping: float = 0.0
+    pull: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,23 +80,28 @@ class Fit:
     iterations: int
 
 
-def evaluate(family: Family, design: Design, beta: Tensor, kind: str, damping: float = 0.0) -> Point:
-    """One pass over all rows at `beta` (p, m)."""
-    parts = share(design, lambda part: _sums(family, part, beta, kind, damping))
-    values, sizes, gradients, hessians = zip(*parts, strict=True)
+def evaluate(family: Family, design: Design, beta: Tensor, kind: str, damping: float = 0.0, bent: bool = True) -> Point:
+    """One pass over all rows at `beta` (p, m). bent: whether curvature is wanted, which is half of the work; 0 if not."""
+    parts = share(design, lambda part: _sums(family, part, beta, kind, damping, bent))
+    values, sizes, gradients, hessians, pulls = zip(*parts, strict=True)
+    pull = None if None in pulls else (min(one[0] for one in pulls), max(one[1] for one in pulls))
     gradient, hessian = torch.stack(gradients).sum(dim=0), torch.stack(hessians).sum(dim=0)
     hessian = hessian.reshape(beta.numel(), beta.numel())
-    return Point(beta, kind, sum(values), sum(sizes), gradient.T.reshape(-1), (hessian + hessian.T) / 2, damping)
+    hessian = (hessian + hessian.T) / 2
+    return Point(beta, kind, sum(values), sum(sizes), gradient.T.reshape(-1), hessian, damping, pull)
 
 
 def _sums(
-    family: Family, design: Design, beta: Tensor, kind: str, damping: float
-) -> tuple[float, float, Tensor, Tensor]:
-    """(nll, size, gradient (p, m), curvature (m, p, m, p)) summed over the rows, chunk by chunk."""
+    family: Family, design: Design, beta: Tensor, kind: str, damping: float, bent: bool
+) -> tuple[float, float, Tensor, Tensor, tuple[float, float] | None]:
+    """(nll, size, gradient (p, m), curvature (m, p, m, p)) summed over the rows, chunk by chunk, and their `pull`."""
     p, m = beta.shape
     value = size = 0.0
     gradient = torch.zeros(p, m, dtype=torch.float64)
     hessian = torch.zeros(m, p, m, p, dtype=torch.float64)
+    times = torch.empty(0, p, dtype=torch.float64)
+    asked = bent and not damping and m == 1 and family.space.separable and not family.space.classes
+    pull = (math.inf, 0.0) if asked else None
     for rows, x in design.chunks():
         eta = design.raw(rows, x, beta)
         found = curvature.rows(family.likelihood, eta, design.y[rows], kind, damping)
@@ -98,13 +111,27 @@ def _sums(
         if family.space.kind == "counts":  # μ − y f + log y! is small where its parts, of a large count, are not
             size += float(design.weigh(rows, design.y[rows] * eta[:, 0].abs()).sum())
         gradient.addmm_(x.T, slope)
+        if not bent:
+            continue
+        if pull is not None:
+            pull = _pull(pull, family.space.extreme(design.y[rows]), found[1][:, 0], found[2][:, 0, 0])
+        times = times[: len(x)] if len(times) else torch.empty_like(x)  # the first chunk is the largest
         for j in range(m):
             for k in range(j, m):
-                hessian[j, :, k].addmm_(x.T, x * bend[:, j, k, None])
+                hessian[j, :, k].addmm_(x.T, torch.mul(x, bend[:, j, k, None], out=times))
     for j in range(m):
         for k in range(j):
             hessian[j, :, k] = hessian[k, :, j].T
-    return value, size, gradient, hessian
+    return value, size, gradient, hessian, pull
+
+
+def _pull(so_far: tuple[float, float], runs: Tensor, slope: Tensor, bend: Tensor) -> tuple[float, float]:
+    """With rows of these gradients and curvatures, (n,) each, where they run."""
+    if not bool(runs.all()):
+        slope, bend = slope[runs], bend[runs]
+    if not len(slope):
+        return so_far
+    return min(so_far[0], float(slope.abs().min())), max(so_far[1], float(bend.max()))
 
 
 def finite(point: Point) -> bool:
@@ -121,7 +148,7 @@ def newton(
     point = _first(family, design, start)
     if family.likelihood.squares:
         return _least_squares(family, design, point, tolerance)
-    last, rank_checked = math.inf, cache(lambda: check_rank(design))
+    last, before, rank_checked = math.inf, point, cache(lambda: check_rank(design))
     for iteration in range(1, max_iter + 1):
         root = _root(family, design, point, rank_checked)
         if root is None:
@@ -131,11 +158,19 @@ def newton(
         if not math.isfinite(push):
             raise _failure(family, iteration, push, -point.value, "the curvature vanished along some direction")
         late = iteration > max_iter // 2
-        if push <= tolerance or _at_rounding(family, point, push, last, late):
+        many = len(design.y) >= MANY
+        rate = _rate(root, before, point, last) if many else math.inf
+        settled = push <= SETTLED_PUSH and rate * push <= SETTLED
+        if push <= tolerance or settled or _at_rounding(family, point, push, last, late):
             return Fit(point.beta + step, point, push, iteration)
         near = push < NEAR_MAXIMUM or iteration >= PATIENCE
         kind = "observed" if near or family.likelihood.robust else "expected"
-        point, last = _downhill(family, design, point, step, kind, push, iteration), push
+        # A plain step leaves λ = rate λ², after which the curvature still moves by rate λ.
+        corrected = None
+        if many and family.likelihood.canonical and not (rate * push) ** 2 <= SETTLED:
+            corrected = _corrected(family, design, point, root, step)
+        before, last = point, push
+        point = corrected or _downhill(family, design, point, step, kind, push, iteration)
     raise _failure(family, max_iter, last, -point.value, f"max_iter={max_iter} iterations are over; allow more")
 
 
@@ -171,6 +206,39 @@ def _at_rounding(family: Family, point: Point, push: float, last: float, late: b
         return push**2 <= 64 * EPS * point.size
     quadratic = family.likelihood.canonical or (point.kind == "observed" and point.damping < LITTLE_DAMPING)
     return push**2 <= 64 * EPS * point.size and push > last / 2 and quadratic
+
+
+def _corrected(family: Family, design: Design, point: Point, root: Tensor, step: Tensor) -> Point | None:
+    """The point after a Newton step and a second one by the same curvature (Shamanskii 1967), None where one goes not down.
+
+    The second costs half a pass and makes convergence cubic.
+    """
+    between = evaluate(family, design, point.beta + step, point.kind, bent=False)
+    allowed = point.value + 64 * EPS * point.size
+    if not finite(between) or between.value > allowed:
+        return None
+    trial = evaluate(family, design, between.beta + _step(root, between)[1], point.kind)
+    return trial if finite(trial) and trial.value <= allowed else None
+
+
+def onwards(family: Family, design: Design, sample: Design, fit: Fit) -> Tensor:
+    """Coefficients (p, m) a step on from a sample's maximum: the gradient of all rows by the sample's curvature, scaled up."""
+    root = cholesky_root(fit.point.hessian * (design.nobs / sample.nobs))
+    if root is None or not family.likelihood.canonical or len(design.y) < MANY:
+        return fit.beta
+    here = evaluate(family, design, fit.beta, fit.point.kind, bent=False)
+    return fit.beta + _step(root, here)[1] if finite(here) else fit.beta
+
+
+def _rate(root: Tensor, before: Point, point: Point, last: float) -> float:
+    """By how much the curvature moves, relative to itself along any direction, for each unit of λ; infinite if not yet known.
+
+    root: of the curvature at `point`; last: λ at the point before.
+    """
+    if not math.isfinite(last) or before.damping or point.damping:
+        return math.inf
+    half = torch.linalg.solve_triangular(root.T, point.hessian - before.hessian, upper=False)
+    return float(torch.linalg.solve_triangular(root.T, half.T, upper=False).norm()) / last
 
 
 def _least_squares(family: Family, design: Design, point: Point, tolerance: float) -> Fit:

@@ -3,21 +3,26 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mlnn.estimating.fitted_rows import ModelRows
 from mlnn.estimating.linear.answer import notes_of
+from mlnn.estimating.linear.kinks import KinkErrors
 from mlnn.estimating.named import named
 from mlnn.estimating.network.descent import unit
 from mlnn.estimating.network.errors import log_likelihood, surroundings
 from mlnn.estimating.network.fit import ModelFit
+from mlnn.estimating.network.number_errors import number_errors
 from mlnn.estimating.network.problem import Problem
 
 FLATTEST = 1e-10
 """Smallest eigenvalue over largest, below which a direction counts as flat."""
 TOLD = 1e-6
 """Nats: a row's nll below which it counts as told for certain."""
+FEW_DIGITS = 8
+"""Of the residuals: fewer are told."""
 UNKNOWN = (
     "whether there is a finite maximum cannot be told of a model that is not linear in its parameters (separation: unknown);"
     " this is the highest of the stationary points reached"
@@ -57,7 +62,7 @@ def of_maximum(
             bse = covariance.diagonal().sqrt()
     elif identified:
         sentence += f"; {len(theta)} parameters leave no rows for the dispersion: no standard errors"
-    sentence += _few(problem, flat)
+    sentence += _few(problem, flat) + _rounded(problem, theta)
     if separation == "unknown":
         sentence += f"; {UNKNOWN}{_told_for_certain(problem, theta)}"
     return ModelFit(
@@ -75,13 +80,19 @@ def of_maximum(
         likelier=likelier,
         sentence=sentence,
         covariance=None if covariance is None else covariance.numpy(),
+        ancillary_bse={} if covariance is None else number_errors(problem, theta, around),
         rows=ModelRows(problem, theta.detach()),
         **_common(problem),
     )
 
 
-def of_kinks(problem: Problem, theta: Tensor, llf: float) -> ModelFit:
-    """The answer of a linear programme for a model that is linear in its parameters: no standard errors."""
+def of_kinks(problem: Problem, theta: Tensor, llf: float, errors: KinkErrors, place: Tensor) -> ModelFit:
+    """The answer of a linear programme for a model that is linear in its parameters.
+
+    errors: of the coefficients of that linear model; place (p,): which parameter each of them is.
+    """
+    covariance = np.empty_like(errors.matrix)
+    covariance[np.ix_(place.numpy(), place.numpy())] = errors.covariance(errors.kind)
     nothing = torch.full((len(theta), len(theta)), math.nan, dtype=torch.float64)
     return ModelFit(
         params=named(theta.numpy(), (problem.network.names(),)),
@@ -90,13 +101,16 @@ def of_kinks(problem: Problem, theta: Tensor, llf: float) -> ModelFit:
         information=nothing.numpy(),
         eigenvalues=nothing[0].numpy(),
         identified=True,
-        bse=named(nothing[0].numpy().copy(), (problem.network.names(),)),
+        bse=named(np.sqrt(np.diag(covariance)), (problem.network.names(),)),
         dispersion=None,
         dispersion_kind="given",
         parameters=len(theta),
+        sentence="; ".join(["a linear programme's maximum, which need not be the only one", *errors.notes]),
+        covariance=covariance,
+        ancillary_bse=errors.numbers,
+        kinked=True,
+        cov=errors.kind,
         rows=ModelRows(problem, theta.detach()),
-        sentence="a linear programme's maximum, which need not be the only one; a likelihood with kinks has no curvature: no"
-        " standard errors",
         **_common(problem),
     )
 
@@ -149,6 +163,17 @@ def _moves(problem: Problem) -> Tensor:
 def _few(problem: Problem, flat: int) -> str:
     rows, needed = len(problem.y), len(problem.flat)
     return f"; there are {rows} rows for {needed} parameters" if flat and rows < needed else ""
+
+
+def _rounded(problem: Problem, theta: Tensor) -> str:
+    """Of residuals that are near to rounding: how many of their digits that leaves."""
+    if not problem.normal or problem.family.free is None:
+        return ""
+    share = math.sqrt(2 * problem.value(theta) / float((problem.weights * problem.y**2).sum()))
+    digits = math.floor(math.log10(share / torch.finfo(torch.float64).eps))
+    if digits >= FEW_DIGITS:
+        return ""
+    return f"; residuals are {share:.1e} of the targets: rounding leaves them and standard errors about {digits} digits"
 
 
 def _told_for_certain(problem: Problem, theta: Tensor) -> str:

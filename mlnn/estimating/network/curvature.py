@@ -87,6 +87,10 @@ def _bent_upwards(bend: Tensor) -> Tensor:
 
 
 def _canonical(likelihood: Likelihood, eta: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    together = None if likelihood.baseline else likelihood.derivatives(eta[:, 0], y)
+    if together is not None:
+        value, slope, bend = together
+        return value, slope[:, None], bend[:, None, None]
     value = nll(likelihood, eta, y)
     if likelihood.baseline:
         p = likelihood.mean(raw(likelihood, eta))[:, 1:]

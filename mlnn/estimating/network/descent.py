@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from mlnn.estimating.network.problem import Problem
+from mlnn.estimating.network.trust_region import Region
 
 CONVERGED = 1e-12
 """Largest |Σ_i s_ij| / Σ_i |s_ij| of a maximum, s the rows' gradients."""
@@ -24,12 +25,16 @@ EPS = torch.finfo(torch.float64).eps
 
 @dataclass(frozen=True)
 class End:
-    """Where steps ended, how large the gradient still is beside its terms, and whether that is a stationary point."""
+    """Where steps ended, how large the gradient still is beside its terms, and whether that is a stationary point.
+
+    region: the trust region that led there, from which more steps can go on.
+    """
 
     theta: Tensor
     gradient: float
     value: float
     converged: bool
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -67,15 +72,29 @@ def descend(problem: Problem, theta: Tensor, most: int = MOST_STEPS) -> End:
             break
         curvature = problem.hessian(at.theta)
         unit_ = torch.maximum(unit_, unit(curvature))
-        model = _model(curvature, at.gradient, unit_)
+        model, blur = _model(curvature, at.gradient, unit_), problem.rounding(at.theta)
         gain = model.gain
-        lower, damping = _lower(problem, at, model, damping)
+        if gain <= max(
+            GAIN * abs(at.value), blur
+        ):  # only digits of the parameters are left, which damping would withhold
+            damping = LEAST_DAMPING
+        lower, damping = _lower(problem, at, model, damping, blur)
         if lower is None:
             stuck = True
             break
         at, before, damping = lower, at.relative, max(damping / 10, LEAST_DAMPING)
-    still = at.relative <= GOOD_ENOUGH or (stuck and at.relative <= NEARLY and gain <= GAIN * abs(at.value))
+    still = at.relative <= GOOD_ENOUGH or (stuck and _nothing_left(problem, at, gain))
     return End(at.theta, at.relative, at.value, still)
+
+
+def _nothing_left(problem: Problem, at: _Point, gain: float) -> bool:
+    """Whether what one more step on positive curvature would gain is nothing, or less than rounding of the raw outputs feigns.
+
+    A residual that is off by δ shifts the least squares by as much as is worth at most ½δ².
+    """
+    if at.relative <= NEARLY and gain <= GAIN * abs(at.value):
+        return True
+    return problem.normal and gain <= 0.5 * float((problem.weights * (4 * EPS * problem.y) ** 2).sum())
 
 
 def _model(curvature: Tensor, gradient: Tensor, unit_: Tensor) -> _Model:
@@ -86,14 +105,17 @@ def _model(curvature: Tensor, gradient: Tensor, unit_: Tensor) -> _Model:
     return _Model(unit_, axes, spectrum.abs(), along, gain)
 
 
-def _lower(problem: Problem, at: _Point, model: _Model, damping: float) -> tuple[_Point | None, float]:
-    """The first point of ever shorter steps that is lower, and its damping; None where there is none."""
+def _lower(problem: Problem, at: _Point, model: _Model, damping: float, blur: float) -> tuple[_Point | None, float]:
+    """The first point of ever shorter steps that is lower, and its damping; None where there is none.
+
+    blur: how far apart values may be that are equal but for rounding.
+    """
     while damping < MOST_DAMPING:
         there = at.theta - model.step(damping)
         value = problem.value(there)
-        if value <= at.value + 4 * EPS * abs(at.value):
+        if value <= at.value + blur:
             new = _point(problem, there, value)
-            if value < at.value or new.relative < at.relative:  # at the end values are equal and gradients are not
+            if value < at.value - blur or new.relative < at.relative:  # of equal values the gradients tell
                 return new, damping
         damping *= 10
     return None, damping

@@ -12,7 +12,7 @@ from mlnn.estimating.linear.ancillary import corner, difference, gradient_at, ro
 from mlnn.estimating.network import curvature
 from mlnn.estimating.network.descent import descend
 from mlnn.estimating.network.problem import Problem
-from mlnn.likelihoods import Normal
+from mlnn.estimating.network.trust_region import EPS, linear_at
 
 BESIDE = 1.05
 """Times a number that is near the likeliest: where the search for it begins."""
@@ -25,7 +25,8 @@ class Surroundings:
     """Around a maximum of p parameters: φ and its convention, observed and expected information (p, p) of the parameters.
 
     cross (p,) and corner: what a number that is estimated with correlated errors adds, in log(number); None without one.
-    scale: φ of the standard errors over that of the information.
+    scale: φ of the standard errors over that of the information. root (n m, p): rootᵀ root is the expected information, which
+    is not squared in it; None where rows have a negative one.
     """
 
     dispersion: float | None
@@ -35,18 +36,35 @@ class Surroundings:
     scale: float = 1.0
     cross: Tensor | None = None
     corner: float = 0.0
+    root: Tensor | None = None
 
     def covariance(self, unit: Tensor) -> Tensor | None:
         """(p, p): inverse of the expected information, a number that is estimated too taken into account; None if singular."""
-        inverse: Tensor
-        inverse, bad = torch.linalg.inv_ex(self.expected / unit / unit[:, None])
-        if bool(bad) or not bool((inverse.diagonal() > 0).all()):
+        inverse = _inverse(self.expected, unit) if self.root is None else _inverse_of_square(self.root, unit)
+        if inverse is None:
             return None
-        inverse = inverse / unit / unit[:, None]
         if self.cross is not None:
             through = inverse @ self.cross
             inverse = inverse + torch.outer(through, through) / (self.corner - self.cross @ through)
         return inverse * self.scale if self.scale != 1 else inverse
+
+
+def _inverse(matrix: Tensor, unit: Tensor) -> Tensor | None:
+    """(p, p), taken in these units; None where it is singular or not positive."""
+    inverse: Tensor
+    inverse, bad = torch.linalg.inv_ex(matrix / unit / unit[:, None])
+    if bool(bad) or not bool((inverse.diagonal() > 0).all()):
+        return None
+    return inverse / unit / unit[:, None]
+
+
+def _inverse_of_square(root: Tensor, unit: Tensor) -> Tensor | None:
+    """The inverse of rootᵀ root (n, p), which would lose half the digits if it were formed; None where it is singular."""
+    _, singular, axes = torch.linalg.svd(root / unit, full_matrices=False)
+    if len(singular) < root.shape[1] or not float(singular[-1]) > len(root) * EPS * float(singular[0]):
+        return None
+    inverse: Tensor = (axes.T / singular**2) @ axes
+    return inverse / unit / unit[:, None]
 
 
 def with_number(problem: Problem, theta: Tensor, near: float | None = None) -> tuple[Problem, Tensor]:
@@ -95,37 +113,45 @@ def surroundings(problem: Problem, theta: Tensor, convention: str) -> Surroundin
     family, observed = problem.family, problem.hessian(theta)
     if family.likelihood.squares:
         return _of_squares(problem, theta, observed, convention)
-    if family.likelihood.canonical or not family.knows_information:
+    if not family.knows_information and family.free is not None:
+        eta, jacobian = problem.free(theta).detach(), problem.jacobian(theta)
+        near, cross = _gauss_newton(problem, theta), _cross(problem, eta, jacobian)
+        return Surroundings(None, "ml", observed, near, 1.0, cross, corner(family, problem.design, eta))
+    if not family.knows_information:
         return Surroundings(None, "given", observed, _gauss_newton(problem, theta))
+    factor = linear_at(problem, theta).root
+    expected = factor.T @ factor
+    if family.likelihood.canonical:
+        return Surroundings(None, "given", observed, expected, root=factor)
     eta, jacobian = problem.free(theta).detach(), problem.jacobian(theta)
-    bend = _weighed(problem, curvature.rows(family.likelihood, eta, problem.y, "expected")[2])
-    expected = torch.einsum("nap,nab,nbq->pq", jacobian, bend, jacobian)
     if family.likelihood.conventions is not None:
         kind, dispersion = _pearson(problem, eta, problem.nobs - len(theta), convention)
-        return Surroundings(dispersion, kind, observed, expected, dispersion / family.dispersion)
+        return Surroundings(dispersion, kind, observed, expected, dispersion / family.dispersion, root=factor)
     if family.free is None:
-        return Surroundings(None, "given", observed, expected)
+        return Surroundings(None, "given", observed, expected, root=factor)
     cross = _cross(problem, eta, jacobian)
-    return Surroundings(None, "ml", observed, expected, 1.0, cross, corner(family, problem.design, eta))
+    return Surroundings(None, "ml", observed, expected, 1.0, cross, corner(family, problem.design, eta), factor)
 
 
 def _of_squares(problem: Problem, theta: Tensor, observed: Tensor, convention: str) -> Surroundings:
     """Of a normal, whose information is that at σ = 1 over σ²."""
-    family, rough = problem.family, _gauss_newton(problem, theta)
+    family, factor = problem.family, linear_at(problem, theta).root
     if family.free is None:
         at = family.dispersion
-        return Surroundings(at, "given", observed / at, rough / at)
+        return Surroundings(at, "given", observed / at, factor.T @ factor / at, root=factor / math.sqrt(at))
     assert family.likelihood.conventions is not None
     n, rss, left = problem.nobs, 2 * problem.value(theta), problem.nobs - len(theta)
     kind = family.likelihood.conventions[convention != "ml"]
     dispersion = rss / n if convention == "ml" else rss / left if left > 0 else math.nan
-    return Surroundings(dispersion, kind, observed * (n / rss), rough / dispersion)
+    expected, factor = factor.T @ factor / dispersion, factor / math.sqrt(dispersion)
+    return Surroundings(dispersion, kind, observed * (n / rss), expected, root=factor)
 
 
 def _cross(problem: Problem, eta: Tensor, jacobian: Tensor) -> Tensor:
-    """(p,): what the number's logarithm and each parameter share of the expected information."""
+    """(p,): what the number's logarithm and each parameter share of the information, expected where that is known."""
     cross = torch.zeros(jacobian.shape[2], dtype=torch.float64)
-    targets = curvature.typical(problem.family.likelihood, eta)
+    known = problem.family.knows_information
+    targets = curvature.typical(problem.family.likelihood, eta) if known else [problem.y]
     for y in targets:
         moved = _weighed(problem, difference(problem.family, gradient_at(eta, y)))
         cross += torch.einsum("nap,na->p", jacobian, moved) / len(targets)
@@ -149,11 +175,10 @@ def _weighed(problem: Problem, values: Tensor) -> Tensor:
 
 
 def _gauss_newton(problem: Problem, theta: Tensor) -> Tensor:
-    """(p, p) Σ_i J_iᵀ (∂²nll_i/∂f²) J_i, J the rows' raw outputs by parameters; a normal's at σ = 1."""
-    likelihood = Normal(1.0) if problem.normal else problem.family.likelihood
+    """(p, p) Σ_i J_iᵀ (∂²nll_i/∂f²) J_i, J the rows' raw outputs by parameters: of a likelihood whose expectation is not known."""
     jacobian = problem.jacobian(theta, free=False)
     output = problem.output(theta).detach().requires_grad_()
-    nll = problem.weights * likelihood.nll(output, problem.y)
+    nll = problem.weights * problem.family.likelihood.nll(output, problem.y)
     (first,) = torch.autograd.grad(nll.sum(), output, create_graph=True)
     columns = first.reshape(len(problem.y), -1).unbind(1)
     second = [torch.autograd.grad(column.sum(), output, retain_graph=True)[0] for column in columns]

@@ -8,11 +8,12 @@ import torch
 
 from mlnn.data.formula import Terms
 from mlnn.errors import ConfigError
-from mlnn.estimating.briefly import brief, coefficient_table
+from mlnn.estimating.briefly import brief, coefficient_table, with_error
 from mlnn.estimating.fitted_rows import ModelRows
 from mlnn.estimating.linear.inference import INVERSES
+from mlnn.estimating.linear.kinks import way_of
 from mlnn.estimating.named import Named, named
-from mlnn.estimating.network.sandwich import check_covariance, covariance
+from mlnn.estimating.network.sandwich import check_covariance, covariance, number_errors
 from mlnn.estimating.prediction import Errors, Prediction, predict, quantile
 from mlnn.estimating.residuals import fitted_values, residuals
 from mlnn.estimating.summary import Summary, html
@@ -41,6 +42,7 @@ class ModelFit:
     separation: "none", "quasi" or "complete", exact for a model that is linear in its parameters; "unknown" where it cannot
     be told. Of separated rows params run away (±inf, NaN where not determined), along `direction` (p,) or None; llf is the
     supremum, aic and bic are None. likelier: the log-likelihood of an end that was likelier and did not converge, else None.
+    ancillary_bse: the standard error of `free`, from the expected information with the parameters. kinked: by a linear programme.
     parameters: what aic and bic count: directions that change the likelihood, and of the free numbers theta and precision.
     """
 
@@ -65,6 +67,8 @@ class ModelFit:
     likelier: float | None = None
     notes: tuple[str, ...] = ()
     covariance: np.ndarray | None = field(default=None, repr=False)
+    ancillary_bse: dict[str, float] = field(default_factory=dict)
+    kinked: bool = False
     terms: Terms | None = field(default=None, repr=False, compare=False)
     cov: str = "expected"
     rows: ModelRows | None = field(default=None, repr=False, compare=False)
@@ -96,8 +100,8 @@ class ModelFit:
 
     @property
     def use_t(self) -> bool:
-        """Whether intervals refer to Student's t: the normal with an unbiased dispersion."""
-        return self.cov in INVERSES and self.dispersion_kind.startswith("unbiased: RSS")
+        """Whether intervals refer to Student's t: the normal with an unbiased dispersion, a likelihood with kinks."""
+        return self.kinked or (self.cov in INVERSES and self.dispersion_kind.startswith("unbiased: RSS"))
 
     @property
     def df_resid(self) -> float:
@@ -112,6 +116,10 @@ class ModelFit:
         if self.covariance is None:
             raise ConfigError(f"cov_params: {self.sentence}")
         kind = kind or self.cov
+        if self.kinked:  # from the programme on there is one
+            if way_of(kind) != "kernel":
+                raise ConfigError("cov: samples of the rows are for the linear estimate, not for model=")
+            return named(self.covariance, (self.names, self.names))
         check_covariance(kind)
         found = self.covariance if kind == "expected" else covariance(self._held(), kind, self.dispersion).numpy()
         return named(found, (self.names, self.names))
@@ -128,7 +136,9 @@ class ModelFit:
             return self
         found = self.cov_params(kind)
         bse = named(np.sqrt(np.diag(found)), (self.names,))
-        return replace(self, bse=bse, cov=kind)
+        if self.kinked:
+            return replace(self, bse=bse, cov=way_of(kind))
+        return replace(self, bse=bse, cov=kind, ancillary_bse=number_errors(self._held(), kind))
 
     @property
     def fitted(self) -> np.ndarray:
@@ -161,7 +171,7 @@ class ModelFit:
 
     def summary(self) -> Summary:
         """A table as a statistics package prints it, at most 60 parameters, the sentence and the notes. In a notebook a table."""
-        numbers = [f"{key} {value:.6g}" for key, value in self.ancillary.items()]
+        numbers = [f"{k} {with_error(v, self.ancillary_bse.get(k))}" for k, v in self.ancillary.items()]
         head = self._statement() if self.separated else self._header()
         below = [self.sentence, *(f"- {note}" for note in self.notes)]
         text = "\n".join([*head, *numbers, *([] if self.separated else self._table()), *below])
@@ -214,6 +224,7 @@ class ModelFit:
             separation=self.separation,
             supremum=self.separated,
             ancillary=self.ancillary,
+            ancillary_bse=self.ancillary_bse,
             table=coefficient_table(self.names, self.params, self.bse),
         )
 

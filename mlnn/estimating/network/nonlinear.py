@@ -26,7 +26,9 @@ from mlnn.estimating.network.form import (
     separation_beside,
     whole_rank,
 )
+from mlnn.estimating.network.obstacles import not_reached
 from mlnn.estimating.network.problem import Problem
+from mlnn.estimating.network.starts import further, reached
 from mlnn.estimating.reading import whole as whole_number
 from mlnn.objectives import Likelihood
 from mlnn.world import own_world
@@ -35,8 +37,6 @@ LIKELIER = 1e-6
 """Nats, and a billionth of the log-likelihood: more than rounding."""
 NEAR_SUPREMUM = 1e-3
 """Nats from a supremum: the parameters are on their way to it."""
-ROUNDS = 8
-"""Of steps for an end that is likelier than any maximum that was reached, each with little damping again."""
 
 
 @own_world(threads=None)
@@ -51,8 +51,8 @@ def fit_model(
 ) -> ModelFit:
     """The MLE of `model` (float64; x (n, …) to raw outputs (n,), (n, 1) or (n, K)) under `likelihood`, with targets y (n,).
 
-    Newton steps with Levenberg-Marquardt damping, in units of each parameter's curvature, from the model's own weights and
-    `starts` − 1 random displacements of them (and, for a model that is linear in its parameters, from the classical fit);
+    A trust region with variable scaling and Newton steps, from the model's own weights and `starts` − 1 random displacements
+    of them (and, for a model that is linear in its parameters, from the classical fit);
     the best of those that converge is kept, and the model itself is not changed. weights: (n,) how often each row counts.
     A `Normal` has its sigma profiled out, whatever sigma it was made with; the number of any other likelihood is kept as
     given (`mlnn.estimate` by name estimates it). Time and memory grow as p². Raises ConfigError for a model that is not
@@ -79,7 +79,7 @@ def fit(problem: Problem, starts: int, seed: int, convention: str = "unbiased") 
     kind, found = _existence(problem, form)
     if exact and found is not None and kind != "none":
         return _separated(problem, form, kind, found, None)
-    ends = [descend(problem, start) for start in problem.starts(starts, seed)]
+    ends = [reached(problem, start) for start in problem.starts(starts, seed)]
     ends = _with_the_classical(problem, form, ends)
     if kind != "none" and not exact:
         kind = _approached(problem, form, kind, found, _best(ends))
@@ -93,9 +93,10 @@ def _highest(problem: Problem, form: Form | None, kind: str, ends: list[End], st
     best, ends = _best(ends), _furthered(problem, ends, kind)
     maxima = [end for end in ends if end.converged]
     if not maxima:
-        with_number(problem, best.theta)  # says so where every target is met
-        raise DataError(_not_reached(problem, ends, starts))
-    best = _best(maxima)
+        if math.isfinite(best.value):
+            with_number(problem, best.theta)  # says so where every target is met
+        raise DataError(not_reached(problem, ends, starts))
+    best = _first_of_the_highest(problem, maxima)
     near = classical_number(problem, form) if form is not None else None
     problem, theta = with_number(problem, best.theta, near)
     whole = form is not None and form.place is not None and whole_rank(form)
@@ -104,6 +105,12 @@ def _highest(problem: Problem, form: Form | None, kind: str, ends: list[End], st
 
 def _best(ends: list[End]) -> End:
     return min(ends, key=lambda end: end.value)
+
+
+def _first_of_the_highest(problem: Problem, maxima: list[End]) -> End:
+    """Of maxima as likely but for rounding (units swapped, say) the one that the first start led to."""
+    heights = [log_likelihood(problem, end.theta) for end in maxima]
+    return next(end for end, height in zip(maxima, heights, strict=True) if not _above(max(heights), height))
 
 
 def _likelier(problem: Problem, theta: Tensor, ends: list[End]) -> float | None:
@@ -149,12 +156,8 @@ def _furthered(problem: Problem, ends: list[End], kind: str) -> list[End]:
     best = _best(ends)
     if not _promising(problem, ends, best, kind):
         return ends
-    further = best
-    for _ in range(ROUNDS):
-        before, further = further, descend(problem, further.theta)
-        if further.converged or torch.equal(further.theta, before.theta):
-            break
-    return [further if end is best else end for end in ends]
+    taken = further(problem, best)
+    return [taken if end is best else end for end in ends]
 
 
 def _promising(problem: Problem, ends: list[End], best: End, kind: str) -> bool:
@@ -179,22 +182,3 @@ def _separated(problem: Problem, form: Form | None, kind: str, found: Separation
     assert found.direction is not None
     direction = parameters_at(form, found.direction[:, None])
     return of_separation(problem.at(family), kind, parameters_at(form, beta), llf, direction)
-
-
-def _not_reached(problem: Problem, ends: list[End], starts: int) -> str:
-    """Why there is no answer: only what can be so for this likelihood and this model."""
-    nearest = min((end.gradient for end in ends if math.isfinite(end.gradient)), default=math.nan)
-    told = f"fit_model: none of {starts} starts reached a maximum, "
-    if math.isnan(nearest):
-        return told + "the likelihood or its gradient is not finite at any of them: start elsewhere, or rescale x and y"
-    why = ["the MLE may not exist (separation)"] * problem.family.space.separable
-    why += ["the model computes in a lower precision than float64"] * problem.low
-    if problem.family.likelihood.kinked:
-        why += [f"{problem.family.name} has kinks, which no Newton step ends at"]
-    else:
-        why += ["the likelihood is all but flat on the way, or the model has kinks"]
-    best = _best(ends)
-    size, before = best.theta.abs(), problem.flat.abs().max()
-    if float(size.max()) > 1e3 * (1 + float(before)):
-        why += [f"{problem.network.names()[int(size.argmax())]} runs away, to {float(best.theta[size.argmax()]):.2g}"]
-    return f"{told}the gradient stayed at {nearest:.1e} of its terms; {', or '.join(why)}: start nearer, or take more starts"

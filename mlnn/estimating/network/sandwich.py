@@ -1,12 +1,14 @@
 """Covariances of a model's parameters other than that of the expected information: observed information and the sandwich."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from mlnn.errors import ConfigError, unknown
 from mlnn.estimating.fitted_rows import ModelRows
 from mlnn.estimating.linear.ancillary import corner, difference, gradient_at, row_scores
-from mlnn.estimating.linear.inference import COVARIANCES, trials
+from mlnn.estimating.linear.inference import COVARIANCES, INVERSES, trials, variance_of_number
 from mlnn.estimating.linear.newton import NotConvergedError
 from mlnn.estimating.network import curvature
 from mlnn.estimating.network.descent import unit
@@ -34,6 +36,29 @@ def covariance(rows: ModelRows, kind: str, dispersion: float | None) -> Tensor:
 
     dispersion: φ of the standard errors. Raises NotConvergedError where the observed information is not positive definite.
     """
+    p = len(rows.theta)
+    if kind == "observed":
+        return _joint(rows, kind)[:p, :p] * _scale(rows, dispersion)
+    return _joint(rows, kind)[:p, :p]
+
+
+@own_world(threads=None)
+def number_errors(rows: ModelRows, kind: str) -> dict[str, float]:
+    """Standard error of the free number by its name, of the same kinds, as `Information.number_errors` has it."""
+    problem, family = rows.problem, rows.family
+    if family.free is None:
+        return {}
+    if family.likelihood.separate:
+        eta = problem.free(rows.theta).detach()
+        variance = variance_of_number(family, problem.design, eta, kind in INVERSES)
+        variance *= problem.nobs / (problem.nobs - len(rows.theta)) if kind == "HC1" else 1.0
+    else:
+        variance = float(_joint(rows, kind)[-1, -1])
+    return {family.free: family.numbers[family.free] * math.sqrt(variance) if variance > 0 else math.nan}
+
+
+def _joint(rows: ModelRows, kind: str) -> Tensor:
+    """Of the parameters and the logarithm of a free θ or precision, of a normal at σ = 1 where it is observed."""
     problem, theta, family = rows.problem, rows.theta, rows.family
     bordered = family.free is not None and not family.likelihood.separate
     eta, jacobian = problem.free(theta).detach(), problem.jacobian(theta)
@@ -45,12 +70,12 @@ def covariance(rows: ModelRows, kind: str, dispersion: float | None) -> Tensor:
         information = torch.cat([torch.cat([information, cross], 1), torch.cat([cross.T, last], 1)])
     inverse, p = _inverse(information), len(theta)
     if kind == "observed":
-        return inverse[:p, :p] * _scale(rows, dispersion)
+        return inverse
     inverse = inverse @ _scores(rows, eta, jacobian, bordered) @ inverse
     left = problem.nobs - p
     if kind == "HC1" and left <= 0:
         raise ConfigError(f"cov: HC1 divides by rows less parameters, and there are {problem.nobs:g} rows for {p}")
-    return inverse[:p, :p] * (problem.nobs / left if kind == "HC1" else 1.0)
+    return inverse * (problem.nobs / left if kind == "HC1" else 1.0)
 
 
 def _inverse(information: Tensor) -> Tensor:
