@@ -2,7 +2,8 @@
 
 python experiments/benchmarks/crash.py [out=crash.jsonl] [steps=20] [every=1] [kills=0] [models=logistic,mlp,conv,recurrent]
 [dtypes=float32,float64]. It goes on where an earlier call has ended. Each run is a process forked from one that has imported torch
-and computed nothing. An operation that ends a process leaves behind what had not been pushed to the disk only by half.
+and computed nothing. Where a process ends while it pushes a
+file to the disk, half of what had not been pushed before is lost.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import os
 import random
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import time
@@ -117,26 +119,32 @@ def forked(work: Callable[[], str], wait: float | None = None) -> tuple[int, str
 @contextmanager
 def ending(folder: Path, at: int | None) -> Iterator[list[int]]:
     """Count the operations on the disk below a folder; end the process at number `at`."""
-    counted, fsync = [0], os.fsync
+    counted, fsync, pushed_to = [0], os.fsync, dict[str, int]()
 
     def count(handle: int | None = None) -> None:
         counted[0] += 1
         if counted[0] - 1 == at:
-            if handle is not None and os.fstat(handle).st_mode & 0o100000:
-                os.truncate(f"/proc/self/fd/{handle}", os.fstat(handle).st_size // 2)
+            if handle is not None and stat.S_ISREG(os.fstat(handle).st_mode):
+                safe = pushed_to.get(os.readlink(f"/proc/self/fd/{handle}"), 0)
+                os.truncate(f"/proc/self/fd/{handle}", safe + (os.fstat(handle).st_size - safe) // 2)
             os._exit(137)
 
     def heard(event: str, told: tuple[Any, ...]) -> None:
-        named = told and isinstance(told[0], str | os.PathLike) and str(folder) in str(told[0])
-        if named and (event in EVENTS or (event == "open" and isinstance(told[2], int) and told[2] & WRITES)):
+        if not told or not isinstance(told[0], str | os.PathLike) or str(folder) not in str(told[0]):
+            return
+        writes = event == "open" and isinstance(told[2], int) and told[2] & WRITES
+        if writes and told[2] & os.O_TRUNC:
+            pushed_to.pop(str(told[0]), None)
+        if writes or event in EVENTS:
             count()
 
-    def pushed(handle: int) -> None:
+    def pushed(handle: Any) -> None:
         count(handle)
         fsync(handle)
+        pushed_to[os.readlink(f"/proc/self/fd/{handle}")] = os.fstat(handle).st_size
 
     sys.addaudithook(heard)  # it cannot be taken away again: this is done in a fork
-    os.fsync = pushed
+    os.fsync = pushed  # type: ignore[assignment]
     try:
         yield counted
     finally:

@@ -6,17 +6,13 @@ from mlnn.keys.commands import (
     AuditSettings,
     BeyondOneNodeSettings,
     CompareSettings,
-    CurvesSettings,
-    DiffSettings,
     EstimateSettings,
     EstimatorSettings,
     GrowthSettings,
-    LiftSettings,
-    ReplaySettings,
-    RunsSettings,
     TrainSettings,
 )
 from mlnn.keys.field import Check, Key, Node, above, at_least, choice, entries, key, one_of, share
+from mlnn.keys.reading import CurvesSettings, DiffSettings, LiftSettings, ReplaySettings, RunsSettings
 from mlnn.keys.shared import (
     DTYPES,
     OF_MANY,

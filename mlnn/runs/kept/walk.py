@@ -178,7 +178,8 @@ class Encoder:
             return self._by_name(value, where)
         self._held.append(value)
         number = self._new[id(value)] = len(self._new)
-        made = self._object(type(value), where) if kind in OF_A_CLASS else MADE_OF.get(kind, _nothing)(value)
+        tell = MADE_OF.get(kind)
+        made = self._object(type(value), where) if kind in OF_A_CLASS else tell and tell(value)
         self._waiting.append((["#", number, made], value, kind, where))
         return ["#", number]
 
@@ -213,10 +214,6 @@ class Encoder:
         name = f"a{len(self.storages)}"
         self.storages[name] = torch.frombuffer(bytearray(value.tobytes(order)) or bytearray(1), dtype=torch.uint8)
         return ["array", name, value.dtype.str, list(value.shape), order]
-
-
-def _nothing(_value: Any) -> None:
-    return None
 
 
 OF_A_CLASS = ("instance", "instance of a container")
