@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mlnn.data import Dataset
     from mlnn.estimating import Estimate, compare_fits, estimate
     from mlnn.objectives import Step
+    from mlnn.proving import Proof, prove
     from mlnn.recording import lift, record
     from mlnn.recording.differing.diff import Diff, diff
     from mlnn.recording.replay import replay
@@ -23,6 +24,7 @@ __all__ = [
     "Diff",
     "Estimate",
     "LaneRecipe",
+    "Proof",
     "Step",
     "audit",
     "compare",
@@ -31,6 +33,7 @@ __all__ = [
     "estimate",
     "lift",
     "load",
+    "prove",
     "record",
     "replay",
 ]
@@ -49,6 +52,8 @@ _HOMES = {
     "Step": "mlnn.objectives",
     "lift": "mlnn.recording",
     "load": "mlnn.runs.frame",
+    "Proof": "mlnn.proving",
+    "prove": "mlnn.proving",
     "record": "mlnn.recording",
     "replay": "mlnn.recording.replay",
 }

@@ -101,9 +101,9 @@ def shown(value: Any) -> str:
 
 
 def first_line(problem: BaseException) -> str:
-    """The first line of what an exception says, empty where it cannot say anything."""
+    """The first line of what an exception says, empty where it cannot say anything. After it torch tells its C++ stack."""
     try:
-        return next(iter(str(problem).splitlines()), "")[:300]
+        return next(iter(str(problem).strip().splitlines()), "")[:300]
     except Exception:  # an exception of the caller's whose message fails
         return ""
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from mlnn.arguments import first_line
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError
 from mlnn.keys import (
@@ -92,7 +93,7 @@ def of_ones_own(text: str, key: str) -> Any:
     try:
         return found() if isinstance(found, type) else found
     except Exception as problem:
-        raise ConfigError(f"{key}: {name}() raised {type(problem).__name__}: {problem}") from problem
+        raise ConfigError(f"{key}: {name}() raised {type(problem).__name__}: {first_line(problem)}") from problem
 
 
 def lanes(settings: ComparedSettings, data: Dataset) -> tuple[LaneRecipe, LaneRecipe]:
@@ -127,7 +128,7 @@ def _update(named: str, settings: ComparedSettings, where: str) -> Any:
     try:
         return found() if isinstance(found, type) else found
     except Exception as problem:
-        raise ConfigError(f"{where}: {named}() raised {type(problem).__name__}: {problem}") from problem
+        raise ConfigError(f"{where}: {named}() raised {type(problem).__name__}: {first_line(problem)}") from problem
 
 
 def recipe(settings: Trained, data: Dataset, outputs: int, steps: int) -> Recipe:

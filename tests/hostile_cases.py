@@ -12,7 +12,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+
+from fuzzing.watch import Watch
 
 ROOT = Path(__file__).resolve().parents[1]
 WARM = (
@@ -55,7 +56,7 @@ def acts_each(
         for sample, folder in samples
     ]
     environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "experiments" / "benchmarks"))),
         "PYTHONDONTWRITEBYTECODE": "1",
         "TOLD": json.dumps({"samples": told, "allowed": list(allowed), "warm": list(warm)}),
     }
@@ -67,86 +68,6 @@ def acts_each(
         raise AssertionError(f"the child ended with {done.returncode}: {done.stderr[-2000:]}")
     seen: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
     return seen
-
-
-class Watch:
-    """The hook: what it sees while it is on, of a folder."""
-
-    def __init__(self, allowed: Sequence[str]) -> None:
-        self.seen: list[str] = []
-        self.allowed = tuple(allowed)
-        self.folder = ""
-        self.temporary = os.environ["TMPDIR"] + os.sep
-        self.on = False
-
-    def __call__(self, event: str, given: tuple[Any, ...]) -> None:
-        if not self.on:
-            return
-        self.on = False  # what telling it does is no act
-        try:
-            found = self.tell(event, given)
-        finally:
-            self.on = True
-        if found and not found.startswith(self.allowed) and found not in self.seen:
-            self.seen.append(found)
-
-    def tell(self, event: str, given: tuple[Any, ...]) -> str | None:
-        if event in PROCESSES:
-            return (
-                f"process: {Path(os.fsdecode(given[0])).name if given and isinstance(given[0], str | bytes) else event}"
-            )
-        if event in NETWORK:
-            return f"network: {event} {given[-1] if given else ''}"
-        if event == "pickle.find_class":
-            return f"unpickled: {given[0]}.{given[1]}"
-        if event == "exec":
-            place = getattr(given[0], "co_filename", "<")
-            return f"ran: {place}" if self.inside(place) else None
-        if event in ("import", "ctypes.dlopen"):
-            place = next((part for part in given[:2] if isinstance(part, str) and os.sep in part), "")
-            return f"loaded: {place}" if self.inside(place) else None
-        if event == "open":
-            return self.opened(*given)
-        if event in CHANGES:
-            base = self.base(event, given)
-            places = [os.path.join(base, os.fsdecode(part)) for part in given if isinstance(part, str | bytes) and part]
-            return next((f"changed: {event} {place}" for place in places if not self.mine(place)), None)
-        return None
-
-    @staticmethod
-    def base(event: str, given: tuple[Any, ...]) -> str:
-        """The folder that a relative name is meant in: the current one, or one that is open."""
-        last = given[-1] if event in AT_FOLDER else None
-        return os.readlink(f"/proc/self/fd/{last}") if isinstance(last, int) and last >= 0 else os.getcwd()
-
-    def opened(self, path: Any, _mode: Any, flags: Any) -> str | None:
-        if not isinstance(path, str | bytes):
-            return None
-        place = os.path.abspath(os.fsdecode(path))
-        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND):
-            return None if self.mine(place) or place == os.devnull else f"wrote: {place}"
-        return f"read: {place}" if "secret" in os.path.realpath(place) else None
-
-    def inside(self, place: str) -> bool:
-        return bool(place) and place[0] != "<" and os.path.abspath(place).startswith(self.folder + os.sep)
-
-    def mine(self, place: str) -> bool:
-        return place.startswith((os.path.join(self.folder, "out"), self.temporary))
-
-
-PROCESSES = {
-    "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile",
-    "pty.spawn",
-}  # fmt: skip
-NETWORK = {
-    "socket.connect", "socket.bind", "socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr",
-    "socket.sendto", "urllib.Request", "http.client.connect", "ftplib.connect", "smtplib.connect", "webbrowser.open",
-}  # fmt: skip
-CHANGES = {
-    "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.symlink", "os.link", "os.chmod", "os.chown", "os.truncate",
-    "os.utime", "os.kill", "shutil.rmtree", "shutil.move", "shutil.copyfile", "shutil.chown",
-}  # fmt: skip
-AT_FOLDER = {"os.remove", "os.rmdir", "os.mkdir", "os.rename", "os.symlink", "os.link", "os.chmod", "os.utime"}
 
 
 def child() -> None:

@@ -30,7 +30,7 @@ TABLE = {
     "logs": "errors received visible",
     "runs": "errors received visible",
     "sinks": "errors visible",
-    "trust": "errors shipped visible",
+    "trust": "arguments errors shipped visible",
     "workers": "errors",
     "seeding": "arguments",
     "targets": "arguments errors",
@@ -38,8 +38,9 @@ TABLE = {
     "objectives": "arguments errors likelihoods seeding signature targets world",
     "auditing": "errors likelihoods objectives report seeding signature targets world",
     "training": "arguments data errors objectives seeding targets world",
-    "auditing_models": "auditing errors report seeding",
-    "settings": "data errors keys objectives signature targets training trust",
+    "auditing_models": "arguments auditing errors report seeding",
+    "proving": "arguments errors objectives report targets world",
+    "settings": "arguments data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
     "comparing": "arguments data errors estimating keys logs objectives report runs"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from mlnn.arguments import first_line
 from mlnn.auditing.world import quiet_world
 from mlnn.auditing_models.calls import checked_seed
 from mlnn.auditing_models.record import PriorAudit
@@ -109,7 +110,7 @@ def _made(factory: OptimizerFactory, weight: nn.Parameter) -> torch.optim.Optimi
     try:
         made: object = factory([weight])
     except Exception as problem:
-        raise ConfigError(f"optimizer: the factory raised {type(problem).__name__}: {problem}") from problem
+        raise ConfigError(f"optimizer: the factory raised {type(problem).__name__}: {first_line(problem)}") from problem
     if isinstance(made, torch.optim.Optimizer):
         held = [part for group in made.param_groups for part in group["params"]]
         if len(held) == 1 and held[0] is weight:

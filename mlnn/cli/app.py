@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from mlnn.cli.performing import BUG, INTERRUPTED, USAGE, Command, perform
+from mlnn.cli.performing import BUG, INTERRUPTED, NO_ANSWER, USAGE, Command, perform
 from mlnn.errors import ConfigError, MlnnError, unknown
 from mlnn.keys import COMMANDS, Settings
 
@@ -74,6 +74,8 @@ def start(command: str, arguments: Sequence[str], called: Sequence[str] = (), sc
             return _run(command, arguments, called, script or _own(command))
         except MlnnError as problem:
             return say(str(problem), problem.exit_code)
+        except SystemExit as stop:  # mlnn itself ends in main alone
+            return say(f"the code that was called ended with sys.exit({stop.code!r})", NO_ANSWER)
         except KeyboardInterrupt as stop:
             return say(
                 f"interrupted; {stop}" if str(stop) else "interrupted; the run in progress was not written", INTERRUPTED

@@ -6,7 +6,6 @@ it cannot. A job that another process is at, on another machine for a caller who
 
 import dataclasses
 import hashlib
-import importlib
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from mlnn.cli import performing
 from mlnn.cli.performing import perform
 from mlnn.cli.said import Said, quoted
 from mlnn.errors import MlnnError, RunFolderError
@@ -184,7 +184,7 @@ def headline(job: Job, folder: Path) -> Mapping[str, object]:
     if not (path / "checksums.json").is_file():
         return {}
     try:
-        found: dict[str, object] = importlib.import_module(f"mlnn.cli.commands.{job.said.command}").headline(path)
+        found = performing.headline(job.said.command, path)
     except RunFolderError:
         return {}
     return found

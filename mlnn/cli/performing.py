@@ -2,9 +2,13 @@
 
 import importlib
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
-INTERRUPTED, BUG, USAGE = 130, 70, 2
-GRAVEST = (INTERRUPTED, BUG, 5, 4, 3, USAGE, 1)
+from mlnn.errors import RunFolderError
+from mlnn.visible import shown
+
+INTERRUPTED, BUG, NO_ANSWER, USAGE = 130, 70, 4, 2
+GRAVEST = (INTERRUPTED, BUG, 5, NO_ANSWER, 3, USAGE, 1)
 """Of several exit codes the first of these counts."""
 Command = Callable[..., None]
 
@@ -13,6 +17,15 @@ def perform(command: str) -> Command:
     """The function behind a command, of (settings, said)."""
     found: Command = importlib.import_module(f"mlnn.cli.commands.{command}").run
     return found
+
+
+def headline(command: str, folder: Path) -> dict[str, object]:
+    """What a table of many says of the run in `folder`; RunFolderError where it is damaged, or of another command."""
+    found: Callable[[Path], dict[str, object]] = importlib.import_module(f"mlnn.cli.commands.{command}").headline
+    try:
+        return found(folder)
+    except (LookupError, TypeError, ValueError, AttributeError) as problem:
+        raise RunFolderError(f"{folder}: is damaged: no {shown(problem)} as it belongs there") from None
 
 
 def gravest(codes: Iterable[int]) -> int:

@@ -10,11 +10,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Generator, Tensor
 
+from mlnn.arguments import number, shown, whole
 from mlnn.data.dataset import Dataset
 from mlnn.data.prepare import prepare
 from mlnn.errors import ConfigError, unknown
 from mlnn.seeding import generator
 from mlnn.targets import TargetSpace
+
+MOST_NUMBERS = 250_000_000
+"""Drawn at most: 2 GB at 8 bytes, what a table may have."""
 
 
 def synthetic(
@@ -39,7 +43,7 @@ def synthetic(
     N(0, 1), with class 0 (the reference) at 0. The truth is in `notes`, as "true_weights" and "true_intercept", in
     the units of `x` as returned. Raises ConfigError for an unknown likelihood or weights of the wrong shape.
     """
-    _check_arguments(likelihood, rows, features, classes, dispersion)
+    _check_arguments(likelihood, rows, features, classes, dispersion, intercept)
     shape = (features, classes) if likelihood == "categorical" else (features,)
     truth = _draw_weights(shape, seed) if weights is None else _read_weights(weights, shape)
     x = torch.randn(rows, features, dtype=torch.float64, generator=generator(seed, "synthetic", "x"))
@@ -54,8 +58,11 @@ def two_moons(
     *, rows: int = 512, noise: float = 0.2, standardize: bool = False, held_out: float = 0.2, seed: int = 0
 ) -> Dataset:
     """Two interleaving half circles of radius 1, `x` (n, 2), blurred by N(0, noise²). Half the rows are class 1."""
-    if rows < 2 or not 0 <= noise < math.inf:
+    whole("data.rows", rows)
+    number("data.noise", noise)
+    if rows < 2 or noise < 0:
         raise ConfigError(f"data: two moons need rows ≥ 2 and a finite noise ≥ 0, found rows={rows}, noise={noise}")
+    _check_size(rows, 2)
     y = torch.arange(rows) % 2
     angle = math.pi * torch.rand(rows, dtype=torch.float64, generator=generator(seed, "two_moons", "angle"))
     upper = torch.stack([angle.cos(), angle.sin()], dim=1)
@@ -74,14 +81,26 @@ def two_moons(
     )
 
 
-def _check_arguments(likelihood: str, rows: int, features: int, classes: int, dispersion: float) -> None:
+def _check_arguments(
+    likelihood: str, rows: int, features: int, classes: int, dispersion: float, intercept: float
+) -> None:
     if likelihood not in SAMPLERS:
         raise ConfigError("data.likelihood: " + unknown("likelihood", likelihood, SAMPLERS))
-    for key, number, least in (("rows", rows, 1), ("features", features, 1), ("classes", classes, 2)):
-        if number < least:
-            raise ConfigError(f"data.{key}: must be at least {least}, found {number}")
-    if not 0 < dispersion < math.inf:
-        raise ConfigError(f"data.dispersion: must be positive and finite, found {dispersion}")
+    for key, value, least in (("rows", rows, 1), ("features", features, 1), ("classes", classes, 2)):
+        if whole(f"data.{key}", value) < least:
+            raise ConfigError(f"data.{key}: must be at least {least}, found {value}")
+    if isinstance(dispersion, str) or not 0 < dispersion < math.inf:
+        raise ConfigError(f"data.dispersion: must be positive and finite, found {shown(dispersion)}")
+    number("data.intercept", intercept)
+    _check_size(rows, features * (classes if likelihood == "categorical" else 1))
+
+
+def _check_size(rows: int, columns: int) -> None:
+    """A config may come from somebody else, and rows are drawn in memory."""
+    if rows * columns > MOST_NUMBERS:
+        raise ConfigError(
+            f"data.rows: {rows:,} rows of {columns:,} numbers are more than {MOST_NUMBERS:,} together; draw fewer"
+        )
 
 
 def _draw_weights(shape: tuple[int, ...], seed: int) -> Tensor:

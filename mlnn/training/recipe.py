@@ -39,6 +39,14 @@ def parse_dtype(dtype: "str | torch.dtype") -> torch.dtype:
     return DTYPES[name]
 
 
+def _lowered(dtype: "str | torch.dtype") -> torch.dtype:
+    """A dtype that `torch.autocast` computes in; of any other it warns, and does nothing."""
+    found = parse_dtype(dtype)
+    if found not in (torch.bfloat16, torch.float16):
+        raise ConfigError(f"autocast: torch.autocast computes in bfloat16 or float16, not in {dtype_name(found)}")
+    return found
+
+
 def parse_device(device: "str | torch.device") -> torch.device:
     """A device that is there; raises ConfigError otherwise."""
     if not isinstance(device, str | torch.device):
@@ -96,7 +104,7 @@ class LaneRecipe:
         for name, value in (
             ("accumulate", whole("accumulate", self.accumulate, 1)),
             ("compile", truth("compile", self.compile)),
-            ("autocast", None if self.autocast is None else parse_dtype(self.autocast)),
+            ("autocast", None if self.autocast is None else _lowered(self.autocast)),
             ("prior", number("prior", self.prior, 0.0, what=wanted)),
         ):
             object.__setattr__(self, name, value)

@@ -2,9 +2,11 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from mlnn.arguments import first_line
 from mlnn.errors import ConfigError, MlnnError, unknown
 from mlnn.trust.names import SPECIAL, check_targets, is_list, resolve, walk
 
@@ -34,6 +36,8 @@ def instantiate(node: Mapping[str, Any], trusted: Sequence[str] = (), where: str
     for key, value in walk(given, where):
         if isinstance(value, str) and value == "???":
             raise ConfigError(f"mandatory value {key} is missing")
+        if isinstance(value, float) and math.isnan(value):
+            raise ConfigError(f"{key}: is nan, which is no value for anything")
     return _build(given, trusted, where, extra)
 
 
@@ -53,7 +57,7 @@ def _build(node: Mapping[str, Any], trusted: Sequence[str], where: str, extra: M
     except MlnnError:
         raise
     except Exception as error:
-        raise ConfigError(f"{where}: {node['_target_']} raised {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{where}: {node['_target_']} raised {type(error).__name__}: {first_line(error)}") from error
 
 
 def _value(value: Any, trusted: Sequence[str], where: str, recursive: bool) -> Any:

@@ -16,6 +16,7 @@ from typing import Any
 
 from torch import nn, optim
 
+from mlnn.arguments import first_line
 from mlnn.errors import ConfigError, MlnnError
 from mlnn.shipped import targets
 from mlnn.visible import shown
@@ -213,7 +214,7 @@ def _module(name: str, where: str) -> ModuleType | None:
     except (Exception, SystemExit) as error:
         if isinstance(error, ModuleNotFoundError) and error.name == name:
             return None
-        raise ConfigError(f"{where}: importing '{name}' raised {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{where}: importing '{name}' raised {type(error).__name__}: {first_line(error)}") from error
 
 
 def _step(found: Any, part: str, last: bool, where: str) -> Any:

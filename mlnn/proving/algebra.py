@@ -1,0 +1,232 @@
+"""Products, powers, exponentials and logarithms of nodes, each brought into one form where that holds for all real numbers.
+
+What may be rewritten is what needs no condition: signs and numbers out of products, log of what is above zero by its form, σ and
+softplus by their names. So forms that a stable kernel and a textbook write differently are often one node, which needs no proof.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from itertools import pairwise
+
+from mlnn.proving.graph import Graph, Id, Node, Variable, exact
+
+ONES = (Fraction(1), Fraction(1))
+
+
+def mul(g: Graph, left: Id, right: Id) -> Id:
+    """A product, numbers and signs taken out of it, its factors in order."""
+    factor, factors = Fraction(1), list[Id]()
+    for one in (left, right):
+        number = g.number(one)
+        if number is not None:
+            factor *= number
+            continue
+        node = g.nodes[one]
+        if node.op == "lin":
+            lead = node.numbers[1]
+            factor, one = factor * lead, g.scale(1 / lead, one)
+            node = g.nodes[one]
+        factors += node.args if node.op == "mul" else (one,)
+    if not factors:
+        return g.const(factor)
+    factors = _squares(g, sorted(_cancelled(g, _grown(g, factors))))
+    if not factors:
+        return g.const(factor)
+    if len(factors) == 1:
+        return g.scale(factor, factors[0])
+    return g.scale(factor, g.make("mul", tuple(factors)))
+
+
+def product(g: Graph, factors: Iterable[Id]) -> Id:
+    found = g.one
+    for one in factors:
+        found = mul(g, found, one)
+    return found
+
+
+def _grown(g: Graph, factors: list[Id]) -> list[Id]:
+    """Factors with all exponentials as one."""
+    grown = [one for one in factors if g.nodes[one].op == "exp"]
+    if len(grown) < 2:
+        return factors
+    total = exp(g, g.linear([(Fraction(1), g.nodes[one].args[0]) for one in grown]))
+    return [one for one in factors if one not in grown] + ([] if total == g.one else [total])
+
+
+def _cancelled(g: Graph, factors: list[Id]) -> list[Id]:
+    """Factors without pairs of a number above zero and its inverse: x and 1/x, σ(u) and 1 + e^(−u); σ(u) and e^(−u) as σ(−u)."""
+    found = list(factors)
+    for one in factors:
+        node = g.nodes[one]
+        if node.op not in ("inv", "sigmoid") or not g.positive[one]:
+            continue
+        other = node.args[0] if node.op == "inv" else inv(g, one)
+        if other in found and one in found:
+            found.remove(one)
+            found.remove(other)
+        elif node.op == "sigmoid" and (falling := exp(g, g.neg(node.args[0]))) in found and one in found:
+            found.remove(one)
+            found.remove(falling)
+            found.append(g.make("sigmoid", (g.neg(node.args[0]),)))
+    return found
+
+
+def _squares(g: Graph, factors: list[Id]) -> list[Id]:
+    """Factors in order, two that are alike as one square."""
+    while True:
+        twice = next((one for one, other in pairwise(factors) if one == other), None)
+        if twice is None:
+            return factors
+        at = factors.index(twice)
+        factors = sorted([*factors[:at], g.make("square", (twice,)), *factors[at + 2 :]])
+
+
+def square(g: Graph, one: Id) -> Id:
+    return mul(g, one, one)
+
+
+def inv(g: Graph, one: Id) -> Id:
+    number = g.number(one)
+    if number:
+        return g.const(1 / number)
+    node = g.nodes[one]
+    if node.op == "lin" and len(node.args) == 1 and node.numbers[0] == 0:
+        return g.scale(1 / node.numbers[1], inv(g, node.args[0]))
+    if node.op == "exp":
+        return exp(g, g.neg(node.args[0]))
+    if _exponentials(g, node):
+        lead, rest = _led(g, node)
+        return mul(g, exp(g, g.neg(lead)), inv(g, rest))
+    if node.op in ("mul", "square"):
+        found = [inv(g, other) for other in node.args] * (2 if node.op == "square" else 1)
+        return product(g, found)
+    if node.op == "inv" and g.positive[one]:
+        return node.args[0]
+    if node.op == "sigmoid":  # 1 + e^(−u)
+        return g.linear([(Fraction(1), exp(g, g.neg(node.args[0])))], 1)
+    grown = _one_plus_exp(g, one)
+    return g.make("inv", (one,)) if grown is None else g.make("sigmoid", (g.neg(grown),))
+
+
+def exp(g: Graph, one: Id) -> Id:
+    """An exponential; of a logarithm in a sum what it is the logarithm of, where that is above zero."""
+    if g.number(one) == 0:
+        return g.one
+    terms = (
+        dict(zip(node.args, node.numbers[1:], strict=True))
+        if (node := g.nodes[one]).op == "lin"
+        else {one: Fraction(1)}
+    )
+    for inner, factor in terms.items():
+        found = _undone(g, inner, factor)
+        if found is not None:
+            return mul(g, found, exp(g, g.sub(one, g.scale(factor, inner))))
+    return g.make("exp", (one,))
+
+
+def _undone(g: Graph, inner: Id, factor: Fraction) -> Id | None:
+    """e^(factor·inner), where that is no exponential."""
+    node = g.nodes[inner]
+    if factor not in (1, -1) or node.op not in ("log", "softplus"):
+        return None
+    if node.op == "log":
+        return node.args[0] if factor == 1 else inv(g, node.args[0])
+    if factor == -1:
+        return g.make("sigmoid", (g.neg(node.args[0]),))
+    return g.linear([(Fraction(1), exp(g, node.args[0]))], 1)
+
+
+def log(g: Graph, one: Id) -> Id:
+    """A logarithm; of 1 + e^u the softplus of u, of σ(u) minus that of −u, of a product of numbers above zero a sum, of a sum of
+    exponentials the first exponent and the logarithm of the rest."""
+    if g.number(one) == 1:
+        return g.zero
+    node = g.nodes[one]
+    if node.op == "exp":
+        return node.args[0]
+    if node.op in ("mul", "inv", "square") and all(g.positive[other] for other in node.args):
+        factor = {"mul": 1, "inv": -1, "square": 2}[node.op]
+        return g.linear([(Fraction(factor), log(g, other)) for other in node.args])
+    if _exponentials(g, node):
+        lead, rest = _led(g, node)
+        return g.add(lead, log(g, rest))
+    return _log(g, one)
+
+
+def _led(g: Graph, node: Node) -> tuple[Id, Id]:
+    """(u, s) of a sum of exponentials that is e^u·s, u the first exponent."""
+    lead = g.nodes[node.args[0]].args[0]
+    rest = [(Fraction(1), exp(g, g.sub(g.nodes[other].args[0], lead))) for other in node.args[1:]]
+    return lead, g.linear(rest, 1)
+
+
+def _exponentials(g: Graph, node: Node) -> bool:
+    """Whether a node is a sum of several exponentials and nothing else."""
+    plain = node.op == "lin" and node.numbers[0] == 0 and len(node.args) > 1 and set(node.numbers[1:]) == {1}
+    return plain and all(g.nodes[one].op == "exp" for one in node.args)
+
+
+def _log(g: Graph, one: Id) -> Id:
+    node, grown = g.nodes[one], _one_plus_exp(g, one)
+    if grown is not None:
+        return g.make("softplus", (grown,))
+    if node.op == "sigmoid":
+        return g.neg(g.make("softplus", (g.neg(node.args[0]),)))
+    return g.make("log", (one,))
+
+
+def _one_plus_exp(g: Graph, one: Id) -> Id | None:
+    """u, of a node 1 + e^u."""
+    node = g.nodes[one]
+    if node.op != "lin" or node.numbers != ONES or g.nodes[node.args[0]].op != "exp":
+        return None
+    return g.nodes[node.args[0]].args[0]
+
+
+def div(g: Graph, left: Id, right: Id) -> Id:
+    return mul(g, left, inv(g, right))
+
+
+def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
+    """A fixed power: a product for whole exponents up to 4; a real one of a number above 0 else."""
+    exponent = exact(exponent)
+    if exponent == 0:
+        return g.one
+    if exponent.denominator == 1 and abs(exponent) <= 4:
+        twice = square(g, one)
+        found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]
+        return found if exponent > 0 else inv(g, found)
+    return g.make("power", (one,), (exponent,))
+
+
+def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Variable, Id]) -> tuple[Id, ...]:
+    """Some nodes of a graph in another one, with nodes of that in place of variables."""
+    found: dict[Id, Id] = {}
+    for one in graph.needed(roots):
+        node = graph.nodes[one]
+        args = tuple(found[other] for other in node.args)
+        if node.op == "var":
+            assert node.name is not None
+            found[one] = values[node.name] if node.name in values else into.var(*node.name)
+        elif node.op == "lin":
+            constant, *factors = node.numbers
+            found[one] = into.linear(zip(factors, args, strict=True), constant)
+        else:
+            found[one] = _again(into, node, args)
+    return tuple(found[root] for root in roots)
+
+
+def _again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
+    if node.op == "mul":
+        return product(into, args)
+    if node.op == "switch":
+        return into.switch(*args)
+    if node.op in ALONE:
+        return ALONE[node.op](into, args[0])
+    if node.op == "null" and into.total[args[0]]:
+        return into.zero
+    return into.make(node.op, args, node.numbers)
+
+
+ALONE: dict[str, Callable[[Graph, Id], Id]] = {"inv": inv, "exp": exp, "log": log, "square": square}
+"""Operations of one number that have a form of their own."""

@@ -1,0 +1,146 @@
+"""From two losses to problems of one variable: one a target, or one for all of them where the form of the losses allows it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from flint import arb, fmpq
+
+from mlnn.proving.balls import Evaluation, digits
+from mlnn.proving.boxes import VALUE, Question
+from mlnn.proving.constants import simple
+from mlnn.proving.graph import Graph, Id
+from mlnn.proving.sides import Side
+from mlnn.proving.structure import at_target, of_residual, parted, polynomial
+from mlnn.targets import TargetSpace
+from mlnn.targets.facts import UNIT_INTERVAL
+
+LARGEST_TARGET = 1000
+"""Targets of an endless space up to which a polynomial in the target is held within the tolerance."""
+OWN_BITS = 192
+RAW, RESIDUAL = "raw output", "raw output − target"
+GRADIENT, LEFT, RIGHT = "gradient", "left's gradient", "right's gradient"
+
+
+@dataclass(frozen=True)
+class Case:
+    """Questions about functions of one variable. `target`: in words. `stricter`: what the tolerance is divided by.
+    `power`: of the target, of which the functions are coefficients."""
+
+    target: str
+    graph: Graph
+    questions: tuple[Question, ...]
+    variable: str = RAW
+    stricter: int = 1
+    power: int | None = None
+
+
+@dataclass(frozen=True)
+class Cases:
+    """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases are
+    coefficients, some targets with the terms of the target alone, left's and right's."""
+
+    cases: tuple[Case, ...]
+    covers: str
+    whole: bool
+    own: tuple[tuple[float, fmpq, fmpq], ...] = ()
+
+
+def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:
+    """The four questions about (left's value, left's gradient, right's value, right's gradient)."""
+    left, left_gradient, right, right_gradient = roots
+    return (
+        Question(VALUE, left, right),
+        Question(GRADIENT, left_gradient, right_gradient),
+        Question(LEFT, left_gradient, left, slope=True),
+        Question(RIGHT, right_gradient, right, slope=True),
+    )
+
+
+def ways_of(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> list[Cases]:
+    """Ways to the answer for losses of one raw output, the one that covers most first."""
+    ways = [way for way in (_by_residual(graph, found, space), _by_degree(graph, found, space)) if way is not None]
+    return [*ways, _listed(graph, found, space)]
+
+
+def _roots(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:
+    return sides[0].value, sides[0].gradient[0], sides[1].value, sides[1].gradient[0]
+
+
+def _alike(found: dict[float, tuple[Side, Side]]) -> tuple[Side, Side] | None:
+    """The two sides, where they are the same graph for every target."""
+    first = next(iter(found.values()))
+    read = any(side.target is not None for side in first)
+    return None if read or any(one != first for one in found.values()) else first
+
+
+def _by_residual(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
+    sides = _alike(found)
+    if sides is None or not space.whole_line:
+        return None
+    moved = of_residual(graph, _roots(sides))
+    if moved is None:
+        return None
+    case = Case("every target", moved[0], questions_of(moved[1]), RESIDUAL)
+    return Cases((case,), "every target, by the residual", True)
+
+
+def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
+    """Polynomials in the target, apart from terms of the target alone, are equal where their coefficients are."""
+    sides = _alike(found)
+    if sides is None or space.finite:
+        return None
+    value, gradient, other, other_gradient = _roots(sides)
+    (value, own), (other, others) = parted(graph, value), parted(graph, other)
+    rows = [polynomial(graph, one) for one in (value, gradient, other, other_gradient)]
+    if any(row is None for row in rows):
+        return None
+    most = max(len(row) for row in rows if row is not None)
+    columns = list(zip(*(_padded(graph, row, most) for row in rows if row is not None), strict=True))
+    largest = 1 if space.facts.support == UNIT_INTERVAL else LARGEST_TARGET
+    cases = tuple(
+        Case(_term(power), graph, questions_of(column), RAW, most * largest**power, power)
+        for power, column in enumerate(columns)
+    )
+    upto = "every target" if largest == 1 else f"every target up to {'±' if space.whole_line else ''}{LARGEST_TARGET}"
+    listed = tuple((target, _at(graph, own, target), _at(graph, others, target)) for target in found)
+    if own != others and all(
+        left == right for _, left, right in listed
+    ):  # alike where it was looked at, and no further
+        return Cases(cases, _those(found), False, listed)
+    return Cases(cases, upto, True, listed)
+
+
+def _those(found: dict[float, tuple[Side, Side]]) -> str:
+    return "the targets " + ", ".join(f"{target:g}" for target in found)
+
+
+def _padded(graph: Graph, row: list[Id], length: int) -> list[Id]:
+    return row + [graph.zero] * (length - len(row))
+
+
+def _term(power: int) -> str:
+    return ("what is free of y", "what is times y")[power] if power < 2 else f"what is times y^{power}"
+
+
+def _at(graph: Graph, one: Id, target: float) -> fmpq:
+    """A node of the target alone, at one."""
+    into, (found,) = at_target(graph, [one], Fraction(target))
+    with digits(OWN_BITS, 1):
+        return simple(Evaluation(into, arb(0), {}, 1)[found][0])
+
+
+def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases:
+    cases = tuple(_case(graph, _roots(sides), Fraction(target)) for target, sides in found.items())
+    if not space.finite:
+        return Cases(cases, _those(found), False)
+    sides = _alike(found)
+    lines = [] if sides is None else [polynomial(graph, one) for one in _roots(sides)]
+    soft = bool(lines) and all(line is not None and len(line) <= 2 for line in lines)
+    both = "both targets" if len(cases) == 2 else f"all {len(cases)} targets"
+    return Cases(cases, both + (", and every soft label between" if soft else ""), True)
+
+
+def _case(graph: Graph, roots: Sequence[Id], target: Fraction, stricter: int = 1) -> Case:
+    into, found = at_target(graph, roots, target)
+    return Case(f"y = {float(target):g}", into, questions_of(found), RAW, stricter)

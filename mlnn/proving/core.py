@@ -1,0 +1,183 @@
+"""What functions of torch are on paper, made of the small core that `mlnn.proving.rules` has a rule for.
+
+Constants of torch's kernels (the clamp of `binary_cross_entropy` at −100, the 1e-12 of its backward pass, thresholds) are part of
+what is written.
+"""
+
+from fractions import Fraction
+
+from mlnn.proving.algebra import div, exp, inv, log, mul, power, square
+from mlnn.proving.graph import Graph, Id
+
+HALF = Fraction(1, 2)
+BCE_CLAMP, BCE_EPSILON = -100.0, 1e-12
+"""Of torch's kernels (ATen/native/cpu/LossKernel and Loss.cpp): the least a logarithm counts, the least that is divided by."""
+
+
+def log1p(g: Graph, x: Id) -> Id:
+    return log(g, g.linear([(Fraction(1), x)], 1))
+
+
+def sigmoid(g: Graph, x: Id) -> Id:
+    """1 / (1 + e^(−x))."""
+    return inv(g, g.linear([(Fraction(1), exp(g, g.neg(x)))], 1))
+
+
+def log_sigmoid(g: Graph, x: Id) -> Id:
+    return g.neg(log1p(g, exp(g, g.neg(x))))
+
+
+def tanh(g: Graph, x: Id) -> Id:
+    """1 − 2 / (1 + e^(2x))."""
+    return g.linear([(Fraction(-2), inv(g, g.linear([(Fraction(1), exp(g, g.scale(2, x)))], 1)))], 1)
+
+
+def above(g: Graph, x: Id, at: Id | None = None) -> Id:
+    """1 where x > 0, else 0; at 0 as told."""
+    return g.switch(x, g.zero, g.zero if at is None else at, g.one)
+
+
+def relu(g: Graph, x: Id) -> Id:
+    return g.switch(x, g.zero, g.zero, x)
+
+
+def absolute(g: Graph, x: Id) -> Id:
+    return g.switch(x, g.neg(x), g.zero, x)
+
+
+def sign(g: Graph, x: Id) -> Id:
+    return g.switch(x, g.const(-1), g.zero, g.one)
+
+
+def maximum(g: Graph, left: Id, right: Id) -> Id:
+    return g.switch(g.sub(left, right), right, left, left)
+
+
+def minimum(g: Graph, left: Id, right: Id) -> Id:
+    return g.switch(g.sub(left, right), left, left, right)
+
+
+def choose(g: Graph, condition: Id, yes: Id, no: Id) -> Id:
+    """By a truth value, 0 or 1."""
+    node = g.nodes[condition]
+    known = [g.number(one) for one in node.args[1:]] if node.op == "switch" else []
+    if node.op == "switch" and None not in known:
+        return g.switch(node.args[0], *(yes if number else no for number in known))
+    half = g.linear([(Fraction(1), condition)], -HALF)
+    return g.switch(half, no, no, yes)
+
+
+def clamp(g: Graph, x: Id, low: Id | None, high: Id | None) -> Id:
+    found = x if low is None else maximum(g, x, low)
+    return found if high is None else minimum(g, found, high)
+
+
+def softplus(g: Graph, x: Id, beta: Id, threshold: Id) -> Id:
+    """log(1 + e^(βx)) / β up to the threshold of βx, x itself beyond."""
+    scaled = mul(g, beta, x)
+    smooth = div(g, log1p(g, exp(g, scaled)), beta)
+    return g.switch(g.sub(scaled, threshold), smooth, smooth, x)
+
+
+def softplus_backward(g: Graph, grad: Id, x: Id, beta: Id, threshold: Id) -> Id:
+    scaled = mul(g, beta, x)
+    smooth = mul(g, grad, sigmoid(g, scaled))
+    return g.switch(g.sub(scaled, threshold), smooth, smooth, grad)
+
+
+def xlogy(g: Graph, x: Id, y: Id) -> Id:
+    """x log y, 0 at x = 0."""
+    number = g.number(x)
+    if number is not None:
+        return g.scale(number, log(g, y)) if number else g.zero
+    return g.switch(x, *([product, g.zero, product] if (product := mul(g, x, log(g, y))) is not None else []))
+
+
+def bce(g: Graph, p: Id, y: Id) -> Id:
+    """−y·max(log p, −100) − (1−y)·max(log(1−p), −100)."""
+    floor, other = g.const(BCE_CLAMP), g.sub(g.one, p)
+    kept, left = (maximum(g, log(g, one), floor) for one in (p, other))
+    return g.neg(g.add(mul(g, y, kept), mul(g, g.sub(g.one, y), left)))
+
+
+def bce_backward(g: Graph, grad: Id, p: Id, y: Id) -> Id:
+    spread = maximum(g, mul(g, p, g.sub(g.one, p)), g.const(BCE_EPSILON))
+    return mul(g, grad, div(g, g.sub(p, y), spread))
+
+
+def bce_with_logits(g: Graph, z: Id, y: Id, pos_weight: Id | None = None) -> Id:
+    """(1−y) z + w·log(1 + e^(−z)), w = 1 + (pos_weight − 1) y."""
+    smooth = log1p(g, exp(g, g.neg(z)))
+    if pos_weight is not None:
+        smooth = mul(g, smooth, g.linear([(Fraction(1), mul(g, g.sub(pos_weight, g.one), y))], 1))
+    return g.add(mul(g, g.sub(g.one, y), z), smooth)
+
+
+def smooth_l1(g: Graph, x: Id, y: Id, beta: Id) -> Id:
+    r = absolute(g, g.sub(x, y))
+    if g.number(beta) == 0:
+        return r
+    near = g.scale(HALF, div(g, square(g, r), beta))
+    far = g.sub(r, g.scale(HALF, beta))
+    return g.switch(g.sub(r, beta), near, far, far)
+
+
+def smooth_l1_backward(g: Graph, grad: Id, x: Id, y: Id, beta: Id) -> Id:
+    r = g.sub(x, y)
+    if g.number(beta) == 0:
+        return mul(g, grad, sign(g, r))
+    inner = g.switch(g.sub(r, beta), div(g, r, beta), g.one, g.one)
+    return mul(g, grad, g.switch(g.add(r, beta), g.const(-1), g.const(-1), inner))
+
+
+def huber(g: Graph, x: Id, y: Id, delta: Id) -> Id:
+    r = absolute(g, g.sub(x, y))
+    near = g.scale(HALF, square(g, r))
+    far = mul(g, delta, g.sub(r, g.scale(HALF, delta)))
+    return g.switch(g.sub(r, delta), near, near, far)
+
+
+def huber_backward(g: Graph, grad: Id, x: Id, y: Id, delta: Id) -> Id:
+    r = g.sub(x, y)
+    inner = g.switch(g.sub(r, delta), r, delta, delta)
+    return mul(g, grad, g.switch(g.add(r, delta), g.neg(delta), g.neg(delta), inner))
+
+
+def soft_margin(g: Graph, x: Id, y: Id) -> Id:
+    return log1p(g, exp(g, g.neg(mul(g, x, y))))
+
+
+def soft_margin_backward(g: Graph, grad: Id, x: Id, y: Id) -> Id:
+    return g.neg(mul(g, grad, mul(g, y, sigmoid(g, g.neg(mul(g, x, y))))))
+
+
+def logaddexp(g: Graph, left: Id, right: Id) -> Id:
+    return g.add(left, log1p(g, exp(g, g.sub(right, left))))
+
+
+def ndtr(g: Graph, x: Id) -> Id:
+    return g.scale(HALF, g.make("erfc", (mul(g, g.neg(x), g.make("power", (g.const(2),), (-HALF,))),)))
+
+
+def raised(g: Graph, x: Id, exponent: Id) -> Id:
+    """A fixed exponent, or e^(exponent·log x)."""
+    number = g.number(exponent)
+    return exp(g, mul(g, exponent, log(g, x))) if number is None else power(g, x, number)
+
+
+def leaky_relu(g: Graph, x: Id, slope: Id) -> Id:
+    return g.switch(x, mul(g, slope, x), g.zero, x)
+
+
+def elu(g: Graph, x: Id, alpha: Id, scale: Id, input_scale: Id) -> Id:
+    bent = mul(g, alpha, g.sub(exp(g, mul(g, x, input_scale)), g.one))
+    return mul(g, scale, g.switch(x, bent, bent, x))
+
+
+def cosh(g: Graph, x: Id, other: int = 1) -> Id:
+    """(e^x + e^(−x)) / 2, or with a minus between."""
+    return g.linear([(HALF, exp(g, x)), (HALF * other, exp(g, g.neg(x)))])
+
+
+def entr(g: Graph, x: Id) -> Id:
+    return g.neg(xlogy(g, x, x))

@@ -1,0 +1,151 @@
+"""`mlnn.prove`: two losses equal on paper, on a whole interval of raw outputs, or where they part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flint import fmpq
+
+from mlnn.arguments import interval, number, shown, sides, whole
+from mlnn.errors import ConfigError
+from mlnn.objectives import Objective
+from mlnn.proving.answers import Part, part_of
+from mlnn.proving.boxes import VALUE, Question, float_of
+from mlnn.proving.cases import GRADIENT, Case, Cases, ways_of
+from mlnn.proving.graph import Graph
+from mlnn.proving.paper import on_paper
+from mlnn.proving.paving import Tile, paved
+from mlnn.proving.proof import Proof
+from mlnn.proving.relation import Related, by_target, related
+from mlnn.proving.several import by_structure, on_lines
+from mlnn.proving.sides import both_sides
+from mlnn.proving.tracing import UntracedError
+from mlnn.proving.words import Said, said
+from mlnn.targets import TargetSpace
+
+MOST_BOXES = 6000
+"""Boxes that one target may take; Bernoulli forms on [−700, 700] take 60 to 1100."""
+FARTHEST = 1e4
+"""Ends of a domain: beyond, e^z has more digits than are worth an answer."""
+
+
+def prove(
+    left: Any,
+    right: Any,
+    targets: str | TargetSpace = "binary",
+    *,
+    domain: tuple[float, float] = (-88, 88),
+    tolerance: float = 1e-15,
+    outputs: str | tuple[str, str] = "raw",
+    boxes: int = MOST_BOXES,
+) -> Proof:
+    """Prove that two losses are equal on paper for every raw output of an interval, or show where they are not.
+
+    left, right, targets, outputs: as `mlnn.testing.assert_same_objective` takes them. domain: raw outputs (low, high), both ends
+    included; for losses of a residual, residuals. tolerance: nats per row; equal is |left − right| ≤ tolerance. boxes: the budget
+    for each target; what it does not reach is undecided.
+
+    The losses are read as real functions: casts and rounding are left out, constants, clamps and thresholds are what they are in
+    the code. Their code's own gradients are compared too, and each with the slope of its own value. Raises ConfigError for bad
+    arguments.
+    """
+    space = TargetSpace.parse(targets)
+    given = interval("domain", domain)
+    if given is None or not all(abs(end) <= FARTHEST for end in given):
+        raise ConfigError(
+            f"domain: {shown(domain)}; two finite raw outputs within ±{FARTHEST:g} are needed, e.g. (-88, 88)"
+        )
+    if number("tolerance", tolerance, 0.0) == 0:
+        raise ConfigError("tolerance: 0; a number above 0 is needed, e.g. 1e-15")
+    whole("boxes", boxes, 1)
+    kinds = sides("outputs", outputs)
+    objectives = [Objective.of(one, space, kind) for one, kind in zip((left, right), kinds, strict=True)]
+    ends, close = (_rational(given[0]), _rational(given[1])), _rational(tolerance)
+    try:
+        ways = _ways(objectives, space)
+    except UntracedError as reason:
+        return said(Said((), given, tolerance, reason=str(reason)))
+    found: _Found | None = None
+    for way in ways:
+        found = _decided(way, ends, close, boxes)
+        if found.settled:
+            break
+    assert found is not None
+    return said(
+        Said(found.parts, given, tolerance, found.way.covers, found.way.whole, found.related, found.looks, found.paper)
+    )
+
+
+def _rational(value: float) -> fmpq:
+    return fmpq(*float(value).as_integer_ratio())
+
+
+def _ways(objectives: Sequence[Objective], space: TargetSpace) -> list[Cases]:
+    counts = {one.targets.outputs for one in objectives}
+    if len(counts) > 1:
+        raise UntracedError(f"one side takes {min(counts)} raw outputs a position, the other {max(counts)}")
+    graph = Graph()
+    found = both_sides(objectives[0], objectives[1], space, graph)
+    if counts == {1}:
+        return ways_of(graph, found, space)
+    form = by_structure(graph, found, space.finite)
+    return [on_lines(graph, found)] if form is None else [form]
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What one way to the answer came to."""
+
+    way: Cases
+    parts: tuple[Part, ...]
+    related: Related | None
+    looks: int
+    paper: tuple[dict[str, object], ...]
+
+    @property
+    def answers(self) -> set[str]:
+        """Of the values and of the gradients."""
+        return {part.answer for part in self.parts if part.question in (VALUE, GRADIENT)}
+
+    @property
+    def settled(self) -> bool:
+        """Whether no other way need be tried: coefficients that differ say nothing of where losses do."""
+        return self.answers == {"proved"} or self.related is not None or not self.way.own
+
+
+def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _Found:
+    parts: list[Part] = []
+    paper, looks = [], 0
+    for case in way.cases:
+        asked = [one for one in case.questions if not one.trivial]
+        looked = paved(case.graph, asked, ends, close / case.stricter, boxes)
+        looks += looked.looks
+        for one in case.questions:
+            parts.append(_part(case, one, looked.tiles.get(one.name), ends))
+        paper.append(on_paper(case, asked, looked.tiles, ends, close / case.stricter))
+    answers = {name: {part.answer for part in parts if part.question == name} for name in (VALUE, GRADIENT)}
+    relation = None
+    if "differs" in answers[VALUE] | answers[GRADIENT] or any(left != right for _, left, right in way.own):
+        relation = related(way.cases, ends, close, boxes, answers[GRADIENT] == {"proved"})
+    if relation is not None:
+        relation = by_target(way, relation)
+        parts += _apart(relation, ends) if way.own and relation.factor == 1 else []
+    return _Found(way, tuple(parts), relation, looks + (relation.boxes if relation else 0), tuple(paper))
+
+
+def _apart(found: Related, ends: tuple[fmpq, fmpq]) -> list[Part]:
+    """The values at targets at which two losses with the same coefficients differ by a number."""
+    whole_domain = ((float_of(ends[0]), float_of(ends[1])),)
+    sizes = [(target, abs(float_of(shift))) for target, shift in found.shift if shift != 0]
+    return [
+        Part(VALUE, target, "differs", differs=whole_domain, size=(size, size), place=whole_domain[0][0])
+        for target, size in sizes
+    ]
+
+
+def _part(case: Case, question: Question, tiles: Sequence[Tile] | None, ends: tuple[fmpq, fmpq]) -> Part:
+    """The part of one question; the same node on both sides needs no box."""
+    if tiles is None:
+        whole_domain = ((float_of(ends[0]), float_of(ends[1])),)
+        return Part(question.name, case.target, "proved", case.variable, equal=whole_domain)
+    return part_of(case.graph, question, tiles, case.target, case.variable)

@@ -1,0 +1,190 @@
+"""A loss on paper: a graph over a small core of operations on the real numbers, every constant exact.
+
+Sums are kept as one linear node with exact rational coefficients and their terms in a fixed order, so that forms that differ
+in order, sign or bracketing only are one node, and so that two sides of a proof share what they share.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TypeAlias
+
+BELOW, AT, ABOVE = -1, 0, 1
+"""States of a switch: what it looks at is below zero, exactly zero, or above."""
+TOTAL = frozenset(
+    {"lin", "mul", "square", "exp", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "var", "switch"}
+)
+"""Operations with a finite value wherever their arguments have one."""
+Id: TypeAlias = int
+Variable: TypeAlias = tuple[str, int]
+"""A raw output ("z", entry) or a target ("y", entry) by its place in the batch."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operation. `args`: the nodes that it reads. `numbers`: of a `lin` its constant and coefficients, of a `power` its
+    exponent, of a `polygamma` its order. `name`: of a variable."""
+
+    op: str
+    args: tuple[Id, ...] = ()
+    numbers: tuple[Fraction, ...] = ()
+    name: Variable | None = None
+
+
+class Graph:
+    """Nodes, each made once. Their numbers rise from what is read to what reads it."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.reads: list[frozenset[Variable]] = []
+        self.total: list[bool] = []
+        self.positive: list[bool] = []
+        self._known: dict[Node, Id] = {}
+        self.zero, self.one = self.const(0), self.const(1)
+
+    def make(
+        self, op: str, args: tuple[Id, ...] = (), numbers: tuple[Fraction, ...] = (), name: Variable | None = None
+    ) -> Id:
+        """A node, the one that there is if there is one."""
+        node = Node(op, args, numbers, name)
+        found = self._known.get(node)
+        if found is not None:
+            return found
+        own: frozenset[Variable] = frozenset() if name is None else frozenset({name})
+        self.nodes.append(node)
+        self.reads.append(own.union(*(self.reads[one] for one in args)))
+        safe = op in TOTAL or (op in ("inv", "log", "power") and self.positive[args[0]])
+        self.total.append(safe and all(self.total[one] for one in args))
+        self.positive.append(self._is_positive(node))
+        self._known[node] = len(self.nodes) - 1
+        return len(self.nodes) - 1
+
+    def _is_positive(self, node: Node) -> bool:
+        """Whether a node is above zero wherever it has a value, as far as its form tells."""
+        if node.op == "lin":
+            constant, *factors = node.numbers
+            signs = all(factor > 0 for factor in factors) and constant >= 0
+            return signs and (bool(factors) or constant > 0) and all(self.positive[one] for one in node.args)
+        if node.op == "switch":
+            return all(self.positive[one] for one in node.args[1:])
+        return node.op in ("exp", "sigmoid", "softplus", "erfc") or (
+            node.op in ("mul", "square", "inv", "power") and all(self.positive[one] for one in node.args)
+        )
+
+    def var(self, kind: str, place: int) -> Id:
+        """The raw output or the target of an entry of the batch."""
+        return self.make("var", name=(kind, place))
+
+    def const(self, value: Fraction | float) -> Id:
+        """An exact number: a float stands for the number that it is. Raises ValueError for one that is not finite."""
+        return self.make("lin", numbers=(exact(value),))
+
+    def number(self, one: Id) -> Fraction | None:
+        """The number that a node is, None where it is none."""
+        node = self.nodes[one]
+        return node.numbers[0] if node.op == "lin" and not node.args else None
+
+    def linear(self, terms: Iterable[tuple[Fraction, Id]], constant: Fraction | float = 0) -> Id:
+        """constant + Σ coefficient·node, brought into its one form."""
+        total, found = exact(constant), dict[Id, Fraction]()
+        for factor, one in terms:
+            for inner_factor, inner, inner_constant in self._terms(one):
+                total += factor * inner_constant
+                if inner is not None:
+                    found[inner] = found.get(inner, Fraction(0)) + factor * inner_factor
+        for one in [one for one, factor in found.items() if factor == 0]:
+            del found[one]
+            if not self.total[one]:  # 0·log(0) is no 0
+                found[self.make("null", (one,))] = Fraction(1)
+        ordered = sorted(found)
+        if total == 0 and len(ordered) == 1 and found[ordered[0]] == 1:
+            return ordered[0]
+        if total == 1 and len(ordered) == 1 and found[ordered[0]] == -1 and self.nodes[ordered[0]].op == "sigmoid":
+            return self.make("sigmoid", (self.neg(self.nodes[ordered[0]].args[0]),))
+        return self.make("lin", tuple(ordered), (total, *(found[one] for one in ordered)))
+
+    def _terms(self, one: Id) -> list[tuple[Fraction, Id | None, Fraction]]:
+        node = self.nodes[one]
+        if node.op != "lin":
+            return [(Fraction(1), one, Fraction(0))]
+        constant, *factors = node.numbers
+        found: list[tuple[Fraction, Id | None, Fraction]] = [(Fraction(0), None, constant)]
+        return found + list(zip(factors, node.args, [Fraction(0)] * len(factors), strict=True))
+
+    def add(self, left: Id, right: Id) -> Id:
+        return self.linear([(Fraction(1), left), (Fraction(1), right)])
+
+    def sub(self, left: Id, right: Id) -> Id:
+        return self.linear([(Fraction(1), left), (Fraction(-1), right)])
+
+    def scale(self, factor: Fraction | float, one: Id) -> Id:
+        return self.linear([(exact(factor), one)])
+
+    def neg(self, one: Id) -> Id:
+        return self.scale(-1, one)
+
+    def switch(self, looks_at: Id, below: Id, at: Id, above: Id) -> Id:
+        """One of three nodes, as another is below zero, zero, or above; of which only the chosen one needs a value.
+
+        What it looks at is scaled so that one switch stands for u < 0, −u > 0 and 2u < 0; a switch that looks at another one is
+        one within its three cases.
+        """
+        number = self.number(looks_at)
+        if number is not None:
+            return at if number == 0 else above if number > 0 else below
+        if below == at == above and self.total[looks_at]:
+            return at
+        inner = self._inner(looks_at)
+        if inner is not None:
+            outer, cases = inner
+            return self.switch(outer, *(self.switch(case, below, at, above) for case in cases))
+        looks_at, sign = self._normal(looks_at)
+        if sign < 0:
+            below, above = above, below
+        if self.positive[looks_at] and self.total[looks_at]:
+            return above
+        branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
+        return self.make("switch", (looks_at, *branches))
+
+    def _inner(self, one: Id) -> tuple[Id, list[Id]] | None:
+        """Of a sum with one switch in it: what that looks at, and the sum in its three cases."""
+        node = self.nodes[one]
+        terms = self._terms(one)
+        inner = [term for term in terms if term[1] is not None and self.nodes[term[1]].op == "switch"]
+        if len(inner) != 1:
+            return None
+        factor, switch, _ = inner[0]
+        assert switch is not None
+        constant = node.numbers[0] if node.op == "lin" else Fraction(0)
+        rest = [(other, term) for other, term, _ in terms if term is not None and term != switch]
+        looks_at, *cases = self.nodes[switch].args
+        return looks_at, [self.linear([*rest, (factor, case)], constant) for case in cases]
+
+    def _under(self, looks_at: Id, place: int, one: Id) -> Id:
+        """A node where it is known in which state a switch is."""
+        node = self.nodes[one]
+        return node.args[place] if node.op == "switch" and node.args[0] == looks_at else one
+
+    def _normal(self, one: Id) -> tuple[Id, int]:
+        node = self.nodes[one]
+        if node.op != "lin":
+            return one, 1
+        lead: Fraction = node.numbers[1]
+        return self.scale(1 / lead, one), 1 if lead > 0 else -1
+
+    def needed(self, roots: Iterable[Id]) -> list[Id]:
+        """The nodes that some nodes rest on, in order."""
+        todo, seen = list(roots), set[Id]()
+        while todo:
+            one = todo.pop()
+            if one not in seen:
+                seen.add(one)
+                todo += self.nodes[one].args
+        return sorted(seen)
+
+
+def exact(value: Fraction | float) -> Fraction:
+    try:
+        return value if isinstance(value, Fraction) else Fraction(value)
+    except (OverflowError, ValueError):
+        raise ValueError(f"a constant that is {value}") from None

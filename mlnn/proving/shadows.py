@@ -1,0 +1,145 @@
+"""The shadows of tensors: node numbers for their entries, by the memory that they lie in, and rules applied entry by entry."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from mlnn.proving.graph import Graph, Id
+from mlnn.proving.pointwise import Rule
+
+MOST_ENTRIES = 4096
+"""Of a tensor whose entries are followed one by one."""
+MEAN, SUM = 1, 2
+"""torch's numbers for reductions."""
+
+
+class LostError(Exception):
+    """What an operation does cannot be followed; the message says why."""
+
+
+class Shadows:
+    """Node numbers for the entries of tensors, by the memory that they lie in.
+
+    `read`: whether numbers that hang on a target were taken as the numbers that they are; then other targets may be other graphs.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.read = False
+        self._memory: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def follows(self, tensor: Tensor) -> bool:
+        """Whether a tensor's entries have nodes already."""
+        return int(tensor.untyped_storage()._cdata) in self._memory
+
+    def name(self, tensor: Tensor, kind: str) -> None:
+        """Make a tensor's entries variables."""
+        ids = [self.graph.var(kind, place) for place in range(tensor.numel())]
+        self.put(tensor, torch.tensor(ids).reshape(tensor.shape))
+
+    def put(self, tensor: Tensor, shadow: Tensor) -> None:
+        """Give a tensor's entries nodes, as something is written into them."""
+        if tensor.layout != torch.strided:
+            raise LostError("a tensor that is not dense")
+        self._view(tensor).copy_(shadow.expand(tensor.shape) if shadow.ndim <= tensor.ndim else shadow)
+
+    def forget(self, memories: set[int]) -> None:
+        """Let go of memory that numbers are written into; it is read again when next met."""
+        for memory in memories:
+            self._memory.pop(memory, None)
+
+    def shadow(self, tensor: Tensor) -> Tensor:
+        """The nodes of a tensor's entries, int64, as the tensor; one from outside is constant."""
+        if self.follows(tensor):
+            return self._view(tensor)
+        return self.numbers(tensor)
+
+    def numbers(self, tensor: Tensor) -> Tensor:
+        """Constants with the values of a tensor."""
+        if tensor.numel() > MOST_ENTRIES:
+            raise LostError(f"{tensor.numel()} entries")
+        with _disable_current_modes():
+            flat = tensor.detach().to(torch.float64 if tensor.is_floating_point() else torch.int64).flatten().tolist()
+            return torch.tensor([self._constant(value) for value in flat], dtype=torch.int64).reshape(tensor.shape)
+
+    def _constant(self, value: float) -> Id:
+        try:
+            return self.graph.const(value)
+        except ValueError:
+            return self.graph.make("undefined")
+
+    def _view(self, tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if int(storage._cdata) not in self._memory:
+            size = storage.nbytes() // max(tensor.element_size(), 1)
+            if size > MOST_ENTRIES:
+                raise LostError(f"{size} entries")
+            with _disable_current_modes():
+                whole = torch.empty(0, dtype=tensor.dtype).set_(storage, 0, (size,), (1,))
+                self._memory[int(storage._cdata)] = tensor.detach(), self.numbers(whole)
+        with _disable_current_modes():
+            shadows = self._memory[int(storage._cdata)][1]
+            return shadows.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
+
+    def entries(self, tensor: Tensor) -> list[Id]:
+        """The nodes of a tensor's entries, in order."""
+        return [int(one) for one in self.shadow(tensor).flatten().tolist()]
+
+    def note_read(self, tensor: Tensor) -> None:
+        """Note that a tensor's numbers are taken as they are."""
+        if self.follows(tensor):
+            reads = self.graph.reads
+            self.read |= any(reads[one] for one in set(self.entries(tensor)))
+
+    def hangs_on_output(self, tensor: Tensor) -> bool:
+        """Whether any entry hangs on a raw output."""
+        if not self.follows(tensor):
+            return False
+        reads = self.graph.reads
+        return any(kind == "z" for one in set(self.entries(tensor)) for kind, _ in reads[one])
+
+    def pointwise(self, rule: Rule, named: dict[str, Any]) -> Tensor:
+        """A rule at each entry, tensors stretched to one shape; numbers are constants, reduction (of a loss) is done last."""
+        reduction = named.pop("reduction", 0)
+        named.pop("dtype", None)
+        named.pop("buffer", None)
+        tensors = {name: self.shadow(value) for name, value in named.items() if isinstance(value, Tensor)}
+        stretched = dict(zip(tensors, torch.broadcast_tensors(*tensors.values()), strict=True))
+        shape = next(iter(stretched.values())).shape
+        fixed = {name: self._fixed(name, value) for name, value in named.items() if name not in tensors}
+        fixed = {name: value for name, value in fixed.items() if value is not None}
+        columns = [one.flatten().tolist() for one in stretched.values()]
+        found = [
+            rule(self.graph, **dict(zip(stretched, row, strict=True)), **fixed) for row in zip(*columns, strict=True)
+        ]
+        whole = torch.tensor(found, dtype=torch.int64).reshape(shape)
+        if "grad_output" not in named:
+            return reduced(self, whole, reduction)
+        if reduction == MEAN:
+            return each(whole, lambda one: self.graph.scale(Fraction(1, max(whole.numel(), 1)), one))
+        return whole
+
+    def _fixed(self, name: str, value: Any) -> Any:
+        if isinstance(value, bool | str) and name in ("is_result", "rounding_mode"):
+            return value or None
+        if value is None or isinstance(value, str):
+            return value
+        if name in ("min", "max") and value in (float("inf"), float("-inf")):
+            return None
+        return self.graph.const(value)
+
+
+def each(shadow: Tensor, rule: Callable[[Id], Id]) -> Tensor:
+    return torch.tensor([rule(one) for one in shadow.flatten().tolist()], dtype=torch.int64).reshape(shadow.shape)
+
+
+def reduced(at: Shadows, shadow: Tensor, reduction: int) -> Tensor:
+    if reduction not in (MEAN, SUM):
+        return shadow
+    total = at.graph.linear([(Fraction(1), one) for one in shadow.flatten().tolist()])
+    count = shadow.numel() if reduction == MEAN else 1
+    return torch.tensor(at.graph.scale(Fraction(1, max(count, 1)), total))
