@@ -40,7 +40,7 @@ def write_naively(final, mark):
     (final / runs.CHECKSUMS).unlink(missing_ok=True)
     run = runs.RunFolder(final, final)
     fill(run, mark)
-    runs._seal(run)
+    runs.seal(run)
 
 
 def is_whole(final):

@@ -40,6 +40,8 @@ SHIPPED: dict[str, Any] = {
     "engine": "auto",
     "trace_every": 1,
     "seeds": None,
+    "resume": None,
+    "resume_anyway": False,
     "figure": {"format": None, "width": 89, "height": None, "font": 7.5},
 }
 LANE: dict[str, Any] = {

@@ -99,6 +99,10 @@ def _run(command: str, arguments: Sequence[str], called: Sequence[str], script: 
     from mlnn.cli.compose import composing, settings
 
     said = saying.read(command, arguments, called)
+    if said.has("resume"):
+        from mlnn.cli.kept import read_on
+
+        said = read_on(said)
     with composing(said):
         if said.show:
             return _show(said, script.keys)

@@ -23,11 +23,11 @@ def answering(settings: BaseSettings, said: Said) -> Iterator["RunFolder"]:
         note(folder, settings)
 
 
-def note(folder: "RunFolder | Study", settings: BaseSettings) -> None:
-    """What every folder holds of the call itself."""
+def note(folder: "RunFolder | Study", settings: BaseSettings, config: str | None = None) -> None:
+    """What every folder holds of the call itself; `config`: that of the call which began it, where it is another."""
     from mlnn.runs.environment import environment
 
-    folder.write_text("config.yaml", settings.config)
+    folder.write_text("config.yaml", settings.config if config is None else config)
     folder.write_json("environment.json", environment())
 
 

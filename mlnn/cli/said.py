@@ -22,10 +22,11 @@ from hydra.errors import HydraException
 
 from mlnn.errors import ConfigError
 
-ALOUD = ("trust", "loss", "factory", "step", "out", "overwrite", "page", "most_jobs", "most_config_bytes")
+ALOUD = ("trust", "loss", "factory", "step", "out", "overwrite", "resume", "resume_anyway", "interrupted", "page", "most_jobs",
+         "most_config_bytes")  # fmt: skip
 """Keys that count on the command line only; so does every other key that begins with `most_`, wherever it stands."""
 MOST_JOBS, MOST_CONFIG_BYTES = 1000, 1_000_000
-PATHS = {"curves": "runs", "diff": "recordings", "replay": "capsule", "lift": "capsule"}
+PATHS = {"curves": "runs", "diff": "recordings", "replay": "capsule", "lift": "capsule", "runs": "ask"}
 """Commands whose arguments may be paths, and the key that these fill."""
 REFUSED = ("-cp", "--config-path", "-cn", "--config-name", "--experimental-rerun")
 """Options of Hydra's that would put a received file in the place of a shipped one, or unpickle it."""
@@ -35,7 +36,8 @@ LAUNCHING = re.compile(r"hydra/launcher|hydra\.launcher\..+")
 @dataclass(frozen=True)
 class Said:
     """`words`: overrides as typed. `config_dir`: a folder of the user's own choices. `many`: -m. `show`: one of Hydra's own
-    pages (--help, --cfg job) instead of a run. `called`: how the command was started, to print it once more."""
+    pages (--help, --cfg job) instead of a run. `called`: how the command was started, to print it once more.
+    `resume`: the run that is gone on with, `anyway`: in another environment too."""
 
     command: str
     words: tuple[str, ...] = ()
@@ -44,6 +46,8 @@ class Said:
     many: bool = False
     show: tuple[str, ...] = ()
     called: tuple[str, ...] = ()
+    resume: Path | None = None
+    anyway: bool = False
 
     @cached_property
     def overrides(self) -> tuple[Override, ...]:

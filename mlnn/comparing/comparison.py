@@ -22,8 +22,10 @@ from mlnn.comparing.watch import Watch, steps_seen
 from mlnn.comparing.watched import Progress, Watched, told
 from mlnn.data import Dataset, Stream
 from mlnn.errors import ConfigError, RequirementNotMetError
+from mlnn.runs.kept.keeper import Keeper
 from mlnn.targets import TargetSpace
 from mlnn.training import (
+    STILL,
     Following,
     LaneRecipe,
     Lockstep,
@@ -37,6 +39,8 @@ from mlnn.training import (
 from mlnn.world import MOST_THREADS, callback, own_world
 
 MOST_TWINS = 1000
+STAYING = (*STILL, Probe, Watched)
+"""Classes whose objects are made anew from what is compared, and stay as they are while it trains."""
 
 
 def compare(
@@ -64,6 +68,7 @@ def compare(
     looks: str | int | Sequence[int] | None = None,
     engine: str = "auto",
     trace_every: int = 1,
+    keep: Keeper | None = None,
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
 
@@ -79,20 +84,19 @@ def compare(
     torch, which change bits. mode: "study", or "verdict", where left alone trains, without null twins
     (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights, "all", how many, or [steps]; None:
     all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows of one computation, or ConfigError;
-    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. Raises ConfigError
-    and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
+    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. keep: keeps the
+    state, to go on from. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
-    limits = interval("domain", domain)
     twins, threads = whole("null_twins", null_twins, 0, MOST_TWINS), whole("threads", threads, 1, MOST_THREADS)
     seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
     names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
-    progress, tracker = told(progress, sink)
+    (progress, tracker), limits = told(progress, sink), interval("domain", domain)
     with own_world(threads, seed):
         dataset = data_of(data, targets, steps, batch_size, [not of_outputs(side) for side in (left, right)])
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
-        watched = Watched(looks_at(mode, looks, recipe.steps), every, progress, tracker)
+        watched = Watched(looks_at(mode, looks, recipe.steps), every, progress, tracker, keep)
         comparison = _run(planned(recipe, *pair, None if mode == "verdict" else twins, watched), engine)
     comparison.run = comparison.run.named(names)
     watched.finish(comparison.summary(), comparison.page, recipe.steps)
@@ -136,10 +140,15 @@ def _run(plan: Plan, engine: str) -> Comparison:
     probed = probe_of(plan)
     lockstep = lockstep_of(plan)
     trained = partial(_trained, plan, probed or local_probe(lockstep))
+    keep = plan.watched.keep
     if plan.null_twins is None:
-        return trained(lockstep, Following(lockstep), None)
+        return trained(lockstep, Following(lockstep, between=None if keep is None else keep.done), None)
     if engine == "plain":
         return trained(lockstep, lockstep, "plain")
+    before = None if keep is None else keep.engine
+    if engine == "auto" and before is not None and before != "stacked":  # it was tried, and said why not
+        lockstep = lockstep_of(plan)  # what was asked of the first lanes is not asked of those that train
+        return trained(lockstep, lockstep, before)
     try:
         return trained(lockstep, stacked(lockstep), "stacked")
     except UnstackableError as problem:
@@ -158,11 +167,24 @@ def _trained(
     training: Lockstep | StackedLockstep | Following,
     engine: str | None,
 ) -> Comparison:
-    watch, progress = Watch(plan, probed, lockstep, training.lanes, engine), plan.watched.progress
-    for record in training.steps(*steps_seen(plan.watched.looks)):
+    watch, progress, keep = (
+        Watch(plan, probed, lockstep, training.lanes, engine),
+        plan.watched.progress,
+        plan.watched.keep,
+    )
+    begin = 0
+    if keep is not None:
+        begin = keep.begin(engine or "verdict", (training, watch), STAYING, plan.recipe.dataset.fingerprint())
+        watch.trace.put_back(keep.rows)
+    for record in training.steps(*steps_seen(plan.watched.looks), begin):
         watch.see(record)
         if progress:
             with callback():
                 progress(record.step + 1, plan.recipe.steps)
+        step = record.step + 1
         del record  # of a large network it would take memory while the next step is made
+        if keep is not None:
+            keep.done(step)
+    if keep is not None:
+        keep.finished()
     return watch.done()

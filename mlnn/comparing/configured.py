@@ -10,11 +10,14 @@ from mlnn.comparing.plan import planned
 from mlnn.comparing.together import compare_together
 from mlnn.comparing.watched import Watched
 from mlnn.keys import ComparedSettings, CompareSettings, GrowthSettings
+from mlnn.runs.kept.keeper import Keeper
 from mlnn.settings import dataset, lanes, pin_threads, recipe
 from mlnn.world import own_world
 
 
-def run_comparison(settings: ComparedSettings, progress: Callable[[int, int], None] | None = None) -> Comparison:
+def run_comparison(
+    settings: ComparedSettings, progress: Callable[[int, int], None] | None = None, keep: Keeper | None = None
+) -> Comparison:
     """`mlnn.compare` as the settings describe it."""
     pin_threads(settings)
     data = dataset(settings)
@@ -26,7 +29,7 @@ def run_comparison(settings: ComparedSettings, progress: Callable[[int, int], No
         shared.model, left, right, shared.table, optimizer=left.optimizer, steps=shared.steps,
         batch_size=shared.batch_size, dtype=shared.dtype, seed=shared.seed, null_twins=settings.null_twins,
         threads=settings.threads, device=shared.device, progress=progress, mode=mode, looks=looks, engine=engine,
-        trace_every=every, about=_names(settings),
+        trace_every=every, about=_names(settings), keep=keep,
     )  # fmt: skip
 
 

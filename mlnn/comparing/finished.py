@@ -97,14 +97,15 @@ class Comparison:
         """
         try:
             with new_run(folder, "compare", overwrite) as run:
-                self._write(run, config, page, figures)
+                self.write(run, config, page, figures)
         except RunFolderError as problem:
             if not isinstance(problem.__cause__, OSError):  # a folder that may not be used: nothing has gone wrong yet
                 raise
             raise RunFolderError(f"{problem}\nNothing is lost: {self._keep(config)}") from problem.__cause__
         return run.final
 
-    def _write(self, run: RunFolder, config: str, page: bool, figures: Size | None = None) -> None:
+    def write(self, run: RunFolder, config: str = "", page: bool = True, figures: Size | None = None) -> None:
+        """Write all pieces of a run folder but its checksums; RunFolderError where that cannot be done."""
         run.write_text("config.yaml", config)
         with closing(TraceWriter(run.path("trace.csv"))) as writer:
             for row in rows(self.trace):
@@ -125,7 +126,7 @@ class Comparison:
         here = "this session has it as .trace and .verdict, and save() may be called again"
         try:
             with new_run(Path(tempfile.mkdtemp(prefix="mlnn-kept-")) / "run", "compare") as run:
-                self._write(run, config, page=False)
+                self.write(run, config, page=False)
         except (OSError, RunFolderError):
             return f"{here}."
         return f"the run is kept in {run.final}; {here}."

@@ -3,7 +3,7 @@
 import math
 import re
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ class Trace:
     among them, and the first of a side that is not finite: its step and its losses are its own, and all else, gaps and counts, is
     the largest since the row before, so that no jump is lost. `kept` is called with each row once it is kept.
     """
+
+    REMADE = ("_columns",)
+    """What is no part of a state that is kept: the rows lie on the disk one by one."""
 
     def __init__(self, every: int = 1, kept: Callable[[Mapping[str, float]], None] | None = None) -> None:
         self.every, self._kept = every, kept
@@ -45,6 +48,10 @@ class Trace:
             self._due = (row["step"] // self.every + 1) * self.every
             self._broken |= broken
             self._keep_waiting()
+
+    def put_back(self, rows: Sequence[Mapping[str, float]]) -> None:
+        """Hold these rows, which were kept before, and no others; nobody is called with them."""
+        self._columns = {name: array("d", (row[name] for row in rows)) for name in self._whole}
 
     def _keep_waiting(self) -> None:
         """Keep the row that stands for the steps since the last one that was kept."""

@@ -14,7 +14,7 @@ class Trained:
 
     `likelihood`: the training rows' under the trained model, None where the objective is none that is known; `mle`: how far
     the weights ended from the classical estimate, None without one; `stopped`: where the
-    training went non-finite.
+    training went non-finite; `not_bitwise`: why it is not what an uninterrupted run is.
     """
 
     objective: str
@@ -28,10 +28,12 @@ class Trained:
     likelihood: Reading | None = None
     mle: Finding | None = None
     stopped: Stop | None = None
+    not_bitwise: str | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Plain data for `about.json`."""
-        return vars(self) | {
+        told = {name: value for name, value in vars(self).items() if name != "not_bitwise" or value}
+        return told | {
             "likelihood": self.likelihood.to_dict() if self.likelihood else None,
             "mle": self.mle.to_dict() if self.mle else None,
             "stopped": asdict(self.stopped) if self.stopped else None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlnn.arguments import called
+from mlnn.runs.kept.keeper import Keeper
 from mlnn.sinks import Sink
 from mlnn.world import callback
 
@@ -14,16 +15,19 @@ Progress = Callable[[int, int], None]
 @dataclass(frozen=True)
 class Watched:
     """`looks`: the steps at which the expensive checks are made; `every`: steps to a row of the trace; `progress`: is told
-    (steps done, steps); `sink`: is sent the rows of the trace.
+    (steps done, steps); `sink`: is sent the rows of the trace; `keep`: keeps the state of the run, and the rows.
     """
 
     looks: Sequence[int]
     every: int
     progress: Progress | None
     sink: Sink | None
+    keep: Keeper | None = None
 
     def kept(self, row: Mapping[str, float]) -> None:
-        """Send a row of the trace."""
+        """Send a row of the trace, and keep it."""
+        if self.keep is not None:
+            self.keep.row(row)
         if self.sink is not None:
             with callback():
                 self.sink.send(row)

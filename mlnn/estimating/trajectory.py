@@ -38,6 +38,9 @@ class Look:
 class Trajectory:
     """Distance to the MLE over training: `looks`, a few of its steps. None where the model has no classical estimate."""
 
+    REMADE = ("classical",)
+    """What is no part of a state that is kept: it is found again from the first weights."""
+
     def __init__(self, likelihood: Likelihood | None, data: Dataset, steps: int) -> None:
         self.likelihood, self.data = likelihood, data
         self.marks = {0, steps, *np.unique(np.geomspace(1, steps, LOOKS).round().astype(int)).tolist()}

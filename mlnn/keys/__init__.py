@@ -6,16 +6,13 @@ from mlnn.keys.commands import (
     AuditSettings,
     BeyondOneNodeSettings,
     CompareSettings,
-    CurvesSettings,
-    DiffSettings,
     EstimateSettings,
     EstimatorSettings,
     GrowthSettings,
-    LiftSettings,
-    ReplaySettings,
     TrainSettings,
 )
 from mlnn.keys.field import Check, Key, Node, above, at_least, choice, entries, key, one_of, share
+from mlnn.keys.reading import CurvesSettings, DiffSettings, LiftSettings, ReplaySettings, RunsSettings
 from mlnn.keys.shared import (
     DTYPES,
     OF_MANY,
@@ -55,6 +52,7 @@ __all__ = [
     "ModelSettings",
     "Node",
     "ReplaySettings",
+    "RunsSettings",
     "Settings",
     "TrainSettings",
     "TrainedSettings",

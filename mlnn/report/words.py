@@ -8,7 +8,8 @@ from typing import SupportsFloat
 # Okabe and Ito's palette: told apart by colour-blind readers, and in print.
 LEFT, RIGHT, TWIN, NULL, INK, FAINT = "#0072B2", "#D55E00", "#009E73", "#8A94A0", "#1F2933", "#C9D1D9"
 SERIES = (LEFT, RIGHT, TWIN, "#CC79A7", "#B8860B", "#56B4E9", "#5B4B8A", "#4D4D4D")
-RUN_FACTS = ("model", "parameters", "data", "optimizer", "steps", "mode", "looks", "batch_size", "dtype", "seed")
+RUN_FACTS = ("model", "parameters", "data", "optimizer", "steps", "mode", "looks", "batch_size", "dtype", "seed",
+             "not_bitwise")  # fmt: skip
 
 
 def number(value: SupportsFloat | None, digits: int = 3) -> str:

@@ -4,7 +4,6 @@ A study's folder holds study.json (what it is a study of), a run folder per cell
 checksums.json, written last: the study is finished. One process writes at a time; the lock goes with the process.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -17,10 +16,12 @@ from typing import Any
 from mlnn.errors import RunFolderError
 from mlnn.runs import reading, writing
 from mlnn.runs.files import to_json, write_file
+from mlnn.runs.locking import LOCK, locked
 
-STUDY, LOCK = "study.json", ".lock"
+STUDY = "study.json"
 EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require",
-                       "domain", "margin", "config", "names", "trust", "figure"})  # fmt: skip
+                       "domain", "margin", "config", "names", "trust", "figure", "resume",
+                       "resume_anyway"})  # fmt: skip
 """Settings that say how, where and how strictly; two calls that differ in these alone are calls of the same study."""
 SURROUNDINGS = ("mlnn", "python", "torch", "numpy", "platform", "cpu", "cpu_capability", "threads")
 MOST_TOLD = 6
@@ -129,7 +130,7 @@ def open_study(
         return
     try:
         writing.disk("write", final, final.mkdir, parents=True, exist_ok=True)
-        with _locked(final):
+        with locked(final):
             with suppress(OSError):
                 (final / reading.CHECKSUMS).unlink()
             if study.earlier.get("of") != now["of"]:
@@ -148,7 +149,7 @@ def _found(final: Path, now: Mapping[str, Any], overwrite: bool, grows: bool) ->
     if (final / STUDY).is_file():
         study.finished, study.damaged = _finished(final, overwrite)
         if not study.finished:
-            with _locked(final):  # somebody at work there is met before anything is moved
+            with locked(final):  # somebody at work there is met before anything is moved
                 pass
         if not overwrite:
             study.earlier = _same(final, now, grows)
@@ -222,24 +223,6 @@ def _named(word: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[
     """The first names of cells that are in one alone, after a word; nothing where there are none."""
     names = [name for name in one if name not in other]
     return [f"{word}: {', '.join(names[:3])}" + (" …" if len(names) > 3 else "")] if names else []
-
-
-@contextmanager
-def _locked(final: Path) -> Iterator[None]:
-    """The only writer of a folder, by a lock of the system's, which goes with the process that holds it."""
-    path = final / LOCK
-    handle = writing.disk("lock", final, os.open, path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            ours = os.fstat(handle).st_ino == os.stat(path).st_ino  # not one that its holder has taken away since
-        except OSError:
-            ours = False
-        if not ours:
-            raise RunFolderError(f"{final}: another process is writing there; wait for it, or choose another folder")
-        yield
-    finally:
-        os.close(handle)
 
 
 def _undo(study: Study, made: Sequence[Path]) -> None:

@@ -67,11 +67,11 @@ def new_run(path: Path | str | None, kind: str, overwrite: bool = False) -> Iter
     try:
         disk("write", final, partial.mkdir, parents=True)
         yield (run := RunFolder(final, partial))
-        _seal(run)
+        seal(run)
         if path is None and final.exists():  # another process has taken this second's name since
             run.final = Path(os.path.abspath(unused(kind)))
         check_free(run.final, overwrite)
-        _move_in(run, overwrite)
+        move_in(run, overwrite)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         for parent in made:
@@ -164,7 +164,7 @@ def digests(run: RunFolder, leave: str = "") -> dict[str, str]:
     return found
 
 
-def _seal(run: RunFolder) -> None:
+def seal(run: RunFolder) -> None:
     """Write the checksums and push every file and folder to the disk."""
     run.write_json(CHECKSUMS, digests(run))
     for path in (run.partial / CHECKSUMS, run.partial):
@@ -178,7 +178,7 @@ def step_aside(final: Path) -> Path:
     return aside
 
 
-def _move_in(run: RunFolder, overwrite: bool) -> None:
+def move_in(run: RunFolder, overwrite: bool) -> None:
     """Rename the finished folder into place; an old run steps aside for it, and comes back if that fails."""
     aside = _beside(run.final, "old")
     try:

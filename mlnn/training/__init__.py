@@ -3,6 +3,7 @@
 from mlnn.training.batches import Batch, batches
 from mlnn.training.first import initial_model, nudged
 from mlnn.training.following import Following
+from mlnn.training.keeping import STILL, Keep
 from mlnn.training.lane import Lane
 from mlnn.training.lockstep import Lockstep
 from mlnn.training.making import make_lockstep
@@ -17,10 +18,12 @@ from mlnn.training.step import Common, Evaluated, LaneStep, Look, StepRecord, St
 
 __all__ = [
     "DTYPES",
+    "STILL",
     "Batch",
     "Common",
     "Evaluated",
     "Following",
+    "Keep",
     "Lane",
     "LaneRecipe",
     "LaneStep",

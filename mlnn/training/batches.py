@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import torch
@@ -84,17 +85,19 @@ class Batch:
         return Rows(x.index_select(0, rows), y.index_select(0, rows), picked)
 
 
-def batches(recipe: Recipe) -> Iterator[Batch]:
-    """`recipe.steps` batches: those of a stream, or epochs of shuffled rows, the last as small as the rows left over.
+def batches(recipe: Recipe, begin: int = 0) -> Iterator[Batch]:
+    """`recipe.steps` batches, less the first `begin`: those of a stream, or epochs of shuffled rows, the last as small as the rows
+    left over.
 
     One row alone would leave batch norm without a variance: a single row left over joins the batch before it.
     """
     if isinstance(recipe.dataset, Stream):
         for step, (rows, given) in zip(range(recipe.steps), recipe.dataset.rows(), strict=False):
-            yield Batch(step, rows, derive(recipe.seed, "dropout", step), recipe, given)
+            if step >= begin:
+                yield Batch(step, rows, derive(recipe.seed, "dropout", step), recipe, given)
         return
     order, drawn = torch.empty(0), -1
-    for step, epoch, at in places(recipe):
+    for step, epoch, at in islice(places(recipe), begin, None):
         if epoch != drawn:
             order, drawn = rows_of_epoch(recipe, epoch), epoch
         yield Batch(step, order[at], derive(recipe.seed, "dropout", step), recipe)

@@ -1,7 +1,8 @@
 """Left trains alone, as in an ordinary loop; at some steps, its looks, right is asked where left stands, and steps from there."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,11 +21,16 @@ class Following:
     stands (weights, buffers, the state of its optimiser), and take left's step beside it.
 
     A lane with an update of its own is followed at every step, for what it keeps moves with every call and cannot be carried.
-    `taken`: how many steps each optimiser has taken, by the name of its lane.
+    `taken`: how many steps each optimiser has taken, by the name of its lane; `starts`: the first weights of every left lane;
+    `between`: is told how many steps are done after each that has no record.
     """
 
     lockstep: Lockstep
     taken: dict[str, int] = field(default_factory=dict)
+    starts: dict[str, Tensor] = field(default_factory=dict)
+    between: Callable[[int], None] | None = None
+    REMADE: ClassVar[tuple[str, ...]] = ("between",)
+    """What is no part of a state that is kept."""
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -32,15 +38,18 @@ class Following:
         twins = {self.lockstep.leader(dtype).name for dtype in self.lockstep.followers}
         return {name: lane for name, lane in self.lockstep.lanes.items() if name in {"left", "control", *twins}}
 
-    def steps(self, looks: Collection[int], asked: Collection[int]) -> Iterator[StepRecord]:
+    def steps(self, looks: Collection[int], asked: Collection[int], begin: int = 0) -> Iterator[StepRecord]:
         """Train left: one record a look, until the recipe's steps are done or left does not go on; its end is a record too.
+        `begin`: how many steps are done already, left standing where these have led.
 
         `looks`: the steps whose record has a `Look`, some of `asked`.
         """
         left, always = self.lockstep.lanes["left"], self.lockstep.own_updates
-        start = flat(left.weights)
-        starts = {name: start.to(lane.dtype) for name, lane in self.lanes.items() if name != "control"}
-        for batch in batches(self.lockstep.recipe):
+        if not begin:
+            start = flat(left.weights)
+            self.starts.update({n: start.to(lane.dtype) for n, lane in self.lanes.items() if n != "control"})
+        starts = self.starts
+        for batch in () if left.stopped is not None else batches(self.lockstep.recipe, begin):
             record = None
             if always or batch.step in asked:
                 record = self._beside(batch, starts, batch.step in looks)
@@ -55,6 +64,8 @@ class Following:
                 yield _ended(batch, answer, left, starts)
             elif record is not None and (batch.step in asked or left.stopped is not None):
                 yield record
+            elif self.between is not None:
+                self.between(batch.step + 1)
             del record  # a large network's record is not kept while left trains on
             if left.stopped is not None:
                 return

@@ -34,6 +34,9 @@ class Lane:
     twin in which what model or objective would do in a lower float is done in float64 (see `mlnn.objectives.promotion`).
     """
 
+    REMADE = ("_reached",)
+    """What is no part of a state that is kept: whose backward pass was looked at already."""
+
     def __init__(
         self, name: str, recipe: LaneRecipe, model: nn.Module, dtype: torch.dtype, promotes: bool = False
     ) -> None:

@@ -26,7 +26,7 @@ class Lockstep:
 
     `mirrors`: left's recipe at left's weights, in the dtypes in which left's own answer does not serve: float64 where the run's
     own float64 is not promoted, and float32 where the pair is judged there alone, against `null_eps`, which is then what rounding
-    is drawn with.
+    is drawn with. `ended`: the last steps of lanes that have stopped; `starts`: the first weights of every left lane.
     """
 
     recipe: Recipe
@@ -36,24 +36,30 @@ class Lockstep:
     mirrors: dict[str, Lane] = field(default_factory=dict)
     null_eps: float = 0.0
     draws_masks: bool = False
+    ended: dict[str, LaneStep] = field(default_factory=dict)
+    starts: dict[str, Tensor] = field(default_factory=dict)
 
-    def steps(self, looks: Collection[int] = (), asked: Collection[int] | None = None) -> Iterator[StepRecord]:
-        """Train all lanes: one record a step, until the recipe's steps are done or neither side goes on.
+    def steps(
+        self, looks: Collection[int] = (), asked: Collection[int] | None = None, begin: int = 0
+    ) -> Iterator[StepRecord]:
+        """Train all lanes: one record a step, until the recipe's steps are done or neither side goes on. `begin`: how many
+        steps are done already, the lanes standing where these have led.
 
         `looks`: the steps whose record has a `Look`. `asked`: those at which right is asked at left's weights; None: all, and so
         wherever a lane has an update of its own, whose state moves with every call.
         """
-        starts = {name: flat(self.lanes[name].weights) for name in map(self._leads, self.followers)}
-        before = {name: flat(lane.weights) for name, lane in self.lanes.items()}
-        ended: dict[str, LaneStep] = {}
-        for batch in batches(self.recipe):
+        if not begin:
+            self.ended.clear()
+            self.starts.update({name: flat(self.lanes[name].weights) for name in map(self._leads, self.followers)})
+        before = {name: flat(lane.weights) for name, lane in self.lanes.items() if name not in self.ended}
+        for batch in () if self.over else batches(self.recipe, begin):
             asks = asked is None or self.own_updates or batch.step in asked
-            record = self.advance(batch, starts, before, ended, looks=batch.step in looks, asks=asks)
+            record = self.advance(batch, self.starts, before, self.ended, looks=batch.step in looks, asks=asks)
             before = {name: lane.after for name, lane in record.lanes.items() if lane.alive}
-            ended = {name: lane for name, lane in record.lanes.items() if not lane.alive}
+            self.ended.update({name: lane for name, lane in record.lanes.items() if not lane.alive})
             yield record
             del record  # a large network's record is not kept while the next one is made
-            if ended.keys() >= {"left", "right"}:
+            if self.over:
                 return
 
     def advance(
@@ -209,6 +215,11 @@ class Lockstep:
         """Left's, and right's: where right trains, that of its own lane, else that of its follower."""
         right = self.lanes["right"] if trains else self.followers[dtype_name(self.recipe.dtype)]
         return self.lanes["left"].optimizer, right.optimizer
+
+    @property
+    def over(self) -> bool:
+        """Whether neither side goes on."""
+        return self.ended.keys() >= {"left", "right"}
 
     @property
     def own_updates(self) -> bool:

@@ -14,6 +14,7 @@ from mlnn.objectives.offset import added
 from mlnn.targets import OFFSET
 from mlnn.training.batches import batches
 from mlnn.training.first import initial_model, with_inputs_for
+from mlnn.training.keeping import STILL, Keep
 from mlnn.training.lane import Lane
 from mlnn.training.module import guard
 from mlnn.training.recipe import LaneRecipe, Recipe
@@ -27,17 +28,19 @@ def train(
     progress: Callable[[int, int], None] | None = None,
     watch: Callable[[int, nn.Module], bool | None] | None = None,
     threads: int | None = None,
+    keep: Keep | None = None,
 ) -> Lane:
     """Train one lane; `record` gets a row per step: step, loss, held_out_loss, gradient_norm (nats per row for an NLL).
 
     `watch` sees the module with the number of updates done, from 0 on, must leave it as it is, and ends the training with True.
     A lane that goes non-finite stops where it is, with that step as its last row; the lane returned says where. The loss may
     be any callable, which is wrapped for the data's targets. All of it in a world of its own (see `mlnn.world`); threads: of
-    torch, None keeps the number there is. Raises ConfigError for a model, optimizer or objective that does not fit.
+    torch, None keeps the number there is; keep: where its state is kept, and from which it goes on. Raises
+    ConfigError for a model, optimizer or objective that does not fit.
     """
     lane_recipe = lane_recipe.wrapped(recipe.dataset)
     with own_world(threads if threads is None else whole("threads", threads, 1, MOST_THREADS), recipe.seed):
-        return _train(recipe, lane_recipe, record, progress, watch)
+        return _train(recipe, lane_recipe, record, progress, watch, keep)
 
 
 def _train(
@@ -46,6 +49,7 @@ def _train(
     record: Callable[[dict[str, float]], None],
     progress: Callable[[int, int], None] | None,
     watch: Callable[[int, nn.Module], bool | None] | None,
+    keep: Keep | None,
 ) -> Lane:
     data = recipe.table
     held_y = data.y_held_out if data.y.dtype == torch.int64 else data.y_held_out.to(recipe.dtype)
@@ -58,7 +62,8 @@ def _train(
     asked = partial(lane_recipe.objective, **beside)
     if watch:
         watch(0, lane.module)
-    for batch in batches(recipe):
+    begin = 0 if keep is None else keep.begin("lane", (lane, record, watch), STILL, data.fingerprint())
+    for batch in () if begin and lane.stopped else batches(recipe, begin):
         held = math.nan
         if len(held_x) and lane_recipe.rowwise:
             with torch.no_grad():
@@ -74,6 +79,10 @@ def _train(
         lane.update(answer)
         if watch and watch(batch.step + 1, lane.module):
             break
+        if keep is not None:
+            keep.done(batch.step + 1)
+    if keep is not None:
+        keep.finished()
     return lane
 
 

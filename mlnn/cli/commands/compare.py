@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import seeded
+from mlnn.cli.kept import keeping
 from mlnn.cli.running import point_to, sized, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import CompareSettings
@@ -22,19 +23,21 @@ def run(settings: CompareSettings, said: Said) -> None:
     from mlnn.errors import RequirementNotMetError
     from mlnn.estimating.classical_page import distances
     from mlnn.report.console import progress, show
-    from mlnn.runs import check_free
 
     require, domain = settings.require, interval(settings)
     if settings.seeds is not None:
         many_seeds(settings, said)
         return
-    if settings.out is not None:
-        check_free(Path(settings.out), settings.overwrite)
-    with progress("training all lanes") as advance:
-        result = run_comparison(settings, advance)
-    folder = result.save(
-        settings.out, config=settings.config, overwrite=settings.overwrite, figures=sized(settings.figure)
-    )
+    with keeping(settings, said) as keep:
+        if keep is None:
+            return
+        with progress("training all lanes") as advance:
+            result = run_comparison(settings, advance, keep)
+        if keep.place.mark:
+            result.run = result.run.named({"not_bitwise": keep.place.mark})
+        result.write(keep.place.run, keep.place.kept["config"], figures=sized(settings.figure))
+        keep.place.seal()
+    folder = keep.place.final
 
     verdict = result.verdict
     if "left_out" in result.data:

@@ -4,33 +4,45 @@ from functools import partial
 from pathlib import Path
 
 from mlnn.cli.compose import ladder
+from mlnn.cli.kept import keeping
 from mlnn.cli.parts import Parts
-from mlnn.cli.running import answering, point_to, write_page
+from mlnn.cli.running import note, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import EstimatorSettings
 
 
 def run(settings: EstimatorSettings, said: Said) -> None:
     from mlnn.estimating.page import estimator_page, race_table
-    from mlnn.estimating.race import race, write_rows
+    from mlnn.estimating.race import Runner, race, write_rows
     from mlnn.report.console import progress, show
+    from mlnn.settings import dataset
 
     cells = ladder(settings, said)
-    with answering(settings, said) as folder:
-        found, parts = [], Parts(len(cells))
+    with keeping(settings, said) as keep:
+        if keep is None:
+            return
+        folder, parts, ended = keep.place.run, Parts(len(cells)), dict[str, Runner]()
+        keep.begin("trainings one by one", (ended,), (), dataset(settings).fingerprint())
         with progress(f"{len(cells)} trainings") as advance:
             for place, (name, cell) in enumerate(cells):
 
                 def step(done: int, of: int, at: int = place) -> None:
                     advance(at * of + done, len(cells) * of)
+                    keep.check()
 
-                one = parts.try_one(f"{name}, seed {cell.seed}", partial(race, name, cell, step))
-                found += [one] if one else []
-        names = settings.names
+                label = f"{name}, seed {cell.seed}"
+                one = ended.get(label) or parts.try_one(label, partial(race, name, cell, step))
+                ended |= {label: one} if one else {}
+                keep.done(place + 1)
+        keep.finished()
+        found, names = list(ended.values()), settings.names
         about = {key: names[key] for key in ("model", "data", "objective")} | {"dtype": settings.dtype}
+        about |= {"not_bitwise": keep.place.mark} if keep.place.mark else {}
         write_rows([one.result for one in found], folder.path("estimator.csv"))
         folder.write_json("estimator.json", [one.to_dict() for one in found])
         write_page(folder, estimator_page(found, about), settings.figure)
+        note(folder, settings, keep.place.kept["config"])
+        keep.place.seal()
 
     show(race_table([one.result for one in found]))
     first = found[0].found

@@ -4,11 +4,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlnn.cli.running import answering, point_to, write_page
+from mlnn.cli.kept import keeping
+from mlnn.cli.running import note, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import TrainSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from torch import Tensor
 
     from mlnn.estimating.lesson.axis import Axis
@@ -24,7 +27,7 @@ def run(settings: TrainSettings, said: Said) -> None:
     from mlnn.estimating.lesson.lesson import Watch, lesson_of
     from mlnn.objectives import likelihood_of
     from mlnn.report.console import progress, show
-    from mlnn.runs import TraceWriter, read_trace
+    from mlnn.runs import read_trace
     from mlnn.training import LaneRecipe, lane_likelihood
     from mlnn.training import train as train_lane
 
@@ -34,28 +37,32 @@ def run(settings: TrainSettings, said: Said) -> None:
     recipe = build.recipe(settings, data, objective.targets.outputs, settings.steps)
     names = settings.names
 
-    with answering(settings, said) as folder:
+    with keeping(settings, said) as keep:
+        if keep is None:
+            return
+        folder = keep.place.run
         likelihood = likelihood_of(objective)
         watch = Watch(likelihood, recipe)
         lane_recipe = LaneRecipe(objective, build.optimizer_factory(settings))
-        with progress("training") as advance, closing(TraceWriter(folder.path("trace.csv"))) as trace:
-            lane = train_lane(recipe, lane_recipe, trace.append, advance, watch)
+        with progress("training") as advance:
+            lane = train_lane(recipe, lane_recipe, keep.row, advance, watch, keep=keep)
+        _write_rows(folder.path("trace.csv"), keep.all_rows())
         curve, reading = read_trace(folder.path("trace.csv")), lane_likelihood(recipe, lane)
         trained = Trained(
             objective=objective.name, model=names["model"], data=names["data"], optimizer=names["optimizer"],
             steps=settings.steps, dtype=settings.dtype, seed=settings.seed,
             batch_size=recipe.batch_size or len(recipe.table),
-            likelihood=reading, mle=watch.course.found(lane.module), stopped=lane.stopped,
+            likelihood=reading, mle=watch.course.found(lane.module), stopped=lane.stopped, not_bitwise=keep.place.mark,
         )  # fmt: skip
         if watch.course.looks:
-            with closing(TraceWriter(folder.path("course.csv"))) as rows:
-                for look in watch.course.looks:
-                    rows.append(look.to_dict())
+            _write_rows(folder.path("course.csv"), [look.to_dict() for look in watch.course.looks])
         folder.write_json("data.json", recipe.table.to_dict())
         folder.write_json("about.json", trained.to_dict())
         axis, why_not = (None, "") if likelihood else _audited(objective, data.y)
         lesson = lesson_of(watch, recipe, lane, axis, why_not)
         write_page(folder, train_page(curve, trained, watch.course.looks, lesson), settings.figure)
+        note(folder, settings, keep.place.kept["config"])
+        keep.place.seal()
 
     if data.dropped:
         show(data.left_out)
@@ -70,6 +77,15 @@ def run(settings: TrainSettings, said: Said) -> None:
     point_to(folder.final, page="report.html", trace="trace.csv")
     if lane.stopped:
         raise NoAnswerError(f"the training ended non-finite ({ended}); what it recorded is in {folder.final}")
+
+
+def _write_rows(path: Path, rows: "Iterable[Mapping[str, float]]") -> None:
+    """A table of rows of numbers."""
+    from mlnn.runs import TraceWriter
+
+    with closing(TraceWriter(path)) as table:
+        for row in rows:
+            table.append(row)
 
 
 def _audited(objective: "Objective", targets: "Tensor") -> tuple["Axis | None", str]:

@@ -33,21 +33,24 @@ class StackedLockstep:
         """The stacks by precision."""
         return self.shared.by_dtype
 
-    def steps(self, looks: Collection[int] = (), asked: Collection[int] | None = None) -> Iterator[StepRecord]:
+    def steps(
+        self, looks: Collection[int] = (), asked: Collection[int] | None = None, begin: int = 0
+    ) -> Iterator[StepRecord]:
         """The records of one comparison, as `Lockstep.steps`; UnstackableError as `together`."""
-        for records in self.together(looks, asked):
+        for records in self.together(looks, asked, begin):
             yield records[0]
             del records  # a large network's record is not kept while the next one is made
 
     def together(
-        self, looks: Collection[int] = (), asked: Collection[int] | None = None
+        self, looks: Collection[int] = (), asked: Collection[int] | None = None, begin: int = 0
     ) -> Iterator[tuple[StepRecord, ...]]:
-        """The records of each comparison, step by step.
+        """The records of each comparison, step by step; `begin`: how many steps are done already.
 
         UnstackableError where a lane alone would answer otherwise, a control has not left's bits, or, of several comparisons, one
         ends before the others do.
         """
-        for met in zip(*(batches(member.plain.recipe) for member in self.members), strict=True):
+        left = () if self.members[0].over else zip(*(batches(m.plain.recipe, begin) for m in self.members), strict=True)
+        for met in left:
             step = met[0].step
             yield self._step(met, step in looks, asked is None or step in asked)
             over = [member.over for member in self.members]

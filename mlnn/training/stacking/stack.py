@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,8 @@ class Stack:
     own numbers unused, `predictor` the same in evaluation mode; `weights` (R, P): trained ones, flat, padded; `trained`: their
     names and shapes; `state`: what else a module holds (buffers, frozen weights) by name, (R, *shape) each; `parts`: micro-batches;
     `plays`: recordings, by the shapes of what they are given, None where nothing may be recorded; `uses`: how often each was met;
-    `met`: sides, by their first row, with the shapes of raw outputs that they have been asked for.
+    `recorded`: the shapes of these that were recorded; `met`: sides, by their first row, with the
+    shapes of raw outputs that they have been asked for.
     """
 
     sides: Sequence[tuple[slice, Objective]]
@@ -71,6 +73,9 @@ class Stack:
     uses: dict[tuple[object, ...], int] = field(default_factory=dict)
     steps: int = 0
     met: set[tuple[int, torch.Size]] = field(default_factory=set)
+    recorded: set[tuple[object, ...]] = field(default_factory=set)
+    REMADE: ClassVar[tuple[str, ...]] = ("plays",)
+    """What is no part of a state that is kept: a recording is made again, of the shapes that were recorded."""
 
     @staticmethod
     def of(lanes: Sequence[Lane], sides: Sequence[tuple[slice, Objective]], records: bool) -> "Stack":
@@ -204,7 +209,9 @@ class Stack:
         if self.plays is None:
             return None
         self.uses[shape] = self.uses.get(shape, 0) + 1
-        if shape not in self.plays and remaining * self.uses[shape] / self.steps >= WORTH:
+        pays = shape in self.recorded or remaining * self.uses[shape] / self.steps >= WORTH
+        if shape not in self.plays and pays:
+            self.recorded.add(shape)
             with _no_word_of_loops():
                 self.plays[shape] = recorded(function, inputs)
         return self.plays.get(shape)

@@ -1,0 +1,147 @@
+"""A run that stops and goes on is bit for bit the run that does not, or says why that cannot be."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from kept_cases import KEPT, Averaged, Counting, Hidden, Noisy, deep, gone_on, run, scheduled, stopped, told
+
+from mlnn.errors import RunFolderError
+from mlnn.runs.kept.journal import Journal
+from mlnn.runs.kept.keeper import OtherRunError
+from mlnn.runs.kept.place import open_place, place_of
+from mlnn.runs.kept.states import names
+from mlnn.runs.locking import held
+
+CASES: dict[str, dict[str, Any]] = {
+    "stacked": {},
+    "recorded": {"steps": 22, "at": 17},
+    "plain": {"engine": "plain"},
+    "verdict": {"mode": "verdict", "looks": 3},
+    "thinned trace": {"trace_every": 3},
+    "half precision": {"dtype": "bfloat16"},
+    "dropout": {"model": deep(dropout=0.3)},
+    "batch norm": {"model": deep(norm="batch"), "engine": "plain"},
+    "momentum": {"optimizer": partial(torch.optim.SGD, lr=0.1, momentum=0.9)},
+    "schedule": {"optimizer": scheduled},
+    "schedule of a verdict": {"optimizer": scheduled, "mode": "verdict", "looks": 3},
+    "L-BFGS": {"optimizer": partial(torch.optim.LBFGS, lr=0.3, max_iter=3)},
+    "a state of the model's own": {"model": Hidden},
+    "an optimiser of one's own": {"optimizer": Noisy},
+    "an update of one's own": {"update": Averaged},
+    "a lane has ended": {"optimizer": partial(torch.optim.SGD, lr=1e37)},
+    "full batch": {"batch_size": None},
+}
+
+
+@pytest.mark.sampled(3)
+@pytest.mark.parametrize("name", CASES)
+def test_going_on_gives_the_bits_of_the_uninterrupted_run(name: str, tmp_path: Path) -> None:
+    options = dict(CASES[name])
+    at = options.pop("at", 4)
+    if name == "a lane has ended":
+        at = 2
+    keep = stopped(tmp_path / "run", at, **options)
+    assert keep.unkept is None
+    found, step = gone_on(tmp_path / "run", **options)
+    assert step == at
+    assert told(found) == told(run(**options))
+
+
+def test_a_state_that_is_not_the_run_s_is_seen(tmp_path: Path) -> None:
+    """What the comparison above is worth: one weight a bit away, and it fails."""
+    stopped(tmp_path / "run", 4, engine="plain")
+    with open_place(tmp_path / "run", KEPT, overwrite=False) as place:
+        from mlnn.runs.kept.keeper import Keeper
+
+        class Off(Keeper):
+            def begin(self, *given: Any) -> int:
+                step = super().begin(*given)
+                training = given[1][0]
+                with torch.no_grad():
+                    training.lanes["left"].weights[0].view(-1)[0] += 1e-6
+                return step
+
+        assert told(run(Off(place, print), engine="plain")) != told(run(engine="plain"))
+
+
+def test_what_does_not_show_its_state_is_named_and_begins_anew(tmp_path: Path) -> None:
+    keep = stopped(tmp_path / "run", 4, model=Counting)
+    assert keep.unkept is not None
+    assert "itertools.count does not show what it holds" in keep.unkept
+    assert not place_of(tmp_path / "run").exists()
+    found, step = gone_on(tmp_path / "run", model=Counting)
+    assert step == 0
+    assert told(found) == told(run(model=Counting))
+
+
+def damaged(path: Path) -> None:
+    """One bit of a file flipped."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+def two_states(where: Path) -> list[Path]:
+    """A run that has ended twice, at steps 3 and 5."""
+    stopped(where, 3)
+    stopped(where, 5)
+    found = names(place_of(where))
+    assert [path.name.split("-")[1] for path in found] == ["5", "3"]
+    return found
+
+
+def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(tmp_path: Path) -> None:
+    newest, _ = two_states(tmp_path / "run")
+    damaged(newest)
+    notes: list[str] = []
+    found, step = gone_on(tmp_path / "run", notes)
+    assert step == 3
+    assert any("the state after step 5 is damaged" in note for note in notes)
+    assert told(found) == told(run())
+
+
+def test_a_damaged_trace_falls_back_too(tmp_path: Path) -> None:
+    two_states(tmp_path / "run")
+    trace = place_of(tmp_path / "run") / "trace.records"
+    trace.write_bytes(trace.read_bytes()[:-3])
+    found, step = gone_on(tmp_path / "run")
+    assert step == 3
+    assert told(found) == told(run())
+
+
+def test_other_data_and_another_program_are_refused(tmp_path: Path) -> None:
+    stopped(tmp_path / "run", 4)
+    with pytest.raises(OtherRunError, match="the program builds other objects"):
+        gone_on(tmp_path / "run", model=deep())
+    assert names(place_of(tmp_path / "run")), "what was kept is still there"
+
+
+def test_the_folder_has_one_writer(tmp_path: Path) -> None:
+    with (
+        open_place(tmp_path / "run", KEPT, overwrite=False),
+        pytest.raises(RunFolderError, match="another process is writing there"),
+        open_place(tmp_path / "run", KEPT, overwrite=False),
+    ):
+        pass
+    assert held(place_of(tmp_path / "run")) is False
+
+
+@pytest.mark.parametrize("cut", [1, 7, 20])
+def test_a_torn_tail_of_the_trace_is_seen(cut: int, tmp_path: Path) -> None:
+    journal = Journal(tmp_path, tmp_path)
+    rows = [{"step": step, "loss": step / 3 if step else float("nan")} for step in range(5)]
+    for row in rows:
+        journal.append(row)
+    journal.commit()
+    whole = journal.path.read_bytes()
+    journal.path.write_bytes(whole[:-cut])
+    assert repr(Journal(tmp_path, tmp_path).go_back(4 if cut < 20 else 3)) == repr(rows[: 4 if cut < 20 else 3])
+    with pytest.raises(RunFolderError, match=r"trace\.records is damaged after row"):
+        Journal(tmp_path, tmp_path).go_back(5)
+    journal.path.write_bytes(whole)
+    damaged(journal.path)
+    with pytest.raises(RunFolderError, match="is damaged after row"):
+        Journal(tmp_path, tmp_path).go_back(5)
