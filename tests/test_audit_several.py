@@ -164,7 +164,7 @@ LIKELY = {
               UNNAMED.format(2), None, 1, "1"),
     # A slip of a factor in the exponent: twice the rate, and half a temperature.
     "Laplace with ½ log": (lambda o, y: (y - o[:, 0]).abs() * torch.exp(-o[:, 1]) + 0.5 * o[:, 1], "real(raw=2)", "Laplace",
-                           "f₁, scale exp(f₂ − 0.693147)", 0.5, None),
+                           "f₁, scale exp(f₂ − 0.693147)", 0.5, "1"),
     "Kumaraswamy": (kumaraswamy, "unit(raw=2)", "Kumaraswamy", "first shape exp(f₁), second shape exp(f₂)", 1, "1"),
 }  # fmt: skip
 

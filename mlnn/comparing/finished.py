@@ -15,7 +15,6 @@ from mlnn.comparing.trace import rows
 from mlnn.comparing.verdict import Verdict
 from mlnn.errors import RunFolderError
 from mlnn.report.brief import Brief
-from mlnn.report.figures import write_figures
 from mlnn.report.size import COLUMN, FONT, Size
 from mlnn.runs import RunFolder, TraceWriter, disk, new_run, write_file
 from mlnn.runs.environment import environment
@@ -119,6 +118,8 @@ class Comparison:
         html = self.page()
         run.write_text("report.html", html)
         if figures is not None:
+            from mlnn.report.figures import write_figures  # plotly and matplotlib, for those alone who draw
+
             disk("write figures", run.final, write_figures, html, figures, run.path)
 
     def _keep(self, config: str) -> str:
@@ -150,6 +151,8 @@ class Comparison:
         height: in proportion); font: points. Raises ConfigError for another format or a size that no page has, RunFolderError
         where they cannot be written.
         """
+        from mlnn.report.figures import write_figures
+
         size, where = Size(format, width, height, font), Path(folder)
 
         def path(name: str) -> Path:
