@@ -8,7 +8,16 @@ from torch import Tensor
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.parameters import positive
-from mlnn.likelihoods.zeros import above_zero, given_some, log_one_minus_exp, log_softplus, past, thinned, zeros_aside
+from mlnn.likelihoods.zeros import (
+    above_zero,
+    given_some,
+    hurdle_level,
+    hurdle_questions,
+    log_one_minus_exp,
+    log_softplus,
+    past,
+    thinned,
+)
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -67,16 +76,11 @@ class HurdleNegativeBinomial(Likelihood):
 
     def level(self, target: Tensor, weight: Tensor) -> Tensor:
         """Near the maximum of rows that share raw outputs; (n,), (n,) to (2,)."""
-        log_mean, share = zeros_aside(target, weight)
-        return torch.stack([log_mean, -torch.logit(share)])
+        return hurdle_level(target, weight)
 
     def questions(self, target: Tensor) -> list[Question]:
         """Two models: whether a count is above 0, and of those that are, f: pinned by 2 and more, wanted down by 1."""
-        above = target > 0
-        return [
-            Question(0, "counts", (target - 1).clamp(0, 1), above),
-            Question(1, "binary", above.to(target.dtype)),
-        ]
+        return hurdle_questions(target)
 
     def no_number(self, down: bool) -> str | None:
         """At θ = ∞ the counts above 0 are Poisson; at θ = 0 they are logarithmic series."""

@@ -5,7 +5,16 @@ from torch import Tensor
 
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.poisson import Poisson
-from mlnn.likelihoods.zeros import above_zero, given_some, log_one_minus_exp, past, positive_part, thinned, zeros_aside
+from mlnn.likelihoods.zeros import (
+    above_zero,
+    given_some,
+    hurdle_level,
+    hurdle_questions,
+    log_one_minus_exp,
+    past,
+    positive_part,
+    thinned,
+)
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -51,13 +60,8 @@ class HurdlePoisson(Likelihood):
 
     def level(self, target: Tensor, weight: Tensor) -> Tensor:
         """Near the maximum of rows that share raw outputs; (n,), (n,) to (2,)."""
-        log_mean, share = zeros_aside(target, weight)
-        return torch.stack([log_mean, -torch.logit(share)])
+        return hurdle_level(target, weight)
 
     def questions(self, target: Tensor) -> list[Question]:
         """Two models: whether a count is above 0, and of those that are, f: pinned by 2 and more, wanted down by 1."""
-        above = target > 0
-        return [
-            Question(0, "counts", (target - 1).clamp(0, 1), above),
-            Question(1, "binary", above.to(target.dtype)),
-        ]
+        return hurdle_questions(target)

@@ -6,7 +6,7 @@ from torch import Tensor
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.negative_binomial import NegativeBinomial
 from mlnn.likelihoods.parameters import positive
-from mlnn.likelihoods.zeros import above_zero, mixed, thinned, zeros_aside
+from mlnn.likelihoods.zeros import above_zero, inflated_questions, mixed, thinned, zeros_aside
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -57,7 +57,7 @@ class ZeroInflatedNegativeBinomial(Likelihood):
 
     def questions(self, target: Tensor) -> list[Question]:
         """A count above 0 pins f and wants g down; a zero is likelier without end along f down, and along g up."""
-        return [Question(0, "counts", target.clamp(max=1)), Question(1, "binary", (target == 0).to(target.dtype))]
+        return inflated_questions(target)
 
     def no_number(self, down: bool) -> str | None:
         """At θ = ∞ the counts are Poisson."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from mlnn.likelihoods.likelihood import Likelihood, Question
 from mlnn.likelihoods.poisson import Poisson
-from mlnn.likelihoods.zeros import above_zero, mixed, moderate, thinned, zeros_aside
+from mlnn.likelihoods.zeros import above_zero, inflated_questions, mixed, moderate, thinned, zeros_aside
 from mlnn.signature import Counts, TwoOutputs
 
 
@@ -51,4 +51,4 @@ class ZeroInflatedPoisson(Likelihood):
 
     def questions(self, target: Tensor) -> list[Question]:
         """A count above 0 pins f and wants g down; a zero is likelier without end along f down, and along g up."""
-        return [Question(0, "counts", target.clamp(max=1)), Question(1, "binary", (target == 0).to(target.dtype))]
+        return inflated_questions(target)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mlnn.likelihoods.bernoulli import log_sigmoid
+from mlnn.likelihoods.likelihood import Question
 
 NEAR_ONE = -20.0
 """log a below which log(1 − e^(−a)) is log a − a/2 to float64's last digit."""
@@ -72,6 +73,23 @@ def zeros_aside(target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     some = (target > 0).to(weight.dtype) * weight
     mean = (some * target).sum() / some.sum().clamp(min=torch.finfo(weight.dtype).tiny)
     return torch.log(mean.clamp(min=1.0)), (1 - some.sum() / weight.sum()).clamp(CERTAIN, 1 - CERTAIN)
+
+
+def inflated_questions(target: Tensor) -> list[Question]:
+    """A count above 0 pins f and wants g down; a zero is likelier without end along f down, and along g up."""
+    return [Question(0, "counts", target.clamp(max=1)), Question(1, "binary", (target == 0).to(target.dtype))]
+
+
+def hurdle_questions(target: Tensor) -> list[Question]:
+    """Two models: whether a count is above 0, and of those that are, f: pinned by 2 and more, wanted down by 1."""
+    above = target > 0
+    return [Question(0, "counts", (target - 1).clamp(0, 1), above), Question(1, "binary", above.to(target.dtype))]
+
+
+def hurdle_level(target: Tensor, weight: Tensor) -> Tensor:
+    """Near the maximum of a hurdle's rows that share raw outputs; (n,), (n,) to (2,)."""
+    log_mean, share = zeros_aside(target, weight)
+    return torch.stack([log_mean, -torch.logit(share)])
 
 
 def positive_part(mean: Tensor, generator: torch.Generator | None) -> Tensor:

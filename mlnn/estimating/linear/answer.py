@@ -73,20 +73,34 @@ def of_separation(
 ) -> Estimate:
     """The answer where there is no maximum, `beta` (p, m) with ±inf and NaN."""
     assert found.direction is not None
+    return without_maximum(
+        family, design, beta, found.kind, found.direction, llf=llf, llnull=llnull, cov=cov, notes=tuple(_way_on(family))
+    )
+
+
+def without_maximum(
+    family: Family,
+    design: Design,
+    beta: Tensor,
+    kind: str,
+    direction: Tensor,
+    *,
+    notes: tuple[str, ...],
+    **rest: Any,
+) -> Estimate:
+    """An answer of separated rows, of that kind, along `direction`: no standard errors, and nothing has converged."""
     return estimate_with(
         family,
         design,
         beta,
-        llf=llf,
-        llnull=llnull,
         bse=None,
-        cov=cov,
         iterations=0,
         gradient_norm=0.0,
         converged=False,
-        separation=found.kind,
-        direction=found.direction.numpy(),
-        notes=(f"{found.kind} separation: no finite maximum, so no standard errors; see summary()", *_way_on(family)),
+        separation=kind,
+        direction=direction.numpy(),
+        notes=(f"{kind} separation: no finite maximum, so no standard errors; see summary()", *notes),
+        **rest,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from mlnn.estimating.catalogue import Family
 from mlnn.estimating.fitted_rows import LinearRows
-from mlnn.estimating.linear.answer import deviance_of, estimate_with, ways_of
+from mlnn.estimating.linear.answer import deviance_of, estimate_with, ways_of, without_maximum
 from mlnn.estimating.linear.design import Design
 from mlnn.estimating.linear.firth import Penalised
 from mlnn.estimating.linear.inference import unshifted
@@ -80,24 +80,17 @@ def of_questions(family: Family, design: Design, found: Parts, llnull: float, co
     """The answer where a model inside the likelihood has no maximum: which coefficients run away is told, the supremum is not."""
     thresholds = {name: float("nan") for name in found.thresholds}
     complete = bool(thresholds) and found.kind == "complete"
-    return estimate_with(
+    return without_maximum(
         family,
         design,
         found.limits,
+        found.kind,
+        found.direction,
         llf=0.0 if complete else float("nan"),
         llnull=llnull,
-        bse=None,
         cov=cov,
-        iterations=0,
-        gradient_norm=0.0,
-        converged=False,
-        separation=found.kind,
-        direction=found.direction.numpy(),
         ancillary=family.numbers | thresholds,
-        notes=(
-            f"{found.kind} separation: no finite maximum, so no standard errors; see summary()",
-            "what is told as not determined has not been computed, and may have a finite limit",
-        ),
+        notes=("what is told as not determined has not been computed, and may have a finite limit",),
         **_named_by_slopes(design, thresholds),
     )
 

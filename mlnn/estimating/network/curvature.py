@@ -33,6 +33,16 @@ def gradient(likelihood: Likelihood, eta: Tensor, y: Tensor) -> Tensor:
     return torch.autograd.grad(nll(likelihood, at, y).sum(), at)[0]
 
 
+def root(weight: Tensor) -> Tensor:
+    """Symmetric square roots of the rows' curvature (n, m, m), which is not negative but for rounding."""
+    if weight.shape[1] == 1:
+        return weight.clamp(min=0).sqrt()
+    values: Tensor
+    axes: Tensor
+    values, axes = torch.linalg.eigh(weight)
+    return (axes * values.clamp(min=0).sqrt()[:, None, :]) @ axes.mT
+
+
 def rows(
     likelihood: Likelihood, eta: Tensor, y: Tensor, kind: str, damping: float = 0.0
 ) -> tuple[Tensor, Tensor, Tensor]:

@@ -170,7 +170,7 @@ def stand(module: nn.Module, likelihood: Any, x: Tensor, y: Tensor) -> Standing:
             " has training diverged?"
         )
     nll, slope, weight = curvature.rows(likelihood, eta, y, "expected")
-    sums = _Sums(network, x.double(), slope, _root(weight))
+    sums = _Sums(network, x.double(), slope, curvature.root(weight))
     gradient, terms = sums.gradient, sums.terms
     spectrum, push = sums.spectrum()
     return Standing(
@@ -250,16 +250,6 @@ def _folded(parts: list[Tensor], p: int) -> list[Tensor]:
     if sum(len(part) for part in parts) <= 2 * max(p, WHOLE):
         return parts
     return [torch.linalg.qr(torch.cat(parts), mode="r")[1]]
-
-
-def _root(weight: Tensor) -> Tensor:
-    """Symmetric square roots of W (n, m, m), which is not negative but for rounding."""
-    if weight.shape[1] == 1:
-        return weight.clamp(min=0).sqrt()
-    values: Tensor
-    axes: Tensor
-    values, axes = torch.linalg.eigh(weight)
-    return (axes * values.clamp(min=0).sqrt()[:, None, :]) @ axes.transpose(1, 2)
 
 
 def _unit(square: Tensor) -> Tensor:

@@ -150,17 +150,7 @@ def linear_at(problem: Problem, theta: Tensor) -> Linear:
     else:
         _, slope, bend = curvature.rows(problem.family.likelihood, outputs, problem.y, "expected")
     slope, bend = slope * problem.weights[:, None], bend * problem.weights[:, None, None]
-    return Linear(outputs, jacobian, torch.einsum("nm,nmp->np", slope, jacobian), _root(bend))
-
-
-def _root(bend: Tensor) -> Tensor:
-    """Symmetric square roots of matrices (n, m, m) that are not negative but for rounding."""
-    if bend.shape[1] == 1:
-        return bend.clamp(min=0).sqrt()
-    values: Tensor
-    axes: Tensor
-    values, axes = torch.linalg.eigh(bend)
-    return (axes * values.clamp(min=0).sqrt()[:, None, :]) @ axes.mT
+    return Linear(outputs, jacobian, torch.einsum("nm,nmp->np", slope, jacobian), curvature.root(bend))
 
 
 def _stepped(problem: Problem, region: Region) -> Region:
