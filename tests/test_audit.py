@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 import mlnn
 from mlnn.auditing import KINDS, Certificate
+from mlnn.auditing.page import audits_page
 from mlnn.errors import ConfigError
 
 EVERY = CATALOGUE | {name: case for name, (_, _, case) in OUTSIDE.items()}
@@ -73,6 +74,11 @@ def test_likelihoods_and_the_nearest_that_is_none_are_eight_orders_apart() -> No
     assert len(held) > 35
     assert len(failed) > 15
     assert max(r for r in held if r is not None) * 1e8 < min(r for r in failed if r is not None)
+
+
+@pytest.mark.rest
+def test_the_page_of_the_catalogue_is_as_small_as_a_page_is_said_to_be() -> None:
+    assert 1_000_000 < len(audits_page([*map(catalogued, CATALOGUE)]).encode()) <= 1_600_000
 
 
 @pytest.mark.parametrize(

@@ -106,5 +106,5 @@ def test_bad_usage_is_a_short_error(loss: object, targets: str, why: str) -> Non
     ],
     ids=["z-loss", "unbounded"],
 )
-def test_what_was_long_not_proven_is(loss: Any, targets: str, kind: str) -> None:
+def test_losses_near_those_are_decided(loss: Any, targets: str, kind: str) -> None:
     assert mlnn.audit(loss, targets).kind == kind

@@ -8,16 +8,18 @@ import sys
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.patches import Polygon
 from report_cases import PROBE, RUN, TRAINED, VERDICT, make_cells, make_rows, make_trace
 
 from mlnn.comparing.growth_page import growth_page
 from mlnn.comparing.page import comparison_page
 from mlnn.comparing.train_page import train_page
 from mlnn.errors import ConfigError
+from mlnn.keys import FigureSettings, entries
 from mlnn.report import draw, library
 from mlnn.report.figures import pictures, write_figures
 from mlnn.report.html import picture
-from mlnn.report.size import FORMATS, Size
+from mlnn.report.size import COLUMN, FONT, FONTS, FORMATS, SIDES, Size
 from mlnn.report.still import still
 
 MOST_BYTES = 1_600_000
@@ -133,6 +135,16 @@ def test_a_size_that_no_page_has_is_refused(said, word):
         Size(**({"format": "pdf"} | said))
 
 
+def test_the_keys_of_a_config_are_bound_as_sizes_are():
+    keys = entries(FigureSettings)
+    assert (keys["width"].default, keys["font"].default) == (COLUMN, FONT)
+    for word in (*FORMATS, "gif", "PDF"):
+        assert (keys["format"].check(word) is None) == (word in FORMATS)
+    for name, ends in (("width", SIDES), ("height", SIDES), ("font", FONTS)):
+        assert [keys[name].check(end) for end in ends] == [None, None]
+        assert all(keys[name].check(end) for end in (ends[0] - 0.1, ends[1] + 0.1))
+
+
 def drawn(figure):
     ((_, told),) = pictures(
         f'<section class="picture"><h3>a</h3><script type="application/json">{picture("a", "", figure)[0].json}</script>'
@@ -157,7 +169,7 @@ def test_lines_bands_bars_and_shapes_lie_where_the_page_has_them():
     assert "hidden" not in lines
     assert np.array_equal(lines["broken"].get_xdata(), x)
     assert np.isnan(lines["broken"].get_ydata()[1])
-    (band,) = [patch for patch in axes.patches if len(patch.get_xy()) == 7] if axes.patches else [None]
+    (band,) = [patch for patch in axes.patches if isinstance(patch, Polygon)]
     assert np.array_equal(band.get_xy()[:6], [[1, 1], [10, 1], [100, 1], [100, 0], [10, 0], [1, 0]])
     assert [bar.get_height() for bar in axes.containers[0]] == [5, 6]
     level = next(line for line in axes.lines if list(line.get_ydata()) == [2.0, 2.0])
@@ -187,7 +199,10 @@ def test_the_legend_names_what_is_drawn_once_and_dollars_are_no_formula():
     made = drawn(figure)
     (legend,) = made.legends
     assert [text.get_text() for text in legend.get_texts()] == ["costs $5 to $6"]
-    made.savefig(io.BytesIO(), format="png")  # no formula is read in it
+    (axes,) = made.axes
+    for text in (*legend.get_texts(), axes.yaxis.label, axes.xaxis.label):
+        assert not text.get_parse_math()
+    made.savefig(io.BytesIO(), format="png")
 
 
 def test_a_page_without_pictures_has_no_figures():

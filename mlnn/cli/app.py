@@ -18,6 +18,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from mlnn.cli.performing import BUG, INTERRUPTED, NO_ANSWER, USAGE, Command, perform
+from mlnn.cli.signals import handled
 from mlnn.errors import ConfigError, MlnnError, unknown
 from mlnn.keys import COMMANDS, Settings
 
@@ -175,15 +176,8 @@ def _ending() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt("asked to end by SIGTERM")
 
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not the main thread: whoever runs us there handles signals
+    with handled([signal.SIGTERM], stop):
         yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _overview() -> str:

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from mlnn.cli.said import ALOUD, Said, parse, quoted
+from mlnn.cli.signals import handled
 from mlnn.errors import ConfigError, MlnnError, NoAnswerError, RunFolderError
 from mlnn.keys import BaseSettings
 from mlnn.runs import CHECKSUMS, damage, read_json, unused
@@ -178,17 +179,9 @@ def _signals(keep: Keeper) -> Iterator[None]:
         asked = True
         keep.stop()
 
-    try:
-        heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
-        before = {number: signal.signal(number, stop) for number in heard}
-    except ValueError:  # not the main thread: whoever runs us there handles signals
+    heard = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) is not signal.SIG_IGN]
+    with handled(heard, stop):
         yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def code() -> str:

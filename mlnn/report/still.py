@@ -128,13 +128,19 @@ def _ticks(axis: Any, told: Told, fit: int | None) -> None:
     axis.set_ticks([], minor=True)
 
 
+def _panel(panels: Mapping[tuple[str, str], Any], xref: str, yref: str) -> Any:
+    """The first plot with the axes that a shape or a text refers to; None without one."""
+    x, y = xref.split(" ")[0], yref.split(" ")[0]
+    return next((one for pair, one in panels.items() if x in (pair[0], "paper") and y in (pair[1], "paper")), None)
+
+
 def _shape(panels: Mapping[tuple[str, str], Any], told: Told) -> None:
     """A line or a rectangle, each side of it in numbers of an axis or in shares of the plot."""
-    x, y = (told.get(ref, which).split(" ")[0] for ref, which in (("xref", "x"), ("yref", "y")))
-    axes = next((one for pair, one in panels.items() if x in (pair[0], "paper") and y in (pair[1], "paper")), None)
+    xref, yref = told.get("xref", "x"), told.get("yref", "y")
+    axes = _panel(panels, xref, yref)
     if axes is None:
         return
-    transform = _transform(axes, told.get("xref", "x"), told.get("yref", "y"))
+    transform = _transform(axes, xref, yref)
     line, (x0, x1, y0, y1) = told.get("line", {}), (told[end] for end in ("x0", "x1", "y0", "y1"))
     if told["type"] == "line":
         width = line.get("width", 1) * THINNER
@@ -168,8 +174,7 @@ def _annotation(panels: Mapping[tuple[str, str], Any], layout: Told, told: Told,
         if axes is not None:
             axes.set_title(text, fontsize=size.font, color=INK, parse_math=False)
         return
-    x, y = xref.split(" ")[0], yref.split(" ")[0]
-    axes = next((one for pair, one in panels.items() if x in (pair[0], "paper") and y in (pair[1], "paper")), None)
+    axes = _panel(panels, xref, yref)
     if axes is None:
         return
     place = [
