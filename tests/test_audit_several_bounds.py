@@ -626,7 +626,7 @@ def test_a_loss_moves_with_its_outputs_by_a_thousandth_of_a_nat(size: float, har
     assert several._hardly_moves(loss, here) == hardly
 
 
-def test_a_proof_says_what_its_outputs_follow(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proof_says_what_its_outputs_follow() -> None:
     shown = Witness(outputs=(0.0,), says="")
     here = Cloud(OUTPUTS[:9], Total(torch.ones(9, dtype=f64), 0.0, torch.zeros(9, dtype=f64)))
     off = {name: several._refuted(asked(normal), cloud, (lambda *_: shown,)) for name, cloud in {
