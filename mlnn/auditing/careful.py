@@ -148,7 +148,8 @@ def _cuts(loss: Loss, output: Tensor, along: Coordinate, tau: float) -> set[floa
     peaks = v[1:-1][higher]
     highest = peaks[height[1:-1][higher].argsort(descending=True)][:PEAKS]
     middles = [0.0, *highest.tolist(), *locations(output.reshape(-1), along).tolist()]
-    return {middle + side * size for middle in middles for side in (-1.0, 0.0, 1.0) for size in DECADES}
+    steps = [0.0, *DECADES, *(-size for size in DECADES)]
+    return {middle + step for middle in middles for step in steps}
 
 
 def locations(output: Tensor, along: Coordinate) -> Tensor:
