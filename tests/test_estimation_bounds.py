@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 import mlnn
+from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimating import nested
+from mlnn.estimating import handover, nested
 from mlnn.estimating.catalogue import Family, family_of
 from mlnn.estimating.choices import check_beside_model, check_choices
 from mlnn.estimating.door import _total, check_nll, check_one_number
@@ -22,8 +23,9 @@ from mlnn.estimating.fit_comparison import FitComparison, Side
 from mlnn.estimating.lesson import axis, fit
 from mlnn.estimating.lesson.axis import Axis, axis_of_constants
 from mlnn.estimating.lesson.limits import limits
-from mlnn.estimating.linear import newton, parts, start
+from mlnn.estimating.linear import ancillary, newton, parts, start
 from mlnn.estimating.linear.design import Design, design_of
+from mlnn.estimating.linear.fitted import check_estimate
 from mlnn.estimating.linear.least_squares import cholesky_root
 from mlnn.estimating.linear.separation import overlap_is_certain
 from mlnn.estimating.network import trust_region
@@ -654,3 +656,116 @@ def test_the_numbers_in_the_pictures_of_the_limits() -> None:
     assert x @ (y - 1 / (1 + np.exp(-mle * x))) == pytest.approx(0, abs=1e-7)
     last = [line for line in limits()[3].lines if line.mark][1].x[0]
     assert x @ (y - 1 / (1 + np.exp(-last * x))) == pytest.approx(0.1 * 6 * last, abs=1e-6)
+
+
+# What is handed in, and what is handed over.
+def test_the_offset_is_the_data_sets_own_or_the_one_that_is_given() -> None:
+    data = Dataset("rows", X, COUNTS, TargetSpace("counts"), X[:0], COUNTS[:0])
+    offset = torch.linspace(0, 1, 60, dtype=f64)
+    with_own = replace(data, extras={"offset": offset})
+    direct = mlnn.estimate("poisson", (X, COUNTS), offset=offset)
+    for found in (mlnn.estimate("poisson", with_own), mlnn.estimate("poisson", data, offset=offset)):
+        assert found.params.tolist() == direct.params.tolist()
+    assert mlnn.estimate("poisson", data).params.tolist() == LARGE.params.tolist() != direct.params.tolist()
+    with pytest.raises(ConfigError, match="offset: rows has one of its own"):
+        mlnn.estimate("poisson", with_own, offset=offset)
+
+
+def test_of_one_coefficient_there_is_nothing_to_agree_and_of_two_there_is() -> None:
+    one = check_estimate(mlnn.estimate("poisson", (X[:, :1], COUNTS), intercept=False))
+    two = check_estimate(mlnn.estimate("poisson", (X[:, :1], COUNTS)))
+    assert one is not None
+    assert two is not None
+    assert (len(one.eigenvalues), one.p_value) == (1, 1.0)
+    assert len(two.eigenvalues) == 2
+    assert 0 < two.p_value < 1
+    assert (one.draws, two.draws) == (200, 200)
+
+
+@pytest.mark.parametrize(("off", "error", "words"), [
+    (0.0, 0.0, None), (0.5e-8, 0.0, None), (2e-8, 0.0, "log-likelihood"), (0.0, 0.9e-4, None), (0.0, 1.2e-4, "standard errors"),
+])  # fmt: skip
+def test_a_fit_is_handed_over_where_it_is_the_same(off: float, error: float, words: str | None) -> None:
+    family = SimpleNamespace(likelihood=SimpleNamespace(kinked=False), dispersion=1.0)
+    found: Any = SimpleNamespace(
+        rows=SimpleNamespace(family=family), llf=-50.0, bse=np.array([1.0, 2.0]), cov="expected"
+    )
+    theirs = SimpleNamespace(llf=-50.0 * (1 + off), bse=np.array([1.0, 2.0 * (1 + error), 9.0]))
+    if words is None:
+        handover._check_same(found, theirs)
+    else:
+        with pytest.raises(ConfigError, match=words):
+            handover._check_same(found, theirs)
+    scaled = SimpleNamespace(**vars(theirs), llf_scaled=lambda dispersion: -49.0 - dispersion)
+    scaled.bse = found.bse
+    handover._check_same(found, scaled)
+    family.likelihood.kinked = True
+    handover._check_same(found, SimpleNamespace(llf=0.0, bse=np.zeros(2)))
+
+
+@pytest.mark.parametrize(("likelihood", "fit_of", "told", "maker"), [
+    ({"squares": True}, {}, {}, "_least_squares"), ({"squares": True}, {"weighted": True}, {}, "_glm"),
+    ({"squares": True}, {"shifted": True}, {}, "_glm"),
+    ({"squares": True}, {"unbiased": False}, {}, "_glm"), ({"kinked": True}, {}, {}, "_quantile"), ({}, {}, {}, "_own"),
+    ({}, {"weighted": True}, {}, "_glm"),
+    ({}, {"cov": "expected"}, {}, "_own"), ({"canonical": False}, {"cov": "expected"}, {}, "_glm"),
+    ({"canonical": False}, {"cov": "observed"}, {}, "_own"),
+    ({}, {}, {"extra": 1.0}, "_glm"), ({}, {"free": "theta"}, {"extra": 1.0}, "_own"), ({}, {}, {"own": ""}, "_glm"),
+    ({}, {"weighted": True}, {"family": ""}, "_own"),
+])  # fmt: skip
+def test_which_of_statsmodels_models_a_fit_is_handed_to(
+    likelihood: dict[str, Any], fit_of: dict[str, Any], told: dict[str, Any], maker: str
+) -> None:
+    own = SimpleNamespace(**({"squares": False, "kinked": False, "canonical": True} | likelihood))
+    fitted = {"weighted": False, "shifted": False, "unbiased": True, "cov": "observed"} | fit_of
+    family = SimpleNamespace(likelihood=own, free=fitted.pop("free", None))
+    found: Any = SimpleNamespace(rows=SimpleNamespace(family=family), **fitted)
+    counterpart: Any = SimpleNamespace(**({"extra": None, "family": "Poisson", "own": "discrete.Poisson"} | told))
+    assert handover._maker(found, counterpart).__name__ == maker
+
+
+@pytest.mark.parametrize(("cov", "known", "named"), [
+    ("expected", (), "nonrobust"), ("observed", (), "nonrobust"), ("robust", ("robust", "HC0"), "HC0"),
+    ("HC0", ("robust", "HC0"), "HC0"),
+    ("HC3", ("HC3",), "HC3"), ("HC3", ("robust", "HC0"), None),
+])  # fmt: skip
+def test_a_covariance_is_called_as_statsmodels_calls_it(cov: str, known: tuple[str, ...], named: str | None) -> None:
+    found: Any = SimpleNamespace(cov=cov, rows=SimpleNamespace(family=SimpleNamespace(name="poisson")))
+    if named is None:
+        with pytest.raises(ConfigError, match="HC0 under another name"):
+            handover._cov_type(found, known)
+        return
+    assert handover._cov_type(found, known) == named
+
+
+def test_residuals_add_up_to_what_they_are_of() -> None:
+    response, pearson, deviances = (LARGE.residuals(kind) for kind in ("response", "pearson", "deviance"))
+    y, mean = COUNTS.numpy(), LARGE.fitted
+    assert response == pytest.approx(y - mean)
+    assert pearson == pytest.approx((y - mean) / np.sqrt(mean))
+    assert float((deviances**2).sum()) == pytest.approx(LARGE.deviance)
+    assert np.sign(deviances).tolist() == np.sign(response).tolist()
+    with pytest.raises(ConfigError, match="residuals: "):
+        LARGE.residuals("working")
+    shares, trials = torch.where(HARD > 0, 0.75, 0.25), torch.full((60,), 4.0, dtype=f64)
+    table = mlnn.estimate("bernoulli", (X, shares), weights=trials)
+    assert table.residuals() == pytest.approx(4 * (shares.numpy() - table.fitted))
+    away, spread = shares.numpy() - table.fitted, np.sqrt(table.fitted * (1 - table.fitted))
+    assert table.residuals("pearson") == pytest.approx(2 * away / spread)
+    hard = mlnn.estimate("bernoulli", (X, HARD), weights=trials)
+    away, spread = HARD.numpy() - hard.fitted, np.sqrt(hard.fitted * (1 - hard.fitted))
+    assert hard.residuals("pearson") == pytest.approx(away / spread)
+    labels = mlnn.estimate("categorical", (X, LABELS))
+    assert labels.residuals().sum(1) == pytest.approx(np.zeros(60), abs=1e-12)
+    with pytest.raises(ConfigError, match="one sign a row"):
+        labels.residuals("pearson")
+
+
+@pytest.mark.parametrize("place", [0.3, -2.7, 3.0])
+def test_the_number_of_a_likelihood_is_found_to_the_last_digits(place: float) -> None:
+    """Where the score is flat beside its root, a search ends as far from it as it may."""
+    family = ancillary.root_of(family_of("negative_binomial"), lambda at: (math.log(at.numbers["theta"]) - place) ** 3)
+    assert math.log(family.numbers["theta"]) == pytest.approx(place, abs=1e-12)
+    for away in (1.0, -1.0):
+        with pytest.raises(ancillary.NoNumberError):
+            ancillary.root_of(family_of("negative_binomial"), lambda _, away=away: away)
