@@ -638,3 +638,72 @@ def test_a_proof_says_what_its_outputs_follow() -> None:
     assert off["off"] is not None
     assert off["off"].residual == pytest.approx(1 / 3, rel=1e-6)
     assert several._refuted(asked(normal), here, (lambda *_: None,)) is None
+
+
+# Where it is looked.
+def test_a_valley_is_looked_at_down_to_the_last_digits() -> None:
+    for middle in (0.3, -7.1):
+        loss = asked(lambda o, y, c=middle: (y - c).abs() + o[:, 0] + 0 * o[:, 1])
+        both = numbers(1.0, 0.0, 0.0, 0.0).reshape(2, 2)
+        found = dominated._with_valleys(loss, both, torch.linspace(-20, 20, 41, dtype=f64))
+        assert float((found - middle).abs().min()) <= 4e-15 * abs(middle) + 1e-15
+        assert len(found) < 41 + 2 * dominated.CLOSER * 33
+    counts = asked(lambda o, y: (y - 37).abs() + o[:, 0] + 0 * o[:, 1], "counts(raw=2)")
+    found = dominated._with_valleys(counts, both, torch.arange(0.0, 200.0, 10.0, dtype=f64))
+    assert 37.0 in found.tolist()
+    assert found.tolist() == found.round().tolist()
+
+
+@pytest.mark.parametrize(("count", "entries"), [(2, 12), (4, 24), (5, 5)])
+def test_targets_lie_close_to_what_entries_stand_for_of_few_outputs(
+    count: int, entries: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def targets(_loss: Loss, given: Tensor) -> Tensor:
+        seen.append(given.numel())
+        return numbers(-1.0, 0.0, 1.0)
+
+    monkeypatch.setattr(dominated, "_targets", targets)
+    loss = asked(lambda o, y: (y[:, None] - o).square().sum(1), f"real(raw={count})")
+    worse_of_two(loss, torch.randn(9, count, dtype=f64))
+    assert seen[0] == entries
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0, 2.0, 5.0])
+def test_two_measures_of_counts_are_compared_at_a_few_of_them(place: float) -> None:
+    def base(y: Tensor) -> Tensor:
+        return torch.where(y == place, 0.3, 0.0).double()
+
+    other = piece(1.0, 0.0, at=2.0)
+    assert other.found is not None
+    odd = replace(other, found=replace(other.found, log_base=base))
+    found = sliced._apart(asked(normal, "counts(raw=2)"), piece(1.0, 0.0), odd)
+    assert found is not None
+    assert found.target == place
+
+
+def test_z_is_cut_at_decades_around_what_may_be_a_peak() -> None:
+    loss = asked(lambda o, y: 0.5 * ((y - 7.0) / 0.1) ** 2 + 0 * o.sum(1))
+    along = loss.space.coordinate
+    assert along is not None
+    cuts = sorted(careful._cuts(loss, numbers(0.5, 0.5), along, 1.0))
+    for middle in (0.0, 0.5, 7.0):
+        for size in (0.0, *(10.0**k for k in range(-5, 9))):
+            for side in (-1.0, 1.0):
+                assert min(abs(cut - middle - side * size) for cut in cuts) < 1e-9 * max(size, 1.0)
+
+
+def test_a_measure_for_each_temperature_is_integrated_out_to_a_billion_or_where_coordinates_end() -> None:
+    for targets, end in (("real(raw=2)", 1e9), ("positive(raw=2)", 700.0)):
+        loss = asked(lambda o, y: (y - o[:, 0]) ** 2 + o[:, 1] ** 2, targets)
+        along = loss.space.coordinate
+        assert along is not None
+        found = shifted._places(loss, along, numbers(1.0, 0.0), OUTPUTS)
+        wanted = max(along.far) if along.overflows else end
+        assert float(found.places[-1]) == pytest.approx(wanted)
+        assert float(found.places[0]) == pytest.approx(-wanted)
+        steps = found.weight.exp()
+        inner = found.places.abs() < 5
+        assert float(steps[inner].sum()) == pytest.approx(10.0, rel=1e-2)
+        assert float(found.level[len(found.level) // 2]) == pytest.approx(0.0, abs=1e-12)
