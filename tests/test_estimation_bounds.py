@@ -15,7 +15,7 @@ from torch import Tensor
 import mlnn
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimating import handover, nested
+from mlnn.estimating import classical, handover, nested
 from mlnn.estimating.catalogue import Family, family_of
 from mlnn.estimating.choices import check_beside_model, check_choices
 from mlnn.estimating.door import _total, check_nll, check_one_number
@@ -23,7 +23,7 @@ from mlnn.estimating.fit_comparison import FitComparison, Side
 from mlnn.estimating.lesson import axis, fit
 from mlnn.estimating.lesson.axis import Axis, axis_of_constants
 from mlnn.estimating.lesson.limits import limits
-from mlnn.estimating.linear import ancillary, newton, parts, start
+from mlnn.estimating.linear import ancillary, inference, newton, parts, start
 from mlnn.estimating.linear.design import Design, design_of
 from mlnn.estimating.linear.fitted import check_estimate
 from mlnn.estimating.linear.least_squares import cholesky_root
@@ -773,3 +773,108 @@ def test_the_number_of_a_likelihood_is_found_to_the_last_digits(place: float) ->
     for away in (1.0, -1.0):
         with pytest.raises(ancillary.NoNumberError):
             ancillary.root_of(family_of("negative_binomial"), lambda _, away=away: away)
+
+
+# Covariances.
+def test_sandwiches_are_those_of_their_formulas() -> None:
+    x, y = np.c_[X.numpy(), np.ones(60)], NOISE.numpy()
+    found = mlnn.estimate("normal", (X, NOISE))
+    bread, residual = np.linalg.inv(x.T @ x), y - found.fitted
+    leverage = np.einsum("ij,jk,ik->i", x, bread, x)
+    for kind, weight in (("HC0", 1.0), ("HC1", 60 / 57), ("HC2", 1 / (1 - leverage)), ("HC3", 1 / (1 - leverage) ** 2)):
+        truth = bread @ (x.T * (residual**2 * weight)) @ x @ bread
+        assert np.asarray(found.cov_params(kind)) == pytest.approx(truth, rel=1e-9)
+    assert np.asarray(found.cov_params("robust")) == pytest.approx(np.asarray(found.cov_params("HC0")))
+    assert np.asarray(found.cov_params("expected")) == pytest.approx(bread * (residual**2).sum() / 57, rel=1e-9)
+    logit = mlnn.estimate("bernoulli", (X, HARD))
+    mean = logit.fitted
+    inverse = np.linalg.inv((x.T * (mean * (1 - mean))) @ x)
+    truth = inverse @ (x.T * (HARD.numpy() - mean) ** 2) @ x @ inverse
+    assert np.asarray(logit.cov_params("HC0")) == pytest.approx(truth, rel=1e-7)
+    with pytest.raises(ConfigError, match="raw outputs is a matrix"):
+        mlnn.estimate("categorical", (X, LABELS)).cov_params("HC3")
+
+
+def test_a_row_that_is_met_whatever_its_target_has_no_variance_and_few_rows_no_hc1() -> None:
+    alone = torch.cat([X, (torch.arange(60) == 7).double()[:, None]], 1)
+    found = mlnn.estimate("normal", (alone, NOISE))
+    for kind in ("HC2", "HC3"):
+        with pytest.raises(ConfigError, match="a row has leverage 1"):
+            found.cov_params(kind)
+    assert np.isfinite(np.asarray(found.cov_params("HC1"))).all()
+    few = mlnn.estimate("poisson", (X[:3], torch.tensor([1.0, 2.0, 4.0])))
+    with pytest.raises(ConfigError, match="3 rows for 3"):
+        few.cov_params("HC1")
+    assert np.asarray(few.cov_params("HC0")) == pytest.approx(np.zeros((3, 3)), abs=1e-9)
+    more = mlnn.estimate("poisson", (X[:4], torch.tensor([1.0, 2.0, 4.0, 1.0])))
+    assert np.asarray(more.cov_params("HC1")) == pytest.approx(4 * np.asarray(more.cov_params("HC0")))
+
+
+def test_a_row_of_a_binomial_table_is_so_many_trials() -> None:
+    y = torch.tensor([0.25, 1.0], dtype=f64)
+    for name, told in (("bernoulli", [([1, 1], [0.25, 1]), ([0, 0], [0.75, 0])]), ("poisson", [([0.25, 1], [1, 1])])):
+        found = inference.trials(family_of(name), y)
+        assert [(target.tolist(), share.tolist()) for target, share in found] == told
+    shares = torch.where(HARD > 0, 0.75, 0.25)
+    table = mlnn.estimate("bernoulli", (X, shares), weights=torch.full((60,), 4.0, dtype=f64))
+    hits = (torch.arange(4) < 4 * shares[:, None]).double().reshape(-1)
+    single = mlnn.estimate("bernoulli", (X.repeat_interleave(4, 0), hits))
+    assert np.asarray(table.cov_params("HC0")) == pytest.approx(np.asarray(single.cov_params("HC0")), rel=1e-7)
+
+
+# A network beside its estimate.
+def beside(y: Tensor, name: str) -> Any:
+    torch.manual_seed(0)
+    data = Dataset("rows", X, y, TargetSpace("binary"), X[:0], y[:0])
+    layer = torch.nn.Linear(2, 1)
+    found = classical.classical_estimate(layer, family_of(name).likelihood, data)
+    assert found is not None
+    return found.beside(layer)
+
+
+def test_what_there_is_to_say_of_a_network_beside_an_estimate() -> None:
+    there, nowhere = beside(HARD, "bernoulli"), beside((X[:, 0] > 0).double(), "bernoulli")
+    assert len(there.coefficients) == 3
+    assert nowhere.coefficients == ()
+    assert (there.separation, nowhere.separation) == ("none", "complete")
+    assert there.lr_pvalue is not None
+    assert (nowhere.lr_pvalue, nowhere.summary) == (None, None)
+    assert there.summary is not None
+    assert "There is no maximum to reach: complete separation. The likelihood grows towards 1" in nowhere.sentence
+    assert "digits of the MLE" in there.sentence
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(6, True), (2, False)])
+def test_data_too_few_or_too_large_for_an_estimate_have_none(
+    rows: int, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    y = (torch.arange(rows) % 2).double()
+    data = Dataset("rows", X[:rows], y, TargetSpace("binary"), X[:0], y[:0])
+    assert (classical._design("bernoulli", data, True) is not None) == kept
+    monkeypatch.setattr(classical, "LARGE", 3 * rows)
+    assert (classical._design("bernoulli", data, True) is not None) == kept
+    monkeypatch.setattr(classical, "LARGE", 3 * rows - 1)
+    assert classical._design("bernoulli", data, True) is None
+
+
+class Halves(torch.nn.Module):
+    """A slope and a constant, each learned or not."""
+
+    def __init__(self, slope: bool, constant: bool, level: float = 0.5) -> None:
+        super().__init__()
+        self.slope = torch.nn.Parameter(torch.tensor([0.0, 0.0]), requires_grad=slope)
+        self.level = torch.nn.Parameter(torch.tensor(level), requires_grad=constant)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x @ self.slope.to(x.dtype) + self.level
+
+
+@pytest.mark.parametrize(("slope", "learned", "level", "constant"), [
+    (True, True, 0.5, True), (True, True, 0.0, True), (True, False, 0.5, None), (True, False, 0.0, False),
+    (False, True, 0.5, None),
+    (False, False, 0.5, None),
+])  # fmt: skip
+def test_whether_a_module_is_a_linear_model_and_has_a_constant(
+    slope: bool, learned: bool, level: float, constant: bool | None
+) -> None:
+    assert classical._constant(Halves(slope, learned, level), X) is constant
