@@ -707,3 +707,11 @@ def test_a_measure_for_each_temperature_is_integrated_out_to_a_billion_or_where_
         inner = found.places.abs() < 5
         assert float(steps[inner].sum()) == pytest.approx(10.0, rel=1e-2)
         assert float(found.level[len(found.level) // 2]) == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(("count", "exchanged"), [(2, True), (3, True), (4, True), (5, False)])
+def test_entries_of_few_outputs_are_exchanged(count: int, exchanged: bool) -> None:
+    """All outputs looked at are alike, and worse than the same with first and last entry exchanged."""
+    loss = asked(lambda o, y: 0.5 * y**2 + torch.relu(o[:, 0] - o[:, -1]) + 0 * o.sum(1), f"real(raw={count})")
+    outputs = torch.linspace(1, -1, count, dtype=f64).expand(6, -1)
+    assert (worse_of_two(loss, outputs) is not None) == exchanged

@@ -878,3 +878,16 @@ def test_whether_a_module_is_a_linear_model_and_has_a_constant(
     slope: bool, learned: bool, level: float, constant: bool | None
 ) -> None:
     assert classical._constant(Halves(slope, learned, level), X) is constant
+
+
+def test_a_model_without_features_begins_at_the_shares_of_its_classes() -> None:
+    shares = torch.tensor([0.5, 0.3, 0.2]).double()
+    y = torch.repeat_interleave(torch.arange(3), torch.tensor([30, 18, 12]))
+    for likelihood, told in ((OwnClasses(), shares.log()), ("categorical", (shares[1:] / shares[0]).log())):
+        family = family_of(likelihood, TargetSpace("classes", 3))
+        design, family = design_of((X, y), family, True, None)
+        assert start._constant(family, design).tolist() == pytest.approx(told.tolist())
+    family = family_of("poisson")
+    assert start._constant(family, designed(COUNTS, "poisson")).reshape(-1).tolist() == pytest.approx(
+        [float(COUNTS.mean().log())]
+    )

@@ -12,7 +12,7 @@ import torch
 import mlnn
 from mlnn.errors import ConfigError
 from mlnn.estimating.catalogue import family_of
-from mlnn.estimating.linear import cone, kinks
+from mlnn.estimating.linear import cone, kinks, separation
 from mlnn.estimating.linear.class_limit import class_limit
 from mlnn.estimating.linear.design import design_of
 from mlnn.estimating.linear.kinks import bandwidth, by_kernel, way_of
@@ -183,3 +183,23 @@ def test_a_root_is_that_of_its_matrix_and_a_step_that_of_least_squares() -> None
     assert length == pytest.approx(float((columns @ truth).norm()))
     with pytest.raises(RankError, match="x1"):
         check_rank(design_of((torch.cat([X[:, :1], 2 * X[:, :1]], 1), NOISE), family_of("normal"), True, None)[0])
+
+
+@pytest.mark.parametrize(
+    ("y", "asked"), [(HARD, False), (torch.tensor([0.0, 0.0, 0.0, 1.0, 1.0, 1.0], dtype=f64), True)]
+)
+def test_a_programme_is_asked_where_a_smooth_fit_does_not_separate_all_rows(
+    y: torch.Tensor, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    before = separation._by_programme
+
+    def by_programme(of: Any, working: Any) -> Any:
+        calls.append(len(working))
+        return before(of, working)
+
+    monkeypatch.setattr(separation, "_by_programme", by_programme)
+    x = X if len(y) == 60 else torch.tensor([[-2.0], [-1.0], [0.0], [0.0], [1.0], [2.0]], dtype=f64)
+    found = find_separation(x, y, TargetSpace("binary"), True)
+    assert found.kind == ("quasi" if asked else "complete")
+    assert bool(calls) == asked
