@@ -13,7 +13,7 @@ import torch
 from measure_cases import LABELS, coral
 from torch import Tensor
 
-from mlnn.auditing import counting, shift, solved, system, unbalanced
+from mlnn.auditing import counting, refute, shift, solved, system, unbalanced
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.counting import Steps, far_sum
 from mlnn.auditing.curved import curved_name
@@ -512,3 +512,26 @@ def test_outputs_beyond_those_read_must_not_matter() -> None:
         lambda p, y: (p - y) ** 2, TargetSpace.parse("binary"), outputs="probabilities", name="loss"
     )
     assert reading(probabilities) is probabilities
+
+
+def test_where_one_end_of_a_loss_is_not_known_nothing_is_said() -> None:
+    for known in (-1.0, 1.0):
+
+        def function(f: Tensor, y: Tensor, side: float = known) -> Tensor:
+            """It falls without end on one side, and on the other comes to no limit that is known."""
+            v = side * (y - f)
+            return torch.where(v > 0, -v, torch.sin(v) * v.abs())
+
+        loss = asked(function)
+        found = SimpleNamespace(
+            loss=loss, width=1.0, along=loss.space.coordinate, rho=lambda v, of=function: of(torch.zeros_like(v), v)
+        )
+        assert shift.no_measure(found) is None  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("jumps", "shown"), [(lambda y: 0 * y + 1.0, True), (lambda y: torch.where(y > 0, 1.0, -1.0), False),
+                                              (lambda y: torch.where(y > 0, 1.0, 0.0), False), (lambda y: 0 * y, False),
+                                              (lambda y: 0 * y - 1.0, True)])  # fmt: skip
+def test_a_gradient_that_jumps_the_same_way_for_every_target_is_a_proof(jumps: Function, shown: bool) -> None:
+    found = refute.one_way(asked(lambda f, y: 0.5 * (y - f) ** 2 + 0.3 * jumps(y) * f.abs()))
+    assert (found is not None) == shown

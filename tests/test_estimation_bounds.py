@@ -15,7 +15,7 @@ from torch import Tensor
 import mlnn
 from mlnn.data import Dataset
 from mlnn.errors import ConfigError, DataError
-from mlnn.estimating import classical, handover, nested
+from mlnn.estimating import classical, door, handover, nested
 from mlnn.estimating.catalogue import Family, family_of
 from mlnn.estimating.choices import check_beside_model, check_choices
 from mlnn.estimating.door import _total, check_nll, check_one_number
@@ -23,7 +23,7 @@ from mlnn.estimating.fit_comparison import FitComparison, Side
 from mlnn.estimating.lesson import axis, fit
 from mlnn.estimating.lesson.axis import Axis, axis_of_constants
 from mlnn.estimating.lesson.limits import limits
-from mlnn.estimating.linear import ancillary, inference, newton, parts, start
+from mlnn.estimating.linear import ancillary, existence, inference, newton, parts, start
 from mlnn.estimating.linear.design import Design, design_of
 from mlnn.estimating.linear.fitted import check_estimate
 from mlnn.estimating.linear.least_squares import cholesky_root
@@ -891,3 +891,22 @@ def test_a_model_without_features_begins_at_the_shares_of_its_classes() -> None:
     assert start._constant(family, designed(COUNTS, "poisson")).reshape(-1).tolist() == pytest.approx(
         [float(COUNTS.mean().log())]
     )
+
+
+@pytest.mark.parametrize(
+    ("knows", "jointly", "asked"), [(True, False, False), (False, True, False), (False, False, True)]
+)
+def test_a_likelihood_of_the_catalogue_is_not_asked_at_the_door(
+    knows: bool, jointly: bool, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("_check_shape", "_check_alone", "_check_total", "_with_baseline"):
+        monkeypatch.setattr(door, name, lambda family, _y, name=name: (calls.append(name), family)[1])
+    family: Any = SimpleNamespace(knows_information=knows, likelihood=SimpleNamespace(jointly=jointly))
+    assert door.check_nll(family, NOISE) is family
+    assert bool(calls) == asked
+
+
+def test_a_direction_is_followed_ever_farther() -> None:
+    assert list(existence.FAR) == sorted(set(existence.FAR))
+    assert [round(math.log10(far)) for far in existence.FAR[-4:]] == [4, 6, 8, 10]
