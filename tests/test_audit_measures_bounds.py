@@ -535,3 +535,24 @@ def test_where_one_end_of_a_loss_is_not_known_nothing_is_said() -> None:
 def test_a_gradient_that_jumps_the_same_way_for_every_target_is_a_proof(jumps: Function, shown: bool) -> None:
     found = refute.one_way(asked(lambda f, y: 0.5 * (y - f) ** 2 + 0.3 * jumps(y) * f.abs()))
     assert (found is not None) == shown
+
+
+@pytest.mark.parametrize(("apart", "several"), [(0.0, 1), (4e-14, 0), (1.0, 0)])
+def test_a_weight_is_one_of_several_where_two_labels_have_one_loss_but_for_rounding(apart: float, several: int) -> None:
+    f = torch.linspace(-2, 2, 21, dtype=f64)
+    value = torch.stack([torch.nn.functional.softplus(f), torch.nn.functional.softplus(f) + apart * f], 1)
+    assert len(system._solve(f, value, 1.0).null) == several
+
+
+def test_a_loss_answers_in_a_precision_and_by_rows_or_for_all() -> None:
+    def refuses(*_: Tensor) -> Tensor:
+        raise ValueError("never")
+
+    def told(function: Any) -> tuple[Any, bool]:
+        loss = asked(function)
+        return loss.answers_in, loss.reduces
+
+    assert told(lambda f, y: 0.5 * (y - f) ** 2) == (f64, False)
+    assert told(lambda f, y: (0.5 * (y - f) ** 2).mean()) == (f64, True)
+    assert told(lambda f, y: (0.5 * (y - f) ** 2).float()) == (torch.float32, False)
+    assert told(refuses) == (None, False)

@@ -910,3 +910,14 @@ def test_a_likelihood_of_the_catalogue_is_not_asked_at_the_door(
 def test_a_direction_is_followed_ever_farther() -> None:
     assert list(existence.FAR) == sorted(set(existence.FAR))
     assert [round(math.log10(far)) for far in existence.FAR[-4:]] == [4, 6, 8, 10]
+
+
+@pytest.mark.parametrize(("kind", "target", "extreme"), [("binary", HARD, True), ("counts", COUNTS, False)])
+def test_rows_that_may_run_are_hard_labels_and_zero_counts(kind: str, target: Tensor, extreme: bool) -> None:
+    family = family_of({"binary": "bernoulli", "counts": "poisson"}[kind])
+    runs = existence._can_run(family, target)
+    assert bool(runs.all()) == extreme
+    assert torch.equal(runs, (target == 0) | (kind == "binary"))
+    y, space = existence._pinning(family, designed(target, family.name))
+    assert space.kind == ("unit" if kind == "binary" else "counts")
+    assert float(y.max()) == 1.0
