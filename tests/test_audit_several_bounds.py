@@ -715,3 +715,11 @@ def test_entries_of_few_outputs_are_exchanged(count: int, exchanged: bool) -> No
     loss = asked(lambda o, y: 0.5 * y**2 + torch.relu(o[:, 0] - o[:, -1]) + 0 * o.sum(1), f"real(raw={count})")
     outputs = torch.linspace(1, -1, count, dtype=f64).expand(6, -1)
     assert (worse_of_two(loss, outputs) is not None) == exchanged
+
+
+def test_a_shift_is_looked_for_near_zero_off_every_step() -> None:
+    assert bool((shifted.PLACES.diff() > 0.3).all())
+    assert float(shifted.PLACES.abs().max()) < 3
+    assert len({round(float(step), 3) for step in shifted.PLACES.diff()}) == len(shifted.PLACES) - 1
+    assert min(shifted.SHIFTS) < 0 < max(shifted.SHIFTS)
+    assert max(map(abs, shifted.SHIFTS)) < 3
