@@ -19,6 +19,7 @@ from mlnn import data, models
 from mlnn.cli import kept as commands
 from mlnn.cli.app import start
 from mlnn.comparing.comparison import compare
+from mlnn.errors import MlnnError
 from mlnn.runs import damage
 from mlnn.runs.kept.journal import Journal
 from mlnn.runs.kept.keeper import Keeper
@@ -91,7 +92,10 @@ def run(where: Path, job: Job, at_every_step: bool = True) -> tuple[int, str]:
     """(Exit code, error) of the run, begun or gone on with."""
     Telling.at_every_step = at_every_step
     if job.kind == "python":
-        _python(where, job)
+        try:
+            _python(where, job)
+        except MlnnError as problem:
+            return problem.exit_code, f"error: {problem}"
         return 0, ""
     commands.Keeper = Telling  # type: ignore[misc]
     name = "train" if job.kind == "train" else "compare"
@@ -120,8 +124,9 @@ def _python(where: Path, job: Job) -> None:
 
 
 def by_hand(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The Bernoulli likelihood's −log, by hand."""
-    return (torch.nn.functional.softplus(output) - target * output).mean()
+    """The Bernoulli likelihood's −log, by hand; no difference from the other side asks for a search for its cause."""
+    log = torch.nn.functional.logsigmoid
+    return -(target * log(output) + (1 - target) * log(-output)).mean()
 
 
 def whole(where: Path) -> bool:
