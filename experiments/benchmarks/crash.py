@@ -96,7 +96,7 @@ def wrong(where: Path, job: Job, wanted: str) -> str | None:
     code, answer = forked(partial(_again, where, job))
     if code or answer != wanted:
         return f"gone on with: {answer}"
-    over = left(where)
+    over = left(where, ended=True)
     return f"left over: {over}" if over else None
 
 
@@ -200,7 +200,7 @@ def _at_once(where: Path, code: int, answer: str, wanted: str, before: str | Non
         return f"{found['met']}: exit code {found['code']}: {found['said']}"
     if whole(where) and bits(where) not in (wanted, before):
         return f"{found['met']}: leaves another run"
-    over = left(where)
+    over = left(where, ended=False)
     return f"{found['met']}: leaves {over}" if over and not ever else None
 
 

@@ -18,7 +18,7 @@ from mlnn.keys import BaseSettings
 from mlnn.runs import CHECKSUMS, damage, read_json, unused
 from mlnn.runs.environment import environment
 from mlnn.runs.kept.keeper import Keeper
-from mlnn.runs.kept.place import STATUS, Place, open_place, place_of, read_kept
+from mlnn.runs.kept.place import STATUS, Place, open_place, place_of, read_kept, take_away
 from mlnn.runs.study import STUDY
 
 TRIES = 100
@@ -90,6 +90,7 @@ def keeping(settings: BaseSettings, said: Said) -> Iterator[Keeper | None]:
 
     if said.resume is not None and (said.resume / CHECKSUMS).exists():
         _check_finished(said.resume, said.command)
+        take_away(place_of(said.resume), said.resume)
         show(f"{said.resume} is finished; nothing is left to do")
         yield None
         return

@@ -20,10 +20,12 @@ from mlnn.cli import kept as commands
 from mlnn.cli.app import start
 from mlnn.comparing.comparison import compare
 from mlnn.errors import MlnnError
+from mlnn.report import console
 from mlnn.runs import damage
 from mlnn.runs.kept.journal import Journal
 from mlnn.runs.kept.keeper import Keeper
 from mlnn.runs.kept.place import open_place, place_of
+from mlnn.runs.standing import cleaned
 
 MODELS: dict[str, Callable[[], torch.nn.Module]] = {
     "logistic": lambda: models.MLP((6,), 1, depth=0),
@@ -103,6 +105,7 @@ def run(where: Path, job: Job, at_every_step: bool = True) -> tuple[int, str]:
     words += ["overwrite=true"] if job.kind == "replace" else []
     words += ["null_twins=1"] if name == "compare" else []
     said = io.StringIO()
+    console.FIRST_LINE = math.inf  # a slow machine is no error
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         code = start(name, words)
     return code, said.getvalue()
@@ -144,11 +147,13 @@ def bits(where: Path) -> str:
     return hashlib.sha256(b"".join(there)).hexdigest()
 
 
-def left(where: Path) -> list[str]:
-    """What lies beside a run, and is neither a finished run nor one that can go on."""
-    place = place_of(where)
-    fine = {where.name} if not where.exists() or whole(where) else set()
-    fine |= {place.name} if any(place.glob("state-*.safetensors")) else set()
+def left(where: Path, ended: bool) -> list[str]:
+    """What is there beside a whole run, once `mlnn runs clean` was called; before it has `ended`, beside what can go on, too."""
+    if ended:
+        cleaned(where.parent)
+    fine = {where.name} if whole(where) else set()
+    if not ended and any(place_of(where).glob("state-*.safetensors")):
+        fine.add(place_of(where).name)
     return sorted(path.name for path in where.parent.iterdir() if path.name not in fine)
 
 

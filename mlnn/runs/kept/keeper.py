@@ -20,6 +20,7 @@ from mlnn.runs.kept.journal import Journal, Row
 from mlnn.runs.kept.place import Place
 from mlnn.runs.kept.states import OtherFormatError, State, read_state, step_of, write_state
 from mlnn.runs.kept.walk import Encoder, Table
+from mlnn.runs.writing import disk
 
 EVERY = 1.0
 """Seconds between two states, at least."""
@@ -184,7 +185,7 @@ class Keeper:
     def _forget(self) -> None:
         """Begin anew: nothing of another try is left."""
         for path in self.place.states:
-            path.unlink(missing_ok=True)
+            disk("remove", self.place.final, path.unlink, missing_ok=True)
         self.journal.go_back(0)
 
 

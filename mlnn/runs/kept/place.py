@@ -83,6 +83,18 @@ def _status(state: str, command: str, **more: object) -> dict[str, object]:
     return {"state": state, "command": command, "time": now, "process": os.getpid(), **more}
 
 
+def spent(folder: Path, final: Path) -> bool:
+    """Whether a place has given its run to the final folder, and its process ended before it had taken the rest away."""
+    return (final / reading.CHECKSUMS).is_file() and not os.path.lexists(folder / "run")
+
+
+def take_away(folder: Path, final: Path) -> None:
+    """Take away a place that is spent, unless somebody is at work there; what the disk refuses stays."""
+    with suppress(RunFolderError), locked(final, folder):
+        if spent(folder, final):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def place_of(final: Path) -> Path:
     """The folder in which the run that is to be `final` works."""
     return final.with_name(f".{final.name}.partial-run")
@@ -101,6 +113,8 @@ def open_place(final: Path, kept: Mapping[str, Any], overwrite: bool, anyway: bo
     made = [parent for parent in final.parents if not os.path.lexists(parent)]
     try:
         disk("write", final, folder.mkdir, parents=True, exist_ok=True)
+        for parent in (folder.parent, *(path.parent for path in made)):
+            disk("write", final, writing.fsync, parent)  # or a machine that ends takes the whole place with it
         with locked(final, folder):
             place = _found(Place(final, folder, {"format": FORMAT, **kept}, overwrite, anyway=anyway))
             place.say("queued")
@@ -161,7 +175,7 @@ def _clear(place: Place) -> None:
     """Take away what an earlier process left."""
     for path in place.folder.iterdir():
         if path.name not in (LOCK, "run"):
-            shutil.rmtree(path) if path.is_dir() else disk("write", place.final, path.unlink)
+            disk("write", place.final, shutil.rmtree if path.is_dir() else os.unlink, path)
 
 
 def _read(place: Place) -> dict[str, Any]:
