@@ -93,18 +93,18 @@ def undisturbed(job: Job) -> tuple[str, float]:
 
 def wrong(where: Path, job: Job, wanted: str) -> str | None:
     """What is wrong with the run, gone on with; None where nothing is."""
-    code, answer = forked(partial(_again, where, job))
+    code, answer = forked(partial(_again, where, job, wanted))
     if code or answer != wanted:
         return f"gone on with: {answer}"
     over = left(where, ended=True)
     return f"left over: {over}" if over else None
 
 
-def _again(where: Path, job: Job) -> str:
+def _again(where: Path, job: Job, wanted: str, at_every_step: bool = False) -> str:
     """The bits of a run gone on with; of one that is whole already, of that."""
-    if whole(where) and job.kind != "replace":
-        return bits(where)
-    found = json.loads(told(where, job, at_every_step=False))
+    if whole(where) and bits(where) == wanted:
+        return wanted
+    found = json.loads(told(where, job, at_every_step))
     return str(found["bits"] or found)
 
 
@@ -139,14 +139,10 @@ def killed(job: Job, wanted: str, number: int, seconds: float) -> str | None:
     draw = random.Random(f"{job} {number}")
     with somewhere(job) as where:
         for _ in range(draw.randint(1, 5)):
-            code, answer = forked(partial(_again_slowly, where, job), wait=draw.uniform(0.05, seconds))
+            code, answer = forked(partial(_again, where, job, wanted, at_every_step=True), wait=draw.uniform(0.05, seconds))
             if code not in (0, -signal.SIGKILL):
                 return f"killed before: {answer}"
         return wrong(where, job, wanted)
-
-
-def _again_slowly(where: Path, job: Job) -> str:
-    return bits(where) if whole(where) and job.kind != "replace" else told(where, job)
 
 
 def faults(job: Job, wanted: str, every: int) -> Iterator[Try]:

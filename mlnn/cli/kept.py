@@ -45,6 +45,8 @@ def read_on(said: Said) -> Said:
         return now
     if (final / STUDY).exists():
         raise RunFolderError(f"{final}: holds many runs; the words that began it, with out=…, fill in what is missing")
+    if not place_of(final).is_dir() and final.is_dir() and any(final.iterdir()):
+        raise RunFolderError(f"{final}: has no {CHECKSUMS}, so that it is no finished run, and none is in progress beside it")
     if not place_of(final).is_dir():
         raise RunFolderError(f"{final}: no run was begun there; mlnn runs list tells of those that are")
     begun = read_kept(place_of(final), final)
