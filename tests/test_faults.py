@@ -2,11 +2,12 @@
 
 import errno
 import io
+import math
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -15,6 +16,7 @@ import pytest
 from app_cases import SMALL, Result, assert_short, command, listing
 from test_resume import interrupted, same
 
+from mlnn.runs.kept.keeper import Keeper
 from mlnn.runs.kept.place import place_of
 from mlnn.runs.kept.states import names
 
@@ -79,6 +81,25 @@ def test_a_disk_that_takes_nothing_leaves_what_was_kept(begun: bool, code: int) 
     if begun:
         assert command("train", "resume=part").code == 0
         same("whole", "part")
+
+
+def test_a_disk_that_is_full_when_all_steps_are_done_costs_the_writing_alone() -> None:
+    assert command("compare", *WORDS, "out=whole").code == 0
+    with (
+        ExitStack() as stack,
+        patch("mlnn.runs.kept.keeper.EVERY", 0.0),
+        patch("mlnn.runs.kept.keeper.SHARE", math.inf),
+    ):
+        full = refusing(errno.ENOSPC)
+        with patch.object(Keeper, "finished", lambda _: stack.enter_context(full)):
+            done = command("compare", *WORDS, "out=part")
+    assert done.code == 5
+    assert_short(done.err)
+    assert "No space left on device\nto go on: " in done.err
+    assert not Path("part").exists()
+    assert [path.name.split("-")[1] for path in names(place_of(Path("part")))] == ["6", "5"]
+    assert command("compare", "resume=part").code == 0
+    same("whole", "part")
 
 
 @pytest.mark.sampled(3)
@@ -146,4 +167,4 @@ def test_what_a_machine_left_that_ended_right_after_the_last_rename_is_taken_awa
     shutil.copytree("copy", place)
     shutil.rmtree(place / "run", ignore_errors=True)
     assert command("runs", "clean", ".").code == 0
-    assert listing(Path()) == sorted({"copy", "part"} | {f"{name}/{path}" for name in ("copy", "part") for path in listing(Path(name))})
+    assert sorted(path.name for path in Path().iterdir()) == ["copy", "part"]

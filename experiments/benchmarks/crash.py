@@ -3,11 +3,11 @@
     python experiments/benchmarks/crash.py [out=crash.jsonl] [steps=20] [every=1] [forms=crash,kill,fault] [kills=10]
     [kinds=python] [models=logistic,mlp,conv,recurrent] [dtypes=float32,float64] [plant=1]
 
-crash: the machine ends at an operation, and half of what had not been pushed is lost. One run is copied at each of them; copies that
-are the same are tried once. kill: up to five kills at random moments. fault: an operation fails, once or from then on, for want of
-room or of the disk. Then the run goes on. All bits have to be those of the run that nobody disturbs, nothing that was kept may be
-lost, and nothing may be left over. The exit code is 1 where that is not so. It goes on where an earlier call has ended. `plant`: with a
-writer that is to be seen. Each run is a process forked from one that has imported torch and computed nothing.
+crash: the machine ends at an operation, and half of what had not been pushed is lost. One run is copied at each of them; of copies
+that are the same one is tried. kill: up to five kills at random moments. fault: an operation fails, once or from then on, for want
+of room or of the disk. Then the run goes on. All bits have to be those of the run that nobody disturbs, nothing that was kept may be
+lost, and nothing may be left over. The exit code is 1 where that is not so. It goes on where an earlier call has ended. `plant`: with
+a writer that is to be seen. Each run is a process forked from one that has imported torch and computed nothing.
 """
 
 import errno
@@ -139,7 +139,9 @@ def killed(job: Job, wanted: str, number: int, seconds: float) -> str | None:
     draw = random.Random(f"{job} {number}")
     with somewhere(job) as where:
         for _ in range(draw.randint(1, 5)):
-            code, answer = forked(partial(_again, where, job, wanted, at_every_step=True), wait=draw.uniform(0.05, seconds))
+            code, answer = forked(
+                partial(_again, where, job, wanted, at_every_step=True), wait=draw.uniform(0.05, seconds)
+            )
             if code not in (0, -signal.SIGKILL):
                 return f"killed before: {answer}"
         return wrong(where, job, wanted)
@@ -209,14 +211,19 @@ def main(words: list[str]) -> int:
         plant()
     lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
     names = said.get("kinds", KINDS[0]), said.get("models", ",".join(MODELS)), said.get("dtypes", "float32,float64")
-    jobs = [Job(*one, int(said.get("steps", "20"))) for one in itertools.product(*(name.split(",") for name in names))]
+    steps = int(said.get("steps", "20"))
+    jobs = [
+        Job(kind, model, dtype, steps) for kind, model, dtype in itertools.product(*(name.split(",") for name in names))
+    ]
     with out.open("a", encoding="utf-8") as file:
         for job in jobs:
             done = {(one["what"], one["number"]) for one in lines if one["job"] == str(job)}
             wanted, seconds = undisturbed(job)
             with tempfile.TemporaryDirectory(prefix="mlnn-crash-") as copies:
                 tries = {
-                    "crash": partial(crashes, job, wanted, {n for what, n in done if what == "crash"}, every, Path(copies)),
+                    "crash": partial(
+                        crashes, job, wanted, {n for what, n in done if what == "crash"}, every, Path(copies)
+                    ),
                     "kill": partial(kills, job, wanted, seconds, int(said.get("kills", "10"))),
                     "fault": partial(faults, job, wanted, every),
                 }

@@ -81,7 +81,12 @@ def _hidden(path: Path) -> Standing | None:
         state = state if goes_on or state == "running" else "left over"
         command, time = str(told.get("command", "")), str(told.get("time", ""))
         return Standing(
-            path, path.with_name(place[1]), state if state in STATES else "interrupted", command, time, step if goes_on else None
+            path,
+            path.with_name(place[1]),
+            state if state in STATES else "interrupted",
+            command,
+            time,
+            step if goes_on else None,
         )
     assert half is not None
     state = "running" if _alive(int(half[3])) else "left over" if half[2] == "partial" else "replaced"

@@ -1,8 +1,8 @@
 """The operations of this process on the disk below a folder, each met before it is done: looked at, ended at, or made to fail.
 
-Met are: a file opened to be written, each write (when half of it is done), each push to the disk, renames, removals, folders made and
-taken away. A machine that ends at an operation loses half of what has not been pushed before, of every file. It cannot be taken back
-from a process: it is done in a fork.
+Met are: a file opened to be written, each write (when half of it is done), each push to the disk, renames, removals, folders made
+and taken away. A machine that ends at an operation loses half of what has not been pushed before, of every file. It cannot be taken
+back from a process: it is done in a fork.
 """
 
 import builtins
@@ -19,7 +19,13 @@ from pathlib import Path
 from typing import Any
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-EVENTS = {"os.rename": "rename", "os.remove": "remove", "os.mkdir": "mkdir", "os.rmdir": "rmdir", "os.truncate": "truncate"}
+EVENTS = {
+    "os.rename": "rename",
+    "os.remove": "remove",
+    "os.mkdir": "mkdir",
+    "os.rmdir": "rmdir",
+    "os.truncate": "truncate",
+}
 ROOM = ("remove", "rmdir", "rename")
 """What a disk without room still does."""
 
@@ -46,7 +52,7 @@ class Operations:
         self._fsync, self._open = os.fsync, io.open
         sys.addaudithook(self._heard)
         os.fsync = self._push  # type: ignore[assignment]
-        builtins.open = io.open = self._opened  # type: ignore[assignment]
+        builtins.open = io.open = self._opened
 
     def met(self, kind: str, path: str) -> None:
         """One more."""

@@ -99,9 +99,16 @@ def run(where: Path, job: Job, at_every_step: bool = True) -> tuple[int, str]:
         except MlnnError as problem:
             return problem.exit_code, f"error: {problem}"
         return 0, ""
-    commands.Keeper = Telling  # type: ignore[misc]
+    setattr(commands, "Keeper", Telling)  # noqa: B010 - it is not its to give
     name = "train" if job.kind == "train" else "compare"
-    words = ["data=spector", "batch_size=16", f"model={job.model}", f"steps={job.steps}", f"dtype={job.dtype}", f"out={where}"]
+    words = [
+        "data=spector",
+        "batch_size=16",
+        f"model={job.model}",
+        f"steps={job.steps}",
+        f"dtype={job.dtype}",
+        f"out={where}",
+    ]
     words += ["overwrite=true"] if job.kind == "replace" else []
     words += ["null_twins=1"] if name == "compare" else []
     said = io.StringIO()

@@ -68,6 +68,11 @@ class Place:
         """Write what is run, and where."""
         write_file(self.folder / KEPT, to_json(self.kept))
 
+    def discard(self) -> None:
+        """Take away what there is of the run folder; the folder itself goes by the rename alone, see `spent`."""
+        for path in self.run.partial.iterdir():
+            disk("write", self.final, shutil.rmtree if path.is_dir() else os.unlink, path)
+
     def seal(self) -> None:
         """The run is whole: it takes its final place, and what was kept for going on goes."""
         run = self.run
@@ -131,8 +136,8 @@ def open_place(final: Path, kept: Mapping[str, Any], overwrite: bool, anyway: bo
 
 def _found(place: Place) -> Place:
     """The place with what is there; a run that was begun anew, or left no state, leaves nothing."""
-    shutil.rmtree(place.folder / "run", ignore_errors=True)
-    disk("write", place.final, (place.folder / "run").mkdir, exist_ok=True)
+    disk("write", place.final, place.run.partial.mkdir, exist_ok=True)
+    place.discard()
     if not place.states:
         _clear(place)
         return place
