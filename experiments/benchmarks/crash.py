@@ -3,11 +3,11 @@
     python experiments/benchmarks/crash.py [out=crash.jsonl] [steps=20] [every=1] [forms=crash,kill,fault] [kills=10]
     [kinds=python] [models=logistic,mlp,conv,recurrent] [dtypes=float32,float64] [plant=1]
 
-crash: the machine ends at an operation, and half of what had not been pushed is lost. One run is copied at each of them; of copies
-that are the same one is tried. kill: up to five kills at random moments. fault: an operation fails, once or from then on, for want
-of room or of the disk. Then the run goes on. All bits have to be those of the run that nobody disturbs, nothing that was kept may be
-lost, and nothing may be left over. The exit code is 1 where that is not so. It goes on where an earlier call has ended. `plant`: with
-a writer that is to be seen. Each run is a process forked from one that has imported torch and computed nothing.
+crash: the machine ends at an operation, and half of what had not been pushed is lost. One run is copied at each of them; of
+copies that are the same one is tried. kill: up to five kills at random moments. fault: an operation fails, once or from then on,
+for want of room or of the disk. Then the run goes on. All bits have to be those of the run that nobody disturbs, nothing that was
+kept may be lost, and nothing may be left over. The exit code is 1 where that is not so. It goes on where an earlier call has ended.
+`plant`: with a writer that is to be seen. Each run is a process forked from one that has imported torch and computed nothing.
 """
 
 import errno
