@@ -26,8 +26,18 @@ def _over(shadow: Tensor, dim: Any, keepdim: bool, rule: Callable[[list[Id]], Id
     return found.reshape(shape if keepdim else [shadow.shape[axis] for axis in kept])
 
 
+def summed(g: Graph, row: list[Id]) -> Id:
+    """A sum; of switches that look at one thing a switch of sums, so that how many are the largest is seen to be above zero."""
+    nodes = [g.nodes[one] for one in row]
+    looks = {node.args[0] if node.op == "switch" else None for node in nodes}
+    if len(row) > 1 and len(looks) == 1 and None not in looks:
+        below, at, above = (summed(g, [node.args[place] for node in nodes]) for place in (1, 2, 3))
+        return g.switch(nodes[0].args[0], below, at, above)
+    return g.linear([(Fraction(1), one) for one in row])
+
+
 def _sum(at: Shadows, self: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> list[Tensor]:
-    return [_over(at.shadow(self), dim, keepdim, lambda row: at.graph.linear([(Fraction(1), one) for one in row]))]
+    return [_over(at.shadow(self), dim, keepdim, lambda row: summed(at.graph, row))]
 
 
 def _mean(at: Shadows, self: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> list[Tensor]:
