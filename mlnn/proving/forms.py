@@ -130,7 +130,7 @@ class Forms:
             return self.power(args[0], node.numbers[0])
         if node.op in RULES:
             return RULES[node.op](self, args)
-        return self._function(node, args[0])
+        return self._by_itself(here) if len(args) > 1 else self._function(node, args[0])
 
     def variable(self, name: Variable) -> Quotient:
         return of_factor(("x", self.place(Named("var", variable=name))))

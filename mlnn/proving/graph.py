@@ -12,7 +12,7 @@ from typing import TypeAlias
 BELOW, AT, ABOVE = -1, 0, 1
 """States of a switch: what it looks at is below zero, exactly zero, or above."""
 TOTAL = frozenset(
-    {"lin", "mul", "square", "exp", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "var", "switch"}
+    {"lin", "mul", "square", "exp", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "var", "switch", "hyp0f1"}
 )
 """Operations with a finite value wherever their arguments have one."""
 Id: TypeAlias = int
@@ -43,6 +43,10 @@ class Graph:
         self._switches: dict[tuple[Id, Id, Id, Id], Id] = {}
         self._restricted: dict[tuple[Id, int, Id], Id] = {}
         self.zero, self.one = self.const(0), self.const(1)
+        self.lost = self.make("undefined", numbers=(Fraction(-1),))
+        """−∞, which e to it and a sum of such are free of."""
+        self.endless = self.make("undefined", numbers=(Fraction(1),))
+        """∞, below which every number is."""
 
     def make(
         self, op: str, args: tuple[Id, ...] = (), numbers: tuple[Fraction, ...] = (), name: Variable | None = None
@@ -149,8 +153,9 @@ class Graph:
         looks_at, sign = self._normal(looks_at)
         if sign < 0:
             below, above = above, below
-        if self.positive[looks_at] and self.total[looks_at]:
-            return above
+        for one, known in ((looks_at, above), (self.neg(looks_at), below)):
+            if self.positive[one] and self.total[one]:
+                return known
         branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
         return self.make("switch", (looks_at, *branches))
 

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.proving.algebra import exp, log, mul
-from mlnn.proving.core import choose, maximum
-from mlnn.proving.graph import Graph, Id
-from mlnn.proving.shadows import MEAN, LostError, Shadows, each, reduced
+from mlnn.proving.algebra import div, exp, log, lost, mul
+from mlnn.proving.core import choose, logaddexp, maximum, minimum
+from mlnn.proving.graph import Graph, Id, exact
+from mlnn.proving.shadows import MEAN, SUM, LostError, Shadows, each, reduced
 
 
 def _over(shadow: Tensor, dim: Any, keepdim: bool, rule: Callable[[list[Id]], Id]) -> Tensor:
@@ -62,6 +62,7 @@ def _folded(rule: Callable[[Graph, Id, Id], Id]) -> Callable[..., list[Tensor]]:
 
 def logsumexp_of(g: Graph, row: list[Id]) -> Id:
     """log Σ e^x; of two, a + log(1 + e^(b−a))."""
+    row = [one for one in row if not lost(g, one)] or row
     if len(row) == 1:
         return row[0]
     first = row[0]
@@ -109,32 +110,61 @@ def _plain(at: Shadows, index: Tensor) -> Tensor:
     return index.detach()
 
 
-def _nll(at: Shadows, self: Tensor, target: Tensor, weight: Any, reduction: int, ignore_index: int) -> list[Tensor]:
-    if weight is not None:
-        raise NotImplementedError("weights of classes")
-    picked = _gathered(at, self, _plain(at, target))
-    found = each(picked, at.graph.neg)
-    if bool((target == ignore_index).any()):
-        raise NotImplementedError("a target that is ignored")
-    return [reduced(at, found, reduction), torch.tensor(at.graph.const(float(target.numel())))]
+def _nll(
+    at: Shadows, self: Tensor, target: Tensor, weight: Tensor | None, reduction: int, ignore_index: int
+) -> list[Tensor]:
+    """−weight·(entry of the target), 0 of one that is ignored; and the sum of the weights, which a mean is over."""
+    counted = _counted(at, self, target, weight, ignore_index)
+    places = _plain(at, target).clamp(0, self.shape[-1] - 1).unsqueeze(-1)
+    picked = at.shadow(self).gather(-1, places).squeeze(-1)
+    found = _pairs(counted, picked, lambda one, other: at.graph.neg(mul(at.graph, one, other)))
+    total = at.graph.linear([(Fraction(1), one) for one in counted.flatten().tolist()])
+    if reduction == MEAN:
+        summed_up = reduced(at, found, SUM)
+        return [each(summed_up, lambda one: div(at.graph, one, total)), torch.tensor(total)]
+    return [reduced(at, found, reduction), torch.tensor(total)]
 
 
-def _gathered(at: Shadows, self: Tensor, target: Tensor) -> Tensor:
-    shadow = at.shadow(self)
-    return shadow.gather(-1, target.unsqueeze(-1)).squeeze(-1)
+def _counted(at: Shadows, self: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int) -> Tensor:
+    """What each row counts."""
+    places = _plain(at, target)
+    ones = torch.full(self.shape[-1:], at.graph.one) if weight is None else at.shadow(weight)
+    found = ones[places.clamp(0, self.shape[-1] - 1)]
+    return torch.where(places == ignore_index, torch.full_like(found, at.graph.zero), found)
 
 
 def _nll_backward(
-    at: Shadows, grad_output: Tensor, self: Tensor, target: Tensor, weight: Any, reduction: int, **_: Any
-) -> list[Tensor]:
-    if weight is not None:
-        raise NotImplementedError("weights of classes")
-    given = each(at.shadow(grad_output), at.graph.neg)
+    at: Shadows, grad_output: Tensor, self: Tensor, target: Tensor, weight: Tensor | None, reduction: int,
+    ignore_index: int, total_weight: Tensor,
+) -> list[Tensor]:  # fmt: skip
+    counted, g = _counted(at, self, target, weight, ignore_index), at.graph
+    given = _pairs(at.shadow(grad_output), counted, lambda one, other: g.neg(mul(g, one, other)))
     if reduction == MEAN:
-        given = each(given, lambda one: at.graph.scale(Fraction(1, target.numel()), one))
-    places = _plain(at, target).unsqueeze(-1)
-    found = torch.full(self.shape, at.graph.zero)
-    return [found.scatter(-1, places, given.expand(target.shape).unsqueeze(-1))]
+        total = g.linear([(Fraction(1), one) for one in counted.flatten().tolist()])
+        given = each(given, lambda one: div(g, one, total))
+    places = _plain(at, target).clamp(0, self.shape[-1] - 1).unsqueeze(-1)
+    return [torch.full(self.shape, g.zero).scatter(-1, places, given.unsqueeze(-1))]
+
+
+def _multi_margin_backward(
+    at: Shadows, grad_output: Tensor, self: Tensor, target: Tensor, p: Any, margin: Any, weight: Tensor | None = None,
+    reduction: int = MEAN,
+) -> list[Tensor]:  # fmt: skip
+    """Of each class beyond the margin its share, 0 at the margin itself; of the target's class minus all of them."""
+    g, shadow = at.graph, at.shadow(self)
+    rows, places = shadow.reshape(-1, shadow.shape[-1]), _plain(at, target).reshape(-1)
+    given = at.shadow(grad_output).reshape(-1).expand(len(places)).tolist()
+    share = Fraction(1, rows.shape[1] * (len(places) if reduction == MEAN else 1))
+    found = torch.full_like(rows, g.zero)
+    for row, (own, upstream) in enumerate(zip(places.tolist(), given, strict=True)):
+        factor = g.scale(share * exact(p), upstream if weight is None else mul(g, upstream, int(at.shadow(weight)[own])))
+        for place in range(rows.shape[1]):
+            beyond = g.linear([(Fraction(1), int(rows[row, place])), (Fraction(-1), int(rows[row, own]))], margin)
+            step = factor if p == 1 else mul(g, factor, beyond)
+            if place != own:
+                found[row, place] = g.switch(beyond, g.zero, g.zero, step)
+        found[row, own] = g.neg(g.linear([(Fraction(1), one) for one in found[row].tolist()]))
+    return [found.reshape(shadow.shape)]
 
 
 def _gather(at: Shadows, self: Tensor, dim: int, index: Tensor, sparse_grad: bool = False) -> list[Tensor]:
@@ -147,8 +177,10 @@ def _index(at: Shadows, self: Tensor, indices: Any) -> list[Tensor]:
 
 
 def _scatter(at: Shadows, self: Tensor, dim: int, index: Tensor, src: Any = None, value: Any = None) -> list[Tensor]:
+    given = at.shadow(src) if isinstance(src, Tensor) else torch.full(index.shape, at.graph.const(value))
+    if at.hangs_on_output(index):
+        return [_placed(at, self, dim, index, given)]
     places = _plain(at, index)
-    given = at.shadow(src) if isinstance(src, Tensor) else torch.full(places.shape, at.graph.const(value))
     return [at.shadow(self).scatter(dim, places, given)]
 
 
@@ -195,14 +227,104 @@ def _backward_of_view(op: Any) -> Callable[..., list[Tensor]]:
     return rule
 
 
+def _both(g: Graph, left: Id, right: Id) -> Id:
+    return choose(g, left, right, g.zero)
+
+
+def _moved(op: Any) -> Callable[..., list[Tensor]]:
+    """An operation that puts entries elsewhere, and zeros where none are."""
+    return lambda at, self, *rest, **named: [op(at.shadow(self), *rest, **named)]
+
+
+def _padded(at: Shadows, self: Tensor, pad: Any, value: Any = 0) -> list[Tensor]:
+    return [torch.constant_pad_nd(at.shadow(self), pad, at.graph.const(value))]
+
+
+def _product_of(at: Shadows, self: Tensor, mat2: Tensor) -> list[Tensor]:
+    """Of matrices, or of a batch of them."""
+    left, right, g = at.shadow(self), at.shadow(mat2), at.graph
+    terms = _pairs(left.unsqueeze(-1), right.unsqueeze(-3), partial(mul, g))
+    return [_over(terms, -2, False, lambda row: g.linear([(Fraction(1), one) for one in row]))]
+
+
+def _spread(at: Shadows, self: Tensor, dim: Any = None, correction: Any = None, keepdim: bool = False) -> Tensor:
+    """The variance along some axes, over n − correction (1 unless said)."""
+
+    def spread(row: list[Id]) -> Id:
+        g, share = at.graph, Fraction(1, len(row))
+        mean = g.linear([(share, one) for one in row])
+        over = Fraction(len(row)) - exact(1 if correction is None else correction)
+        if over <= 0:
+            raise NotImplementedError("a variance of too few numbers")
+        return g.linear([(1 / over, mul(g, off, off)) for off in (g.sub(one, mean) for one in row)])
+
+    return _over(at.shadow(self), dim, keepdim, spread)
+
+
+def _scanned(rule: Callable[[Graph, Id, Id], Id]) -> Callable[..., list[Tensor]]:
+    """What has come together up to each place along an axis."""
+
+    def over(at: Shadows, self: Tensor, dim: int, **_: Any) -> list[Tensor]:
+        columns = list(at.shadow(self).unbind(dim)) if self.ndim else [at.shadow(self)]
+        found = columns[:1]
+        for column in columns[1:]:
+            found.append(_pairs(found[-1], column, partial(rule, at.graph)))
+        return [torch.stack(found, dim) if self.ndim else found[0]]
+
+    return over
+
+
+def _which(g: Graph, row: list[Id], rule: Callable[[Graph, Id, Id], Id]) -> Id:
+    """The place of the largest or smallest of a row, the first of several."""
+    best, place = row[0], g.zero
+    for number, one in enumerate(row[1:], 1):
+        first = g.sub(best, one) if rule is maximum else g.sub(one, best)
+        best, place = rule(g, best, one), g.switch(first, g.const(number), place, place)
+    return place
+
+
+def _chosen(rule: Callable[[Graph, Id, Id], Id]) -> Callable[..., list[Tensor]]:
+    """The largest or smallest along an axis, and which it is."""
+
+    def over(at: Shadows, self: Tensor, dim: int, keepdim: bool = False) -> list[Tensor]:
+        values = _folded(rule)(at, self, dim, keepdim)
+        return [*values, _over(at.shadow(self), dim, keepdim, lambda row: _which(at.graph, row, rule))]
+
+    return over
+
+
+def _argmax(at: Shadows, self: Tensor, dim: Any = None, keepdim: bool = False) -> list[Tensor]:
+    return [_over(at.shadow(self), dim, keepdim, lambda row: _which(at.graph, row, maximum))]
+
+
+def _placed(at: Shadows, self: Tensor, dim: int, index: Tensor, given: Tensor) -> Tensor:
+    """A scatter to places that hang on the raw output: each entry is the given one where it is the place, else as it was."""
+    g = at.graph
+    found, where = at.shadow(self).movedim(dim, -1).clone(), at.shadow(index).movedim(dim, -1)
+    source = given.expand(index.shape).movedim(dim, -1)
+    rows = zip(found.reshape(-1, found.shape[-1]), where.reshape(-1, where.shape[-1]), source.reshape(-1, where.shape[-1]),
+               strict=True)  # fmt: skip
+    for row, places, new in rows:
+        for number in range(len(row)):
+            for place, one in zip(places.tolist(), new.tolist(), strict=True):
+                off = g.linear([(Fraction(1), place)], -number)
+                row[number] = g.switch(off, int(row[number]), one, int(row[number]))
+    return found.movedim(-1, dim)
+
+
 SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "sum": _sum,
+    "prims::sum": lambda at, inp, dims=None, **_: _sum(at, inp, dims),
     "mean": _mean,
     "amax": _folded(maximum),
-    "amin": _folded(lambda g, left, right: g.neg(maximum(g, g.neg(left), g.neg(right)))),
+    "amin": _folded(minimum),
+    "max": _chosen(maximum),
+    "argmax": _argmax,
+    "min": _chosen(minimum),
     "prod": _folded(mul),
     "any": _folded(lambda g, left, right: choose(g, left, g.one, right)),
-    "all": _folded(lambda g, left, right: choose(g, left, right, g.zero)),
+    "all": _folded(_both),
+    "_is_all_true": _folded(_both),
     "logsumexp": _logsumexp,
     "_log_softmax": _log_softmax,
     "_softmax": _softmax,
@@ -210,6 +332,7 @@ SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "_softmax_backward_data": _softmax_backward,
     "nll_loss_forward": _nll,
     "nll_loss_backward": _nll_backward,
+    "multi_margin_loss_backward": _multi_margin_backward,
     "gather": _gather,
     "index": _index,
     "scatter": _scatter,
@@ -217,6 +340,19 @@ SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "index_put": _index_put,
     "cat": _cat,
     "stack": _stack,
+    "flip": _moved(torch.flip),
+    "roll": _moved(torch.roll),
+    "repeat": _moved(Tensor.repeat),
+    "tril": _moved(torch.tril),
+    "triu": _moved(torch.triu),
+    "constant_pad_nd": _padded,
+    "mm": _product_of,
+    "bmm": _product_of,
+    "var": lambda at, self, dim=None, correction=None, keepdim=False: [_spread(at, self, dim, correction, keepdim)],
+    "prims::var": lambda at, inp, dims=None, correction=1, **_: [_spread(at, inp, dims, correction)],
+    "cumsum": _scanned(lambda g, left, right: g.add(left, right)),
+    "cumprod": _scanned(mul),
+    "logcumsumexp": _scanned(logaddexp),
     "slice_backward": _backward_of_view(torch.ops.aten.slice.Tensor),
 }
 """By torch's name: (shadows, its arguments by torch's names) → the shadows of its answers."""

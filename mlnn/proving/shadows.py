@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.pointwise import Rule
+from mlnn.proving.quotients import LargeError
 
 MOST_ENTRIES = 4096
 """Of a tensor whose entries are followed one by one."""
@@ -67,6 +69,10 @@ class Shadows:
             return torch.tensor([self._constant(value) for value in flat], dtype=torch.int64).reshape(tensor.shape)
 
     def _constant(self, value: float) -> Id:
+        if value == float("-inf"):
+            return self.graph.lost
+        if value == float("inf"):
+            return self.graph.endless
         try:
             return self.graph.const(value)
         except ValueError:
@@ -102,6 +108,16 @@ class Shadows:
         reads = self.graph.reads
         return any(kind == "z" for one in set(self.entries(tensor)) for kind, _ in reads[one])
 
+    def fixed(self, tensor: Tensor) -> bool:
+        """Whether a tensor of one entry, by its form, is the number that it holds whatever the raw outputs are: that
+        probabilities add up to 1."""
+        try:
+            found = Forms(self.graph)[self.entries(tensor)[0]]
+        except LargeError:
+            return False
+        with _disable_current_modes():
+            return not found.needs and found.number is not None and float(found.number) == float(tensor.detach().item())
+
     def pointwise(self, rule: Rule, named: dict[str, Any]) -> Tensor:
         """A rule at each entry, tensors stretched to one shape; numbers are constants, reduction (of a loss) is done last."""
         reduction = named.pop("reduction", 0)
@@ -124,13 +140,13 @@ class Shadows:
         return whole
 
     def _fixed(self, name: str, value: Any) -> Any:
-        if isinstance(value, bool | str) and name in ("is_result", "rounding_mode"):
+        if isinstance(value, bool | str) and name in ("is_result", "rounding_mode", "self_is_result"):
             return value or None
         if value is None or isinstance(value, str):
             return value
         if name in ("min", "max") and value in (float("inf"), float("-inf")):
             return None
-        return self.graph.const(value)
+        return self._constant(value) if value in (float("-inf"), float("inf")) else self.graph.const(value)
 
 
 def each(shadow: Tensor, rule: Callable[[Id], Id]) -> Tensor:
