@@ -1,19 +1,18 @@
-"""Nodes of a graph as quotients of polynomials: forms that a softmax, a shift by the largest or a product write differently are one.
+"""Nodes of a graph as quotients of polynomials: what a softmax, a shift by the largest or a product write differently is one.
 
 What is no sum, product, power of e or logarithm is a number with a name of its own, alike wherever it is the same function of the
 same things: a switch is a sum over its three states, each 0 or 1.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node, Variable
+from mlnn.proving.named import Named
 from mlnn.proving.quotients import (
     ONE,
     Arithmetic,
     Factor,
-    LargeError,
     Monomial,
     Number,
     Polynomial,
@@ -30,18 +29,6 @@ ABOVE_ZERO = frozenset({"erfc"})
 NEEDS_ABOVE = frozenset({"lgamma", "polygamma"})
 MOST_CASES = 12
 """Terms of a switch that is written out; one with more is a number by itself."""
-
-
-@dataclass(frozen=True)
-class Named:
-    """What a number with a name is. `op`: "var", "one", "log", "is" (1 where `of` is in a state, else 0), "product" (in a power of
-    e), or a function. `of`: what it is a function of. `numbers`: of the function, or the state. `node`: where it is one."""
-
-    op: str
-    of: object = None
-    numbers: tuple[Number, ...] = ()
-    variable: Variable | None = None
-    node: Id | None = None
 
 
 class Forms:
@@ -299,9 +286,7 @@ class Forms:
         name = self.keep(plain)
         state = self.told.get(name)
         turned = lead < 0
-        if state is not None:
-            return state, name, turned
-        return None, name, turned
+        return state, name, turned
 
 
 RULES: dict[str, Callable[[Forms, list[Quotient]], Quotient]] = {
@@ -313,4 +298,3 @@ RULES: dict[str, Callable[[Forms, list[Quotient]], Quotient]] = {
     "sigmoid": lambda at, args: at.sigmoid(args[0]),
     "softplus": lambda at, args: at.softplus(args[0]),
 }
-__all__ = ["Forms", "LargeError", "Named"]

@@ -12,7 +12,22 @@ from typing import TypeAlias
 BELOW, AT, ABOVE = -1, 0, 1
 """States of a switch: what it looks at is below zero, exactly zero, or above."""
 TOTAL = frozenset(
-    {"lin", "mul", "square", "exp", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "var", "switch", "hyp0f1"}
+    {
+        "lin",
+        "mul",
+        "square",
+        "exp",
+        "sigmoid",
+        "softplus",
+        "sin",
+        "cos",
+        "atan",
+        "erf",
+        "erfc",
+        "var",
+        "switch",
+        "hyp0f1",
+    }
 )
 """Operations with a finite value wherever their arguments have one."""
 Id: TypeAlias = int

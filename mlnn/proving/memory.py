@@ -1,4 +1,4 @@
-"""What a loss keeps between calls: numbers in an object, in a closure or in a partial's arguments, by which its values may change."""
+"""What a loss keeps between calls: numbers in an object, a closure or a partial's arguments, by which its values may change."""
 
 from collections.abc import Iterator
 from contextlib import suppress

@@ -1,8 +1,8 @@
 """Losses of classes that hang on the raw outputs through the probability of the target's class alone: problems of one variable.
 
 With t = z_y − log Σ_{k≠y} e^(z_k), the log-odds of the target's class, and the shares w_k = e^(z_k)/Σ_{j≠y} e^(z_j) of the others,
-z_k = z_y − t + log w_k. A loss is g(t) if, written so, neither z_y nor any share is left; its slope along z_y is g′(t), and along z_k
-−g′(t) w_k, with 0 < w_k < 1: gradients that keep to this differ by no more than those of z_y do.
+z_k = z_y − t + log w_k. A loss is g(t) if, written so, neither z_y nor any share is left; its slope along z_y is g′(t), and along
+z_k −g′(t) w_k, with 0 < w_k < 1: gradients that keep to this differ by no more than those of z_y do.
 """
 
 import math
@@ -11,8 +11,9 @@ from flint import fmpq
 
 from mlnn.proving.cases import Case, Cases, questions_of
 from mlnn.proving.emitting import Emitter, MixedError
-from mlnn.proving.forms import Forms, Named
+from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph, Id, Variable
+from mlnn.proving.named import Named
 from mlnn.proving.quotients import ONE, Polynomial, Quotient, of_factor
 from mlnn.proving.sides import Side
 
@@ -75,7 +76,8 @@ def _by_target(graph: Graph, target: int, several: int) -> tuple[Forms, dict[int
     def share(forms: Forms, place: int) -> Quotient:
         if place != others[-1]:
             return of_factor(("x", forms.place(_share(place))))
-        rest: Polynomial = {ONE: 1} | {((("x", forms.place(_share(one))), 1),): -1 for one in others[:-1]}
+        rest: Polynomial = {ONE: 1}
+        rest |= {((("x", forms.place(_share(one))), 1),): -1 for one in others[:-1]}
         forms.above.add(frozenset(rest.items()))
         return Quotient(rest)
 

@@ -97,10 +97,6 @@ def _not(g: Graph, self: Id) -> Id:
     return choose(g, self, g.zero, g.one)
 
 
-def _or(g: Graph, self: Id, other: Id) -> Id:
-    return choose(g, self, g.one, other)
-
-
 def _xor(g: Graph, self: Id, other: Id) -> Id:
     return choose(g, self, _not(g, other), other)
 
@@ -151,9 +147,12 @@ def _log_sigmoid_backward(g: Graph, grad_output: Id, self: Id) -> Id:
     return mul(g, grad_output, sigmoid(g, g.neg(self)))
 
 
-def _leaky_backward(
-    g: Graph, grad_output: Id, self: Id, negative_slope: Id, self_is_result: Any = None
-) -> Id:
+def _never(g: Graph, **_: Any) -> Id:
+    """Of a number on paper, which is one."""
+    return g.zero
+
+
+def _leaky_backward(g: Graph, grad_output: Id, self: Id, negative_slope: Id, **_: Any) -> Id:
     less = mul(g, grad_output, negative_slope)
     return g.switch(self, less, less, grad_output)
 
@@ -244,8 +243,8 @@ POINTWISE: dict[str, Rule] = {
     "bitwise_not": _not,
     "logical_and": lambda g, self, other: choose(g, self, other, g.zero),
     "bitwise_and": lambda g, self, other: choose(g, self, other, g.zero),
-    "logical_or": _or,
-    "bitwise_or": _or,
+    "logical_or": lambda g, self, other: choose(g, self, g.one, other),
+    "bitwise_or": lambda g, self, other: choose(g, self, g.one, other),
     "logical_xor": _xor,
     "bitwise_xor": _xor,
     "xlogy": lambda g, self, other: xlogy(g, self, other),
@@ -283,10 +282,9 @@ POINTWISE: dict[str, Rule] = {
     "igamma": lambda g, self, other: g.sub(g.one, gammaincc(g, self, other)),
     "igammac": lambda g, self, other: gammaincc(g, self, other),
     "special_erfcx": lambda g, self: mul(g, exp(g, square(g, self)), g.make("erfc", (self,))),
-    "isnan": lambda g, self: g.zero,
-    "isinf": lambda g, self: g.zero,
-    "isfinite": lambda g, self: g.one,
-    "nan_to_num": lambda g, self, nan=None, posinf=None, neginf=None: self,
+    "isnan": _never,
+    "isinf": _never,
+    "nan_to_num": lambda _, self, **__: self,
     "leaky_relu_backward": _leaky_backward,
     "hardtanh_backward": _hardtanh_backward,
     "hardshrink_backward": _hardshrink_backward,

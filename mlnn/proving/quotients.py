@@ -65,7 +65,7 @@ def times(left: Monomial, right: Monomial) -> Monomial:
 
 
 def _plain(value: Number) -> Number:
-    return value.numerator if isinstance(value, Fraction) and value.denominator == 1 else value
+    return value.numerator if value.denominator == 1 else value
 
 
 class Arithmetic:
@@ -194,7 +194,7 @@ def divided(top: Polynomial, by: Polynomial) -> Polynomial | None:
                 rest.pop(place, None)
     back = times(shared, tuple((factor, -power) for factor, power in own))
     lead_of_by = content(by)[0]
-    return {times(one, back): _plain(first * value / lead_of_by) for one, value in found.items()}
+    return {times(one, back): _plain(Fraction(first) * value / lead_of_by) for one, value in found.items()}
 
 
 def factors_of(one: Quotient) -> Iterator[Factor]:

@@ -159,3 +159,29 @@ def reduced(at: Shadows, shadow: Tensor, reduction: int) -> Tensor:
     total = at.graph.linear([(Fraction(1), one) for one in shadow.flatten().tolist()])
     count = shadow.numel() if reduction == MEAN else 1
     return torch.tensor(at.graph.scale(Fraction(1, max(count, 1)), total))
+
+
+def over(shadow: Tensor, dim: Any, keepdim: bool, rule: Callable[[list[Id]], Id]) -> Tensor:
+    """A rule over the entries along some axes (none named: all)."""
+    axes = [dim] if isinstance(dim, int) else list(dim or range(shadow.ndim))
+    axes = sorted({axis % max(shadow.ndim, 1) for axis in axes}) if shadow.ndim else []
+    kept = [axis for axis in range(shadow.ndim) if axis not in axes]
+    turned = shadow.permute([*kept, *axes]).reshape([shadow.shape[axis] for axis in kept] + [-1])
+    rows = turned.reshape(-1, turned.shape[-1]).tolist() if turned.ndim > 1 else [turned.tolist()]
+    found = torch.tensor([rule(row) for row in rows], dtype=torch.int64)
+    shape = [1 if axis in axes else shadow.shape[axis] for axis in range(shadow.ndim)]
+    return found.reshape(shape if keepdim else [shadow.shape[axis] for axis in kept])
+
+
+def pairs(left: Tensor, right: Tensor, rule: Callable[[Id, Id], Id]) -> Tensor:
+    left, right = torch.broadcast_tensors(left, right)
+    found = [rule(one, other) for one, other in zip(left.flatten().tolist(), right.flatten().tolist(), strict=True)]
+    return torch.tensor(found, dtype=torch.int64).reshape(left.shape)
+
+
+def plain(at: Shadows, index: Tensor) -> Tensor:
+    """Places that are picked, which may hang on targets but not on raw outputs."""
+    if at.hangs_on_output(index):
+        raise LostError("what is picked hangs on the raw output")
+    at.note_read(index)
+    return index.detach()

@@ -80,7 +80,12 @@ class Tracer(TorchDispatchMode, Shadows):
         shadows = None
         if any(follows) and packet not in MAKERS:
             shadows = self._shadow_of(function, packet, args, kwargs)
-        elif any(follows) and packet == "_local_scalar_dense" and self.hangs_on_output(given[0]) and not self.fixed(given[0]):
+        elif (
+            any(follows)
+            and packet == "_local_scalar_dense"
+            and self.hangs_on_output(given[0])
+            and not self.fixed(given[0])
+        ):
             raise UntracedError(
                 "Python reads a number that hangs on the raw output (aten._local_scalar_dense: .item(), if)"
             )
@@ -119,9 +124,7 @@ class Tracer(TorchDispatchMode, Shadows):
             return self._as_numbers(function, args, kwargs)
         return self._in_parts(function, packet, args, kwargs)
 
-    def _in_parts(
-        self, function: Any, packet: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> list[Tensor]:
+    def _in_parts(self, function: Any, packet: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
         """What an operation without a rule gives as torch itself writes it in smaller ones, those followed in turn."""
         from torch._decomp import decomposition_table  # half a second, and few losses need it
 
