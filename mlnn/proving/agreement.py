@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial, reduce
 
+from mlnn.proving.core import absolute, maximum
 from mlnn.proving.emitting import Emitter, MixedError
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
@@ -10,6 +13,8 @@ from mlnn.proving.quotients import Quotient, factors_of
 
 MOST_CASES = 300
 """Of the states that switches are in together."""
+
+ROUNDING = Fraction(1, 2**52)
 
 
 @dataclass(frozen=True)
@@ -34,24 +39,33 @@ def agreed(graph: Graph, compared: Sequence[Compared], into: Graph) -> Agreed | 
 
     Raises LargeError. Each state of each switch is looked at until nothing hangs on those that are left.
     """
-    found: tuple[Id | None, ...] = (None,) * len(compared)
+    found: list[set[Id]] = [set() for _ in compared]
     todo: list[Mapping[object, int]] = [{}]
-    kinks = False
     for _ in range(MOST_CASES):
         told = todo.pop()
         here = _case(graph, compared, into, told)
+        if here is None:
+            return None
         if isinstance(here, _Undecided):
             todo += [{**told, here.looks_at: state} for state in (BELOW, AT, ABOVE)]
-        elif here is None or any(
-            one not in (None, other, _KINK) and other != _KINK for one, other in zip(found, here, strict=True)
-        ):
-            return None
         else:
-            kinks = kinks or _KINK in here
-            found = tuple(one if other in (None, _KINK) else other for one, other in zip(found, here, strict=True))
+            for seen, one in zip(found, here, strict=True):
+                seen.add(one)
         if not todo:
-            return Agreed(tuple(into.zero if one is None else one for one in found), kinks)
+            return _together(compared, found, into)
     return None
+
+
+def _together(compared: Sequence[Compared], found: Sequence[set[Id]], into: Graph) -> Agreed | None:
+    """What all cases say: of values one number; of gradients the largest size, as constants that code rounds are a little off."""
+    apart = []
+    for one, seen in zip(compared, found, strict=True):
+        numbers = sorted(seen - {_KINK})
+        if len(numbers) > 1 and not one.kinked:
+            return None
+        sizes = [absolute(into, number) for number in numbers] if len(numbers) > 1 else numbers
+        apart.append(reduce(partial(maximum, into), sizes, into.zero) if len(sizes) != 1 else sizes[0])
+    return Agreed(tuple(apart), any(_KINK in seen for seen in found))
 
 
 _KINK = -1
@@ -77,15 +91,24 @@ def _case(
         if any(forms.vanishes(Quotient(apart.top), look) for look in at):
             apart = Quotient({})
         number = _number(emitter, Quotient(apart.top, apart.bottom))
+        kink = one.kinked and any(_thin(forms, look) for look in at)
         if number is None or plus.needs != minus.needs:
             looked = next(_looks(forms, (apart, plus, minus)), None)
             if looked is not None:
                 return _Undecided(looked)
-            if not (one.kinked and any(_thin(forms, look) for look in at)):
+            if not kink:
                 return None
+            number = _KINK
+        elif kink and number != into.zero and not _small(into, number):
             number = _KINK
         found.append(number)
     return tuple(found)
+
+
+def _small(into: Graph, one: Id) -> bool:
+    """Whether a number is no more than a constant's rounding."""
+    number = into.number(one)
+    return number is not None and abs(number) <= ROUNDING
 
 
 def _number(emitter: Emitter, one: Quotient) -> Id | None:

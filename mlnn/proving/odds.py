@@ -21,14 +21,14 @@ ODDS = "log-odds of the target's class"
 LOG_ODDS: Variable = ("z", 0)
 
 
-def by_odds(graph: Graph, found: dict[float, tuple[Side, Side]], ends: tuple[fmpq, fmpq]) -> Cases | None:
+def by_odds(placed: dict[float, tuple[Graph, tuple[Side, Side]]], ends: tuple[fmpq, fmpq]) -> Cases | None:
     """One problem for all targets that are alike; None where a side is no function of the log-odds alone. Raises LargeError.
 
     For raw outputs in [a, b]^K the log-odds are exactly those in [a − b − log(K−1), b − a − log(K−1)], here rounded outwards.
     """
-    into, several = Graph(), len(next(iter(found.values()))[0].gradient)
+    into, several = Graph(), len(placed)
     alike: dict[tuple[Id, ...], list[str]] = {}
-    for target, sides in found.items():
+    for target, (graph, sides) in placed.items():
         forms, shares = _by_target(graph, int(target), several)
         emit = Emitter(forms, into, frozenset({LOG_ODDS}))
         try:
@@ -39,10 +39,10 @@ def by_odds(graph: Graph, found: dict[float, tuple[Side, Side]], ends: tuple[fmp
             return None
         alike.setdefault(roots, []).append(f"{target:g}")
     cases = [
-        Case(_named(targets, len(found)), into, questions_of(roots), ODDS, domain=_reach(ends, several))
+        Case(_named(targets, len(placed)), into, questions_of(roots), ODDS, domain=_reach(ends, several))
         for roots, targets in alike.items()
     ]
-    return Cases(tuple(cases), f"all {len(found)} targets", True)
+    return Cases(tuple(cases), f"all {len(placed)} targets", True)
 
 
 def _named(targets: list[str], of: int) -> str:

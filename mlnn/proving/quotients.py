@@ -167,6 +167,9 @@ def divided(top: Polynomial, by: Polynomial) -> Polynomial | None:
         return None
     first, shared, rest = content(top)
     _, own, divisor = content(by)
+    have = dict(shared)
+    if any(factor[0] == "x" and have.get(factor, 0) < power for factor, power in own):
+        return None  # a number may be 0, and what is over it is no polynomial; a power of e never is
     factors = sorted({factor for one in divisor for factor, _ in one})
 
     def degree(monomial: Monomial) -> tuple[Number, ...]:

@@ -14,6 +14,7 @@ from mlnn.proving.graph import Graph, Id
 from mlnn.proving.odds import by_odds
 from mlnn.proving.quotients import LargeError
 from mlnn.proving.sides import Side
+from mlnn.proving.structure import at_target
 from mlnn.targets import TargetSpace
 
 MOST_AXES, MOST_TARGETS = 1, 4
@@ -27,12 +28,13 @@ def ways_of_several(
     graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace, ends: tuple[fmpq, fmpq]
 ) -> Iterator[Cases]:
     """Ways to the answer for losses of several raw outputs: by the form, by the log-odds of the target's class, on lines."""
-    form = by_form(graph, found, space.finite)
+    placed = {target: _placed(graph, sides, target) for target, sides in found.items()} if space.finite else {}
+    form = by_form(graph, found, placed)
     if form is not None:
         yield form
-    if space.finite and len(next(iter(found.values()))[0].gradient) == len(found):
+    if placed and len(next(iter(found.values()))[0].gradient) == len(found):
         try:
-            odds = by_odds(graph, found, ends)
+            odds = by_odds(placed, ends)
         except LargeError:
             odds = None
         if odds is not None:
@@ -40,26 +42,37 @@ def ways_of_several(
     yield on_lines(graph, found)
 
 
-def by_form(graph: Graph, found: dict[float, tuple[Side, Side]], finite: bool) -> Cases | None:
+def _placed(graph: Graph, sides: tuple[Side, Side], target: float) -> tuple[Graph, tuple[Side, Side]]:
+    """Both sides with the number of a target in its place, in a graph of their own."""
+    roots = [node for side in sides for node in (side.value, *side.gradient)]
+    into, found = at_target(graph, roots, Fraction(target))
+    half = len(found) // 2
+    return into, (Side(found[0], found[1:half], target), Side(found[half], found[half + 1 :], target))
+
+
+def by_form(
+    graph: Graph, found: dict[float, tuple[Side, Side]], placed: dict[float, tuple[Graph, tuple[Side, Side]]]
+) -> Cases | None:
     """Proved for every raw output there is: values are a number apart, and gradients are the same, by the forms of both sides.
 
-    None where that is not certain.
+    placed: by target, where there are finitely many. None where it is not certain.
     """
     first = next(iter(found.values()))
     read = any(side.target is not None for side in first)
-    if not finite and (read or any(sides != first for sides in found.values())):
+    if not placed and (read or any(sides != first for sides in found.values())):
         return None
+    asked = {_named(target): one for target, one in placed.items()} or {"every target": (graph, first)}
     cases, kinks = [], False
-    for target, sides in found.items() if finite else [*found.items()][:1]:
+    for name, (own, sides) in asked.items():
         try:
-            case = _apart(graph, sides, _named(target) if finite else "every target")
+            case = _apart(own, sides, name)
         except LargeError:
             return None
         if case is None:
             return None
         cases.append(case[0])
         kinks |= case[1]
-    covers = f"all {len(cases)} targets" if finite else "every target"
+    covers = f"all {len(cases)} targets" if placed else "every target"
     note = "where a kink is met exactly, the two sides may take other slopes" if kinks else None
     return Cases(tuple(cases), f"{covers}, by the form", True, note=note)
 
