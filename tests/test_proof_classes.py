@@ -82,7 +82,7 @@ FORMS: dict[str, tuple[Loss, Loss]] = {
 """Two forms of one loss each."""
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", FORMS)
 def test_two_forms_of_a_loss_of_classes_are_one(name: str) -> None:
     found = prove(*FORMS[name], "classes(3)")
@@ -102,6 +102,7 @@ def test_slopes_that_part_where_a_kink_is_met_are_said() -> None:
     assert prove(margins, margins, "classes(3)").findings == ()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["largest off", "focal", "Brier", "one-vs-rest", "margins"])
 def test_a_form_that_is_off_by_little_is_not_proved(name: str) -> None:
     left, right = FORMS[name]
@@ -210,7 +211,7 @@ KEPT = [
 ]  # of those, a function of two things is a number by itself
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("use", KEPT)
 def test_a_form_is_the_function_that_it_is_a_form_of(use: str) -> None:
     try:

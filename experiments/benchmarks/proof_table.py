@@ -1,6 +1,6 @@
-"""What is proved, refuted or undecided on paper, over every pair of losses and every objective that ships: proofs.json and proofs.md.
+"""What is proved, refuted or undecided on paper, over every pair of losses and every objective: proofs.json, proofs.md.
 
-python experiments/benchmarks/proof_table.py [folder=.] [every=1] [names holding any of these …]: 10 minutes of processor time at once
+python experiments/benchmarks/proof_table.py [folder=.] [every=1] [names that hold any of these …]: 10 minutes of processor time
 
 A pair of the verdict's benchmark that is no two losses of a row (loops, optimisers, models of their own, extras, rows of several
 positions) is no question for paper and is counted by itself. An objective with a likelihood behind it is proved against that, one
