@@ -43,7 +43,7 @@ TABLE = {
     "settings": "arguments data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
-    "comparing": "arguments data errors estimating keys logs objectives report runs"
+    "comparing": "arguments data errors estimating keys logs objectives proving report runs"
     " settings sinks targets training visible workers world",
     "lifting": "arguments auditing errors objectives targets visible",
     "recording": "arguments comparing data errors lifting objectives received report runs seeding targets training visible"
