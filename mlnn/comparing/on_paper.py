@@ -16,14 +16,19 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Alone:
-    """A raw output, or a residual, at which the two gradients differ by `size` and nowhere near. `probed`: whether the probe looked
-    there; `rows`: training rows that stood there, `step`: the first step with one; None where nobody looked."""
+    """A raw output, or a residual, at which the two gradients differ by `size`, and nowhere near. `rows`: training rows that stood
+    there, `step`: the first step with one; None without training."""
 
     place: float
     size: float
-    probed: bool = False
     rows: int | None = None
     step: int | None = None
+
+    @classmethod
+    def from_dict(cls, told: stored.Stored) -> "Alone":
+        """One of a stored verdict's; ValueError names what is not what belongs there."""
+        place, size = (stored.number_or(told, key, 0.0) for key in ("place", "size"))
+        return cls(place, size, stored.whole(told, "rows"), stored.whole(told, "step"))
 
 
 @dataclass(frozen=True)
@@ -64,11 +69,7 @@ class OnPaper:
     @classmethod
     def from_dict(cls, told: stored.Stored) -> "OnPaper":
         """What a stored verdict has of it; ValueError names what is not what belongs there."""
-        alone = (
-            Alone(stored.number_or(one, "place", 0.0), stored.number_or(one, "size", 0.0), stored.yes(one, "probed"),
-                  stored.whole(one, "rows"), stored.whole(one, "step"))
-            for one in stored.tables(told, "alone")
-        )  # fmt: skip
+        alone = (Alone.from_dict(one) for one in stored.tables(told, "alone"))
         return cls(
             stored.word_or(told, "answer", "not run"), stored.word_or(told, "says", ""), stored.word(told, "relation"),
             stored.interval(told, "domain"), stored.number(told, "tolerance"), stored.word_or(told, "variable", RAW),
@@ -103,13 +104,9 @@ def _stood(alone: Sequence[Alone]) -> str:
 
 def _against(found: OnPaper, relation: str, domain: str | Interval) -> str:
     """How both can be true, where proof and verdict sound as if they were not."""
-    if found.answer == "proved" and relation in ("different", "broken"):
+    if found.answer == "proved" and relation in ("different", "broken") and not any(one.rows for one in found.alone):
         return "what differs is floating point, or the training around the two"
-    if (
-        found.answer != "differs"
-        or found.relation is not None
-        or relation not in ("bitwise", "equal", "indistinguishable")
-    ):
+    if found.answer != "differs" or found.relation is not None or relation not in ("bitwise", "equal"):
         return ""
     if not isinstance(domain, str) and found.variable == RAW:
         low, high = domain

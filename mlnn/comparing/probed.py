@@ -40,8 +40,8 @@ class Probe:
     dtype's own rounding explains (relative). `ends`, `ends64`: why the domains end; `beyond`: where the two differ outside though
     no numerical reason is known. `points`: isolated raw outputs at which a side's gradient is wrong. `left_out`: the points that
     say nothing. `upstream`: the side whose backward pass does not follow the upstream gradient. `writes`: what either side writes
-    into, in words. `paper`: what is proved of the two. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`,
-    where a side alone is not finite; `backward`: that one side's gradient is not the derivative of the value that both have.
+    into, in words. `paper`: what is proved. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a
+    side alone is not finite; `backward`: that one side's gradient is not the derivative of the value that both have.
     """
 
     grid: Grid

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from mlnn.proving import Proof
 
 BOXES = 1000
-"""For each target: forms of one likelihood take 50 to 400 of them, a clip or the clamp of `BCELoss` 500 to 800."""
+"""For each target: forms of one likelihood take 50 to 400 of them, a clip or the clamp of `BCELoss` 500 to 800. With fewer the ends
+of an interval are told to fewer digits, for the widest boxes are looked at first."""
 DOMAIN = (-88.0, 88.0)
 """Where e^z and e^−z are numbers of float32."""
 PLAIN = 0.01
@@ -55,10 +56,9 @@ def _told(proof: "Proof", grid: Grid) -> OnPaper:
 
 
 def _probed(found: OnPaper, grid: Grid) -> OnPaper:
-    """With what the probe's grid looked at."""
+    """With whether the probe's grid looks where the two differ."""
     if found.variable not in (RAW, RESIDUAL) or grid.output.ndim != 1 or grid.target.ndim != 1:
         return found
     output, target = torch.broadcast_tensors(grid.output.double()[:, None], grid.target.double())
-    *alone, inside = (bool(mask.any()) for mask in found.masks(output.flatten(), target.flatten()))
-    told = tuple(replace(one, probed=at) for one, at in zip(found.alone, alone, strict=True))
-    return replace(found, alone=told, probed=inside)
+    *_, inside = found.masks(output.flatten(), target.flatten())
+    return replace(found, probed=bool(inside.any()))

@@ -106,7 +106,7 @@ class Verdict:
             *found,
             ("resolution", f"{self.resolution:.0e}" if self.resolution else planted),
             ("control", self.control),
-            *([("proof", self.proof.says)] if self.proof else []),
+            *([("on paper", self.proof.says)] if self.proof else []),
         ]
 
     def __repr__(self) -> str:

@@ -16,9 +16,10 @@ def line(proof: Proof) -> str:
     """What is proved and where, or where the two differ and by how much, or what is undecided and why."""
     if proof.answer == "undecided":
         return _undecided(proof)
-    if proof.relation is not None:
+    if proof.answer == "proved":
         return proof.sentence.removesuffix(f" ({proof.boxes} boxes)")
-    return "; ".join([_differs(proof), *_points(proof)])
+    told = _differs(proof) if proof.relation is None else _related(proof)
+    return "; ".join([told, *_points(proof)])
 
 
 def asked(proof: Proof, question: str) -> list[Part]:
@@ -35,13 +36,31 @@ def parted(proof: Proof) -> tuple[str, tuple[Interval, ...]]:
     return GRADIENT, ()
 
 
+def _related(proof: Proof) -> str:
+    """A factor and constants, by their names where they have one."""
+    inside = f"{'on' if proof.variable == RAW else 'for residuals in'} {intervals([proof.domain])}"
+    factor = f"{_constant(proof.scale)} times " if proof.scale else ""
+    shifts = [(target, _constant(value)) for target, value in proof.shift]
+    if len({value for _, value in shifts}) == 1:
+        shifts = [("", shifts[0][1])]
+    told = ", ".join(f"{value}{f' at {target}' if target else ''}" for target, value in shifts if value != "0")
+    return f"proved {inside} for {proof.targets}: left is {factor}right" + (f" plus {told}" if told else "")
+
+
+def _constant(text: str) -> str:
+    """A constant's name in place of its thirty digits, or as many digits as a line has."""
+    number, _, name = text.partition(" (")
+    if name:
+        return name.removesuffix(")")
+    return f"{_digits(float(number)):g}".replace("-", "−") if "/" not in number else number.replace("-", "−")
+
+
 def _undecided(proof: Proof) -> str:
     """The places that the boxes did not reach; else the reason."""
     left = _left(proof)
     if not left:
         return f"undecided: {proof.reason}"
-    count = f"{len(left)} interval{'s' if len(left) > 1 else ''}"
-    return f"undecided on {count}, {intervals(_rounded(left))}, after {proof.boxes} boxes"
+    return f"undecided on {intervals(_apart(left))} after {proof.boxes} boxes"
 
 
 def _left(proof: Proof) -> tuple[Interval, ...]:
@@ -54,8 +73,8 @@ def _differs(proof: Proof) -> str:
     told = f"{what}{'differs' if question == VALUE else 'differ'} {_where(proof, where)}{_by(proof)}"
     if question == GRADIENT and all(part.answer == "proved" for part in asked(proof, VALUE)):
         told += "; values are proved equal"
-    left = _left(proof)
-    return told + (f"; undecided on {intervals(_rounded(left))} after {proof.boxes} boxes" if left else "")
+    left = len(_left(proof))
+    return told + (f"; undecided on {left} interval{'s' * (left > 1)} after {proof.boxes} boxes" if left else "")
 
 
 def _by(proof: Proof) -> str:
