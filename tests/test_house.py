@@ -49,7 +49,7 @@ TABLE = {
     "recording": "arguments comparing data errors lifting objectives received report runs seeding targets training visible"
     " world",
     "integrations": "errors recording",
-    "cli": "auditing auditing_models comparing errors estimating keys lifting logs objectives recording report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys lifting logs objectives proving recording report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",

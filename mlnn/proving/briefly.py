@@ -6,7 +6,7 @@ from mlnn.proving.answers import Interval, Part
 from mlnn.proving.boxes import VALUE
 from mlnn.proving.cases import GRADIENT, RAW, RESIDUAL
 from mlnn.proving.proof import Proof
-from mlnn.proving.words import intervals, placed, union
+from mlnn.proving.words import intervals, placed, sized, union
 
 SHOWN = 6
 """Digits of a raw output in the line; the proof has twelve."""
@@ -80,10 +80,9 @@ def _differs(proof: Proof) -> str:
 def _by(proof: Proof) -> str:
     if proof.size is None:
         return ""
-    low, high = proof.size
-    if low == float("inf"):
+    if proof.size[0] == float("inf"):
         return ", where one side has no value"
-    return f", by up to {low:.4g}" if high <= low * 1.001 else f", by at least {low:.4g}"
+    return f", by {sized(proof.size)}"
 
 
 def _where(proof: Proof, where: Sequence[Interval]) -> str:

@@ -147,14 +147,15 @@ def _differs(asked: Sequence[Part], name: str, inside: str) -> str:
         where = intervals(part.differs)
         size = part.size or (0.0, 0.0)
         by = (
-            "one side has no value" if size[0] == float("inf") else f"by {_size(size)} near {placed(part.place or 0.0)}"
+            "one side has no value" if size[0] == float("inf") else f"by {sized(size)} near {placed(part.place or 0.0)}"
         )
         told.append(f"{part.target}: {where}, {by}")
     more = f"; and {len(apart) - MOST_NAMED} more targets" if len(apart) > MOST_NAMED else ""
     return f"{name}s differ at " + "; ".join(told) + more
 
 
-def _size(size: Interval) -> str:
+def sized(size: Interval) -> str:
+    """The largest difference, as far as its bounds tell it."""
     return f"up to {size[0]:.4g}" if size[1] <= size[0] * 1.001 else f"at least {size[0]:.4g}"
 
 
@@ -185,7 +186,7 @@ def _findings(parts: Sequence[Part]) -> Iterator[str]:
         if part.question in (VALUE, GRADIENT):
             continue
         if part.differs:
-            size = f", by {_size(part.size)}" if part.size else ""
+            size = f", by {sized(part.size)}" if part.size else ""
             yield f"{part.question} is not the slope of its value at {part.target}: {intervals(part.differs)}{size}"
         for place, size_there in part.points:
             yield f"{part.question} is wrong at {placed(place)} alone, by {size_there:.4g} ({part.target})"
