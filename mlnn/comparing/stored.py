@@ -56,10 +56,10 @@ def table(stored: Stored, key: str) -> dict[str, object] | None:
 
 def tables(stored: Stored, key: str) -> list[dict[str, object]]:
     """Several of these; [] where nothing is said."""
-    value = _said(stored, key, list) or []
-    if not all(isinstance(one, dict) for one in value):
+    value = stored.get(key) or []
+    if not isinstance(value, list | tuple) or not all(isinstance(one, dict) for one in value):
         raise _damaged(key, value)
-    return value
+    return list(value)
 
 
 def plain(stored: Stored, key: str) -> str | int | float | None:

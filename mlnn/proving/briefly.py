@@ -60,7 +60,8 @@ def _undecided(proof: Proof) -> str:
     left = _left(proof)
     if not left:
         return f"undecided: {proof.reason}"
-    return f"undecided on {intervals(_apart(left))} after {proof.boxes} boxes"
+    where = intervals(_apart(left)) if proof.variable in (RAW, RESIDUAL) else "lines through the raw outputs"
+    return f"undecided on {where} after {proof.boxes} boxes"
 
 
 def _left(proof: Proof) -> tuple[Interval, ...]:

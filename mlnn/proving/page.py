@@ -10,7 +10,7 @@ from mlnn.report.html import picture, render
 
 _STRIPS = (
     "Each question on the whole interval: where the two are proved equal, where they certainly differ, and what is undecided."
-    " A dot is a single place at which a gradient is wrong."
+    " A diamond is a single place at which a gradient is wrong."
 )
 
 
