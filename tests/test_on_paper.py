@@ -190,7 +190,7 @@ def test_what_was_stored_before_there_were_proofs_is_read_and_what_is_damaged_is
 
 PROVED, APART = OnPaper("proved", "p", "equal"), OnPaper("differs", "d", where=((3, 4), (5, 88)))
 UNSEEN = "no raw output of the probe or of a training row lies there"
-ROUNDING = "at the raw outputs looked at in floating point it is no more than rounding"
+ROUNDING = "at the raw outputs looked at in floating point it is no more than rounding of the values there"
 
 
 @pytest.mark.parametrize(

@@ -114,4 +114,4 @@ def _against(found: OnPaper, relation: str, domain: str | Interval) -> str:
             return "the verdict holds inside"
     if not found.probed and not found.rows:
         return "no raw output of the probe" + ("" if found.rows is None else " or of a training row") + " lies there"
-    return "at the raw outputs looked at in floating point it is no more than rounding"
+    return "at the raw outputs looked at in floating point it is no more than rounding of the values there"

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BOXES = 1000
 """For each target: forms of one likelihood take 50 to 400 of them, a clip or the clamp of `BCELoss` 500 to 800. With fewer the ends
 of an interval are told to fewer digits, for the widest boxes are looked at first."""
+ON_LINES = 100
+"""For each line through several raw outputs, on which two losses can be refuted and not proved."""
 DOMAIN = (-88.0, 88.0)
 """Where e^z and e^−z are numbers of float32."""
 PLAIN = 0.01
@@ -40,6 +42,7 @@ def proved(left: Objective, right: Objective, targets: TargetSpace, probe: Probe
     except ConfigError:
         return MISSING
     one, other = (replace(side, device=None) for side in (left, right))
+    boxes = boxes if targets.outputs == 1 else min(boxes, ON_LINES)
     return _told(prove(one, other, targets, domain=DOMAIN, boxes=boxes, slopes=False), probe.grid)
 
 
