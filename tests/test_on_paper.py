@@ -19,6 +19,7 @@ from mlnn.comparing import proved
 from mlnn.comparing.console import verdict_panel
 from mlnn.comparing.on_paper import Alone, OnPaper, beside
 from mlnn.comparing.probe import probe
+from mlnn.comparing.proved import BOXES
 from mlnn.comparing.relations import ORDER, weakest
 from mlnn.comparing.standing import Standing
 from mlnn.comparing.verdict import Verdict
@@ -42,7 +43,7 @@ def kinked(z: Tensor, y: Tensor) -> Tensor:
 
 
 def branching(z: Tensor, y: Tensor) -> Tensor:
-    return losses.bce_with_logits(z, y) * (1 + 0 * z.detach().max().item())
+    return losses.bce_with_logits(z, y) * (1 + 0 * z.detach().sum().item())
 
 
 def flat(at: float) -> nn.Module:
@@ -59,7 +60,7 @@ def proof_of(verdict: Verdict) -> OnPaper:
 
 
 def test_a_comparison_says_what_is_proved_in_one_line_and_keeps_it() -> None:
-    found = compare(BCE, bernoulli_nll_clipped, steps=3)
+    found = compare(BCE, bernoulli_nll_clipped, steps=2, proof=BOXES)
     proof = proof_of(found.verdict)
     assert proof.says == "differs beyond [−16.1181, 16.1181], by up to 71.88; the verdict holds inside"
     assert (found.verdict.relation, proof.answer, proof.differing, proof.rows) == ("equal", "differs", "value", 0)
@@ -74,6 +75,7 @@ def test_a_comparison_says_what_is_proved_in_one_line_and_keeps_it() -> None:
     assert f"on paper                 {proof.says}" in printed.get()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "says"),
     [
@@ -118,13 +120,13 @@ def test_a_bump_that_no_grid_sees_is_said_beside_a_verdict_that_holds_where_it_l
 def test_rows_that_stand_on_an_isolated_point_are_counted_with_their_first_step(
     right: object, at: float, size: float
 ) -> None:
-    stood = compare(BCE, right, model=lambda: flat(at), steps=3).verdict
+    stood = compare(BCE, right, model=lambda: flat(at), steps=2, proof=BOXES).verdict
     (one,) = proof_of(stood).alone
     assert one == Alone(at, size, 32, 0)
     assert "32 training rows stood there, the first at step 0" in proof_of(stood).says
     assert stood.relation == "different"
     assert "around the two" not in proof_of(stood).says
-    apart = compare(BCE, right, steps=3).verdict
+    apart = compare(BCE, right, steps=2, proof=BOXES).verdict
     assert proof_of(apart).alone == (Alone(at, size, 0, None),)
     assert "no training row stood there" in proof_of(apart).says
     if at == 0:  # the probe looks there too
@@ -153,7 +155,7 @@ def test_without_ball_arithmetic_the_verdict_is_the_same_and_the_proof_not_run(m
 
 
 def test_none_is_made_where_none_is_asked_for_or_can_be() -> None:
-    assert proof_of(compare(BCE, BERNOULLI["log1p"], steps=1, proof=0).verdict).says == "not run: proof=0 asks for none"
+    assert proof_of(compare(BCE, BERNOULLI["log1p"], steps=1).verdict).says == "not run: proof=0 asks for none"
     with pytest.raises(ConfigError, match="proof"):
         compare(BCE, BERNOULLI["log1p"], steps=1, proof=-1)
 
@@ -189,6 +191,7 @@ def test_what_was_stored_before_there_were_proofs_is_read_and_what_is_damaged_is
 
 
 PROVED, APART = OnPaper("proved", "p", "equal"), OnPaper("differs", "d", where=((3, 4), (5, 88)))
+AROUND = "row by row: what differs is how rows are joined, floating point, or the training around the two"
 UNSEEN = "no raw output of the probe or of a training row lies there"
 ROUNDING = "at the raw outputs looked at in floating point it is no more than rounding of the values there"
 
@@ -196,7 +199,9 @@ ROUNDING = "at the raw outputs looked at in floating point it is no more than ro
 @pytest.mark.parametrize(
     ("found", "relation", "domain", "rows", "says"),
     [
-        (PROVED, "different", "all", 0, "what differs is floating point, or the training around the two"),
+        (PROVED, "different", "all", 0, AROUND),
+        (PROVED, "scaled", "all", 0, AROUND),
+        (dataclasses.replace(PROVED, relation="scaled"), "scaled", "all", 0, ""),
         (PROVED, "equal", "all", 0, ""),
         (APART, "equal", (-4, 3), 0, "the verdict holds inside"),
         (APART, "equal", (-4, 4), 0, UNSEEN),
@@ -215,7 +220,7 @@ def test_a_proof_and_a_verdict_that_sound_apart_say_how_both_are_true(
     assert beside(found, relation, domain, seen).says.removeprefix(found.says).removeprefix("; ") == says
 
 
-ROWWISE = [pair for pair in PAIRS if not (pair.step or pair.update or pair.extras)]
+ROWWISE = [pair for pair in PAIRS if pair.family == "textbook" and not (pair.step or pair.update or pair.extras)]
 HOLDS = {name: ORDER[: ORDER.index(name) + 1] for name in ("equal", "shifted", "scaled")}
 NEAR, CLOSE = 15.0, 1e-6
 """Raw outputs at which float64 has at least this of every form."""
@@ -227,7 +232,7 @@ def against(left: Objective, right: Objective, targets: TargetSpace) -> str | No
         seen = probe(left, right, targets, torch.float64)
     except ConfigError:  # the two cannot be compared at all
         return None
-    proof = prove(left, right, targets, boxes=300, slopes=False)
+    proof = prove(left, right, targets, boxes=100, slopes=False)
     floating = weakest(seen.value.relation, seen.gradient.relation)
     if proof.relation is not None and floating not in (*HOLDS[proof.relation], "undecided"):
         return f"{proof.relation} on paper, {floating} at the probe's raw outputs"

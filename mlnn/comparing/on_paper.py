@@ -11,6 +11,8 @@ from mlnn.comparing.standing import Standing
 
 RAW, RESIDUAL = "raw output", "raw output − target"
 """What intervals and places are about, where rows can be held to them."""
+WEAKER = ("equal", "shifted", "scaled", "different")
+AROUND = "row by row: what differs is how rows are joined, floating point, or the training around the two"
 Interval = tuple[float, float]
 
 
@@ -104,9 +106,10 @@ def _stood(alone: Sequence[Alone]) -> str:
 
 def _against(found: OnPaper, relation: str, domain: str | Interval) -> str:
     """How both can be true, where proof and verdict sound as if they were not."""
-    if found.answer == "proved" and relation in ("different", "broken") and not any(one.rows for one in found.alone):
-        return "what differs is floating point, or the training around the two"
-    if found.answer != "differs" or found.relation is not None or relation not in ("bitwise", "equal"):
+    if found.relation is not None:
+        weaker = relation in (*WEAKER[WEAKER.index(found.relation) + 1 :], "broken")
+        return AROUND if weaker and not any(one.rows for one in found.alone) else ""
+    if found.answer != "differs" or relation not in ("bitwise", "equal"):
         return ""
     if not isinstance(domain, str) and found.variable == RAW:
         low, high = domain
