@@ -1,7 +1,7 @@
 """`mlnn.prove`: two losses equal on paper, on a whole interval of raw outputs, or where they part."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flint import fmpq
@@ -40,16 +40,17 @@ def prove(
     tolerance: float = 1e-15,
     outputs: str | tuple[str, str] = "raw",
     boxes: int = MOST_BOXES,
+    slopes: bool = True,
 ) -> Proof:
     """Prove that two losses are equal on paper for every raw output of an interval, or show where they are not.
 
     left, right, targets, outputs: as `mlnn.testing.assert_same_objective` takes them. domain: raw outputs (low, high), both ends
     included; for losses of a residual, residuals. tolerance: nats per row; equal is |left − right| ≤ tolerance. boxes: the budget
-    for each target; what it does not reach is undecided.
+    for each target; what it does not reach is undecided. slopes: whether each gradient is held against the slope of its own value
+    too, which takes as many boxes again.
 
     The losses are read as real functions: casts and rounding are left out, constants, clamps and thresholds are what they are in
-    the code. Their code's own gradients are compared too, and each with the slope of its own value. Raises ConfigError for bad
-    arguments.
+    the code. Their code's own gradients are compared too. Raises ConfigError for bad arguments.
     """
     space = TargetSpace.parse(targets)
     given = interval("domain", domain)
@@ -67,7 +68,7 @@ def prove(
     try:
         both = _both(objectives, space, graph := Graph())
         for way in _ways(both, space, ends, graph):
-            found = _decided(way, ends, close, boxes)
+            found = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
             if found.settled:
                 break
     except UntracedError as reason:
@@ -126,6 +127,15 @@ class _Found:
         """Whether no other way need be tried: coefficients that differ say nothing of where losses do."""
         certain = self.answers == {"proved"} and self.way.whole
         return certain or self.related is not None or ("differs" in self.answers and not self.way.own)
+
+
+def _without_slopes(way: Cases) -> Cases:
+    """The same, asked of values and gradients alone."""
+    cases = (
+        replace(case, questions=tuple(one for one in case.questions if one.name in (VALUE, GRADIENT)))
+        for case in way.cases
+    )
+    return replace(way, cases=tuple(cases))
 
 
 def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _Found:
