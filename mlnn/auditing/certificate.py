@@ -7,6 +7,7 @@ from typing import Any
 
 from mlnn.auditing.record import Curves, Domain, Witness, plain
 from mlnn.errors import ConfigError, unknown
+from mlnn.proving.certified import Certified, not_run
 from mlnn.report.brief import Brief
 from mlnn.report.words import number
 
@@ -56,6 +57,7 @@ class Certificate:
     notes: tuple[str, ...] = ()
     sentence: str = ""
     curves: Curves = field(default_factory=Curves)
+    proof: Certified = field(default_factory=lambda: not_run("not asked for"))
 
     def __repr__(self) -> str:
         return self._brief().text()

@@ -62,7 +62,7 @@ def side_of(objective: Objective, target: float, beside: float, graph: Graph) ->
 def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Graph) -> dict[float, tuple[Side, Side]]:
     """Both sides at the targets of a space, or at some of an endless one. Raises UntracedError with the side and the reason."""
     found = {}
-    targets = _looked_at(space)
+    targets = looked_at(space)
     for number, target in enumerate(targets):
         beside = targets[(number + 1) % len(targets)]
         sides = []
@@ -75,7 +75,7 @@ def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Gra
     return found
 
 
-def _looked_at(space: TargetSpace) -> list[float]:
+def looked_at(space: TargetSpace) -> list[float]:
     if space.event:
         raise UntracedError(f"targets '{space}' are several numbers, which proofs are not made of yet")
     values = space.facts.values

@@ -1,0 +1,189 @@
+"""Densities by their form: a loss of y − f, of log y − f or logit y − f, has one integral for every raw output f.
+
+With u the coordinate of y on the line and y = y(f + v) put in, a loss that is ρ(v) + β(f + v) plus terms of y alone gives
+∫ exp(−loss/τ) h(y) dy = ∫ exp(−ρ(v)/τ) dv for h = exp((terms + βu)/τ) du/dy: one number, which is enclosed.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from flint import arb, fmpq
+
+from mlnn.proving.algebra import exp, inv, log, mul, rebuilt
+from mlnn.proving.balls import Evaluation, digits
+from mlnn.proving.boxes import BITS
+from mlnn.proving.certified import Certified, Claim, Interval, proved, refuted, undecided
+from mlnn.proving.graph import Graph, Id
+from mlnn.proving.integral import V, Integral, between, grows, over_the_line
+from mlnn.proving.named import as_node
+from mlnn.proving.rules import OutsideError, VagueError
+from mlnn.proving.sketch import endless, identity, integral
+from mlnn.proving.structure import TARGET, parted
+from mlnn.targets.facts import HALF_LINE, LINE, UNIT_INTERVAL
+
+AGREES = 1e-7
+"""Difference of the logs of an audit's base measure and a proof's, relative above 1, that is the audit's rounding."""
+TURN_BITS = 100
+OUTPUT = ("z", 0)
+MOVED = ("v", 0)
+
+
+@dataclass(frozen=True)
+class Located:
+    """`rho`: the function of the residual, in a graph of its own whose variable is `integral.V`. `drift`: β. `own`: terms of the
+    target alone, a node of `graph`. `paper`: the identity that it rests on."""
+
+    support: str
+    graph: Graph
+    rho: Id
+    drift: Fraction
+    source: Graph
+    own: Id
+    paper: dict[str, object]
+
+
+def located(graph: Graph, value: Id, support: str) -> Located | None:
+    """A loss in this form; None for any other."""
+    if support not in (LINE, HALF_LINE, UNIT_INTERVAL):
+        return None
+    rest, own = parted(graph, value)
+    into = Graph()
+    z, v = into.var(*OUTPUT), into.var(*MOVED)
+    u = into.add(z, v)
+    target = {LINE: u, HALF_LINE: exp(into, u), UNIT_INTERVAL: into.make("sigmoid", (u,))}[support]
+    (moved,) = rebuilt(graph, (rest,), into, {OUTPUT: z, TARGET: target})
+    drift = _factor(into, moved, z)
+    left = into.sub(moved, into.scale(drift, u))
+    if OUTPUT in into.reads[left]:
+        return None
+    alone = Graph()
+    (rho,) = rebuilt(into, (left,), alone, {MOVED: alone.var(*V)})
+    return Located(support, alone, rho, drift, graph, own, _identity(graph, rest, left, into, drift, support))
+
+
+def _factor(graph: Graph, one: Id, variable: Id) -> Fraction:
+    """Of a variable in a sum."""
+    node = graph.nodes[one]
+    if node.op != "lin" or variable not in node.args:
+        return Fraction(0) if one != variable else Fraction(1)
+    return node.numbers[1 + node.args.index(variable)]
+
+
+def _identity(graph: Graph, rest: Id, left: Id, into: Graph, drift: Fraction, support: str) -> dict[str, object]:
+    """loss(f, y) = ρ(u(y) − f) + β·u(y), in the variables f and y, for whoever checks it at places."""
+    both = Graph()
+    z, y = both.var(*OUTPUT), both.var(*TARGET)
+    u = {LINE: lambda: y, HALF_LINE: lambda: log(both, y), UNIT_INTERVAL: lambda: _logit(both, y)}[support]()
+    (plain,) = rebuilt(graph, (rest,), both, {})
+    (rho,) = rebuilt(into, (left,), both, {MOVED: both.sub(u, z)})
+    inside = {LINE: "any", HALF_LINE: "above 0", UNIT_INTERVAL: "inside 0 and 1"}[support]
+    return identity(both, plain, both.linear([(Fraction(1), rho), (drift, u)]), inside)
+
+
+def _logit(graph: Graph, y: Id) -> Id:
+    return graph.sub(log(graph, y), log(graph, graph.linear([(Fraction(-1), y)], 1)))
+
+
+def prove_located(found: Located, claim: Claim, budget: int) -> Certified:
+    """The integral is one number, and h of the audit that which belongs to it."""
+    graph = found.graph
+    exponent = mul(graph, inv(graph, as_node(graph, claim.scale)), found.rho)
+    try:
+        whole = _turn(graph, exponent, budget) if claim.turns else over_the_line(graph, exponent, budget)
+    except (VagueError, OutsideError):
+        return undecided("the integral over the residual was not enclosed")
+    if whole is None:
+        return undecided("the loss is no function of an angle by its form")
+    off = _apart(found, claim, whole.value)
+    if off is not None:
+        return undecided(f"the integral is proved to be one number, {_shown(whole.value)}, but {off}", whole.boxes)
+    paper = (found.paper, integral(whole))
+    return proved("an integral", tolerance=_relative(whole.value), total=bounds(whole.value), boxes=whole.boxes, paper=paper)
+
+
+def refute_located(found: Located) -> Certified | None:
+    """That ∫ exp(−loss) is infinite."""
+    side = grows(found.graph, found.rho)
+    if side is None:
+        return None
+    because = f"∫ exp(−loss) is infinite at every raw output: from a residual of e^{side.start} on it falls no faster than 1/distance"
+    return refuted(because, (found.paper, endless(side)), "an integral")
+
+
+def _turn(graph: Graph, exponent: Id, budget: int) -> Integral | None:
+    """Over one turn, −π to π; None where the function is not of an angle by its form."""
+    if not _periodic(graph, exponent):
+        return None
+    with digits(2 * BITS, 2):
+        half = fmpq(int((arb.pi() * arb(2) ** TURN_BITS).floor().unique_fmpz()), 1) / fmpq(2) ** TURN_BITS
+    value, pieces = between(graph, exponent, -half, half, budget)
+    with digits(BITS, 2):  # the rest of the turn, 2^−99 wide, where the density is at most that of the turn's largest
+        from mlnn.proving.spans import Span, Spans
+
+        largest = (-Spans(graph, {V: Span(arb(-4), arb(4))}, V)[exponent][0].ball).exp().upper()
+        value = value + arb(0).union(largest * arb(2) ** (2 - TURN_BITS))
+    return Integral(value, ((graph, exponent, pieces),))
+
+
+def _periodic(graph: Graph, one: Id) -> bool:
+    """Whether the variable stands in sines and cosines of whole multiples of it alone."""
+    node = graph.nodes[one]
+    if V not in graph.reads[one]:
+        return True
+    if node.op in ("sin", "cos") and _whole(graph, node.args[0]):
+        return True
+    return node.op != "var" and all(_periodic(graph, other) for other in node.args)
+
+
+def _whole(graph: Graph, one: Id) -> bool:
+    node = graph.nodes[one]
+    if node.op == "var":
+        return True
+    inner = [graph.nodes[other].op == "var" for other in node.args]
+    return node.op == "lin" and inner == [True] and node.numbers[1].denominator == 1
+
+
+def _apart(found: Located, claim: Claim, total: arb) -> str | None:
+    """What the audit's h(y) is off, if more than rounding, at the targets that it tells."""
+    for target, log_h in claim.log_base.items():
+        with digits(BITS, 2):
+            u, slope = _coordinate(found.support, target)
+            own = at_number(found.source, found.own, target)
+            wanted = (own + u * arb(fmpq(found.drift.numerator, found.drift.denominator))) / claim.scale + slope - total.log()
+            if not abs(wanted - log_h) <= AGREES * max(1.0, abs(log_h)):
+                return f"log h({target:g}) is {_shown(wanted)} then, not {log_h:.9g}"
+    return None
+
+
+def _coordinate(support: str, target: float) -> tuple[arb, arb]:
+    """(u, log du/dy) at a target."""
+    y = arb(fmpq(*float(target).as_integer_ratio()))
+    if support == LINE:
+        return y, arb(0)
+    if support == HALF_LINE:
+        return y.log(), -y.log()
+    return y.log() - (1 - y).log(), -y.log() - (1 - y).log()
+
+
+def at_number(graph: Graph, one: Id, target: float) -> arb:
+    """A node of the target alone, at one."""
+    into = Graph()
+    (found,) = rebuilt(graph, (one,), into, {TARGET: into.const(Fraction(target))})
+    value: arb = Evaluation(into, arb(0), {}, 1)[found][0]
+    return value
+
+
+def bounds(value: arb) -> Interval:
+    """Floats below and above a ball."""
+    import math
+
+    return math.nextafter(float(value.lower()), -math.inf), math.nextafter(float(value.upper()), math.inf)
+
+
+def _relative(value: arb) -> float:
+    """What a ball leaves open of itself."""
+    return float((value.rad() / abs(value).lower()).upper())
+
+
+def _shown(value: arb) -> str:
+    return f"{float(value.mid()):.9g}".replace("-", "−")
