@@ -212,11 +212,11 @@ def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Va
             constant, *factors = node.numbers
             found[one] = into.linear(zip(factors, args, strict=True), constant)
         else:
-            found[one] = _again(into, node, args)
+            found[one] = again(into, node, args)
     return tuple(found[root] for root in roots)
 
 
-def _again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
+def again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
     if node.op == "mul":
         return product(into, args)
     if node.op == "switch":

@@ -45,7 +45,14 @@ class Family:
 
 
 def _one_less(g: Graph, theta: Id) -> Id:
-    return g.linear([(Fraction(-1), exp(g, theta))], 1)
+    """1 − e^θ; where that is e^u/S as (S − e^u)/S, of which little cancels."""
+    whole = exp(g, theta)
+    node = g.nodes[whole]
+    below = next((one for one in node.args if node.op == "mul" and g.nodes[one].op in ("inv", "sigmoid")), None)
+    if below is None:
+        return g.linear([(Fraction(-1), whole)], 1)
+    under = inv(g, below)
+    return mul(g, below, g.sub(under, mul(g, whole, under)))
 
 
 FAMILIES = (

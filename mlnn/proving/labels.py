@@ -8,10 +8,12 @@ from flint import fmpq
 from mlnn.proving.algebra import exp, inv, mul, rebuilt
 from mlnn.proving.answers import Part, part_of
 from mlnn.proving.boxes import VALUE, Question
+from mlnn.proving.branches import by_branch
 from mlnn.proving.cases import RAW, Case
 from mlnn.proving.certified import Certified, Claim, proved, undecided
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.named import as_node
+from mlnn.proving.pairs import paired
 from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import paved
 from mlnn.proving.sides import Side
@@ -34,12 +36,12 @@ def losses_in(graph: Graph, sides: dict[float, Side]) -> tuple[Graph, list[Id]]:
 
 
 def summed(graph: Graph, losses: Sequence[Id], claim: Claim) -> Id:
-    """Σ exp(−loss/τ)·h(y), factors that all terms share taken out."""
+    """Σ exp(−loss/τ)·h(y), each state of the losses' switches by itself, factors that all terms share taken out."""
     rate = inv(graph, as_node(graph, claim.scale))
-    terms = []
+    exponents = []
     for loss, log_h in zip(losses, claim.log_base.values(), strict=True):
-        terms.append(exp(graph, graph.sub(as_node(graph, log_h), mul(graph, rate, loss))))
-    return _shared(graph, terms)
+        exponents.append(graph.sub(as_node(graph, log_h), mul(graph, rate, loss)))
+    return by_branch(graph, exponents, lambda found: _shared(graph, [exp(graph, one) for one in found]))
 
 
 def _shared(graph: Graph, terms: Sequence[Id]) -> Id:
@@ -47,7 +49,7 @@ def _shared(graph: Graph, terms: Sequence[Id]) -> Id:
     rows = [_factors(graph, one) for one in terms]
     common = next((one for one in rows[0] if all(one in row for row in rows)), None)
     if common is None:
-        return graph.linear([(Fraction(1), one) for one in terms])
+        return paired(graph, graph.linear([(Fraction(1), one) for one in terms]))
     rest = [_without(graph, row, common) for row in rows]
     return mul(graph, common, graph.linear([(Fraction(1), one) for one in rest]))
 

@@ -130,17 +130,20 @@ def _periodic(graph: Graph, one: Id) -> bool:
     node = graph.nodes[one]
     if V not in graph.reads[one]:
         return True
-    if node.op in ("sin", "cos") and _whole(graph, node.args[0]):
+    if node.op in ("sin", "cos") and _turns(graph, node.args[0], 1):
         return True
+    if node.op == "square" and graph.nodes[node.args[0]].op in ("sin", "cos"):  # of which half a turn changes the sign alone
+        return _turns(graph, graph.nodes[node.args[0]].args[0], 2)
     return node.op != "var" and all(_periodic(graph, other) for other in node.args)
 
 
-def _whole(graph: Graph, one: Id) -> bool:
+def _turns(graph: Graph, one: Id, share: int) -> bool:
+    """Whether a node is a whole multiple of the variable over `share`, and a number."""
     node = graph.nodes[one]
     if node.op == "var":
         return True
     inner = [graph.nodes[other].op == "var" for other in node.args]
-    return node.op == "lin" and inner == [True] and node.numbers[1].denominator == 1
+    return node.op == "lin" and inner == [True] and (share * node.numbers[1]).denominator == 1
 
 
 def _apart(found: Located, claim: Claim, total: arb) -> str | None:

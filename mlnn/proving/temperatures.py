@@ -15,6 +15,7 @@ from mlnn.proving.boxes import BITS
 from mlnn.proving.certified import Certified, refuted, shown
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.rules import OutsideError, VagueError
+from mlnn.proving.pairs import paired
 from mlnn.proving.sketch import nodes_of
 from mlnn.proving.spans import Span, Spans
 
@@ -91,30 +92,30 @@ def _without_probability(graph: Graph, losses: Sequence[Id], seen: Sequence[Look
 
 def _two_temperatures(graph: Graph, losses: Sequence[Id], seen: Sequence[Looked]) -> Certified | None:
     """Places that ask for two temperatures, or for none above 0."""
-    rates: list[tuple[arb, Looked, Looked]] = []
+    rates: list[tuple[arb, int, Looked, Looked]] = []
     for one, other in itertools.combinations(seen, 2):
-        for p, q, here, there in zip(one.asked, other.asked, one.losses, other.losses, strict=True):
+        for target, (p, q, here, there) in enumerate(zip(one.asked, other.asked, one.losses, other.losses, strict=True)):
             if not abs(here - there) > arb(AWAY) or not (p > 0 and q > 0):
                 continue
             rate = -(p.log() - q.log()) / (here - there)
             if rate <= 0:
                 because = f"raw outputs {_named(one.place)} and {_named(other.place)} ask for a temperature that is not above 0"
                 return refuted(because, (_paper(graph, losses, [one.place, other.place], "no temperature"),))
-            rates.append((rate, one, other))
+            rates.append((rate, target, one, other))
     for first, second in itertools.combinations(rates, 2):
         if not first[0].overlaps(second[0]) and first[0] > 0 and second[0] > 0:
             told = [
-                f"τ = {_digits(1 / rate)} at raw outputs {_named(one.place)} and {_named(other.place)}"
-                for rate, one, other in (first, second)
+                f"τ = {_digits(1 / rate)} by target {target} at raw outputs {_named(one.place)} and {_named(other.place)}"
+                for rate, target, one, other in (first, second)
             ]
-            places = [place.place for _, *both in (first, second) for place in both]
-            return refuted("no one temperature: " + ", but ".join(told), (_paper(graph, losses, places, "temperatures"),))
+            places = list(dict.fromkeys(place.place for _, _, *both in (first, second) for place in both))
+            return refuted("it asks for " + ", but for ".join(told), (_paper(graph, losses, places, "temperatures"),))
     return None
 
 
 def _mirrored(graph: Graph, losses: Sequence[Id]) -> Certified | None:
     """Two losses that add up to a number: wherever their slope is not 0 they ask for the probability ½, whatever they are worth."""
-    if len(losses) != 2 or graph.number(graph.add(*losses)) is None:
+    if len(losses) != 2 or graph.number(paired(graph, graph.add(*losses))) is None:
         return None
     seen = []
     for place in PLACES:
