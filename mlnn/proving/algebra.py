@@ -196,6 +196,8 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
         twice = square(g, one)
         found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]
         return found if exponent > 0 else inv(g, found)
+    if g.nodes[one].op == "exp":
+        return exp(g, g.scale(exponent, g.nodes[one].args[0]))
     return g.make("power", (one,), (exponent,))
 
 

@@ -61,8 +61,8 @@ FAMILIES = (
            lambda y, c: (y + c).lgamma() - c.lgamma() - (y + 1).lgamma()),
     Family("normal", LINE, lambda g, t: g.scale(Fraction(1, 2), square(g, t)), lambda y, c: -y * y / (2 * c) - (2 * arb.pi() * c).log() / 2),
     Family("gamma", HALF_LINE, lambda g, t: g.neg(log(g, g.neg(t))), lambda y, c: (c - 1) * y.log() - c.lgamma()),
-    Family("inverse Gaussian", HALF_LINE, lambda g, t: g.neg(power(g, g.neg(t), Fraction(1, 2))),
-           lambda y, c: (c * c / (4 * arb.pi() * y**3)).log() / 2 - c * c / (4 * y)),
+    Family("inverse Gaussian", HALF_LINE, lambda g, t: g.neg(power(g, g.scale(-2, t), Fraction(1, 2))),
+           lambda y, c: (c * c / (2 * arb.pi() * y**3)).log() / 2 - c * c / (2 * y)),
     Family("Bernoulli", "{0, 1}", lambda g, t: g.make("softplus", (t,)), lambda y, c: arb(0)),
 )  # fmt: skip
 """Each with e^(c K) as its sum or integral. Of whole c the last is the binomial."""

@@ -51,7 +51,21 @@ def _shared(graph: Graph, terms: Sequence[Id]) -> Id:
     if common is None:
         return paired(graph, graph.linear([(Fraction(1), one) for one in terms]))
     rest = [_without(graph, row, common) for row in rows]
-    return mul(graph, common, graph.linear([(Fraction(1), one) for one in rest]))
+    total = graph.linear([(Fraction(1), one) for one in rest])
+    return _quotient(graph, common, total) or mul(graph, common, total)
+
+
+def _quotient(graph: Graph, common: Id, total: Id) -> Id | None:
+    """total/S as a number, where 1/S is the common factor and S a multiple of the total."""
+    node = graph.nodes[common]
+    if node.op != "inv":
+        return None
+    over, under = (graph.nodes[one] for one in (total, node.args[0]))
+    if over.op != "lin" or under.op != "lin" or over.args != under.args or not over.args:
+        return None
+    factor = over.numbers[1] / under.numbers[1]
+    same = all(one == factor * other for one, other in zip(over.numbers, under.numbers, strict=True))
+    return graph.const(factor) if same else None
 
 
 def _factors(graph: Graph, one: Id) -> list[Id]:

@@ -16,6 +16,7 @@ from mlnn.proving.certified import Certified, Claim, Interval, proved, refuted, 
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.integral import V, Integral, between, grows, over_the_line
 from mlnn.proving.named import as_node
+from mlnn.proving.pairs import oriented
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.sketch import endless, identity, integral
 from mlnn.proving.structure import TARGET, parted
@@ -52,6 +53,7 @@ def located(graph: Graph, value: Id, support: str) -> Located | None:
     u = into.add(z, v)
     target = {LINE: u, HALF_LINE: exp(into, u), UNIT_INTERVAL: into.make("sigmoid", (u,))}[support]
     (moved,) = rebuilt(graph, (rest,), into, {OUTPUT: z, TARGET: target})
+    moved = oriented(into, moved)
     drift = _factor(into, moved, z)
     left = into.sub(moved, into.scale(drift, u))
     if OUTPUT in into.reads[left]:
@@ -86,17 +88,19 @@ def _logit(graph: Graph, y: Id) -> Id:
 
 def prove_located(found: Located, claim: Claim, budget: int) -> Certified:
     """The integral is one number, and h of the audit that which belongs to it."""
-    graph = found.graph
-    exponent = mul(graph, inv(graph, as_node(graph, claim.scale)), found.rho)
+    graph, scale = found.graph, as_node(found.graph, claim.scale)
+    node = graph.nodes[found.rho]
+    level = node.numbers[0] if node.op == "lin" else Fraction(0)
+    exponent = mul(graph, inv(graph, scale), graph.sub(found.rho, graph.const(level)))
     try:
         whole = _turn(graph, exponent, budget) if claim.turns else over_the_line(graph, exponent, budget)
     except (VagueError, OutsideError):
         return undecided("the integral over the residual was not enclosed")
     if whole is None:
         return undecided("the loss is no function of an angle by its form")
-    off = _apart(found, claim, whole.value)
+    off = _apart(found, claim, whole.value, level)
     if off is not None:
-        return undecided(f"the integral is proved to be one number, {_shown(whole.value)}, but {off}", whole.boxes)
+        return undecided(f"the integral is proved to be one number, but {off}", whole.boxes)
     paper = (found.paper, integral(whole))
     return proved("an integral", tolerance=_relative(whole.value), total=bounds(whole.value), boxes=whole.boxes, paper=paper)
 
@@ -146,13 +150,15 @@ def _turns(graph: Graph, one: Id, share: int) -> bool:
     return node.op == "lin" and inner == [True] and (share * node.numbers[1]).denominator == 1
 
 
-def _apart(found: Located, claim: Claim, total: arb) -> str | None:
+def _apart(found: Located, claim: Claim, total: arb, level: Fraction) -> str | None:
     """What the audit's h(y) is off, if more than rounding, at the targets that it tells."""
     for target, log_h in claim.log_base.items():
         with digits(BITS, 2):
             u, slope = _coordinate(found.support, target)
             own = at_number(found.source, found.own, target)
-            wanted = (own + u * arb(fmpq(found.drift.numerator, found.drift.denominator))) / claim.scale + slope - total.log()
+            drift = u * arb(fmpq(found.drift.numerator, found.drift.denominator))
+            own = own + arb(fmpq(level.numerator, level.denominator))
+            wanted = (own + drift) / claim.scale + slope - total.log()
             if not abs(wanted - log_h) <= AGREES * max(1.0, abs(log_h)):
                 return f"log h({target:g}) is {_shown(wanted)} then, not {log_h:.9g}"
     return None

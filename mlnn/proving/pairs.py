@@ -1,8 +1,27 @@
-"""σ(u) + σ(−u) is 1: sums of sigmoids brought down to numbers where they are in pairs."""
+"""σ(u) + σ(−u) is 1, and softplus(u) − softplus(−u) is u: pairs of them brought down to what they are."""
 
 from fractions import Fraction
 
+from mlnn.proving.algebra import again
 from mlnn.proving.graph import Graph, Id
+
+
+def oriented(graph: Graph, root: Id) -> Id:
+    """A node with softplus(u) + −u in place of softplus(−u) throughout, so that what is left of a pair cancels."""
+    found: dict[Id, Id] = {}
+    for one in graph.needed([root]):
+        node = graph.nodes[one]
+        args = tuple(found[other] for other in node.args)
+        if node.op == "var":
+            found[one] = one
+        elif node.op == "lin":
+            constant, *factors = node.numbers
+            found[one] = graph.linear(zip(factors, args, strict=True), constant)
+        elif node.op == "softplus" and graph.nodes[args[0]].op == "lin" and graph.nodes[args[0]].numbers[1:2] < (0,):
+            found[one] = graph.add(args[0], graph.make("softplus", (graph.neg(args[0]),)))
+        else:
+            found[one] = again(graph, node, args)
+    return found[root]
 
 
 def paired(graph: Graph, one: Id) -> Id:

@@ -78,6 +78,12 @@ def _lerp(g: Graph, self: Id, end: Id, weight: Id) -> Id:
     return g.add(self, mul(g, weight, g.sub(end, self)))
 
 
+def _logit(g: Graph, self: Id, eps: Id | None = None) -> Id:
+    if eps is not None:
+        self = clamp(g, self, eps, g.sub(g.one, eps))
+    return g.sub(log(g, self), log(g, g.sub(g.one, self)))
+
+
 def _not(g: Graph, self: Id) -> Id:
     return choose(g, self, g.zero, g.one)
 
@@ -171,6 +177,7 @@ POINTWISE: dict[str, Rule] = {
     "tanh_backward": lambda g, grad_output, output: mul(g, grad_output, g.sub(g.one, square(g, output))),
     "sigmoid": lambda g, self: sigmoid(g, self),
     "sigmoid_backward": _sigmoid_backward,
+    "logit": _logit,
     "log_sigmoid": lambda g, self: log_sigmoid(g, self),
     "log_sigmoid_backward": _log_sigmoid_backward,
     "softplus": lambda g, self, beta, threshold: softplus(g, self, beta, threshold),
