@@ -16,7 +16,7 @@ from mlnn.auditing_models import audit_model, prior_of
 
 KEYS = [
     "kind", "name", "targets", "family", "scale", "link", "base_measure", "constants", "measure", "domain", "domains",
-    "residual", "unreachable", "witness", "notes", "sentence", "curves",
+    "residual", "unreachable", "witness", "notes", "sentence", "curves", "proof",
 ]  # fmt: skip
 LABELS, NUMBERS = "output z about implied declared", "output z target densities"
 # name → keys of the witness, keys of the curves, in order.

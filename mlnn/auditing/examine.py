@@ -25,7 +25,6 @@ from mlnn.objectives import Objective
 from mlnn.objectives.precision import looked_into
 from mlnn.objectives.reduction import unsteady
 from mlnn.objectives.rowwise import unreduced
-from mlnn.proving.certified import not_run
 from mlnn.signature import raw_outputs
 from mlnn.targets import TargetSpace
 
@@ -53,7 +52,8 @@ def audit(
     loss: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar, differentiable
     in the output. targets: "binary", "classes(K)", "real", "counts", "positive" or "unit"; "real(raw=2)" for a loss that reads
     two raw outputs for each target, which is found by asking where that leaves no doubt. outputs: "raw" or "probabilities".
-    dtype: the precision that `domain` is about. Takes about 0.1 s, with several outputs up to 2 s. What cannot be decided comes
+    dtype: the precision that `domain` is about. prove: by ball arithmetic too (`Certificate.proof`), which needs the extra `proof`
+    and takes about as long again. Takes about 0.1 s, with several outputs up to 2 s. What cannot be decided comes
     back as "undecided". What the caller has set (gradients off, autocast, defaults) does not count, and random streams and
     settings are as they were afterwards, whatever the loss does; it is asked on copies. Raises ConfigError for what is no loss,
     an unknown target space or one of more than 1000 classes, a loss that refuses every target of it or would read several
@@ -119,5 +119,5 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
         finding.witness, notes(asked, objective, finding, departs),
         curves=Curves() if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
     )  # fmt: skip
-    proof = proven(objective, finding, domains.get("float64", "none"), log_h or {}) if prove else not_run("not asked for")
+    proof = proven(objective, finding, domains.get("float64", "none"), log_h or {}) if prove else None
     return replace(found, sentence=sentence(found, finding.said, finding.free_below), proof=proof)

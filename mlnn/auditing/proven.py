@@ -1,4 +1,4 @@
-"""What an audit found, put to a proof by ball arithmetic; where that is not installed, nothing is proved and nothing else changes."""
+"""What an audit found, put to a proof by ball arithmetic; where that is not installed, nothing is proved, and no more changes."""
 
 import math
 

@@ -9,16 +9,12 @@ MOST = 3
 """Switches that are taken apart; each makes three of one."""
 
 
-def by_branch(
-    graph: Graph, roots: Sequence[Id], make: Callable[[Sequence[Id]], Id], left: int = MOST
-) -> Id:
+def by_branch(graph: Graph, roots: Sequence[Id], make: Callable[[Sequence[Id]], Id], left: int = MOST) -> Id:
     """What `make` makes of some nodes, with the switches among them outside of it."""
     looks_at = _first(graph, roots)
     if looks_at is None or not left:
         return make(roots)
-    branches = [
-        by_branch(graph, _under(graph, roots, looks_at, state), make, left - 1) for state in (BELOW, AT, ABOVE)
-    ]
+    branches = [by_branch(graph, _under(graph, roots, looks_at, state), make, left - 1) for state in (BELOW, AT, ABOVE)]
     return graph.switch(looks_at, *branches)
 
 

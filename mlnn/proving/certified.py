@@ -2,8 +2,9 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 Interval = tuple[float, float]
 CERTIFIED = ("proved", "refuted", "undecided", "not run")
@@ -51,9 +52,25 @@ class Certified:
     reason: str | None = None
     paper: tuple[dict[str, object], ...] = ()
 
+    @classmethod
+    def read(cls, stored: Mapping[str, Any]) -> "Certified":
+        """The record of plain data, as JSON holds it; keys that it does not know are left out."""
+        known = {one.name: stored[one.name] for one in dataclasses.fields(cls) if one.name in stored}
+        for name in ("domain", "size", "total"):
+            known[name] = None if known.get(name) is None else _pair(known[name])
+        known["where"] = tuple(map(_pair, known.get("where", ())))
+        known["paper"] = tuple(known.get("paper", ()))
+        return cls(**known)
+
     def to_dict(self) -> dict[str, object]:
         """Plain data."""
         return dataclasses.asdict(self)
+
+
+def _pair(ends: Sequence[float | str]) -> Interval:
+    """An interval, whose ends may be "inf" in text."""
+    low, high = map(float, ends)
+    return low, high
 
 
 def not_run(why: str) -> Certified:

@@ -1,7 +1,7 @@
-"""Exponential families by their closed sums: exp(−loss/τ)·h(y) = g(y)·exp(θ(f) y − K(θ(f))) with a cumulant function K that is known.
+"""Exponential families by their closed sums: exp(−loss/τ)·h(y) = g(y)·exp(θ(f) y − K(θ(f))) with a known cumulant function K.
 
 A loss that is A(f) + B(f)·y plus terms of y alone has θ = −B/τ, and A/τ − K(θ) has to be one number for all f. Which measure g has
-the sum or integral e^K is a theorem, and by the uniqueness of Laplace transforms it is the only one: where it lives on other targets
+the sum or integral e^K is a theorem, and by the uniqueness of Laplace transforms it is the only one: where it lives on others,
 there is no likelihood. Source: Barndorff-Nielsen (1978), chapter 8; the sums are the exponential and the binomial series, the
 integrals Gauss', Euler's, and that of the inverse Gaussian law.
 """
@@ -17,7 +17,7 @@ from mlnn.proving.answers import part_of
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.boxes import BITS, VALUE, Question
 from mlnn.proving.cases import RAW, Case
-from mlnn.proving.certified import Certified, Claim, proved, refuted, undecided
+from mlnn.proving.certified import EVERYWHERE, Certified, Claim, Interval, proved, refuted, undecided
 from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.located import AGREES, at_number
@@ -25,8 +25,9 @@ from mlnn.proving.named import as_node
 from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import paved
 from mlnn.proving.rules import OutsideError, VagueError
+from mlnn.proving.sketch import identity
 from mlnn.proving.structure import TARGET, parted, polynomial
-from mlnn.targets.facts import COUNTS, HALF_LINE, LINE
+from mlnn.targets.facts import COUNTS, HALF_LINE, LINE, UNIT_INTERVAL
 
 PLACE = Fraction(3, 8)
 """The raw output at which a family's free number is read."""
@@ -55,25 +56,35 @@ def _one_less(g: Graph, theta: Id) -> Id:
     return mul(g, below, g.sub(under, mul(g, whole, under)))
 
 
+def _ways(y: arb, c: arb) -> arb:
+    """log of the binomial coefficient."""
+    found: arb = (c + 1).lgamma() - (y + 1).lgamma() - (c - y + 1).lgamma()
+    return found
+
+
 FAMILIES = (
     Family("Poisson", COUNTS, lambda g, t: exp(g, t), lambda y, c: y * c.log() - (y + 1).lgamma()),
     Family("negative binomial", COUNTS, lambda g, t: g.neg(log(g, _one_less(g, t))),
            lambda y, c: (y + c).lgamma() - c.lgamma() - (y + 1).lgamma()),
-    Family("normal", LINE, lambda g, t: g.scale(Fraction(1, 2), square(g, t)), lambda y, c: -y * y / (2 * c) - (2 * arb.pi() * c).log() / 2),
+    Family("normal", LINE, lambda g, t: g.scale(Fraction(1, 2), square(g, t)),
+           lambda y, c: -y * y / (2 * c) - (2 * arb.pi() * c).log() / 2),
     Family("gamma", HALF_LINE, lambda g, t: g.neg(log(g, g.neg(t))), lambda y, c: (c - 1) * y.log() - c.lgamma()),
     Family("inverse Gaussian", HALF_LINE, lambda g, t: g.neg(power(g, g.scale(-2, t), Fraction(1, 2))),
            lambda y, c: (c * c / (2 * arb.pi() * y**3)).log() / 2 - c * c / (2 * y)),
-    Family("Bernoulli", "{0, 1}", lambda g, t: g.make("softplus", (t,)), lambda y, c: arb(0)),
+    Family("Bernoulli", "{0, 1}", lambda g, t: g.make("softplus", (t,)), lambda y, c: _ways(y, c)),
 )  # fmt: skip
 """Each with e^(c K) as its sum or integral. Of whole c the last is the binomial."""
 
 
 @dataclass(frozen=True)
 class Exponential:
-    """A(f), θ(f), and the terms of the target alone, nodes of `graph`; `family` with its free number, and the question that is left:
-    whether A − K(θ) is what it is at one place."""
+    """`whole`: loss/τ; `parts`: A/τ − θ·y plus `own`/τ, the terms of the target alone, which is the same by its form; `cumulants`:
+    A/τ and K(θ), of `family` with the free number `shape`. `question`: whether they differ everywhere as at one place."""
 
     graph: Graph
+    whole: Id
+    parts: Id
+    cumulants: tuple[Id, Id]
     own: Id
     scale: Id
     family: Family
@@ -96,14 +107,21 @@ def exponentials(graph: Graph, value: Id, claim: Claim) -> list[Exponential]:
         terms.append((Fraction(1), mul(graph, row, power(graph, y, Fraction(k)))))
     own = graph.linear(terms)
     found = []
+    whole = mul(graph, rate, value)
+    parts = graph.linear(
+        [(Fraction(1), cumulant), (Fraction(-1), mul(graph, theta, y)), (Fraction(1), mul(graph, rate, own))]
+    )
     for family in FAMILIES:
         plain = family.cumulant(graph, theta)
         shape = _shape(graph, cumulant, plain)
         if shape is None or not shape > 0:
             continue
-        left = graph.sub(cumulant, graph.scale(Fraction(int(shape.p), int(shape.q)), plain))
+        known = graph.scale(Fraction(int(shape.p), int(shape.q)), plain)
+        left = graph.sub(cumulant, known)
         (right,) = rebuilt(graph, (left,), graph, {OUTPUT: graph.const(PLACE)})
-        found.append(Exponential(graph, own, scale, family, shape, Question(VALUE, left, right)))
+        found.append(
+            Exponential(graph, whole, parts, (cumulant, known), own, scale, family, shape, Question(VALUE, left, right))
+        )
     return found
 
 
@@ -117,31 +135,43 @@ def _shape(graph: Graph, cumulant: Id, plain: Id) -> fmpq | None:
         return None
 
 
-def prove_closed(found: Exponential, claim: Claim, support: str, asked: tuple[fmpq, fmpq], budget: int) -> Certified | None:
+def prove_closed(
+    found: Exponential, claim: Claim, support: str, asked: tuple[fmpq, fmpq], budget: int
+) -> Certified | None:
     """By one family; None where the loss is not of it. Refuted where the family lives on other targets than these."""
     graph, question = found.graph, found.question
-    tiles = {VALUE: []} if question.trivial else {}
-    looks, domain = 0, (float(asked[0].p) / float(asked[0].q), float(asked[1].p) / float(asked[1].q))
-    close = fmpq(*TOLERANCE.as_integer_ratio())
-    paper: tuple[dict[str, object], ...] = ()
-    where: tuple[tuple[float, float], ...] = ()
-    if not question.trivial:
+    looks, domain, close = 0, EVERYWHERE, fmpq(*TOLERANCE.as_integer_ratio())
+    inside = {HALF_LINE: "above 0", UNIT_INTERVAL: "inside 0 and 1"}.get(support, "any")
+    paper: tuple[dict[str, object], ...] = (identity(graph, found.whole, found.parts, inside),)
+    where: tuple[Interval, ...] = ()
+    if question.trivial:
+        known = graph.add(found.cumulants[1], question.minus)
+        paper += (identity(graph, found.cumulants[0], known),)
+    else:
         looked = paved(graph, [question], asked, close, budget)
-        looks, tiles = looked.looks, looked.tiles
-        part = part_of(graph, question, tiles[VALUE], "the cumulant function", RAW)
+        looks = looked.looks
+        part = part_of(graph, question, looked.tiles[VALUE], "the cumulant function", RAW)
         around = next((one for one in part.equal if one[0] <= claim.around <= one[1]), None)
         if around is None or around[0] == around[1]:
             return None
         domain, where = around, part.differs
         case = Case("the cumulant function", graph, (question,), RAW)
-        paper = (on_paper(case, [question], tiles, asked, close),)
+        paper += (on_paper(case, [question], looked.tiles, asked, close),)
     if found.family.support != support:
-        because = f"θ(f) and A(f) are those of the {found.family.name} family, the only measure with them, which lives on {found.family.support}"
+        name, lives = found.family.name, found.family.support
+        because = f"its θ(f) and A(f) are those of one measure alone, that of the {name} family, which lives on {lives}"
         return refuted(because, paper, "a closed sum")
     off = _apart(found, claim)
     if off is not None:
         return undecided(off, looks)
-    return proved(f"the closed sum of the {found.family.name}", domain, TOLERANCE if looks else 0.0, where=where, boxes=looks, paper=paper)
+    return proved(
+        f"the closed sum of the {found.family.name}",
+        domain,
+        TOLERANCE if looks else 0.0,
+        where=where,
+        boxes=looks,
+        paper=paper,
+    )
 
 
 def _apart(found: Exponential, claim: Claim) -> str | None:

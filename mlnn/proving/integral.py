@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
+from typing import TypeAlias
 
 from flint import arb, fmpq
 
@@ -12,7 +12,8 @@ from mlnn.proving.boxes import BITS, EQUAL, ORDERS, TERMS, Box, Question
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.paving import Tile, paved
 from mlnn.proving.rules import OutsideError, VagueError
-from mlnn.proving.spans import MORE, Span, Spans
+from mlnn.proving.span import Span
+from mlnn.proving.spans import MORE, Spans
 
 LARGE = fmpq(10) ** 30
 """A bound of the density, under which its boxes are only split where a switch changes."""
@@ -37,6 +38,10 @@ class Piece:
     states: tuple[tuple[Id, int], ...] = ()
 
 
+Part: TypeAlias = tuple[Graph, Id, tuple[Piece, ...]]
+"""A graph, an exponent, and the pieces that the integral of e^(−exponent) was made of."""
+
+
 @dataclass(frozen=True)
 class Side:
     """A tail: e^(−exponent) from `start` on, where the exponent's slope is at least `slope`, above 0. `log`: the variable is the
@@ -53,11 +58,11 @@ class Side:
 
 @dataclass(frozen=True)
 class Integral:
-    """`value`: a ball around it; `parts`: (graph, exponent, pieces), each an integral of e^(−exponent); `sides`: the tails. `unit`: what the
-    variable is measured by, and the parts are to be multiplied with."""
+    """`value`: a ball around it. `parts`: what it was added up from; `sides`: the tails. `unit`: what the variable is measured in,
+    and the sum is multiplied with."""
 
     value: arb
-    parts: tuple[tuple[Graph, Id, tuple[Piece, ...]], ...]
+    parts: tuple[Part, ...]
     sides: tuple[Side, ...] = ()
     unit: int = 1
 
@@ -75,7 +80,7 @@ def over_the_line(graph: Graph, exponent: Id, budget: int) -> Integral:
     inner = [fmpq(1) if side.log else side.start for side in sides]
     parts = [(graph, exponent, -inner[0], inner[1])]
     parts += [(side.graph, side.exponent, fmpq(0), side.start) for side in sides if side.log]
-    total, found = arb(0), []
+    total, found = arb(0), list[Part]()
     for where, root, low, high in parts:
         value, pieces = between(where, root, low, high, budget - sum(len(one[2]) for one in found))
         total, found = total + value, [*found, (where, root, pieces)]
@@ -209,8 +214,3 @@ def _modelled(graph: Graph, density: Id, piece: Piece) -> arb | None:
             found = inner + arb(0, rest)
             best = found if found.rad() < best.rad() else best
         return best if best.rad() <= GOAL else None
-
-
-def shares(value: arb, scale: Fraction) -> arb:
-    """A ball times a rational number."""
-    return value * arb(fmpq(scale.numerator, scale.denominator))

@@ -29,8 +29,7 @@ def losses_in(graph: Graph, sides: dict[float, Side]) -> tuple[Graph, list[Id]]:
     """The loss at each target, as nodes of one graph of the raw outputs."""
     into = Graph()
     found = [
-        rebuilt(graph, (side.value,), into, {TARGET: into.const(Fraction(target))})[0]
-        for target, side in sides.items()
+        rebuilt(graph, (side.value,), into, {TARGET: into.const(Fraction(target))})[0] for target, side in sides.items()
     ]
     return into, found
 
@@ -98,8 +97,8 @@ def prove_sum(graph: Graph, losses: Sequence[Id], claim: Claim, asked: tuple[fmp
             return proved("the sum, box by box", domain, tolerance, where=where, size=size, boxes=looks, paper=found)
     if any(low <= claim.around <= high for low, high in part.undecided):
         return undecided(f"the sum over the targets near raw output {claim.around:g} after {looks} boxes", looks)
-    size = f", by up to {part.size[0]:.3g}" if part.size else ""
-    return undecided(f"the sum over the targets is not 1 near raw output {claim.around:g}{size}", looks)
+    most = f", by up to {part.size[0]:.3g}" if part.size else ""
+    return undecided(f"the sum over the targets is not 1 near raw output {claim.around:g}{most}", looks)
 
 
 def _plainly(graph: Graph, losses: Sequence[Id], claim: Claim) -> Id:

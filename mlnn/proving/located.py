@@ -4,6 +4,7 @@ With u the coordinate of y on the line and y = y(f + v) put in, a loss that is �
 ∫ exp(−loss/τ) h(y) dy = ∫ exp(−ρ(v)/τ) dv for h = exp((terms + βu)/τ) du/dy: one number, which is enclosed.
 """
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,17 +15,20 @@ from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import BITS
 from mlnn.proving.certified import Certified, Claim, Interval, proved, refuted, undecided
 from mlnn.proving.graph import Graph, Id
-from mlnn.proving.integral import V, Integral, between, grows, over_the_line
+from mlnn.proving.integral import Integral, V, between, grows, over_the_line
 from mlnn.proving.named import as_node
 from mlnn.proving.pairs import oriented
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.sketch import endless, identity, integral
+from mlnn.proving.span import Span
+from mlnn.proving.spans import Spans
 from mlnn.proving.structure import TARGET, parted
 from mlnn.targets.facts import HALF_LINE, LINE, UNIT_INTERVAL
 
 AGREES = 1e-7
 """Difference of the logs of an audit's base measure and a proof's, relative above 1, that is the audit's rounding."""
-TURN_BITS = 100
+PI_DIGITS, TURN_BITS = 3141592653589793238462643383279, 99
+"""The first digits of π, and the bits that they are."""
 OUTPUT = ("z", 0)
 MOVED = ("v", 0)
 
@@ -102,7 +106,9 @@ def prove_located(found: Located, claim: Claim, budget: int) -> Certified:
     if off is not None:
         return undecided(f"the integral is proved to be one number, but {off}", whole.boxes)
     paper = (found.paper, integral(whole))
-    return proved("an integral", tolerance=_relative(whole.value), total=bounds(whole.value), boxes=whole.boxes, paper=paper)
+    return proved(
+        "an integral", tolerance=_relative(whole.value), total=bounds(whole.value), boxes=whole.boxes, paper=paper
+    )
 
 
 def refute_located(found: Located) -> Certified | None:
@@ -110,7 +116,8 @@ def refute_located(found: Located) -> Certified | None:
     side = grows(found.graph, found.rho)
     if side is None:
         return None
-    because = f"∫ exp(−loss) is infinite at every raw output: from a residual of e^{side.start} on it falls no faster than 1/distance"
+    from_ = f"from a residual of e^{side.start} on it falls no faster than 1/residual"
+    because = f"∫ exp(−loss) is infinite at every raw output: {from_}"
     return refuted(because, (found.paper, endless(side)), "an integral")
 
 
@@ -118,12 +125,9 @@ def _turn(graph: Graph, exponent: Id, budget: int) -> Integral | None:
     """Over one turn, −π to π; None where the function is not of an angle by its form."""
     if not _periodic(graph, exponent):
         return None
-    with digits(2 * BITS, 2):
-        half = fmpq(int((arb.pi() * arb(2) ** TURN_BITS).floor().unique_fmpz()), 1) / fmpq(2) ** TURN_BITS
+    half = fmpq(PI_DIGITS, 10**30)
     value, pieces = between(graph, exponent, -half, half, budget)
     with digits(BITS, 2):  # the rest of the turn, 2^−99 wide, where the density is at most that of the turn's largest
-        from mlnn.proving.spans import Span, Spans
-
         largest = (-Spans(graph, {V: Span(arb(-4), arb(4))}, V)[exponent][0].ball).exp().upper()
         value = value + arb(0).union(largest * arb(2) ** (2 - TURN_BITS))
     return Integral(value, ((graph, exponent, pieces),))
@@ -136,7 +140,10 @@ def _periodic(graph: Graph, one: Id) -> bool:
         return True
     if node.op in ("sin", "cos") and _turns(graph, node.args[0], 1):
         return True
-    if node.op == "square" and graph.nodes[node.args[0]].op in ("sin", "cos"):  # of which half a turn changes the sign alone
+    if node.op == "square" and graph.nodes[node.args[0]].op in (
+        "sin",
+        "cos",
+    ):  # of which half a turn changes the sign alone
         return _turns(graph, graph.nodes[node.args[0]].args[0], 2)
     return node.op != "var" and all(_periodic(graph, other) for other in node.args)
 
@@ -184,8 +191,6 @@ def at_number(graph: Graph, one: Id, target: float) -> arb:
 
 def bounds(value: arb) -> Interval:
     """Floats below and above a ball."""
-    import math
-
     return math.nextafter(float(value.lower()), -math.inf), math.nextafter(float(value.upper()), math.inf)
 
 

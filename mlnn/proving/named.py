@@ -10,30 +10,24 @@ from mlnn.proving.graph import Graph, Id
 
 SIMPLE = 1000
 """Denominators up to it."""
-NEAR = 1e-9
-"""Relative distance, or absolute below 1, to which an audit knows a temperature or the log of a base measure."""
+NEAR = 1e-12
+"""Distance, relative above 1, to which an audit knows a temperature or the log of a base measure that has a name."""
 LOGARITHMS = (2, 3, 5, 7, 10)
 FACTORS = (Fraction(1), Fraction(-1), Fraction(1, 2), Fraction(-1, 2), Fraction(2), Fraction(-2))
 
 
-def as_nodes(graph: Graph, value: float) -> list[Id]:
-    """Exact numbers that a float may stand for, the likeliest first: the float nearest to a fraction of a small denominator, as code
-    holds it, that fraction itself, ± the logarithm of a small number or its inverse, and the float as it is."""
+def as_node(graph: Graph, value: float) -> Id:
+    """The exact number that a float stands for, most likely: the float nearest to a fraction of a small denominator, as code holds
+    it; else ± the logarithm of a small number, or its inverse; else the float as it is."""
     close = NEAR * max(1.0, abs(value))
-    found = []
-    plain = Fraction(value).limit_denominator(SIMPLE)
-    if abs(float(plain) - value) <= close / SIMPLE:
-        found += [graph.const(float(plain)), graph.const(plain)]
+    plain = float(Fraction(value).limit_denominator(SIMPLE))
+    if abs(plain - value) <= close:
+        return graph.const(plain)
     for node in _candidates(graph):
         for factor in FACTORS:
-            if abs(float(factor) * _float(graph, node) - value) <= close / SIMPLE:
-                found.append(graph.scale(factor, node))
-    return list(dict.fromkeys([*found, graph.const(value)]))
-
-
-def as_node(graph: Graph, value: float) -> Id:
-    """The likeliest of them."""
-    return as_nodes(graph, value)[0]
+            if abs(float(factor) * _float(graph, node) - value) <= close:
+                return graph.scale(factor, node)
+    return graph.const(value)
 
 
 def _candidates(graph: Graph) -> list[Id]:

@@ -8,7 +8,8 @@ from mlnn.proving.certified import Certified, refuted, shown
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.sketch import nodes_of
-from mlnn.proving.spans import MORE, Span, Spans
+from mlnn.proving.span import Span
+from mlnn.proving.spans import MORE, Spans
 from mlnn.proving.structure import TARGET
 from mlnn.targets.facts import COUNTS, HALF_LINE, UNIT_INTERVAL
 
@@ -32,8 +33,13 @@ def one_way(graph: Graph, value: Id, support: str) -> Certified | None:
                 way = "rises" if slope.sign == 1 else "falls"
                 rows, at = nodes_of(graph, [value])
                 paper: dict[str, object] = {
-                    "kind": "one way", "nodes": rows, "loss": at[value], "place": str(place), "sign": slope.sign, "support": support,
-                }  # fmt: skip
-                because = f"at raw output {shown(float(arb(place)))} the loss {way} for every target there is, so Σ exp(−loss/τ)·h(y) is not one number"
-                return refuted(because, (paper,))
+                    "kind": "one way",
+                    "nodes": rows,
+                    "loss": at[value],
+                    "place": str(place),
+                    "sign": slope.sign,
+                    "support": support,
+                }
+                where = f"at raw output {shown(float(arb(place)))} the loss {way} for every target there is"
+                return refuted(f"{where}, so Σ exp(−loss/τ)·h(y) is not one number", (paper,))
     return None

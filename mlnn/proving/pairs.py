@@ -17,11 +17,17 @@ def oriented(graph: Graph, root: Id) -> Id:
         elif node.op == "lin":
             constant, *factors = node.numbers
             found[one] = graph.linear(zip(factors, args, strict=True), constant)
-        elif node.op == "softplus" and graph.nodes[args[0]].op == "lin" and graph.nodes[args[0]].numbers[1:2] < (0,):
+        elif node.op == "softplus" and _falls(graph, args[0]):
             found[one] = graph.add(args[0], graph.make("softplus", (graph.neg(args[0]),)))
         else:
             found[one] = again(graph, node, args)
     return found[root]
+
+
+def _falls(graph: Graph, one: Id) -> bool:
+    """Whether a sum begins with a factor below 0."""
+    node = graph.nodes[one]
+    return node.op == "lin" and bool(node.args) and node.numbers[1] < 0
 
 
 def paired(graph: Graph, one: Id) -> Id:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-import mpmath
-from flint import arb, ctx, fmpq
+from flint import arb, ctx
 from mpmath import iv, mp
 
 from mlnn.proving.recurrences import OPERATIONS, WideError, number
 from mlnn.proving.replay import Jets, Replayed, replay
+from mlnn.proving.replay_numbers import rational, value_of
+from mlnn.proving.replay_tails import dual_of, interval, slope_of
 
 PLACES = 24
 """Random places at which an identity is looked at."""
@@ -40,59 +41,6 @@ def replay_certificate(paper: Sequence[Paper]) -> Replayed:
         checked += 1
         failed += [] if said is None else [said]
     return Replayed(checked, unchecked, tuple(failed))
-
-
-def _mp(text: str) -> Any:
-    value = Fraction(text)
-    return mp.mpf(value.numerator) / value.denominator
-
-
-NUMBERS: dict[str, Callable[..., Any]] = {
-    "exp": mp.exp,
-    "log": mp.log,
-    "inv": lambda x: 1 / x,
-    "square": lambda x: x * x,
-    "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
-    "softplus": lambda x: mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x)),
-    "sin": mp.sin,
-    "cos": mp.cos,
-    "atan": mp.atan,
-    "erf": mp.erf,
-    "erfc": mp.erfc,
-    "lgamma": mp.loggamma,
-    "null": lambda x: 0 * x,
-}
-
-
-def value_of(nodes: Sequence[Any], root: int, places: Mapping[str, Any]) -> Any:
-    """A stored node at places of its variables, by mpmath."""
-    found: dict[int, Any] = {}
-
-    def at(place: int) -> Any:
-        if place not in found:
-            op, args, numbers, name = nodes[place]
-            if op == "var":
-                found[place] = places[name]
-            elif op == "switch":
-                looked = at(args[0])
-                found[place] = at(args[2 + (looked > 0) - (looked < 0)])
-            else:
-                found[place] = _number(op, [at(one) for one in args], numbers)
-        return found[place]
-
-    return at(root)
-
-
-def _number(op: str, args: Sequence[Any], numbers: Sequence[str]) -> Any:
-    if op == "lin":
-        return _mp(numbers[0]) + sum((_mp(one) * arg for one, arg in zip(numbers[1:], args, strict=True)), mp.mpf(0))
-    if op == "mul":
-        return mpmath.fprod(args)
-    if op == "power":
-        return args[0] ** _mp(numbers[0])
-    if op == "polygamma":
-        return mp.psi(int(numbers[0]), args[0])
-    return NUMBERS[op](*args)
 
 
 def _identity(part: Paper) -> str | None:
@@ -154,7 +102,8 @@ def _ends(part: Paper) -> str | None:
     for reached, side in zip(inner, part["sides"], strict=True):
         if side["log"]:
             pieces = next(logs)["pieces"]
-            joined, reached = (reached, Fraction(pieces[0][0])) == (1, 0), Fraction(pieces[-1][1])
+            joined = reached == 1 and Fraction(pieces[0][0]) == 0
+            reached = Fraction(pieces[-1][1])
             if not joined:
                 return "the part of an integral over the logarithm does not begin at 0"
         if reached != Fraction(side["start"]):
@@ -162,9 +111,7 @@ def _ends(part: Paper) -> str | None:
     return None
 
 
-def _piece(
-    nodes: Sequence[Any], root: int, low: Fraction, high: Fraction, states: Mapping[int, int], left: int
-) -> arb:
+def _piece(nodes: Sequence[Any], root: int, low: Fraction, high: Fraction, states: Mapping[int, int], left: int) -> arb:
     """∫ e^(−exponent) over a piece, by jets of the exponent's exponential."""
     width = number(str(high - low))
     if -1 in states:  # around a place where a switch changes
@@ -194,152 +141,45 @@ def _piece(
 def _tail(side: Paper) -> str | None:
     """The exponent's slope from the start on, by mpmath's intervals, and the bound that it gives."""
     iv.prec = 160
-    start = _iv(side["start"])
+    start = interval(side["start"])
     slope = slope_of(side["nodes"], side["exponent"], iv.mpf([start.a, mp.inf]))
-    told = _iv(_decimal(side["slope"]))
+    told = interval(_decimal(side["slope"]))
     if slope is None or not slope.a >= told.a * (1 - mp.mpf(2) ** -40) or not told.a > 0:
         return f"the slope of a tail is not said to be at least {side['slope']} by mpmath"
     value = dual_of(side["nodes"], side["exponent"], start)[0]
     bound = iv.exp(-value) / told
-    return None if bound.b <= _iv(_decimal(side["bound"])).b * (1 + mp.mpf(2) ** -40) else "a tail is larger than was said"
+    return (
+        None
+        if bound.b <= interval(_decimal(side["bound"])).b * (1 + mp.mpf(2) ** -40)
+        else "a tail is larger than was said"
+    )
 
 
 def _endless(part: Paper) -> str | None:
     iv.prec = 160
-    slope = slope_of(part["nodes"], part["exponent"], iv.mpf([_iv(part["start"]).a, mp.inf]))
+    slope = slope_of(part["nodes"], part["exponent"], iv.mpf([interval(part["start"]).a, mp.inf]))
     return None if slope is not None and slope.b <= 0 else "a tail is not shown to be endless"
-
-
-def _iv(text: str) -> Any:
-    value = Fraction(text)
-    return iv.mpf(value.numerator) / value.denominator
-
-
-def slope_of(nodes: Sequence[Any], root: int, place: Any) -> Any:
-    try:
-        return dual_of(nodes, root, place)[1]
-    except (WideError, ZeroDivisionError, mpmath.ComplexResult, ValueError):
-        return None
-
-
-def dual_of(nodes: Sequence[Any], root: int, place: Any, others: Mapping[str, Any] | None = None) -> Any:
-    """(value, slope by the first raw output) of a stored node, as mpmath's intervals."""
-    found: dict[int, Any] = {}
-
-    def at(one: int) -> Any:
-        if one not in found:
-            op, args, numbers, name = nodes[one]
-            if op == "var":
-                found[one] = (place, iv.mpf(1)) if name == "z0" else ((others or {})[name], iv.mpf(0))
-            elif op == "switch":
-                looked = at(args[0])[0]
-                sign = 1 if looked.a > 0 else -1 if looked.b < 0 else None
-                if sign is None:
-                    raise WideError
-                found[one] = at(args[2 + sign])
-            elif op == "log" and _led(nodes, args[0]):
-                found[one] = _log_of_sum(nodes, args[0], at)
-            else:
-                found[one] = _dual(op, [at(other) for other in args], numbers)
-        return found[one]
-
-    return at(root)
-
-
-def _led(nodes: Sequence[Any], place: int) -> bool:
-    """Whether a node is a sum of exponentials, and perhaps a number, all above 0."""
-    op, args, numbers, _ = nodes[place]
-    return op == "lin" and bool(args) and all(Fraction(one) >= 0 for one in numbers) and all(nodes[one][0] == "exp" for one in args)
-
-
-def _log_of_sum(nodes: Sequence[Any], place: int, at: Callable[[int], Any]) -> Any:
-    """log(a + Σ b e^u): its slope is the mean of the slopes of u, with shares b e^u of the sum."""
-    _, args, numbers, _ = nodes[place]
-    rows = [(at(nodes[one][1][0]), _iv(share)) for one, share in zip(args, numbers[1:], strict=True)]
-    if Fraction(numbers[0]):
-        rows.append(((iv.mpf(0), iv.mpf(0)), _iv(numbers[0])))
-    slope = iv.mpf(0)
-    for mine, ((u, rise), share) in enumerate(rows):
-        others = iv.mpf(1)
-        for other, ((v, _), beside) in enumerate(rows):
-            others += 0 if other == mine else beside / share * iv.exp(_less(nodes, place, at, rows, other, mine, v, u))
-        slope += rise / others
-    return iv.log(at(place)[0]), slope
-
-
-def _less(
-    nodes: Sequence[Any], place: int, at: Callable[[int], Any], rows: Sequence[Any], other: int, mine: int, v: Any, u: Any
-) -> Any:
-    """v − u of two exponents; of two multiples of one node by their factors, where both grow without end."""
-    _, args, _, _ = nodes[place]
-    if other < len(args) and mine < len(args):
-        factors = [_multiple(nodes, nodes[args[one]][1][0]) for one in (other, mine)]
-        if factors[0][0] == factors[1][0]:
-            return (_iv(str(factors[0][1] - factors[1][1]))) * at(factors[0][0])[0]
-    return v - u
-
-
-def _multiple(nodes: Sequence[Any], place: int) -> tuple[int, Fraction]:
-    op, args, numbers, _ = nodes[place]
-    plain = op == "lin" and len(args) == 1 and Fraction(numbers[0]) == 0
-    return (args[0], Fraction(numbers[1])) if plain else (place, Fraction(1))
-
-
-def _sigmoid(x: Any) -> Any:
-    return 1 / (1 + iv.exp(-x))
-
-
-def _softplus(x: Any) -> Any:
-    ends = [iv.mpf(mp.inf) if end == mp.inf else iv.log(1 + iv.exp(iv.mpf(end))) for end in (x.a, x.b)]
-    return iv.mpf([ends[0].a, ends[1].b])
-
-
-def _dual(op: str, args: Sequence[Any], numbers: Sequence[str]) -> Any:
-    if op == "lin":
-        shares = [_iv(one) for one in numbers]
-        value = sum((share * x for share, (x, _) in zip(shares[1:], args, strict=True)), shares[0])
-        return value, sum((share * rise for share, (_, rise) in zip(shares[1:], args, strict=True)), iv.mpf(0))
-    if op == "mul":
-        value, slope = args[0]
-        for x, rise in args[1:]:
-            value, slope = value * x, slope * x + value * rise
-        return value, slope
-    ((x, rise),) = args
-    return DUALS[op](x)[0], DUALS[op](x)[1] * rise
-
-
-def _log(x: Any) -> Any:
-    if not x.a > 0:
-        raise WideError
-    return iv.log(x), 1 / x
-
-
-DUALS: dict[str, Callable[[Any], Any]] = {
-    "exp": lambda x: (iv.exp(x), iv.exp(x)),
-    "log": _log,
-    "inv": lambda x: (1 / x, -1 / (x * x)),
-    "square": lambda x: (x**2, 2 * x),
-    "sigmoid": lambda x: (_sigmoid(x), _sigmoid(x) * _sigmoid(-x)),
-    "softplus": lambda x: (_softplus(x), _sigmoid(x)),
-    "sin": lambda x: (iv.mpf([-1, 1]), iv.mpf([-1, 1])),
-    "cos": lambda x: (iv.mpf([-1, 1]), iv.mpf([-1, 1])),
-    "null": lambda x: (iv.mpf(0), iv.mpf(0)),
-}
 
 
 def _places(part: Paper) -> str | None:
     """The probabilities that the slopes ask for at the places, and what the losses make of them, once more."""
     nodes, losses = part["nodes"], part["losses"]
-    seen = [_asked(nodes, losses, [_mp(one) for one in place]) for place in part["places"]]
+    seen = [_asked(nodes, losses, [rational(one) for one in place]) for place in part["places"]]
     tiny = mp.mpf(10) ** -25
     if part["says"] == "no probability":
         return None if any(p <= tiny for p in seen[0][1]) else "every target has a probability above 0"
     if part["says"] == "mirrored":
         same = all(abs(p - mp.mpf(1) / 2) < tiny for _, asked in seen for p in asked)
-        return None if same and abs(seen[0][0][0] - seen[1][0][0]) > tiny else "the places do not ask for ½ at two losses"
+        return (
+            None if same and abs(seen[0][0][0] - seen[1][0][0]) > tiny else "the places do not ask for ½ at two losses"
+        )
     rates = []
     for (here, p), (there, q) in itertools.combinations(seen, 2):
-        rates += [-(mp.log(a) - mp.log(b)) / (x - y) for a, b, x, y in zip(p, q, here, there, strict=True) if abs(x - y) > 1e-3]
+        rates += [
+            -(mp.log(a) - mp.log(b)) / (x - y)
+            for a, b, x, y in zip(p, q, here, there, strict=True)
+            if abs(x - y) > 1e-3
+        ]
     if part["says"] == "no temperature":
         return None if any(rate <= tiny for rate in rates) else "every temperature is above 0"
     return None if max(rates) - min(rates) > mp.mpf(10) ** -20 else "the places ask for one temperature"
@@ -352,7 +192,9 @@ def _asked(nodes: Sequence[Any], losses: Sequence[int], place: Sequence[Any]) ->
     rows = mp.matrix(several, several)
     for row, loss in itertools.product(range(several - 1), range(several)):
         name = f"z{row}"
-        rows[row, loss] = mp.diff(lambda t, name=name, loss=loss: value_of(nodes, losses[loss], at | {name: t}), at[name], h=mp.mpf(10) ** -30)
+        rows[row, loss] = mp.diff(
+            lambda t, name=name, loss=loss: value_of(nodes, losses[loss], at | {name: t}), at[name], h=mp.mpf(10) ** -30
+        )
     for loss in range(several):
         rows[several - 1, loss] = 1
     asked = mp.lu_solve(rows, mp.matrix([0] * (several - 1) + [1]))
@@ -364,7 +206,9 @@ def _one_way(part: Paper) -> str | None:
     draws = random.Random(2)
     for _ in range(PLACES):
         y = mp.exp(draws.uniform(-6, 12)) if part["support"] != "[0, 1]" else mp.mpf(draws.uniform(0, 1))
-        slope = mp.diff(lambda t, y=y: value_of(part["nodes"], part["loss"], {"z0": t, "y0": y}), _mp(part["place"]))
+        slope = mp.diff(
+            lambda t, y=y: value_of(part["nodes"], part["loss"], {"z0": t, "y0": y}), rational(part["place"])
+        )
         if not slope * part["sign"] > 0:
             return f"the slope at target {mp.nstr(y, 5)} has another sign"
     return None

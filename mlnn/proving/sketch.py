@@ -32,7 +32,10 @@ def identity(graph: Graph, left: Id, right: Id, inside: str = "any") -> Paper:
 
 def ends(value: arb) -> list[str]:
     """Bounds of a ball, as decimals that hold them."""
-    return [(value.lower() - abs(value) * arb(2) ** -60).str(20, radius=False), (value.upper() + abs(value) * arb(2) ** -60).str(20, radius=False)]
+    return [
+        (value.lower() - abs(value) * arb(2) ** -60).str(20, radius=False),
+        (value.upper() + abs(value) * arb(2) ** -60).str(20, radius=False),
+    ]
 
 
 def integral(found: Integral) -> Paper:

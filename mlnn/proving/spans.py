@@ -4,90 +4,17 @@ Interval arithmetic with the slope carried along. It is wide where balls are nar
 the line, where a tail is bounded by the slope of its exponent.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 
 from flint import arb, arb_series
 
 from mlnn.proving.graph import Graph, Id, Node, Variable
 from mlnn.proving.rules import RULES, OutsideError, VagueError, number
+from mlnn.proving.span import ANY, NONE, UNIT, Dual, Span, inverse, least, most, plus, times
 
 LEAST_RISING = 2
 """From here on log Γ rises."""
-
-
-@dataclass(frozen=True)
-class Span:
-    """The real numbers from `low` to `high`, both exact, −∞ and ∞ among them."""
-
-    low: arb
-    high: arb
-
-    @staticmethod
-    def of(value: arb) -> "Span":
-        """The ends of a ball."""
-        return Span(value.lower(), value.upper())
-
-    @staticmethod
-    def hull(spans: Iterable["Span"]) -> "Span":
-        found = list(spans)
-        return Span(_least(one.low for one in found), _most(one.high for one in found))
-
-    @property
-    def ball(self) -> arb:
-        """A ball around a span; infinite where it is."""
-        return self.low.union(self.high)
-
-    @property
-    def sign(self) -> int | None:
-        """Of all of its numbers: −1, 0 or 1; None where they do not share one."""
-        if self.low > 0:
-            return 1
-        if self.high < 0:
-            return -1
-        return 0 if self.low.is_zero() and self.high.is_zero() else None
-
-
-Dual = tuple[Span, Span]
-"""A value and its slope."""
-NONE, UNIT = Span(arb(0), arb(0)), Span(arb(1), arb(1))
-ANY = Span(arb.neg_inf(), arb.pos_inf())
-
-
-def plus(left: Span, right: Span) -> Span:
-    return Span((left.low + right.low).lower(), (left.high + right.high).upper())
-
-
-def times(left: Span, right: Span) -> Span:
-    """All products; 0 times a number without bound is 0."""
-    ends = [_end(one, other) for one in (left.low, left.high) for other in (right.low, right.high)]
-    return Span(_least(one.lower() for one in ends), _most(one.upper() for one in ends))
-
-
-def _end(left: arb, right: arb) -> arb:
-    return arb(0) if left.is_zero() or right.is_zero() else left * right
-
-
-def _least(ends: Iterable[arb]) -> arb:
-    found, *rest = ends
-    for one in rest:
-        found = one if one < found else found
-    return found
-
-
-def _most(ends: Iterable[arb]) -> arb:
-    found, *rest = ends
-    for one in rest:
-        found = one if one > found else found
-    return found
-
-
-def inverse(span: Span) -> Span:
-    """1/x of numbers of one sign."""
-    if span.sign not in (1, -1):
-        raise VagueError
-    return Span((1 / span.high).lower(), (1 / span.low).upper())
 
 
 class Spans:
@@ -120,7 +47,8 @@ class Spans:
         args = [self[one] for one in node.args]
         if node.op in SEVERAL:
             return SEVERAL[node.op](node, args)
-        (value, slope), (outer, steepness) = args[0], ALONE[node.op](node, args[0][0])
+        ((inner, slope),) = args
+        outer, steepness = ALONE[node.op](node, inner)
         return outer, times(steepness, slope)
 
     def _led(self, exponents: Sequence[Id], shares: Sequence[Fraction]) -> Span:
@@ -155,7 +83,7 @@ def _shares(graph: Graph, node: Node) -> tuple[list[Id], list[Fraction]] | None:
         return None
     constant, *shares = inner.numbers
     exponents = [graph.nodes[one].args[0] for one in inner.args]
-    return (exponents + [graph.zero], [*shares, constant]) if constant else (exponents, shares)
+    return ([*exponents, graph.zero], [*shares, constant]) if constant else (exponents, shares)
 
 
 def _lin(node: Node, args: Sequence[Dual]) -> Dual:
@@ -198,7 +126,7 @@ def _at(node: Node, end: arb, limits: tuple[arb | None, arb | None]) -> arb:
 def _monotone(node: Node, x: Span, low: arb | None, high: arb | None) -> Span:
     """A function that rises, or falls, over all of a span; `low`, `high`: its limits at −∞ and ∞."""
     ends = [_at(node, end, (low, high)) for end in (x.low, x.high)]
-    return Span(_least(one.lower() for one in ends), _most(one.upper() for one in ends))
+    return Span(least(one.lower() for one in ends), most(one.upper() for one in ends))
 
 
 def _negative(x: Span) -> Span:

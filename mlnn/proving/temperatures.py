@@ -14,10 +14,11 @@ from mlnn.proving.balls import digits
 from mlnn.proving.boxes import BITS
 from mlnn.proving.certified import Certified, refuted, shown
 from mlnn.proving.graph import Graph, Id
-from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.pairs import paired
+from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.sketch import nodes_of
-from mlnn.proving.spans import Span, Spans
+from mlnn.proving.span import Span
+from mlnn.proving.spans import Spans
 
 PLACES = (fmpq(3, 8), fmpq(-5, 8), fmpq(9, 8), fmpq(-7, 4), fmpq(5, 2), fmpq(-13, 4), fmpq(6), fmpq(-25, 4))
 """Raw outputs that are looked at; of several, each begins at another."""
@@ -54,9 +55,7 @@ def _places(outputs: int) -> Iterator[tuple[fmpq, ...]]:
 def _looked(graph: Graph, losses: Sequence[Id], place: tuple[fmpq, ...]) -> Looked | None:
     spans = {("z", one): Span.of(arb(value)) for one, value in enumerate(place)}
     try:
-        rows = [
-            [Spans(graph, spans, ("z", one))[loss] for loss in losses] for one in range(max(1, len(losses) - 1))
-        ]
+        rows = [[Spans(graph, spans, ("z", one))[loss] for loss in losses] for one in range(max(1, len(losses) - 1))]
         asked = _solved([[slope for _, slope in row] for row in rows])
     except (VagueError, OutsideError, ZeroDivisionError):
         return None
@@ -94,7 +93,9 @@ def _two_temperatures(graph: Graph, losses: Sequence[Id], seen: Sequence[Looked]
     """Places that ask for two temperatures, or for none above 0."""
     rates: list[tuple[arb, int, Looked, Looked]] = []
     for one, other in itertools.combinations(seen, 2):
-        for target, (p, q, here, there) in enumerate(zip(one.asked, other.asked, one.losses, other.losses, strict=True)):
+        for target, (p, q, here, there) in enumerate(
+            zip(one.asked, other.asked, one.losses, other.losses, strict=True)
+        ):
             if not abs(here - there) > arb(AWAY) or not (p > 0 and q > 0):
                 continue
             rate = -(p.log() - q.log()) / (here - there)
@@ -127,7 +128,8 @@ def _mirrored(graph: Graph, losses: Sequence[Id]) -> Certified | None:
             seen.append((value, place))
     for (one, here), (other, there) in itertools.combinations(seen, 2):
         if abs(one.ball - other.ball) > arb(AWAY):
-            because = f"both targets' losses add up to a number, so every raw output asks for ½, but they vary ({shown(float(arb(here)))}, {shown(float(arb(there)))})"
+            both = f"{_named((here,))} and {_named((there,))}"
+            because = f"the losses of both targets add up to a number, so that every raw output asks for ½, and they vary ({both})"
             return refuted(because, (_paper(graph, losses, [(here,), (there,)], "mirrored"),))
     return None
 
