@@ -56,6 +56,14 @@ def _one_less(g: Graph, theta: Id) -> Id:
     return mul(g, below, g.sub(under, mul(g, whole, under)))
 
 
+def _log(g: Graph, one: Id) -> Id:
+    """A logarithm; of a multiple as a sum."""
+    node = g.nodes[one]
+    if node.op != "lin" or len(node.args) != 1 or node.numbers[0] != 0 or not node.numbers[1] > 0:
+        return log(g, one)
+    return g.add(log(g, g.const(node.numbers[1])), log(g, node.args[0]))
+
+
 def _ways(y: arb, c: arb) -> arb:
     """log of the binomial coefficient."""
     found: arb = (c + 1).lgamma() - (y + 1).lgamma() - (c - y + 1).lgamma()
@@ -64,11 +72,11 @@ def _ways(y: arb, c: arb) -> arb:
 
 FAMILIES = (
     Family("Poisson", COUNTS, lambda g, t: exp(g, t), lambda y, c: y * c.log() - (y + 1).lgamma()),
-    Family("negative binomial", COUNTS, lambda g, t: g.neg(log(g, _one_less(g, t))),
+    Family("negative binomial", COUNTS, lambda g, t: g.neg(_log(g, _one_less(g, t))),
            lambda y, c: (y + c).lgamma() - c.lgamma() - (y + 1).lgamma()),
     Family("normal", LINE, lambda g, t: g.scale(Fraction(1, 2), square(g, t)),
            lambda y, c: -y * y / (2 * c) - (2 * arb.pi() * c).log() / 2),
-    Family("gamma", HALF_LINE, lambda g, t: g.neg(log(g, g.neg(t))), lambda y, c: (c - 1) * y.log() - c.lgamma()),
+    Family("gamma", HALF_LINE, lambda g, t: g.neg(_log(g, g.neg(t))), lambda y, c: (c - 1) * y.log() - c.lgamma()),
     Family("inverse Gaussian", HALF_LINE, lambda g, t: g.neg(power(g, g.scale(-2, t), Fraction(1, 2))),
            lambda y, c: (c * c / (2 * arb.pi() * y**3)).log() / 2 - c * c / (2 * y)),
     Family("Bernoulli", "{0, 1}", lambda g, t: g.make("softplus", (t,)), lambda y, c: _ways(y, c)),

@@ -68,7 +68,7 @@ def _log_of_sum(nodes: Sequence[Any], place: int, at: Callable[[int], Any]) -> A
         others = iv.mpf(1)
         for other, ((v, _), beside) in enumerate(rows):
             others += 0 if other == mine else beside / share * iv.exp(_less(nodes, place, at, (other, mine), v - u))
-        slope += rise / others
+        slope += _times(rise, 1 / others)
     return iv.log(at(place)[0]), slope
 
 
@@ -96,18 +96,23 @@ def _softplus(x: Any) -> Any:
     return iv.mpf([ends[0].a, ends[1].b])
 
 
+def _times(left: Any, right: Any) -> Any:
+    """A product; 0 times a number without bound is 0."""
+    return iv.mpf(0) if left == 0 or right == 0 else left * right
+
+
 def _dual(op: str, args: Sequence[Any], numbers: Sequence[str]) -> Any:
     if op == "lin":
         shares = [interval(one) for one in numbers]
-        value = sum((share * x for share, (x, _) in zip(shares[1:], args, strict=True)), shares[0])
-        return value, sum((share * rise for share, (_, rise) in zip(shares[1:], args, strict=True)), iv.mpf(0))
+        value = sum((_times(share, x) for share, (x, _) in zip(shares[1:], args, strict=True)), shares[0])
+        return value, sum((_times(share, rise) for share, (_, rise) in zip(shares[1:], args, strict=True)), iv.mpf(0))
     if op == "mul":
         value, slope = args[0]
         for x, rise in args[1:]:
-            value, slope = value * x, slope * x + value * rise
+            value, slope = _times(value, x), _times(slope, x) + _times(value, rise)
         return value, slope
     ((x, rise),) = args
-    return DUALS[op](x)[0], DUALS[op](x)[1] * rise
+    return DUALS[op](x)[0], _times(DUALS[op](x)[1], rise)
 
 
 def _log(x: Any) -> Any:

@@ -5,10 +5,13 @@ from typing import TypeAlias
 
 from flint import arb
 
+from mlnn.proving.balls import digits
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.integral import Integral, Piece, Side
 
 Paper: TypeAlias = dict[str, object]
+BITS, DIGITS, MARGIN = 256, 30, 80
+"""Of stored decimals, and the bits at which their rounding is made room for."""
 
 
 def nodes_of(graph: Graph, roots: Sequence[Id]) -> tuple[list[list[object]], dict[Id, int]]:
@@ -31,11 +34,16 @@ def identity(graph: Graph, left: Id, right: Id, inside: str = "any") -> Paper:
 
 
 def ends(value: arb) -> list[str]:
-    """Bounds of a ball, as decimals that hold them."""
-    return [
-        (value.lower() - abs(value) * arb(2) ** -60).str(20, radius=False),
-        (value.upper() + abs(value) * arb(2) ** -60).str(20, radius=False),
-    ]
+    """Bounds of a ball, as decimals that are outside of it."""
+    with digits(BITS, 1):
+        room = abs(value).upper() * arb(2) ** -MARGIN
+        return [decimal(value.lower() - room), decimal(value.upper() + room)]
+
+
+def decimal(value: arb) -> str:
+    """A number to thirty digits."""
+    with digits(BITS, 1):
+        return str(value.mid().str(DIGITS, radius=False))
 
 
 def integral(found: Integral) -> Paper:
@@ -68,8 +76,8 @@ def _side(side: Side) -> Paper:
         "sign": side.sign,
         "log": side.log,
         "start": str(side.start),
-        "slope": str(side.slope.str(20, radius=False)),
-        "bound": str(side.bound.str(20, radius=False)),
+        "slope": decimal(side.slope),
+        "bound": decimal(side.bound),
     }
 
 
