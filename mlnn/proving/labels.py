@@ -94,6 +94,7 @@ def prove_sum(graph: Graph, losses: Sequence[Id], claim: Claim, asked: tuple[fmp
         domain = next((one for one in part.equal if one[0] <= claim.around <= one[1]), None)
         if domain is not None and domain[0] < domain[1]:
             where, size = part.differs, part.size
+            found = (identity(graph, _plainly(graph, losses, claim), total), *found)
             return proved("the sum, box by box", domain, tolerance, where=where, size=size, boxes=looks, paper=found)
     if any(low <= claim.around <= high for low, high in part.undecided):
         return undecided(f"the sum over the targets near raw output {claim.around:g} after {looks} boxes", looks)

@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from flint import arb, fmpq
 
-from mlnn.proving.algebra import exp, inv, log, mul, rebuilt
+from mlnn.proving.algebra import exp, inv, mul, rebuilt
 from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import BITS
 from mlnn.proving.certified import Certified, Claim, Interval, proved, refuted, undecided
@@ -19,7 +19,7 @@ from mlnn.proving.integral import Integral, V, between, grows, over_the_line
 from mlnn.proving.named import as_node
 from mlnn.proving.pairs import oriented
 from mlnn.proving.rules import OutsideError, VagueError
-from mlnn.proving.sketch import endless, identity, integral
+from mlnn.proving.sketch import decimal, endless, integral, nodes_of
 from mlnn.proving.span import Span
 from mlnn.proving.spans import Spans
 from mlnn.proving.structure import TARGET, parted
@@ -35,16 +35,24 @@ MOVED = ("v", 0)
 
 @dataclass(frozen=True)
 class Located:
-    """`rho`: the function of the residual, in a graph of its own whose variable is `integral.V`. `drift`: β. `own`: terms of the
-    target alone, a node of `graph`. `paper`: the identity that it rests on."""
+    """`rho`: the function of the residual, in a graph of its own whose variable is `integral.V`. `drift`: β. `loss` and its terms
+    of the target alone, `own`: nodes of `source`."""
 
     support: str
     graph: Graph
     rho: Id
     drift: Fraction
     source: Graph
+    loss: Id
     own: Id
-    paper: dict[str, object]
+
+    def written(self, scale: arb, level: Fraction) -> dict[str, object]:
+        """What ties an exponent to the loss: loss(f, y) − own(y) − β·u(y) − level = τ·exponent(u(y) − f)."""
+        rows, at = nodes_of(self.source, [self.loss, self.own])
+        return {
+            "nodes": rows, "loss": at[self.loss], "own": at[self.own], "support": self.support, "drift": str(self.drift),
+            "level": str(level), "scale": decimal(scale),
+        }  # fmt: skip
 
 
 def located(graph: Graph, value: Id, support: str) -> Located | None:
@@ -64,7 +72,7 @@ def located(graph: Graph, value: Id, support: str) -> Located | None:
         return None
     alone = Graph()
     (rho,) = rebuilt(into, (left,), alone, {MOVED: alone.var(*V)})
-    return Located(support, alone, rho, drift, graph, own, _identity(graph, rest, left, into, drift, support))
+    return Located(support, alone, rho, drift, graph, value, own)
 
 
 def _factor(graph: Graph, one: Id, variable: Id) -> Fraction:
@@ -73,21 +81,6 @@ def _factor(graph: Graph, one: Id, variable: Id) -> Fraction:
     if node.op != "lin" or variable not in node.args:
         return Fraction(0) if one != variable else Fraction(1)
     return node.numbers[1 + node.args.index(variable)]
-
-
-def _identity(graph: Graph, rest: Id, left: Id, into: Graph, drift: Fraction, support: str) -> dict[str, object]:
-    """loss(f, y) = ρ(u(y) − f) + β·u(y), in the variables f and y, for whoever checks it at places."""
-    both = Graph()
-    z, y = both.var(*OUTPUT), both.var(*TARGET)
-    u = {LINE: lambda: y, HALF_LINE: lambda: log(both, y), UNIT_INTERVAL: lambda: _logit(both, y)}[support]()
-    (plain,) = rebuilt(graph, (rest,), both, {})
-    (rho,) = rebuilt(into, (left,), both, {MOVED: both.sub(u, z)})
-    inside = {LINE: "any", HALF_LINE: "above 0", UNIT_INTERVAL: "inside 0 and 1"}[support]
-    return identity(both, plain, both.linear([(Fraction(1), rho), (drift, u)]), inside)
-
-
-def _logit(graph: Graph, y: Id) -> Id:
-    return graph.sub(log(graph, y), log(graph, graph.linear([(Fraction(-1), y)], 1)))
 
 
 def prove_located(found: Located, claim: Claim, budget: int) -> Certified:
@@ -105,7 +98,9 @@ def prove_located(found: Located, claim: Claim, budget: int) -> Certified:
     off = _apart(found, claim, whole.value, level)
     if off is not None:
         return undecided(f"the integral is proved to be one number, but {off}", whole.boxes)
-    paper = (found.paper, integral(whole))
+    with digits(2 * BITS, 1):
+        tau = Evaluation(graph, arb(0), {}, 1)[scale][0]
+    paper = ({**integral(whole), "of": found.written(tau, level)},)
     return proved(
         "an integral", tolerance=_relative(whole.value), total=bounds(whole.value), boxes=whole.boxes, paper=paper
     )
@@ -118,7 +113,7 @@ def refute_located(found: Located) -> Certified | None:
         return None
     from_ = f"from a residual of e^{side.start} on it falls no faster than 1/residual"
     because = f"∫ exp(−loss) is infinite at every raw output: {from_}"
-    return refuted(because, (found.paper, endless(side)), "an integral")
+    return refuted(because, ({**endless(side), "of": found.written(arb(1), Fraction(0))},), "an integral")
 
 
 def _turn(graph: Graph, exponent: Id, budget: int) -> Integral | None:

@@ -6,7 +6,7 @@ Nothing of the prover is imported. Boxes of a sum are checked as those of two lo
 
 import itertools
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -23,6 +23,8 @@ PLACES = 24
 DIGITS = 60
 HALVED = 12
 """Halvings of a stored piece of an integral."""
+FAR = 1e-3
+"""Difference of two losses below which they say nothing of τ."""
 PIECE = 1e-16
 """Half the width of a piece's integral at which it is not halved further."""
 Paper = Mapping[str, Any]
@@ -73,7 +75,7 @@ def _integral(part: Paper) -> str | None:
                 return "pieces of an integral do not follow on each other"
             for low, high, states in pieces:
                 total += _piece(one["nodes"], one["exponent"], Fraction(low), Fraction(high), dict(states), HALVED)
-        wrong = next((said for said in map(_tail, part["sides"]) if said), None) or _ends(part)
+        wrong = next((said for said in map(_tail, part["sides"]) if said), None) or _ends(part) or _tied(part)
         if wrong:
             return wrong
         total = total + sum((arb(0).union(number(_decimal(side["bound"]))) for side in part["sides"]), arb(0))
@@ -88,6 +90,38 @@ def _integral(part: Paper) -> str | None:
         ctx.prec = before
 
 
+COORDINATES: dict[str, Callable[[Any], Any]] = {
+    "the whole line": lambda u: u,
+    "(0, ∞)": mp.exp,
+    "[0, 1]": lambda u: 1 / (1 + mp.exp(-u)),
+}
+"""A target by its place on the line."""
+
+
+def _tied(part: Paper) -> str | None:
+    """Every exponent is that of the loss at random outputs and residuals."""
+    draws, sides = random.Random(3), part.get("sides", [part])
+    logs = [{**one, "log": True, "sign": side["sign"]} for one, side in _by_log(part)]
+    for one in [*part.get("parts", ())[:1], *logs, *sides]:
+        for _ in range(PLACES):
+            f, t = mp.mpf(draws.uniform(-3, 3)), mp.mpf(draws.uniform(0.1, 3))
+            log, sign = one.get("log", False), one.get("sign", 1)
+            residual = sign * (mp.exp(t) if log else t) * part.get("unit", 1)
+            wanted = _exponent(part["of"], f, residual) - (t if log else 0)
+            found = value_of(one["nodes"], one["exponent"], {"z0": t})
+            if not abs(wanted - found) <= mp.mpf(10) ** -24 * max(1, abs(wanted)):
+                return f"an exponent differs from the loss's by {mp.nstr(wanted - found, 5)}"
+    return None
+
+
+def _exponent(of: Paper, f: Any, residual: Any) -> Any:
+    """(loss − its terms of the target alone)/τ at an output and a residual."""
+    u = f + residual
+    places = {"z0": f, "y0": COORDINATES[of["support"]](u)}
+    loss, own = (value_of(of["nodes"], of[name], places) for name in ("loss", "own"))
+    return (loss - own - rational(of["drift"]) * u - rational(of["level"])) / rational(of["scale"])
+
+
 def _decimal(text: str) -> str:
     return str(Fraction(text))
 
@@ -98,10 +132,10 @@ def _ends(part: Paper) -> str | None:
         return None
     first = part["parts"][0]["pieces"]
     inner = [-Fraction(first[0][0]), Fraction(first[-1][1])]
-    logs = iter(part["parts"][1:])
+    logs = {side["sign"]: one for one, side in _by_log(part)}
     for reached, side in zip(inner, part["sides"], strict=True):
         if side["log"]:
-            pieces = next(logs)["pieces"]
+            pieces = logs[side["sign"]]["pieces"]
             joined = reached == 1 and Fraction(pieces[0][0]) == 0
             reached = Fraction(pieces[-1][1])
             if not joined:
@@ -109,6 +143,11 @@ def _ends(part: Paper) -> str | None:
         if reached != Fraction(side["start"]):
             return "an integral does not reach to where its tail begins"
     return None
+
+
+def _by_log(part: Paper) -> Iterator[tuple[Paper, Paper]]:
+    """The parts over the logarithm of the residual, each with its side."""
+    return zip(part.get("parts", ())[1:], (side for side in part.get("sides", ()) if side["log"]), strict=True)
 
 
 def _piece(nodes: Sequence[Any], root: int, low: Fraction, high: Fraction, states: Mapping[int, int], left: int) -> arb:
@@ -158,7 +197,7 @@ def _tail(side: Paper) -> str | None:
 def _endless(part: Paper) -> str | None:
     iv.prec = 160
     slope = slope_of(part["nodes"], part["exponent"], iv.mpf([interval(part["start"]).a, mp.inf]))
-    return None if slope is not None and slope.b <= 0 else "a tail is not shown to be endless"
+    return _tied(part) if slope is not None and slope.b <= 0 else "a tail is not shown to be endless"
 
 
 def _places(part: Paper) -> str | None:
@@ -170,19 +209,21 @@ def _places(part: Paper) -> str | None:
         return None if any(p <= tiny for p in seen[0][1]) else "every target has a probability above 0"
     if part["says"] == "mirrored":
         same = all(abs(p - mp.mpf(1) / 2) < tiny for _, asked in seen for p in asked)
-        return (
-            None if same and abs(seen[0][0][0] - seen[1][0][0]) > tiny else "the places do not ask for ½ at two losses"
-        )
-    rates = []
-    for (here, p), (there, q) in itertools.combinations(seen, 2):
-        rates += [
-            -(mp.log(a) - mp.log(b)) / (x - y)
-            for a, b, x, y in zip(p, q, here, there, strict=True)
-            if abs(x - y) > 1e-3
-        ]
+        apart = abs(seen[0][0][0] - seen[1][0][0]) > tiny
+        return None if same and apart else "the places do not ask for ½ at two losses"
+    rates = list(_rates(seen))
     if part["says"] == "no temperature":
         return None if any(rate <= tiny for rate in rates) else "every temperature is above 0"
-    return None if max(rates) - min(rates) > mp.mpf(10) ** -20 else "the places ask for one temperature"
+    apart = rates and max(rates) - min(rates) > mp.mpf(10) ** -20
+    return None if apart else "the places ask for one temperature"
+
+
+def _rates(seen: Sequence[tuple[list[Any], list[Any]]]) -> Iterator[Any]:
+    """1/τ by each two places and target."""
+    for (here, p), (there, q) in itertools.combinations(seen, 2):
+        for a, b, x, y in zip(p, q, here, there, strict=True):
+            if abs(x - y) > FAR:
+                yield -(mp.log(a) - mp.log(b)) / (x - y)
 
 
 def _asked(nodes: Sequence[Any], losses: Sequence[int], place: Sequence[Any]) -> tuple[list[Any], list[Any]]:
