@@ -11,13 +11,13 @@ from mlnn.auditing import Certificate
 from mlnn.proving.certified import Certified
 
 EVERY = [*CATALOGUE, *OUTSIDE]
-TWO = "a density of 2 raw outputs, of which nothing is proved yet"
+TWO = "a density of 2 raw outputs, by its form of no place and log width alone"
 FORM = "the loss is no function of a residual and no exponential family by its form"
 UNDECIDED = {
     **dict.fromkeys(
-        ("normal_learned_variance", "gaussian_nll", "zero_inflated_poisson", "zero_inflated_negative_binomial",
+        ("gaussian_nll", "zero_inflated_poisson", "zero_inflated_negative_binomial",
          "hurdle_poisson", "hurdle_negative_binomial"), TWO),
-    **dict.fromkeys(("beta", "2 × negative binomial of size e^f", "zero-inflated Poisson up to 6"), FORM),
+    **dict.fromkeys(("2 × negative binomial of size e^f", "zero-inflated Poisson up to 6"), FORM),
     "ordinal": "cumsum has no rule on paper",
     "multi_margin": "multi_margin_loss has no rule on paper",
     "weighted_cross_entropy": "nll_loss_forward: weights of classes",

@@ -137,7 +137,7 @@ def test_without_ball_arithmetic_the_certificate_is_unchanged(monkeypatch: pytes
     assert first == second
 
 
-@pytest.mark.parametrize("name", ["normal", "brier", "BCE, doubled beyond 5", "beta"])
+@pytest.mark.parametrize("name", ["normal", "brier", "BCE, doubled beyond 5", "ordinal"])
 def test_a_proof_is_stored_and_read(name: str) -> None:
     stored = json.loads(json.dumps(certificate(name).to_dict(), allow_nan=False))
     read = Certified.read(stored["proof"])

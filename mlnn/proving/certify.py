@@ -3,11 +3,12 @@
 from flint import fmpq
 
 from mlnn.objectives import Objective
+from mlnn.proving.beta import prove_beta
 from mlnn.proving.certified import Certified, Claim, undecided
 from mlnn.proving.closed import exponentials, prove_closed
 from mlnn.proving.graph import Graph
 from mlnn.proving.labels import losses_in, prove_sum
-from mlnn.proving.located import located, prove_located, refute_located
+from mlnn.proving.located import located, prove_located, refute_located, with_width
 from mlnn.proving.oneway import one_way
 from mlnn.proving.sides import Side, looked_at, side_of
 from mlnn.proving.temperatures import refute
@@ -47,7 +48,12 @@ def _numbers(objective: Objective, graph: Graph, sides: dict[float, Side], claim
     if any(side != first or side.target is not None for side in sides.values()):
         return undecided("the loss reads the target's number in Python, or is another graph at each target")
     if objective.targets.outputs > 1:
-        return undecided(f"a density of {objective.targets.outputs} raw outputs, of which nothing is proved yet")
+        wide = with_width(graph, first.value, support) if claim.likely and claim.scale == 1 else None
+        if wide is not None and objective.targets.outputs == len(wide.width or ()) - 1:
+            return prove_located(wide, claim, budget)
+        return undecided(
+            f"a density of {objective.targets.outputs} raw outputs, by its form of no place and log width alone"
+        )
     place = located(graph, first.value, support)
     if not claim.likely:
         if claim.infinite:
@@ -59,9 +65,8 @@ def _numbers(objective: Objective, graph: Graph, sides: dict[float, Side], claim
         return undecided("the form of the loss in the target does not tell")
     if place is not None:
         return prove_located(place, claim, budget)
-    return _closed(graph, first, claim, support, budget) or undecided(
-        "the loss is no function of a residual and no exponential family by its form"
-    )
+    closed = _closed(graph, first, claim, support, budget) or prove_beta(graph, first.value, claim)
+    return closed or undecided("the loss is no function of a residual and no exponential family by its form")
 
 
 def _closed(graph: Graph, side: Side, claim: Claim, support: str, budget: int) -> Certified | None:

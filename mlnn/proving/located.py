@@ -36,7 +36,7 @@ MOVED = ("v", 0)
 @dataclass(frozen=True)
 class Located:
     """`rho`: the function of the residual, in a graph of its own whose variable is `integral.V`. `drift`: β. `loss` and its terms
-    of the target alone, `own`: nodes of `source`."""
+    of the target alone, `own`: nodes of `source`. `width`: of two raw outputs, as in WIDTHS."""
 
     support: str
     graph: Graph
@@ -45,6 +45,7 @@ class Located:
     source: Graph
     loss: Id
     own: Id
+    width: tuple[int, int, Fraction] | None = None
 
     def written(self, scale: arb, level: Fraction) -> dict[str, object]:
         """What ties an exponent to the loss: loss(f, y) − own(y) − β·u(y) − level = τ·exponent(u(y) − f)."""
@@ -52,6 +53,7 @@ class Located:
         return {
             "nodes": rows, "loss": at[self.loss], "own": at[self.own], "support": self.support, "drift": str(self.drift),
             "level": str(level), "scale": decimal(scale),
+            "width": None if self.width is None else [*self.width[:2], str(self.width[2])],
         }  # fmt: skip
 
 
@@ -73,6 +75,29 @@ def located(graph: Graph, value: Id, support: str) -> Located | None:
     alone = Graph()
     (rho,) = rebuilt(into, (left,), alone, {MOVED: alone.var(*V)})
     return Located(support, alone, rho, drift, graph, value, own)
+
+
+WIDTHS = ((0, 1, Fraction(1, 2)), (0, 1, Fraction(1)), (1, 0, Fraction(1, 2)), (1, 0, Fraction(1)))
+"""Which raw output is the place, of which the width is the exponential, and by what factor: a log variance, a log width."""
+
+
+def with_width(graph: Graph, value: Id, support: str) -> Located | None:
+    """A density of (y − f₁)/e^(s f₂): at y = f₁ + e^(s f₂)·v a loss that is ρ(v) + s·f₂ plus terms of y alone; None for others."""
+    if support != LINE:
+        return None
+    rest, own = parted(graph, value)
+    for place, width, share in WIDTHS:
+        into = Graph()
+        z = [into.var("z", one) for one in range(2)]
+        log_width = into.scale(share, z[width])
+        target = into.add(z[place], mul(into, exp(into, log_width), into.var(*MOVED)))
+        (moved,) = rebuilt(graph, (rest,), into, {("z", 0): z[0], ("z", 1): z[1], TARGET: target})
+        left = into.sub(moved, log_width)
+        if into.reads[left] <= {MOVED}:
+            alone = Graph()
+            (rho,) = rebuilt(into, (left,), alone, {MOVED: alone.var(*V)})
+            return Located(support, alone, rho, Fraction(0), graph, value, own, (place, width, share))
+    return None
 
 
 def _factor(graph: Graph, one: Id, variable: Id) -> Fraction:

@@ -116,10 +116,13 @@ def _tied(part: Paper) -> str | None:
 
 def _exponent(of: Paper, f: Any, residual: Any) -> Any:
     """(loss − its terms of the target alone)/τ at an output and a residual."""
-    u = f + residual
-    places = {"z0": f, "y0": COORDINATES[of["support"]](u)}
+    place, width, share = of["width"] or (0, 1, "0")
+    outputs = {f"z{place}": f, f"z{width}": f / 3 + 1}
+    log_width = rational(share) * outputs[f"z{width}"]
+    u = f + mp.exp(log_width) * residual
+    places = {**outputs, "y0": COORDINATES[of["support"]](u)}
     loss, own = (value_of(of["nodes"], of[name], places) for name in ("loss", "own"))
-    return (loss - own - rational(of["drift"]) * u - rational(of["level"])) / rational(of["scale"])
+    return (loss - own - log_width - rational(of["drift"]) * u - rational(of["level"])) / rational(of["scale"])
 
 
 def _decimal(text: str) -> str:
