@@ -99,7 +99,8 @@ def test_a_likelihood_as_plain_data() -> None:
         "measure": "one constant per target", "domain": "all", "domains": {"float32": "all", "float64": "all"},
         "residual": pytest.approx(0, abs=1e-12), "unreachable": 0.0, "witness": None, "notes": [],
         "sentence": "'own' is −log of a likelihood (Bernoulli), probability σ(f), up to a constant of the target (h(y) = one"
-        " constant per target): minimising it is maximum likelihood. As computed it holds at every output looked at.", "proof": None,
+        " constant per target): minimising it is maximum likelihood. As computed it holds at every output looked at.",
+        "proof": None,
     }  # fmt: skip
     assert (curves["about"], len(curves["output"]), len(curves["implied"])) == (1, 121, 121)
     assert curves["z_held"] == pytest.approx([1] * 121)
