@@ -52,8 +52,8 @@ def audit(
     loss: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar, differentiable
     in the output. targets: "binary", "classes(K)", "real", "counts", "positive" or "unit"; "real(raw=2)" for a loss that reads
     two raw outputs for each target, which is found by asking where that leaves no doubt. outputs: "raw" or "probabilities".
-    dtype: the precision that `domain` is about. prove: by ball arithmetic too (`Certificate.proof`), which needs the extra `proof`
-    and takes about as long again. Takes about 0.1 s, with several outputs up to 2 s. What cannot be decided comes
+    dtype: the precision that `domain` is about. prove: by ball arithmetic too (`Certificate.proof`), which needs the extra `proof`.
+    Takes about 0.1 s, with several outputs up to 2 s. What cannot be decided comes
     back as "undecided". What the caller has set (gradients off, autocast, defaults) does not count, and random streams and
     settings are as they were afterwards, whatever the loss does; it is asked on copies. Raises ConfigError for what is no loss,
     an unknown target space or one of more than 1000 classes, a loss that refuses every target of it or would read several
