@@ -16,7 +16,7 @@ from mlnn.auditing_models import audit_model, prior_of
 
 KEYS = [
     "kind", "name", "targets", "family", "scale", "link", "base_measure", "constants", "measure", "domain", "domains",
-    "residual", "unreachable", "witness", "notes", "sentence", "curves",
+    "residual", "unreachable", "witness", "notes", "sentence", "curves", "proof",
 ]  # fmt: skip
 LABELS, NUMBERS = "output z about implied declared", "output z target densities"
 # name → keys of the witness, keys of the curves, in order.
@@ -100,6 +100,7 @@ def test_a_likelihood_as_plain_data() -> None:
         "residual": pytest.approx(0, abs=1e-12), "unreachable": 0.0, "witness": None, "notes": [],
         "sentence": "'own' is −log of a likelihood (Bernoulli), probability σ(f), up to a constant of the target (h(y) = one"
         " constant per target): minimising it is maximum likelihood. As computed it holds at every output looked at.",
+        "proof": None,
     }  # fmt: skip
     assert (curves["about"], len(curves["output"]), len(curves["implied"])) == (1, 121, 121)
     assert curves["z_held"] == pytest.approx([1] * 121)

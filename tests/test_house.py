@@ -36,7 +36,7 @@ TABLE = {
     "targets": "arguments errors",
     "data": "arguments errors received seeding targets visible world",
     "objectives": "arguments errors likelihoods seeding signature targets world",
-    "auditing": "errors likelihoods objectives report seeding signature targets world",
+    "auditing": "errors likelihoods objectives proving report seeding signature targets world",
     "training": "arguments data errors objectives seeding targets world",
     "auditing_models": "arguments auditing errors report seeding",
     "proving": "arguments errors objectives report targets world",

@@ -7,6 +7,7 @@ from typing import Any
 
 from mlnn.auditing.record import Curves, Domain, Witness, plain
 from mlnn.errors import ConfigError, unknown
+from mlnn.proving.certified import Certified
 from mlnn.report.brief import Brief
 from mlnn.report.words import number
 
@@ -36,7 +37,8 @@ class Certificate:
     where the working dtype still holds it; `domains` the same per dtype. `residual`: how far the identity that decides is
     from holding (relative; rounding where it holds). `witness`: on a no, outputs and targets with the numbers that
     disagree; where it is not decided, the numbers behind the reason, if there are any. `curves`: numbers behind the
-    figure. `unreachable`: share of moderate outputs that imply no probability.
+    figure. `unreachable`: share of moderate outputs that imply no probability. `proof`: by ball arithmetic, on an interval of raw
+    outputs and not at a few of them; None where none was asked for.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Certificate:
     notes: tuple[str, ...] = ()
     sentence: str = ""
     curves: Curves = field(default_factory=Curves)
+    proof: Certified | None = None
 
     def __repr__(self) -> str:
         return self._brief().text()
@@ -105,6 +108,8 @@ def certificate_facts(one: Certificate) -> list[tuple[str, str]]:
         ("residual", number(one.residual, 2)),
         *((f"holds in {dtype}", where(domain)) for dtype, domain in one.domains.items()),
     ]
+    if one.proof is not None:
+        facts.append(("proof", one.proof.answer))
     if one.unreachable:
         facts.append(("outputs that imply no probability", f"{100 * one.unreachable:.3g} %"))
     return [(word, value) for word, value in facts if not value.startswith("–")]

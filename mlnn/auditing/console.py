@@ -17,6 +17,7 @@ from mlnn.report.words import number
 
 NAME = 23
 """Names up to this length stay on one line, in a terminal of 100 columns."""
+PROOF = {"proved": "green", "refuted": "red", "undecided": "dim", "not run": "dim"}
 SIGNS = {True: ("✓", "bold green"), False: ("✗", "bold red"), None: ("?", "dim")}
 
 
@@ -53,6 +54,9 @@ def certificate_panel(certificate: Certificate) -> RenderableType:
     kind = kind_of(certificate)
     head = Text.assemble((f" {kind.symbol} {kind.word} ", f"bold white on {kind.colour}"), f"  {kind.meaning}")
     parts: list[RenderableType] = [head, Text(), said(certificate.sentence)]
+    parts += (
+        [said(f"\n{certificate.proof.sentence}", style=PROOF[certificate.proof.answer])] if certificate.proof else []
+    )
     parts += [said(f"\n{note}", style="dim") for note in certificate.notes]
     parts += [Text(), _chain(certificate), Text(), _pairs(certificate_facts(certificate))]
     witness = certificate.witness

@@ -15,6 +15,7 @@ from mlnn.auditing.finite import examine_finite
 from mlnn.auditing.guarded import floating, guarded, target_space
 from mlnn.auditing.notes import notes
 from mlnn.auditing.numeric import examine_numeric
+from mlnn.auditing.proven import proven
 from mlnn.auditing.reads import reading
 from mlnn.auditing.record import Curves
 from mlnn.auditing.sentence import sentence
@@ -44,13 +45,15 @@ def audit(
     outputs: str = "raw",
     dtype: torch.dtype | str = torch.float32,
     name: str | None = None,
+    prove: bool = False,
 ) -> Certificate:
     """Whether exp(−loss) is a likelihood of the targets, of which kind, and where in floating point.
 
     loss: an `nn.Module` loss, a function, an mlnn objective or likelihood; (output, target) → (n,) or scalar, differentiable
     in the output. targets: "binary", "classes(K)", "real", "counts", "positive" or "unit"; "real(raw=2)" for a loss that reads
     two raw outputs for each target, which is found by asking where that leaves no doubt. outputs: "raw" or "probabilities".
-    dtype: the precision that `domain` is about. Takes about 0.1 s, with several outputs up to 2 s. What cannot be decided comes
+    dtype: the precision that `domain` is about. prove: by ball arithmetic too (`Certificate.proof`), which needs the extra `proof`.
+    Takes about 0.1 s, with several outputs up to 2 s. What cannot be decided comes
     back as "undecided". What the caller has set (gradients off, autocast, defaults) does not count, and random streams and
     settings are as they were afterwards, whatever the loss does; it is asked on copies. Raises ConfigError for what is no loss,
     an unknown target space or one of more than 1000 classes, a loss that refuses every target of it or would read several
@@ -58,10 +61,10 @@ def audit(
     """
     precision, space = floating(dtype), target_space(targets)
     with quiet_world():
-        return _audit(looked_into(reading(guarded(loss, space, outputs, name)), precision), precision)
+        return _audit(looked_into(reading(guarded(loss, space, outputs, name)), precision), precision, prove)
 
 
-def _audit(objective: Objective, dtype: torch.dtype) -> Certificate:
+def _audit(objective: Objective, dtype: torch.dtype, prove: bool) -> Certificate:
     space = objective.targets
     check_answers(objective, space)
     whole = unreduced(objective)  # a framework module's own mean is not what is audited
@@ -72,10 +75,10 @@ def _audit(objective: Objective, dtype: torch.dtype) -> Certificate:
             finding = Finding(
                 "undecided", said="it no longer gives the answer that it gave at first (state or randomness)"
             )
-        return _certify(asked, objective, finding, dtype)
+        return _certify(asked, objective, finding, dtype, prove)
     except TooSlowError:
         said = "it answers whole batches only and cannot be vectorised (.item(), a branch on values?): give one value per row"
-        return _certify(asked, objective, Finding("undecided", said=said), dtype)
+        return _certify(asked, objective, Finding("undecided", said=said), dtype, prove)
 
 
 def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
@@ -95,7 +98,7 @@ def _examine(asked: Loss, whole: Objective, space: TargetSpace) -> Finding:
     return examine_finite(asked) if space.finite else examine_numeric(asked)
 
 
-def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.dtype) -> Certificate:
+def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.dtype, prove: bool) -> Certificate:
     """The finding with its floating-point domain, its figure and its words."""
     departs, broken = (departure(asked, finding) if finding.log_base is not None else None) or (None, False)
     if departs is not None and broken:
@@ -116,4 +119,5 @@ def _certify(asked: Loss, objective: Objective, finding: Finding, dtype: torch.d
         finding.witness, notes(asked, objective, finding, departs),
         curves=Curves() if finding.kind in ("batch-coupled", "undecided") else curves(asked, finding),
     )  # fmt: skip
-    return replace(found, sentence=sentence(found, finding.said, finding.free_below))
+    proof = proven(objective, finding, domains.get("float64", "none"), log_h or {}) if prove else None
+    return replace(found, sentence=sentence(found, finding.said, finding.free_below), proof=proof)

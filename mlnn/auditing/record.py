@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Tensor
 
+from mlnn.proving.certified import Certified
+
 Interval = tuple[float, float]
 Domain = str | Interval
 """Raw outputs: "all", "none", or an interval of them."""
@@ -85,6 +87,8 @@ def plain(value: object) -> object:
     """Dicts with text keys, lists, and numbers; a number that is not finite as text: "inf", "-inf", "nan"."""
     if isinstance(value, Witness | Curves):
         return value.to_dict()
+    if isinstance(value, Certified):
+        return plain(value.to_dict())
     if isinstance(value, dict):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

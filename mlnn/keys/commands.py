@@ -121,6 +121,7 @@ class AuditSettings(BaseSettings):
     classes: int = key(3, "K where the objective is for classes", at_least(2))
     outputs: str = key("raw", "raw, or probabilities for a loss that takes them", outputs_word)
     dtype: str = key("float32", f"{DTYPE}; its domain is stated", dtype_word)
+    prove: bool = key(True, "prove what is found by ball arithmetic too, where python-flint is installed")
     require: str | None = key(
         None, "the kind it must be, e.g. likelihood (scaled ones and families pass too)", one_of("kind", CERTIFICATES)
     )

@@ -209,6 +209,8 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
         twice = square(g, one)
         found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]
         return found if exponent > 0 else inv(g, found)
+    if g.nodes[one].op == "exp":
+        return exp(g, g.scale(exponent, g.nodes[one].args[0]))
     return g.make("power", (one,), (exponent,))
 
 
@@ -225,11 +227,11 @@ def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Va
             constant, *factors = node.numbers
             found[one] = into.linear(zip(factors, args, strict=True), constant)
         else:
-            found[one] = _again(into, node, args)
+            found[one] = again(into, node, args)
     return tuple(found[root] for root in roots)
 
 
-def _again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
+def again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
     if node.op == "mul":
         return product(into, args)
     if node.op == "switch":

@@ -21,6 +21,8 @@ BITS, PER_UNIT, MOST_BITS = 128, 1.5, 8192
 """Bits for raw outputs near 0, more for each unit away from it (log₂ e = 1.44 of them vanish in 1 − σ(z)), and the most tried."""
 ROOT_BITS = 100
 """Relative width, in bits, to which a zero of what a switch looks at is enclosed where it is no rational number."""
+SMALLEST = fmpq(1, 2**ROOT_BITS)
+"""Of a zero nearer to 0 than this no digits are asked: halving would not come to an end."""
 
 VALUE = "value"
 """The name of the question about values, which a single point decides; a gradient may be wrong at a point."""
@@ -163,6 +165,8 @@ class Looker:
     def _root(self, box: Box, looks_at: Id, states: States) -> Split | None:
         """Where a node that is monotone on a box is zero."""
         node = self.graph.nodes[looks_at]
+        if node.op == "var":
+            return Split(fmpq(0), fmpq(0))
         if node.op == "lin" and len(node.args) == 1 and self.graph.nodes[node.args[0]].op == "var":
             place = -node.numbers[0] / node.numbers[1]
             if place.denominator & (place.denominator - 1) == 0:  # a ball holds it exactly
@@ -171,8 +175,8 @@ class Looker:
         low, high = box.low, box.high
         with digits(box.bits + 2 * ROOT_BITS, 2):
             before = self._sign_at(looks_at, low, states)
-            while (high - low) * 2**ROOT_BITS > max(abs(low), abs(high)):
-                middle = (low + high) / 2
+            while (high - low) * 2**ROOT_BITS > max(abs(low), abs(high), SMALLEST):
+                middle = fmpq(0) if low < 0 < high else (low + high) / 2
                 here = self._sign_at(looks_at, middle, states)
                 if here == AT:
                     return Split(middle, middle)

@@ -93,6 +93,12 @@ def _lerp(g: Graph, self: Id, end: Id, weight: Id) -> Id:
     return g.add(self, mul(g, weight, g.sub(end, self)))
 
 
+def _logit(g: Graph, self: Id, eps: Id | None = None) -> Id:
+    if eps is not None:
+        self = clamp(g, self, eps, g.sub(g.one, eps))
+    return g.sub(log(g, self), log(g, g.sub(g.one, self)))
+
+
 def _not(g: Graph, self: Id) -> Id:
     return choose(g, self, g.zero, g.one)
 
@@ -207,6 +213,7 @@ POINTWISE: dict[str, Rule] = {
     "tanh_backward": lambda g, grad_output, output: mul(g, grad_output, g.sub(g.one, square(g, output))),
     "sigmoid": lambda g, self: sigmoid(g, self),
     "sigmoid_backward": _sigmoid_backward,
+    "logit": _logit,
     "log_sigmoid": lambda g, self: log_sigmoid(g, self),
     "log_sigmoid_backward": _log_sigmoid_backward,
     "softplus": lambda g, self, beta, threshold: softplus(g, self, beta, threshold),
@@ -250,6 +257,7 @@ POINTWISE: dict[str, Rule] = {
     "xlogy": lambda g, self, other: xlogy(g, self, other),
     "special_xlog1py": lambda g, self, other: xlogy(g, self, g.linear([(Fraction(1), other)], 1)),
     "special_entr": lambda g, self: entr(g, self),
+    "special_erfcx": lambda g, self: mul(g, exp(g, square(g, self)), g.make("erfc", (self,))),
     "special_log_ndtr": lambda g, self: log(g, ndtr(g, self)),
     "logaddexp": lambda g, self, other: logaddexp(g, self, other),
     "binary_cross_entropy": _bce,
@@ -281,7 +289,6 @@ POINTWISE: dict[str, Rule] = {
     "special_i1e": lambda g, self: faded(g, i1(g, self), self),
     "igamma": lambda g, self, other: g.sub(g.one, gammaincc(g, self, other)),
     "igammac": lambda g, self, other: gammaincc(g, self, other),
-    "special_erfcx": lambda g, self: mul(g, exp(g, square(g, self)), g.make("erfc", (self,))),
     "isnan": _never,
     "isinf": _never,
     "nan_to_num": lambda _, self, **__: self,

@@ -119,7 +119,7 @@ def _difference(
     slope = int(question["slope"])
     jets = []
     for place in (middle, arb(middle, radius.upper())):
-        found = _Jets(case["nodes"], [place, arb(1)], states, (low, high))
+        found = Jets(case["nodes"], [place, arb(1)], states, (low, high))
         plus, minus = found(question["plus"]), found(question["minus"])
         moved = [(at + 1) * one for at, one in enumerate(minus[1:])] if slope else minus
         jets.append([one - other for one, other in zip(plus, moved, strict=False)])
@@ -133,7 +133,7 @@ def _difference(
     return abs(centre[0]), min(spreads, key=float)
 
 
-class _Jets:
+class Jets:
     """The Taylor coefficients of nodes around a place, each made once."""
 
     def __init__(
@@ -165,7 +165,7 @@ class _Jets:
         told = self.states.get(looks_at)
         if told is None or not (slope > 0 or slope < 0):
             raise WideError
-        ends = [_Jets(self.nodes, [number(str(end)), arb(1)], self.states, self.ends)(looks_at)[0] for end in self.ends]
+        ends = [Jets(self.nodes, [number(str(end)), arb(1)], self.states, self.ends)(looks_at)[0] for end in self.ends]
         if not all(end * told > 0 or end.is_zero() for end in ends) or all(end.is_zero() for end in ends):
             raise WideError
         return told

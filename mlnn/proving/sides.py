@@ -70,25 +70,34 @@ def side_of(objective: Objective, target: float, graph: Graph) -> Side:
     return found[0]
 
 
+def sides_of(objective: Objective, targets: Sequence[float], graph: Graph) -> tuple[dict[float, Side], bool]:
+    """A loss of one row by target, and whether a batch is worth its rows' sum, not their mean.
+
+    Raises UntracedError, with the reason, for a loss whose rows are coupled or that keeps something between calls, too.
+    """
+    before = kept_between_calls(objective.function)
+    found = {target: side_of(objective, target, graph) for target in targets}
+    summed = is_summed(unreduced(objective), found, graph) or getattr(objective.function, "reduction", None) == "sum"
+    if kept_between_calls(objective.function) != before:
+        raise UntracedError("it keeps something between calls, which its next value may hang on")
+    return found, summed
+
+
 def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Graph) -> "Both":
     """Both sides at the targets of a space, or at some of an endless one. Raises UntracedError with the side and the reason."""
-    targets, sides, summed = _looked_at(space), [], []
+    targets, sides, summed = looked_at(space), list[dict[float, Side]](), list[bool]()
     for name, objective in (("left", left), ("right", right)):
         try:
-            before = kept_between_calls(objective.function)
-            found = {target: side_of(objective, target, graph) for target in targets}
-            summed.append(
-                is_summed(unreduced(objective), found, graph) or getattr(objective.function, "reduction", None) == "sum"
-            )
-            if kept_between_calls(objective.function) != before:
-                raise UntracedError("it keeps something between calls, which its next value may hang on")
+            found, is_sum = sides_of(objective, targets, graph)
         except UntracedError as reason:
             raise UntracedError(f"{name}: {reason}") from None
         sides.append(found)
+        summed.append(is_sum)
     return Both({target: (sides[0][target], sides[1][target]) for target in targets}, summed[0], summed[1])
 
 
-def _looked_at(space: TargetSpace) -> list[float]:
+def looked_at(space: TargetSpace) -> list[float]:
+    """The targets of a space, or some of an endless one. Raises UntracedError for what no proof is made of."""
     if space.event:
         raise UntracedError(f"targets '{space}' are several numbers, which proofs are not made of yet")
     values = space.facts.values

@@ -53,7 +53,7 @@ def _certificate(name: str | None, entry: AuditSettings) -> "Certificate":
     from mlnn.training import parse_dtype
 
     loss, targets, name = audited(entry, name)
-    return certify(loss, targets, outputs=entry.outputs, dtype=parse_dtype(entry.dtype), name=name)
+    return certify(loss, targets, outputs=entry.outputs, dtype=parse_dtype(entry.dtype), name=name, prove=entry.prove)
 
 
 def headline(folder: Path) -> dict[str, object]:
@@ -61,4 +61,5 @@ def headline(folder: Path) -> dict[str, object]:
     from mlnn.runs import read_json
 
     found = read_json(folder / "certificate.json")
-    return {key: found[key] for key in ("kind", "scale", "residual") if key in found}
+    proof = {"proof": found["proof"]["answer"]} if found.get("proof") else {}
+    return {key: found[key] for key in ("kind", "scale", "residual") if key in found} | proof

@@ -1,0 +1,44 @@
+"""A function taken apart at its switches: it is made anew in each state of each of them, where its form may say more."""
+
+from collections.abc import Callable, Sequence
+
+from mlnn.proving.algebra import again
+from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
+
+MOST = 3
+"""Switches that are taken apart; each makes three of one."""
+
+
+def by_branch(graph: Graph, roots: Sequence[Id], make: Callable[[Sequence[Id]], Id], left: int = MOST) -> Id:
+    """What `make` makes of some nodes, with the switches among them outside of it."""
+    looks_at = _first(graph, roots)
+    if looks_at is None or not left:
+        return make(roots)
+    branches = [by_branch(graph, _under(graph, roots, looks_at, state), make, left - 1) for state in (BELOW, AT, ABOVE)]
+    return graph.switch(looks_at, *branches)
+
+
+def _first(graph: Graph, roots: Sequence[Id]) -> Id | None:
+    """What the first switch looks at, in which there is no other."""
+    for one in graph.needed(roots):
+        if graph.nodes[one].op == "switch":
+            return graph.nodes[one].args[0]
+    return None
+
+
+def _under(graph: Graph, roots: Sequence[Id], looks_at: Id, state: int) -> list[Id]:
+    """Nodes where it is known in which state the switches are that look at one node."""
+    found: dict[Id, Id] = {}
+    for one in graph.needed(roots):
+        node = graph.nodes[one]
+        args = tuple(found[other] for other in node.args)
+        if node.op == "var":
+            found[one] = one
+        elif node.op == "lin":
+            constant, *factors = node.numbers
+            found[one] = graph.linear(zip(factors, args, strict=True), constant)
+        elif node.op == "switch" and node.args[0] == looks_at:
+            found[one] = args[2 + state]
+        else:
+            found[one] = again(graph, node, args)
+    return [found[root] for root in roots]
