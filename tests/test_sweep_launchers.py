@@ -18,7 +18,8 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mlnn.cli.jobs import Job, await_others, has_ended, perform_job, queued
-from mlnn.cli.launching import EXTRAS, _cells_each
+from mlnn.cli.launcher import EXTRAS
+from mlnn.cli.launching import _cells_each
 from mlnn.cli.said import read
 from mlnn.runs.jobs import DONE, QUEUED, RUNNING, JobRow, claimed, read_row, write_row
 
@@ -175,11 +176,11 @@ def test_a_job_that_is_elsewhere_is_waited_for_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = a_job(tmp_path, status=RUNNING, tries=1, where="node7:41")
-    await_others([job], tmp_path)
+    await_others([job.name], tmp_path)
     assert capsys.readouterr().out == ""
     looks = iter([True, True, False])
     with patch("mlnn.runs.jobs.held", lambda _folder, _name: next(looks)), patch("mlnn.cli.jobs.PATIENCE", 0.0):
-        await_others([job], tmp_path)
+        await_others([job.name], tmp_path)
     assert "waiting for seed=0: another process is at it (node7:41)" in capsys.readouterr().out
     assert next(looks, None) is None
 
