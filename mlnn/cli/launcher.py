@@ -32,13 +32,12 @@ def is_chosen(said: Said) -> bool:
     return any(o.is_hydra_override() for o in said.overrides)
 
 
-def configured(said: Said, todo: int, folder: Path, many: bool) -> DictConfig:
-    """Hydra's own node for a launcher, as said on the command line; quiet, and in `folder`. `many`: each job has cells of its own.
+def configured(said: Said, folder: Path, at_once: int, many: bool) -> DictConfig:
+    """Hydra's own node for a launcher, as said on the command line; quiet, and in `folder`. `at_once`: as many as run at the same
+    time on one machine, where it is not told; `many`: each job has cells of its own, which share the cores.
 
     Raises ConfigError where there is no such launcher, with the extra that brings it.
     """
-    from mlnn.workers import side_by_side
-
     core = GlobalHydra.instance().hydra
     assert core is not None
     settings = ["hydra.output_subdir=null", f"hydra.sweep.dir={quoted(str(folder))}", "hydra.sweep.subdir=.",
@@ -56,8 +55,7 @@ def configured(said: Said, todo: int, folder: Path, many: bool) -> DictConfig:
     launcher = config.hydra.launcher
     with open_dict(launcher):
         if "n_jobs" in launcher and not said.has("hydra.launcher.n_jobs"):
-            jobs = said.value("jobs")
-            launcher.n_jobs = 1 if many else side_by_side(jobs, todo, said.value("threads") or 1)
+            launcher.n_jobs = 1 if many else at_once
         if "array_parallelism" in launcher and not said.has("hydra.launcher.array_parallelism") and not many:
             launcher.array_parallelism = said.value("jobs") or launcher.array_parallelism
         if "ray" in launcher:
@@ -66,13 +64,11 @@ def configured(said: Said, todo: int, folder: Path, many: bool) -> DictConfig:
     return config
 
 
-def together(said: Said, config: DictConfig, todo: int, many: bool) -> int:
+def together(said: Said, config: DictConfig, todo: int, at_once: int, many: bool) -> int:
     """How many jobs a launcher is handed at a time: all, if it has a queue; submitit's own stand-in for one begins all at once."""
-    from mlnn.workers import side_by_side
-
     launcher = config.hydra.launcher
     if str(launcher.get("_target_", "")).endswith("submitit_launcher.LocalLauncher"):
-        return side_by_side(said.value("jobs"), todo, said.value("threads") or 1)
+        return at_once
     if many or "n_jobs" in launcher or "array_parallelism" in launcher:
         return todo
     return said.value("jobs") or todo

@@ -46,15 +46,20 @@ def many_cells(said: Said) -> bool:
 
 def _run_here(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
     """Run jobs, `jobs` of them at once; where each of them has cells of its own, `jobs` is about those."""
-    from mlnn.workers import side_by_side
-
     many = many_cells(said)
-    threads = [job.said.value("threads") for job in todo]
-    most = max((count for count in threads if isinstance(count, int)), default=1)
-    at_once = 1 if many else side_by_side(said.value("jobs"), len(todo), most)
+    at_once = 1 if many else _at_once(said, todo)
     own = [job if many else _told(job) for job in todo]
     with _telling(todo, of, folder):
         watch(own, folder, at_once, said.value("job_timeout"))
+
+
+def _at_once(said: Said, todo: Sequence[Job]) -> int:
+    """How many jobs run side by side on one machine: what `jobs` says, or the cores over the threads of the one that has most."""
+    from mlnn.workers import side_by_side
+
+    threads = [job.said.value("threads") for job in todo]
+    most = max((count for count in threads if isinstance(count, int)), default=1)
+    return side_by_side(said.value("jobs"), len(todo), most)
 
 
 def _told(job: Job, *words: str) -> Job:
@@ -65,13 +70,14 @@ def _told(job: Job, *words: str) -> Job:
 
 def _hand_over(said: Said, todo: Sequence[Job], of: int, folder: Path) -> None:
     """Hand the numbers of the jobs to Hydra's launcher, and wait for what it leaves at work where it ends early."""
-    many = many_cells(said)
-    config = launcher.configured(said, len(todo), folder, many)
+    many, at_once = many_cells(said), _at_once(said, todo)
+    config = launcher.configured(said, folder, at_once, many)
+    size = launcher.together(said, config, len(todo), at_once, many)
     own = _cells_each(said, config)
     handed = [_told(job, *own) if own or not many else job for job in todo]
     task = partial(attend, handed, folder, said.value("job_timeout"))
     with _telling(todo, of, folder):
-        _, problem = launcher.hand_over(task, config, len(todo), launcher.together(said, config, len(todo), many))
+        _, problem = launcher.hand_over(task, config, len(todo), size)
         await_others([job.name for job in todo], folder)
     if problem is not None:
         _name(problem, todo, folder)
@@ -101,15 +107,15 @@ def supervision(said: Said, folder: Path) -> "Supervise":
 
 
 def _elsewhere(
-    said: Said, folder: Path, calls: "Sequence[Call]", *, timeout: float | None, **_: object
+    said: Said, folder: Path, calls: "Sequence[Call]", *, at_once: int, timeout: float | None
 ) -> "Iterator[Outcome]":
     """As `supervised`, where Hydra's launcher puts the calls, each watched there; they are told of once the last has ended."""
     import traceback
 
     from mlnn.workers import Outcome
 
-    config = launcher.configured(said, len(calls), folder, many=False)
-    size = launcher.together(said, config, len(calls), many=False)
+    config = launcher.configured(said, folder, at_once, many=False)
+    size = launcher.together(said, config, len(calls), at_once, many=False)
     found, problem = launcher.hand_over(partial(attend_call, list(calls), timeout), config, len(calls), size)
     left = {place: call for place, call in enumerate(calls) if place not in found}
     for call in left.values():  # a launcher that ends early may leave some of them at work
