@@ -1,5 +1,6 @@
 """Cells of a growth or of `seeds=` where one of Hydra's launchers takes them: as here, and nothing is lost where it fails."""
 
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import pytest
 from app_cases import assert_short, command
 from launcher_cases import launching
 
+from mlnn.cli.cells import _counting
+from mlnn.cli.said import read
 from mlnn.comparing import growing
 from mlnn.errors import NoAnswerError
 from mlnn.runs import open_study, read_run
@@ -33,6 +36,7 @@ def here(calls: Sequence[Call], **_: object) -> Iterator[Outcome]:
         yield Outcome(place)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("silent", [True, False], ids=["told", "raised"])
 def test_cells_that_a_launcher_did_not_run_are_named_and_the_next_call_trains_them(silent: bool) -> None:
     words = (*SEEDS, "hydra/launcher=basic")
@@ -85,6 +89,25 @@ def test_a_cell_that_another_process_is_at_is_left_to_it(tmp_path: Path) -> None
         with pytest.raises(NoAnswerError, match="another process is at it"):
             growing.train_together("node", [settings, settings], [cell.with_name("node-seed1"), cell])
         assert partial.is_dir(), "what it writes is not taken away"
+
+
+def test_cells_are_counted_as_they_are_sealed_where_a_launcher_tells_of_all_at_the_end(tmp_path: Path) -> None:
+    seen, met = list[tuple[int, int]](), threading.Event()
+
+    def advance(done: int, of: int) -> None:
+        seen.append((done, of))
+        met.set()
+
+    for name in ("cells/one", "cells/.two.partial-1"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "checksums.json").touch()
+    with patch("mlnn.cli.cells.PATIENCE", 0.001):
+        with _counting(read("growth", ["hydra/launcher=basic"]), tmp_path, 4, advance):
+            assert met.wait(60)
+        assert set(seen) == {(1, 4)}
+        met.clear()
+        with _counting(read("growth", []), tmp_path, 4, advance):
+            assert not met.wait(0.05), "here the growth itself counts"
 
 
 def test_a_cell_that_is_sealed_meanwhile_is_not_trained_again(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """A command of many cells: trained where they are missing, told of together, and how to go on where something ended early."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlnn.cli.jobs import await_others
+from mlnn.cli.jobs import PATIENCE, await_others
+from mlnn.cli.launcher import is_chosen
 from mlnn.cli.launching import supervision
 from mlnn.cli.performing import gravest
 from mlnn.cli.running import note, write_pictures
@@ -56,7 +58,7 @@ def train_cells(
         for difference in study.elsewhere(environment()):
             show(f"note: cells trained earlier were trained in another environment: {difference}")
         await_others([cell_name(*cell) for cell in cells], study.path(below))
-        with progress(f"{len(cells)} cells") as advance:
+        with progress(f"{len(cells)} cells") as advance, _counting(said, study.final, len(cells), advance):
             own = supervision(said, study.final)
             failed = growth(cells, study, below, settings.jobs, settings.job_timeout, advance, own)
         found = finished(cells, study, below)
@@ -71,6 +73,26 @@ def train_cells(
         forget_claims(study.path(below))
         study.seal()
     return study.final, found
+
+
+@contextmanager
+def _counting(said: Said, out: Path, of: int, advance: Callable[[int, int], None]) -> Iterator[None]:
+    """Count the cells that are sealed while the block runs, where a launcher takes them: it tells of all together, at the end."""
+    ended = threading.Event()
+
+    def count() -> None:
+        while not ended.wait(PATIENCE):
+            advance(Study.kept(out), of)
+
+    thread = threading.Thread(target=count, daemon=True)
+    if is_chosen(said):
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if thread.is_alive():
+            thread.join()
 
 
 @contextmanager
