@@ -50,8 +50,11 @@ def test_the_matrix_has_every_shipped_architecture_and_all_that_is_promised() ->
     assert len(cells({})) == len(MODELS) * 36 * 2
 
 
-@pytest.mark.parametrize("cell", SAMPLE, ids=lambda cell: cell.model)
-def test_the_control_has_lefts_bits_and_so_has_the_same_again(cell: Cell) -> None:
+@pytest.mark.sampled(12)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("model", MODELS)
+def test_the_control_has_lefts_bits_and_so_has_the_same_again(model: str, dtype: str) -> None:
+    cell = Cell(model, dtype, 0, "adam", 1, "auto")
     found = [run(cell, process, steps=2) for process in PROCESSES]
     assert wrong(found, [cell]) == []
     assert run(replace(cell, seed=7), steps=2).digest != found[0].digest
@@ -59,9 +62,10 @@ def test_the_control_has_lefts_bits_and_so_has_the_same_again(cell: Cell) -> Non
 
 @pytest.mark.slow
 def test_two_processes_give_the_same_bits(tmp_path: Path) -> None:
-    calls = [Call(run, (cell, process), tmp_path / "log") for cell in SAMPLE for process in PROCESSES]
+    asked = [*SAMPLE, *(Cell(model, "float32", 1, "sgd", 1, "auto") for model in SHIPPED)]
+    calls = [Call(run, (cell, process), tmp_path / "log") for process in PROCESSES for cell in asked]
     found = [outcome.result() for outcome in supervised(calls, fresh=True)]
-    assert wrong(found, SAMPLE) == []
+    assert wrong(found, asked) == []
 
 
 def drifting() -> Callable[[Tensor, Tensor], Tensor]:
