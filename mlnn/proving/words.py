@@ -1,12 +1,13 @@
 """A proof in one sentence, and the record of it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlnn.proving.answers import Interval, Part
 from mlnn.proving.boxes import VALUE
 from mlnn.proving.cases import GRADIENT, RESIDUAL
 from mlnn.proving.constants import written
+from mlnn.proving.odds import ODDS
 from mlnn.proving.proof import Proof
 from mlnn.proving.relation import Related
 
@@ -27,10 +28,33 @@ class Said:
     looks: int = 0
     paper: tuple[dict[str, object], ...] = ()
     reason: str | None = None
+    note: str | None = None
+    summed: str | None = None
 
 
 def said(given: Said) -> Proof:
     """The record of a proof."""
+    found = _by_row(given)
+    return found if given.summed is None else _of_batches(found, given.summed)
+
+
+def _of_batches(by_row: Proof, summed: str) -> Proof:
+    """What two losses are to each other of which one adds rows up and the other averages them."""
+    other = {"left": "right", "right": "left"}[summed]
+    told = f"{summed} adds up the rows of a batch, {other} averages them"
+    if by_row.answer == "undecided":
+        return replace(by_row, findings=(*by_row.findings, told))
+    same = by_row.answer == "proved"
+    factor = {"left": "n", "right": "1/n"}[summed]
+    started = f"{told}: left is {factor} times right in a batch of n rows" if same else told
+    return replace(
+        by_row, answer="differs", sentence=f"{started}; row by row {by_row.sentence}", findings=(*by_row.findings, told),
+        relation="scaled" if same else None, scale=factor if same else by_row.scale,
+    )  # fmt: skip
+
+
+def _by_row(given: Said) -> Proof:
+    """The record of a proof, row by row."""
     asked = [part for part in given.parts if part.question in (VALUE, GRADIENT)]
     answers = {part.answer for part in asked}
     answer = (
@@ -62,7 +86,7 @@ def said(given: Said) -> Proof:
         reason=reason,
         shift=tuple((target, written(value)) for target, value in related.shift) if related else (),
         scale=written(related.factor) if related and related.factor != 1 else None,
-        findings=tuple(_findings(given.parts)),
+        findings=(*_findings(given.parts), *([given.note] if given.note else [])),
         parts=given.parts,
         paper=given.paper,
     )
@@ -103,8 +127,11 @@ def _union(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
 
 def _sentence(given: Said, asked: Sequence[Part], answer: str, reason: str | None) -> str:
     inside = f"on [{_n(given.domain[0])}, {_n(given.domain[1])}]"
-    if asked and asked[0].variable == RESIDUAL:
+    variable = asked[0].variable if asked else ""
+    if variable == RESIDUAL:
         inside = f"for residuals in [{_n(given.domain[0])}, {_n(given.domain[1])}]"
+    elif variable == ODDS:
+        inside = f"for raw outputs in [{_n(given.domain[0])}, {_n(given.domain[1])}]"
     if answer == "undecided":
         return f"undecided: {reason}"
     if answer == "proved":
