@@ -33,6 +33,12 @@ class ConfigError(MlnnError):
     exit_code = 2
 
 
+class MemoryWantedError(ConfigError):
+    """A part of the user's own wants more memory than there is."""
+
+    exit_code = 4
+
+
 class DataError(MlnnError):
     """Bad data: NaN, labels outside the target space, one class only, an empty table, a missing column."""
 
@@ -51,6 +57,15 @@ class RunFolderError(MlnnError):
     """A run folder is missing, damaged, not empty, or cannot be written."""
 
     exit_code = 5
+
+
+WANT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+"""How torch's allocators say it, by a bare RuntimeError."""
+
+
+def wants_memory(problem: BaseException) -> bool:
+    """Whether an exception is for want of memory."""
+    return isinstance(problem, MemoryError) or any(words in str(problem) for words in WANT_OF_MEMORY)
 
 
 MOST_CHOICES = 20  # listed in full; of a longer list the nearest few

@@ -19,7 +19,7 @@ from multiprocessing import connection, forkserver
 from pathlib import Path
 from typing import Any
 
-from mlnn.errors import ConfigError, MlnnError, NoAnswerError
+from mlnn.errors import ConfigError, MlnnError, NoAnswerError, wants_memory
 
 NO_ANSWER, BUG = 4, 70
 PRELOADED = [
@@ -33,8 +33,6 @@ PRELOADED = [
     "sklearn.datasets",
 ]
 """What nearly every call needs; a name that cannot be imported is passed over."""
-WANT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
-"""How torch's allocators say it, by a bare RuntimeError."""
 GRACE = 2.0
 """Seconds that a worker has between being asked to end and being killed."""
 
@@ -233,8 +231,7 @@ def _perform(call: Call) -> Outcome:
         return Outcome(-1, None, f"called sys.exit({problem.code!r})", NO_ANSWER)
     except BaseException as problem:
         traceback.print_exc()
-        short = isinstance(problem, MemoryError) or any(words in str(problem) for words in WANT_OF_MEMORY)
-        told = f"{type(problem).__name__}: {problem}"
+        short, told = wants_memory(problem), f"{type(problem).__name__}: {problem}"
         return Outcome(-1, None, f"ran out of memory: {told}" if short else told, NO_ANSWER if short else BUG)
 
 

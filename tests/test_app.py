@@ -158,6 +158,15 @@ def test_an_interrupted_command_leaves_nothing(name: str, where: str, tmp_path: 
     assert listing(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "problem", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried")]
+)
+def test_want_of_memory_is_no_answer_and_no_bug(problem: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    with patch("mlnn.cli.app._run", side_effect=problem):
+        assert app.start("train", []) == 4
+    assert capsys.readouterr().err.startswith("error: ran out of memory: ")
+
+
 def test_a_fault_of_mlnn_itself_ends_with_70_and_shows_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     with patch("mlnn.settings.dataset", side_effect=ZeroDivisionError("planted")):
         assert app.start("train", []) == 70

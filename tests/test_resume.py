@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -16,7 +17,7 @@ from mlnn.cli import kept as cli_kept
 from mlnn.errors import RunFolderError
 from mlnn.runs import read_run
 from mlnn.runs.kept import place as placing
-from mlnn.runs.kept.keeper import Keeper
+from mlnn.runs.kept.keeper import Keeper, Within
 from mlnn.runs.kept.place import open_place, place_of
 from mlnn.runs.kept.states import names
 from mlnn.runs.standing import standing
@@ -117,26 +118,43 @@ def test_another_environment_is_refused_with_what_differs_or_marks_the_run() -> 
     assert "went on at step 4 elsewhere" in Path("part/report.html").read_text(encoding="utf-8")
 
 
-def test_a_race_keeps_each_training_that_has_ended() -> None:
+@pytest.fixture
+def raced(home: Path) -> Path:
+    """A race of two trainings that nobody has stopped."""
     Path("conf/ladder").mkdir(parents=True)
-    rungs = "one: [optimizer=sgd, optimizer.lr=0.1]\ntwo: [optimizer=lbfgs]\n"
+    rungs = "one: [optimizer=sgd, optimizer.lr=0.1]\ntwo: [optimizer=adam]\n"
     Path("conf/ladder/two.yaml").write_text(rungs, encoding="utf-8")
     assert command("estimator", *RACE, "out=whole").code == 0
-    before = Keeper.done
+    return home / "whole"
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize(("training", "at"), [(0, 2), (1, 2), (None, 1)], ids=["first", "second", "between"])
+def test_a_race_goes_on_where_it_was_stopped_within_a_training_or_between_two(
+    raced: Path, training: int | None, at: int
+) -> None:
+    before, begin, begun = Keeper.done, Keeper.begin, list[tuple[str, int]]()
 
     def done(self: Keeper, step: int) -> None:
-        os.kill(os.getpid(), signal.SIGINT) if step == 1 else None
+        here = self.place.folder.name == f"training-{training}" or (training is None and not isinstance(self, Within))
+        os.kill(os.getpid(), signal.SIGINT) if step == at and here else None
         before(self, step)
+
+    def met(self: Keeper, *given: Any) -> int:
+        begun.append((self.place.folder.name.removeprefix(".part.partial-"), begin(self, *given)))
+        return begun[-1][1]
 
     with patch.object(Keeper, "done", done):
         stopped = command("estimator", *RACE, "out=part")
     assert stopped.code == 130
-    assert "step 1 is kept" in stopped.err
-    with patch("mlnn.estimating.race.race", wraps=__import__("mlnn.estimating.race", fromlist=["race"]).race) as race:
+    assert f"step {1 if training is None else training} is kept" in stopped.err
+    with patch.object(Keeper, "begin", met):
         assert command("estimator", "--config-dir", "conf", "resume=part").code == 0
-    assert [call.args[0] for call in race.call_args_list] == ["two"]
+    expected = {0: [("run", 0), ("training-0", at + 1), ("training-1", 0)], 1: [("run", 1), ("training-1", at + 1)],
+                None: [("run", 1), ("training-1", 0)]}  # fmt: skip
+    assert begun == expected[training]
     for name in ("estimator.csv", "estimator.json", "report.html"):
-        assert Path("whole", name).read_bytes() == Path("part", name).read_bytes()
+        assert Path("part", name).read_bytes() == (raced / name).read_bytes()
 
 
 def edited(name: str, change: Callable[[dict[str, object]], object]) -> None:

@@ -69,7 +69,7 @@ BAD = {
     "leaves": (4, "ended with code 0"),
     "killed": (4, "signal 9"),
     "crashes": (4, "signal 11"),
-    "full": (2, "MemoryError"),
+    "full": (4, "ran out of memory"),
     "recurses": (2, "RecursionError"),
     "missing": (2, "unknown objective 'missing'"),
 }

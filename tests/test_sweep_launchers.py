@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from unittest.mock import patch
 
 import pytest
 from app_cases import Result, assert_short, command
-from hydra.core.hydra_config import HydraConfig
-from hydra.core.utils import JobReturn, JobStatus
-from omegaconf import DictConfig, OmegaConf, open_dict
+from launcher_cases import launching
+from omegaconf import OmegaConf
 
-from mlnn.cli.jobs import Job, await_others, has_ended, perform_job, queued
-from mlnn.cli.launching import EXTRAS, _cells_each
-from mlnn.cli.said import read
+from mlnn.cli.jobs import Job, await_others, has_ended, named, perform_job, queued
+from mlnn.cli.launcher import EXTRAS
+from mlnn.cli.launching import _at_once, _cells_each
+from mlnn.cli.said import jobs, read
 from mlnn.runs.jobs import DONE, QUEUED, RUNNING, JobRow, claimed, read_row, write_row
 
 SMALL = ("data=spector", "steps=1", "batch_size=16", "model=logistic")
@@ -76,36 +75,10 @@ def test_every_launcher_gives_the_table_and_the_bits_of_a_sweep_here(name: str) 
     assert "job " not in again.stdout, "none is run once more"
 
 
-class Launcher:
-    """Stands in for one of Hydra's: runs the first jobs, then raises or tells that the function did."""
-
-    def __init__(self, task: Any, config: DictConfig, good: int, problem: Exception, silent: bool) -> None:
-        self.task, self.config, self.good, self.problem, self.silent = task, config, good, problem, silent
-
-    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> list[JobReturn]:
-        returned = []
-        for number in range(initial_job_idx, initial_job_idx + len(job_overrides)):
-            if number >= self.good and not self.silent:
-                raise self.problem
-            one = JobReturn(status=JobStatus.COMPLETED)
-            if number < self.good:
-                with open_dict(self.config):
-                    self.config.hydra.job.num = number
-                HydraConfig.instance().set_config(self.config)
-                self.task(self.config)
-            else:
-                one.status, one._return_value = JobStatus.FAILED, self.problem
-            returned.append(one)
-        return returned
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("silent", [True, False], ids=["told", "raised"])
 def test_what_a_launcher_did_not_run_is_named_and_the_next_call_runs_it(silent: bool) -> None:
-    def broken(_self: Any, _context: Any, task: Any, config: DictConfig) -> Launcher:
-        return Launcher(task, config, 1, ConnectionError("the queue is gone"), silent)
-
-    with patch("hydra.core.plugins.Plugins.instantiate_launcher", broken):
+    with launching(1, ConnectionError("the queue is gone"), silent):
         done = sweep("seed=0,1,2", "hydra/launcher=basic", "out=lost")
     assert done.code == 4
     assert_short(done.err.rpartition("\nto go on")[0])
@@ -150,6 +123,17 @@ def test_cells_of_a_job_have_the_cores_that_its_launcher_gives_it(
         assert _cells_each(read("compare", ["-m", *words]), config) == expected
 
 
+def test_the_cores_are_divided_by_the_threads_of_the_job_that_has_most() -> None:
+    def at_once(*words: str) -> int:
+        said = read("train", ["-m", *words])
+        return _at_once(said, named(jobs(said)))
+
+    with patch("joblib.cpu_count", lambda: 8):
+        assert at_once("threads=1,4", "seed=0,1,2,3", "hydra/launcher=joblib") == 2
+        assert at_once("threads=1,4", "seed=0,1,2,3", "hydra/launcher=joblib", "jobs=3") == 3
+        assert at_once("seed=0,1,2") == 3
+
+
 def a_job(folder: Path, **row: Any) -> Job:
     job = Job("seed=0", read("train", [*SMALL, "seed=0"]), {"seed": "0"})
     if row:
@@ -175,11 +159,11 @@ def test_a_job_that_is_elsewhere_is_waited_for_and_that_is_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     job = a_job(tmp_path, status=RUNNING, tries=1, where="node7:41")
-    await_others([job], tmp_path)
+    await_others([job.name], tmp_path)
     assert capsys.readouterr().out == ""
     looks = iter([True, True, False])
     with patch("mlnn.runs.jobs.held", lambda _folder, _name: next(looks)), patch("mlnn.cli.jobs.PATIENCE", 0.0):
-        await_others([job], tmp_path)
+        await_others([job.name], tmp_path)
     assert "waiting for seed=0: another process is at it (node7:41)" in capsys.readouterr().out
     assert next(looks, None) is None
 

@@ -31,7 +31,7 @@ BAD = {
     "killed": "signal 9",
     "hangs": "took longer than",
     "diverges": "non-finite",
-    "starves": "allocate memory",
+    "starves": "ran out of memory",
 }
 """What a bad job does, and words by which the table is to name it."""
 LAUNCHERS = {"here": ("jobs=2",), "joblib": ("hydra/launcher=joblib", "jobs=2"),

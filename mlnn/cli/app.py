@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from mlnn.cli.performing import BUG, INTERRUPTED, NO_ANSWER, USAGE, Command, perform
 from mlnn.cli.signals import handled
-from mlnn.errors import ConfigError, MlnnError, unknown
+from mlnn.errors import ConfigError, MlnnError, unknown, wants_memory
 from mlnn.keys import COMMANDS, Settings
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def start(command: str, arguments: Sequence[str], called: Sequence[str] = (), sc
             return say(
                 f"interrupted; {stop}" if str(stop) else "interrupted; the run in progress was not written", INTERRUPTED
             )
-        except Exception:
+        except Exception as problem:
+            if wants_memory(problem):
+                return say(f"ran out of memory: {type(problem).__name__}: {problem}", NO_ANSWER)
             traceback.print_exc()  # not one of ours: a bug, and whoever mends it needs the traceback
             return BUG
 

@@ -1,9 +1,13 @@
 """A command of many cells: trained where they are missing, told of together, and how to go on where something ended early."""
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mlnn.cli.jobs import PATIENCE, await_others
+from mlnn.cli.launcher import is_chosen
+from mlnn.cli.launching import supervision
 from mlnn.cli.performing import gravest
 from mlnn.cli.running import note, write_pictures
 from mlnn.cli.said import Said
@@ -13,6 +17,7 @@ from mlnn.errors import MlnnError, NoAnswerError
 from mlnn.keys import CompareSettings, GrowthSettings
 from mlnn.runs import Study, open_study, unused
 from mlnn.runs.environment import environment
+from mlnn.runs.jobs import forget_claims
 from mlnn.runs.study import EXECUTION
 from mlnn.settings import dataset
 from mlnn.workers import Outcome
@@ -52,8 +57,10 @@ def train_cells(
             show(f"note: {study.damaged}; what is not whole is trained again")
         for difference in study.elsewhere(environment()):
             show(f"note: cells trained earlier were trained in another environment: {difference}")
-        with progress(f"{len(cells)} cells") as advance:
-            failed = growth(cells, study, below, settings.jobs, settings.job_timeout, advance)
+        await_others([cell_name(*cell) for cell in cells], study.path(below))
+        with progress(f"{len(cells)} cells") as advance, _counting(said, study.final, len(cells), advance):
+            own = supervision(said, study.final)
+            failed = growth(cells, study, below, settings.jobs, settings.job_timeout, advance, own)
         found = finished(cells, study, below)
         if not found:
             first = failed[0]
@@ -63,8 +70,29 @@ def train_cells(
         study.write_json("data.json", dataset(settings).to_dict())
         if failed:
             raise _failure(failed, cells, study, below)
+        forget_claims(study.path(below))
         study.seal()
     return study.final, found
+
+
+@contextmanager
+def _counting(said: Said, out: Path, of: int, advance: Callable[[int, int], None]) -> Iterator[None]:
+    """Count the cells that are sealed while the block runs, where a launcher takes them: it tells of all together, at the end."""
+    ended = threading.Event()
+
+    def count() -> None:
+        while not ended.wait(PATIENCE):
+            advance(Study.kept(out), of)
+
+    thread = threading.Thread(target=count, daemon=True)
+    if is_chosen(said):
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if thread.is_alive():
+            thread.join()
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from mlnn.cli import performing
+from mlnn.cli.launcher import number
 from mlnn.cli.performing import perform
 from mlnn.cli.said import Said, quoted
 from mlnn.errors import MlnnError, RunFolderError
@@ -70,7 +70,16 @@ def queued(todo: Sequence[Job], folder: Path) -> list[Job]:
 
 def attend(todo: list[Job], folder: Path, timeout: float | None, _config: DictConfig) -> None:
     """Watch over the job whose number the launcher gave, wherever that has put it."""
-    watch([todo[int(HydraConfig.get().job.num)]], folder, 1, timeout)
+    watch([todo[number()]], folder, 1, timeout)
+
+
+def attend_call(calls: "Sequence[Call]", timeout: float | None, _config: DictConfig) -> "Outcome":
+    """Watch over the call whose number the launcher gave, wherever that has put it; how it ended."""
+    from mlnn.workers import supervised
+
+    place = number()
+    (outcome,) = supervised([calls[place]], timeout=timeout, fresh=True)
+    return dataclasses.replace(outcome, place=place)
 
 
 def watch(todo: Sequence[Job], folder: Path, at_once: int, timeout: float | None) -> None:
@@ -86,7 +95,7 @@ def watch(todo: Sequence[Job], folder: Path, at_once: int, timeout: float | None
                 again.append(job)
             else:
                 _settle(job, outcome, folder)
-        await_others(again, folder)
+        await_others([job.name for job in again], folder)
         left = [job for job in again if not has_ended(job, folder)]
 
 
@@ -98,18 +107,18 @@ def has_ended(job: Job, folder: Path) -> bool:
     return row is not None and row.ended and row.tries >= job.tries
 
 
-def await_others(jobs: Sequence[Job], folder: Path) -> None:
-    """Wait until no other process is at any of these jobs, and say whom it waits for."""
+def await_others(names: Sequence[str], folder: Path) -> None:
+    """Wait until no other process is at any job or cell of these names, and say whom it waits for."""
     from mlnn.report.console import show
     from mlnn.runs.jobs import held, read_row
 
-    waiting = [job for job in jobs if held(folder, job.name)]
+    waiting = [name for name in names if held(folder, name)]
     if waiting:
-        row = read_row(folder, waiting[0].name)
+        row = read_row(folder, waiting[0])
         who = f" ({row.where})" if row is not None and row.where else ""
         more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-        show(f"waiting for {waiting[0].name}{more}: another process is at it{who}")
-    while any(held(folder, job.name) for job in waiting):
+        show(f"waiting for {waiting[0]}{more}: another process is at it{who}")
+    while any(held(folder, name) for name in waiting):
         time.sleep(PATIENCE)
 
 

@@ -30,6 +30,8 @@ PATHS = {"curves": "runs", "diff": "recordings", "replay": "capsule", "lift": "c
 """Commands whose arguments may be paths, and the key that these fill."""
 REFUSED = ("-cp", "--config-path", "-cn", "--config-name", "--experimental-rerun")
 """Options of Hydra's that would put a received file in the place of a shipped one, or unpickle it."""
+OF_CELLS = ("growth", "compare", "beyond_one_node")
+"""Commands that have cells, or may have, which a launcher can take without -m."""
 LAUNCHING = re.compile(r"hydra/launcher|hydra\.launcher\..+")
 
 
@@ -176,8 +178,10 @@ def _check(said: Said) -> None:
         key = override.key_or_group
         if key.split(".")[0].split("/")[0] == "hydra" and not LAUNCHING.fullmatch(key):
             raise ConfigError(f"{key}: of Hydra's own settings only hydra/launcher and hydra.launcher.… are read")
-        if key == "hydra/launcher" and not said.many:
-            raise ConfigError(f"{key}: is for sweeps; add -m")
+        if override.is_hydra_override() and not said.many and said.command not in OF_CELLS:
+            raise ConfigError(
+                f"{key}: {said.command} is one run, which no launcher divides; add -m, and every combination is a job"
+            )
 
 
 class _Parser(argparse.ArgumentParser):

@@ -4,12 +4,12 @@ Folders are named by what is swept. A call with the same `out=` runs what has no
 that cannot even be composed is that job's failure and no other's.
 """
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlnn.cli.jobs import Job, named
+from mlnn.cli.launcher import tidy
 from mlnn.cli.launching import launch
 from mlnn.cli.performing import gravest
 from mlnn.cli.running import point_to
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from mlnn.runs.jobs import JobRow
 
 TABLE, PARQUET, PAGE = "sweep.csv", "sweep.parquet", "report.html"
-QUEUE = ".submitit"
-"""Where submitit keeps what it hands over: pickled, so it does not stay in a folder that may be sent to somebody."""
 TOLD = 3
 """Failed jobs that an error names; the others are in its count, and all are on the page."""
 MOVES = ("out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require", "domain")
@@ -119,7 +117,7 @@ def _tell(todo: Sequence[Job], command: str, study: "Study") -> list[tuple[str, 
         study.write_json("environment.json", environment())
         if all(_sealed(study.final / job.name) for job in todo):
             forget_claims(study.final)
-            shutil.rmtree(study.final / QUEUE, ignore_errors=True)
+            tidy(study.final)
             study.seal()
     show(console_table(found))
     point_to(study.final, page=PAGE, table=TABLE)

@@ -16,6 +16,7 @@ from mlnn.keys import EstimatorSettings
 from mlnn.objectives import Objective, likelihood_of
 from mlnn.runs import csv_text, write_file
 from mlnn.training import LaneRecipe, train
+from mlnn.training.keeping import Keep
 
 DIGITS = (2, 4, 6, 8)
 """Of the worst coefficient: from two, enough for most purposes, to eight, half of what float64 holds."""
@@ -71,8 +72,14 @@ class Counted:
         return self.function(output, target, **extras)
 
 
-def race(name: str, settings: EstimatorSettings, progress: Callable[[int, int], None] | None = None) -> Runner:
-    """Train one model with one optimiser for `passes` over the data, looking at steps that thin out like a logarithm.
+def race(
+    name: str,
+    settings: EstimatorSettings,
+    progress: Callable[[int, int], None] | None = None,
+    keep: Keep | None = None,
+) -> Runner:
+    """Train one model with one optimiser for `passes` over the data, looking at steps that thin out like a logarithm. keep: where
+    its state is kept, and from which it goes on.
 
     Raises ConfigError where the objective has no likelihood or the model no classical estimate.
     """
@@ -97,7 +104,7 @@ def race(name: str, settings: EstimatorSettings, progress: Callable[[int, int], 
         return over
 
     lane_recipe = LaneRecipe(dataclasses.replace(objective, function=counted), build.optimizer_factory(settings))
-    lane = train(recipe, lane_recipe, lambda _row: None, progress, watch)
+    lane = train(recipe, lane_recipe, lambda _row: None, progress, watch, keep=keep)
     found = trajectory.found(lane.module)
     if found is None:
         raise ConfigError(

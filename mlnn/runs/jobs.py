@@ -135,6 +135,12 @@ def forget_claims(folder: Path) -> None:
             path.unlink()
 
 
+def forget_claim(folder: Path, name: str) -> None:
+    """Take the lock of one away, by its holder, once there is nothing left to do."""
+    with suppress(OSError):
+        _lock(folder, name).unlink()
+
+
 def _lock(folder: Path, name: str) -> Path:
     return folder / f".{name}.claim"
 

@@ -16,6 +16,7 @@ from typing import Any
 from mlnn.errors import RunFolderError
 from mlnn.runs import reading, writing
 from mlnn.runs.files import to_json, write_file
+from mlnn.runs.jobs import held
 from mlnn.runs.locking import LOCK, locked
 
 STUDY = "study.json"
@@ -53,17 +54,7 @@ class Study:
 
     def done(self, name: str) -> bool:
         """Whether the cell `name` is there, whole and unchanged."""
-        try:
-            reading.read_run(self.path(name))
-        except RunFolderError:
-            return False
-        return True
-
-    def clear(self, name: str) -> None:
-        """Take away what an earlier try left of a cell that is not whole."""
-        path = self.path(name)
-        for left in (path, *path.parent.glob(f".{path.name}.partial-*")):
-            shutil.rmtree(left, ignore_errors=True)
+        return whole(self.path(name))
 
     def write_text(self, name: str, text: str) -> None:
         """Write a file of the study, whole or not at all."""
@@ -136,7 +127,10 @@ def open_study(
             if study.earlier.get("of") != now["of"]:
                 study.write_json(STUDY, now | {"environment": dict(environment)})
             for left in final.glob("*/.*.partial-*"):
-                shutil.rmtree(left, ignore_errors=True)
+                if not held(
+                    left.parent, left.name[1:].partition(".partial-")[0]
+                ):  # a launcher may have left it at work
+                    shutil.rmtree(left, ignore_errors=True)
             yield study
     except BaseException:
         _undo(study, made)
@@ -159,6 +153,21 @@ def _found(final: Path, now: Mapping[str, Any], overwrite: bool, grows: bool) ->
         if final.exists() and any(final.iterdir()):
             study.replaces = writing.step_aside(final)
     return study
+
+
+def whole(folder: Path) -> bool:
+    """Whether a cell is there, whole and unchanged."""
+    try:
+        reading.read_run(folder)
+    except RunFolderError:
+        return False
+    return True
+
+
+def clear(folder: Path) -> None:
+    """Take away what an earlier try left of a cell that is not whole."""
+    for left in (folder, *folder.parent.glob(f".{folder.name}.partial-*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def differences(before: Any, now: Any, where: str = "") -> list[str]:

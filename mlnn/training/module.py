@@ -14,7 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from mlnn.arguments import first_line
 from mlnn.data import nested
-from mlnn.errors import ConfigError, MlnnError
+from mlnn.errors import ConfigError, MemoryWantedError, MlnnError, wants_memory
 from mlnn.targets import TargetSpace
 from mlnn.training.recipe import dtype_name
 from mlnn.world import own_world
@@ -24,7 +24,8 @@ SEVERAL = "; a loss that reads several raw outputs says how many in the target s
 
 
 def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes."""
+    """Call a part that may be the user's own; an exception of its own becomes a short ConfigError with the shapes,
+    a MemoryWantedError where it is for want of memory."""
     try:
         return call(*arguments)
     except MlnnError:
@@ -34,6 +35,8 @@ def guard(what: str, call: Callable[..., Any], *arguments: Any) -> Any:
         shapes = ", ".join(f"{tuple(a.shape)} {dtype_name(a.dtype)}" for a in given if isinstance(a, Tensor))
         raised = f"{what} raised {type(problem).__name__}{' on ' if shapes else ''}{shapes}: {first_line(problem)}"
         flat = what.startswith("objective") and given and isinstance(given[0], Tensor) and given[0].ndim == 1
+        if wants_memory(problem):
+            raise MemoryWantedError(f"ran out of memory: {raised}") from problem
         raise ConfigError(raised + (SEVERAL if flat and isinstance(problem, IndexError) else "")) from problem
 
 

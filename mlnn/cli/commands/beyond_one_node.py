@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlnn.cli.compose import ladder
+from mlnn.cli.launching import supervision
 from mlnn.cli.parts import Parts
 from mlnn.cli.running import answering, point_to, write_page
 from mlnn.cli.said import Said
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(settings: BeyondOneNodeSettings, said: Said) -> None:
-    from mlnn.workers import Call, side_by_side, supervised, warm
+    from mlnn.workers import Call, side_by_side, warm
 
     by_rung: dict[str, list[BeyondOneNodeSettings]] = {}
     for name, cell in ladder(settings, said):
@@ -32,7 +33,8 @@ def run(settings: BeyondOneNodeSettings, said: Said) -> None:
         calls = [Call(architecture, rung, folder.path(f"{rung[0]}.log")) for rung in by_rung.items()]
         made, parts = {}, Parts(len(calls))
         with progress(f"{len(by_rung)} architectures") as advance:
-            for outcome in supervised(calls, at_once=at_once, timeout=settings.job_timeout):
+            supervise = supervision(said, folder.partial)
+            for outcome in supervise(calls, at_once=at_once, timeout=settings.job_timeout):
                 name = calls[outcome.place].arguments[0]
                 made[name] = parts.try_one(name, outcome.result)
                 advance(len(made), len(by_rung))

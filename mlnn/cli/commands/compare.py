@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from mlnn.cli.compose import seeded
 from mlnn.cli.kept import keeping
+from mlnn.cli.launcher import is_chosen
 from mlnn.cli.running import point_to, sized, write_page
 from mlnn.cli.said import Said
+from mlnn.errors import ConfigError
 from mlnn.keys import CompareSettings
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ def run(settings: CompareSettings, said: Said) -> None:
     if settings.seeds is not None:
         many_seeds(settings, said)
         return
+    if is_chosen(said):
+        raise ConfigError(
+            "hydra/launcher: one comparison is not divided; add -m, or seeds=[0,1,2], each a cell of its own"
+        )
     with keeping(settings, said) as keep:
         if keep is None:
             return

@@ -9,6 +9,7 @@ from mlnn.cli.parts import Parts
 from mlnn.cli.running import note, point_to, write_page
 from mlnn.cli.said import Said
 from mlnn.keys import EstimatorSettings
+from mlnn.runs.kept.keeper import Within
 
 
 def run(settings: EstimatorSettings, said: Said) -> None:
@@ -23,16 +24,18 @@ def run(settings: EstimatorSettings, said: Said) -> None:
             return
         folder, parts, ended = keep.place.run, Parts(len(cells)), dict[str, Runner]()
         keep.begin("trainings one by one", (ended,), (), dataset(settings).fingerprint())
+        keep.keep()  # what a training keeps below it lasts as long as this
         with progress(f"{len(cells)} trainings") as advance:
             for place, (name, cell) in enumerate(cells):
 
                 def step(done: int, of: int, at: int = place) -> None:
                     advance(at * of + done, len(cells) * of)
-                    keep.check()
 
                 label = f"{name}, seed {cell.seed}"
-                one = ended.get(label) or parts.try_one(label, partial(race, name, cell, step))
-                ended |= {label: one} if one else {}
+                if label not in ended:
+                    own = Within(keep, f"training-{place}")
+                    one = parts.try_one(label, partial(race, name, cell, step, own))
+                    ended |= {label: one} if one else {}
                 keep.done(place + 1)
         keep.finished()
         found, names = list(ended.values()), settings.names

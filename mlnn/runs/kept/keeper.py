@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class Keeper:
         digest = "" if self._table is None else self._table.digest()
         self._about = {"engine": engine, "data": data, "program": digest}
         self.step = self._put_back()
-        if not self.step:
+        if self.kept < 0:
             self._forget()
         self.place.say("running", step=self.step, unkept=self.unkept)
         now = self.clock()
@@ -112,12 +113,6 @@ class Keeper:
         if self.clock() >= self._next:
             self.keep()
 
-    def check(self) -> None:
-        """Within a step that is long: stop here, where that was asked for; what was done before is kept."""
-        if self._stops:
-            self.keep()
-            raise KeyboardInterrupt
-
     def finished(self) -> None:
         """All steps are done: what stands there stays."""
         self._rests = True
@@ -125,6 +120,11 @@ class Keeper:
     def stop(self) -> None:
         """Stop at the end of this step."""
         self._stops = True
+
+    @property
+    def stops(self) -> bool:
+        """Whether a stop was asked for."""
+        return self._stops
 
     def keep(self) -> bool:
         """Keep the state; whether it now lies on the disk. A disk that refuses is told of, and tried again later."""
@@ -191,6 +191,24 @@ class Keeper:
         for path in self.place.states:
             disk("remove", self.place.final, path.unlink, missing_ok=True)
         self.journal.go_back(0)
+
+
+class Within(Keeper):
+    """The state of one part of a run, in the folder `name` below that of the whole, which says when to stop: a step of the whole is
+    long, and has steps of its own."""
+
+    def __init__(self, whole: Keeper, name: str) -> None:
+        folder = whole.place.folder / name
+        disk("write", whole.place.final, folder.mkdir, exist_ok=True)
+        super().__init__(replace(whole.place, folder=folder), whole.note, whole.clock)
+        self.whole, self.every = whole, whole.every
+
+    def done(self, step: int) -> None:
+        """As a keeper; where the whole was asked to stop, so is its part, and the whole is kept as well."""
+        if self.whole.stops:
+            self.whole.keep()
+            self.stop()
+        super().done(step)
 
 
 @contextmanager
