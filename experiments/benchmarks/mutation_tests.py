@@ -125,15 +125,9 @@ def _serve(house: str, there: Connection, files: Sequence[str]) -> None:
     log = os.open(f"{house}/.tests.log", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
         os.dup2(log, stream)
-    options = [
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-        f"--hypothesis-profile=ci",
-        "--basetemp={house}/.tests",
-        *files,
-    ]
+    quiet = ["-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    # The profile draws the same examples each time, and does not fail a test for being slow.
+    options = [*quiet, "--hypothesis-profile=ci", f"--basetemp={house}/.tests", *files]
     pytest.main(options, plugins=[Waiting(there, Path(house))])
 
 
