@@ -106,7 +106,8 @@ def _imported(change: Change, before: bytes, after: bytes) -> bool:
 
 
 def _first_failing(server: Server, asked: Asked, kept: Map) -> str:
-    return next((told.test for told in server.ask(asked, kept.patience) if not told.passed), "")
+    told = list(server.ask(asked, kept.patience))  # to its end
+    return next((one.test for one in told if not one.passed), "")
 
 
 def run(todo: Sequence[Change], kept: Map, jobs: int) -> Iterator[Outcome]:
