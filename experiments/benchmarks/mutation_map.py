@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 
 from mutation_sites import ROOT, Change, statement, used
@@ -97,23 +98,25 @@ class Map:
         return change.line in self.imported.get(change.file, ())
 
     def chosen(self, change: Change) -> list[str]:
-        """The tests that a change is put to, in order: of those that execute its line the quickest of each file, then the next of
-        each; then the others of these files, which may read what a first test has computed and kept. No more than the budget."""
+        """The tests that a change is put to, in order: those that execute its line, the quickest first, each file given as much
+        time as any other; then the others of these files, which may read what a first test has computed and kept. No more than
+        the budget. What an import makes is also read by tests that name it."""
         if self.at_import(change):
-            return self._chosen(used(change))
+            lines, names = used(change)
+            return self._chosen(lines, names)
         return self._chosen({change.file: {change.line}}) or self._chosen({change.file: {*statement(change)}})
 
-    def _chosen(self, lines: Mapping[str, Iterable[int]]) -> list[str]:
-        direct, others = [], []
+    def _chosen(self, lines: Mapping[str, Iterable[int]], names: Iterable[str] = ()) -> list[str]:
+        direct: list[tuple[float, float, str]] = []
+        others: list[tuple[float, float, str]] = []
         for stem, found in self.measured.items():
-            executing = self._executing(stem, lines)
+            executing = self._executing(stem, lines) | _naming(stem, found, names)
+            direct += _cumulated(one for one in found.tests if one[0] in executing)
             if executing:
-                direct.append(sorted((seconds, test) for test, seconds in found.tests if test in executing))
-                others.append(sorted((seconds, test) for test, seconds in found.tests if test not in executing))
-        order = [*_by_turns(direct), *_by_turns(others)]
+                others += _cumulated(one for one in found.tests if one[0] not in executing)
         taken: list[str] = []
         spent = 0.0
-        for seconds, test in order:
+        for _, seconds, test in [*sorted(direct), *sorted(others)]:
             if spent + seconds <= BUDGET or not taken:
                 taken.append(test)
                 spent += seconds
@@ -141,10 +144,22 @@ def _grouped(file: str, told: Sequence[Told]) -> list[tuple[list[int], list[int]
     return [(lines, list(tests)) for tests, lines in groups.items()]
 
 
-def _by_turns(lists: Sequence[list[tuple[float, str]]]) -> Iterator[tuple[float, str]]:
-    """The first of each, then the second of each, … ; in each turn the quickest first."""
-    for turn in range(max((len(one) for one in lists), default=0)):
-        yield from sorted(one[turn] for one in lists if len(one) > turn)
+def _cumulated(tests: Iterable[tuple[str, float]]) -> Iterator[tuple[float, float, str]]:
+    """Of a file's tests, the quickest first: the seconds until each has ended, its own, its name."""
+    ended = 0.0
+    for test, seconds in sorted(tests, key=itemgetter(1)):
+        ended += seconds
+        yield ended, seconds, test
+
+
+def _naming(stem: str, found: Measured, names: Iterable[str]) -> set[str]:
+    """The tests of a file that name one of these in their parameters; all where only the file's text does."""
+    text = (ROOT / "tests" / f"{stem}.py").read_text(encoding="utf-8")
+    named = [name for name in names if re.search(rf"\b{name}\b", text)]
+    if not named:
+        return set()
+    naming = {test for test, _ in found.tests if any(re.search(rf"\b{name}\b", test) for name in named)}
+    return naming or {test for test, _ in found.tests}
 
 
 @cache

@@ -85,9 +85,9 @@ def drawn(folders: Sequence[str], count: int, seed: int) -> list[Change]:
     return random.Random(seed).sample(every, min(count, len(every)))
 
 
-def used(change: Change) -> Mapping[str, set[int]]:
+def used(change: Change) -> tuple[Mapping[str, set[int]], set[str]]:
     """By file, the lines inside functions that use what a statement outside of functions makes: what is defined there, and what
-    else outside of functions is made of it."""
+    else outside of functions is made of it; and the names of all that."""
     path = ROOT / change.file
     found: dict[str, set[int]] = {}
     names = _made_at(_tree(path).body, change.line, change.file, found)
@@ -95,7 +95,7 @@ def used(change: Change) -> Mapping[str, set[int]]:
     while names:
         known |= names
         names = {other for name in names for other in _users(name, found)} - known
-    return found
+    return found, known
 
 
 def statement(change: Change) -> range:
