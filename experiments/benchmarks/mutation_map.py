@@ -15,7 +15,7 @@ from functools import cache
 from operator import itemgetter
 from pathlib import Path
 
-from mutation_sites import ROOT, Change, statement, used
+from mutation_sites import ROOT, Change, around, statement, used
 from mutation_tests import Asked, Server, Told
 
 BUDGET = 40.0
@@ -99,24 +99,28 @@ class Map:
 
     def chosen(self, change: Change) -> list[str]:
         """The tests that a change is put to, in order: those that execute its line, the quickest first, each file given as much
-        time as any other; then the others of these files, which may read what a first test has computed and kept. No more than
-        the budget. What an import makes is also read by tests that name it."""
+        time as any other, files that name its function or module before the rest; then the others of these files, which may read
+        what a first test has computed and kept. No more than the budget. What an import makes is put to all tests that name it."""
         if self.at_import(change):
             lines, names = used(change)
-            return self._chosen(lines, names)
-        return self._chosen({change.file: {change.line}}) or self._chosen({change.file: {*statement(change)}})
+            return self._chosen(lines, names, naming=True)
+        lines, names = {change.file: {change.line}}, around(change)
+        return self._chosen(lines, names) or self._chosen({change.file: {*statement(change)}}, names)
 
-    def _chosen(self, lines: Mapping[str, Iterable[int]], names: Iterable[str] = ()) -> list[str]:
+    def _chosen(self, lines: Mapping[str, Iterable[int]], names: Iterable[str], naming: bool = False) -> list[str]:
+        first: list[tuple[float, float, str]] = []
         direct: list[tuple[float, float, str]] = []
         others: list[tuple[float, float, str]] = []
         for stem, found in self.measured.items():
-            executing = self._executing(stem, lines) | _naming(stem, found, names)
-            direct += _cumulated(one for one in found.tests if one[0] in executing)
+            executing, telling = self._executing(stem, lines), _naming(stem, found, names)
+            telling = telling if naming else telling & executing
+            first += _cumulated(one for one in found.tests if one[0] in telling)
+            direct += _cumulated(one for one in found.tests if one[0] in executing - telling)
             if executing:
-                others += _cumulated(one for one in found.tests if one[0] not in executing)
+                others += _cumulated(one for one in found.tests if one[0] not in executing | telling)
         taken: list[str] = []
         spent = 0.0
-        for _, seconds, test in [*sorted(direct), *sorted(others)]:
+        for _, seconds, test in [*sorted(first), *sorted(direct), *sorted(others)]:
             if spent + seconds <= BUDGET or not taken:
                 taken.append(test)
                 spent += seconds

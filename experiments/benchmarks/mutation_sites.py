@@ -87,15 +87,24 @@ def drawn(folders: Sequence[str], count: int, seed: int) -> list[Change]:
 
 def used(change: Change) -> tuple[Mapping[str, set[int]], set[str]]:
     """By file, the lines inside functions that use what a statement outside of functions makes: what is defined there, and what
-    else outside of functions is made of it; and the names of all that."""
-    path = ROOT / change.file
+    else outside of functions is made of it. And its names: what it binds, and the keyword that the change is an argument of."""
+    tree = _tree(ROOT / change.file)
     found: dict[str, set[int]] = {}
-    names = _made_at(_tree(path).body, change.line, change.file, found)
-    known: set[str] = set()
+    bound = _made_at(tree.body, change.line, change.file, found)
+    known, names = set[str](), bound
     while names:
         known |= names
         names = {other for name in names for other in _users(name, found)} - known
-    return found, known
+    spans = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
+    words = {node.arg for node in spans if node.lineno <= change.line <= (node.end_lineno or 0) and node.arg}
+    return found, bound | words
+
+
+def around(change: Change) -> set[str]:
+    """The names of the file, and of the functions and classes that a change is in."""
+    inside = [node for node in ast.walk(_tree(ROOT / change.file)) if isinstance(node, DEFINED)]
+    names = {node.name for node in inside if node.lineno <= change.line <= (node.end_lineno or 0)}
+    return {Path(change.file).stem, *names}
 
 
 def statement(change: Change) -> range:

@@ -167,7 +167,7 @@ class Waiting:
             if asked.changed:
                 file, before, after = asked.changed
                 exchange(self.functions, str(self.house / file), before, after)
-            chosen = [self.items[test] for test in asked.tests if test in self.items]
+            chosen = self._chosen(asked.tests)
             for item, following in zip(chosen, [*chosen[1:], None], strict=True):
                 told = self._told(item, following, asked.lines)
                 self.there.send(told)
@@ -178,6 +178,14 @@ class Waiting:
             os.write(2, traceback.format_exc().encode())
         finally:
             os._exit(code)
+
+    def _chosen(self, tests: Sequence[str]) -> list[pytest.Item]:
+        """The tests of these names; of one whose parameters a change has renamed, those of the same function."""
+        found: dict[str, pytest.Item] = {}
+        for test in tests:
+            same = [name for name in self.items if name.partition("[")[0] == test.partition("[")[0]]
+            found |= {name: self.items[name] for name in ([test] if test in self.items else same)}
+        return list(found.values())
 
     def _told(self, item: pytest.Item, following: pytest.Item | None, lines: bool) -> Told:
         begun = time.monotonic()
