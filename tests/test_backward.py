@@ -61,10 +61,17 @@ def test_two_sides_that_are_both_not_their_values_derivatives_name_nobody() -> N
     assert cause(bent(0.5), bent(0.5)) == ""
 
 
-@pytest.mark.parametrize("by", [1.0, -0.1, 1e-2, 1e-6])
+@pytest.mark.parametrize("by", [1.0, -0.1, 1e-2])
 def test_a_part_of_the_value_without_a_gradient_is_named(by: float) -> None:
     assert cause(cosh, higher(by)) == "right's value has a part without a gradient, and its gradient is left's"
     assert cause(higher(by), cosh) == "left's value has a part without a gradient, and its gradient is right's"
+
+
+def test_a_small_part_that_changes_fast_is_named() -> None:
+    def rippled(f: Tensor, y: Tensor) -> Tensor:
+        return cosh(f, y) + 1e-6 * torch.sin(100 * f.sum()).detach()
+
+    assert cause(cosh, rippled) == "right's value has a part without a gradient, and its gradient is left's"
 
 
 def test_a_value_that_is_off_by_rounding_names_nobody() -> None:
