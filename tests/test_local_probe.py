@@ -126,3 +126,21 @@ def test_lanes_are_left_as_before_the_first_step() -> None:
         assert lane.stopped is None
         assert all(weight.grad is None for weight in lane.weights)
         assert all(map(torch.equal, lane.weights, before[name]))
+
+
+def test_a_wrong_gradient_is_named_where_the_values_are_the_same_everywhere() -> None:
+    def bent(z: Tensor, y: Tensor) -> Tensor:
+        part = z.square().mean()
+        return BCE(z, y) + part - part.detach()
+
+    def elsewhere(z: Tensor, y: Tensor) -> Tensor:
+        return bent(z, y) + (z.detach().abs() - 30).clamp(min=0).sum()
+
+    named, silent, equal = (local_probe(lockstep(BCE, right)) for right in (bent, elsewhere, BCE))
+    assert named.backward is not None
+    assert named.backward.words.startswith("right's gradient is not the derivative of its value")
+    assert (named.value.relation, silent.value.relation) == ("equal", "different")
+    assert silent.backward is equal.backward is None
+    mirrored = local_probe(lockstep(bent, BCE)).backward
+    assert mirrored is not None
+    assert mirrored.words.startswith("left's gradient")

@@ -87,7 +87,7 @@ def drawn(folders: Sequence[str], count: int, seed: int) -> list[Change]:
 
 def used(change: Change) -> tuple[Mapping[str, set[int]], set[str]]:
     """By file, the lines inside functions that use what a statement outside of functions makes: what is defined there, and what
-    else outside of functions is made of it. And its names: what it binds, and the keyword that the change is an argument of."""
+    else outside of functions is made of it. And its names: the keyword that the change is an argument of, or what it binds."""
     tree = _tree(ROOT / change.file)
     found: dict[str, set[int]] = {}
     bound = _made_at(tree.body, change.line, change.file, found)
@@ -97,7 +97,7 @@ def used(change: Change) -> tuple[Mapping[str, set[int]], set[str]]:
         names = {other for name in names for other in _users(name, found)} - known
     spans = [node for node in ast.walk(tree) if isinstance(node, ast.keyword)]
     words = {node.arg for node in spans if node.lineno <= change.line <= (node.end_lineno or 0) and node.arg}
-    return found, bound | words
+    return found, words or bound
 
 
 def around(change: Change) -> set[str]:

@@ -121,6 +121,7 @@ def _serve(house: str, there: Connection, files: Sequence[str]) -> None:
     """The process of a server: as pytest would be started in the copy of the repository."""
     os.chdir(house)
     sys.path[:0] = [house]
+    sys.dont_write_bytecode = True  # a file that is changed twice in a second is not read from a cache
     os.environ["PYTHONPATH"] = house  # child processes too read the changed copy
     log = os.open(f"{house}/.tests.log", os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     for stream in (1, 2):
