@@ -47,8 +47,12 @@ def step_of(loss: Any) -> mlnn.Step:
     return mlnn.Step(lambda model, batch: loss(model(batch[0]).squeeze(-1), batch[1].to(batch[0].dtype)))
 
 
-def lockstep(left: Any, right: Any) -> Lockstep:
-    return make_lockstep(recipe(), LaneRecipe(step_of(left), SGD), LaneRecipe(step_of(right), SGD))
+def smooth() -> nn.Module:
+    return nn.Linear(4, 1)
+
+
+def lockstep(left: Any, right: Any, **options: Any) -> Lockstep:
+    return make_lockstep(recipe(**options), LaneRecipe(step_of(left), SGD), LaneRecipe(step_of(right), SGD))
 
 
 @pytest.mark.parametrize(("right", "shift"), [
@@ -136,11 +140,11 @@ def test_a_wrong_gradient_is_named_where_the_values_are_the_same_everywhere() ->
     def elsewhere(z: Tensor, y: Tensor) -> Tensor:
         return bent(z, y) + (z.detach().abs() - 30).clamp(min=0).sum()
 
-    named, silent, equal = (local_probe(lockstep(BCE, right)) for right in (bent, elsewhere, BCE))
+    named, silent, equal = (local_probe(lockstep(BCE, right, model=smooth)) for right in (bent, elsewhere, BCE))
     assert named.backward is not None
     assert named.backward.words.startswith("right's gradient is not the derivative of its value")
     assert (named.value.relation, silent.value.relation) == ("equal", "different")
     assert silent.backward is equal.backward is None
-    mirrored = local_probe(lockstep(bent, BCE)).backward
+    mirrored = local_probe(lockstep(bent, BCE, model=smooth)).backward
     assert mirrored is not None
     assert mirrored.words.startswith("left's gradient")
