@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mlnn.comparing.explaining.cause import (
@@ -166,6 +167,24 @@ def test_sizes_are_told_or_sought_or_tried() -> None:
     assert sizes() == [0.0]
     assert sizes(starts=(0.5, 3.0)) == pytest.approx([1.0, 1.0])
     assert sizes(starts=(0.5,), low=0.5, high=2.0) == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize("space", ["classes(3)", "classes(8)", "real(2)"])
+def test_a_sign_of_one_raw_output_is_named(space: str) -> None:
+    targets = TargetSpace.parse(space)
+
+    def loss(f: Tensor, y: Tensor) -> Tensor:
+        return F.cross_entropy(f, y) if targets.labels else ((f - y) ** 2).mean()
+
+    def flipped(f: Tensor, y: Tensor) -> Tensor:
+        signs = torch.ones(f.shape[-1], dtype=f.dtype)
+        signs[-1] = -1.0
+        return loss(f * signs, y)
+
+    found = find_cause(Objective.of(loss, targets), Objective.of(flipped, targets), targets)
+    last = targets.outputs - 1
+    told = None if found is None else found.words
+    assert told == (f"right flips the sign of raw output {last} of each row" if targets.labels else None)
 
 
 def test_a_cause_is_sought_far_out_where_nothing_is_apart_nearer() -> None:
