@@ -5,13 +5,18 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mlnn.comparing.differences import Both
 from mlnn.comparing.domain import _end
 from mlnn.comparing.ends import DEAD, FADED, FLAT, _constant, _dies, _on, _reason, excusing, far, told, unexcused
+from mlnn.comparing.probe import probe
 from mlnn.comparing.undefined import left_out, one_sided
+from mlnn.objectives import Objective, bce
 from mlnn.objectives.grid import Curves, Grid
+from mlnn.objectives.precision import looked_into
+from mlnn.targets import TargetSpace
 
 f32, f64 = torch.float32, torch.float64
 NAN = math.nan
@@ -198,3 +203,16 @@ def test_an_end_lies_between_the_last_point_that_agrees_and_the_first_that_does_
     assert end(strength > -10, -1.0) == pytest.approx(-3.0, rel=1e-3)
     assert end(strength < -10, 1.0) == 0.0  # the first point of all is apart
     assert end(torch.ones_like(strength, dtype=torch.bool), 1.0) == math.inf
+
+
+def test_how_far_a_coarser_float_inside_moves_what_is_compared_is_told() -> None:
+    def coarse(z: Tensor, y: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(z.bfloat16(), y.bfloat16()).to(z.dtype)
+
+    sides = {
+        name: looked_into(Objective.of(loss, "binary"), f32) for name, loss in (("plain", bce), ("coarse", coarse))
+    }
+    assert probe(sides["plain"], sides["plain"], space, f32).lowered == (0.0, 0.0)
+    value, gradient = probe(sides["plain"], sides["coarse"], space, f32).lowered
+    assert 1e-4 < value < 0.1
+    assert 1e-4 < gradient < 0.1
