@@ -209,9 +209,8 @@ def test_how_far_a_coarser_float_inside_moves_what_is_compared_is_told() -> None
     def coarse(z: Tensor, y: Tensor) -> Tensor:
         return F.binary_cross_entropy_with_logits(z.bfloat16(), y.bfloat16()).to(z.dtype)
 
-    sides = {
-        name: looked_into(Objective.of(loss, "binary"), f32) for name, loss in (("plain", bce), ("coarse", coarse))
-    }
+    space = TargetSpace("binary")
+    sides = {name: looked_into(Objective.of(loss, space), f32) for name, loss in (("plain", bce), ("coarse", coarse))}
     assert probe(sides["plain"], sides["plain"], space, f32).lowered == (0.0, 0.0)
     value, gradient = probe(sides["plain"], sides["coarse"], space, f32).lowered
     assert 1e-4 < value < 0.1
