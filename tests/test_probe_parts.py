@@ -215,3 +215,19 @@ def test_how_far_a_coarser_float_inside_moves_what_is_compared_is_told() -> None
     value, gradient = probe(sides["plain"], sides["coarse"], space, f32).lowered
     assert 1e-4 < value < 0.1
     assert 1e-4 < gradient < 0.1
+
+
+def test_with_several_outputs_a_reason_holds_on_all_rays_or_is_a_clip_along_one() -> None:
+    strength = torch.tensor([1.0, 4.0, 8.0, 1.0, 4.0, 8.0], dtype=f64)
+    ray = torch.tensor([0, 0, 0, 1, 1, 1])
+    directions = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=f64)[ray]
+    points = Grid(strength, strength[:, None] * directions, torch.zeros(1, dtype=f64), ray)
+    beyond, value, slope = strength > 2, strength[:, None], torch.ones(6, 1, dtype=f64)
+
+    def why(left: Tensor, gradient: Tensor) -> str | None:
+        return _reason(both(curve(left, gradient), curve(value, slope), points), beyond, 0, f32, 1.0, 2.0)
+
+    assert why(value.masked_fill(beyond[:, None], math.inf), slope) == "left overflows"
+    one = (beyond & (ray == 1))[:, None]
+    assert why(value.masked_fill(one, 5.0), slope.masked_fill(one, 0.0)) == "left clips"
+    assert why(value, slope) is None

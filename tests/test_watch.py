@@ -55,6 +55,16 @@ def test_a_run_tells_how_it_was_compared() -> None:
     whole, part = (compare(bce, bce, steps=2, batch_size=size).run for size in (None, 32))
     assert (whole.batch_size, part.batch_size) == (96, 32)
     assert whole.steps == 2
+    verdict = compare(bce, bce, steps=3, mode="verdict", looks=2).run
+    assert (whole.mode, verdict.mode) == ("study", "verdict")
+    assert (bool(whole.engine), verdict.engine) == (True, None)
+    assert (whole.looks, verdict.looks) == (None, 2)
+
+
+def test_of_a_verdict_left_is_said_to_have_trained_to_the_end(judged: list[Evidence]) -> None:
+    compare(bce, bce, steps=5, mode="verdict", looks=[0, 2])
+    compare(bce, bce, steps=5)
+    assert [(one.trained, one.steps) for one in judged] == [(5, 2), (5, 5)]
 
 
 def test_of_a_training_everything_is_kept_but_that_it_was_bitwise() -> None:
