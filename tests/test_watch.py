@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from report_cases import TRAINED
+from report_cases import BARE, TRAINED
 from torch import nn
 from training_cases import SGD, compare
 
@@ -73,3 +73,7 @@ def test_of_a_training_everything_is_kept_but_that_it_was_bitwise() -> None:
     assert {"seed", "likelihood", "mle", "stopped", "batch_size"} <= told.keys()
     assert (told["seed"], told["likelihood"]) == (0, None)
     assert replace(TRAINED, not_bitwise="other versions").to_dict()["not_bitwise"] == "other versions"
+
+
+def test_a_verdict_that_is_told_nothing_more_claims_no_factor_and_no_shift() -> None:
+    assert (BARE.scale, BARE.shift, BARE.domain, BARE.control) == (1.0, 0.0, "all", "not run")
