@@ -1,6 +1,6 @@
 """From composed settings (plain data) to the things they describe. Knows nothing of how they were composed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from mlnn.keys import (
     Lane,
     ModelSettings,
     Node,
+    ProveSettings,
     TrainedSettings,
     TrainSettings,
 )
@@ -71,14 +72,29 @@ def objective(node: Node, settings: BaseSettings, targets: TargetSpace, where: s
 
 def audited(settings: AuditSettings, name: str | None = None) -> tuple[Any, str, str]:
     """What an audit is given: the loss itself, its target space, its name. The loss is `loss` if that is set, else `objective`."""
+    made, own = _loss(settings, settings.objective, "objective")
+    return made, settings.targets or _targets_of([made], settings.classes), name or own
+
+
+def proved(settings: ProveSettings) -> tuple[tuple[Any, Any], str, tuple[str, str]]:
+    """What a proof is given: both losses, their target space, their names. Right is `loss` if that is set."""
+    left, right = instantiate(settings.left, settings.trust, "left"), _loss(settings, settings.right, "right")
+    targets = settings.targets or _targets_of([left, right[0]], settings.classes)
+    return (left, right[0]), targets, (settings.names["left"], right[1])
+
+
+def _loss(settings: AuditSettings | ProveSettings, node: Node, where: str) -> tuple[Any, str]:
+    """A loss and its name: `loss` if that is set, else what a node describes."""
     if settings.loss is not None:
-        made, own = of_ones_own(settings.loss, "loss"), settings.loss
-    else:
-        made = instantiate(settings.objective, settings.trust, "objective")
-        own = settings.names["objective"]
-    takes = spaces(getattr(made, "nll", made)) or ("binary",)
-    kind = f"{takes[0]}({settings.classes})" if takes[0] in ("classes", "ordinal") else takes[0]
-    return made, settings.targets or kind, name or own
+        return of_ones_own(settings.loss, "loss"), settings.loss
+    return instantiate(node, settings.trust, where), settings.names[where]
+
+
+def _targets_of(losses: Sequence[Any], classes: int) -> str:
+    """The target space that the first of some losses that says one is for."""
+    said = (spaces(getattr(one, "nll", one)) for one in losses)
+    kind = next((takes[0] for takes in said if takes), "binary")
+    return f"{kind}({classes})" if kind in ("classes", "ordinal") else kind
 
 
 def of_ones_own(text: str, key: str) -> Any:

@@ -23,16 +23,17 @@ def crashes(out: Path, *words: str) -> tuple[int, dict[str, object]]:
 
 @pytest.mark.slow
 def test_a_crash_at_any_operation_loses_no_bit(tmp_path: Path) -> None:
-    code, found = crashes(tmp_path / "crash.jsonl", "every=5", "kills=2")
+    code, found = crashes(tmp_path / "crash.jsonl", "every=9", "kills=2", "kinds=python,train")
     assert (code, found["wrong"]) == (0, [])
     assert isinstance(found["tries"], int)
-    assert found["tries"] > 10
-    again = crashes(tmp_path / "crash.jsonl", "every=5", "kills=2")
+    assert found["tries"] > 100
+    again = crashes(tmp_path / "crash.jsonl", "every=9", "kills=2", "kinds=python,train")
     assert again == (code, found), "it goes on where it has ended"
 
 
 @pytest.mark.slow
-def test_the_harness_sees_a_trace_that_is_written_in_place(tmp_path: Path) -> None:
-    code, found = crashes(tmp_path / "crash.jsonl", "every=3", "plant=1")
+@pytest.mark.parametrize("form", ["crash", "kill", "fault"])
+def test_each_form_sees_a_trace_that_is_written_in_place(form: str, tmp_path: Path) -> None:
+    code, found = crashes(tmp_path / "crash.jsonl", f"forms={form}", "every=5", "kills=12", "plant=1")
     assert code == 1
     assert "was kept, and it goes on at" in str(found["wrong"])

@@ -174,7 +174,15 @@ def keys() -> frozenset[str]:
         line = said.read(name, ["runs=[a]"] if name == "curves" else [])
         with composing(line):
             walk(dataclasses.asdict(settings(line)), "")
-    for function in (mlnn.compare, mlnn.audit, mlnn.estimate, mlnn.record, mlnn.replay, assert_same_objective):
+    for function in (
+        mlnn.compare,
+        mlnn.audit,
+        mlnn.prove,
+        mlnn.estimate,
+        mlnn.record,
+        mlnn.replay,
+        assert_same_objective,
+    ):
         found |= set(inspect.signature(function).parameters)
     return frozenset(found)
 

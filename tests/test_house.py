@@ -43,13 +43,13 @@ TABLE = {
     "settings": "arguments data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",
-    "comparing": "arguments data errors estimating keys logs objectives report runs"
+    "comparing": "arguments data errors estimating keys logs objectives proving report runs"
     " settings sinks targets training visible workers world",
     "lifting": "arguments auditing errors objectives targets visible",
     "recording": "arguments comparing data errors lifting objectives received report runs seeding targets training visible"
     " world",
     "integrations": "errors recording",
-    "cli": "auditing auditing_models comparing errors estimating keys lifting logs objectives recording report runs"
+    "cli": "auditing auditing_models comparing errors estimating keys lifting logs objectives proving recording report runs"
     " settings shipped training trust visible workers",
     "testing": "arguments comparing data errors objectives recording seeding targets training world",
     "__main__": "cli",

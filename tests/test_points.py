@@ -11,6 +11,7 @@ from training_cases import verdict
 
 import mlnn
 from mlnn.comparing.kinks import Point, counted, kinks
+from mlnn.comparing.standing import Standing
 from mlnn.comparing.verdict import Verdict
 from mlnn.objectives import Objective, bernoulli_nll_log1p
 from mlnn.targets import TargetSpace
@@ -142,7 +143,7 @@ def test_rows_are_counted_at_a_number_at_several_and_at_the_target() -> None:
     assert Point("right", [0.0, 1.0], 0, 1.0, 0.5, 0).stood(z, y).tolist() == [False, True, False]
     residual = Point("right", 0.7, 0.7, 1.0, 0.5, at_target=True)
     assert residual.stood(torch.tensor([0.7, 2.0, 2.0]), torch.tensor([0.1, 2.0, 3.0])).tolist() == [False, True, False]
-    assert [point["rows"] for point in counted([residual, residual], {1: 3})] == [None, 3]
+    assert [point["rows"] for point in counted([residual, residual], Standing({1: 3}, {1: 0}))] == [None, 3]
 
 
 def test_places_outside_the_domain_are_not_asked() -> None:

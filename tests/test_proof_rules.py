@@ -36,6 +36,8 @@ KNOWN: dict[str, tuple[Node, Function, tuple[float, float]]] = {
     "lgamma": (Node("lgamma", (0,)), mpmath.loggamma, (0.7, 30)),
     "polygamma": (Node("polygamma", (0,), (Fraction(1),)), lambda x: mpmath.psi(1, x), (0.7, 30)),
     "null": (Node("null", (0,)), lambda x: 0 * x, (-9, 9)),
+    "hyp0f1": (Node("hyp0f1", (0,), (Fraction(3, 2),)), lambda x: mpmath.hyp0f1(mpmath.mpf(3) / 2, x), (-30, 60)),
+    "gammaincc": (Node("gammaincc", (0,)), lambda x: mpmath.gammainc(2.5, x, regularized=True), (0.7, 20)),
 }  # fmt: skip
 RADII = (0.0, 1e-9, 0.05, 0.5)
 """Of the balls of each operation; each is looked at in two points."""
@@ -76,6 +78,7 @@ def escapes(op: str, seed: int = 0) -> bool:
                 arb_series([ball(low, high), 1 + place, *third], TERMS)
                 for place, (low, high) in enumerate(zip(lows, highs, strict=True))
             ]
+            args = ([arb_series([2.5], TERMS)] if op == "gammaincc" else []) + args
             try:
                 series = RULES[node.op](node, args, TERMS)
             except VagueError:

@@ -187,7 +187,11 @@ def test_a_full_disk_loses_nothing_that_was_kept(last: bool) -> None:
 
     where = "mlnn.runs.writing.RunFolder.write_text" if last else "mlnn.runs.kept.keeper.write_state"
     failing = RunFolderError("part: cannot write: No space left on device")
-    with patch(where, side_effect=failing), patch("mlnn.runs.kept.keeper.EVERY", -math.inf):
+    with (
+        patch(where, side_effect=failing),
+        patch("mlnn.runs.kept.keeper.EVERY", -math.inf),
+        patch("mlnn.runs.kept.keeper.SHARE", math.inf),
+    ):
         done = command("train", *WORDS, "out=part")
     if last:
         assert done.code == 5

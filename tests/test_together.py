@@ -199,7 +199,7 @@ def plans(
     model: Callable[[], nn.Module], optimizer: object = MOMENTUM, right: object = bernoulli_nll_log1p
 ) -> list[Plan]:
     shared, *sides = on(from_arrays(X, Y), model, bce_with_logits, right, optimizer, steps=9, batch_size=24)
-    first = planned(shared, *sides, 2, Watched(range(9), 1, None, None))
+    first = planned(shared, *sides, 2, Watched(range(9), 1, None, None), 0)
     return [
         replace(first, recipe=replace(shared, seed=seed, dataset=from_arrays(X.roll(seed, 0), Y))) for seed in SEEDS
     ]

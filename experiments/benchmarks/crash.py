@@ -1,19 +1,22 @@
-"""Runs ended by force, then gone on with: at every operation on the disk, and at random moments. All bits have to be the same.
+"""Runs ended by force, then gone on with: at every operation on the disk, at random moments, and by disks that refuse.
 
-python experiments/benchmarks/crash.py [out=crash.jsonl] [steps=20] [every=1] [kills=0] [models=logistic,mlp,conv,recurrent]
-[dtypes=float32,float64]. It goes on where an earlier call has ended. Each run is a process forked from one that has imported torch
-and computed nothing. Where a process ends while it pushes a
-file to the disk, half of what had not been pushed before is lost.
+    python experiments/benchmarks/crash.py [out=crash.jsonl] [steps=20] [every=1] [forms=crash,kill,fault] [kills=10]
+    [kinds=python] [models=logistic,mlp,conv,recurrent] [dtypes=float32,float64] [plant=1]
+
+crash: the machine ends at an operation, and half of what had not been pushed is lost. One run is copied at each of them; of
+copies that are the same one is tried. kill: up to five kills at random moments. fault: an operation fails, once or from then on,
+for want of room or of the disk. Then the run goes on. All bits have to be those of the run that nobody disturbs, nothing that was
+kept may be lost, and nothing may be left over. The exit code is 1 where that is not so. It goes on where an earlier call has ended.
+`plant`: with a writer that is to be seen. Each run is a process forked from one that has imported torch and computed nothing.
 """
 
-import hashlib
+import errno
+import itertools
 import json
-import math
 import os
 import random
 import shutil
 import signal
-import stat
 import sys
 import tempfile
 import time
@@ -23,72 +26,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-import torch._dynamo
+import torch._dynamo  # noqa: F401 - what a run imports is there before the first fork
+from crashing.operations import Operations, copying, failing
+from crashing.running import KINDS, MODELS, Job, begun, bits, left, notes_of, plant, told, whole
 
-from mlnn import data, models
-from mlnn.comparing.comparison import compare
-from mlnn.runs.kept.journal import Journal
-from mlnn.runs.kept.keeper import Keeper
-from mlnn.runs.kept.place import open_place
-
-MODELS: dict[str, Callable[[], torch.nn.Module]] = {
-    "logistic": lambda: models.MLP((6,), 1, depth=0),
-    "mlp": lambda: models.MLP((6,), 1, depth=1, norm="batch", dropout=0.2),
-    "conv": lambda: models.Conv((1, 2, 3), 1),
-    "recurrent": lambda: models.Recurrent((6,), 1),
-}
-KEPT = {"command": "compare", "words": [], "told": {"steps": 0}, "config": "", "environment": {}, "marks": []}
 FAILED = 99
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
-EVENTS = ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate")
-
-
-class Telling(Keeper):
-    """Notes outside of the run's folder which steps are kept, and holds what it goes on with against that."""
-
-    @property
-    def notes(self) -> Path:
-        """Where it notes them."""
-        return self.place.final.parent.with_suffix(".kept")
-
-    def begin(self, *given: Any) -> int:
-        """As a keeper; AssertionError where less is there than was kept."""
-        begun = super().begin(*given)
-        kept = self.notes.read_text().split() if self.notes.exists() else []
-        assert not kept or begun >= int(kept[-1]), f"step {kept[-1]} was kept, and it goes on at {begun}"
-        return begun
-
-    def keep(self) -> bool:
-        """As a keeper."""
-        kept = super().keep()
-        if kept:
-            with self.notes.open("a") as file:
-                file.write(f"{self.kept}\n")
-        return kept
-
-
-def compared(where: Path, model: str, dtype: str, steps: int) -> str:
-    """One comparison, whose state is kept after every step: SHA-256 of its trace and verdict."""
-    draws = torch.Generator().manual_seed(5)
-    x, y = torch.randn(48, 6, generator=draws), (torch.rand(48, generator=draws) < 0.5).float()
-    rows = data.from_arrays(x.reshape(48, 1, 2, 3) if model == "conv" else x, y, name="crash")
-    with open_place(where, KEPT, overwrite=False) as place:
-        keep = Telling(place, lambda _: None)
-        keep.every, keep.share = 0.0, math.inf
-        found = compare(
-            MODELS[model], torch.nn.BCEWithLogitsLoss(), by_hand, rows,
-            optimizer=partial(torch.optim.Adam, lr=0.01), steps=steps, batch_size=16, dtype=dtype, null_twins=1, keep=keep,
-        )  # fmt: skip
-        found.write(place.run, page=False)
-        place.seal()
-    pieces = [(where / name).read_bytes() for name in ("trace.csv", "verdict.json", "about.json")]
-    return hashlib.sha256(b"".join(pieces)).hexdigest()
-
-
-def by_hand(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The Bernoulli likelihood's −log, by hand."""
-    return (torch.nn.functional.softplus(output) - target * output).mean()
+LONGEST = 8
+"""Lines of an error."""
+Try = tuple[str, int, Callable[[], str | None]]
+"""Form, number, and what gives what is wrong, or None."""
 
 
 def forked(work: Callable[[], str], wait: float | None = None) -> tuple[int, str]:
@@ -112,150 +58,182 @@ def forked(work: Callable[[], str], wait: float | None = None) -> tuple[int, str
         os.kill(child, signal.SIGKILL)
     with os.fdopen(read, "rb") as file:
         answer = file.read().decode()
-    status = os.waitpid(child, 0)[1]
-    return os.waitstatus_to_exitcode(status), answer
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), answer
 
 
 @contextmanager
-def ending(folder: Path, at: int | None) -> Iterator[list[int]]:
-    """Count the operations on the disk below a folder; end the process at number `at`."""
-    counted, fsync, pushed_to = [0], os.fsync, dict[str, int]()
-
-    def count(handle: int | None = None) -> None:
-        counted[0] += 1
-        if counted[0] - 1 == at:
-            if handle is not None and stat.S_ISREG(os.fstat(handle).st_mode):
-                safe = pushed_to.get(os.readlink(f"/proc/self/fd/{handle}"), 0)
-                os.truncate(f"/proc/self/fd/{handle}", safe + (os.fstat(handle).st_size - safe) // 2)
-            os._exit(137)
-
-    def heard(event: str, told: tuple[Any, ...]) -> None:
-        if not told or not isinstance(told[0], str | os.PathLike) or str(folder) not in str(told[0]):
-            return
-        writes = event == "open" and isinstance(told[2], int) and told[2] & WRITES
-        if writes and told[2] & os.O_TRUNC:
-            pushed_to.pop(str(told[0]), None)
-        if writes or event in EVENTS:
-            count()
-
-    def pushed(handle: Any) -> None:
-        count(handle)
-        fsync(handle)
-        pushed_to[os.readlink(f"/proc/self/fd/{handle}")] = os.fstat(handle).st_size
-
-    sys.addaudithook(heard)  # it cannot be taken away again: this is done in a fork
-    os.fsync = pushed  # type: ignore[assignment]
+def somewhere(job: Job) -> Iterator[Path]:
+    """Where a run may go, with what has to be there before."""
+    home = Path(tempfile.mkdtemp(prefix="mlnn-crash-"))
+    where = home / "here" / "run"
+    where.parent.mkdir()
     try:
-        yield counted
+        if job.kind == "replace":
+            forked(partial(_begun, where, job))
+        yield where
     finally:
-        os.fsync = fsync
+        shutil.rmtree(home, ignore_errors=True)
 
 
-def counted(where: Path, *job: Any) -> str:
-    """How many operations a whole run takes."""
-    with ending(where.parent, None) as count:
-        compared(where, *job)
-    return str(count[0])
+def _begun(where: Path, job: Job) -> str:
+    begun(where, job)
+    notes_of(where).unlink()
+    return ""
 
 
-def alone(work: Callable[..., str], job: tuple[str, str, int]) -> str:
-    """What work on a run gives that nobody disturbs."""
-    where = Path(tempfile.mkdtemp(prefix="mlnn-crash-")) / "run"
-    try:
-        return work(where, *job)
-    finally:
-        gone(where)
+def undisturbed(job: Job) -> tuple[str, float]:
+    """(The bits of a run that nobody disturbs, the seconds that it takes)."""
+    with somewhere(job) as where:
+        start = time.monotonic()
+        code, answer = forked(partial(told, where, job))
+        if code or json.loads(answer)["code"]:
+            raise SystemExit(f"{job}: does not run: {answer}")
+        return json.loads(answer)["bits"], time.monotonic() - start
 
 
-def gone(where: Path) -> None:
-    """Take away a run with its notes."""
-    shutil.rmtree(where.parent, ignore_errors=True)
-    where.parent.with_suffix(".kept").unlink(missing_ok=True)
+def wrong(where: Path, job: Job, wanted: str) -> str | None:
+    """What is wrong with the run, gone on with; None where nothing is."""
+    code, answer = forked(partial(_again, where, job, wanted))
+    if code or answer != wanted:
+        return f"gone on with: {answer}"
+    over = left(where, ended=True)
+    return f"left over: {over}" if over else None
 
 
-def crashed(where: Path, job: tuple[str, str, int], at: int) -> str:
-    """A run that ends at an operation."""
-    with ending(where.parent, at):
-        return compared(where, *job)
+def _again(where: Path, job: Job, wanted: str, at_every_step: bool = False) -> str:
+    """The bits of a run gone on with; of one that is whole already, of that."""
+    if whole(where) and bits(where) == wanted:
+        return wanted
+    found = json.loads(told(where, job, at_every_step))
+    return str(found["bits"] or found)
 
 
-def in_place(self: Journal, data: bytes) -> None:
-    """What the harness has to see: a trace that is written anew, where it lies."""
-    before = self.path.read_bytes()[: self._size] if self.path.exists() else b""
-    with open(self.path, "wb") as file:
-        file.write(before + data)
-        file.flush()
-        os.fsync(file.fileno())
-    self._size += len(data)
+def crashes(job: Job, wanted: str, done: set[int], every: int, copies: Path) -> Iterator[Try]:
+    """Every n-th disk that a crash may leave."""
+    with somewhere(job) as where:
+        code, answer = forked(partial(_copied, where, job, copies))
+    if code or json.loads(answer)["bits"] != wanted:
+        yield "crash", -1, partial(str, f"copied at each operation: {answer}")
+    disks = {path: [int(n) for n in path.read_text().split()] for path in copies.glob("*.at")}
+    for path, numbers in sorted(disks.items(), key=lambda item: item[1])[::every]:
+        if set(numbers) - done:
+            for number in numbers[1:]:
+                yield "crash", number, lambda: None  # the same disk
+            yield "crash", numbers[0], partial(wrong, path.with_suffix("") / "here" / "run", job, wanted)
+        shutil.rmtree(path.with_suffix(""))
 
 
-def crash_at(job: tuple[str, str, int], at: int, wanted: str) -> str | None:
-    """What is wrong after a crash at an operation and another call; None where nothing is."""
-    where = Path(tempfile.mkdtemp(prefix="mlnn-crash-")) / "run"
-    try:
-        code, answer = forked(partial(crashed, where, job, at))
-        if code not in (137, 0):
-            return f"{job} at {at}: the run itself ended with {code}: {answer}"
-        found = answer if code == 0 else forked(partial(again, where, job))[1]
-        return None if found == wanted else f"{job} at {at}: {found}"
-    finally:
-        gone(where)
+def _copied(where: Path, job: Job, copies: Path) -> str:
+    Operations(where.parent, copying(where.parent, notes_of(where), copies))
+    return told(where, job)
 
 
-def again(where: Path, job: tuple[str, str, int]) -> str:
-    """The run gone on with; of one that was whole already, what it gave."""
-    if (where / "checksums.json").exists():
-        pieces = [(where / name).read_bytes() for name in ("trace.csv", "verdict.json", "about.json")]
-        return hashlib.sha256(b"".join(pieces)).hexdigest()
-    return compared(where, *job)
+def kills(job: Job, wanted: str, seconds: float, count: int) -> Iterator[Try]:
+    """Runs that are killed at random moments."""
+    for number in range(count):
+        yield "kill", number, partial(killed, job, wanted, number, seconds)
 
 
-def killed(job: tuple[str, str, int], number: int, wanted: str, seconds: float) -> str | None:
-    """What is wrong after up to five kills at random moments."""
-    draw = random.Random(number)
-    where = Path(tempfile.mkdtemp(prefix="mlnn-kill-")) / "run"
-    try:
+def killed(job: Job, wanted: str, number: int, seconds: float) -> str | None:
+    """What is wrong after up to five kills."""
+    draw = random.Random(f"{job} {number}")
+    with somewhere(job) as where:
         for _ in range(draw.randint(1, 5)):
-            forked(partial(again, where, job), wait=draw.uniform(0.05, seconds))
-        found = forked(partial(again, where, job))[1]
-        return None if found == wanted else f"{job}, kill {number}: {found}"
-    finally:
-        gone(where)
+            code, answer = forked(
+                partial(_again, where, job, wanted, at_every_step=True), wait=draw.uniform(0.05, seconds)
+            )
+            if code not in (0, -signal.SIGKILL):
+                return f"killed before: {answer}"
+        return wrong(where, job, wanted)
+
+
+def faults(job: Job, wanted: str, every: int) -> Iterator[Try]:
+    """Operations that fail."""
+    with somewhere(job) as where:
+        operations = int(forked(partial(_counted, where, job))[1])
+    ways = [(code, ever) for code in (errno.ENOSPC, errno.EIO) for ever in (False, True)]
+    for at, (way, (code, ever)) in itertools.product(range(operations), enumerate(ways)):
+        if (at + way) % every == 0:
+            yield "fault", len(ways) * at + way, partial(failed, job, wanted, at, code, ever)
+
+
+def _counted(where: Path, job: Job) -> str:
+    operations = Operations(where.parent, lambda _: None)
+    told(where, job)
+    return str(operations.count)
+
+
+def failed(job: Job, wanted: str, at: int, number: int, ever: bool) -> str | None:
+    """What is wrong where an operation fails, at once or once the run goes on."""
+    with somewhere(job) as where:
+        before = bits(where) if whole(where) else None
+        code, answer = forked(partial(_failed, where, job, at, number, ever))
+        problem = _at_once(where, code, answer, wanted, before, ever)
+        if problem is None:
+            problem = wrong(where, job, wanted)
+        return problem and f"{errno.errorcode[number]} {'for ever' if ever else 'once'} at {at}: {problem}"
+
+
+def _failed(where: Path, job: Job, at: int, number: int, ever: bool) -> str:
+    met: list[str] = []
+    meet = failing(at, number, ever)
+
+    def noting(one: Any) -> None:
+        if one.number == at:
+            met.append(f"{one.kind} {one.path.name}")
+        meet(one)
+
+    Operations(where.parent, noting)
+    return json.dumps({"met": met, **json.loads(told(where, job))})
+
+
+def _at_once(where: Path, code: int, answer: str, wanted: str, before: str | None, ever: bool) -> str | None:
+    if code:
+        return f"ended with {code}: {answer}"
+    found = json.loads(answer)
+    if found["code"] == 0:
+        return None if found["bits"] == wanted else f"{found['met']}: gives {found['bits']}"
+    lines = found["said"].splitlines()
+    if found["code"] != 5 or len(lines) > LONGEST or "Traceback" in found["said"] or not lines[0].startswith("error: "):
+        return f"{found['met']}: exit code {found['code']}: {found['said']}"
+    if whole(where) and bits(where) not in (wanted, before):
+        return f"{found['met']}: leaves another run"
+    over = left(where, ended=False)
+    return f"{found['met']}: leaves {over}" if over and not ever else None
 
 
 def main(words: list[str]) -> int:
-    """Every crash and kill that no earlier call has done; the exit code is 1 where a bit differs."""
+    """Every try that no earlier call has done; the exit code is 1 where something is wrong."""
     said = dict(word.split("=", 1) for word in words)
-    out, steps, every = Path(said.get("out", "crash.jsonl")), int(said.get("steps", "20")), int(said.get("every", "1"))
+    forms = said.get("forms", "crash,kill,fault").split(",")
+    out, every = Path(said.get("out", "crash.jsonl")), int(said.get("every", "1"))
     if said.get("plant"):
-        Journal._write = in_place  # type: ignore[method-assign]
-    lines = out.read_text(encoding="utf-8").splitlines() if out.exists() else []
-    done = {(one["job"], one["what"], one["number"]) for one in map(json.loads, lines)}
+        plant()
+    lines = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()] if out.exists() else []
+    names = said.get("kinds", KINDS[0]), said.get("models", ",".join(MODELS)), said.get("dtypes", "float32,float64")
+    steps = int(said.get("steps", "20"))
     jobs = [
-        (model, dtype, steps)
-        for model in said.get("models", ",".join(MODELS)).split(",")
-        for dtype in said.get("dtypes", "float32,float64").split(",")
+        Job(kind, model, dtype, steps) for kind, model, dtype in itertools.product(*(name.split(",") for name in names))
     ]
-    wrong, count = [one["wrong"] for one in map(json.loads, lines) if one["wrong"]], len(lines)
     with out.open("a", encoding="utf-8") as file:
         for job in jobs:
-            start = time.monotonic()
-            wanted, operations = forked(partial(alone, compared, job))[1], forked(partial(alone, counted, job))[1]
-            seconds = (time.monotonic() - start) / 2
-            tries = [("crash", n, partial(crash_at, job, n, wanted)) for n in range(0, int(operations), every)]
-            tries += [("kill", n, partial(killed, job, n, wanted, seconds)) for n in range(int(said.get("kills", "0")))]
-            for what, number, work in tries:
-                if (str(job), what, number) in done:
-                    continue
-                problem, count = work(), count + 1
-                wrong += [problem] if problem else []
-                print(
-                    json.dumps({"job": str(job), "what": what, "number": number, "wrong": problem}),
-                    file=file,
-                    flush=True,
-                )
-    print(json.dumps({"tries": count, "wrong": wrong}))
-    return 1 if wrong else 0
+            done = {(one["what"], one["number"]) for one in lines if one["job"] == str(job)}
+            wanted, seconds = undisturbed(job)
+            with tempfile.TemporaryDirectory(prefix="mlnn-crash-") as copies:
+                tries = {
+                    "crash": partial(
+                        crashes, job, wanted, {n for what, n in done if what == "crash"}, every, Path(copies)
+                    ),
+                    "kill": partial(kills, job, wanted, seconds, int(said.get("kills", "10"))),
+                    "fault": partial(faults, job, wanted, every),
+                }
+                for what, number, work in itertools.chain.from_iterable(tries[form]() for form in forms):
+                    if (what, number) not in done:
+                        lines.append({"job": str(job), "what": what, "number": number, "wrong": work()})
+                        print(json.dumps(lines[-1]), file=file, flush=True)
+    found = [f"{one['job']} {one['what']} {one['number']}: {one['wrong']}" for one in lines if one["wrong"]]
+    print(json.dumps({"tries": len(lines), "wrong": found}))
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,9 @@ Only Hydra's compose API is used, so that no folder is made, no logger set up an
 """
 
 import dataclasses
+import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -42,15 +44,23 @@ NOTED = {"overrides", "runtime", "job"}
 COMPOSING = (HydraException, OmegaConfBaseException)
 """What Hydra raises where it cannot compose."""
 
+_turn = [threading.RLock()]
+if hasattr(os, "register_at_fork"):  # the child has one thread: nobody else is there whose turn it could be
+    os.register_at_fork(after_in_child=lambda: _turn.__setitem__(0, threading.RLock()))
+
 
 @contextmanager
 def composing(said: Said) -> Iterator[None]:
-    """Hydra, ready to compose from the shipped configs and from the folder of the user's own."""
+    """Hydra, ready to compose from the shipped configs and from the folder of the user's own.
+
+    A process has one Hydra: commands in several threads take turns, each as if it were alone.
+    """
     received.look_in(said.config_dir, said.limit("most_config_bytes", MOST_CONFIG_BYTES))
-    GlobalHydra.instance().clear()
-    setup_globals()
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3", job_name=said.command):
-        yield
+    with _turn[0]:
+        GlobalHydra.instance().clear()
+        setup_globals()
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3", job_name=said.command):
+            yield
 
 
 def settings(said: Said, record: type[Settings] | None = None) -> Settings:

@@ -18,7 +18,7 @@ from mlnn.keys import BaseSettings
 from mlnn.runs import CHECKSUMS, damage, read_json, unused
 from mlnn.runs.environment import environment
 from mlnn.runs.kept.keeper import Keeper
-from mlnn.runs.kept.place import STATUS, Place, open_place, place_of, read_kept
+from mlnn.runs.kept.place import STATUS, Place, open_place, place_of, read_kept, take_away
 from mlnn.runs.study import STUDY
 
 TRIES = 100
@@ -45,6 +45,10 @@ def read_on(said: Said) -> Said:
         return now
     if (final / STUDY).exists():
         raise RunFolderError(f"{final}: holds many runs; the words that began it, with out=…, fill in what is missing")
+    if not place_of(final).is_dir() and final.is_dir() and any(final.iterdir()):
+        raise RunFolderError(
+            f"{final}: has no {CHECKSUMS}, so that it is no finished run, and none is in progress beside it"
+        )
     if not place_of(final).is_dir():
         raise RunFolderError(f"{final}: no run was begun there; mlnn runs list tells of those that are")
     begun = read_kept(place_of(final), final)
@@ -90,6 +94,7 @@ def keeping(settings: BaseSettings, said: Said) -> Iterator[Keeper | None]:
 
     if said.resume is not None and (said.resume / CHECKSUMS).exists():
         _check_finished(said.resume, said.command)
+        take_away(place_of(said.resume), said.resume)
         show(f"{said.resume} is finished; nothing is left to do")
         yield None
         return
@@ -135,8 +140,10 @@ def _place(settings: BaseSettings, said: Said, stack: ExitStack) -> Place:
 def _end(keep: Keeper, said: Said, early: BaseException) -> None:
     """Keep what can be kept of a run that ends before it is whole, and raise the error anew with how to go on."""
     place = keep.place
-    if not keep.trains:
-        keep.keep()  # all steps are done, and it was not written
+    if not keep.trains:  # all steps are done, and it was not written
+        with suppress(OSError, MlnnError):
+            place.discard()  # which makes room for the state on a disk that is full
+        keep.keep()
     if not place.states:
         if isinstance(early, KeyboardInterrupt) and keep.unkept:
             raise KeyboardInterrupt(f"the run in progress was not written: {keep.unkept}") from early

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ from mlnn.comparing.local_probe import local_probe
 from mlnn.comparing.looks import check_engine, check_mode, looks_at
 from mlnn.comparing.plan import Plan, lockstep_of, planned, probe_of
 from mlnn.comparing.probed import Probe
+from mlnn.comparing.proved import BOXES, OF_STEPS
 from mlnn.comparing.records import RunInfo
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.comparing.verdict import Verdict
@@ -68,6 +70,7 @@ def compare(
     looks: str | int | Sequence[int] | None = None,
     engine: str = "auto",
     trace_every: int = 1,
+    proof: int = BOXES,
     keep: Keeper | None = None,
 ) -> Comparison:
     """Train `left` and `right` in lockstep, with control, null twins and precision twins, and give the verdict.
@@ -78,30 +81,29 @@ def compare(
     array, a pandas frame or series, or lists; or any iterable of batches (a DataLoader, a list of dicts with "labels"), one a
     step, drawn once in its order and the same for all lanes, with batch_size=None. A loss that has a parameter of an extra's name
     is given its rows. optimizer: factory (params) → Optimizer. batch_size: None is the full batch. targets: the target space of
-    (x, y); inferred if None. outputs: "raw", or "probabilities" for objectives that take probabilities (one word, or one per
-    side). require: the weakest relation that passes, else RequirementNotMetError; domain: raw outputs on which it must hold.
-    progress: called with (steps done, steps). sink: a tracker that is sent the trace, verdict and page (`mlnn.sinks`). threads: of
-    torch, which change bits. mode: "study", or "verdict", where left alone trains, without null twins
-    (`docs/reading_a_verdict.md`). looks: the steps at which right is asked at left's weights, "all", how many, or [steps]; None:
-    all of a study, a tenth of a verdict. engine: "plain", lanes one by one; "stacked", as rows of one computation, or ConfigError;
-    "auto", stacked where they can be, and `run.engine` says why not. trace_every: steps to a row of the trace. keep: keeps the
-    state, to go on from. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
+    (x, y); inferred if None. outputs: "raw" or "probabilities", one word, or one per side. require: the weakest relation that
+    passes, else RequirementNotMetError; domain: raw outputs on which it must hold. progress: called with (steps done, steps). sink:
+    a tracker that is sent the trace, verdict and page (`mlnn.sinks`). threads: of torch, which change bits. mode: "study", or
+    "verdict", where left alone trains, without null twins (`docs/reading_a_verdict.md`). looks: the steps at which right is asked
+    at left's weights, "all", how many, or [steps]; None: all of a study, a tenth of a verdict. engine: "plain", lanes one by one;
+    "stacked", as rows of one computation, or ConfigError; "auto", stacked where they can be, and `run.engine` says why not.
+    trace_every: steps to a row of the trace. proof: boxes for each target that `Verdict.proof` may take, 0 for none. keep: keeps
+    the state. Raises ConfigError and DataError. Comparisons take turns, each in a world of its own (`mlnn.world`).
     """
     check_require(require)
     twins, threads = whole("null_twins", null_twins, 0, MOST_TWINS), whole("threads", threads, 1, MOST_THREADS)
     seed, every = whole("seed", seed, -(2**64), 2**64), whole("trace_every", trace_every, 1)
-    names, mode, engine = _names(about), check_mode(mode), check_engine(engine, mode)
+    names, mode, engine, boxes = _names(about), check_mode(mode), check_engine(engine, mode), whole("proof", proof, 0)
     (progress, tracker), limits = told(progress, sink), interval("domain", domain)
     with own_world(threads, seed):
         dataset = data_of(data, targets, steps, batch_size, [not of_outputs(side) for side in (left, right)])
         recipe = Recipe(dataset, model, steps, batch_size, parse_dtype(dtype), parse_device(device), seed)
         pair = _pair(left, right, optimizer, dataset, outputs)
         watched = Watched(looks_at(mode, looks, recipe.steps), every, progress, tracker, keep)
-        comparison = _run(planned(recipe, *pair, None if mode == "verdict" else twins, watched), engine)
+        comparison = _run(planned(recipe, *pair, None if mode == "verdict" else twins, watched, boxes), engine)
     comparison.run = comparison.run.named(names)
     watched.finish(comparison.summary(), comparison.page, recipe.steps)
-    if require is not None and not comparison.verdict.meets(require, limits):
-        raise RequirementNotMetError(unmet(comparison.verdict, require, limits))
+    _check_met(comparison.verdict, require, limits)
     return comparison
 
 
@@ -126,6 +128,12 @@ def _names(about: object) -> Mapping[str, object]:
     return names
 
 
+def _check_met(verdict: Verdict, require: str | None, domain: tuple[float, float] | None) -> None:
+    """Raise RequirementNotMetError for a verdict that is weaker than what is required."""
+    if require is not None and not verdict.meets(require, domain):
+        raise RequirementNotMetError(unmet(verdict, require, domain))
+
+
 def unmet(verdict: Verdict, require: str, domain: tuple[float, float] | None) -> str:
     """The message for a `require` that is not met."""
     asked = f"required '{require}'" + (f" on {list(domain)}" if domain else "")
@@ -139,7 +147,7 @@ def _run(plan: Plan, engine: str) -> Comparison:
     """The lanes made, trained and watched."""
     probed = probe_of(plan)
     lockstep = lockstep_of(plan)
-    trained = partial(_trained, plan, probed or local_probe(lockstep))
+    trained = partial(_trained, plan, probed or replace(local_probe(lockstep), paper=OF_STEPS))
     keep = plan.watched.keep
     if plan.null_twins is None:
         return trained(lockstep, Following(lockstep, between=None if keep is None else keep.done), None)

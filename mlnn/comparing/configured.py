@@ -29,7 +29,7 @@ def run_comparison(
         shared.model, left, right, shared.table, optimizer=left.optimizer, steps=shared.steps,
         batch_size=shared.batch_size, dtype=shared.dtype, seed=shared.seed, null_twins=settings.null_twins,
         threads=settings.threads, device=shared.device, progress=progress, mode=mode, looks=looks, engine=engine,
-        trace_every=every, about=_names(settings), keep=keep,
+        trace_every=every, about=_names(settings), proof=settings.proof, keep=keep,
     )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def run_together(several: Sequence[ComparedSettings]) -> list[Comparison]:
         outputs = left.objective.targets.outputs
         shared = [recipe(own, rows, outputs, own.steps) for own, rows in zip(several, data, strict=True)]
         watched = Watched(looks_at("study", looks, settings.steps), _how(settings)[1], progress=None, sink=None)
-        first = planned(shared[0], left, right, settings.null_twins, watched)
+        first = planned(shared[0], left, right, settings.null_twins, watched, settings.proof)
         found = compare_together([replace(first, recipe=own) for own in shared], settings.threads)
     for comparison in found:
         comparison.run = comparison.run.named(_names(settings))

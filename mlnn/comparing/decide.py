@@ -15,10 +15,12 @@ from mlnn.comparing.explaining.explain import Explain, Explained
 from mlnn.comparing.explaining.trial import Cause
 from mlnn.comparing.inside import as_computed, computes_in
 from mlnn.comparing.kinks import counted
+from mlnn.comparing.on_paper import beside
 from mlnn.comparing.probed import Part, Probe
 from mlnn.comparing.relations import REQUIRABLE, weakest
 from mlnn.comparing.rules import RULES, Found
 from mlnn.comparing.sentence import at, sentence
+from mlnn.comparing.standing import Standing
 from mlnn.comparing.verdict import Verdict
 
 SIGHT = 0.01
@@ -55,7 +57,7 @@ def decide(
         relation, found.value, found.gradient, "", domain=_domain(probe.interval, relation in REQUIRABLE),
         scale=_scale(probe, evidence), shift=_shift(probe), resolution=resolution, resolutions=resolutions,
         evidence=_facts(probe, evidence), computes_in=computes_in(probe),
-        points=counted(probe.points, evidence.stood if evidence else {}),
+        points=counted(probe.points, evidence.stood if evidence else Standing()),
     )  # fmt: skip
     if evidence is not None:
         verdict = replace(
@@ -70,6 +72,7 @@ def decide(
         verdict,
         cause=explained.cause.words if explained.cause else None,
         where=explained.place.to_dict() if explained.place else None,
+        proof=probe.paper and beside(probe.paper, relation, verdict.domain, evidence.paper if evidence else Standing()),
     )
     return replace(verdict, sentence=sentence(verdict, probe, evidence, reason, explained))
 

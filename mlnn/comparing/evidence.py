@@ -11,6 +11,7 @@ from mlnn.comparing.explaining.carried import Carried
 from mlnn.comparing.explaining.rates import Rates
 from mlnn.comparing.gaps import CommonGap
 from mlnn.comparing.sample import Sample
+from mlnn.comparing.standing import Standing
 from mlnn.objectives.promotion import Inside
 from mlnn.training import Stop
 
@@ -215,8 +216,8 @@ class Evidence:
     witnessed: float = 0.0
     rates: Rates = field(default_factory=Rates)
     carried: tuple[Carried, Carried] = field(default_factory=lambda: (Carried("right"), Carried("left")))
-    stood: dict[int, int] = field(default_factory=dict)
-    """Rows that stood on an isolated point of the probe, by its place among them."""
+    stood: Standing = field(default_factory=Standing)
+    paper: Standing = field(default_factory=Standing)  # rows on isolated points of the probe, and where the proof looks
 
     @property
     def thinned(self) -> bool:

@@ -33,6 +33,7 @@ def verdict_lines(verdict: Verdict) -> list[tuple[str, str]]:
         ("shrink", verdict.shrink),
         ("resolution", _resolution(verdict.resolution)),
         ("first bits that differ", _first_difference(verdict.first_difference)),
+        ("on paper", verdict.proof and verdict.proof.says),
     ]
     return [(word, plain(value)) for word, value in lines if value is not None]
 

@@ -6,12 +6,13 @@ whose last layer starts at zero, or that fit a target exactly, stand on just the
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from mlnn.comparing.standing import Standing
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import Curves, Grid, curves
 from mlnn.targets import TargetSpace
@@ -35,7 +36,7 @@ class Point:
     takes the logarithm of 0). `output`: the raw output, of several the one number that all of them are, or each of them; None
     for any; `entry`: of these, the one told of. `gradient`: what the side gives (of all targets the worst is told), `derivative`:
     what its value's own slope is. `at_target`: it is wrong where the raw output is the row's own target, whichever that is.
-    `rows`: training rows that stood on it, None without training.
+    `rows`: training rows that stood on it, None without training; `step`: the first step with one.
     """
 
     side: str
@@ -46,6 +47,7 @@ class Point:
     entry: int | None = None
     at_target: bool = False
     rows: int | None = None
+    step: int | None = None
 
     def stood(self, output: Tensor, target: Tensor) -> Tensor:
         """Mask (n,) of the rows a position of which stands on it."""
@@ -180,6 +182,9 @@ def _off(point: Point) -> float:
     return gap if math.isfinite(gap) else math.inf
 
 
-def counted(points: Sequence[Point], stood: Mapping[int, int]) -> list[dict[str, object]]:
+def counted(points: Sequence[Point], stood: Standing) -> list[dict[str, object]]:
     """The points as plain data, each with the training rows that stood on it, by its place among them."""
-    return [asdict(point) | {"rows": stood.get(place)} for place, point in enumerate(points)]
+    return [
+        asdict(point) | {"rows": stood.rows.get(place), "step": stood.first.get(place)}
+        for place, point in enumerate(points)
+    ]

@@ -171,8 +171,9 @@ def _see_common(evidence: Evidence, record: StepRecord, measures: Measures, side
     if outputs is not None and not probe.covers(*outputs):
         outside = int((~probe.inside(seen.output.cpu(), seen.target.cpu())).sum())
     evidence.see_rows(len(seen.output) or len(seen.batch.rows), outside, outputs)
-    for place, point in enumerate(probe.points):
-        evidence.stood[place] = evidence.stood.get(place, 0) + int(point.stood(seen.output, seen.target).sum())
+    evidence.stood.see(record.step, (point.stood(seen.output, seen.target) for point in probe.points))
+    if probe.paper is not None:
+        evidence.paper.see(record.step, probe.paper.masks(seen.output, seen.target))
     evidence.one_sided = evidence.one_sided or one_sided(record.step, gaps)
     if not {"float32", "float64"} <= gaps.keys():
         return

@@ -53,6 +53,7 @@ def comparison_page(verdict: Verdict, trace: Columns, run: RunInfo, probe: Probe
         facts=run.facts(),
         cards=yardsticks(verdict, trace, run.trace_every),
         lines=verdict_lines(verdict),
+        proof=verdict.proof and verdict.proof.says,
         notes=[*notes, *distances(run.mle)],
         followed=followed,
         pictures=pictures,

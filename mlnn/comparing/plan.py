@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from mlnn.comparing.probe import probe
 from mlnn.comparing.probed import Probe
+from mlnn.comparing.proved import proved
 from mlnn.comparing.watched import Watched
 from mlnn.errors import ConfigError
 from mlnn.objectives.precision import looked_into
@@ -15,7 +16,7 @@ from mlnn.training import LaneRecipe, Lockstep, Recipe, make_lockstep
 class Plan:
     """What is trained, and what is looked at.
 
-    `null_twins`: None of a verdict, of which left alone trains.
+    `null_twins`: None of a verdict, of which left alone trains. `boxes`: for each target, of the proof on paper.
     """
 
     recipe: Recipe
@@ -23,6 +24,7 @@ class Plan:
     right: LaneRecipe
     null_twins: int | None
     watched: Watched
+    boxes: int
 
     @property
     def targets(self) -> TargetSpace | None:
@@ -30,9 +32,11 @@ class Plan:
         return self.left.objective.targets if self.left.rowwise and self.right.rowwise else None
 
 
-def planned(recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int | None, watched: Watched) -> Plan:
+def planned(
+    recipe: Recipe, left: LaneRecipe, right: LaneRecipe, null_twins: int | None, watched: Watched, boxes: int
+) -> Plan:
     """The plan, with what its objectives compute in; ConfigError where the two read different numbers of raw outputs."""
-    plan = Plan(recipe, left, right, null_twins, watched)
+    plan = Plan(recipe, left, right, null_twins, watched, boxes)
     targets = plan.targets
     if targets is None:
         return plan
@@ -51,10 +55,13 @@ def _looked_into(side: LaneRecipe, recipe: Recipe) -> LaneRecipe:
 
 
 def probe_of(plan: Plan) -> Probe | None:
-    """What both objectives answer on raw outputs and targets; None where they cannot be asked row by row."""
+    """What both objectives answer on raw outputs and targets, and what is proved of them; None where they cannot be asked row by
+    row."""
     if plan.targets is None:
         return None
-    return probe(plan.left.objective, plan.right.objective, plan.targets, plan.recipe.dtype)
+    left, right = plan.left.objective, plan.right.objective
+    found = probe(left, right, plan.targets, plan.recipe.dtype)
+    return replace(found, paper=proved(left, right, plan.targets, found, plan.boxes))
 
 
 def lockstep_of(plan: Plan) -> Lockstep:

@@ -10,6 +10,7 @@ from mlnn.comparing.domain import Interval, is_wide, meet
 from mlnn.comparing.ends import Ends, excusing
 from mlnn.comparing.explaining.trial import Cause
 from mlnn.comparing.kinks import Point
+from mlnn.comparing.on_paper import OnPaper
 from mlnn.comparing.undefined import LeftOut
 from mlnn.objectives.grid import Curves, Grid
 from mlnn.objectives.promotion import Inside
@@ -39,8 +40,8 @@ class Probe:
     dtype's own rounding explains (relative). `ends`, `ends64`: why the domains end; `beyond`: where the two differ outside though
     no numerical reason is known. `points`: isolated raw outputs at which a side's gradient is wrong. `left_out`: the points that
     say nothing. `upstream`: the side whose backward pass does not follow the upstream gradient. `writes`: what either side writes
-    into, in words. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a side alone is not finite;
-    `backward`: that one side's gradient is not the derivative of the value that both have.
+    into, in words. `paper`: what is proved. Of a local probe (see `local_probe`): `visited`, the places in words; `broke`, where a
+    side alone is not finite; `backward`: that one side's gradient is not the derivative of the value that both have.
     """
 
     grid: Grid
@@ -71,6 +72,7 @@ class Probe:
     upstream: str | None = None
     backward: Cause | None = None
     writes: list[str] = field(default_factory=list)
+    paper: OnPaper | None = None
 
     @property
     def alone(self) -> bool:

@@ -91,7 +91,10 @@ def _points(verdict: Verdict) -> str | None:
         return None
     told, more = verdict.points[0], len(verdict.points) - 1
     rows = f"{verdict.stood or 'no'} training {'rows' if verdict.stood > 1 else 'row'}"
-    stood = "" if told["rows"] is None else f"; {rows} stood there"
+    steps = [step for point in verdict.points if isinstance(step := point.get("step"), int)]
+    stood = (
+        "" if told["rows"] is None else f"; {rows} stood there" + (f", the first at step {min(steps)}" if steps else "")
+    )
     others = f" (and so at {more} more such points)" if more else ""
     entry = "" if told["entry"] is None else f" at entry {told['entry']}"
     holds = "; the relation holds elsewhere" if verdict.relation != "different" else ""

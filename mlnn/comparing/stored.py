@@ -30,6 +30,14 @@ def word(stored: Stored, key: str) -> str | None:
     return _said(stored, key, str)
 
 
+def yes(stored: Stored, key: str) -> bool:
+    """A truth value; no where nothing is said."""
+    value = stored.get(key, False)
+    if not isinstance(value, bool):
+        raise _damaged(key, value)
+    return value
+
+
 def word_or(stored: Stored, key: str, otherwise: str) -> str:
     """A text; `otherwise` where nothing is said."""
     value = word(stored, key)
@@ -48,10 +56,10 @@ def table(stored: Stored, key: str) -> dict[str, object] | None:
 
 def tables(stored: Stored, key: str) -> list[dict[str, object]]:
     """Several of these; [] where nothing is said."""
-    value = _said(stored, key, list) or []
-    if not all(isinstance(one, dict) for one in value):
+    value = stored.get(key) or []
+    if not isinstance(value, list | tuple) or not all(isinstance(one, dict) for one in value):
         raise _damaged(key, value)
-    return value
+    return list(value)
 
 
 def plain(stored: Stored, key: str) -> str | int | float | None:
@@ -93,10 +101,27 @@ def relation(stored: Stored, key: str) -> str:
 def domain(stored: Stored, key: str) -> str | tuple[float, float]:
     """`all`, `none` or the two ends of an interval; it must be there."""
     value = stored.get(key)
-    if isinstance(value, list | tuple) and len(value) == 2:
-        return _float(key, value[0]), _float(key, value[1])
     if value in ("all", "none"):
         return str(value)
+    return _interval(key, value)
+
+
+def interval(stored: Stored, key: str) -> tuple[float, float] | None:
+    """The two ends of an interval, or None where nothing is said."""
+    return None if stored.get(key) is None else _interval(key, stored[key])
+
+
+def intervals(stored: Stored, key: str) -> tuple[tuple[float, float], ...]:
+    """Several of them; () where nothing is said."""
+    value = stored.get(key) or ()
+    if not isinstance(value, list | tuple):
+        raise _damaged(key, value)
+    return tuple(_interval(key, one) for one in value)
+
+
+def _interval(key: str, value: object) -> tuple[float, float]:
+    if isinstance(value, list | tuple) and len(value) == 2:
+        return _float(key, value[0]), _float(key, value[1])
     raise _damaged(key, value)
 
 

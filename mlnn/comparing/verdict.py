@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from mlnn.arguments import interval
 from mlnn.comparing import stored
+from mlnn.comparing.on_paper import OnPaper
 from mlnn.comparing.relations import ORDER, check_require
 from mlnn.report.brief import Brief
 
@@ -21,7 +22,8 @@ class Verdict:
     {"right": "float32"}: a finding, and no difference of objectives. `where`: of a difference, the entry with the largest share
     of the gap (row, position, class, output, target, probability, share) and the `region` it is confined to, if it is; `cause`:
     in words, if a test of that very cause held. `points`: isolated raw outputs at which one side's gradient is wrong, each with
-    the training rows that stood on it; the relation is that of all other raw outputs.
+    the training rows that stood on it; the relation is that of all other raw outputs. `proof`: what is proved of the two on paper,
+    a statement of its own that moves no relation; None in what was stored before there were proofs.
     """
 
     relation: str
@@ -42,6 +44,7 @@ class Verdict:
     where: dict[str, object] | None = None
     cause: str | None = None
     points: list[dict[str, object]] = field(default_factory=list)
+    proof: OnPaper | None = None
 
     @property
     def stood(self) -> int:
@@ -74,6 +77,7 @@ class Verdict:
     @classmethod
     def from_dict(cls, told: stored.Stored) -> "Verdict":
         """What `to_dict` gave, back from JSON; ValueError names what is not what belongs there."""
+        proof = stored.table(told, "proof")
         return cls(
             stored.relation(told, "relation"), stored.relation(told, "value_relation"),
             stored.relation(told, "gradient_relation"), stored.word_or(told, "sentence", ""), stored.domain(told, "domain"),
@@ -82,7 +86,7 @@ class Verdict:
             stored.table(told, "first_difference"), stored.word_or(told, "control", "not run"),
             stored.number(told, "shrink"), stored.table(told, "evidence") or {},
             stored.words(told, "computes_in"), stored.table(told, "where"), stored.word(told, "cause"),
-            stored.tables(told, "points"),
+            stored.tables(told, "points"), None if proof is None else OnPaper.from_dict(proof),
         )  # fmt: skip
 
     def facts(self) -> list[tuple[str, str]]:
@@ -102,6 +106,7 @@ class Verdict:
             *found,
             ("resolution", f"{self.resolution:.0e}" if self.resolution else planted),
             ("control", self.control),
+            *([("on paper", self.proof.says)] if self.proof else []),
         ]
 
     def __repr__(self) -> str:

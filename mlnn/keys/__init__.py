@@ -9,6 +9,7 @@ from mlnn.keys.commands import (
     EstimateSettings,
     EstimatorSettings,
     GrowthSettings,
+    ProveSettings,
     TrainSettings,
 )
 from mlnn.keys.field import Check, Key, Node, above, at_least, choice, entries, key, one_of, share
@@ -51,6 +52,7 @@ __all__ = [
     "LiftSettings",
     "ModelSettings",
     "Node",
+    "ProveSettings",
     "ReplaySettings",
     "RunsSettings",
     "Settings",

@@ -43,6 +43,7 @@ from mlnn.keys.shared import (
 )
 
 MODES = ("study", "verdict")
+PROVED = ("equal", "shifted", "scaled")
 ENGINES = ("auto", "plain", "stacked")
 ENGINE = "plain: lanes one by one; stacked: as rows of one computation; auto: stacked where that can be"
 EVERY = "steps to a row of the trace; its gaps are the largest since the row before, the verdict sees all"
@@ -122,6 +123,28 @@ class AuditSettings(BaseSettings):
     dtype: str = key("float32", f"{DTYPE}; its domain is stated", dtype_word)
     require: str | None = key(
         None, "the kind it must be, e.g. likelihood (scaled ones and families pass too)", one_of("kind", CERTIFICATES)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProveSettings(BaseSettings):
+    """mlnn prove"""
+
+    left: Node = choice("bce_with_logits", "one loss")
+    right: Node = choice("bernoulli_nll_log1p", "the other")
+    loss: str | None = key(
+        None, "your own, instead of objective@right=: my_module:my_loss, which is imported; command line only"
+    )
+    targets: str | None = key(
+        None, "binary, classes(K), real, counts, positive, unit, …; null: what left is for, else right, else binary"
+    )
+    classes: int = key(3, "K where the two are for classes", at_least(2))
+    outputs: str = key("raw", f"{TAKES}, both sides alike", outputs_word)
+    domain: list[float] = key([-88, 88], "raw outputs, or residuals, on which it is asked", interval)
+    tolerance: float = key(1e-15, "nats per row; equal is |left − right| ≤ tolerance", above(0))
+    boxes: int = key(6000, "of the raw outputs, for each target; what they do not reach is undecided", at_least(1))
+    require: str | None = key(
+        None, f"weakest relation that must be proved: {', '.join(PROVED)}", one_of("relation", PROVED)
     )
 
 
@@ -217,6 +240,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "growth": GrowthSettings,
     "audit": AuditSettings,
     "audit_model": AuditModelSettings,
+    "prove": ProveSettings,
     "estimate": EstimateSettings,
     "estimator": EstimatorSettings,
     "beyond_one_node": BeyondOneNodeSettings,

@@ -142,3 +142,4 @@ class ComparedSettings(ModelSettings):
     batch_size: int | None = key(64, BATCH, at_least(1))
     dtype: str = key("float32", DTYPE, dtype_word)
     null_twins: int = key(3, "left once more, with changes that only move rounding", at_least(0))
+    proof: int = key(1000, "boxes for each target that the proof on paper may take; 0: none", at_least(0))

@@ -112,6 +112,8 @@ def exp(g: Graph, one: Id) -> Id:
     """An exponential; of a logarithm in a sum what it is the logarithm of, where that is above zero."""
     if g.number(one) == 0:
         return g.one
+    if lost(g, one):
+        return g.zero
     terms = (
         dict(zip(node.args, node.numbers[1:], strict=True))
         if (node := g.nodes[one]).op == "lin"
@@ -122,6 +124,13 @@ def exp(g: Graph, one: Id) -> Id:
         if found is not None:
             return mul(g, found, exp(g, g.sub(one, g.scale(factor, inner))))
     return g.make("exp", (one,))
+
+
+def lost(g: Graph, one: Id) -> bool:
+    """Whether a node is −∞, or that and more."""
+    node = g.nodes[one]
+    terms = list(zip(node.args, node.numbers[1:], strict=True)) if node.op == "lin" else [(one, Fraction(1))]
+    return any(factor > 0 and other == g.lost for other, factor in terms)
 
 
 def _undone(g: Graph, inner: Id, factor: Fraction) -> Id | None:
@@ -188,10 +197,14 @@ def div(g: Graph, left: Id, right: Id) -> Id:
 
 
 def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
-    """A fixed power: a product for whole exponents up to 4; a real one of a number above 0 else."""
+    """A fixed power: a product for whole exponents up to 4, of a square that of a size; a real one of a number above 0 else."""
     exponent = exact(exponent)
     if exponent == 0:
         return g.one
+    node = g.nodes[one]
+    if node.op == "square" and exponent > 0 and exponent.denominator > 1:
+        inner = node.args[0]
+        return power(g, g.switch(inner, g.neg(inner), g.zero, inner), 2 * exponent)
     if exponent.denominator == 1 and abs(exponent) <= 4:
         twice = square(g, one)
         found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]

@@ -25,7 +25,7 @@ GRADIENT, LEFT, RIGHT = "gradient", "left's gradient", "right's gradient"
 @dataclass(frozen=True)
 class Case:
     """Questions about functions of one variable. `target`: in words. `stricter`: what the tolerance is divided by.
-    `power`: of the target, of which the functions are coefficients."""
+    `power`: of the target, of which the functions are coefficients. `domain`: of the variable, where that is no raw output."""
 
     target: str
     graph: Graph
@@ -33,17 +33,19 @@ class Case:
     variable: str = RAW
     stricter: int = 1
     power: int | None = None
+    domain: tuple[fmpq, fmpq] | None = None
 
 
 @dataclass(frozen=True)
 class Cases:
     """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases are
-    coefficients, some targets with the terms of the target alone, left's and right's."""
+    coefficients, some targets with the terms of the target alone, left's and right's. `note`: what else was found."""
 
     cases: tuple[Case, ...]
     covers: str
     whole: bool
     own: tuple[tuple[float, fmpq, fmpq], ...] = ()
+    note: str | None = None
 
 
 def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:

@@ -181,3 +181,70 @@ def cosh(g: Graph, x: Id, other: int = 1) -> Id:
 
 def entr(g: Graph, x: Id) -> Id:
     return g.neg(xlogy(g, x, x))
+
+
+def pi(g: Graph) -> Id:
+    """4 atan 1."""
+    return g.scale(4, g.make("atan", (g.one,)))
+
+
+def asin(g: Graph, x: Id) -> Id:
+    """atan(x / √(1 − x²))."""
+    return g.make("atan", (mul(g, x, power(g, g.sub(g.one, square(g, x)), -HALF)),))
+
+
+def atan2(g: Graph, y: Id, x: Id) -> Id:
+    """The angle of (x, y); 0 at the origin."""
+    slope, half = g.make("atan", (div(g, y, x),)), g.scale(HALF, pi(g))
+    behind = g.switch(y, g.sub(slope, pi(g)), g.add(slope, pi(g)), g.add(slope, pi(g)))
+    return g.switch(x, behind, g.switch(y, g.neg(half), g.zero, half), slope)
+
+
+def asinh(g: Graph, x: Id) -> Id:
+    """log(x + √(1 + x²))."""
+    return log(g, g.add(x, power(g, g.linear([(Fraction(1), square(g, x))], 1), HALF)))
+
+
+def acosh(g: Graph, x: Id) -> Id:
+    return log(g, g.add(x, power(g, g.linear([(Fraction(1), square(g, x))], -1), HALF)))
+
+
+def atanh(g: Graph, x: Id) -> Id:
+    return g.scale(HALF, g.sub(log1p(g, x), log1p(g, g.neg(x))))
+
+
+def hypot(g: Graph, left: Id, right: Id) -> Id:
+    return power(g, g.add(square(g, left), square(g, right)), HALF)
+
+
+def bent(g: Graph, b: Fraction, x: Id, sign: int = 1) -> Id:
+    """₀F₁(; b; ±x²/4), of which Bessel functions and sin x / x are made (DLMF 10.39.9, 10.16.9)."""
+    return g.make("hyp0f1", (g.scale(Fraction(sign, 4), square(g, x)),), (b,))
+
+
+def i0(g: Graph, x: Id) -> Id:
+    return bent(g, Fraction(1), x)
+
+
+def i1(g: Graph, x: Id) -> Id:
+    return mul(g, g.scale(HALF, x), bent(g, Fraction(2), x))
+
+
+def faded(g: Graph, found: Id, x: Id) -> Id:
+    """Times e^(−|x|)."""
+    return mul(g, exp(g, g.neg(absolute(g, x))), found)
+
+
+def sinc(g: Graph, x: Id) -> Id:
+    """sin(πx) / (πx)."""
+    return bent(g, Fraction(3, 2), mul(g, pi(g), x), -1)
+
+
+def gammaincc(g: Graph, s: Id, x: Id) -> Id:
+    """Γ(s, x) / Γ(s), in x; of s it is asked at single numbers only."""
+    return g.make("gammaincc", (s, x))
+
+
+def logaddexp2(g: Graph, left: Id, right: Id) -> Id:
+    two = log(g, g.const(2))
+    return div(g, logaddexp(g, mul(g, two, left), mul(g, two, right)), two)

@@ -1,7 +1,7 @@
 """`mlnn.prove`: two losses equal on paper, on a whole interval of raw outputs, or where they part."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flint import fmpq
@@ -17,14 +17,16 @@ from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import Tile, paved
 from mlnn.proving.proof import Proof
 from mlnn.proving.relation import Related, by_target, related
-from mlnn.proving.several import by_structure, on_lines
-from mlnn.proving.sides import both_sides
+from mlnn.proving.several import LINE, ways_of_several
+from mlnn.proving.sides import Both, both_sides
 from mlnn.proving.tracing import UntracedError
 from mlnn.proving.words import Said, said
 from mlnn.targets import TargetSpace
 
 MOST_BOXES = 6000
 """Boxes that one target may take; Bernoulli forms on [−700, 700] take 60 to 1100."""
+ON_LINES = 1000
+"""Boxes that a line through several raw outputs may take, on which losses are only refuted."""
 FARTHEST = 1e4
 """Ends of a domain: beyond, e^z has more digits than are worth an answer."""
 
@@ -38,16 +40,17 @@ def prove(
     tolerance: float = 1e-15,
     outputs: str | tuple[str, str] = "raw",
     boxes: int = MOST_BOXES,
+    slopes: bool = True,
 ) -> Proof:
     """Prove that two losses are equal on paper for every raw output of an interval, or show where they are not.
 
     left, right, targets, outputs: as `mlnn.testing.assert_same_objective` takes them. domain: raw outputs (low, high), both ends
     included; for losses of a residual, residuals. tolerance: nats per row; equal is |left − right| ≤ tolerance. boxes: the budget
-    for each target; what it does not reach is undecided.
+    for each target; what it does not reach is undecided. slopes: whether each gradient is held against the slope of its own value
+    too, which takes as many boxes again.
 
     The losses are read as real functions: casts and rounding are left out, constants, clamps and thresholds are what they are in
-    the code. Their code's own gradients are compared too, and each with the slope of its own value. Raises ConfigError for bad
-    arguments.
+    the code. Their code's own gradients are compared too. Raises ConfigError for bad arguments.
     """
     space = TargetSpace.parse(targets)
     given = interval("domain", domain)
@@ -61,35 +64,47 @@ def prove(
     kinds = sides("outputs", outputs)
     objectives = [Objective.of(one, space, kind) for one, kind in zip((left, right), kinds, strict=True)]
     ends, close = (_rational(given[0]), _rational(given[1])), _rational(tolerance)
+    found: _Found | None = None
     try:
-        ways = _ways(objectives, space)
+        both = _both(objectives, space, graph := Graph())
+        for way in _ways(both, space, ends, graph):
+            found = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
+            if found.settled:
+                break
     except UntracedError as reason:
         return said(Said((), given, tolerance, reason=str(reason)))
-    found: _Found | None = None
-    for way in ways:
-        found = _decided(way, ends, close, boxes)
-        if found.settled:
-            break
     assert found is not None
     return said(
-        Said(found.parts, given, tolerance, found.way.covers, found.way.whole, found.related, found.looks, found.paper)
-    )
+        Said(found.parts, given, tolerance, found.way.covers, found.way.whole, found.related, found.looks, found.paper,
+             note=found.way.note, summed=_summed(both))
+    )  # fmt: skip
 
 
 def _rational(value: float) -> fmpq:
     return fmpq(*float(value).as_integer_ratio())
 
 
-def _ways(objectives: Sequence[Objective], space: TargetSpace) -> list[Cases]:
+def _both(objectives: Sequence[Objective], space: TargetSpace, graph: Graph) -> Both:
     counts = {one.targets.outputs for one in objectives}
     if len(counts) > 1:
         raise UntracedError(f"one side takes {min(counts)} raw outputs a position, the other {max(counts)}")
-    graph = Graph()
-    found = both_sides(objectives[0], objectives[1], space, graph)
-    if counts == {1}:
-        return ways_of(graph, found, space)
-    form = by_structure(graph, found, space.finite)
-    return [on_lines(graph, found)] if form is None else [form]
+    return both_sides(objectives[0], objectives[1], space, graph)
+
+
+def _summed(both: Both) -> str | None:
+    """The one side of which a batch is worth its rows' sum, where the other's is worth their mean."""
+    if both.left_summed == both.right_summed:
+        return None
+    return "left" if both.left_summed else "right"
+
+
+def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph) -> Iterator[Cases]:
+    """Ways to an answer, the one that says most first; the next is asked for where one settles nothing."""
+    several = len(next(iter(both.sides.values()))[0].gradient)
+    if several == 1:
+        yield from ways_of(graph, both.sides, space)
+    else:
+        yield from ways_of_several(graph, both.sides, space, ends)
 
 
 @dataclass(frozen=True)
@@ -110,7 +125,17 @@ class _Found:
     @property
     def settled(self) -> bool:
         """Whether no other way need be tried: coefficients that differ say nothing of where losses do."""
-        return self.answers == {"proved"} or self.related is not None or not self.way.own
+        certain = self.answers == {"proved"} and self.way.whole
+        return certain or self.related is not None or ("differs" in self.answers and not self.way.own)
+
+
+def _without_slopes(way: Cases) -> Cases:
+    """The same, asked of values and gradients alone."""
+    cases = (
+        replace(case, questions=tuple(one for one in case.questions if one.name in (VALUE, GRADIENT)))
+        for case in way.cases
+    )
+    return replace(way, cases=tuple(cases))
 
 
 def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _Found:
@@ -118,11 +143,16 @@ def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _F
     paper, looks = [], 0
     for case in way.cases:
         asked = [one for one in case.questions if not one.trivial]
-        looked = paved(case.graph, asked, ends, close / case.stricter, boxes)
+        mine = case.domain or ends
+        looked = paved(
+            case.graph, asked, mine, close / case.stricter, min(boxes, ON_LINES) if case.variable == LINE else boxes
+        )
         looks += looked.looks
         for one in case.questions:
-            parts.append(_part(case, one, looked.tiles.get(one.name), ends))
-        paper.append(on_paper(case, asked, looked.tiles, ends, close / case.stricter))
+            parts.append(_part(case, one, looked.tiles.get(one.name), mine))
+        paper.append(on_paper(case, asked, looked.tiles, mine, close / case.stricter))
+        if case.variable == LINE and any(part.answer == "differs" for part in parts):
+            break  # all that lines can say
     answers = {name: {part.answer for part in parts if part.question == name} for name in (VALUE, GRADIENT)}
     relation = None
     if "differs" in answers[VALUE] | answers[GRADIENT] or any(left != right for _, left, right in way.own):

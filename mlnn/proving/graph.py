@@ -12,7 +12,22 @@ from typing import TypeAlias
 BELOW, AT, ABOVE = -1, 0, 1
 """States of a switch: what it looks at is below zero, exactly zero, or above."""
 TOTAL = frozenset(
-    {"lin", "mul", "square", "exp", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "var", "switch"}
+    {
+        "lin",
+        "mul",
+        "square",
+        "exp",
+        "sigmoid",
+        "softplus",
+        "sin",
+        "cos",
+        "atan",
+        "erf",
+        "erfc",
+        "var",
+        "switch",
+        "hyp0f1",
+    }
 )
 """Operations with a finite value wherever their arguments have one."""
 Id: TypeAlias = int
@@ -40,7 +55,13 @@ class Graph:
         self.total: list[bool] = []
         self.positive: list[bool] = []
         self._known: dict[Node, Id] = {}
+        self._switches: dict[tuple[Id, Id, Id, Id], Id] = {}
+        self._restricted: dict[tuple[Id, int, Id], Id] = {}
         self.zero, self.one = self.const(0), self.const(1)
+        self.lost = self.make("undefined", numbers=(Fraction(-1),))
+        """−∞, which e to it and a sum of such are free of."""
+        self.endless = self.make("undefined", numbers=(Fraction(1),))
+        """∞, below which every number is."""
 
     def make(
         self, op: str, args: tuple[Id, ...] = (), numbers: tuple[Fraction, ...] = (), name: Variable | None = None
@@ -129,6 +150,12 @@ class Graph:
         What it looks at is scaled so that one switch stands for u < 0, −u > 0 and 2u < 0; a switch that looks at another one is
         one within its three cases.
         """
+        asked = looks_at, below, at, above
+        if asked not in self._switches:  # the largest of many is as many switches in one another, met over and over
+            self._switches[asked] = self._switch(*asked)
+        return self._switches[asked]
+
+    def _switch(self, looks_at: Id, below: Id, at: Id, above: Id) -> Id:
         number = self.number(looks_at)
         if number is not None:
             return at if number == 0 else above if number > 0 else below
@@ -141,8 +168,9 @@ class Graph:
         looks_at, sign = self._normal(looks_at)
         if sign < 0:
             below, above = above, below
-        if self.positive[looks_at] and self.total[looks_at]:
-            return above
+        for one, known in ((looks_at, above), (self.neg(looks_at), below)):
+            if self.positive[one] and self.total[one]:
+                return known
         branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
         return self.make("switch", (looks_at, *branches))
 
@@ -161,9 +189,17 @@ class Graph:
         return looks_at, [self.linear([*rest, (factor, case)], constant) for case in cases]
 
     def _under(self, looks_at: Id, place: int, one: Id) -> Id:
-        """A node where it is known in which state a switch is."""
-        node = self.nodes[one]
-        return node.args[place] if node.op == "switch" and node.args[0] == looks_at else one
+        """A node where it is known in which state a switch is, in the switches within it too."""
+        asked = looks_at, place, one
+        if asked not in self._restricted:
+            node, found = self.nodes[one], one
+            if node.op == "switch" and node.args[0] == looks_at:
+                found = self._under(looks_at, place, node.args[place])
+            elif node.op == "switch":
+                branches = [self._under(looks_at, place, other) for other in node.args[1:]]
+                found = one if branches == [*node.args[1:]] else self.switch(node.args[0], *branches)
+            self._restricted[asked] = found
+        return self._restricted[asked]
 
     def _normal(self, one: Id) -> tuple[Id, int]:
         node = self.nodes[one]

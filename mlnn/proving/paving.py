@@ -1,5 +1,6 @@
 """An interval of raw outputs paved with boxes, halved until each question is decided on each, within a budget of boxes."""
 
+import heapq
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -39,22 +40,36 @@ class Paving:
     looks: int = 0
 
 
+@dataclass(frozen=True)
+class _Task:
+    """A box, or a place, with what is to be asked of it."""
+
+    box: Box
+    asked: tuple[Question, ...]
+    place: bool = False
+
+    def __lt__(self, other: "_Task") -> bool:
+        return bool((-self.box.width, self.box.low) < (-other.box.width, other.box.low))
+
+
 def paved(
     graph: Graph, questions: Sequence[Question], domain: tuple[fmpq, fmpq], tolerance: fmpq, budget: int
 ) -> Paving:
-    """Every question on the whole interval. What the budget of boxes did not reach is OPEN."""
+    """Every question on the whole interval, the widest box first. What the budget of boxes did not reach is OPEN."""
     looker = Looker(graph, tolerance)
     found = Paving({one.name: [] for one in questions})
     places: dict[fmpq, set[str]] = {}
-    todo: list[tuple[Box, tuple[Question, ...], bool]] = [(Box(*domain), tuple(questions), False)]
+    todo = [_Task(Box(*domain), tuple(questions))]
     while todo:
-        box, asked, place = todo.pop()
+        task = heapq.heappop(todo)
+        box, asked, place = task.box, task.asked, task.place
         if place:
             _ask_place(graph, found, box, asked, looker)
         elif looker.looks >= budget:
             _note(found, box, {one.name: OPEN for one in asked}, {})
         else:
-            todo += _looked(looker, found, box, asked, places)
+            for one in _looked(looker, found, box, asked, places):
+                heapq.heappush(todo, one)
     for end, names in places.items():
         _ask_place(graph, found, Box(end, end), [one for one in questions if one.name in names], looker)
     for tiles in found.tiles.values():
@@ -65,13 +80,13 @@ def paved(
 
 def _looked(
     looker: Looker, found: Paving, box: Box, asked: tuple[Question, ...], places: dict[fmpq, set[str]]
-) -> Iterator[tuple[Box, tuple[Question, ...], bool]]:
+) -> Iterator[_Task]:
     """Note what is certain on a box; give what is to be looked at yet."""
     seen = looker.look(box, asked)
     if isinstance(seen, Split):
-        parts = [(Box(box.low, seen.low), asked, False), (Box(seen.high, box.high), asked, False)]
-        yield from (part for part in parts if part[0].low < part[0].high)
-        yield Box(seen.low, seen.high), asked, True
+        parts = [Box(box.low, seen.low), Box(seen.high, box.high)]
+        yield from (_Task(part, asked) for part in parts if part.low < part.high)
+        yield _Task(Box(seen.low, seen.high), asked, True)
         return
     answers, left = {}, asked
     if seen is not None:
@@ -83,8 +98,8 @@ def _looked(
         answers, left = answers | {one.name: OPEN for one in left}, ()
     _note(found, box, answers, seen.states if seen else {})
     if left:
-        yield Box(box.middle, box.high), left, False
-        yield Box(box.low, box.middle), left, False
+        yield _Task(Box(box.low, box.middle), left)
+        yield _Task(Box(box.middle, box.high), left)
 
 
 def _note(found: Paving, box: Box, answers: dict[str, str], states: dict[Id, int]) -> None:

@@ -12,6 +12,11 @@ from mlnn.proving.core import (
     HALF,
     above,
     absolute,
+    acosh,
+    asin,
+    asinh,
+    atan2,
+    atanh,
     bce,
     bce_backward,
     bce_with_logits,
@@ -20,19 +25,27 @@ from mlnn.proving.core import (
     cosh,
     elu,
     entr,
+    faded,
+    gammaincc,
     huber,
     huber_backward,
+    hypot,
+    i0,
+    i1,
     leaky_relu,
     log1p,
     log_sigmoid,
     logaddexp,
+    logaddexp2,
     maximum,
     minimum,
     ndtr,
+    pi,
     raised,
     relu,
     sigmoid,
     sign,
+    sinc,
     smooth_l1,
     smooth_l1_backward,
     soft_margin,
@@ -52,6 +65,8 @@ def compared(below: int, at: int, over: int) -> Rule:
     """A truth value by the sign of self − other."""
 
     def rule(g: Graph, self: Id, other: Id) -> Id:
+        if other in (g.lost, g.endless) and self not in (g.lost, g.endless):
+            return g.const(over if other == g.lost else below)
         return g.switch(g.sub(self, other), g.const(below), g.const(at), g.const(over))
 
     return rule
@@ -80,10 +95,6 @@ def _lerp(g: Graph, self: Id, end: Id, weight: Id) -> Id:
 
 def _not(g: Graph, self: Id) -> Id:
     return choose(g, self, g.zero, g.one)
-
-
-def _or(g: Graph, self: Id, other: Id) -> Id:
-    return choose(g, self, g.one, other)
 
 
 def _xor(g: Graph, self: Id, other: Id) -> Id:
@@ -136,12 +147,37 @@ def _log_sigmoid_backward(g: Graph, grad_output: Id, self: Id) -> Id:
     return mul(g, grad_output, sigmoid(g, g.neg(self)))
 
 
+def _never(g: Graph, **_: Any) -> Id:
+    """Of a number on paper, which is one."""
+    return g.zero
+
+
+def _leaky_backward(g: Graph, grad_output: Id, self: Id, negative_slope: Id, **_: Any) -> Id:
+    less = mul(g, grad_output, negative_slope)
+    return g.switch(self, less, less, grad_output)
+
+
+def _hardtanh_backward(g: Graph, grad_output: Id, self: Id, min_val: Id, max_val: Id) -> Id:
+    inside = g.switch(g.sub(self, max_val), grad_output, g.zero, g.zero)
+    return g.switch(g.sub(self, min_val), g.zero, g.zero, inside)
+
+
+def _hardshrink_backward(
+    g: Graph, self: Id, lambd: Id, grad_out: Id | None = None, grad_output: Id | None = None
+) -> Id:
+    grad_out = grad_output if grad_out is None else grad_out
+    assert grad_out is not None
+    beyond = g.switch(g.sub(self, lambd), g.zero, g.zero, grad_out)
+    return g.switch(g.add(self, lambd), grad_out, beyond, beyond)
+
+
 POINTWISE: dict[str, Rule] = {
     "add": lambda g, self, other, alpha=None: g.add(self, other if alpha is None else mul(g, alpha, other)),
     "sub": lambda g, self, other, alpha=None: g.sub(self, other if alpha is None else mul(g, alpha, other)),
     "rsub": lambda g, self, other, alpha=None: g.sub(other, self if alpha is None else mul(g, alpha, self)),
     "mul": lambda g, self, other: mul(g, self, other),
     "div": _fmod_free,
+    "prims::div": lambda g, self, other: div(g, self, other),
     "neg": lambda g, self: g.neg(self),
     "reciprocal": lambda g, self: inv(g, self),
     "addcmul": lambda g, self, tensor1, tensor2, value: g.add(self, mul(g, value, mul(g, tensor1, tensor2))),
@@ -207,8 +243,8 @@ POINTWISE: dict[str, Rule] = {
     "bitwise_not": _not,
     "logical_and": lambda g, self, other: choose(g, self, other, g.zero),
     "bitwise_and": lambda g, self, other: choose(g, self, other, g.zero),
-    "logical_or": _or,
-    "bitwise_or": _or,
+    "logical_or": lambda g, self, other: choose(g, self, g.one, other),
+    "bitwise_or": lambda g, self, other: choose(g, self, g.one, other),
     "logical_xor": _xor,
     "bitwise_xor": _xor,
     "xlogy": lambda g, self, other: xlogy(g, self, other),
@@ -229,6 +265,30 @@ POINTWISE: dict[str, Rule] = {
     "huber_loss_backward": lambda g, grad_output, self, target, delta: huber_backward(
         g, grad_output, self, target, delta
     ),
+    "asin": lambda g, self: asin(g, self),
+    "acos": lambda g, self: g.sub(g.scale(HALF, pi(g)), asin(g, self)),
+    "atan2": lambda g, self, other: atan2(g, self, other),
+    "tan": lambda g, self: div(g, g.make("sin", (self,)), g.make("cos", (self,))),
+    "asinh": lambda g, self: asinh(g, self),
+    "acosh": lambda g, self: acosh(g, self),
+    "atanh": lambda g, self: atanh(g, self),
+    "hypot": lambda g, self, other: hypot(g, self, other),
+    "logaddexp2": lambda g, self, other: logaddexp2(g, self, other),
+    "sinc": lambda g, self: sinc(g, self),
+    "i0": lambda g, self: i0(g, self),
+    "special_i0e": lambda g, self: faded(g, i0(g, self), self),
+    "special_i1": lambda g, self: i1(g, self),
+    "special_i1e": lambda g, self: faded(g, i1(g, self), self),
+    "igamma": lambda g, self, other: g.sub(g.one, gammaincc(g, self, other)),
+    "igammac": lambda g, self, other: gammaincc(g, self, other),
+    "special_erfcx": lambda g, self: mul(g, exp(g, square(g, self)), g.make("erfc", (self,))),
+    "isnan": _never,
+    "isinf": _never,
+    "nan_to_num": lambda _, self, **__: self,
+    "leaky_relu_backward": _leaky_backward,
+    "hardtanh_backward": _hardtanh_backward,
+    "hardshrink_backward": _hardshrink_backward,
+    "softshrink_backward": _hardshrink_backward,
     "soft_margin_loss": lambda g, self, target: soft_margin(g, self, target),
     "soft_margin_loss_backward": lambda g, grad_output, self, target: soft_margin_backward(
         g, grad_output, self, target

@@ -3,9 +3,10 @@
 Each takes jets (coefficients of a function around a place) and the numbers that an operation is stored with.
 """
 
+import math
 from fractions import Fraction
 
-from flint import arb, fmpq
+from flint import arb, ctx, fmpq
 
 ORDER = 16
 Jet = list[arb]
@@ -128,6 +129,73 @@ def _erf(args: list[Jet], numbers: list[str], sign: int = 1) -> Jet:
     return _gathered(args[0][0].erf() if sign > 0 else args[0][0].erfc(), slope, args[0])
 
 
+def _composed(outer: Jet, a: Jet) -> Jet:
+    """f(a), from the Taylor coefficients of f at the value of a."""
+    step = [arb(0), *a[1:]]
+    total = [outer[-1], *[arb(0)] * (len(a) - 1)]
+    for one in reversed(outer[:-1]):
+        total = _mul([total, step], [])
+        total[0] = total[0] + one
+    return total
+
+
+def _lgamma(args: list[Jet], numbers: list[str]) -> Jet:
+    """log Γ, whose k-th coefficient at x is (−1)^k ζ(k, x)/k (DLMF 5.15.1, 25.11.12)."""
+    (a,) = args
+    if not a[0] > 0:
+        raise WideError
+    found = [a[0].lgamma(), a[0].digamma()]
+    found += [(-1) ** place * arb(place).zeta(a[0]) / place for place in range(2, len(a))]
+    return _composed(found, a)
+
+
+def _polygamma(args: list[Jet], numbers: list[str]) -> Jet:
+    """ψ and its derivatives, by Hurwitz' ζ again: the k-th coefficient of ψ^(m) is (−1)^(m+k+1) (m+k)!/k! ζ(m+k+1, x)."""
+    (a,), order = args, int(Fraction(numbers[0]))
+    if not a[0] > 0:
+        raise WideError
+    found = []
+    for place in range(len(a)):
+        at = order + place
+        size = arb(math.factorial(at)) / math.factorial(place)
+        found.append((-1) ** (at + 1) * size * arb(at + 1).zeta(a[0]) if at else a[0].digamma())
+    return _composed(found, a)
+
+
+def _hyp0f1(args: list[Jet], numbers: list[str]) -> Jet:
+    """Σ w^k / (k! (b)_k) added up, and its derivatives likewise."""
+    (a,), b = args, number(numbers[0])
+    found, scale = [], arb(1)
+    for place in range(len(a)):
+        found.append(scale * _added_up(a[0], b + place))
+        scale = scale / ((b + place) * (place + 1))
+    return _composed(found, a)
+
+
+def _added_up(w: arb, b: arb) -> arb:
+    """The series to where a term is less than 2^−prec and each further one less than half of the one before."""
+    total, term, place = arb(0), arb(1), 0
+    while True:
+        total, place = total + term, place + 1
+        term = term * w / (place * (b + place - 1))
+        size = abs(term).upper()
+        if not size.is_finite():
+            raise WideError
+        if size * arb(2) ** ctx.prec < 1 and 2 * abs(w) < place * (b + place - 1):
+            return total + arb(0, 2 * size)
+
+
+def _gammaincc(args: list[Jet], numbers: list[str]) -> Jet:
+    """Γ(s, x)/Γ(s), of which the slope is −x^(s−1) e^(−x)/Γ(s)."""
+    s, a = args
+    if not a[0] > 0 or not s[0] > 0 or not all(one.is_zero() for one in s[1:]):
+        raise WideError
+    logs = [(s[0] - 1) * one - other for one, other in zip(_log([a], numbers), a, strict=True)]
+    logs[0] = logs[0] - s[0].lgamma()
+    slope = [-one for one in _exp([logs], numbers)]
+    return _gathered(a[0].gamma_upper(s[0], 1), slope, a)
+
+
 def _null(args: list[Jet], numbers: list[str]) -> Jet:
     return [0 * one for one in args[0]]
 
@@ -147,6 +215,9 @@ OPERATIONS = {
     "atan": _atan,
     "erf": _erf,
     "erfc": lambda args, numbers: _erf(args, numbers, -1),
+    "lgamma": _lgamma,
+    "polygamma": _polygamma,
+    "hyp0f1": _hyp0f1,
+    "gammaincc": _gammaincc,
     "null": _null,
 }
-"""Without Γ, whose proofs are not replayed."""

@@ -39,10 +39,11 @@ def related(
         return None
     shifts, boxes = [], 0
     for case in cases:
-        moved = _moved(case, domain, factor)
-        if moved is None or not _tried(moved[0], domain, tolerance):
+        mine = case.domain or domain
+        moved = _moved(case, mine, factor)
+        if moved is None or not _tried(moved[0], mine, tolerance):
             return None
-        looked = paved(moved[0].graph, moved[0].questions, domain, tolerance / case.stricter, budget)
+        looked = paved(moved[0].graph, moved[0].questions, mine, tolerance / case.stricter, budget)
         boxes += looked.looks
         if not all(_holds(tile, name) for name, tiles in looked.tiles.items() for tile in tiles):
             return None

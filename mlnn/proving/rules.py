@@ -222,6 +222,30 @@ def _polygamma(node: Node, args: Sequence[Series], terms: int) -> Series:
     return composed([outer[place] for place in range(terms)], x, terms)
 
 
+def _hyp0f1(node: Node, args: Sequence[Series], terms: int) -> Series:
+    """₀F₁(; b; w), whose k-th Taylor coefficient is ₀F₁(; b + k; w) / (k! (b)_k) (DLMF 16.3.1); it rises with w from 0 on."""
+    (x,), b = args, number(node.numbers[0])
+    outer, scale = list[arb](), arb(1)
+    for place in range(terms):
+        outer.append(_rising(x[0], b + place) * scale)
+        scale = scale / ((b + place) * (place + 1))
+    return composed(outer, x, terms)
+
+
+def _rising(w: arb, b: arb) -> arb:
+    if w.is_exact() or not w >= 0:
+        return w.hypgeom_0f1(b)
+    return w.lower().hypgeom_0f1(b).union(w.upper().hypgeom_0f1(b))
+
+
+def _gammaincc(node: Node, args: Sequence[Series], terms: int) -> Series:
+    """Γ(s, x) / Γ(s) for x above 0, s the same everywhere."""
+    s, x = args
+    if not x[0] > 0 or not s[0] > 0 or not all(one.is_zero() for one in s.coeffs()[1:]):
+        raise VagueError
+    return Series.gamma_upper(s[0], x, 1)
+
+
 def _null(node: Node, args: Sequence[Series], terms: int) -> Series:
     """0 wherever its argument has a value."""
     return arb_series([0], terms)
@@ -248,6 +272,8 @@ RULES: dict[str, Callable[[Node, Sequence[Series], int], Series]] = {
     "erfc": _erfc,
     "lgamma": _lgamma,
     "polygamma": _polygamma,
+    "hyp0f1": _hyp0f1,
+    "gammaincc": _gammaincc,
     "null": _null,
     "undefined": _undefined,
 }

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.pointwise import Rule
+from mlnn.proving.quotients import LargeError
 
 MOST_ENTRIES = 4096
 """Of a tensor whose entries are followed one by one."""
@@ -67,6 +69,10 @@ class Shadows:
             return torch.tensor([self._constant(value) for value in flat], dtype=torch.int64).reshape(tensor.shape)
 
     def _constant(self, value: float) -> Id:
+        if value == float("-inf"):
+            return self.graph.lost
+        if value == float("inf"):
+            return self.graph.endless
         try:
             return self.graph.const(value)
         except ValueError:
@@ -102,6 +108,16 @@ class Shadows:
         reads = self.graph.reads
         return any(kind == "z" for one in set(self.entries(tensor)) for kind, _ in reads[one])
 
+    def fixed(self, tensor: Tensor) -> bool:
+        """Whether a tensor of one entry, by its form, is the number that it holds whatever the raw outputs are: that
+        probabilities add up to 1."""
+        try:
+            found = Forms(self.graph)[self.entries(tensor)[0]]
+        except LargeError:
+            return False
+        with _disable_current_modes():
+            return not found.needs and found.number is not None and float(found.number) == float(tensor.detach().item())
+
     def pointwise(self, rule: Rule, named: dict[str, Any]) -> Tensor:
         """A rule at each entry, tensors stretched to one shape; numbers are constants, reduction (of a loss) is done last."""
         reduction = named.pop("reduction", 0)
@@ -124,13 +140,13 @@ class Shadows:
         return whole
 
     def _fixed(self, name: str, value: Any) -> Any:
-        if isinstance(value, bool | str) and name in ("is_result", "rounding_mode"):
+        if isinstance(value, bool | str) and name in ("is_result", "rounding_mode", "self_is_result"):
             return value or None
         if value is None or isinstance(value, str):
             return value
         if name in ("min", "max") and value in (float("inf"), float("-inf")):
             return None
-        return self.graph.const(value)
+        return self._constant(value) if value in (float("-inf"), float("inf")) else self.graph.const(value)
 
 
 def each(shadow: Tensor, rule: Callable[[Id], Id]) -> Tensor:
@@ -143,3 +159,29 @@ def reduced(at: Shadows, shadow: Tensor, reduction: int) -> Tensor:
     total = at.graph.linear([(Fraction(1), one) for one in shadow.flatten().tolist()])
     count = shadow.numel() if reduction == MEAN else 1
     return torch.tensor(at.graph.scale(Fraction(1, max(count, 1)), total))
+
+
+def over(shadow: Tensor, dim: Any, keepdim: bool, rule: Callable[[list[Id]], Id]) -> Tensor:
+    """A rule over the entries along some axes (none named: all)."""
+    axes = [dim] if isinstance(dim, int) else list(dim or range(shadow.ndim))
+    axes = sorted({axis % max(shadow.ndim, 1) for axis in axes}) if shadow.ndim else []
+    kept = [axis for axis in range(shadow.ndim) if axis not in axes]
+    turned = shadow.permute([*kept, *axes]).reshape([shadow.shape[axis] for axis in kept] + [-1])
+    rows = turned.reshape(-1, turned.shape[-1]).tolist() if turned.ndim > 1 else [turned.tolist()]
+    found = torch.tensor([rule(row) for row in rows], dtype=torch.int64)
+    shape = [1 if axis in axes else shadow.shape[axis] for axis in range(shadow.ndim)]
+    return found.reshape(shape if keepdim else [shadow.shape[axis] for axis in kept])
+
+
+def pairs(left: Tensor, right: Tensor, rule: Callable[[Id, Id], Id]) -> Tensor:
+    left, right = torch.broadcast_tensors(left, right)
+    found = [rule(one, other) for one, other in zip(left.flatten().tolist(), right.flatten().tolist(), strict=True)]
+    return torch.tensor(found, dtype=torch.int64).reshape(left.shape)
+
+
+def plain(at: Shadows, index: Tensor) -> Tensor:
+    """Places that are picked, which may hang on targets but not on raw outputs."""
+    if at.hangs_on_output(index):
+        raise LostError("what is picked hangs on the raw output")
+    at.note_read(index)
+    return index.detach()

@@ -3,7 +3,7 @@
 A loss is traced at two raw outputs and as a batch of two rows: what is no function of a row's raw outputs and target alone is told.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -16,6 +16,7 @@ from mlnn.objectives import Objective
 from mlnn.objectives.rowwise import unreduced
 from mlnn.proving.algebra import rebuilt
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.memory import kept_between_calls
 from mlnn.proving.tracing import UntracedError, traced
 from mlnn.targets import TargetSpace
 from mlnn.world import plain_tensors
@@ -32,6 +33,8 @@ PLACES = (
 
 
 MOST_CLASSES = 32
+ROWS = 7
+"""Of a batch that is looked at beside one of two: odd, no multiple of 4 or 5, so that rows that are dropped or packed show."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,17 @@ class Side:
     target: float | None = None
 
 
-def side_of(objective: Objective, target: float, beside: float, graph: Graph) -> Side:
-    """A loss of one row; variables ("z", k) for its raw outputs and ("y", 0) for its target. `beside`: the target of another row.
+@dataclass(frozen=True)
+class Both:
+    """Left and right by target. `left_summed`, `right_summed`: whether a batch is worth its rows' sum, not their mean."""
+
+    sides: dict[float, tuple[Side, Side]]
+    left_summed: bool
+    right_summed: bool
+
+
+def side_of(objective: Objective, target: float, graph: Graph) -> Side:
+    """A loss of one row; variables ("z", k) for its raw outputs and ("y", 0) for its target.
 
     Raises UntracedError, with the reason, for a loss that is no such graph.
     """
@@ -55,24 +67,25 @@ def side_of(objective: Objective, target: float, beside: float, graph: Graph) ->
         raise UntracedError(
             "what it computes hangs on the raw output otherwise than through torch's operations (a branch in Python, numpy)"
         )
-    _check_rows(asked, (target, beside), (found[0], _alone(asked, beside, 1, graph)), graph)
     return found[0]
 
 
-def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Graph) -> dict[float, tuple[Side, Side]]:
+def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Graph) -> "Both":
     """Both sides at the targets of a space, or at some of an endless one. Raises UntracedError with the side and the reason."""
-    found = {}
-    targets = _looked_at(space)
-    for number, target in enumerate(targets):
-        beside = targets[(number + 1) % len(targets)]
-        sides = []
-        for name, objective in (("left", left), ("right", right)):
-            try:
-                sides.append(side_of(objective, target, beside, graph))
-            except UntracedError as reason:
-                raise UntracedError(f"{name}: {reason}") from None
-        found[target] = sides[0], sides[1]
-    return found
+    targets, sides, summed = _looked_at(space), [], []
+    for name, objective in (("left", left), ("right", right)):
+        try:
+            before = kept_between_calls(objective.function)
+            found = {target: side_of(objective, target, graph) for target in targets}
+            summed.append(
+                is_summed(unreduced(objective), found, graph) or getattr(objective.function, "reduction", None) == "sum"
+            )
+            if kept_between_calls(objective.function) != before:
+                raise UntracedError("it keeps something between calls, which its next value may hang on")
+        except UntracedError as reason:
+            raise UntracedError(f"{name}: {reason}") from None
+        sides.append(found)
+    return Both({target: (sides[0][target], sides[1][target]) for target in targets}, summed[0], summed[1])
 
 
 def _looked_at(space: TargetSpace) -> list[float]:
@@ -88,7 +101,9 @@ def _outputs(objective: Objective, rows: Sequence[int]) -> Tensor:
     """Raw outputs (n[, m]) to trace with."""
     several = objective.targets.outputs
     flat = [
-        PLACES[row][place % len(PLACES[row])] + place // len(PLACES[row]) for row in rows for place in range(several)
+        PLACES[row % len(PLACES)][place % len(PLACES[0])] + place // len(PLACES[0]) + row // len(PLACES)
+        for row in rows
+        for place in range(several)
     ]
     found = torch.tensor(flat, dtype=torch.float64)
     return found.reshape(len(rows), several) if several > 1 else found
@@ -118,13 +133,30 @@ def _alone(objective: Objective, target: float, place: int, graph: Graph) -> Sid
     return Side(values[0], tuple(gradient), target if read else None)
 
 
-def _check_rows(objective: Objective, targets: Sequence[float], alone: Sequence[Side], graph: Graph) -> None:
-    """Raise UntracedError unless two rows are worth what each is worth alone, or their mean or sum."""
-    several = objective.targets.outputs
-    values, *_ = _trace(objective, _outputs(objective, [0, 1]), _targets(objective, targets), graph)
-    moved = {("z", place): graph.var("z", several + place) for place in range(several)} | {("y", 0): graph.var("y", 1)}
-    first = alone[0].value
-    (other,) = rebuilt(graph, (alone[1].value,), graph, moved)
-    sums = [graph.linear([(Fraction(1, share), first), (Fraction(1, share), other)]) for share in (1, 2)]
-    if values != [first, other] and not (len(values) == 1 and values[0] in sums):
-        raise UntracedError("rows of a batch are coupled: two rows are not worth what each is worth alone")
+def is_summed(objective: Objective, alone: Mapping[float, Side], graph: Graph) -> bool:
+    """Whether a batch is worth the sum of what its rows are worth alone; else it is their mean, or told row by row.
+
+    Raises UntracedError where a batch is worth anything else: its rows are coupled.
+    """
+    several, found = objective.targets.outputs, list[bool]()
+    for rows in (2, ROWS):
+        targets = [[*alone][place] for place in _mixed(rows, len(alone))]
+        values, *_ = _trace(objective, _outputs(objective, range(rows)), _targets(objective, targets), graph)
+        wanted = [_of_row(alone[target], row, several, graph) for row, target in enumerate(targets)]
+        mean, total = (graph.linear([(Fraction(1, share), one) for one in wanted]) for share in (rows, 1))
+        if values not in (wanted, [mean], [total]):
+            raise UntracedError(f"rows of a batch are coupled: {rows} rows are not worth what each is worth alone")
+        found.append(values == [total])
+    return any(found)
+
+
+def _mixed(rows: int, several: int) -> list[int]:
+    """Targets of a batch by their number: unequally many of each, neighbours unlike."""
+    return [(0 if row % 3 == 2 else row) % several for row in range(rows)]
+
+
+def _of_row(side: Side, row: int, several: int, graph: Graph) -> Id:
+    moved = {("z", place): graph.var("z", row * several + place) for place in range(several)} | {
+        ("y", 0): graph.var("y", row)
+    }
+    return rebuilt(graph, (side.value,), graph, moved)[0]

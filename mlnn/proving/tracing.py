@@ -65,6 +65,7 @@ class Tracer(TorchDispatchMode, Shadows):
     def __init__(self, graph: Graph) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         Shadows.__init__(self, graph)
+        self._within: list[str] = []
 
     def __torch_dispatch__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -79,7 +80,12 @@ class Tracer(TorchDispatchMode, Shadows):
         shadows = None
         if any(follows) and packet not in MAKERS:
             shadows = self._shadow_of(function, packet, args, kwargs)
-        elif any(follows) and packet == "_local_scalar_dense" and self.hangs_on_output(given[0]):
+        elif (
+            any(follows)
+            and packet == "_local_scalar_dense"
+            and self.hangs_on_output(given[0])
+            and not self.fixed(given[0])
+        ):
             raise UntracedError(
                 "Python reads a number that hangs on the raw output (aten._local_scalar_dense: .item(), if)"
             )
@@ -116,7 +122,24 @@ class Tracer(TorchDispatchMode, Shadows):
             raise UntracedError(f"{packet}: {problem}") from None
         if not any(self.hangs_on_output(part) for part in tensors_in((args, tuple(kwargs.values())))):
             return self._as_numbers(function, args, kwargs)
-        raise UntracedError(f"{packet} has no rule on paper")
+        return self._in_parts(function, packet, args, kwargs)
+
+    def _in_parts(self, function: Any, packet: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+        """What an operation without a rule gives as torch itself writes it in smaller ones, those followed in turn."""
+        from torch._decomp import decomposition_table  # half a second, and few losses need it
+
+        parts = decomposition_table.get(function)
+        if parts is None and function._can_decompose():
+            parts = function.decompose
+        if parts is None or function._schema.is_mutable or packet in self._within:
+            raise UntracedError(f"{packet} has no rule on paper")
+        self._within.append(packet)
+        try:
+            with self:
+                found = parts(*args, **kwargs)
+        finally:
+            self._within.pop()
+        return [self.shadow(part).clone() for part in tensors_in(found if isinstance(found, tuple) else (found,))]
 
     def _as_numbers(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor] | None:
         """What is made of targets and constants alone, by an operation without a rule: the numbers that it gave."""

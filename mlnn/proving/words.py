@@ -1,12 +1,13 @@
 """A proof in one sentence, and the record of it."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlnn.proving.answers import Interval, Part
 from mlnn.proving.boxes import VALUE
 from mlnn.proving.cases import GRADIENT, RESIDUAL
 from mlnn.proving.constants import written
+from mlnn.proving.odds import ODDS
 from mlnn.proving.proof import Proof
 from mlnn.proving.relation import Related
 
@@ -27,10 +28,33 @@ class Said:
     looks: int = 0
     paper: tuple[dict[str, object], ...] = ()
     reason: str | None = None
+    note: str | None = None
+    summed: str | None = None
 
 
 def said(given: Said) -> Proof:
     """The record of a proof."""
+    found = _by_row(given)
+    return found if given.summed is None else _of_batches(found, given.summed)
+
+
+def _of_batches(by_row: Proof, summed: str) -> Proof:
+    """What two losses are to each other of which one adds rows up and the other averages them."""
+    other = {"left": "right", "right": "left"}[summed]
+    told = f"{summed} adds up the rows of a batch, {other} averages them"
+    if by_row.answer == "undecided":
+        return replace(by_row, findings=(*by_row.findings, told))
+    same = by_row.answer == "proved"
+    factor = {"left": "n", "right": "1/n"}[summed]
+    started = f"{told}: left is {factor} times right in a batch of n rows" if same else told
+    return replace(
+        by_row, answer="differs", sentence=f"{started}; row by row {by_row.sentence}", findings=(*by_row.findings, told),
+        relation="scaled" if same else None, scale=factor if same else by_row.scale,
+    )  # fmt: skip
+
+
+def _by_row(given: Said) -> Proof:
+    """The record of a proof, row by row."""
     asked = [part for part in given.parts if part.question in (VALUE, GRADIENT)]
     answers = {part.answer for part in asked}
     answer = (
@@ -55,14 +79,14 @@ def said(given: Said) -> Proof:
         relation=related.name if related else "equal" if answer == "proved" else None,
         targets=given.covers,
         variable=asked[0].variable if asked else "raw output",
-        where=_union([one for part in asked for one in part.differs]),
+        where=union([one for part in asked for one in part.differs]),
         size=worst.size if worst else None,
         points=_points_of(asked),
         boxes=given.looks,
         reason=reason,
         shift=tuple((target, written(value)) for target, value in related.shift) if related else (),
         scale=written(related.factor) if related and related.factor != 1 else None,
-        findings=tuple(_findings(given.parts)),
+        findings=(*_findings(given.parts), *([given.note] if given.note else [])),
         parts=given.parts,
         paper=given.paper,
     )
@@ -78,8 +102,8 @@ def _points_of(asked: Sequence[Part]) -> tuple[tuple[float, float], ...]:
 
 def _void(asked: Sequence[Part]) -> str:
     """Where neither side has a value, of which nothing is said."""
-    found = _union([one for part in asked for one in part.void])
-    return f"; neither side has a value on {_intervals(found)}" if found else ""
+    found = union([one for part in asked for one in part.void])
+    return f"; neither side has a value on {intervals(found)}" if found else ""
 
 
 def _worst(asked: Sequence[Part]) -> Part | None:
@@ -91,9 +115,10 @@ def _worst(asked: Sequence[Part]) -> Part | None:
     return None
 
 
-def _union(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
+def union(some: Sequence[Interval]) -> tuple[Interval, ...]:
+    """Intervals in order, those that meet as one."""
     found: list[Interval] = []
-    for low, high in sorted(intervals):
+    for low, high in sorted(some):
         if found and low <= found[-1][1]:
             found[-1] = found[-1][0], max(found[-1][1], high)
         else:
@@ -102,9 +127,12 @@ def _union(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
 
 
 def _sentence(given: Said, asked: Sequence[Part], answer: str, reason: str | None) -> str:
-    inside = f"on [{_n(given.domain[0])}, {_n(given.domain[1])}]"
-    if asked and asked[0].variable == RESIDUAL:
-        inside = f"for residuals in [{_n(given.domain[0])}, {_n(given.domain[1])}]"
+    inside = f"on [{placed(given.domain[0])}, {placed(given.domain[1])}]"
+    variable = asked[0].variable if asked else ""
+    if variable == RESIDUAL:
+        inside = f"for residuals in [{placed(given.domain[0])}, {placed(given.domain[1])}]"
+    elif variable == ODDS:
+        inside = f"for raw outputs in [{placed(given.domain[0])}, {placed(given.domain[1])}]"
     if answer == "undecided":
         return f"undecided: {reason}"
     if answer == "proved":
@@ -143,24 +171,29 @@ def _differs(asked: Sequence[Part], name: str, inside: str) -> str:
         return f"{name}s are " + ("undecided in part" if open_ else f"proved equal {inside}")
     told = []
     for part in apart[:MOST_NAMED]:
-        where = _intervals(part.differs)
+        where = intervals(part.differs)
         size = part.size or (0.0, 0.0)
-        by = "one side has no value" if size[0] == float("inf") else f"by {_size(size)} near {_n(part.place or 0.0)}"
+        by = (
+            "one side has no value" if size[0] == float("inf") else f"by {sized(size)} near {placed(part.place or 0.0)}"
+        )
         told.append(f"{part.target}: {where}, {by}")
     more = f"; and {len(apart) - MOST_NAMED} more targets" if len(apart) > MOST_NAMED else ""
     return f"{name}s differ at " + "; ".join(told) + more
 
 
-def _size(size: Interval) -> str:
+def sized(size: Interval) -> str:
+    """The largest difference, as far as its bounds tell it."""
     return f"up to {size[0]:.4g}" if size[1] <= size[0] * 1.001 else f"at least {size[0]:.4g}"
 
 
-def _intervals(found: Sequence[Interval]) -> str:
-    named = ", ".join(f"[{_n(low)}, {_n(high)}]" for low, high in found[:MOST_NAMED])
+def intervals(found: Sequence[Interval]) -> str:
+    """The first few of some intervals, the rest counted."""
+    named = ", ".join(f"[{placed(low)}, {placed(high)}]" for low, high in found[:MOST_NAMED])
     return named + (f" and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else "")
 
 
-def _n(value: float) -> str:
+def placed(value: float) -> str:
+    """A raw output to the digits that it is known to."""
     return f"{value:.12g}".replace("-", "−")
 
 
@@ -170,7 +203,7 @@ def _points(asked: Sequence[Part]) -> list[str]:
     for part in asked:
         for place, size in part.points:
             found[place] = part.question, max(size, found.get(place, ("", 0.0))[1])
-    named = [f"at {_n(place)} alone {name}s differ by {size:.4g}" for place, (name, size) in sorted(found.items())]
+    named = [f"at {placed(place)} alone {name}s differ by {size:.4g}" for place, (name, size) in sorted(found.items())]
     return named[:MOST_NAMED] + ([f"and at {len(named) - MOST_NAMED} more points"] if len(named) > MOST_NAMED else [])
 
 
@@ -180,12 +213,12 @@ def _findings(parts: Sequence[Part]) -> Iterator[str]:
         if part.question in (VALUE, GRADIENT):
             continue
         if part.differs:
-            size = f", by {_size(part.size)}" if part.size else ""
-            yield f"{part.question} is not the slope of its value at {part.target}: {_intervals(part.differs)}{size}"
+            size = f", by {sized(part.size)}" if part.size else ""
+            yield f"{part.question} is not the slope of its value at {part.target}: {intervals(part.differs)}{size}"
         for place, size_there in part.points:
-            yield f"{part.question} is wrong at {_n(place)} alone, by {size_there:.4g} ({part.target})"
+            yield f"{part.question} is wrong at {placed(place)} alone, by {size_there:.4g} ({part.target})"
         if part.undecided:
-            where = f"around {_intervals(part.undecided)} ({part.target})"
+            where = f"around {intervals(part.undecided)} ({part.target})"
             yield f"whether {part.question} is the slope of its value is undecided {where}"
 
 
@@ -194,5 +227,5 @@ def _open(given: Said, asked: Sequence[Part]) -> str:
     left = [part for part in asked if part.undecided]
     if left:
         part = left[0]
-        return f"the {part.question} at {part.target} on {_intervals(part.undecided)} after {given.looks} boxes"
+        return f"the {part.question} at {part.target} on {intervals(part.undecided)} after {given.looks} boxes"
     return f"equal for {given.covers}; nothing is proved of others"

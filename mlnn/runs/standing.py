@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mlnn.errors import RunFolderError
 from mlnn.runs import reading
-from mlnn.runs.kept.place import STATUS, last_step, read_kept
+from mlnn.runs.kept.place import STATUS, last_step, read_kept, spent
 from mlnn.runs.kept.states import names, read_state
 from mlnn.runs.locking import held, locked
 from mlnn.runs.study import STUDY
@@ -77,10 +77,16 @@ def _hidden(path: Path) -> Standing | None:
         state = "running" if held(path) else str(told.get("state", ""))
         if state in ("running", "queued") and not held(path):
             state = "interrupted"  # its process has died without a word
-        state = state if step is not None or state == "running" else "left over"
+        goes_on = step is not None and not spent(path, path.with_name(place[1]))
+        state = state if goes_on or state == "running" else "left over"
         command, time = str(told.get("command", "")), str(told.get("time", ""))
         return Standing(
-            path, path.with_name(place[1]), state if state in STATES else "interrupted", command, time, step
+            path,
+            path.with_name(place[1]),
+            state if state in STATES else "interrupted",
+            command,
+            time,
+            step if goes_on else None,
         )
     assert half is not None
     state = "running" if _alive(int(half[3])) else "left over" if half[2] == "partial" else "replaced"

@@ -194,8 +194,10 @@ def move_in(run: RunFolder, overwrite: bool) -> None:
 
 def fsync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sha256(path: Path) -> str:

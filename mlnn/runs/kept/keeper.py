@@ -20,11 +20,14 @@ from mlnn.runs.kept.journal import Journal, Row
 from mlnn.runs.kept.place import Place
 from mlnn.runs.kept.states import OtherFormatError, State, read_state, step_of, write_state
 from mlnn.runs.kept.walk import Encoder, Table
+from mlnn.runs.writing import disk
 
 EVERY = 1.0
 """Seconds between two states, at least."""
 SHARE = 0.015
 """Of a run's time that keeping its state may take: rows of the trace take another hundredth of a small comparison's."""
+FIRST = 1.5
+"""Of what numbering the objects cost, before the first state: that takes twice as long, and both count."""
 
 
 class OtherRunError(RunFolderError):
@@ -73,11 +76,12 @@ class Keeper:
         fixed: classes whose objects stay as they are made; data: a fingerprint. RunFolderError where the states are of other data,
         or of a program that is built otherwise.
         """
-        self._roots = [*roots, *_streams()]
+        start, self._roots = self.clock(), [*roots, *_streams()]
         self._stops = self._rests = False
         self.rows, self.step, self.kept, self.unkept = [], 0, -1, None
         try:
-            self._table = Table(self._roots, (*fixed, Keeper))
+            with _no_collection():
+                self._table = Table(self._roots, (*fixed, Keeper))
         except UnkeepableError as problem:
             self._table, self.unkept = None, str(problem)
         digest = "" if self._table is None else self._table.digest()
@@ -86,7 +90,8 @@ class Keeper:
         if not self.step:
             self._forget()
         self.place.say("running", step=self.step, unkept=self.unkept)
-        self._next = self.clock() + self.every
+        now = self.clock()
+        self._next = now + max(self.every, FIRST * (now - start) / self.share)
         return self.step
 
     def row(self, row: Row) -> None:
@@ -184,7 +189,7 @@ class Keeper:
     def _forget(self) -> None:
         """Begin anew: nothing of another try is left."""
         for path in self.place.states:
-            path.unlink(missing_ok=True)
+            disk("remove", self.place.final, path.unlink, missing_ok=True)
         self.journal.go_back(0)
 
 

@@ -68,6 +68,11 @@ class Place:
         """Write what is run, and where."""
         write_file(self.folder / KEPT, to_json(self.kept))
 
+    def discard(self) -> None:
+        """Take away what there is of the run folder; the folder itself goes by the rename alone, see `spent`."""
+        for path in self.run.partial.iterdir():
+            disk("write", self.final, shutil.rmtree if path.is_dir() else os.unlink, path)
+
     def seal(self) -> None:
         """The run is whole: it takes its final place, and what was kept for going on goes."""
         run = self.run
@@ -81,6 +86,18 @@ class Place:
 def _status(state: str, command: str, **more: object) -> dict[str, object]:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     return {"state": state, "command": command, "time": now, "process": os.getpid(), **more}
+
+
+def spent(folder: Path, final: Path) -> bool:
+    """Whether a place has given its run to the final folder, and its process ended before it had taken the rest away."""
+    return (final / reading.CHECKSUMS).is_file() and not os.path.lexists(folder / "run")
+
+
+def take_away(folder: Path, final: Path) -> None:
+    """Take away a place that is spent, unless somebody is at work there; what the disk refuses stays."""
+    with suppress(RunFolderError), locked(final, folder):
+        if spent(folder, final):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def place_of(final: Path) -> Path:
@@ -101,6 +118,8 @@ def open_place(final: Path, kept: Mapping[str, Any], overwrite: bool, anyway: bo
     made = [parent for parent in final.parents if not os.path.lexists(parent)]
     try:
         disk("write", final, folder.mkdir, parents=True, exist_ok=True)
+        for parent in (folder.parent, *(path.parent for path in made)):
+            disk("write", final, writing.fsync, parent)  # or a machine that ends takes the whole place with it
         with locked(final, folder):
             place = _found(Place(final, folder, {"format": FORMAT, **kept}, overwrite, anyway=anyway))
             place.say("queued")
@@ -117,8 +136,8 @@ def open_place(final: Path, kept: Mapping[str, Any], overwrite: bool, anyway: bo
 
 def _found(place: Place) -> Place:
     """The place with what is there; a run that was begun anew, or left no state, leaves nothing."""
-    shutil.rmtree(place.folder / "run", ignore_errors=True)
-    disk("write", place.final, (place.folder / "run").mkdir, exist_ok=True)
+    disk("write", place.final, place.run.partial.mkdir, exist_ok=True)
+    place.discard()
     if not place.states:
         _clear(place)
         return place
@@ -161,7 +180,7 @@ def _clear(place: Place) -> None:
     """Take away what an earlier process left."""
     for path in place.folder.iterdir():
         if path.name not in (LOCK, "run"):
-            shutil.rmtree(path) if path.is_dir() else disk("write", place.final, path.unlink)
+            disk("write", place.final, shutil.rmtree if path.is_dir() else os.unlink, path)
 
 
 def _read(place: Place) -> dict[str, Any]:
