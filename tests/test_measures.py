@@ -268,3 +268,16 @@ def test_a_gradient_is_idle_where_all_of_it_is_zero() -> None:
     assert not gap([0.0, 1.0], [1.0, 0.0]).idle
     assert not gap([0.0, 5e-324], [1.0, 0.0]).idle, "one too small to be squared is there"
     assert math.isnan(gap([0.0, 0.0], [1.0, 0.0]).factor)
+
+
+@pytest.mark.parametrize(
+    ("right", "same"),
+    [
+        (bce, True),
+        (lambda z, y: bce(z, y) + z.square().mean() - z.square().mean().detach(), False),  # the loss alone is the same
+        (lambda z, y: bce(z, y) + 1.0, False),  # the gradient alone
+    ],
+)
+def test_an_answer_is_the_same_in_loss_and_gradient(right: Any, same: bool) -> None:
+    record = next(iter(records(bce, right)))
+    assert ("right" in measure(record, "float32", BINARY).same_answers) is same

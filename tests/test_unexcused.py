@@ -249,3 +249,15 @@ def test_null_draws_are_about_an_ulp() -> None:
     assert found is not None
     assert 5e-4 < found[1] < 1e-2
     assert null_draw(one, one, Sample(torch.full((3,), math.nan, dtype=torch.bfloat16), torch.ones(3)), 1.0) is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "ordinary"),
+    [(lambda z: z.abs() < 1e3, 1.0), (lambda z: z.abs() < 0.1, 0.0), (lambda z: z > 0, 1.0), (lambda z: z < 0, -1.0)],
+    ids=["any", "small", "above 0", "below 0"],
+)
+def test_a_row_is_told_beside_whatever_outputs_a_loss_can_take(answers: Any, ordinary: float) -> None:
+    output = torch.full((7,), ordinary)
+    output[4] = 1e6 if ordinary >= 0 and not bool(answers(torch.tensor(1e6))) else -1e6 * ordinary
+    assert first_row(lambda z: bool(answers(z).all()), output) == 4
+    assert first_row(lambda _: False, output) is None

@@ -1,201 +1,159 @@
-"""Would the tests notice? Random single changes to the core of mlnn, each put to the tests of its folder.
+"""Would the tests notice? Random single changes to the core of mlnn, each put to the tests that execute its line.
 
-A change flips a comparison, takes `and` for `or`, drops a `not`, or makes a constant a thousand times as large. A change that
-no test notices is listed: either the line does nothing, or nothing holds it. It takes hours, and is no part of `make test`.
+A change flips a comparison, takes `and` for `or`, drops a `not`, or makes a constant a thousand times as large. It is noticed
+where a test fails that passes without it, or does not end. One that no test notices is listed: either the line does nothing, or
+nothing holds it. The tests are those of `make test`, and which of them execute a line is measured first and kept (a quarter of an
+hour); then a change takes seconds. It is no part of `make test`, and needs coverage.py: `pip install 'mlnn[bench]'`.
 
     python experiments/benchmarks/mutations.py --changes 100 --seed 0 [--folder comparing] [--jobs 2] [--out missed.json]
+    python experiments/benchmarks/mutations.py --every [--folder comparing] [--only decide] --out all.json
 """
 
 import argparse
-import ast
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-ROOT = Path(__file__).resolve().parents[2]
-TESTS = {
-    "comparing": ("bounds", "places_seen", "batch", "looks", "measures", "decide", "probe", "gate", "resolution",
-                  "comparison_kinds", "comparison_record", "floating_point", "hidden_faults", "seeds", "trace_every", "comparison",
-                  "lanes", "pairs", "where", "cause", "cause_extras", "points", "curves", "probe_grid", "left_out", "unexcused",
-                  "step", "masks_and_steps", "together", "growing", "curves_logs", "sinks"),
-    "training": ("bounds", "outputs_fit", "carrying", "following", "stacking", "stacking_parts", "stacking_optimizers",
-                 "stacking_objectives", "stacking_refused", "stacking_agrees", "together", "many", "decide", "training", "lane",
-                 "lanes", "randomness", "comparison_kinds", "comparison", "own_update"),
-    "objectives": ("bounds", "defaults", "space_numbers", "objective_guards", "objectives", "losses", "reading", "promotion",
-                   "step", "shapes", "gate", "probe"),
-    "likelihoods": ("likelihood_facts", "defaults", "likelihoods", "bernoulli", "users_likelihood", "estimation", "nonlinear"),
-    "targets": ("space_numbers", "targets", "shapes", "likelihoods", "gate", "audit"),
-    "auditing": ("audit_edges", "audit_constants", "audit", "audit_record", "audit_undecided", "audit_unsettled", "audit_input",
-                 "report_audit_parts"),
-    "auditing_models": ("audit_model", "audit_prior", "audit_input"),
-    "lifting": ("tracing", "lift", "lift_received", "lift_capsule"),
-    "recording": ("fingerprint", "diff_judging", "recording", "replay", "diff", "recording_trainers", "lift_capsule"),
-    "logs": ("logs", "logs_received", "curves_logs"),
-    "estimating": ("estimation_guards", "estimation", "estimation_existence", "separation", "estimation_numbers", "nonlinear",
-                   "model_estimates", "network", "twin", "information", "basis", "estimation_refused", "estimation_reading",
-                   "estimation_engine", "estimation_statsmodels", "estimator"),
-}  # fmt: skip
-"""By folder of mlnn, the tests that are to notice, those that tell soonest first."""
-SHOWN = ("page", "console", "words", "figure", "figures", "still", "sentence", "brief", "briefly", "summary", "ladder")
-"""Files that end in these draw or tell (a ladder is the picture of a growth); what they hold is looked at, and tested as text,
-not as numbers."""
-LONGEST = 900.0
-"""Seconds after which a change that never ends counts as noticed: the suite of a folder takes a fraction of it."""
-FLIPPED = {
-    ast.Lt: ">", ast.LtE: ">", ast.Gt: "<", ast.GtE: "<", ast.Eq: "!=", ast.NotEq: "==", ast.Is: "is not",
-    ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
-}  # fmt: skip
-THOUSAND = 1000
+from mutation_map import Map
+from mutation_sites import ROOT, Change, drawn, sites
+from mutation_tests import HEAVY, PROCESSES, Asked, Server, touched
+
+FOLDERS = ("auditing", "auditing_models", "comparing", "estimating", "lifting", "likelihoods", "logs", "objectives", "recording",
+           "targets", "training")  # fmt: skip
+KEPT = ROOT / ".mutations"
+FEW = 5
+"""Files of tests that are imported first: to import them all takes longer than most tests."""
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Change:
-    """One change to one file: the text `before` at an offset (bytes of UTF-8) becomes `after`."""
-
-    file: str
-    line: int
-    start: int
-    before: str
-    after: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.before} → {self.after}"
-
-
-@dataclass(frozen=True)
 class Outcome:
-    """What became of a change: noticed by a test, or not, after `seconds`."""
+    """What became of a change: noticed by a test, or not, by so many, after `seconds`."""
 
     change: Change
     noticed: bool
     by: str
+    asked: int
     seconds: float
 
 
-def changes(path: Path) -> Iterator[Change]:
-    """Every change that can be made to a file."""
-    text = path.read_bytes()
-    starts = [0]
-    for line in text.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+@dataclass(frozen=True)
+class Place:
+    """A copy of the repository, and its tests waiting."""
 
-    def make(node: ast.expr, after: str, start: int | None = None, end: int | None = None) -> Change:
-        first = starts[node.lineno - 1] + node.col_offset if start is None else start
-        last = starts[(node.end_lineno or 0) - 1] + (node.end_col_offset or 0) if end is None else end
-        line = text.count(b"\n", 0, first) + 1
-        return Change(str(path.relative_to(ROOT)), line, first, text[first:last].decode(), after)
+    house: Path
+    server: Server
 
-    for node in ast.walk(ast.parse(text)):
-        match node:
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in FLIPPED:
-                first = starts[(left.end_lineno or 0) - 1] + (left.end_col_offset or 0)
-                last = starts[right.lineno - 1] + right.col_offset
-                if "(" not in text[first:last].decode() and ")" not in text[first:last].decode():
-                    yield make(node, f" {FLIPPED[type(op)]} ", first, last)
-            case ast.BoolOp(op=op, values=[one, two, *_]):
-                first = starts[(one.end_lineno or 0) - 1] + (one.end_col_offset or 0)
-                last = starts[two.lineno - 1] + two.col_offset
-                word = "and" if isinstance(op, ast.And) else "or"
-                between = text[first:last].decode()
-                if len(node.values) == 2 and between.strip() == word:
-                    yield make(node, between.replace(word, "or" if word == "and" else "and"), first, last)
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                yield make(node, ast.unparse(operand))
-            case ast.Constant(value=float() as value) if value:
-                yield make(node, repr(value * THOUSAND))
+    def put_to_the_tests(self, change: Change, kept: Map) -> Outcome:
+        """Make the change, run the tests that execute it until one fails, and undo it.
+
+        A test that fails in the same process without the change, too, notices nothing: it is left out, and the rest are asked.
+        """
+        begun = time.monotonic()
+        tests = kept.chosen(change)
+        left, by = tests, ""
+        while left and not by:
+            by = self._failing(change, left, kept)
+            if not by:
+                break
+            name = by.partition(" (")[0]
+            if name in left and not self._at_rest(name, kept):
+                left, by = left[left.index(name) + 1 :], ""
+        return Outcome(change, bool(by), by, len(tests), time.monotonic() - begun)
+
+    def _failing(self, change: Change, tests: Sequence[str], kept: Map) -> str:
+        path = self.house / change.file
+        whole = path.read_bytes()
+        changed = change.made(whole)
+        path.write_bytes(changed)
+        try:
+            if kept.at_import(change) or _import_differs(change, whole, changed):
+                return self._anew(tests, kept)
+            asked = Asked(tests, (change.file, whole, changed))
+            return _first_failing(self.server, asked, kept)
+        finally:
+            path.write_bytes(whole)
+
+    def _anew(self, tests: Sequence[str], kept: Map) -> str:
+        """The same where the change is to what an import makes: the first few files of tests are imported before the others."""
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        return self._failing_of(tests, files[:FEW], kept) or self._failing_of(tests, files[FEW:], kept)
+
+    def _failing_of(self, tests: Sequence[str], files: Sequence[str], kept: Map) -> str:
+        if not files:
+            return ""
+        try:
+            server = Server(self.house, sorted(files))
+        except ChildProcessError as error:
+            return str(error)
+        try:
+            return _first_failing(server, Asked([test for test in tests if test.partition("::")[0] in files]), kept)
+        finally:
+            server.close()
+
+    def _at_rest(self, test: str, kept: Map) -> bool:
+        """Whether a test passes alone where nothing is changed."""
+        return not _first_failing(self.server, Asked([test]), kept)
 
 
-def drawn(folders: Sequence[str], count: int, seed: int) -> list[Change]:
-    """A random sample of the changes to these folders' files, the same for the same seed; each site as likely as any other."""
-    files = [path for folder in folders for path in sorted((ROOT / "mlnn" / folder).rglob("*.py"))]
-    sites = [change for path in files if not path.stem.endswith(SHOWN) for change in changes(path)]
-    return random.Random(seed).sample(sites, min(count, len(sites)))
-
-
-def put_to_the_tests(change: Change, failing: Mapping[str, Sequence[str]], house: Path) -> Outcome:
-    """Make the change in a copy of the repository, run the tests of its folder until one fails, and undo it.
-
-    `failing`: by folder, the tests that fail though nothing is changed; they are left out.
-    """
-    path, begun = house / change.file, time.monotonic()
-    whole = path.read_bytes()
-    last = change.start + len(change.before.encode())
-    path.write_bytes(whole[: change.start] + change.after.encode() + whole[last:])
+def _import_differs(change: Change, before: bytes, after: bytes) -> bool:
     try:
-        folder = Path(change.file).parts[1]
-        by = next(iter(failures(folder, house, ["-x", *(f"--deselect={test}" for test in failing[folder])])), None)
-    finally:
-        path.write_bytes(whole)
-    return Outcome(change, by is not None, by or "", time.monotonic() - begun)
+        touched(change.file, before, after)
+    except ImportError:
+        return True
+    return False
 
 
-def failures(folder: str, house: Path, options: Sequence[str] = ()) -> list[str]:
-    """What fails of a folder's tests in a copy of the repository: tests by their names, or how the run ended otherwise."""
-    tests = [f"tests/test_{name}.py" for name in TESTS[folder]]
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "slow or not slow",
-        *options,
-        *tests,
-    ]
-    env = os.environ | {"PYTHONPATH": str(house)}  # child processes too read the changed copy
-    try:
-        done = subprocess.run(command, cwd=house, capture_output=True, text=True, timeout=LONGEST, env=env)
-    except subprocess.TimeoutExpired:
-        return ["it did not end"]
-    told = [
-        line.split(" ", 1)[1].split(" - ")[0]
-        for line in done.stdout.splitlines()
-        if line.startswith(("FAILED ", "ERROR "))
-    ]
-    return [] if done.returncode == 0 else told or [f"exit code {done.returncode}"]
+def _first_failing(server: Server, asked: Asked, kept: Map) -> str:
+    told = list(server.ask(asked, kept.patience))  # to its end
+    return next((one.test for one in told if not one.passed), "")
 
 
-def run(todo: Sequence[Change], jobs: int) -> Iterator[Outcome]:
-    """The outcome of every change, `jobs` at once, each in a copy of the repository of its own.
+def run(todo: Sequence[Change], kept: Map, jobs: int) -> Iterator[Outcome]:
+    """The outcome of every change, `jobs` at once, each in a copy of the repository of its own; first what is not measured yet.
 
-    A test that fails though nothing is changed notices nothing: it is named and left out. Raises SystemExit where a folder's tests
-    do not run at all.
+    Raises ChildProcessError where the tests cannot be imported though nothing is changed.
     """
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(jobs) as pool:
-        houses: SimpleQueue[Path] = SimpleQueue()
-        for number in range(jobs):
-            houses.put(_copied(Path(folder) / str(number)))
+    PROCESSES.set_forkserver_preload(HEAVY)
+    os.environ |= {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    places: SimpleQueue[Place] = SimpleQueue()
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(jobs) as pool:
+        made = []
+        for job in range(jobs):
+            house = _copied(Path(scratch) / str(job))
+            made.append(Place(house, Server(house)))
+            places.put(made[-1])
+        kept.imported = {file: set(lines) for file, lines in made[0].server.imported.items()}
 
-        def lent(do: Callable[[Path], Result]) -> Result:
-            house = houses.get()
+        def lent(do: Callable[[Place], Result]) -> Result:
+            place = places.get()
             try:
-                return do(house)
+                return do(place)
             finally:
-                houses.put(house)
+                places.put(place)
 
-        folders = sorted({Path(change.file).parts[1] for change in todo})
-        failing = dict(zip(folders, pool.map(lambda name: lent(partial(failures, name)), folders), strict=True))
-        for name, found in failing.items():
-            if any("::" not in one for one in found):
-                raise SystemExit(f"{name}: its tests do not run though nothing is changed: {found[0]}")
-            for one in found:
-                print(f"{name}: left out, for it fails though nothing is changed: {one}", flush=True)
-        yield from pool.map(lambda change: lent(partial(put_to_the_tests, change, failing)), todo)
+        try:
+            missing = kept.missing()
+            for found in pool.map(lambda file: lent(lambda place: (file, kept.measure(place.server, file))), missing):
+                file, measured = found
+                seconds = sum(seconds for _, seconds in measured.tests)
+                print(f"{file}: {len(measured.tests)} tests measured ({seconds:.0f} s)", flush=True)
+                for test in measured.failing:
+                    print(f"left out, for it fails though nothing is changed: {test}", flush=True)
+            yield from pool.map(lambda change: lent(lambda place: place.put_to_the_tests(change, kept)), todo)
+        finally:
+            for place in made:
+                place.server.close()
 
 
 def _copied(house: Path) -> Path:
@@ -215,20 +173,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--changes", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--folder", action="append", choices=sorted(TESTS), help="again for several; all without")
+    parser.add_argument("--folder", action="append", choices=FOLDERS, help="again for several; all without")
+    parser.add_argument("--every", action="store_true", help="every change, in the order of the files")
+    parser.add_argument("--only", default="", help="files with this in their path")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--map", type=Path, default=KEPT, help="the folder that keeps which tests execute a line")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    todo = drawn(asked.folder or sorted(TESTS), asked.changes, asked.seed)
+    folders = asked.folder or FOLDERS
+    todo = sites(folders) if asked.every else drawn(folders, asked.changes, asked.seed)
+    todo = [change for change in todo if asked.only in change.file]
     found = []
-    for outcome in run(todo, asked.jobs):
+    for outcome in run(todo, Map(asked.map), asked.jobs):
         found.append(outcome)
         word = "noticed" if outcome.noticed else "MISSED"
-        print(f"{len(found)} of {len(todo)}: {word} ({outcome.seconds:.0f} s) {outcome.change}", flush=True)
+        told = f"{outcome.by or f'{outcome.asked} tests'}, {outcome.seconds:.0f} s"
+        print(f"{len(found)} of {len(todo)}: {word} {outcome.change} ({told})", flush=True)
+        if asked.out:
+            asked.out.write_text(json.dumps([asdict(one) for one in found], indent=1) + "\n", encoding="utf-8")
     noticed = sum(outcome.noticed for outcome in found)
-    print(f"{noticed} of {len(found)} changes were noticed ({noticed / len(found):.0%})")
-    if asked.out:
-        asked.out.write_text(json.dumps([asdict(outcome) for outcome in found], indent=1) + "\n", encoding="utf-8")
+    print(f"{noticed} of {len(found)} changes were noticed ({noticed / max(len(found), 1):.0%})")
     sys.exit(0 if noticed >= 0.9 * len(found) else 1)
 
 

@@ -144,7 +144,7 @@ def _saturated(answer: Evaluated, targets: TargetSpace | None, found: Mapping[Ke
     """Fraction of rows whose probability has rounded to 0 or 1; 0 for target spaces without probabilities."""
     if targets is None or not _has_means(targets):
         return 0.0
-    if ("mean_low", "") in found and found["mean_low", ""][0] > 0.0 and found["mean_high", ""][0] < 1.0:
+    if ("mean_low", "") in found and 0.0 < found["mean_low", ""][0] <= found["mean_high", ""][0] < 1.0:
         return 0.0
     p = targets.link(answer.output)
     full = (p == 1) | (p == 0) if p.ndim == 1 else (p == 1).any(1)

@@ -162,10 +162,12 @@ class Lockstep:
             for dtype, _, follower in pairs
             if alive and (found := self._predicted(self._mirror(dtype), follower, batch.step)) is not None
         }
+        later = ("float64", ALONE) if self.null_eps else ("float64",)
         state = {
             dtype: {name: tensor.detach().clone() for name, tensor in follower.wanted(leader).items()}
-            for dtype, leader, follower in pairs if dtype == "float64" or (self.null_eps and dtype == ALONE)
-        }  # fmt: skip
+            for dtype, leader, follower in pairs
+            if dtype in later
+        }
 
         def ask(objective: Objective, dtype: str) -> Evaluated:
             self.followers[dtype].take_over(state[dtype])

@@ -1,0 +1,233 @@
+"""What of a probe says nothing, and why a domain ends: on curves of numbers made by hand, on both sides of each line."""
+
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mlnn.comparing.differences import Both
+from mlnn.comparing.domain import _end
+from mlnn.comparing.ends import DEAD, FADED, FLAT, _constant, _dies, _on, _reason, excusing, far, told, unexcused
+from mlnn.comparing.probe import probe
+from mlnn.comparing.undefined import left_out, one_sided
+from mlnn.objectives import Objective, bce
+from mlnn.objectives.grid import Curves, Grid
+from mlnn.objectives.precision import looked_into
+from mlnn.targets import TargetSpace
+
+f32, f64 = torch.float32, torch.float64
+NAN = math.nan
+STRENGTHS = (-2.0, -0.5, 0.5, 2.0)
+
+
+def grid(strengths: Sequence[float] = STRENGTHS, targets: int = 2) -> Grid:
+    strength = torch.tensor(strengths, dtype=f64)
+    return Grid(
+        strength, strength.clone(), torch.arange(targets, dtype=f64), torch.zeros(len(strength), dtype=torch.int64)
+    )
+
+
+def curve(value: Tensor, gradient: Tensor | None = None) -> dict[torch.dtype, Curves]:
+    """(G, Y) the same in both precisions; the gradient is 1 where none is given, NaN where the value is."""
+    slope = torch.where(value.isnan(), NAN, 1.0) if gradient is None else gradient
+    return dict.fromkeys((f32, f64), Curves(value, slope[..., None]))
+
+
+def both(left: dict[torch.dtype, Curves], right: dict[torch.dtype, Curves], points: Grid | None = None) -> Both:
+    return Both(points or grid(), left, right)
+
+
+ONES = torch.ones(4, 2, dtype=f64)
+
+
+def with_nan(*places: tuple[int, int]) -> Tensor:
+    found = ONES.clone()
+    for row, column in places:
+        found[row, column] = NAN
+    return found
+
+
+SECOND = with_nan(*((row, 1) for row in range(4)))
+ZERO = torch.where(SECOND.isnan(), 0.0, SECOND)
+
+
+@pytest.mark.parametrize(("left", "right", "words"), [
+    (curve(SECOND), curve(SECOND), "4 of 8 points of the probe say nothing: both sides are undefined there (e.g. target 1)"),
+    (curve(SECOND), curve(ZERO, ZERO),
+     "4 of 8 points of the probe say nothing: left is undefined (0/0) and right is 0 with a gradient of 0 there (e.g. target 1)"),
+    (curve(ZERO, ZERO), curve(SECOND),
+     "4 of 8 points of the probe say nothing: right is undefined (0/0) and left is 0 with a gradient of 0 there (e.g. target 1)"),
+    (curve(SECOND), curve(ZERO, ONES), None), (curve(SECOND), curve(ONES, ZERO), None),  # 0 in value or gradient alone
+    (curve(ZERO, ZERO), curve(ZERO, ZERO), None), (curve(SECOND), curve(ONES), None), (curve(ONES), curve(ONES), None),
+    (curve(with_nan((2, 0))), curve(with_nan((2, 0))),
+     "1 of 8 points of the probe say nothing: both sides are undefined there (e.g. raw output 0.5)"),
+    (curve(with_nan((3, 0))), curve(with_nan((3, 0))), None),  # beyond ±1 it ends the domain
+    (curve(with_nan((2, 0))), curve(ONES), None),
+])  # fmt: skip
+def test_points_that_say_nothing_are_left_out(left: dict, right: dict, words: str | None) -> None:
+    found = left_out(both(left, right))
+    assert found.told == words
+    assert bool(found.mask.any()) is (words is not None)
+    assert not found.alone
+
+
+@pytest.mark.parametrize(("at", "out"), [(1.0, True), (1.001, False), (-1.0, True)])
+def test_a_region_as_near_as_one_is_left_out(at: float, out: bool) -> None:
+    points = grid((-3.0, -0.5, 0.5, at))
+    odd = curve(with_nan((3, 0)))
+    assert bool(left_out(both(odd, odd, points)).mask.any()) is out
+
+
+def test_where_no_point_speaks_single_rows_cannot_be_compared() -> None:
+    nothing = curve(torch.full((4, 2), NAN, dtype=f64))
+    assert left_out(both(nothing, nothing)).alone
+    zero = curve(torch.zeros(4, 2, dtype=f64), torch.zeros(4, 2, dtype=f64))
+    assert left_out(both(nothing, zero)).alone
+    assert left_out(both(zero, zero)).alone
+    assert left_out(both(nothing, nothing)).facts == {"points": 8, "of": 8, "example": None}
+
+
+def test_a_side_that_alone_is_undefined_everywhere_is_told() -> None:
+    assert one_sided(both(curve(SECOND), curve(ONES))) == [("left", 1)]
+    assert one_sided(both(curve(ONES), curve(SECOND))) == [("right", 1)]
+    assert one_sided(both(curve(SECOND), curve(SECOND))) == []
+    assert one_sided(both(curve(SECOND), curve(with_nan((0, 1))))) == []  # somewhere the other is, too
+    assert one_sided(both(curve(with_nan((0, 1))), curve(ONES))) == []
+
+
+def test_an_end_without_a_reason_excuses_nothing() -> None:
+    domain = {0.0: (-5.0, 4.0), 1.0: (-3.0, 2.0)}
+    ends = {0.0: ("left clips", None), 1.0: ("", "right saturates")}
+    assert excusing(domain, ends) == {0.0: (-5.0, math.inf), 1.0: (-math.inf, 2.0)}
+    assert excusing(domain, {0.0: ("", "")}) == domain
+    assert told(domain, ends) == []  # one end has none
+    assert told({1.0: (-3.0, 2.0)}, ends) == ["right saturates"]
+    assert told(dict.fromkeys((0.0, 1.0), (-1.0, 1.0)), dict.fromkeys((0.0, 1.0), ("left clips", "left clips"))) == [
+        "left clips"
+    ]
+
+
+def test_points_beyond_an_end_without_a_reason_are_pointed_at() -> None:
+    points = grid((-20.0, -4.0, 0.0, 4.0, 15.0))
+    pair = Both(points, {}, {})
+    assert far(f32) == far(f64) == pytest.approx(15.942, abs=1e-3)
+    assert far(torch.bfloat16) == pytest.approx(4.852, abs=1e-3)
+    none = {0.0: (None, None), 1.0: ("left clips", None)}
+    seen = unexcused(pair, {0.0: (-3.0, 3.0), 1.0: (-3.0, 5.0)}, none)
+    assert seen.tolist() == [[False] * 2, [True, False], [False] * 2, [True, False], [True, True]]
+    assert not unexcused(pair, {0.0: (-0.5, 3.0), 1.0: (-3.0, 5.0)}, none).any()  # no domain to speak of
+
+
+LINE = grid((-20.0, -1.0, 1.0, 4.0, 8.0, 16.0), 1)
+BEYOND = LINE.strength > 2
+
+
+def column(*numbers: float) -> Tensor:
+    return torch.tensor(numbers, dtype=f64)[:, None]
+
+
+VALUE, SLOPE = column(20.0, 1.0, 1.0, 4.0, 8.0, 16.0), column(-1.0, 1.0, 1.0, 1.0, 1.0, 1.0)
+
+
+def reason(
+    value: Tensor, slope: Tensor, double: Tensor | None = None, end: float = 2.0
+) -> tuple[str | None, str | None]:
+    """Of a left that is so and a right that goes on; and the other way about."""
+    odd = {f32: Curves(value, slope[..., None]), f64: Curves(value, (slope if double is None else double)[..., None])}
+    plain = curve(VALUE, SLOPE)
+    apart = BEYOND.clone()
+    return (
+        _reason(both(odd, plain, LINE), apart, 0, f32, 1.0, end),
+        _reason(both(plain, odd, LINE), apart, 0, f32, 1.0, end),
+    )
+
+
+@pytest.mark.parametrize(("value", "slope", "why"), [
+    ((4.0, 8.0, math.inf), (1.0, 1.0, 1.0), None), ((math.inf, 8.0, 16.0), (1.0, 1.0, 1.0), "overflows"),
+    ((4.0, 8.0, 16.0), (NAN, 1.0, 1.0), "overflows"),
+    ((5.0, 5.0, 5.0), (0.0, 0.0, 0.0), "clips"), ((5.0, 5.0, 5.0), (0.0, 0.0, 0.9 * DEAD), "saturates"),
+    ((5.0, 5.0, 5.0), (0.0, 0.0, 1.1 * DEAD), None), ((5.0, 5.0, 5.0), (1.5, 0.0, 0.0), None),
+    ((4.0, 5.0, 5.0 * (1 + 0.9 * FLAT)), (0.0, 0.0, 0.0), "clips"),
+    ((4.0, 5.0, 5.0 * (1 + 1.1 * FLAT)), (0.0, 0.0, 0.0), None),
+])  # fmt: skip
+def test_why_a_domain_ends(value: Sequence[float], slope: Sequence[float], why: str | None) -> None:
+    told_of = reason(column(20.0, 1.0, 1.0, *value), column(-1.0, 1.0, 1.0, *slope))
+    assert told_of == ((None, None) if why is None else (f"left {why}", f"right {why}"))
+
+
+def test_what_float64_still_moves_saturates_and_does_not_clip() -> None:
+    flat, gone = column(20.0, 1.0, 1.0, 5.0, 5.0, 5.0), column(-1.0, 1.0, 1.0, 0.0, 0.0, 0.0)
+    assert reason(flat, gone, gone + 1e-9) == ("left saturates", "right saturates")
+
+
+def test_an_end_where_nothing_is_apart_has_no_reason_to_give() -> None:
+    pair = both(curve(VALUE, SLOPE), curve(VALUE, SLOPE), LINE)
+    nothing = torch.zeros_like(BEYOND)
+    assert _reason(pair, nothing, 0, f32, 1.0, 2.0) == _reason(pair, BEYOND, 0, f32, 1.0, math.inf) == ""
+    assert _reason(pair, BEYOND, 0, f32, 1.0, 2.0) is None
+
+
+def test_far_out_a_gradient_need_only_have_faded() -> None:
+    points = grid((1.0, 17.0, 18.0, 20.0), 1)
+    beyond = points.strength > 16
+    value, plain = column(1.0, 17.0, 18.0, 20.0), curve(column(1.0, 17.0, 18.0, 20.0), column(1.0, 1.0, 1.0, 1.0))
+    for left, why in ((0.9 * FADED, "left saturates"), (1.1 * FADED, None)):
+        pair = both(curve(value, column(1.0, 0.5, 0.2, left)), plain, points)
+        assert _on(pair, beyond, points.strength, 0, f32, 16.0) == why
+        assert (
+            _on(pair, beyond, points.strength, 0, f32, 15.0) is None
+        )  # nearer than float32's roundoff it has to be gone
+
+
+def test_a_gradient_dies_beside_a_larger_one_and_a_value_stops_at_two_strengths() -> None:
+    one, two = column(0.0, 0.5, 0.0), column(1.0, 1.0, 1.0)
+    beyond, last = torch.tensor([False, True, True]), torch.tensor([False, False, True])
+    assert _dies(one, two, beyond, last, DEAD)
+    assert _dies(two, two, beyond, last, 1.0)
+    assert not _dies(one + 1.0, two, beyond, last, 2.0)
+    assert not _constant(torch.tensor([5.0]), torch.tensor([True]), torch.tensor([3.0]))  # one point stops at nothing
+    assert not _constant(torch.tensor([5.0, 5.0, 5.0]), torch.ones(3, dtype=torch.bool), torch.tensor([3.0, 4.0, 4.0]))
+
+
+def test_an_end_lies_between_the_last_point_that_agrees_and_the_first_that_does_not() -> None:
+    strength = LINE.strength
+
+    def end(agree: Tensor, sign: float, edge: float = 3.0) -> float:
+        return _end(LINE, agree, 0, sign, lambda output, _column: bool(output.abs() <= edge))
+
+    assert end(strength < 2, 1.0) == pytest.approx(3.0, rel=1e-3)
+    assert end(strength < 2, -1.0) == -math.inf
+    assert end(strength > -10, -1.0) == pytest.approx(-3.0, rel=1e-3)
+    assert end(strength < -10, 1.0) == 0.0  # the first point of all is apart
+    assert end(torch.ones_like(strength, dtype=torch.bool), 1.0) == math.inf
+
+
+def test_how_far_a_coarser_float_inside_moves_what_is_compared_is_told() -> None:
+    def coarse(z: Tensor, y: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(z.bfloat16(), y.bfloat16()).to(z.dtype)
+
+    space = TargetSpace("binary")
+    sides = {name: looked_into(Objective.of(loss, space), f32) for name, loss in (("plain", bce), ("coarse", coarse))}
+    assert probe(sides["plain"], sides["plain"], space, f32).lowered == (0.0, 0.0)
+    value, gradient = probe(sides["plain"], sides["coarse"], space, f32).lowered
+    assert 1e-4 < value < 0.1
+    assert 1e-4 < gradient < 0.1
+
+
+def test_with_several_outputs_a_reason_holds_on_all_rays_or_is_a_clip_along_one() -> None:
+    strength = torch.tensor([1.0, 4.0, 8.0, 1.0, 4.0, 8.0], dtype=f64)
+    ray = torch.tensor([0, 0, 0, 1, 1, 1])
+    directions = torch.tensor([[1.0, 0.0], [0.0, 1.0]], dtype=f64)[ray]
+    points = Grid(strength, strength[:, None] * directions, torch.zeros(1, dtype=f64), ray)
+    beyond, value, slope = strength > 2, strength[:, None], torch.ones(6, 1, dtype=f64)
+
+    def why(left: Tensor, gradient: Tensor) -> str | None:
+        return _reason(both(curve(left, gradient), curve(value, slope), points), beyond, 0, f32, 1.0, 2.0)
+
+    assert why(value.masked_fill(beyond[:, None], math.inf), slope) == "left overflows"
+    one = (beyond & (ray == 1))[:, None]
+    assert why(value.masked_fill(one, 5.0), slope.masked_fill(one, 0.0)) == "left clips"
+    assert why(value, slope) is None
