@@ -1,5 +1,6 @@
 """Single bits and truncations of what is stored: is every one of them noticed, and told in a few words?"""
 
+import os
 import random
 import shutil
 import time
@@ -48,7 +49,7 @@ def _files(folder: Path) -> list[str]:
 
 def _doing(word: str, name: str, file: str, at: int, change: str, home: Path) -> Callable[[], dict[str, object]]:
     def do() -> dict[str, object]:
-        folder = home / "flipped" / name.replace(" ", "_")
+        folder = home / f"flipped-{os.getpid()}" / name.replace(" ", "_")  # a child that dies leaves its own damaged
         if not folder.exists():
             shutil.copytree(template(name, home), folder)
         path = folder / file
