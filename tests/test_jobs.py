@@ -157,6 +157,6 @@ def test_a_folder_that_holds_no_sweep_or_a_damaged_one_is_refused(tmp_path: Path
         if text not in ("{}", '{"of": []}'):
             with pytest.raises(RunFolderError, match="is damaged"):
                 mlnn.load(tmp_path)
-    (tmp_path / "checksums.json").write_text(json.dumps({"study.json": "0" * 64}), encoding="utf-8")
+    (tmp_path / "checksums.json").write_text(to_json({"study.json": "0" * 64}), encoding="utf-8")
     with pytest.raises(RunFolderError, match="has changed"):
         mlnn.load(tmp_path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import pytest
-from app_cases import SMALL, Result, assert_short, command, listing
+from app_cases import SMALL, Result, assert_short, command, listing, rewritten
 
 from mlnn.cli import kept as cli_kept
 from mlnn.errors import RunFolderError
@@ -140,10 +140,7 @@ def test_a_race_keeps_each_training_that_has_ended() -> None:
 
 
 def edited(name: str, change: Callable[[dict[str, object]], object]) -> None:
-    path = place_of(Path("part")) / name
-    told = json.loads(path.read_text(encoding="utf-8"))
-    change(told)
-    path.write_text(json.dumps(told), encoding="utf-8")
+    rewritten(place_of(Path("part")) / name, change)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from typing import Any
 from mlnn.errors import RunFolderError
 from mlnn.runs import reading, writing
 from mlnn.runs.files import to_json, write_file
+from mlnn.runs.hashed import hashed_json, read_hashed
 from mlnn.runs.locking import LOCK, locked
 
 STUDY = "study.json"
@@ -134,7 +135,7 @@ def open_study(
             with suppress(OSError):
                 (final / reading.CHECKSUMS).unlink()
             if study.earlier.get("of") != now["of"]:
-                study.write_json(STUDY, now | {"environment": dict(environment)})
+                study.write_text(STUDY, hashed_json(now | {"environment": dict(environment)}))
             for left in final.glob("*/.*.partial-*"):
                 shutil.rmtree(left, ignore_errors=True)
             yield study
@@ -195,7 +196,7 @@ def _check_free(final: Path, overwrite: bool) -> None:
 
 def _same(final: Path, now: Mapping[str, Any], grows: bool) -> dict[str, Any]:
     """What the earlier call noted; raises RunFolderError where this one is of something else."""
-    found = reading.read_json(final / STUDY)
+    found = read_hashed(final / STUDY)
     if found.get("kind") == now["kind"] and found.get("of") == now["of"]:
         return found
     if grows and found.get("kind") == now["kind"]:

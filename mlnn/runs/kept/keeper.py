@@ -161,7 +161,7 @@ class Keeper:
                 if state.about.get("engine") != self._about["engine"]:
                     return 0  # lanes that were to share a computation, and turned out not to
                 self._check(state.about)
-                rows = self.journal.go_back(int(state.about["rows"]))
+                rows = self.journal.go_back(state.about["rows"])
                 assert self._table is not None
                 Decoder(self._table, state.storages).put_back(state.objects)
             except (OtherFormatError, OtherRunError):
