@@ -26,8 +26,6 @@ QUEUE = ".submitit"
 """Where submitit keeps what it hands over: pickled, so it does not stay in a folder that may be sent to somebody."""
 TOLD = 3
 """Failed jobs that an error names; the others are in its count, and all are on the page."""
-MOVES = ("out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require", "domain")
-"""Words that say how, where and how strictly; what a job is does not depend on them."""
 
 
 def sweep(said: Said) -> None:
@@ -48,7 +46,7 @@ def sweep(said: Said) -> None:
         raise ConfigError(unknown("retry", retry, RETRIES))
     todo = named(jobs(said.without("out", "overwrite", "retry")))
     out = Path(said.value("out") or unused(said.command))
-    of = {"cells": {job.name: sorted(job.said.without(*MOVES).words) for job in todo}, "data": []}
+    of = {"cells": {job.name: _identity(job.said) for job in todo}, "data": []}
     with (
         open_study(
             out, f"sweep of {said.command}", of, environment(), bool(said.value("overwrite")), grows=True
@@ -61,6 +59,14 @@ def sweep(said: Said) -> None:
     if failed:  # told outside: what the failures left, a row and a log each, stays even where nothing else does
         with how_to_go_on(said, study.final):
             raise _failure(failed, len(todo), study.final)
+
+
+def _identity(said: Said) -> list[str]:
+    """The words that say what a job computes, less those that say how, where and how strictly."""
+    from mlnn.runs.study import EXECUTION
+
+    mine = [o for o in said.overrides if o.key_or_group.split(".")[0] not in EXECUTION]
+    return sorted(str(o.input_line) for o in mine)
 
 
 def _share_library(study: "Study") -> None:

@@ -82,8 +82,8 @@ def at_least(least: float, most: float | None = None) -> Check:
 
 
 def above(bound: float) -> Check:
-    """A number that is larger."""
-    return lambda value: None if value > bound else f"{value!r}; more than {bound} is needed"
+    """A finite number that is larger."""
+    return lambda value: None if bound < value < math.inf else f"{value!r}; a finite number above {bound} is needed"
 
 
 def share(value: float) -> str | None:

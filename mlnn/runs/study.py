@@ -17,6 +17,7 @@ from mlnn.errors import RunFolderError
 from mlnn.runs import reading, writing
 from mlnn.runs.files import to_json, write_file
 from mlnn.runs.hashed import hashed_json, read_hashed
+from mlnn.runs.jobs import read_row
 from mlnn.runs.locking import LOCK, locked
 
 STUDY = "study.json"
@@ -47,6 +48,12 @@ class Study:
         """How many finished runs lie in the study at `folder`."""
         cells = {path.parent for path in folder.rglob(reading.CHECKSUMS)} - {folder}
         return sum(1 for cell in cells if not cell.name.startswith("."))  # which is still being written
+
+    @staticmethod
+    def begun(folder: Path) -> int:
+        """How many jobs of a sweep were begun: each has its row, and perhaps the state of a training to go on with."""
+        rows = (read_row(folder, path.stem) for path in folder.glob("*.json") if path.name != STUDY)
+        return sum(1 for row in rows if row is not None and row.tries)
 
     def path(self, name: str) -> Path:
         """Where the file or cell `name` lies, inside the folder."""
@@ -227,8 +234,8 @@ def _named(word: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[
 
 
 def _undo(study: Study, made: Sequence[Path]) -> None:
-    """Without one sealed cell everything is as before; otherwise the study stays, and what it was to replace beside it."""
-    if study.earlier or Study.kept(study.final):
+    """Where nothing was begun everything is as before; otherwise the study stays, and what it was to replace beside it."""
+    if study.earlier or Study.kept(study.final) or Study.begun(study.final):
         return
     if study.replaces is not None or study.final in made:
         shutil.rmtree(study.final, ignore_errors=True)
