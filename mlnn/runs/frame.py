@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from mlnn.errors import ConfigError, RunFolderError
 from mlnn.runs.files import csv_text
-from mlnn.runs.hashed import read_hashed
 from mlnn.runs.jobs import FAILED, NEVER_RAN, JobRow, read_row
 from mlnn.runs.reading import damage, read_table
+from mlnn.runs.study import read_study
 from mlnn.visible import shown
 
 if TYPE_CHECKING:
@@ -81,18 +81,11 @@ def _text(value: object) -> str:
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
-    cells = read_hashed(path / "study.json").get("of", {})
-    cells = cells.get("cells", {}) if isinstance(cells, dict) else {}
-    if not isinstance(cells, dict) or not all(_is_name(name) for name in cells):
-        raise RunFolderError(f"{path}: study.json is damaged: it names no jobs")
+    cells = read_study(path)["of"]["cells"]
     for table, below in TABLES.items():
         if (path / below).is_dir() or (path / table).is_file():
             return _cells(path, table, below, cells)
     return job_rows(path, list(cells))
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and "/" not in name and "\0" not in name and name not in ("", ".", "..")
 
 
 def job_rows(path: Path, names: Sequence[str]) -> list[dict[str, object]]:

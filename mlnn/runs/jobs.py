@@ -82,9 +82,10 @@ def read_row(folder: Path, name: str) -> JobRow | None:
 def _row(found: Mapping[str, object]) -> JobRow:
     """A row from its file; ValueError where it is none. One of an earlier mlnn says how its job ended and no more."""
     code, seconds, error = found.get("code"), found.get("seconds"), found.get("error")
-    whole = isinstance(code, int) and not isinstance(code, bool)
-    status = found.get("status", status_of(code) if whole and isinstance(code, int) else None)
-    if status not in (QUEUED, RUNNING, DONE, FAILED) or (status in (DONE, FAILED)) is not whole:
+    whole = isinstance(code, int) and not isinstance(code, bool) and 0 <= code < 256
+    ended = status_of(code) if whole and isinstance(code, int) else None
+    status = found.get("status", ended)
+    if status not in ((ended,) if whole else (QUEUED, RUNNING)):
         raise ValueError(f"status {status!r} with exit code {code!r}")
     swept, headline, tries, where = (found.get(key) for key in ("swept", "found", "tries", "where"))
     return JobRow(

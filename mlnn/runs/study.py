@@ -19,6 +19,7 @@ from mlnn.runs.files import to_json, write_file
 from mlnn.runs.hashed import hashed_json, read_hashed
 from mlnn.runs.jobs import read_row
 from mlnn.runs.locking import LOCK, locked
+from mlnn.visible import shown
 
 STUDY = "study.json"
 EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require",
@@ -99,7 +100,7 @@ class Study:
         """In what the environment of the earlier call was another one; bits may differ between its cells and the new ones."""
         before = self.earlier.get("environment", {})
         changed = [key for key in SURROUNDINGS if before and before.get(key) != environment.get(key)]
-        return [f"{key} {before.get(key)} → {environment.get(key)}" for key in changed]
+        return [f"{key} {shown(before.get(key))} → {environment.get(key)}" for key in changed]
 
     def seal(self) -> None:
         """All cells are there and told of: from now on the folder is a finished run."""
@@ -180,11 +181,11 @@ def differences(before: Any, now: Any, where: str = "") -> list[str]:
         gone, new = _only_in(before, now), _only_in(now, before)
         told = f"{gone} → {new}" if gone or new else f"{before} → {now}"  # the same in another order
         return [f"{where}: {told}".lstrip(": ")]
-    return [f"{where}: {before!r} → {now!r}"]
+    return [f"{where}: {shown(repr(before))} → {shown(repr(now))}"]
 
 
 def _only_in(one: list[Any], other: list[Any]) -> str:
-    return ", ".join(str(item) for item in one if item not in other)
+    return ", ".join(shown(item) for item in one if item not in other)
 
 
 def _finished(final: Path, overwrite: bool) -> tuple[bool, str | None]:
@@ -201,9 +202,25 @@ def _check_free(final: Path, overwrite: bool) -> None:
     writing.check_free(final, overwrite)
 
 
+def read_study(folder: Path) -> dict[str, Any]:
+    """What study.json says: its `kind`, and `of` with `cells`, settings by name; RunFolderError where it is missing or damaged."""
+    found = read_hashed(folder / STUDY)
+    of = found.get("of")
+    cells = of.get("cells") if isinstance(of, dict) else None
+    if not isinstance(cells, dict) or not all(map(_is_name, cells)):
+        raise RunFolderError(f"{folder}: {STUDY} is damaged: it names no jobs")
+    if not isinstance(found.get("environment", {}), dict):
+        raise RunFolderError(f"{folder}: {STUDY} is damaged: it tells of no environment")
+    return found
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and "/" not in name and "\0" not in name and name not in ("", ".", "..")
+
+
 def _same(final: Path, now: Mapping[str, Any], grows: bool) -> dict[str, Any]:
     """What the earlier call noted; raises RunFolderError where this one is of something else."""
-    found = read_hashed(final / STUDY)
+    found = read_study(final)
     if found.get("kind") == now["kind"] and found.get("of") == now["of"]:
         return found
     if grows and found.get("kind") == now["kind"]:
@@ -219,8 +236,8 @@ def _same(final: Path, now: Mapping[str, Any], grows: bool) -> dict[str, Any]:
 def _told(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first few differences; of what differs in many cells, each key once."""
     if found.get("kind") != now["kind"]:
-        return f"{found.get('kind')} → {now['kind']}"
-    old, new = found.get("of", {}).get("cells", {}), now["of"]["cells"]
+        return f"{shown(found.get('kind'), 100)} → {now['kind']}"
+    old, new = found["of"]["cells"], now["of"]["cells"]
     changed = [text for name in old if name in new for text in differences(old[name], new[name])]
     changed += [*_named("no more", old, new), *_named("new", new, old)]
     once = list(dict.fromkeys(text[:100] for text in changed or ["the data have changed"]))
@@ -229,7 +246,7 @@ def _told(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _named(word: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The first names of cells that are in one alone, after a word; nothing where there are none."""
-    names = [name for name in one if name not in other]
+    names = [shown(name) for name in one if name not in other]
     return [f"{word}: {', '.join(names[:3])}" + (" …" if len(names) > 3 else "")] if names else []
 
 
