@@ -93,7 +93,7 @@ def tables() -> dict[str, Specimen]:
             {"table.csv.gz": ("bytes",)},
             _read("table.csv.gz"),
         ),
-        "formula": Specimen(_formula, {"formula": ("formula", "bytes")}, _read_formula),
+        "formula": Specimen(_formula, {"formula": ("formula",)}, _read_formula),
         "parquet": Specimen(_described, {"table.json": ("json",)}, _read("table.parquet", features="a"), _written),
         "parquet bytes": Specimen(_described, {"table.parquet": ("bytes",)}, _read("table.parquet", features="a")),
     }

@@ -14,12 +14,13 @@ import numpy as np
 import torch
 
 from mlnn.errors import RunFolderError
-from mlnn.runs.kept.back import DamagedStateError, Decoder
+from mlnn.runs.kept.back import DamagedStateError, Decoder, ForeignStateError
 from mlnn.runs.kept.contents import UnkeepableError
 from mlnn.runs.kept.journal import Journal, Row
 from mlnn.runs.kept.place import Place
 from mlnn.runs.kept.states import OtherFormatError, State, read_state, step_of, write_state
 from mlnn.runs.kept.walk import Encoder, Table
+from mlnn.visible import shown
 
 EVERY = 1.0
 """Seconds between two states, at least."""
@@ -166,6 +167,9 @@ class Keeper:
                 Decoder(self._table, state.storages).put_back(state.objects)
             except (OtherFormatError, OtherRunError):
                 raise
+            except ForeignStateError as problem:
+                told = f"the state after step {step_of(path)} was not written by mlnn ({shown(problem, 100)})"
+                raise OtherRunError(f"{self.place.final}: {told}; overwrite=true begins anew") from None
             except (DamagedStateError, RunFolderError) as problem:
                 self.note(f"note: {problem}; an earlier state is taken")
                 continue
