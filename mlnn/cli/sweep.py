@@ -6,6 +6,7 @@ that cannot even be composed is that job's failure and no other's.
 
 import shutil
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def sweep(said: Said) -> None:
         raise ConfigError(unknown("retry", retry, RETRIES))
     todo = named(jobs(said.without("out", "overwrite", "retry")))
     out = Path(said.value("out") or unused(said.command))
-    of = {"cells": {job.name: _identity(job.said) for job in todo}, "data": []}
+    of = {"cells": {job.name: identity(job.said) for job in todo}, "data": []}
     with (
         open_study(
             out, f"sweep of {said.command}", of, environment(), bool(said.value("overwrite")), grows=True
@@ -61,7 +62,7 @@ def sweep(said: Said) -> None:
             raise _failure(failed, len(todo), study.final)
 
 
-def _identity(said: Said) -> list[str]:
+def identity(said: Said) -> list[str]:
     """The words that say what a job computes, less those that say how, where and how strictly."""
     from mlnn.runs.study import EXECUTION
 
@@ -81,8 +82,8 @@ def _check_timeout(timeout: object) -> None:
     """What was said of `job_timeout`: it counts before any job is composed."""
     if timeout is None:
         return
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise ConfigError(f"job_timeout: {timeout!r}; a number of seconds above 0 is needed")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < inf:
+        raise ConfigError(f"job_timeout: {timeout!r}; a finite number of seconds above 0 is needed")
 
 
 def _check_jobs(count: object) -> None:
