@@ -130,8 +130,8 @@ def estimate(
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
     its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (memory as the parameters
-    squared, time as their cube). The same numbers are estimated by name and kept of an object; the constant is the model's
-    own. progress: called at every step on the way to it, with how many were made and how many there may be.
+    squared, time cubed; `progress` is told the steps made and how many there may be). The same numbers are estimated by
+    name and kept of an object; the constant is the model's own.
 
     Nothing that the caller has set counts (default dtype and device, grad mode, autocast), and random streams stay as they
     were, whatever the model draws.

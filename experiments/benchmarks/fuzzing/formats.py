@@ -14,6 +14,7 @@ import numpy as np
 
 from fuzzing import changing
 from fuzzing.changing import Place
+from fuzzing.values import TEXTS
 from mlnn.logs.crc32c import masked_crc32c
 from mlnn.recording.frames import HEAD, MAGIC
 
@@ -191,15 +192,12 @@ PIECES = re.compile(r"\w+|\*\*|[^\w\s]")
 def _piece_changed(content: Content, where: Place, change: str) -> Content:
     text = content.decode()
     found = list(PIECES.finditer(text))[int(where[0])]
-    if change in changing.TEXTS:
-        new = changing.TEXTS[change]
-    else:
-        new = {"gone": "", "doubled": f"{found[0]} {found[0]}"}.get(change, change)
+    new = (TEXTS | {"gone": "", "doubled": f"{found[0]} {found[0]}"}).get(change, change)
     return _encoded(text[: found.start()] + new + text[found.end() :])
 
 
 WORDS = (
-    "gone", "doubled", *changing.TEXTS, "a", "3", "-1", "1e308", "0", ".", "~", "**", "*", ":", "(", ")", "[", "C", "bs", "poly",
+    "gone", "doubled", *TEXTS, "a", "3", "-1", "1e308", "0", ".", "~", "**", "*", ":", "(", ")", "[", "C", "bs", "poly",
     "a.__class__", "__import__", "Q", "log", "I", "lambda", "'x'", "1e999", "9999", "`a`", "\\", "|", "{a}", "%in%", "None",
 )  # fmt: skip
 FORMULA = Format(
