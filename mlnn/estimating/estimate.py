@@ -129,9 +129,8 @@ def estimate(
     constant: names of raw outputs, of a likelihood with several, that have a constant alone ("logit_inflation").
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
-    its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (memory as the parameters
-    squared, time cubed; `progress` is told the steps made and how many there may be). The same numbers are estimated by
-    name and kept of an object; the constant is the model's own.
+    its Hessian, from `starts` first weights drawn from `seed`, into a `ModelFit` (memory as the parameters squared, time cubed;
+    `progress` is told the steps made and how many there may be). By name the same numbers are estimated; the constant is its own.
 
     Nothing that the caller has set counts (default dtype and device, grad mode, autocast), and random streams stay as they
     were, whatever the model draws.
