@@ -23,8 +23,8 @@ PEAKS = 6
 """Peaks of the grid that are cut at, the highest first."""
 WITHIN = 40.0
 """A peak this much lower in log density, e^−40, adds nothing that float64 can see."""
-DECADES = tuple(10.0**k for k in range(-5, 3))
-"""Distances from a possible peak at which the line is cut."""
+DECADES = tuple(10.0**k for k in range(-5, 9))
+"""Distances from a possible peak at which the line is cut: where it is cut no more, a density as wide is taken for nothing."""
 DIGITS = 1e-9
 """Relative error that the sum of all pieces may be left with: three digits beyond those that are needed of it."""
 NODES, WEIGHTS = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(16))
@@ -148,7 +148,8 @@ def _cuts(loss: Loss, output: Tensor, along: Coordinate, tau: float) -> set[floa
     peaks = v[1:-1][higher]
     highest = peaks[height[1:-1][higher].argsort(descending=True)][:PEAKS]
     middles = [0.0, *highest.tolist(), *locations(output.reshape(-1), along).tolist()]
-    return {middle + side * size for middle in middles for side in (-1.0, 0.0, 1.0) for size in DECADES}
+    steps = [0.0, *DECADES, *(-size for size in DECADES)]
+    return {middle + step for middle in middles for step in steps}
 
 
 def locations(output: Tensor, along: Coordinate) -> Tensor:

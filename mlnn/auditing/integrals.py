@@ -256,7 +256,7 @@ def count_sum(loss: Loss, output: Tensor, tau: float, log_base: Base | None) -> 
             return Total(now, np.inf, torch.full_like(now, torch.inf), "exp(−loss) is NaN at some counts")
         if before is not None:
             last = (now - before).abs() / now
-            if bool((last <= COUNTED).all()) or bool(((now - before).abs() <= COUNTED * now).all()):
+            if bool(((now - before).abs() <= COUNTED * now).all()):  # 0 and 0 too
                 break
         count, before = 2 * count, now
     settled = (last <= COUNTED) & (now > 0)

@@ -119,7 +119,7 @@ def check_no_flight(found: Joint) -> None:
     columns = torch.cat([part.clone() for _rows, part in design.chunks()])
     if 1 in family.constants:
         columns[:, :-1] = 0.0
-    signed = torch.where(logit > 0, -1.0, 1.0)[:, None] * columns
+    signed = torch.where((logit > 0)[:, None], -columns, columns)
     gone = find_separation(signed, (~far).double(), TargetSpace("counts"), False)
     if gone.direction is None:
         return
