@@ -29,7 +29,7 @@ from mlnn.objectives import Objective
 from mlnn.signature import spaces
 from mlnn.targets import TargetSpace
 from mlnn.training import LaneRecipe, Recipe, parse_device, parse_dtype
-from mlnn.trust import instantiate, resolve
+from mlnn.trust import check_finite, instantiate, resolve
 
 OnData = ModelSettings | EstimateSettings
 Optimised = TrainedSettings | ComparedSettings | AuditModelSettings | EstimateSettings
@@ -56,9 +56,13 @@ def model_factory(
     return partial(instantiate({**node, "_partial_": True}, settings.trust, where), data.input_shape, outputs)
 
 
-def optimizer_factory(settings: Optimised, overlay: Node | None = None) -> Callable[..., torch.optim.Optimizer]:
-    """A factory (params) → optimiser; `overlay` replaces single arguments (a lane's own)."""
+def optimizer_factory(
+    settings: Optimised, overlay: Node | None = None, where: str = "optimizer"
+) -> Callable[..., torch.optim.Optimizer]:
+    """A factory (params) → optimiser; `overlay`, said as `where`, replaces single arguments (a lane's own)."""
     own = {key: value for key, value in (overlay or {}).items() if value is not None}
+    check_finite(settings.optimizer, "optimizer")
+    check_finite(own, where)
     node = {**settings.optimizer, **own, "_partial_": True}
     made: Callable[..., torch.optim.Optimizer] = instantiate(node, settings.trust, "optimizer")
     return made
@@ -127,7 +131,7 @@ def _lane(side: str, node: Node, how: Lane, settings: ComparedSettings, data: Da
     own = objective(node, settings, data.targets, side, how.outputs)
     return LaneRecipe(
         own,
-        optimizer_factory(settings, how.optimizer),
+        optimizer_factory(settings, how.optimizer, f"{where}.optimizer"),
         how.accumulate,
         how.compile,
         None if how.autocast is None else parse_dtype(how.autocast),

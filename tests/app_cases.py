@@ -2,16 +2,19 @@
 
 import contextlib
 import io
+import json
 import math
 import os
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from mlnn.cli.app import BENCHMARKS
+from mlnn.runs import hashed_json
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -74,3 +77,11 @@ def write(folder: Path, files: dict[str, str]) -> None:
 def names(paths: Sequence[Path]) -> list[str]:
     """File names without their endings."""
     return sorted(path.stem for path in paths)
+
+
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change what a JSON file with a checksum says, as somebody would who makes the checksum anew."""
+    told = json.loads(path.read_text(encoding="utf-8"))
+    told.pop("checksum", None)
+    change(told)
+    path.write_text(hashed_json(told), encoding="utf-8")

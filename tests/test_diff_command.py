@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from app_cases import assert_short, command
+from app_cases import assert_short, command, rewritten
 from diff_cases import train
 
 import mlnn
@@ -91,9 +91,7 @@ def test_the_band_of_the_page_ends_where_the_two_part(folders: dict[str, Path]) 
 
 def edited(name: str, change: Callable[[Any], None]) -> Callable[[Path], None]:
     def act(folder: Path) -> None:
-        told = json.loads((folder / name).read_text(encoding="utf-8"))
-        change(told)
-        (folder / name).write_text(json.dumps(told), encoding="utf-8")
+        rewritten(folder / name, change)
 
     return act
 

@@ -51,7 +51,9 @@ def test_a_row_of_an_earlier_mlnn_says_how_its_job_ended(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "{}", '{"code": true}', '{"status": "done"}', '{"status": "queued", "code": 0}', '{"status": "lost"}',
-     '{"status": "failed", "code": "4"}', '{"status": ["done"], "code": 0}'],
+     '{"status": "failed", "code": "4"}', '{"status": ["done"], "code": 0}', '{"status": "failed", "code": -1}', '{"code": 256}',
+     '{"status": "done", "code": 4}',
+     '{"status": "failed", "code": 0}'],
 )  # fmt: skip
 def test_what_is_no_row_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "job.json").write_text(text, encoding="utf-8")
@@ -157,6 +159,6 @@ def test_a_folder_that_holds_no_sweep_or_a_damaged_one_is_refused(tmp_path: Path
         if text not in ("{}", '{"of": []}'):
             with pytest.raises(RunFolderError, match="is damaged"):
                 mlnn.load(tmp_path)
-    (tmp_path / "checksums.json").write_text(json.dumps({"study.json": "0" * 64}), encoding="utf-8")
+    (tmp_path / "checksums.json").write_text(to_json({"study.json": "0" * 64}), encoding="utf-8")
     with pytest.raises(RunFolderError, match="has changed"):
         mlnn.load(tmp_path)

@@ -12,7 +12,7 @@ from mlnn.errors import RunFolderError
 from mlnn.runs.kept.journal import Journal
 from mlnn.runs.kept.keeper import OtherRunError
 from mlnn.runs.kept.place import open_place, place_of
-from mlnn.runs.kept.states import names
+from mlnn.runs.kept.states import names, read_state, write_state
 from mlnn.runs.locking import held
 
 CASES: dict[str, dict[str, Any]] = {
@@ -145,3 +145,28 @@ def test_a_torn_tail_of_the_trace_is_seen(cut: int, tmp_path: Path) -> None:
     damaged(journal.path)
     with pytest.raises(RunFolderError, match="is damaged after row"):
         Journal(tmp_path, tmp_path).go_back(5)
+
+
+def test_a_state_that_mlnn_has_not_written_is_an_error_and_not_begun_with(tmp_path: Path) -> None:
+    """What says of itself that it is whole, and of an object what it cannot be: some are put back already when that is seen."""
+    stopped(tmp_path / "run", 3)
+    (path,) = names(place_of(tmp_path / "run"))
+    state = read_state(path, tmp_path / "run")
+    objects = {**state.objects, "objects": [list(entry) for entry in state.objects["objects"]]}
+    entry = next(entry for entry in reversed(objects["objects"]) if entry[1] == "instance")
+    entry[2] = 0.3
+    path.unlink()
+    write_state(place_of(tmp_path / "run"), 3, state.about, objects, state.storages)
+    with pytest.raises(OtherRunError, match="was not written by mlnn"):
+        gone_on(tmp_path / "run")
+
+
+@pytest.mark.parametrize("rows", [-1, "4", None, 1.5])
+def test_a_state_that_says_of_no_rows_is_damaged(tmp_path: Path, rows: object) -> None:
+    stopped(tmp_path / "run", 3)
+    (path,) = names(place_of(tmp_path / "run"))
+    state = read_state(path, tmp_path / "run")
+    path.unlink()
+    write_state(place_of(tmp_path / "run"), 3, {**state.about, "rows": rows}, state.objects, state.storages)
+    with pytest.raises(RunFolderError, match="is damaged"):
+        read_state(names(place_of(tmp_path / "run"))[0], tmp_path / "run")

@@ -1,13 +1,12 @@
 """The objective of a recorded training: from a capsule on disk, in Python and from the command line."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
-from app_cases import assert_short, command
+from app_cases import assert_short, command, rewritten
 from lift_cases import CLASSES, IDS, LABELS, TOKENS, Hidden, Single, X
 from torch import Tensor, nn
 
@@ -115,9 +114,8 @@ def test_an_operation_that_somebody_put_into_a_capsule_is_an_error(capsule: Path
     import shutil
 
     path = Path(shutil.copytree(capsule, tmp_path / "c"))
-    told = json.loads((path / "capsule.json").read_text())
-    told["objectives"][0]["operations"][0]["name"] = "aten.from_file.default"
-    (path / "capsule.json").write_text(json.dumps(told))
+    name = "aten.from_file.default"
+    rewritten(path / "capsule.json", lambda told: told["objectives"][0]["operations"][0].update(name=name))
     with pytest.raises(DataError, match="none of the operations that losses are made of"):
         mlnn.lift(path)
     assert isinstance(mlnn.lift(capsule), Objective)

@@ -372,3 +372,20 @@ def test_covariances_of_other_kinds_are_refused_not_ignored() -> None:
         mlnn.estimate("bernoulli", data.spector(), model=partial(Logistic, (3,), 1), cov="HC3")
     with pytest.raises(ConfigError, match="kinks"):
         mlnn.estimate("laplace", data.diabetes(), model=partial(MLP, (10,), 1, depth=1, width=2))
+
+
+def test_an_estimate_tells_of_its_steps_and_of_how_many_there_may_be() -> None:
+    told: list[tuple[int, int]] = []
+    found = mlnn.estimate(
+        "bernoulli",
+        data.spector(),
+        model=lambda: MLP((3,), 1, depth=1, width=2, activation="tanh"),
+        starts=2,
+        progress=lambda done, most: told.append((done, most)),
+    )
+    assert isinstance(found, ModelFit)
+    assert [done for done, _ in told] == list(range(1, len(told) + 1))
+    assert {most for _, most in told} == {
+        2 * (starts.BOLD + starts.NEWTON) + starts.ROUNDS * (starts.MANY + starts.MOST_STEPS)
+    }
+    assert told[-1][0] <= told[-1][1]

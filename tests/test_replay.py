@@ -1,6 +1,5 @@
 """A recorded step done again: the same code, another loss, other weights, and capsules that somebody else has written."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from app_cases import assert_short, command
+from app_cases import assert_short, command, rewritten
 from recording_cases import adam, end, net, plain, recorded, sgd
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -165,9 +164,7 @@ def damaged(capsule: Path, out: Path, change: Callable[[Path], None]) -> Path:
 
 def _told(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
     def apply(folder: Path) -> None:
-        told = json.loads((folder / "capsule.json").read_text())
-        change(told)
-        (folder / "capsule.json").write_text(json.dumps(told))
+        rewritten(folder / "capsule.json", change)
 
     return apply
 

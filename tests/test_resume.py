@@ -11,7 +11,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
-from app_cases import SMALL, Result, assert_short, command, listing
+from app_cases import SMALL, Result, assert_short, command, listing, rewritten
 
 from mlnn.cli import kept as cli_kept
 from mlnn.errors import RunFolderError
@@ -158,10 +158,7 @@ def test_a_race_goes_on_where_it_was_stopped_within_a_training_or_between_two(
 
 
 def edited(name: str, change: Callable[[dict[str, object]], object]) -> None:
-    path = place_of(Path("part")) / name
-    told = json.loads(path.read_text(encoding="utf-8"))
-    change(told)
-    path.write_text(json.dumps(told), encoding="utf-8")
+    rewritten(place_of(Path("part")) / name, change)
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from app_cases import ROOT, Result, command, listing, write
+from app_cases import ROOT, Result, assert_short, command, listing, rewritten, write
 
+from mlnn.cli.cells import how_to_go_on
+from mlnn.cli.said import Said
 from mlnn.errors import RunFolderError
+from mlnn.runs.jobs import QUEUED, RUNNING, JobRow, write_row
 from mlnn.runs.study import STUDY, Study, differences, open_study
 
 LADDER = "# Two rungs.\nnode: [model=sigmoid_node]\ndeep: [model=mlp, model.depth=2, model.width=4]\n"
@@ -189,6 +192,40 @@ def test_a_study_without_one_finished_run_leaves_nothing(tmp_path: Path) -> None
     with pytest.raises(KeyboardInterrupt):
         begin(tmp_path / "deep/here", act=stop)
     assert listing(tmp_path) == []
+
+
+@pytest.mark.parametrize("tries", [0, 1])
+def test_jobs_that_were_begun_stay_and_those_that_waited_do_not(tmp_path: Path, tries: int) -> None:
+    def stopped(study: Study) -> None:
+        write_row(study.final, "seed=0", JobRow(RUNNING if tries else QUEUED, {"seed": "0"}, tries=tries))
+        raise KeyboardInterrupt
+
+    here = tmp_path / "here"
+    said = Said("train", ("seed=0,1",), many=True, called=("mlnn", "train"))
+    words = (
+        "none has finished, and what 1 have begun is kept.*\nto go on: mlnn train -m seed=0,1 out=" if tries else "^$"
+    )
+    with pytest.raises(KeyboardInterrupt, match=words), how_to_go_on(said, here):
+        begin(here, act=stopped)
+    assert listing(tmp_path) == (["here", "here/.lock", "here/seed=0.json", "here/study.json"] if tries else [])
+
+
+def test_what_a_study_notes_is_held_to_its_form(tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    begin(here, act=seal_one)
+    changes: list[dict[str, object]] = [
+        {"of": "words"}, {"of": []}, {"of": {"cells": []}}, {"of": {"cells": {"../up": {}}}}, {"of": {}}, {"environment": 3},
+    ]  # fmt: skip
+    for change in changes:
+        rewritten(here / STUDY, lambda told, new=change: told.update({"kind": "growth", "of": {"cells": {}}} | new))
+        with pytest.raises(RunFolderError, match=r"study\.json is damaged"):
+            begin(here)
+    rewritten(
+        here / STUDY, lambda told: told.update(of={"cells": {"a": {"steps": "3\n" * 999}}, "data": []}, environment={})
+    )
+    with pytest.raises(RunFolderError) as met:
+        begin(here)
+    assert_short(f"error: {met.value}")
 
 
 def test_two_processes_do_not_write_in_one_folder(tmp_path: Path) -> None:

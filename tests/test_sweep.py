@@ -9,7 +9,7 @@ import pytest
 from app_cases import Result, assert_short, command, write
 
 from mlnn.cli.said import jobs, read
-from mlnn.cli.sweep import named
+from mlnn.cli.sweep import identity, named
 from mlnn.runs import read_run
 
 pytestmark = pytest.mark.slow
@@ -222,3 +222,20 @@ def test_folders_are_named_by_what_is_swept_and_never_alike() -> None:
     assert [job.swept for job in lists][::3] == [
         {"domain": "[-5,5]", "left.tau": "0.1"}, {"domain": "[-6,6]", "left.tau": "0.2"},
     ]  # fmt: skip
+
+
+def test_what_a_job_is_does_not_depend_on_how_strictly_or_how_large_it_is_shown() -> None:
+    base = identity(read("train", ["seed=1", "steps=3"]))
+    more = [
+        "figure.width=120",
+        "figure.format=pdf",
+        "jobs=2",
+        "job_timeout=9",
+        "retry=failed",
+        "trust=[zoo]",
+        "out=x",
+        "require=a",
+    ]
+    assert identity(read("train", ["seed=1", *more, "steps=3"])) == base == ["seed=1", "steps=3"]
+    for word in ("seed=2", "model.width=3", "+figures=3", "~model"):
+        assert identity(read("train", ["seed=1", "steps=3", word])) != base

@@ -15,11 +15,12 @@ import resource
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from fuzzing.running import Case
@@ -40,22 +41,18 @@ def main() -> None:
     """Run what is missing in children, tell what was found; exit code 1 where anything was."""
     told = _arguments()
     out = Path(told.out)
-    if told.child:
-        _child(told)
+    if told.serve:
+        _serve(told)
         return
-    while True:
-        before = len(_done(out))
-        line = [sys.executable, str(Path(__file__).resolve()), "--child", *sys.argv[1:]]
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE))), "OMP_NUM_THREADS": "1"}
-        with tempfile.TemporaryDirectory(prefix="mlnn-fuzz-") as own:
-            temporary = Path(own) / "temporary"  # what is written there is no act
-            temporary.mkdir()
-            code = subprocess.run(line, env=environment | {"TMPDIR": str(temporary)}, check=False).returncode
-        if code:
-            _note_death(out, code)
-        after = len(_done(out))
-        if after == before:
-            break
+    line = [sys.executable, str(Path(__file__).resolve()), "--serve", *sys.argv[1:]]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE))), "OMP_NUM_THREADS": "1"}
+    environment["CUDA_VISIBLE_DEVICES"] = ""  # torch's threads for devices do not outlive a fork
+    with tempfile.TemporaryDirectory(prefix="mlnn-fuzz-") as own:
+        temporary = Path(own) / "temporary"  # what is written there is no act
+        temporary.mkdir()
+        code = subprocess.run(line, env=environment | {"TMPDIR": str(temporary)}, check=False).returncode
+    if code:
+        sys.exit(f"the harness itself ended with {code}")
     sys.exit(_tell(out))
 
 
@@ -72,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default="", help="names of specimens, with commas between")
     parser.add_argument("--case", default="", help="this one, as a finding names it")
     parser.add_argument("--out", default="fuzz.jsonl", help="a line a case; what is there is not done again")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
@@ -93,22 +90,46 @@ def _note_death(out: Path, code: int) -> None:
         sys.exit(f"the child ended with {code} before its first case")
 
 
-def _child(told: argparse.Namespace) -> None:
-    """The next few cases that are missing, each begun and ended in the file of results."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+def _serve(told: argparse.Namespace) -> None:
+    """Make the specimens and the list of cases once, and fork a child for every few that are missing."""
     from fuzzing.watch import Watch
 
     home = Path(tempfile.mkdtemp(prefix="home-", dir=Path(tempfile.gettempdir()).parent))
     watch = Watch((FONTS, "process: git"))
     work = _flips(told, home) if told.flips else _cases(told, home, watch)
-    sys.addaudithook(watch)
-    out, met = Path(told.out), {str(one["case"]) for one in _done(Path(told.out))}
-    with out.open("a") as file:
-        for name, do in [pair for pair in work if pair[0] not in met][:AT_ONCE]:
-            file.write(json.dumps({"begun": name}) + "\n")
-            file.flush()
-            file.write(json.dumps(do()) + "\n")
-            file.flush()
+    out = Path(told.out)
+    while True:
+        met = {str(one["case"]) for one in _done(out)}
+        missing = [pair for pair in work if pair[0] not in met][:AT_ONCE]
+        if not missing:
+            return
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            _do(missing, out, watch)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if code:
+            _note_death(out, code)
+
+
+def _do(work: "Work", out: Path, watch: "Watch") -> NoReturn:
+    """A child: each case begun and ended in the file of results."""
+    code = 1
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        sys.addaudithook(watch)
+        with out.open("a") as file:
+            for name, do in work:
+                file.write(json.dumps({"begun": name}) + "\n")
+                file.flush()
+                file.write(json.dumps(do()) + "\n")
+                file.flush()
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
 
 
 Work = Sequence[tuple[str, Callable[[], dict[str, object]]]]

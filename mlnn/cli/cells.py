@@ -101,12 +101,13 @@ def how_to_go_on(said: Said, out: Path) -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, MlnnError) as early:
-        kept = Study.kept(out)
-        if not kept:
+        kept, begun = Study.kept(out), Study.begun(out)
+        if not kept and not begun:
             raise
         words = f"to go on: {said.again(out)}"
         if isinstance(early, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"{kept} finished are kept in {out}\n{words}") from None
+            told = f"{kept} finished are kept" if kept else f"none has finished, and what {begun} have begun is kept"
+            raise KeyboardInterrupt(f"{told} in {out}\n{words}") from None
         raise NoAnswerError(f"{early}\n{words}", early.exit_code) from early
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -36,6 +37,7 @@ from mlnn.keys import (
     entries,
 )
 from mlnn.shipped import config_dir
+from mlnn.visible import shorten
 
 Made = TypeVar("Made", bound=Settings)
 Climbing = TypeVar("Climbing", GrowthSettings, EstimatorSettings, BeyondOneNodeSettings)
@@ -215,8 +217,23 @@ def _check_choices(said: Said) -> None:
     """A choice typed here stays inside its folder too; what `trust` or `loss` say is not looked at."""
     groups = {path.name for path in config_dir().iterdir() if path.is_dir()}
     for override in said.overrides:
+        if not override.key_or_group:
+            raise ConfigError(f"{override.input_line}: no key stands before the '='")
+        if override.key_or_group in groups:
+            _check_choice(override)
         if override.key_or_group in groups and any(received.climbs(str(name)) for name in _choices(override.value())):
             raise ConfigError(f"{override.input_line}: leads out of the config folder; --config-dir DIR adds your own")
+
+
+def _check_choice(override: Override) -> None:
+    """A group is filled by the name of one choice; an experiment by several."""
+    group, value = override.key_or_group, override.value()
+    if override.is_delete() or override.is_sweep_override() or isinstance(value, str):
+        return
+    if group != "experiment" or not isinstance(value, list):
+        names = ", ".join(sorted(path.stem for path in (config_dir() / group).glob("*.yaml")))
+        told = shorten(f"{override.input_line}: of this group one choice is needed by its name", 120)
+        raise ConfigError(f"{told}: {shorten(names, 400)}; --config-dir DIR adds your own")
 
 
 def _choices(value: Any) -> list[Any]:

@@ -15,7 +15,7 @@ from mlnn.cli.said import ALOUD, Said, parse, quoted
 from mlnn.cli.signals import handled
 from mlnn.errors import ConfigError, MlnnError, NoAnswerError, RunFolderError
 from mlnn.keys import BaseSettings
-from mlnn.runs import CHECKSUMS, damage, read_json, unused
+from mlnn.runs import CHECKSUMS, damage, read_hashed, unused
 from mlnn.runs.environment import environment
 from mlnn.runs.kept.keeper import Keeper
 from mlnn.runs.kept.place import STATUS, Place, open_place, place_of, read_kept, take_away
@@ -111,7 +111,7 @@ def keeping(settings: BaseSettings, said: Said) -> Iterator[Keeper | None]:
 
 def _check_finished(final: Path, command: str) -> None:
     if (final / STATUS).is_file():
-        _check_command(final, read_json(final / STATUS).get("command"), command)
+        _check_command(final, read_hashed(final / STATUS).get("command"), command)
     damaged = damage(final)
     if damaged is not None:
         raise RunFolderError(f"{damaged}; a finished run is not trained again, choose another folder")

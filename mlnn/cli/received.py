@@ -23,7 +23,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, parse
+from mlnn.cli.said import ALOUD, MOST_CONFIG_BYTES, is_text, parse
 from mlnn.cli.schema import check_references
 from mlnn.errors import ConfigError
 
@@ -206,10 +206,14 @@ def _check_keys(node: Any, where: str, above: str = "") -> None:
     if isinstance(node, list):
         for value in node:
             _check_keys(value, where, above)
+    if isinstance(node, str) and not is_text(node):
+        raise ConfigError(f"{where}: {above}: holds half of a character, which is no text")
     if not isinstance(node, dict):
         return
     for key, value in node.items():
         path = f"{above}.{key}".lstrip(".")
+        if not is_text(path):
+            raise ConfigError(f"{where}: the key {path!r} holds half of a character, which is no text")
         if not above and str(key).split(".")[0].split("/")[0] == "hydra":
             raise ConfigError(f"{where}: {_deepest(path, value)}: is refused; a config file holds nothing under hydra:")
         if str(key).rpartition(".")[2].startswith("most_"):

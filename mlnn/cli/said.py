@@ -102,9 +102,21 @@ def read(command: str, arguments: Sequence[str], called: Sequence[str] = ()) -> 
     words = (*found.words, *rest)
     paths = tuple(filter(_is_path, words)) if command in PATHS else ()
     overrides = tuple(word for word in words if word not in paths)
+    odd = next((word for word in overrides if not is_text(word)), None)
+    if odd is not None:
+        raise ConfigError(f"{odd[:80]!r}: is no UTF-8 text")
     said = Said(command, overrides, paths, found.config_dir, found.multirun, _page(found), tuple(called))
     _check(said)
     return said
+
+
+def is_text(word: str) -> bool:
+    """Whether all of it can be written: half of a surrogate pair, or a byte that was no UTF-8, cannot."""
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_path(word: str) -> bool:

@@ -5,6 +5,7 @@ that cannot even be composed is that job's failure and no other's.
 """
 
 from collections.abc import Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 TABLE, PARQUET, PAGE = "sweep.csv", "sweep.parquet", "report.html"
 TOLD = 3
 """Failed jobs that an error names; the others are in its count, and all are on the page."""
-MOVES = ("out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require", "domain")
-"""Words that say how, where and how strictly; what a job is does not depend on them."""
 
 
 def sweep(said: Said) -> None:
@@ -46,7 +45,7 @@ def sweep(said: Said) -> None:
         raise ConfigError(unknown("retry", retry, RETRIES))
     todo = named(jobs(said.without("out", "overwrite", "retry")))
     out = Path(said.value("out") or unused(said.command))
-    of = {"cells": {job.name: sorted(job.said.without(*MOVES).words) for job in todo}, "data": []}
+    of = {"cells": {job.name: identity(job.said) for job in todo}, "data": []}
     with (
         open_study(
             out, f"sweep of {said.command}", of, environment(), bool(said.value("overwrite")), grows=True
@@ -61,6 +60,14 @@ def sweep(said: Said) -> None:
             raise _failure(failed, len(todo), study.final)
 
 
+def identity(said: Said) -> list[str]:
+    """The words that say what a job computes, less those that say how, where and how strictly."""
+    from mlnn.runs.study import EXECUTION
+
+    mine = [o for o in said.overrides if o.key_or_group.split(".")[0] not in EXECUTION]
+    return sorted(str(o.input_line) for o in mine)
+
+
 def _share_library(study: "Study") -> None:
     """Write the library of the jobs' pages where they look for it."""
     from mlnn.report.library import LIBRARY, library_text
@@ -73,8 +80,8 @@ def _check_timeout(timeout: object) -> None:
     """What was said of `job_timeout`: it counts before any job is composed."""
     if timeout is None:
         return
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0:
-        raise ConfigError(f"job_timeout: {timeout!r}; a number of seconds above 0 is needed")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < inf:
+        raise ConfigError(f"job_timeout: {timeout!r}; a finite number of seconds above 0 is needed")
 
 
 def _check_jobs(count: object) -> None:

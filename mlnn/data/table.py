@@ -56,12 +56,13 @@ def table(
     for columns that contradict each other and where pandas or pyarrow is not installed.
     """
     drop = check_way("data.missing", missing)
+    target, features, offset = _name("target", target), _names(features), _name("offset", offset)
     limits = Limits(most_rows, most_columns, most_bytes)
     file = find(path)
     name, frame = shown(file.name), _named(file, limits)
-    beside = [] if offset is None else [str(offset)]
+    beside = [] if offset is None else [offset]
     if formula is None:
-        used = [str(target), *_feature_columns(frame, name, target, features, beside)]
+        used = [target or "", *_feature_columns(frame, name, target, features, beside)]
     else:
         used = columns_of(formula, frame, name, target, features, limits)
     _check_there(frame, name, [*used, *beside])
@@ -82,6 +83,23 @@ def table(
         terms=made.terms,
         dropped=len(frame) - len(rows),
     )
+
+
+def _name(key: str, value: object) -> str | None:
+    """The name of a column as text: in a config a column called 1 is written without quotes."""
+    if value is not None and not isinstance(value, str | int | float):
+        raise ConfigError(f"data.{key}: {shown(value)} is not the name of a column")
+    return None if value is None else str(value)
+
+
+def _names(features: object) -> list[str] | None:
+    """The names of several columns, or of one."""
+    named = [features] if isinstance(features, str) else features
+    if named is None:
+        return None
+    if not isinstance(named, Sequence) or isinstance(named, bytes):
+        raise ConfigError(f"data.features: {shown(named)}; names of columns are needed, e.g. [age, dose]")
+    return [_name("features", one) or "" for one in named]
 
 
 def _named(file: Path, limits: Limits) -> Any:
@@ -108,16 +126,15 @@ def _check_there(frame: Any, name: str, columns: Sequence[str]) -> None:
 
 
 def _feature_columns(
-    frame: Any, name: str, target: str | None, features: Sequence[str] | str | None, beside: Sequence[str]
+    frame: Any, name: str, target: str | None, features: Sequence[str] | None, beside: Sequence[str]
 ) -> list[str]:
     """The names of the feature columns, all of them there and none of them the target, or `beside` the features."""
     if target is None:
         raise ConfigError(
             "data.target: none is named; say which column is the target, or give data.formula='y ~ a + b'"
         )
-    named = [features] if isinstance(features, str) else features
     others = frame.columns.drop([target, *beside], errors="ignore")
-    columns = list(others) if named is None else list(map(str, named))
+    columns = list(others if features is None else features)
     _check_there(frame, name, [target, *columns])
     if target in columns:
         raise ConfigError(f"data.features: holds the target '{shown(target)}'; take it out")

@@ -110,7 +110,7 @@ def estimated(settings: EstimateSettings, progress: Callable[[int, int], None]) 
         factory = _factory(settings.model, settings, data, likelihood)
         fitted = estimate(
             likelihood, data, model=factory, starts=settings.starts, seed=settings.seed,
-            dispersion=settings.dispersion, cov=settings.cov, penalty=settings.penalty,
+            dispersion=settings.dispersion, cov=settings.cov, penalty=settings.penalty, progress=progress,
         )  # fmt: skip
         return EstimatedModel(fitted, data)
     linear = estimate(

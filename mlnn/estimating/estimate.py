@@ -36,6 +36,7 @@ from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.form import form_of, parameters_at
 from mlnn.estimating.network.nonlinear import fit
 from mlnn.estimating.network.problem import Problem, made
+from mlnn.estimating.network.starts import telling
 from mlnn.estimating.reading import view, whole
 from mlnn.estimating.result import Estimate
 from mlnn.likelihoods import Likelihood
@@ -82,6 +83,7 @@ def estimate(
     constant: str | Sequence[str] = (),
     starts: int = 3,
     seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> ModelFit: ...
 
 
@@ -104,6 +106,7 @@ def estimate(
     starts: int = 3,
     seed: int = 0,
     draws: int = DRAWS,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Estimate | ModelFit:
     """The coefficients of a linear raw output that make the data most probable, in float64.
 
@@ -126,8 +129,8 @@ def estimate(
     constant: names of raw outputs, of a likelihood with several, that have a constant alone ("logit_inflation").
 
     model: a factory () → nn.Module of a small model, rows of x in their own shape to raw outputs; it is estimated through
-    its Hessian, from `starts` first weights drawn from `seed`, and the answer is a `ModelFit` (time and memory as the
-    parameters squared). The same numbers are estimated by name and kept of an object; the constant is the model's own.
+    its Hessian, from `starts` first weights drawn from `seed`, into a `ModelFit` (memory as the parameters squared, time cubed;
+    `progress` is told the steps made and how many there may be). By name the same numbers are estimated; the constant is its own.
 
     Nothing that the caller has set counts (default dtype and device, grad mode, autocast), and random streams stay as they
     were, whatever the model draws.
@@ -143,7 +146,7 @@ def estimate(
     rows = given(likelihood, data, frame, intercept=intercept, weights=weights, offset=offset, how_missing=missing)
     with rows.counted():
         if model is not None:
-            return rows.told(_of_model(likelihood, rows, model, starts, seed, dispersion, cov))
+            return rows.told(_of_model(likelihood, rows, model, (starts, seed), (dispersion, cov), progress))
         return rows.told(_of_rows(likelihood, rows, (cov, dispersion, penalty), constant, max_iter, (draws, seed)))
 
 
@@ -199,13 +202,24 @@ def _family(likelihood: Any, data: Any) -> Family:
     return family_of(likelihood, TargetSpace("binary") if hard else None)
 
 
-def _of_model(likelihood: Any, rows: Given, model: Any, starts: int, seed: int, dispersion: str, cov: str) -> ModelFit:
+def _of_model(
+    likelihood: Any,
+    rows: Given,
+    model: Any,
+    drawn: tuple[int, int],
+    choices: tuple[str, str],
+    progress: Callable[[int, int], None] | None,
+) -> ModelFit:
+    """The estimate of a model; drawn: starts, seed; choices: dispersion, cov."""
+    (starts, seed), (dispersion, cov) = drawn, choices
     data = rows.data
     design, family = design_of(data, _family(likelihood, data), False, rows.weights, few=True, offset=rows.offset)
     check_one_number(family)
     module = made(model, seed)
     x = design.x.reshape(len(design.y), *shape_of(data)).double()  # as it came, less the rows of weight 0
     problem = Problem(family, module, x, design.y, design.weights, design.offset)
+    if progress is not None:
+        problem.stepped = telling(progress, starts)
     found = _of_kinks(problem, cov) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))

@@ -40,6 +40,10 @@ class Key:
     known: type | None
 
 
+MOST_WHOLE = 1 << 53
+"""Of a count: up to here a float64 holds every whole number."""
+
+
 def key(default: T, meaning: str, check: Check | None = None, known: type | None = None) -> T:
     """The field of a key that ships as `default`."""
     said = {KEY: (default, meaning, check, known)}
@@ -75,15 +79,21 @@ def _kinds(hint: Any) -> tuple[list[type], bool]:
 
 
 def at_least(least: float, most: float | None = None) -> Check:
-    """A finite number that is not smaller, and not larger than `most`, if that is given."""
+    """A finite number that is not smaller, and not larger than `most`, if that is given; whole ones up to `MOST_WHOLE`."""
     if most is not None:
         return lambda value: None if least <= value <= most else f"{value!r}; {least} to {most} are possible"
-    return lambda value: None if least <= value < math.inf else f"{value!r}; at least {least} is needed"
+
+    def wrong(value: float) -> str | None:
+        if isinstance(value, int) and value > MOST_WHOLE:
+            return f"{value!r}; at most {MOST_WHOLE:,} is possible"
+        return None if least <= value < math.inf else f"{value!r}; at least {least} is needed"
+
+    return wrong
 
 
 def above(bound: float) -> Check:
-    """A number that is larger."""
-    return lambda value: None if value > bound else f"{value!r}; more than {bound} is needed"
+    """A finite number that is larger."""
+    return lambda value: None if bound < value < math.inf else f"{value!r}; a finite number above {bound} is needed"
 
 
 def share(value: float) -> str | None:

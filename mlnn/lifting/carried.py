@@ -123,13 +123,13 @@ def _operation(told: Any, place: int) -> Operation:
     try:
         resolved(name)
     except ValueError as problem:
-        raise DataError(f"objective: {where}: {problem}") from None
+        raise DataError(f"objective: {where}: {shown(str(problem), 300)}") from None
     args, kwargs, gave = told.get("args"), told.get("kwargs"), told.get("gave")
     named = isinstance(kwargs, Mapping) and all(isinstance(key, str) and len(key) <= LONGEST for key in kwargs)
     if not isinstance(args, list | tuple) or not named or not isinstance(told.get("gradient"), bool):
-        raise DataError(f"objective: {where} ({name}): args, kwargs and gradient are needed")
+        raise DataError(f"objective: {where} ({shown(name)}): args, kwargs and gradient are needed")
     if not isinstance(gave, list | tuple) or len(gave) > MOST_GIVEN:
-        raise DataError(f"objective: {where} ({name}): gave: a list of places is needed")
+        raise DataError(f"objective: {where} ({shown(name)}): gave: a list of places is needed")
     read = [_argument(value, where, 0) for value in args]
     pairs = tuple((key, _argument(value, where, 0)) for key, value in (kwargs or {}).items())
     return Operation(name, tuple(read), pairs, tuple(_whole(one, where) for one in gave), told["gradient"])

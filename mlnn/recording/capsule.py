@@ -20,12 +20,13 @@ from mlnn.lifting.tree import rebuilt
 from mlnn.received import check_size, chunks, open_plain
 from mlnn.recording.streams import Streams
 from mlnn.recording.tape import SETTINGS
-from mlnn.runs import read_json, to_json, write_file
+from mlnn.runs import hashed_json, is_older, read_hashed, write_file
 from mlnn.visible import shown
 from mlnn.world import MOST_THREADS
 
 TOLD, TENSORS = "capsule.json", "tensors.safetensors"
-FORMAT = 1
+FORMAT = 2
+"""1 had no checksum of its own."""
 MOST_BYTES = 64_000_000_000
 MOST_FORWARDS = 4096
 
@@ -65,7 +66,7 @@ class Capsule:
     divided by `scale` if that was not 1. `passes`: forward passes, `losses`: of the backward passes, as given to them.
     `objectives`: of each loss how it follows from what the forward pass returned, or why that is not known (`unlifted`).
     `autocast`: the dtype it was on with, if it was. `training`: of each module whether it was in training mode. `threads`:
-    of torch, which change bits.
+    of torch, which change bits. `hashed`: whether a checksum has held what was read to what was written.
     """
 
     step: int
@@ -85,6 +86,7 @@ class Capsule:
     sharded: bool = False
     threads: int = 1
     path: Path | None = None
+    hashed: bool = True
 
 
 def write_capsule(folder: Path, capsule: Capsule) -> None:
@@ -115,7 +117,7 @@ def write_capsule(folder: Path, capsule: Capsule) -> None:
     except OSError as error:
         raise RunFolderError(f"{folder}: cannot be written: {error.strerror or error}") from error
     described = {
-        "format": FORMAT, "step": capsule.step, "reason": capsule.reason,
+        "step": capsule.step, "reason": capsule.reason,
         "passes": [{"arguments": one.arguments} for one in capsule.passes],
         "losses": [repr(loss) for loss in capsule.losses], "scale": capsule.scale, "rates": list(capsule.rates),
         "objectives": objectives, "unlifted": capsule.unlifted,
@@ -123,7 +125,7 @@ def write_capsule(folder: Path, capsule: Capsule) -> None:
         "null": None if capsule.null is None else vars(capsule.null), "sharded": capsule.sharded, "threads": capsule.threads,
         "sha256": _digest(folder / TENSORS),
     }  # fmt: skip
-    write_file(folder / TOLD, to_json(described))
+    write_file(folder / TOLD, hashed_json(described, FORMAT))
 
 
 def read_capsule(path: Path | str) -> Capsule:
@@ -136,10 +138,10 @@ def read_capsule(path: Path | str) -> Capsule:
             f"{shown(path, 300)}: is a whole recording; give a step of it that was kept: {shown(path, 300)}/capsules/…"
         )
     try:
-        told = read_json(path / TOLD)
+        told = read_hashed(path / TOLD)
     except RunFolderError as problem:
         raise DataError(str(problem)) from None
-    if told.get("format") != FORMAT:
+    if told.get("format") not in (1, FORMAT):
         raise DataError(f"{path / TOLD}: no capsule of this version's format ({FORMAT})")
     if _digest(path / TENSORS) != told.get("sha256"):
         raise DataError(f"{path / TENSORS}: holds other tensors than this capsule was written with")
@@ -177,6 +179,7 @@ def _opened(path: Path, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         sharded=told["sharded"] is True,
         threads=min(max(int(told["threads"]), 1), MOST_THREADS),
         path=path,
+        hashed=not is_older(told),
     )
 
 

@@ -121,6 +121,8 @@ def _of_capsule(capsule: Capsule) -> Lifted:
     notes = [f"a loss scaler's factor {capsule.scale:g} is in it, which the optimiser does not see"] if scaled else []
     if len(capsule.objectives) > 1:
         notes.append(f"it is that of the first of {len(capsule.objectives)} micro-batches")
+    if not capsule.hashed:
+        notes.append("the step was kept by an earlier mlnn, without a checksum that would show whether it was changed")
     return replace(found, notes=(*found.notes, *notes))
 
 

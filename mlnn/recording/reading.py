@@ -17,7 +17,7 @@ from mlnn.recording.frames import read_frames
 from mlnn.recording.records import RecordedStep, Recording, Settings
 from mlnn.recording.tape import CAPSULES, ENDED, FORMAT, SETTINGS, STEPS, rank_folder
 from mlnn.recording.told import print_of, settings_of, step_of
-from mlnn.runs import read_json
+from mlnn.runs import is_older, read_hashed
 from mlnn.visible import shown
 
 MOST_BYTES = 4_000_000_000
@@ -54,16 +54,27 @@ def _ranks(path: Path) -> int:
 
 
 def _read(path: Path) -> Recording:
-    told = read_json(path / SETTINGS)
-    if told.get("format") != FORMAT:
+    told = read_hashed(path / SETTINGS)
+    if told.get("format") not in (1, FORMAT):
         raise DataError(f"{path / SETTINGS}: no recording of this version's format ({FORMAT})")
     try:
         settings = settings_of(told)
     except (ValueError, TypeError) as problem:
         raise DataError(f"{path / SETTINGS}: is damaged: no {shown(problem)} as it belongs there") from None
     start, steps, torn = _frames(path / STEPS, len(settings.parameters))
-    ended = read_json(path / ENDED).get("ended") if os.path.isfile(path / ENDED) else None
-    return Recording(path, settings, start, steps, _capsules(path), None if ended is None else shown(ended), torn)
+    ended, count = _ended(path / ENDED)
+    if count not in (None, len(steps)):
+        torn = torn or f"{count} steps were recorded, and {len(steps)} are there"
+    return Recording(path, settings, start, steps, _capsules(path), ended, torn, hashed=not is_older(told))
+
+
+def _ended(path: Path) -> tuple[str | None, object]:
+    """How the recording ended, in words, and after how many steps; None for what nobody has said."""
+    if not os.path.isfile(path):
+        return None, None
+    told = read_hashed(path)
+    word, count = told.get("ended"), told.get("steps")
+    return None if word is None else shown(word), count
 
 
 def _frames(path: Path, parameters: int) -> tuple[Fingerprint, tuple[RecordedStep, ...], str | None]:
@@ -123,6 +134,7 @@ def together(path: Path, parts: Sequence[Recording]) -> Recording:
     return Recording(
         path, settings, start, tuple(step for step, _ in merged), first.capsules,
         next((part.ended for part in parts if part.ended != "finished"), "finished"), torn, tuple(findings),
+        all(part.hashed for part in parts),
     )  # fmt: skip
 
 

@@ -78,6 +78,7 @@ class Recording:
     """A recording, read: `start`: the weights before the first step. `steps`: in order. `capsules`: folders, by step; of several
     processes those of the first. `ended`: how it ended, in words, None where the process did not live to say so. `torn`: what of
     the end of the file could not be read, in words. `findings`: what the processes of one training do not agree about.
+    `hashed`: whether a checksum has held its settings to what was written.
     """
 
     path: Path
@@ -88,6 +89,7 @@ class Recording:
     ended: str | None = None
     torn: str | None = None
     findings: tuple[str, ...] = ()
+    hashed: bool = True
 
     def __len__(self) -> int:
         return len(self.steps)

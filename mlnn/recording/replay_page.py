@@ -30,6 +30,7 @@ def facts(capsule: Capsule) -> list[tuple[str, str]]:
         ),
         ("weights", f"{sum(weight.numel() for weight in capsule.weights.values()):,}"),
         *rounding,
+        *([] if capsule.hashed else [("checksum", "none: an earlier mlnn kept this step")]),
     ]
 
 

@@ -15,10 +15,11 @@ from mlnn.recording.fingerprint import Fingerprint
 from mlnn.recording.frames import write_frame
 from mlnn.recording.records import RecordedStep, Settings
 from mlnn.recording.told import print_told, settings_told, step_told
-from mlnn.runs import to_json, write_file
+from mlnn.runs import hashed_json, write_file
 
 SETTINGS, STEPS, ENDED, CAPSULES = "recording.json", "steps.bin", "ended.json", "capsules"
-FORMAT = 1
+FORMAT = 2
+"""1 had no checksums of `recording.json` and `ended.json`, nor the number of steps."""
 
 
 def rank_folder(rank: int) -> str:
@@ -40,8 +41,8 @@ class Tape:
             self.file = open(folder / STEPS, "xb")  # noqa: SIM115 - it stays open as long as the training runs
         except OSError as error:
             raise RunFolderError(f"{folder}: cannot be written: {error.strerror or error}") from error
-        self.folder = folder
-        write_file(folder / SETTINGS, to_json({"format": FORMAT, **settings_told(settings)}))
+        self.folder, self.steps = folder, 0
+        write_file(folder / SETTINGS, hashed_json(settings_told(settings), FORMAT))
 
     def start(self, weights: Fingerprint) -> None:
         """The first weights."""
@@ -50,6 +51,7 @@ class Tape:
     def append(self, step: RecordedStep) -> None:
         """One step."""
         self._write(*step_told(step))
+        self.steps += 1
 
     def _write(self, told: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> None:
         try:
@@ -64,4 +66,4 @@ class Tape:
             self.file.close()
         except OSError as error:  # what could not be written before is tried once more
             raise RunFolderError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
-        write_file(self.folder / ENDED, to_json({"ended": ended}))
+        write_file(self.folder / ENDED, hashed_json({"ended": ended, "steps": self.steps}, FORMAT))

@@ -1,5 +1,6 @@
 """A sweep or a growth read back as one pandas frame: a row a job, those that failed among them, every column of one type."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from mlnn.errors import ConfigError, RunFolderError
 from mlnn.runs.files import csv_text
 from mlnn.runs.jobs import FAILED, NEVER_RAN, JobRow, read_row
-from mlnn.runs.reading import damage, read_json, read_table
+from mlnn.runs.reading import damage, read_table
+from mlnn.runs.study import read_study
 from mlnn.visible import shown
 
 if TYPE_CHECKING:
@@ -79,18 +81,11 @@ def _text(value: object) -> str:
 
 
 def _rows(path: Path) -> list[dict[str, object]]:
-    cells = read_json(path / "study.json").get("of", {})
-    cells = cells.get("cells", {}) if isinstance(cells, dict) else {}
-    if not isinstance(cells, dict) or not all(_is_name(name) for name in cells):
-        raise RunFolderError(f"{path}: study.json is damaged: it names no jobs")
+    cells = read_study(path)["of"]["cells"]
     for table, below in TABLES.items():
         if (path / below).is_dir() or (path / table).is_file():
             return _cells(path, table, below, cells)
     return job_rows(path, list(cells))
-
-
-def _is_name(name: object) -> bool:
-    return isinstance(name, str) and "/" not in name and "\0" not in name and name not in ("", ".", "..")
 
 
 def job_rows(path: Path, names: Sequence[str]) -> list[dict[str, object]]:
@@ -98,7 +93,12 @@ def job_rows(path: Path, names: Sequence[str]) -> list[dict[str, object]]:
     found = [(name, read_row(path, name)) for name in names]
     if any(row is not None and row.tries and not row.swept for _, row in found) and (path / SWEEP_TABLE).is_file():
         return [dict(row) for row in read_table(path / SWEEP_TABLE)]
-    return [(row or JobRow(error=NEVER_RAN)).told(name) for name, row in found]
+    return [(row or JobRow(error=_lost(path / f"{name}.json"))).told(name) for name, row in found]
+
+
+def _lost(path: Path) -> str:
+    """Why there is no row of a job."""
+    return "its row is damaged" if os.path.lexists(path) else NEVER_RAN
 
 
 def _cells(path: Path, table: str, below: str, cells: Mapping[str, Any]) -> list[dict[str, object]]:

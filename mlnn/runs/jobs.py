@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mlnn.errors import RunFolderError
-from mlnn.runs.files import to_json, write_file
-from mlnn.runs.reading import read_json
+from mlnn.runs.files import write_file
+from mlnn.runs.hashed import hashed_json, read_hashed
 from mlnn.runs.writing import disk
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
@@ -66,7 +66,7 @@ def write_row(folder: Path, name: str, row: JobRow) -> None:
     """Write the row of a job, whole or not at all, and push it to the disk."""
     kept = asdict(row)
     kept["error"] = None if row.error is None else row.error[:MOST_ERROR]
-    write_file(folder / f"{name}.json", to_json(kept))
+    write_file(folder / f"{name}.json", hashed_json(kept))
     with suppress(OSError):  # a file system that cannot push a folder's names to the disk
         _push(folder)
 
@@ -74,7 +74,7 @@ def write_row(folder: Path, name: str, row: JobRow) -> None:
 def read_row(folder: Path, name: str) -> JobRow | None:
     """The row of a job; None where there is none, or none that can be read."""
     try:
-        return _row(read_json(folder / f"{name}.json"))
+        return _row(read_hashed(folder / f"{name}.json"))
     except (RunFolderError, ValueError):
         return None
 
@@ -82,9 +82,10 @@ def read_row(folder: Path, name: str) -> JobRow | None:
 def _row(found: Mapping[str, object]) -> JobRow:
     """A row from its file; ValueError where it is none. One of an earlier mlnn says how its job ended and no more."""
     code, seconds, error = found.get("code"), found.get("seconds"), found.get("error")
-    whole = isinstance(code, int) and not isinstance(code, bool)
-    status = found.get("status", status_of(code) if whole and isinstance(code, int) else None)
-    if status not in (QUEUED, RUNNING, DONE, FAILED) or (status in (DONE, FAILED)) is not whole:
+    whole = isinstance(code, int) and not isinstance(code, bool) and 0 <= code < 256
+    ended = status_of(code) if whole and isinstance(code, int) else None
+    status = found.get("status", ended)
+    if status not in ((ended,) if whole else (QUEUED, RUNNING)):
         raise ValueError(f"status {status!r} with exit code {code!r}")
     swept, headline, tries, where = (found.get(key) for key in ("swept", "found", "tries", "where"))
     return JobRow(

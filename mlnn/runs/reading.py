@@ -29,21 +29,21 @@ PIECES = (*NEEDED, "verdict.json", "about.json")
 
 def read_trace(path: Path | str, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
     """Columns by name, (rows,) each: int64 if every entry is an integer, else float64. An error names the bad line."""
-    return parse_trace(_whole(Path(path), most_bytes), Path(path))
+    return parse_trace(read_whole(Path(path), most_bytes), Path(path))
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file of its own; RunFolderError where it is missing, no plain file, too large or damaged."""
-    return parse_json(_whole(path, MOST_PIECE), path)
+    return parse_json(read_whole(path), path)
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
     """The rows of a table with a header, by column, as text; RunFolderError where it is missing, too large or no text."""
-    return list(csv.DictReader(io.StringIO(parse_text(_whole(path, MOST_PIECE), path), newline="")))
+    return list(csv.DictReader(io.StringIO(parse_text(read_whole(path), path), newline="")))
 
 
-def _whole(path: Path, most: int) -> bytes:
-    """The content of a plain file."""
+def read_whole(path: Path, most: int = MOST_PIECE) -> bytes:
+    """The content of a plain file; RunFolderError where it is missing, no plain file, or holds more than `most` bytes."""
     try:
         with open_plain(path) as file:
             check_size(file, most)
@@ -99,7 +99,11 @@ def read_run(path: Path | str, most_bytes: int = MOST_BYTES) -> Run:
 def damage(path: Path) -> str | None:
     """What is no longer as it was when a folder, of any kind, was sealed, in a sentence; None where nothing is."""
     try:
-        _verified(path, parse_json(_read(path, CHECKSUMS, MOST_PIECE)[0], path / CHECKSUMS), MOST_BYTES)
+        content = _read(path, CHECKSUMS, MOST_PIECE)[0]
+        digests = parse_json(content, path / CHECKSUMS)
+        if not content.endswith(b"}\n"):  # nothing else holds this file to what was written
+            return f"{path}: {CHECKSUMS} is damaged: its end is cut off"
+        _verified(path, digests, MOST_BYTES)
     except RunFolderError as problem:
         return str(problem)
     return None

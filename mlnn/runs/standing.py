@@ -14,6 +14,8 @@ from pathlib import Path
 
 from mlnn.errors import RunFolderError
 from mlnn.runs import reading
+from mlnn.runs.hashed import read_hashed
+from mlnn.runs.kept.journal import Journal
 from mlnn.runs.kept.place import STATUS, last_step, read_kept, spent
 from mlnn.runs.kept.states import names, read_state
 from mlnn.runs.locking import held, locked
@@ -95,7 +97,7 @@ def _hidden(path: Path) -> Standing | None:
 
 def _status(path: Path) -> dict[str, object] | None:
     try:
-        return reading.read_json(path / STATUS)
+        return read_hashed(path / STATUS)
     except RunFolderError:
         return None
 
@@ -120,7 +122,9 @@ def damage(one: Standing) -> str | None:
     try:
         read_kept(one.path, one.final)
         for state in names(one.path):
-            read_state(state, one.final)
+            Journal(one.path, one.final).go_back(read_state(state, one.final).about["rows"])
+        if (one.path / STATUS).exists():
+            read_hashed(one.path / STATUS)
     except RunFolderError as problem:
         return str(problem)
     return None

@@ -16,8 +16,10 @@ from typing import Any
 from mlnn.errors import RunFolderError
 from mlnn.runs import reading, writing
 from mlnn.runs.files import to_json, write_file
-from mlnn.runs.jobs import held
+from mlnn.runs.hashed import hashed_json, read_hashed
+from mlnn.runs.jobs import held, read_row
 from mlnn.runs.locking import LOCK, locked
+from mlnn.visible import shown
 
 STUDY = "study.json"
 EXECUTION = frozenset({"out", "overwrite", "jobs", "job_timeout", "retry", "most_jobs", "most_config_bytes", "require",
@@ -47,6 +49,12 @@ class Study:
         """How many finished runs lie in the study at `folder`."""
         cells = {path.parent for path in folder.rglob(reading.CHECKSUMS)} - {folder}
         return sum(1 for cell in cells if not cell.name.startswith("."))  # which is still being written
+
+    @staticmethod
+    def begun(folder: Path) -> int:
+        """How many jobs of a sweep were begun: each has its row, and perhaps the state of a training to go on with."""
+        rows = (read_row(folder, path.stem) for path in folder.glob("*.json") if path.name != STUDY)
+        return sum(1 for row in rows if row is not None and row.tries)
 
     def path(self, name: str) -> Path:
         """Where the file or cell `name` lies, inside the folder."""
@@ -82,7 +90,7 @@ class Study:
         """In what the environment of the earlier call was another one; bits may differ between its cells and the new ones."""
         before = self.earlier.get("environment", {})
         changed = [key for key in SURROUNDINGS if before and before.get(key) != environment.get(key)]
-        return [f"{key} {before.get(key)} → {environment.get(key)}" for key in changed]
+        return [f"{key} {shown(before.get(key))} → {environment.get(key)}" for key in changed]
 
     def seal(self) -> None:
         """All cells are there and told of: from now on the folder is a finished run."""
@@ -125,7 +133,7 @@ def open_study(
             with suppress(OSError):
                 (final / reading.CHECKSUMS).unlink()
             if study.earlier.get("of") != now["of"]:
-                study.write_json(STUDY, now | {"environment": dict(environment)})
+                study.write_text(STUDY, hashed_json(now | {"environment": dict(environment)}))
             for left in final.glob("*/.*.partial-*"):
                 if not held(
                     left.parent, left.name[1:].partition(".partial-")[0]
@@ -181,11 +189,11 @@ def differences(before: Any, now: Any, where: str = "") -> list[str]:
         gone, new = _only_in(before, now), _only_in(now, before)
         told = f"{gone} → {new}" if gone or new else f"{before} → {now}"  # the same in another order
         return [f"{where}: {told}".lstrip(": ")]
-    return [f"{where}: {before!r} → {now!r}"]
+    return [f"{where}: {shown(repr(before))} → {shown(repr(now))}"]
 
 
 def _only_in(one: list[Any], other: list[Any]) -> str:
-    return ", ".join(str(item) for item in one if item not in other)
+    return ", ".join(shown(item) for item in one if item not in other)
 
 
 def _finished(final: Path, overwrite: bool) -> tuple[bool, str | None]:
@@ -202,9 +210,25 @@ def _check_free(final: Path, overwrite: bool) -> None:
     writing.check_free(final, overwrite)
 
 
+def read_study(folder: Path) -> dict[str, Any]:
+    """What study.json says: its `kind`, and `of` with `cells`, settings by name; RunFolderError where it is missing or damaged."""
+    found = read_hashed(folder / STUDY)
+    of = found.get("of")
+    cells = of.get("cells") if isinstance(of, dict) else None
+    if not isinstance(cells, dict) or not all(map(_is_name, cells)):
+        raise RunFolderError(f"{folder}: {STUDY} is damaged: it names no jobs")
+    if not isinstance(found.get("environment", {}), dict):
+        raise RunFolderError(f"{folder}: {STUDY} is damaged: it tells of no environment")
+    return found
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and "/" not in name and "\0" not in name and name not in ("", ".", "..")
+
+
 def _same(final: Path, now: Mapping[str, Any], grows: bool) -> dict[str, Any]:
     """What the earlier call noted; raises RunFolderError where this one is of something else."""
-    found = reading.read_json(final / STUDY)
+    found = read_study(final)
     if found.get("kind") == now["kind"] and found.get("of") == now["of"]:
         return found
     if grows and found.get("kind") == now["kind"]:
@@ -220,8 +244,8 @@ def _same(final: Path, now: Mapping[str, Any], grows: bool) -> dict[str, Any]:
 def _told(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
     """The first few differences; of what differs in many cells, each key once."""
     if found.get("kind") != now["kind"]:
-        return f"{found.get('kind')} → {now['kind']}"
-    old, new = found.get("of", {}).get("cells", {}), now["of"]["cells"]
+        return f"{shown(found.get('kind'), 100)} → {now['kind']}"
+    old, new = found["of"]["cells"], now["of"]["cells"]
     changed = [text for name in old if name in new for text in differences(old[name], new[name])]
     changed += [*_named("no more", old, new), *_named("new", new, old)]
     once = list(dict.fromkeys(text[:100] for text in changed or ["the data have changed"]))
@@ -230,13 +254,13 @@ def _told(found: Mapping[str, Any], now: Mapping[str, Any]) -> str:
 
 def _named(word: str, one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """The first names of cells that are in one alone, after a word; nothing where there are none."""
-    names = [name for name in one if name not in other]
+    names = [shown(name) for name in one if name not in other]
     return [f"{word}: {', '.join(names[:3])}" + (" …" if len(names) > 3 else "")] if names else []
 
 
 def _undo(study: Study, made: Sequence[Path]) -> None:
-    """Without one sealed cell everything is as before; otherwise the study stays, and what it was to replace beside it."""
-    if study.earlier or Study.kept(study.final):
+    """Where nothing was begun everything is as before; otherwise the study stays, and what it was to replace beside it."""
+    if study.earlier or Study.kept(study.final) or Study.begun(study.final):
         return
     if study.replaces is not None or study.final in made:
         shutil.rmtree(study.final, ignore_errors=True)

@@ -22,6 +22,13 @@ def check_arguments(function: Callable[..., Any], keys: Iterable[str], where: st
             raise ConfigError(f"{where}.{key}: {unknown('argument', str(key), valid)}")
 
 
+def check_finite(node: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError for the first number in a node that is not finite."""
+    for key, value in walk(node, where):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigError(f"{key}: {value!r}; a finite number is needed")
+
+
 def instantiate(node: Mapping[str, Any], trusted: Sequence[str] = (), where: str = "config", **extra: Any) -> Any:
     """Call what `node` describes with its keys and `extra` (which wins); `_partial_: true` gives a functools.partial.
 
@@ -45,6 +52,7 @@ def _build(node: Mapping[str, Any], trusted: Sequence[str], where: str, extra: M
     function = resolve(node["_target_"], trusted, f"{where}._target_")
     keys = [key for key in node if key != "_target_" and key not in SPECIAL]
     check_arguments(function, [*keys, *extra], where)
+    _check_numbers(function, {key: node[key] for key in keys}, where)
     partial = node.get("_partial_", False)
     if not partial:
         _check_required(function, [*keys, *extra], where)
@@ -68,6 +76,21 @@ def _value(value: Any, trusted: Sequence[str], where: str, recursive: bool) -> A
     if is_list(value):
         return [_value(item, trusted, f"{where}[{index}]", recursive) for index, item in enumerate(value)]
     return value
+
+
+def _check_numbers(function: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> None:
+    """Raise ConfigError for true or false in place of a number: Python would count them as 1 and 0."""
+    parameters = _parameters(function) or {}
+    for key, value in arguments.items():
+        usual = parameters[key].default if key in parameters else None
+        several = isinstance(usual, tuple) and is_list(value)
+        for one in value if several else [value]:
+            if isinstance(one, bool) and all(map(_is_number, usual if isinstance(usual, tuple) else [usual])):
+                raise ConfigError(f"{where}.{key}: {one}; a number is needed")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_required(function: Callable[..., Any], keys: Sequence[str], where: str) -> None:

@@ -1,7 +1,9 @@
 """What can be changed in each kind of file, and how it is written again so that the change is all that is wrong with it: the
 checksums of its own format are made anew."""
 
+import hashlib
 import json
+import re
 import struct
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +14,7 @@ import numpy as np
 
 from fuzzing import changing
 from fuzzing.changing import Place
+from fuzzing.values import TEXTS
 from mlnn.logs.crc32c import masked_crc32c
 from mlnn.recording.frames import HEAD, MAGIC
 
@@ -51,6 +54,33 @@ def _in_yaml(content: Content, text: str) -> Content:
 
 
 JSON = _tree(json.loads, lambda _content, text: _encoded(text))
+_CHECKSUM = re.compile(rb',\n  "checksum": "[0-9a-f]{64}"\n\}\n\Z')
+
+
+def rehashed(content: Content) -> Content:
+    """A JSON file with a checksum of itself, that made anew; what has none any more stays as it is."""
+    end = _CHECKSUM.search(content)
+    return content if end is None else _hashed(content[: end.start()])
+
+
+def _hashed(text: Content) -> Content:
+    text += b",\n  "
+    return text + b'"checksum": "' + hashlib.sha256(text).hexdigest().encode() + b'"\n}\n'
+
+
+def _without_checksum(content: Content) -> object:
+    told = json.loads(content)
+    del told["checksum"]
+    return told
+
+
+def _with_checksum(_content: Content, text: str) -> Content:
+    new = _encoded(text)
+    return _hashed(new[:-1]) if new.endswith(b"}") and len(new) > 2 else new
+
+
+HASHED = _tree(_without_checksum, _with_checksum)
+"""A JSON object with a checksum of itself."""
 YAML = _tree(lambda content: json.loads(_yaml_head(content)[1]), _in_yaml)
 """A config: comments at its head, then YAML that is written as JSON."""
 LINES = _tree(
@@ -109,6 +139,31 @@ FRAME_NUMBERS = Format(
 )
 
 
+RECORD = struct.Struct("<II")
+
+
+def _rows(content: Content) -> list[Any]:
+    found, at = [], 0
+    while at < len(content):
+        size = RECORD.unpack_from(content, at)[0]
+        found.append(json.loads(content[at + RECORD.size : at + RECORD.size + size]))
+        at += RECORD.size + size
+    return found
+
+
+def _journalled(content: Content, text: str) -> Content:
+    """The records again; what cannot be taken apart any more is the second one, whole."""
+    try:
+        parts = [_encoded(json.dumps(one)) for one in json.loads(text)]
+    except (ValueError, RecursionError, TypeError):
+        parts = [_encoded(json.dumps(_rows(content)[0])), _encoded(text)]
+    return b"".join(RECORD.pack(len(part), zlib.crc32(part)) + part for part in parts)
+
+
+JOURNAL = _tree(_rows, _journalled)
+"""The trace of a run in progress."""
+
+
 def _header(content: Content) -> tuple[Any, bytes]:
     size = struct.unpack_from("<Q", content)[0]
     return json.loads(content[8 : 8 + size]), content[8 + size :]
@@ -121,6 +176,34 @@ def _with_header(content: Content, text: str) -> Content:
 
 TENSORS = _tree(lambda content: _header(content)[0], _with_header)
 """The header of safetensors: names, dtypes, shapes, places."""
+
+
+def _with_state(content: Content, text: str) -> Content:
+    header = _header(content)[0]
+    header["__metadata__"]["state"] = text
+    return _with_header(content, json.dumps(header))
+
+
+STATE = _tree(lambda content: json.loads(_header(content)[0]["__metadata__"]["state"]), _with_state)
+"""What a state of a run in progress says beside its tensors."""
+PIECES = re.compile(r"\w+|\*\*|[^\w\s]")
+
+
+def _piece_changed(content: Content, where: Place, change: str) -> Content:
+    text = content.decode()
+    found = list(PIECES.finditer(text))[int(where[0])]
+    new = (TEXTS | {"gone": "", "doubled": f"{found[0]} {found[0]}"}).get(change, change)
+    return _encoded(text[: found.start()] + new + text[found.end() :])
+
+
+WORDS = (
+    "gone", "doubled", *TEXTS, "a", "3", "-1", "1e308", "0", ".", "~", "**", "*", ":", "(", ")", "[", "C", "bs", "poly",
+    "a.__class__", "__import__", "Q", "log", "I", "lambda", "'x'", "1e999", "9999", "`a`", "\\", "|", "{a}", "%in%", "None",
+)  # fmt: skip
+FORMULA = Format(
+    lambda content: ((at,) for at in range(len(PIECES.findall(content.decode())))), lambda _place: WORDS, _piece_changed
+)
+"""A formula, piece by piece."""
 
 
 def _weights_changed(content: Content, where: Place, change: str) -> Content:
@@ -176,6 +259,7 @@ def _event_changed(content: Content, where: Place, change: str) -> Content:
 EVENTS = Format(_event_places, lambda _place: changing.RAW, _event_changed)
 """The messages of TensorBoard's event files, each byte; checksums made anew."""
 FORMATS = {
-    "json": JSON, "yaml": YAML, "lines": LINES, "csv": CSV, "bytes": BYTES, "frames": FRAMES, "frame numbers": FRAME_NUMBERS,
+    "json": JSON, "hashed": HASHED, "journal": JOURNAL, "state": STATE, "formula": FORMULA,
+    "yaml": YAML, "lines": LINES, "csv": CSV, "bytes": BYTES, "frames": FRAMES, "frame numbers": FRAME_NUMBERS,
     "tensors": TENSORS, "weights": WEIGHTS, "events": EVENTS,
 }  # fmt: skip

@@ -3,18 +3,21 @@
 import contextlib
 import hashlib
 import json
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fuzzing.configs import configs
-from fuzzing.formats import recorded
+from fuzzing.formats import recorded, rehashed
 from fuzzing.specimen import Specimen, said, unfit
+from fuzzing.studies import studies
 from fuzzing.tables import tables
 from fuzzing.values import MARK
 from mlnn.cli.performing import headline
 from mlnn.errors import RunFolderError
+from mlnn.runs import hashed_json
 
 if TYPE_CHECKING:
     from torch import nn
@@ -89,6 +92,26 @@ def _recordings(folder: Path) -> None:
         _training(folder / name, seed)
 
 
+def _recordings_of_two(folder: Path) -> None:
+    """Of two processes each, as far as their folders tell."""
+    for seed, name in enumerate("ab"):
+        for rank in range(2):
+            part = folder / name / f"rank-{rank}"
+            _training(part, seed)
+            told = json.loads((part / "recording.json").read_text()) | {"rank": rank, "ranks": 2}
+            del told["checksum"]
+            (part / "recording.json").write_text(hashed_json(told))
+
+
+def _older_recordings(folder: Path) -> None:
+    """As they were before they had checksums of their own."""
+    _recordings(folder)
+    for path in (*folder.glob("*/*.json"), *folder.glob("*/capsules/*/*.json")):
+        told = json.loads(path.read_text()) | {"format": 1}
+        del told["checksum"]
+        path.write_text(json.dumps(told))
+
+
 def _read_recordings(folder: Path) -> str:
     found = said("diff", "a", "b", "page=out.html")
     _check_page(folder)
@@ -96,14 +119,13 @@ def _read_recordings(folder: Path) -> str:
 
 
 def _tensors_sealed(folder: Path) -> None:
-    """The capsule's note of which tensors it was written with."""
+    """The capsule's note of which tensors it was written with, and its own checksum."""
     capsule = folder / "a" / "capsules" / "1"
-    with contextlib.suppress(ValueError, TypeError, RecursionError):  # what is no JSON any more stays so
-        text = (capsule / "capsule.json").read_text(encoding="utf-8", errors="surrogatepass")
-        told = json.loads(text)
-        right = hashlib.sha256((capsule / "tensors.safetensors").read_bytes()).hexdigest()
-        text = text.replace(str(told["sha256"]), right) if len(str(told["sha256"])) == 64 else text
-        (capsule / "capsule.json").write_text(text, encoding="utf-8", errors="surrogatepass")
+    content = (capsule / "capsule.json").read_bytes()
+    right = hashlib.sha256((capsule / "tensors.safetensors").read_bytes()).hexdigest().encode()
+    new = re.sub(rb'(?<="sha256": ")[0-9a-f]{64}(?=")', right, content)
+    if new != content:
+        (capsule / "capsule.json").write_bytes(rehashed(new))
 
 
 def _net() -> "nn.Module":
@@ -184,11 +206,16 @@ CAPSULE = "a/capsules/1"
 
 def _specimens() -> dict[str, Specimen]:
     recording = {
-        "a/recording.json": ("json", "bytes"),
+        "a/recording.json": ("hashed", "bytes"),
         "a/steps.bin": ("frames", "frame numbers", "bytes"),
-        "a/ended.json": ("json",),
+        "a/ended.json": ("hashed",),
     }
-    capsule = {f"{CAPSULE}/capsule.json": ("json",), f"{CAPSULE}/tensors.safetensors": ("tensors", "weights", "bytes")}
+    shared = {"a/rank-1/recording.json": ("hashed",), "a/rank-0/steps.bin": ("frames", "frame numbers")}
+    older = {"a/recording.json": ("json",), "a/ended.json": ("json",)}
+    capsule = {
+        f"{CAPSULE}/capsule.json": ("hashed",),
+        f"{CAPSULE}/tensors.safetensors": ("tensors", "weights", "bytes"),
+    }
     sums = {"run/checksums.json": ("json", "bytes")}
     return {
         "comparison": Specimen(_run_made("compare", *SMALL, "null_twins=1"), RUN_PARTS, _read_run, _run_sealed),
@@ -202,7 +229,10 @@ def _specimens() -> dict[str, Specimen]:
             _run_made("audit_model", "model=logistic"), {"run/model.json": ("json",)}, _headline("audit_model")
         ),
         "recording": Specimen(_recordings, recording, _read_recordings),
+        "recording of two": Specimen(_recordings_of_two, shared, _read_recordings),
+        "older recording": Specimen(_older_recordings, older, _read_recordings),
         "capsule": Specimen(_recordings, capsule, _read_capsule, _tensors_sealed),
+        **studies(),
         **_logs(),
         **tables(),
         **configs(),

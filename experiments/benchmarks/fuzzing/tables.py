@@ -11,6 +11,7 @@ from mlnn.data import table
 from mlnn.errors import MlnnError
 
 TEXT = "a,b,y\n" + "".join(f"{row},{row % 3},{row % 2}\n" for row in range(12))
+FORMULA = "y ~ C(b, Treatment(1)) + bs(a, df=4) + a:C(b) + I(a**2) + log(a + 1) - 1"
 FRAME = {"a": [float(row) for row in range(12)], "b": ["u", "v", "w"] * 4, "y": [0, 1] * 6}
 
 
@@ -64,6 +65,23 @@ def _written(folder: Path) -> None:
         _parquet(folder)
 
 
+def _read_formula(folder: Path) -> str:
+    """A formula of somebody's as a config holds it, over a table that is sound."""
+    formula = (folder / "formula").read_bytes().decode("utf-8", "surrogatepass")
+    told = ""
+    for missing in ("refuse", "drop"):
+        try:
+            table(path="table.csv", formula=formula, missing=missing)
+        except MlnnError as problem:
+            told = told or unfit(str(problem))
+    return told
+
+
+def _formula(folder: Path) -> None:
+    (folder / "formula").write_text(FORMULA)
+    (folder / "table.csv").write_text(TEXT)
+
+
 def tables() -> dict[str, Specimen]:
     """By name."""
     return {
@@ -75,6 +93,7 @@ def tables() -> dict[str, Specimen]:
             {"table.csv.gz": ("bytes",)},
             _read("table.csv.gz"),
         ),
+        "formula": Specimen(_formula, {"formula": ("formula",)}, _read_formula),
         "parquet": Specimen(_described, {"table.json": ("json",)}, _read("table.parquet", features="a"), _written),
         "parquet bytes": Specimen(_described, {"table.parquet": ("bytes",)}, _read("table.parquet", features="a")),
     }

@@ -70,6 +70,7 @@ def descend(problem: Problem, theta: Tensor, most: int = MOST_STEPS) -> End:
         # Steps go on below CONVERGED while they still gain a digit: params are then as good as rounding lets them be.
         if not math.isfinite(at.relative) or before / 10 < at.relative <= CONVERGED:
             break
+        problem.stepped()
         curvature = problem.hessian(at.theta)
         unit_ = torch.maximum(unit_, unit(curvature))
         model, blur = _model(curvature, at.gradient, unit_), problem.rounding(at.theta)

@@ -83,7 +83,7 @@ class Problem:
     """The summed nll over one flat vector of parameters, and its derivatives.
 
     x (n, …), y (n,) float64 or classes, weights (n,) or None, offset (n,), added to the first raw output, or None.
-    Parameters that do not require a gradient stay as they are.
+    Parameters that do not require a gradient stay as they are. `stepped` is called at every step of a descent.
     Raises ConfigError for a model that is not float64, has nothing to estimate, cannot be copied or called on x, or gives
     other than the raw outputs that the likelihood reads; DataError for rows that do not fit.
     """
@@ -105,6 +105,7 @@ class Problem:
         self.x, self.family, self.normal, self.offset = x, family, family.likelihood.squares, offset
         self.counts = None if weights is None else weights.to(torch.float64)
         self.weights = torch.ones(len(x), dtype=torch.float64) if self.counts is None else self.counts
+        self.stepped: Callable[[], None] = lambda: None
         first = self._asked()
         self.low = first.dtype != torch.float64
         if family.space.labels and not family.space.classes and first.ndim == 2:

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 
 import torch
 from torch import Tensor
 
-from mlnn.estimating.network.descent import End, descend
+from mlnn.estimating.network.descent import MOST_STEPS, End, descend
 from mlnn.estimating.network.problem import Problem
 from mlnn.estimating.network.trust_region import Region, approach, begin
 
@@ -48,6 +49,12 @@ def further(problem: Problem, end: End) -> End:
         if end.converged or torch.equal(end.theta, before.theta):
             break
     return end
+
+
+def telling(progress: Callable[[int, int], None], starts: int) -> Callable[[], None]:
+    """What is called at every step and tells `progress` of it: steps done, and how many there may be at most."""
+    most, done = starts * (BOLD + NEWTON) + ROUNDS * (MANY + MOST_STEPS), count(1)
+    return lambda: progress(next(done), most)
 
 
 def _by_newton(problem: Problem, start: Tensor) -> End:

@@ -138,6 +138,7 @@ def approach(problem: Problem, region: Region, most: int) -> Region:
     for _ in range(most):
         if region.done or not math.isfinite(region.value):
             break
+        problem.stepped()
         region = _stepped(problem, region)
     return region
 

@@ -42,6 +42,11 @@ class Pair:
             for name, one in (("A", self.a), ("B", self.b))
             if one.ended != "finished"
         ]
+        found += [
+            f"{name} has no checksum of its settings: an earlier mlnn recorded it"
+            for name, one in (("A", self.a), ("B", self.b))
+            if not one.hashed
+        ]
         every = [one.settings.every for one in (self.a, self.b)]
         if every[0] != every[1]:
             words = ["every step" if one == 1 else f"one step in {one}" for one in every]

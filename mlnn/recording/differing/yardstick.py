@@ -15,7 +15,7 @@ from pathlib import Path
 from mlnn.errors import MlnnError
 from mlnn.recording.capsule import TOLD, Null
 from mlnn.recording.records import Recording
-from mlnn.runs import read_json
+from mlnn.runs import read_hashed
 
 EPS = {
     "float64": 2.0**-52, "complex128": 2.0**-52, "float32": 2.0**-23, "complex64": 2.0**-23, "float16": 2.0**-10,
@@ -106,7 +106,7 @@ def nulls_of(recordings: Sequence[Recording], offset: int) -> dict[int, Null]:
 def null_in(folder: Path) -> Null | None:
     """The null that a capsule tells, without its tensors being read; None where it has none or is damaged."""
     try:
-        told = read_json(folder / TOLD).get("null")
+        told = read_hashed(folder / TOLD).get("null")
         null = Null(float(told["loss"]), float(told["gradient"]), told["again"] is True) if told else None
     except (MlnnError, OSError, ValueError, TypeError, KeyError, AttributeError):
         return None

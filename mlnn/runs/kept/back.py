@@ -27,6 +27,14 @@ class DamagedStateError(Exception):
     """What of a state is none."""
 
 
+class ForeignStateError(Exception):
+    """A state that mlnn has not written: what it says of an object is none of that kind, and others are put back already."""
+
+
+BROKEN = (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, RecursionError, OverflowError)
+"""What is raised where content is not of the form that it is read in."""
+
+
 class Decoder:
     """The values of one state; `storages`: tensors of bytes by name."""
 
@@ -37,7 +45,9 @@ class Decoder:
         self._values: dict[str, Any] = {}
 
     def put_back(self, told: Any) -> None:
-        """Let the objects of the table hold what they held; DamagedStateError before any of them is touched."""
+        """Let the objects of the table hold what they held; DamagedStateError before any of them is touched.
+
+        ForeignStateError where some are, which a state that was written here and has its checksum never leads to."""
         try:
             entries = told["objects"]
             for mark, kind, _ in entries:
@@ -51,10 +61,13 @@ class Decoder:
                 filled.append((kind, one, self._value(content)))
             filled.sort(key=lambda entry: entry[0] in HASHING)  # a key is whole before it is hashed
             fits = [(_FILL[kind], one, content) for kind, one, content in filled]
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, RecursionError) as problem:
+        except BROKEN as problem:
             raise DamagedStateError(f"{type(problem).__name__}: {problem}") from problem
-        for fill, one, content in fits:
-            fill(one, content)
+        try:
+            for fill, one, content in fits:
+                fill(one, content)
+        except BROKEN as problem:
+            raise ForeignStateError(f"{type(problem).__name__}: {problem}") from problem
 
     def _made(self, kind: str, mark: Sequence[Any]) -> Any:
         """An object of a kind, empty as yet."""

@@ -66,9 +66,9 @@ class Journal:
         self.columns, self._waiting, self._size = (), [], 0
         for record, end in _records(self.path, self.final) if count else ():
             if not self.columns:
-                self.columns = tuple(record)
+                self.columns = tuple(map(str, record))
             else:
-                rows.append(dict(zip(self.columns, record, strict=True)))
+                rows.append(self._row(record))
             self._size = end
             if len(rows) == count:
                 break
@@ -76,6 +76,11 @@ class Journal:
             raise RunFolderError(f"{self.final}: {NAME} is damaged after row {len(rows)}")
         self.count = count
         return rows
+
+    def _row(self, record: list[Any]) -> Row:
+        if len(record) != len(self.columns) or not all(isinstance(value, int | float) for value in record):
+            raise RunFolderError(f"{self.final}: {NAME} is damaged: a row is not of the {len(self.columns)} numbers")
+        return dict(zip(self.columns, record, strict=True))
 
 
 def _plain(value: float) -> float:
@@ -98,7 +103,10 @@ def _records(path: Path, final: Path) -> Iterator[tuple[list[Any], int]]:
             data = disk("read", final, file.read, length) if length <= MOST else b""
             if len(data) != length or zlib.crc32(data) != checksum:
                 return
-            record = json.loads(data)
+            try:
+                record = json.loads(data)
+            except (ValueError, RecursionError):
+                return
             if not isinstance(record, list):
                 return
             end += HEAD.size + length

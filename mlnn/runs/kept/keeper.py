@@ -15,13 +15,14 @@ import numpy as np
 import torch
 
 from mlnn.errors import RunFolderError
-from mlnn.runs.kept.back import DamagedStateError, Decoder
+from mlnn.runs.kept.back import DamagedStateError, Decoder, ForeignStateError
 from mlnn.runs.kept.contents import UnkeepableError
 from mlnn.runs.kept.journal import Journal, Row
 from mlnn.runs.kept.place import Place
 from mlnn.runs.kept.states import OtherFormatError, State, read_state, step_of, write_state
 from mlnn.runs.kept.walk import Encoder, Table
 from mlnn.runs.writing import disk
+from mlnn.visible import shown
 
 EVERY = 1.0
 """Seconds between two states, at least."""
@@ -166,11 +167,14 @@ class Keeper:
                 if state.about.get("engine") != self._about["engine"]:
                     return 0  # lanes that were to share a computation, and turned out not to
                 self._check(state.about)
-                rows = self.journal.go_back(int(state.about["rows"]))
+                rows = self.journal.go_back(state.about["rows"])
                 assert self._table is not None
                 Decoder(self._table, state.storages).put_back(state.objects)
             except (OtherFormatError, OtherRunError):
                 raise
+            except ForeignStateError as problem:
+                told = f"the state after step {step_of(path)} was not written by mlnn ({shown(problem, 100)})"
+                raise OtherRunError(f"{self.place.final}: {told}; overwrite=true begins anew") from None
             except (DamagedStateError, RunFolderError) as problem:
                 self.note(f"note: {problem}; an earlier state is taken")
                 continue

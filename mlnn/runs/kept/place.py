@@ -17,13 +17,14 @@ from typing import Any
 from mlnn.errors import RunFolderError
 from mlnn.runs import reading, writing
 from mlnn.runs.files import to_json, write_file
+from mlnn.runs.hashed import hashed_json, read_hashed
 from mlnn.runs.kept.states import names, step_of
 from mlnn.runs.locking import LOCK, held, locked
 from mlnn.runs.study import EXECUTION, MOST_TOLD, differences
 from mlnn.runs.writing import RunFolder, disk
 
 STATUS, KEPT = "status.json", "kept.json"
-FORMAT = 1
+FORMAT = 2
 """Of kept.json; another one is refused by its number."""
 WHERE = (
     "mlnn", "code", "python", "torch", "numpy", "platform", "cpu", "cpu_capability", "threads", "interop_threads",
@@ -62,11 +63,11 @@ class Place:
     def say(self, state: str, **more: object) -> None:
         """Write the status, so that it lies on the disk."""
         told = _status(state, self.kept["command"], **more)
-        write_file(self.folder / STATUS, to_json(told))
+        write_file(self.folder / STATUS, hashed_json(told))
 
     def note(self) -> None:
         """Write what is run, and where."""
-        write_file(self.folder / KEPT, to_json(self.kept))
+        write_file(self.folder / KEPT, hashed_json(self.kept, FORMAT))
 
     def discard(self) -> None:
         """Take away what there is of the run folder; the folder itself goes by the rename alone, see `spent`."""
@@ -76,7 +77,7 @@ class Place:
     def seal(self) -> None:
         """The run is whole: it takes its final place, and what was kept for going on goes."""
         run = self.run
-        run.write_json(STATUS, _status("done", self.kept["command"]))
+        run.write_text(STATUS, hashed_json(_status("done", self.kept["command"])))
         writing.seal(run)
         writing.check_free(self.final, self.overwrite)
         writing.move_in(run, self.overwrite)
@@ -121,7 +122,7 @@ def open_place(final: Path, kept: Mapping[str, Any], overwrite: bool, anyway: bo
         for parent in (folder.parent, *(path.parent for path in made)):
             disk("write", final, writing.fsync, parent)  # or a machine that ends takes the whole place with it
         with locked(final, folder):
-            place = _found(Place(final, folder, {"format": FORMAT, **kept}, overwrite, anyway=anyway))
+            place = _found(Place(final, folder, dict(kept), overwrite, anyway=anyway))
             place.say("queued")
             place.note()
             yield place
@@ -191,7 +192,7 @@ def _read(place: Place) -> dict[str, Any]:
 def read_kept(folder: Path, final: Path) -> dict[str, Any]:
     """kept.json of a run in progress; RunFolderError where it is missing, damaged or of another format."""
     try:
-        found = reading.read_json(folder / KEPT)
+        found = read_hashed(folder / KEPT)
     except RunFolderError as problem:
         raise RunFolderError(f"{problem}; what is left of the run cannot go on, overwrite=true begins anew") from None
     if found.get("format") != FORMAT:

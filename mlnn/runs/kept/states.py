@@ -92,4 +92,7 @@ def _parsed(data: bytes, final: Path) -> State:
         raise OtherFormatError(
             f"{final}: its state has format {told['format']}, and this mlnn reads {FORMAT}; use the one that wrote it"
         )
+    rows = told["about"]["rows"]
+    if not isinstance(rows, int) or rows < 0:
+        raise ValueError(f"{rows!r} rows")
     return State(told["about"], told["objects"], load(data))
