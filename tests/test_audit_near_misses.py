@@ -97,6 +97,48 @@ def test_a_temperature_next_to_1_is_told_from_1() -> None:
     assert found.scale == pytest.approx(1.001, abs=1e-9)
 
 
+def _counts(rate: float, level: float, theta: float | None = None, less: float = 0.0) -> Function:
+    """`level` times the loss of counts around rate·exp(f), of a base measure rate^y: Poisson, or negative binomial of `theta`."""
+
+    def loss(f: Tensor, y: Tensor) -> Tensor:
+        if theta is None:
+            return level * (rate * f.exp() - (y + less) * f + torch.lgamma(y + 1))
+        return level * (
+            (y + theta) * (theta + rate * f.exp()).log() - y * f + torch.lgamma(y + 1) - torch.lgamma(y + theta)
+        )
+
+    return loss
+
+
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("theta", [None, 2.0, 50.0])
+@pytest.mark.parametrize("rate", [1e-6, 1e-3, 3e3, 3.1e4, 3e5, 3e6, 1e8, 328861042.7, 1e10])
+def test_counts_in_another_unit_are_never_refuted(rate: float, theta: float | None) -> None:
+    """A part of the variance that is nothing at the means read is no other lattice, and no far count is out of sight."""
+    for level in (1.0, 1.7):
+        found = mlnn.audit(_counts(rate, level, theta), "counts")
+        assert found.is_likelihood or found.kind == "undecided", found.sentence
+        assert found.kind != "undecided" or "not decided: " in found.sentence
+        if found.is_likelihood:
+            assert found.scale == pytest.approx(level, rel=1e-3)
+            assert (found.base_measure or {})[1.0] / (found.base_measure or {})[0.0] == pytest.approx(rate, rel=1e-2)
+
+
+@pytest.mark.parametrize("rate", [1e-3, 3e3, 3e4, 3e5])
+def test_counts_in_another_unit_are_a_poisson(rate: float) -> None:
+    for level in (1.0, 2.0):
+        found = mlnn.audit(_counts(rate, level), "counts")
+        assert (found.family, found.scale) == ("Poisson", level), found.sentence
+        assert (found.base_measure or {})[2.0] == pytest.approx(rate**2, rel=1e-6)
+
+
+@pytest.mark.parametrize(("rate", "less", "kind"), [(1.0, 1e-5, "proper"), (3e3, 1e-5, "undecided"), (3e5, 1e-3, "undecided"),
+                                                    (3e5, 1e-1, "proper")])  # fmt: skip
+def test_counts_less_a_little_are_no_poisson(rate: float, less: float, kind: str) -> None:
+    """Of large losses a share of 1e-8 is more than Z may vary by."""
+    assert mlnn.audit(_counts(rate, 1.0, less=less), "counts").kind == kind
+
+
 def test_a_number_added_to_one_of_two_variances_is_seen() -> None:
     found = mlnn.audit(lambda f, y: _normal(f, y, added=1e-3), "real(raw=2)")
     assert not found.is_likelihood

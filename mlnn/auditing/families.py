@@ -29,8 +29,12 @@ RICHARDSON = 1e-3
 """Step of the differences of the mean: an error of order step⁴ = 1e-12, and rounding of 1e-16 over the step."""
 FITS = 1e-7
 """Misfit of a variance function, or of the family's values, that is rounding: differences of the mean are good to nine digits."""
+ABOVE_MISFIT = 100
+"""As many times a fit's misfit a part of a variance function must be to be more than what rounding makes up."""
 TIDY = 1e-8
 """A number read off differences is its eight-digit neighbour if it is as near as this."""
+LEFT = 1e-5
+"""Nats by which a value may miss the family's: Z is then one number to as much. Of values of 10⁶ FITS alone would pass a tenth."""
 MEAN_OF: dict[str, Callable[[Tensor], Tensor]] = {"f": lambda f: f, "exp(f)": torch.exp, "σ(f)": torch.sigmoid}
 """The mean by the plain links."""
 NEAR_TARGET = 20.0
@@ -108,8 +112,8 @@ def named_family(form: Exponential, support: str) -> Family | None:
     if off <= FITS:
         return _quadratic_family(support, a, b, c)
     power, factor, off = _power(form.mean, form.variance)
-    if off > FITS:
-        return None
+    if off > FITS or abs(power - min(max(round(power), 0), 2)) <= max(FITS, ABOVE_MISFIT * off):
+        return None  # of the powers 0, 1 and 2, which no quadratic was found to be, it is not told apart
     if abs(power - 3) <= FITS:
         nll = _inverse_gaussian(tidy(1 / factor)) if support == HALF_LINE else None
         return Family("inverse Gaussian", HALF_LINE, nll, free=True)
@@ -124,7 +128,6 @@ def named_family(form: Exponential, support: str) -> Family | None:
 
 def _quadratic_family(support: str, a: float, b: float, c: float) -> Family | None:
     """The six families whose variance is a + bμ + cμ² (Morris 1982), and their shifts."""
-    a, b, c = (0.0 if abs(part) <= FITS * max(abs(a), abs(b), abs(c)) else part for part in (a, b, c))
     if c < 0:
         return Family("binomial", "finitely many points")
     if c == 0:
@@ -203,10 +206,12 @@ def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Findin
     held = loss.values(OUTPUTS, target) / tau
     truth = torch.stack([kernel(mean.expand_as(target), target) for mean in form.mean])
     size = torch.maximum(held.abs(), truth.abs()).clamp_min(1.0)
-    residual = float(((held - left(target, kernel) - truth).abs() / size).max())
+    off = (held - left(target, kernel) - truth).abs()
+    residual = float((off / size).max())
     near = target < NEAR_TARGET
     lost = torch.finfo(torch.float64).eps * float(held[:, near & (target > -NEAR_TARGET)].abs().max())
-    if not residual <= FITS or lost > FITS:  # so steep that h, a small difference of large numbers, is rounding
+    # Lost: so steep that h, a small difference of large numbers, is rounding.
+    if not residual <= FITS or not float(off.max()) <= LEFT or lost > FITS:
         return None
     log_h = log_base(target[near])
     even = bool(log_h.abs().max() <= FITS)
@@ -242,12 +247,26 @@ def _mean(loss: Loss, outputs: Tensor) -> tuple[Tensor, Tensor] | None:
 
 
 def _quadratic(mean: Tensor, variance: Tensor) -> tuple[float, float, float, float]:
-    """a, b, c of V = a + bμ + cμ², and the largest misfit relative to V."""
-    weight = 1 / variance
-    design = torch.stack([torch.ones_like(mean), mean, mean**2], 1) * weight[:, None]
-    a, b, c = torch.linalg.lstsq(design, torch.ones_like(mean)[:, None]).solution.squeeze(1).tolist()
-    off = float(((a + b * mean + c * mean**2) * weight - 1).abs().max())
+    """a, b, c of V = a + bμ + cμ², and the largest misfit relative to V; what is nowhere more than rounding of V is 0.
+
+    Of V, not of the largest coefficient: at means of 10⁵ an `a` of 10⁻⁶ is nothing, and would be another lattice.
+    """
+    shares = torch.stack([torch.ones_like(mean), mean, mean**2], 1) / variance[:, None]
+    parts, off = _shared(shares)
+    there = (parts * shares).abs().amax(0) > max(FITS, ABOVE_MISFIT * off)
+    if bool(there.any() and not there.all()):
+        parts, off = torch.zeros_like(parts), 0.0
+        parts[there], off = _shared(shares[:, there])
+    a, b, c = parts.tolist()
     return a, b, c, off
+
+
+def _shared(shares: Tensor) -> tuple[Tensor, float]:
+    """Factors (k,) with which shares (F, k) add up to 1, and by how much they miss it; the columns may be of any size."""
+    size = shares.abs().amax(0)
+    whole = torch.ones(len(shares), 1, dtype=torch.float64)
+    found = torch.linalg.lstsq(shares / size, whole).solution.squeeze(1) / size
+    return found, float((shares @ found - 1).abs().max())
 
 
 def _power(mean: Tensor, variance: Tensor) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Z_ROUNDING, Total, partition, spread
 from mlnn.auditing.known import Known, known_density
 from mlnn.auditing.location import examine_location
-from mlnn.auditing.refute import FOLLOWS, elicits, elsewhere, one_way, worse_everywhere
+from mlnn.auditing.refute import FAR_COUNTS, FOLLOWS, elicits, elsewhere, one_way, worse_everywhere
 from mlnn.auditing.several import examine_several
 from mlnn.auditing.unproven import AGREE, far_from_zero, not_proven
 from mlnn.seeding import generator
@@ -63,6 +63,11 @@ class Look:
     def stranger(self) -> Family | None:
         """The family, where it lives elsewhere than on the target space."""
         return self.family if self.family and self.family.nll is None else None
+
+    @property
+    def beyond(self) -> bool:
+        """Whether it makes its outputs means beyond the counts looked at: of those every one pulls one way."""
+        return self.loss.space.countable and self.form is not None and float(self.form.mean.max()) > FAR_COUNTS[-1]
 
     def link(self) -> str | None:
         """Of the mean, or else of what the best output follows."""
@@ -221,10 +226,10 @@ def _constant(log_h: float) -> Callable[[Tensor], Tensor]:
 
 def _without_likelihood(look: Look) -> Finding:
     """No base measure was found: it is proven that there is none, or it is not decided."""
-    witness = worse_everywhere(look.loss)
+    witness = None if look.beyond else worse_everywhere(look.loss)
     if witness is None and look.stranger:
         witness = elsewhere(look.loss, look.stranger, look.outputs, look.total.z if look.settled else None)
-    pushed = one_way(look.loss) if witness is None else None
+    pushed = one_way(look.loss) if witness is None and not look.beyond else None
     witness = witness or pushed
     if witness is None:
         return not_proven(look.loss, look.outputs, look.total, look.link(), look.off, Z_DIFFERS)

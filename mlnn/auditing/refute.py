@@ -41,6 +41,10 @@ LARGEST = 1e300
 """Stands for a gradient that overflows."""
 LOST = 16 * torch.finfo(torch.float64).eps
 """Share of two gradients that their difference has lost in rounding."""
+VISIBLE = 1000
+"""As many times its rounding a loss must differ between targets: log y! hides forty times what an output's share in it is."""
+REST = 2e-8
+"""Nats by which an excess may still fall between the last two counts: those of powers come to rest as 1/y."""
 FAR_OUTPUTS = (-12.0, 12.0)
 """Outputs looked at beside those within ±6: where a penalty outweighs what a target can pull. Farther out what a target pulls
 may be below float64's resolution, and there all the same."""
@@ -104,14 +108,22 @@ def worse_everywhere(loss: Loss) -> Witness | None:
 def _grows_outwards(value: Tensor, counts: bool) -> Tensor:
     """Mask (F, F): whether the excess of one output's loss (F, Y) over another's no longer falls at the ends of the targets.
 
-    What still falls there may cross farther out than is looked.
+    What still falls there may cross farther out than is looked. Of counts only what REST allows is let pass, and rounding.
     """
-    apart = value[:, None] - value[None]
-    right = apart[..., -1] >= apart[..., -2] - WORSE * (1 + value[:, -1].abs())[:, None]
-    left = (
-        torch.ones_like(right) if counts else apart[..., 0] >= apart[..., 1] - WORSE * (1 + value[:, 0].abs())[:, None]
-    )
-    return right & left
+    apart, size = value[:, None] - value[None], value.abs()
+    if counts:
+        lost = (LOST * torch.maximum(size[:, None, -1], size[None, :, -1])).clamp_min(REST)
+        clear = _visible(value)
+        return (apart[..., -1] >= apart[..., -2] - lost) & clear[:, None] & clear
+    right = apart[..., -1] >= apart[..., -2] - WORSE * (1 + size[:, -1])[:, None]
+    return right & (apart[..., 0] >= apart[..., 1] - WORSE * (1 + size[:, 0])[:, None])
+
+
+def _visible(value: Tensor) -> Tensor:
+    """Mask (F,): whether losses (F, Y) differ between counts by far more than rounding; else it hides how they go on."""
+    known = value.nan_to_num(0.0, 0.0, 0.0)
+    differ = known.amax(1) - known.amin(1)
+    return (differ >= VISIBLE * LOST * known.abs().amax(1)) | bool((differ == 0).all())
 
 
 def _holds_between(loss: Loss, along: Coordinate, bad: Tensor, good: Tensor, places: Tensor, excess: Tensor) -> bool:
@@ -156,7 +168,9 @@ def one_way(loss: Loss) -> Witness | None:
     else:
         target = along.target(_dense(along))
     slope = loss.cross(outputs, target)[1].squeeze(-1).nan_to_num(math.nan, LARGEST, -LARGEST)
-    at = _pushed(torch.where(_kept_outwards(slope, along is None)[:, None], slope, math.nan))
+    kept = _kept_outwards(slope, along is None)
+    kept = kept & _visible(loss.values(outputs, target)) if along is None else kept
+    at = _pushed(torch.where(kept[:, None], slope, math.nan))
     if at is not None and (along is None or _pushed_between(loss, along, outputs[at], slope[at])):
         return _push(loss, outputs[at], "the loss of every target falls in one direction from this output: the sum of"
                      " exp(−loss/τ)·h rises there and cannot be 1 all around")  # fmt: skip
@@ -167,7 +181,8 @@ def one_way(loss: Loss) -> Witness | None:
         seen, size = lost <= JUMP, float(slope.abs().median())
         way = jump[seen].sign().median() if bool(seen.any()) else torch.zeros(())
         one = bool((way * jump[~seen] >= -lost[~seen]).all()) and bool(torch.isfinite(jump).all())
-        if one and float(jump[seen].abs().min()) > math.sqrt(PUSHED) * size and _pushed(jump[None, seen]) == 0:
+        least = float(jump[seen].abs().min()) if bool(seen.any()) else 0.0
+        if one and least > math.sqrt(PUSHED) * size and _pushed(jump[None, seen]) == 0:
             return _push(loss, torch.tensor(kink).double(), "at this output the gradient jumps the same way for every target: its"
                          " expectation cannot be 0 on both sides")  # fmt: skip
     return None
