@@ -38,7 +38,7 @@ def linear(f: Tensor, y: Tensor) -> Tensor:
 def test_audit_is_a_plain_function() -> None:
     assert inspect.isfunction(mlnn.audit)
     assert mlnn.audit.__name__ == "audit"
-    assert list(inspect.signature(mlnn.audit).parameters) == ["loss", "targets", "outputs", "dtype", "name"]
+    assert list(inspect.signature(mlnn.audit).parameters) == ["loss", "targets", "outputs", "dtype", "name", "prove"]
     assert pickle.loads(pickle.dumps(mlnn.audit)) is mlnn.audit
     assert copy.deepcopy(mlnn.audit) is mlnn.audit
     found = mlnn.audit(nn.BCEWithLogitsLoss())
