@@ -15,6 +15,12 @@ X = NOISE.standard_normal((300, 2))
 Y = X @ [1.0, -0.5] + NOISE.standard_t(3, 300)
 
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Convergence cycle detected"),  # statsmodels' steps end in the last digits
+    pytest.mark.filterwarnings("ignore:Maximum number of iterations"),
+]
+
+
 @pytest.mark.parametrize("tau", [0.1, 0.25, 0.5, 0.75, 0.9])
 def test_engel_data_as_statsmodels_has_them(tau: float) -> None:
     api = pytest.importorskip("statsmodels.api")

@@ -140,6 +140,19 @@ def test_a_bump_in_the_log_odds_is_found(number: int) -> None:
     assert all(low < centre < high and high - low < 12 * width for low, high in found.where)
 
 
+@pytest.mark.parametrize(
+    "one",
+    [
+        lambda z: (z[:, 0] - z[:, 1]) / (z[:, 0] - z[:, 1]),
+        lambda z: (z[:, 0].exp() - z[:, 1].exp()) / (z[:, 0].exp() - z[:, 1].exp()),
+        lambda z: (z[:, 0].relu() + 1) * z[:, 2] / ((z[:, 0].relu() + 1) * z[:, 2]),
+    ],
+    ids=["difference", "exponentials", "product"],
+)
+def test_what_divides_by_a_number_that_may_be_0_is_not_proved(one: Callable[[Tensor], Tensor]) -> None:
+    assert prove(lambda z, y: CE(z, y) * one(z), CE, "classes(3)", boxes=300).answer != "proved"
+
+
 def test_a_factor_and_a_number_are_found() -> None:
     twice = prove(CE, lambda z, y: 2 * CE(z, y), "classes(3)")
     assert (twice.relation, twice.scale) == ("scaled", "1/2")

@@ -45,6 +45,7 @@ USES: dict[str, Function] = {
     "waves": lambda z, y: z.sin() + z.cos() * y + z.atan() + z.sinh() + z.cosh() + z.tanh(),
     "errors": lambda z, y: z.erf() + z.erfc() * y + torch.special.ndtr(z) + torch.special.log_ndtr(z),
     "gammas": lambda z, y: (2 + z * z).lgamma() + (2 + z * z).digamma() + torch.polygamma(1, 2 + z * z) * y,
+    "log-odds": lambda z, y: z.sigmoid().logit() * y + torch.logit(0.2 + 0.5 * z.sigmoid(), 0.3),
     "sigmoids": lambda z, y: z.sigmoid() + F.logsigmoid(z) * y + F.softplus(z, 2, 1) + torch.logaddexp(z, y),
     "kinks": lambda z, y: z.relu() + z.abs() * y + z.sign() + z.sgn() * z + F.threshold(z, 0.2, 5) + torch.heaviside(z.detach(), y),
     "leaks": lambda z, y: F.leaky_relu(z.detach(), 0.1) * z + F.elu(z, 0.7) + F.hardtanh(z.detach(), -0.5, 0.4) * z * y,

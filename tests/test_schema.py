@@ -39,6 +39,7 @@ SHIPPED: dict[str, Any] = {
     "looks": None,
     "engine": "auto",
     "trace_every": 1,
+    "proof": 1000,
     "seeds": None,
     "resume": None,
     "resume_anyway": False,
@@ -150,8 +151,8 @@ def test_resolvers_are_refused_where_they_stand(text: str) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        *(("jobs", 0, "more than 0"), ("jobs", -1, "more than 0")),
-        *(("job_timeout", 0.0, "more than 0"), ("job_timeout", -2.0, "more than 0")),
+        *(("jobs", 0, "above 0"), ("jobs", -1, "above 0")),
+        *(("job_timeout", 0.0, "above 0"), ("job_timeout", -2.0, "above 0")),
     ],
 )
 def test_how_many_and_how_long_are_above_0(key: str, value: float, message: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 import torch
 from torch import Tensor
@@ -66,7 +67,7 @@ class OnPaper:
         inside = torch.zeros_like(at, dtype=torch.bool)
         for low, high in self.where:
             inside |= (at >= low) & (at <= high)
-        return [mask.reshape(len(mask), -1).any(1) for mask in (*here, inside)]
+        return [mask.reshape(len(mask), prod(mask.shape[1:])).any(1) for mask in (*here, inside)]
 
     @classmethod
     def from_dict(cls, told: stored.Stored) -> "OnPaper":

@@ -35,7 +35,7 @@ from mlnn.estimating.network.answer import of_kinks
 from mlnn.estimating.network.fit import ModelFit
 from mlnn.estimating.network.form import form_of, parameters_at
 from mlnn.estimating.network.nonlinear import fit
-from mlnn.estimating.network.problem import Problem, made
+from mlnn.estimating.network.problem import Problem, made, unheard
 from mlnn.estimating.network.starts import telling
 from mlnn.estimating.reading import view, whole
 from mlnn.estimating.result import Estimate
@@ -221,6 +221,7 @@ def _of_model(
     if progress is not None:
         problem.stepped = telling(progress, starts)
     found = _of_kinks(problem, cov) if family.likelihood.kinked else fit(problem, starts, seed, dispersion)
+    problem.stepped = unheard  # the fit holds its problem, and may be pickled
     if design.binomial:  # nobs and llf as the linear estimate of such a table has them
         notes = tuple(answer.notes_of(family, design, problem.family.counted))
         held = None if found.rows is None else replace(found.rows, binomial=True)

@@ -1,8 +1,9 @@
 """Quotients back into nodes: of those that hang on some variables alone."""
 
+from collections.abc import Mapping
 from fractions import Fraction
 
-from mlnn.proving.algebra import exp, inv, log, power, product
+from mlnn.proving.algebra import exp, inv, log, power, product, square
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Variable
 from mlnn.proving.quotients import Factor, Monomial, Number, Polynomial, Quotient
@@ -28,8 +29,13 @@ class Emitter:
 
     def _condition(self, need: object) -> Id:
         """A node that has a value only where something holds."""
-        if not isinstance(need, tuple) or need[0] not in ("above 0", "not 0"):
+        if not isinstance(need, tuple) or need[0] not in ("where", "above 0", "not 0"):
             raise MixedError
+        if need[0] == "where":  # in one state of a switch
+            _, look, held, inner = need
+            asked = self.into.make("null", (self._condition(inner),))
+            states = [asked if state == held else self.into.zero for state in (BELOW, AT, ABOVE)]
+            return self.into.switch(self._named(look), *states)
         looked = self._named(need[1])
         if need[0] == "not 0":
             return inv(self.into, looked)
@@ -46,10 +52,39 @@ class Emitter:
         return self.into.linear(terms)
 
     def _monomial(self, one: Monomial) -> Id:
-        grown = [(Fraction(power), self._exponent(place)) for (kind, place), power in one if kind == "e"]
-        factors = [exp(self.into, self.into.linear(grown))] if grown else []
+        grown = {place: Fraction(power) for (kind, place), power in one if kind == "e"}
+        factors = [exp(self.into, self._sum(grown))] if grown else []
         factors += [self._factor(factor, power) for factor, power in one if factor[0] == "x"]
         return product(self.into, factors)
+
+    def _sum(self, grown: Mapping[int, Fraction]) -> Id:
+        """Σ factor·number; a square a x² + b x + c as a (x + b/2a)² + c − b²/4a.
+
+        Where x is in a ball, the terms of a narrow bump far from 0 would each move by more than their sum does.
+        """
+        degrees = {place: self._degree(place) for place in grown}
+        variables = {degree[0] for degree in degrees.values() if degree is not None and degree[1]}
+        if None in degrees.values() or len(variables) != 1:
+            return self.into.linear([(factor, self._exponent(place)) for place, factor in grown.items()])
+        by_degree = {degree[1]: grown[place] for place, degree in degrees.items() if degree is not None}
+        c, b, a = (by_degree.get(degree, Fraction(0)) for degree in range(3))
+        (x,) = (self._number(place) for place in variables)
+        if not a:
+            return self.into.linear([(c, self.into.one), (b, x)])
+        moved = self.into.linear([(Fraction(1), x), (b / (2 * a), self.into.one)])
+        return self.into.linear([(a, square(self.into, moved)), (c - b**2 / (4 * a), self.into.one)])
+
+    def _degree(self, place: int) -> tuple[int, int] | None:
+        """The variable, and its power of 0 to 2, that a number is; None for any other."""
+        named = self.forms.named[place]
+        if named.op in ("one", "var"):
+            return (place, int(named.op == "var"))
+        if named.op != "product":
+            return None
+        of = self.forms.quotients[named.of]
+        ((monomial, value),) = [*of.top.items()] if len(of.top) == 1 else [((), 0)]
+        plain = value == 1 and not of.bottom and len(monomial) == 1 and monomial[0][0][0] == "x" and monomial[0][1] == 2
+        return (monomial[0][0][1], 2) if plain and self.forms.named[monomial[0][0][1]].op == "var" else None
 
     def _exponent(self, place: int) -> Id:
         named = self.forms.named[place]

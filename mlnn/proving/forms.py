@@ -10,6 +10,7 @@ from fractions import Fraction
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node, Variable
 from mlnn.proving.named import Named
 from mlnn.proving.quotients import (
+    MOST_POWER,
     ONE,
     Arithmetic,
     Factor,
@@ -17,6 +18,7 @@ from mlnn.proving.quotients import (
     Number,
     Polynomial,
     Quotient,
+    bounded,
     constant,
     content,
     divided,
@@ -155,7 +157,7 @@ class Forms:
             if logarithm is None:
                 grown.append((("e", self._exponent(monomial)), value))
                 continue
-            whole = int(value // 1)
+            whole = int(value // 1) if -MOST_POWER <= value <= MOST_POWER else 0
             if value - whole:
                 grown.append((("e", monomial[0][0][1]), value - whole))
             for _ in range(abs(whole)):
@@ -208,7 +210,7 @@ class Forms:
 
     def power(self, one: Quotient, exponent: Fraction) -> Quotient:
         if exponent.denominator == 1:
-            found = self.product([one] * abs(int(exponent)))
+            found = self.product([one] * bounded(int(exponent)))
             return found if exponent > 0 else self.inverse(found)
         logs = self.log(one)
         if logs.needs == one.needs:
@@ -284,15 +286,13 @@ class Forms:
         if not bottom and self.positive(plain.top):
             return (ABOVE if lead > 0 else BELOW), None, False
         name = self.keep(plain)
-        state = self.told.get(name)
-        turned = lead < 0
-        return state, name, turned
+        return self.told.get(name), name, lead < 0
 
 
 RULES: dict[str, Callable[[Forms, list[Quotient]], Quotient]] = {
     "mul": lambda at, args: at.product(args),
     "square": lambda at, args: at.product(args * 2),
-    "inv": lambda at, args: at.arithmetic.inverse(args[0]),
+    "inv": lambda at, args: at.inverse(args[0]),
     "exp": lambda at, args: at.exp(args[0]),
     "log": lambda at, args: at.log(args[0]),
     "sigmoid": lambda at, args: at.sigmoid(args[0]),

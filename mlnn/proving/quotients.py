@@ -21,8 +21,19 @@ MOST_TERMS = 1500
 """Of a polynomial; beyond, products take longer than an answer is worth."""
 
 
+MOST_POWER = 64
+"""Of a quotient; more factors are no form that somebody wrote, and 1e14 of them, from a width of 1e-7, would never end."""
+
+
 class LargeError(Exception):
-    """A form has more terms than are worth an answer."""
+    """A form has more terms, or factors, than are worth an answer."""
+
+
+def bounded(power: int) -> int:
+    """How many factors a power has. Raises LargeError beyond `MOST_POWER`."""
+    if abs(power) > MOST_POWER:
+        raise LargeError
+    return abs(power)
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,7 @@ class Arithmetic:
 
     def power(self, base: Mapping[Monomial, Number], exponent: int) -> Polynomial:
         found: Polynomial = {ONE: 1}
-        for _ in range(exponent):
+        for _ in range(bounded(exponent)):
             found = self.multiplied(found, base)
         return found
 

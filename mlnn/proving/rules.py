@@ -106,8 +106,11 @@ def _power(node: Node, args: Sequence[Series], terms: int) -> Series:
 
 def _whole_power(x: Series, exponent: int, terms: int) -> Series:
     found = arb_series([1], terms)
-    for _ in range(abs(exponent)):
-        found = found * x
+    squared, left = x, abs(exponent)
+    while left:
+        found = found * squared if left % 2 else found
+        left //= 2
+        squared = squared * squared if left else squared
     if exponent > 0:
         return found
     if x[0].is_zero():

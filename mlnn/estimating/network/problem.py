@@ -79,6 +79,10 @@ def _of_the_model(what: str) -> Iterator[None]:
         raise ConfigError(f"model: {what} raised {type(error).__name__}: {told}") from error
 
 
+def unheard() -> None:
+    """Nobody is told of a step."""
+
+
 class Problem:
     """The summed nll over one flat vector of parameters, and its derivatives.
 
@@ -105,7 +109,7 @@ class Problem:
         self.x, self.family, self.normal, self.offset = x, family, family.likelihood.squares, offset
         self.counts = None if weights is None else weights.to(torch.float64)
         self.weights = torch.ones(len(x), dtype=torch.float64) if self.counts is None else self.counts
-        self.stepped: Callable[[], None] = lambda: None
+        self.stepped: Callable[[], None] = unheard
         first = self._asked()
         self.low = first.dtype != torch.float64
         if family.space.labels and not family.space.classes and first.ndim == 2:
