@@ -99,8 +99,8 @@ USES: dict[str, Function] = {
     + torch.zeros_like(z).scatter(1, z.argmax(1, keepdim=True), 2.0) * z,
     "without": lambda z, y: torch.logsumexp(z.masked_fill(y.bool(), -torch.inf), 1)
     + F.softmax(z.masked_fill(y > 1, -torch.inf), 1),
-    "checked": lambda z, y: torch.distributions.Bernoulli(probs=z.sigmoid()).log_prob(y)
-    + torch.distributions.OneHotCategorical(logits=z).log_prob(F.one_hot(torch.tensor([1]), 3).double()),
+    "checked": lambda z, y: torch.distributions.Bernoulli(probs=z.sigmoid(), validate_args=True).log_prob(y)
+    + torch.distributions.OneHotCategorical(logits=z, validate_args=True).log_prob(F.one_hot(torch.tensor([1]), 3).double()),
 }  # fmt: skip
 """Each uses some operations; every rule is used by one of them."""
 
