@@ -65,7 +65,11 @@ WANT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
 
 def wants_memory(problem: BaseException) -> bool:
     """Whether an exception is for want of memory."""
-    return isinstance(problem, MemoryError) or any(words in str(problem) for words in WANT_OF_MEMORY)
+    try:
+        said = str(problem)
+    except Exception:  # an exception of the caller's whose message fails
+        said = ""
+    return isinstance(problem, MemoryError) or any(words in said for words in WANT_OF_MEMORY)
 
 
 MOST_CHOICES = 20  # listed in full; of a longer list the nearest few

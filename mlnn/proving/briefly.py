@@ -52,7 +52,9 @@ def _constant(text: str) -> str:
     number, _, name = text.partition(" (")
     if name:
         return name.removesuffix(")")
-    return f"{_digits(float(number)):g}".replace("-", "−") if "/" not in number else number.replace("-", "−")
+    if "/" in number or number in ("n", "1/n"):  # a sum of n rows beside their mean
+        return number.replace("-", "−")
+    return f"{_digits(float(number)):g}".replace("-", "−")
 
 
 def _undecided(proof: Proof) -> str:
