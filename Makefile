@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 help:
 	@echo "make run    set up, then train BCELoss against the Bernoulli NLL up a ladder of architectures"
 	@echo "make test   set up, then run the tests"
-	@echo "make test ARGS='-m rest'  the rest of the batteries, of which make test runs a sample (three and a half minutes)"
+	@echo "make test ARGS='-m rest'  the rest of the batteries, of which make test runs a sample (over five minutes)"
 	@echo "make test ARGS='-m slow'  the rest and the long ones: whole processes, long properties, commands ended by force"
 	@echo "make check  lint, format, types"
 	@echo "make clean  remove the environment and caches"
