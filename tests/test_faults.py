@@ -16,8 +16,10 @@ import pytest
 from app_cases import SMALL, Result, assert_short, command, listing
 from test_resume import interrupted, same
 
+from mlnn.errors import RunFolderError
+from mlnn.runs.kept.journal import Journal
 from mlnn.runs.kept.keeper import Keeper
-from mlnn.runs.kept.place import place_of
+from mlnn.runs.kept.place import place_of, where_differs
 from mlnn.runs.kept.states import names
 
 WORDS = (*SMALL[1:], "steps=6")
@@ -168,3 +170,16 @@ def test_what_a_machine_left_that_ended_right_after_the_last_rename_is_taken_awa
     shutil.rmtree(place / "run", ignore_errors=True)
     assert command("runs", "clean", ".").code == 0
     assert sorted(path.name for path in Path().iterdir()) == ["copy", "part"]
+
+
+def test_a_trace_of_other_columns_is_told_of(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, tmp_path / "run")
+    journal.append({"step": 0, "left_loss": 0.5})
+    with pytest.raises(RunFolderError, match=r"other columns than this run \(left, left_loss\); overwrite=true"):
+        journal.append({"step": 1, "left": 0.5})
+
+
+def test_what_an_environment_says_of_itself_stays_on_one_line() -> None:
+    (told,) = where_differs({"platform": "here\n" * 40}, {"platform": "there"})
+    assert "\n" not in told
+    assert len(told) <= 120

@@ -16,6 +16,7 @@ import numpy as np
 from mlnn.errors import RunFolderError
 from mlnn.received import open_plain
 from mlnn.runs.writing import disk
+from mlnn.visible import shown
 
 HEAD = struct.Struct("<II")
 """Length and CRC-32 of a record."""
@@ -35,12 +36,15 @@ class Journal:
         self._size = 0
 
     def append(self, row: Row) -> None:
-        """Add a row; its names are those of the first."""
+        """Add a row; its names are those of the first. Raises RunFolderError where a trace that was kept has others."""
         if not self.columns:
             self.columns = tuple(row)
             self._waiting.append(_record(self.columns))
         if row.keys() != set(self.columns):
-            raise KeyError(f"a row differs from the first in: {', '.join(sorted(row.keys() ^ set(self.columns)))}")
+            apart = shown(", ".join(sorted(row.keys() ^ set(self.columns))))
+            raise RunFolderError(
+                f"{self.final}: the trace that was kept has other columns than this run ({apart}); overwrite=true begins anew"
+            )
         self._waiting.append(_record([_plain(row[name]) for name in self.columns]))
         self.count += 1
 

@@ -22,6 +22,7 @@ from mlnn.runs.kept.states import names, step_of
 from mlnn.runs.locking import LOCK, held, locked
 from mlnn.runs.study import EXECUTION, MOST_TOLD, differences
 from mlnn.runs.writing import RunFolder, disk
+from mlnn.visible import shown
 
 STATUS, KEPT = "status.json", "kept.json"
 FORMAT = 2
@@ -223,7 +224,7 @@ def _plain(told: Mapping[str, Any]) -> Any:
 def where_differs(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """In what two environments differ, of what may change bits."""
     return [
-        f"{key} {before.get(key)} → {now.get(key)}"[:120]
+        f"{key} {shown(before.get(key))} → {shown(now.get(key))}"[:120]
         for key in WHERE
         if _plain({"": before.get(key)}) != _plain({"": now.get(key)})
     ]
