@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from asked_cases import Function, asked, f64, numbers, squared
 from torch import Tensor, nn
 
 from mlnn import objectives as o
@@ -42,23 +43,6 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.signature import Real, TwoOutputs
 from mlnn.targets import COUNTS, HALF_LINE, LINE, TargetSpace
-
-f64 = torch.float64
-Function = Callable[[Tensor, Tensor], Tensor]
-
-
-def asked(function: Any, targets: str = "real") -> Loss:
-    space = TargetSpace.parse(targets)
-    made = Objective.of(function, space, name="loss")
-    return Loss(made, made.targets)
-
-
-def numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=f64)
-
-
-def squared(f: Tensor, y: Tensor) -> Tensor:
-    return 0.5 * (y - f) ** 2
 
 
 def with_slope(function: Function, extra: Function) -> Function:

@@ -1,18 +1,17 @@
 """How far an audit looks and where what it says ends: domains, sums and integrals, and what is asked of a model, on both sides."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from asked_cases import asked, f64, normal, numbers, squared
 from torch import Tensor, nn
 
 from mlnn import objectives as o
 from mlnn.auditing import careful, domain, finite, integrals, located, several, sound, unproven, vouching
-from mlnn.auditing.ask import Loss
 from mlnn.auditing.careful import _beyond, _pieces, careful_z, locations
 from mlnn.auditing.domain import _departs, _misses_one, departure
 from mlnn.auditing.finding import Finding, by_formula
@@ -24,31 +23,7 @@ from mlnn.auditing_models import layers
 from mlnn.auditing_models.calls import _nudge, change, checked_batch, in_mode, others_replaced
 from mlnn.auditing_models.layers import Call
 from mlnn.errors import DataError
-from mlnn.objectives import Objective
 from mlnn.seeding import generator
-from mlnn.targets import TargetSpace
-
-f64 = torch.float64
-Function = Callable[[Tensor, Tensor], Tensor]
-
-
-def asked(function: Any, targets: str = "real") -> Loss:
-    space = TargetSpace.parse(targets)
-    made = Objective.of(function, space, name="loss")
-    return Loss(made, made.targets)
-
-
-def numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=f64)
-
-
-def squared(f: Tensor, y: Tensor) -> Tensor:
-    return 0.5 * (y - f) ** 2
-
-
-def normal(output: Tensor, y: Tensor) -> Tensor:
-    return 0.5 * ((y - output[:, 0]) ** 2 * torch.exp(-output[:, 1]) + output[:, 1])
-
 
 EVEN = Finding("likelihood", scale=1.0, log_base=lambda y: torch.full_like(y, -0.5 * math.log(2 * math.pi)),
                reference=by_formula(squared))  # fmt: skip

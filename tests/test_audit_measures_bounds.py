@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import scipy
 import torch
+from asked_cases import Function, asked, f64, numbers
 from measure_cases import LABELS, coral
 from torch import Tensor
 
@@ -28,19 +29,6 @@ from mlnn.auditing.tweedie import Power
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.targets import TargetSpace
-
-f64 = torch.float64
-Function = Callable[[Tensor, Tensor], Tensor]
-
-
-def asked(function: Any, targets: Any = "real") -> Loss:
-    space = targets if isinstance(targets, TargetSpace) else TargetSpace.parse(targets)
-    made = Objective.of(function, space, name="loss")
-    return Loss(made, made.targets)
-
-
-def numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=f64)
 
 
 # Tails that are powers.

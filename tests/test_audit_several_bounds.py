@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import asked_cases
 import numpy as np
 import pytest
 import torch
+from asked_cases import Function, f64, normal, numbers
 from torch import Tensor
 
 from mlnn.auditing import (
@@ -35,25 +37,11 @@ from mlnn.auditing.record import Witness
 from mlnn.auditing.shifted import At
 from mlnn.auditing.sliced import Slice
 from mlnn.auditing.vouching import Cloud, vouched
-from mlnn.objectives import Objective
 from mlnn.targets import TargetSpace
-
-f64 = torch.float64
-Function = Callable[[Tensor, Tensor], Tensor]
 
 
 def asked(function: Any, targets: str = "real(raw=2)") -> Loss:
-    space = TargetSpace.parse(targets)
-    made = Objective.of(function, space, name="loss")
-    return Loss(made, made.targets)
-
-
-def numbers(*values: float) -> Tensor:
-    return torch.tensor(values, dtype=f64)
-
-
-def normal(o: Tensor, y: Tensor) -> Tensor:
-    return 0.5 * ((y - o[:, 0]) ** 2 * torch.exp(-o[:, 1]) + o[:, 1])
+    return asked_cases.asked(function, targets)
 
 
 HALF_LOG_TURN = 0.5 * math.log(2 * math.pi)

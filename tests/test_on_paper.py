@@ -182,6 +182,9 @@ def test_what_was_stored_before_there_were_proofs_is_read_and_what_is_damaged_is
         {"size": "x"},
         {"probed": "yes"},
         {"alone": [3]},
+        {"alone": 0},
+        {"where": ""},
+        {"where": False},
         {"alone": [{"rows": "x"}]},
         {"boxes": []},
     ]

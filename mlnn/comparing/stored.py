@@ -56,7 +56,9 @@ def table(stored: Stored, key: str) -> dict[str, object] | None:
 
 def tables(stored: Stored, key: str) -> list[dict[str, object]]:
     """Several of these; [] where nothing is said."""
-    value = stored.get(key) or []
+    value = stored.get(key)
+    if value is None:
+        return []
     if not isinstance(value, list | tuple) or not all(isinstance(one, dict) for one in value):
         raise _damaged(key, value)
     return list(value)
@@ -113,7 +115,9 @@ def interval(stored: Stored, key: str) -> tuple[float, float] | None:
 
 def intervals(stored: Stored, key: str) -> tuple[tuple[float, float], ...]:
     """Several of them; () where nothing is said."""
-    value = stored.get(key) or ()
+    value = stored.get(key)
+    if value is None:
+        return ()
     if not isinstance(value, list | tuple):
         raise _damaged(key, value)
     return tuple(_interval(key, one) for one in value)

@@ -4,7 +4,7 @@ What may be rewritten is what needs no condition: signs and numbers out of produ
 softplus by their names. So forms that a stable kernel and a textbook write differently are often one node, which needs no proof.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
@@ -216,22 +216,40 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
 
 def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Variable, Id]) -> tuple[Id, ...]:
     """Some nodes of a graph in another one, with nodes of that in place of variables."""
+
+    def valued(one: Id, _args: tuple[Id, ...]) -> Id | None:
+        name = graph.nodes[one].name
+        return None if name is None else values[name] if name in values else into.var(*name)
+
+    return remade(graph, roots, into, valued)
+
+
+def remade(
+    graph: Graph, roots: Sequence[Id], into: Graph, other: Callable[[Id, tuple[Id, ...]], Id | None]
+) -> tuple[Id, ...]:
+    """Some nodes of a graph made anew in `into`, which may be the same, from their variables up.
+
+    other: of a node and what its arguments have become, the node that takes its place; None where it stays what it is. In another
+    graph it has to tell of the variables.
+    """
     found: dict[Id, Id] = {}
     for one in graph.needed(roots):
         node = graph.nodes[one]
-        args = tuple(found[other] for other in node.args)
-        if node.op == "var":
-            assert node.name is not None
-            found[one] = values[node.name] if node.name in values else into.var(*node.name)
+        args = tuple(found[inner] for inner in node.args)
+        taken = other(one, args)
+        if taken is not None:
+            found[one] = taken
+        elif node.op == "var":
+            found[one] = one
         elif node.op == "lin":
             constant, *factors = node.numbers
             found[one] = into.linear(zip(factors, args, strict=True), constant)
         else:
-            found[one] = again(into, node, args)
+            found[one] = _again(into, node, args)
     return tuple(found[root] for root in roots)
 
 
-def again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
+def _again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
     if node.op == "mul":
         return product(into, args)
     if node.op == "switch":

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from flint import arb
 
-from mlnn.proving.algebra import again, log, mul
+from mlnn.proving.algebra import log, mul, remade
 from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import BITS
 from mlnn.proving.certified import Certified, Claim, proved, undecided
@@ -57,17 +57,8 @@ def _plain(graph: Graph, one: Id) -> Id:
 
 def _with(graph: Graph, root: Id, logs: Sequence[Id], values: Sequence[int]) -> Id:
     """A node with numbers in place of log y and log(1 − y)."""
-    found: dict[Id, Id] = {}
-    for one in graph.needed([root]):
-        node = graph.nodes[one]
-        args = tuple(found[other] for other in node.args)
-        if one in logs:
-            found[one] = graph.const(values[logs.index(one)])
-        elif node.op == "var":
-            found[one] = one
-        elif node.op == "lin":
-            constant, *factors = node.numbers
-            found[one] = graph.linear(zip(factors, args, strict=True), constant)
-        else:
-            found[one] = again(graph, node, args)
-    return found[root]
+
+    def told(one: Id, _args: tuple[Id, ...]) -> Id | None:
+        return graph.const(values[logs.index(one)]) if one in logs else None
+
+    return remade(graph, [root], graph, told)[0]

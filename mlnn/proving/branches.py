@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from mlnn.proving.algebra import again
+from mlnn.proving.algebra import remade
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
 
 MOST = 3
@@ -28,17 +28,9 @@ def _first(graph: Graph, roots: Sequence[Id]) -> Id | None:
 
 def _under(graph: Graph, roots: Sequence[Id], looks_at: Id, state: int) -> list[Id]:
     """Nodes where it is known in which state the switches are that look at one node."""
-    found: dict[Id, Id] = {}
-    for one in graph.needed(roots):
+
+    def known(one: Id, args: tuple[Id, ...]) -> Id | None:
         node = graph.nodes[one]
-        args = tuple(found[other] for other in node.args)
-        if node.op == "var":
-            found[one] = one
-        elif node.op == "lin":
-            constant, *factors = node.numbers
-            found[one] = graph.linear(zip(factors, args, strict=True), constant)
-        elif node.op == "switch" and node.args[0] == looks_at:
-            found[one] = args[2 + state]
-        else:
-            found[one] = again(graph, node, args)
-    return [found[root] for root in roots]
+        return args[2 + state] if node.op == "switch" and node.args[0] == looks_at else None
+
+    return list(remade(graph, roots, graph, known))

@@ -2,26 +2,19 @@
 
 from fractions import Fraction
 
-from mlnn.proving.algebra import again
+from mlnn.proving.algebra import remade
 from mlnn.proving.graph import Graph, Id
 
 
 def oriented(graph: Graph, root: Id) -> Id:
     """A node with softplus(u) + −u in place of softplus(−u) throughout, so that what is left of a pair cancels."""
-    found: dict[Id, Id] = {}
-    for one in graph.needed([root]):
-        node = graph.nodes[one]
-        args = tuple(found[other] for other in node.args)
-        if node.op == "var":
-            found[one] = one
-        elif node.op == "lin":
-            constant, *factors = node.numbers
-            found[one] = graph.linear(zip(factors, args, strict=True), constant)
-        elif node.op == "softplus" and _falls(graph, args[0]):
-            found[one] = graph.add(args[0], graph.make("softplus", (graph.neg(args[0]),)))
-        else:
-            found[one] = again(graph, node, args)
-    return found[root]
+
+    def turned(one: Id, args: tuple[Id, ...]) -> Id | None:
+        if graph.nodes[one].op != "softplus" or not _falls(graph, args[0]):
+            return None
+        return graph.add(args[0], graph.make("softplus", (graph.neg(args[0]),)))
+
+    return remade(graph, [root], graph, turned)[0]
 
 
 def _falls(graph: Graph, one: Id) -> bool:
