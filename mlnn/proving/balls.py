@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from flint import arb, arb_series, ctx, fmpq
 
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
-from mlnn.proving.rules import RULES, Series, VagueError
+from mlnn.proving.rules import COSTS, RULES, Series, VagueError
 
 States = Mapping[Id, int]
 """By the node that a switch looks at: BELOW, AT or ABOVE."""
@@ -40,13 +40,15 @@ class Evaluation:
     """The nodes of a graph as series around a place, those that are asked for.
 
     `decided`: the states that switches were in, certain on the whole ball, or told. `beside`: what is exactly zero at the place,
-    but not around it, is not sure either: its state is asked for on one side of the place.
+    but not around it, is not sure either: its state is asked for on one side of the place. `cost`: of the nodes made so far, a
+    product's being 1.
     """
 
     def __init__(self, graph: Graph, place: arb, states: States, terms: int, beside: bool = False) -> None:
         self.graph, self.terms, self.beside = graph, terms, beside
         self.x = arb_series([place, 1], terms)
         self.decided = dict(states)
+        self.cost = 0
         self._found: dict[Id, Series] = {}
 
     def __getitem__(self, one: Id) -> Series:
@@ -62,6 +64,7 @@ class Evaluation:
             return self.x
         if node.op == "switch":
             return self[node.args[2 + self._state(node.args[0])]]
+        self.cost += COSTS.get(node.op, 1)
         found = RULES[node.op](node, [self[other] for other in node.args], self.terms)
         if not all(part.is_finite() for part in found.coeffs()):
             raise VagueError

@@ -7,7 +7,7 @@ and has one sign at both ends. Where it has two signs, its zero is found, exactl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from flint import arb, fmpq
+from flint import arb, ctx, fmpq
 
 from mlnn.proving.balls import Evaluation, States, UnsureError, ball, digits, sign
 from mlnn.proving.graph import AT, Graph, Id
@@ -89,11 +89,11 @@ def float_of(value: fmpq) -> float:
 
 
 class Looker:
-    """Looks at boxes of one graph with one variable."""
+    """Looks at boxes of one graph with one variable. `looks`: how many; `work`: see `Evaluation.cost`, times the digits."""
 
     def __init__(self, graph: Graph, tolerance: fmpq) -> None:
         self.graph, self.tolerance = graph, arb(tolerance)
-        self.looks = 0
+        self.looks, self.work = 0, 0.0
 
     def look(self, box: Box, questions: Sequence[Question]) -> Looked | Split | None:
         """What is certain; where to split; None: halve it."""
@@ -119,13 +119,16 @@ class Looker:
 
     def _looked(self, box: Box, questions: Sequence[Question], states: States, ends: list[fmpq]) -> Looked:
         wide = Evaluation(self.graph, ball(box.low, box.high), states, TERMS + 2)
-        found = {one.name: difference(wide, one) for one in questions}
         at = Evaluation(self.graph, arb(box.middle), wide.decided, TERMS + 2)
-        radius = arb(box.width / 2)
-        answers = {}
-        for one in questions:
-            series = found[one.name]
-            answers[one.name] = series if isinstance(series, str) else self._answer(at, one, series, radius)
+        try:
+            found = {one.name: difference(wide, one) for one in questions}
+            at.decided |= wide.decided
+            radius, answers = arb(box.width / 2), dict[str, str]()
+            for one in questions:
+                series = found[one.name]
+                answers[one.name] = series if isinstance(series, str) else self._answer(at, one, series, radius)
+        finally:
+            self.work += (wide.cost + at.cost) * ctx.prec / BITS
         return Looked(answers, wide.decided, ends)
 
     def _answer(self, at: Evaluation, question: Question, wide: Series, radius: arb) -> str:

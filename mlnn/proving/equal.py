@@ -25,7 +25,7 @@ from mlnn.targets import TargetSpace
 
 MOST_BOXES = 6000
 """Boxes that one target may take; Bernoulli forms on [−700, 700] take 60 to 1100."""
-ON_LINES = 1000
+ON_LINES = 300
 """Boxes that a line through several raw outputs may take, on which losses are only refuted."""
 FARTHEST = 1e4
 """Ends of a domain: beyond, e^z has more digits than are worth an answer."""

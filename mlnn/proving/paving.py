@@ -13,6 +13,11 @@ from mlnn.proving.places import asked_at
 
 FINEST = fmpq(1, 2**44)
 """Width, relative to the raw output or 1, below which no box is halved: 13 digits of a place."""
+WORK = 40
+"""What a box of a budget may cost, in products of series at the least precision: a form of Bernoulli's likelihood takes 70 a box,
+and 50 boxes of the 6000. So no budget is without end where a box takes thousands of digits or values of log Γ."""
+SLOPES = fmpq(1, 4)
+"""Of a budget that slopes of a side's own value may take, which change no answer."""
 
 
 def finest(box: Box) -> fmpq:
@@ -55,7 +60,8 @@ class _Task:
 def paved(
     graph: Graph, questions: Sequence[Question], domain: tuple[fmpq, fmpq], tolerance: fmpq, budget: int
 ) -> Paving:
-    """Every question on the whole interval, the widest box first. What the budget of boxes did not reach is OPEN."""
+    """Every question on the whole interval, the widest box first. What the budget of boxes, or of work on them, did not reach is
+    OPEN."""
     looker = Looker(graph, tolerance)
     found = Paving({one.name: [] for one in questions})
     places: dict[fmpq, set[str]] = {}
@@ -65,7 +71,7 @@ def paved(
         box, asked, place = task.box, task.asked, task.place
         if place:
             _ask_place(graph, found, box, asked, looker)
-        elif looker.looks >= budget:
+        elif _spent(looker, asked, budget):
             _note(found, box, {one.name: OPEN for one in asked}, {})
         else:
             for one in _looked(looker, found, box, asked, places):
@@ -76,6 +82,12 @@ def paved(
         tiles.sort(key=lambda tile: (tile.low, tile.high))
     found.looks = looker.looks
     return found
+
+
+def _spent(looker: Looker, asked: Sequence[Question], budget: int) -> bool:
+    """Whether a budget does not reach some questions any more."""
+    most = budget * (SLOPES if all(one.slope for one in asked) else 1)
+    return bool(looker.looks >= most or looker.work >= WORK * float_of(most))
 
 
 def _looked(

@@ -159,10 +159,7 @@ def composed(outer: list[arb], x: Series, terms: int) -> Series:
             power = power * inner[0]
         return arb_series(found, terms)
     step = arb_series([0, *inner], terms)
-    total = arb_series([outer[-1]], terms)
-    for one in reversed(outer[:-1]):
-        total = total * step + one
-    return total
+    return arb_series(outer, terms)(step) if step.coeffs() else arb_series(outer[:1], terms)
 
 
 def _sigmoid(node: Node, args: Sequence[Series], terms: int) -> Series:
@@ -281,3 +278,5 @@ RULES: dict[str, Callable[[Node, Sequence[Series], int], Series]] = {
     "undefined": _undefined,
 }
 """(node, its arguments, how many coefficients) → series. What a switch does is `mlnn.proving.balls`' matter."""
+COSTS = {"lgamma": 30, "polygamma": 40, "hyp0f1": 40, "gammaincc": 40, "sigmoid": 10, "softplus": 10, "erf": 4, "erfc": 4, "power": 4}
+"""Of operations that take as long as several products of series do, how many, as measured on wide balls."""
