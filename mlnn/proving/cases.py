@@ -1,8 +1,7 @@
 """From two losses to problems of one variable: one a target, or one for all of them where the form of the losses allows it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 
 from flint import arb, fmpq
 
@@ -10,8 +9,8 @@ from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
-from mlnn.proving.sides import Side
-from mlnn.proving.structure import at_target, of_residual, parted, polynomial
+from mlnn.proving.rows import Side, Target
+from mlnn.proving.structure import at_target, numbers_of, of_residual, parted, polynomial
 from mlnn.targets import TargetSpace
 from mlnn.targets.facts import UNIT_INTERVAL
 
@@ -39,13 +38,16 @@ class Case:
 @dataclass(frozen=True)
 class Cases:
     """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases are
-    coefficients, some targets with the terms of the target alone, left's and right's. `note`: what else was found."""
+    coefficients, some targets with the terms of the target alone, left's and right's. `note`: what else was found. `factor` and
+    `form`: of a relation that holds by the form, where the cases themselves can only refute."""
 
     cases: tuple[Case, ...]
     covers: str
     whole: bool
     own: tuple[tuple[float, fmpq, fmpq], ...] = ()
     note: str | None = None
+    factor: fmpq | None = None
+    form: "Cases | None" = None
 
 
 def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:
@@ -59,7 +61,7 @@ def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:
     )
 
 
-def ways_of(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> list[Cases]:
+def ways_of(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace) -> list[Cases]:
     """Ways to the answer for losses of one raw output, the one that covers most first."""
     ways = [way for way in (_by_residual(graph, found, space), _by_degree(graph, found, space)) if way is not None]
     return [*ways, _listed(graph, found, space)]
@@ -69,14 +71,14 @@ def _roots(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:
     return sides[0].value, sides[0].gradient[0], sides[1].value, sides[1].gradient[0]
 
 
-def _alike(found: dict[float, tuple[Side, Side]]) -> tuple[Side, Side] | None:
+def _alike(found: Mapping[Target, tuple[Side, Side]]) -> tuple[Side, Side] | None:
     """The two sides, where they are the same graph for every target."""
     first = next(iter(found.values()))
     read = any(side.target is not None for side in first)
     return None if read or any(one != first for one in found.values()) else first
 
 
-def _by_residual(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
+def _by_residual(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
     sides = _alike(found)
     if sides is None or not space.whole_line:
         return None
@@ -87,7 +89,7 @@ def _by_residual(graph: Graph, found: dict[float, tuple[Side, Side]], space: Tar
     return Cases((case,), "every target, by the residual", True)
 
 
-def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
+def _by_degree(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
     """Polynomials in the target, apart from terms of the target alone, are equal where their coefficients are."""
     sides = _alike(found)
     if sides is None or space.finite:
@@ -105,7 +107,7 @@ def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: Targe
         for power, column in enumerate(columns)
     )
     upto = "every target" if largest == 1 else f"every target up to {'±' if space.whole_line else ''}{LARGEST_TARGET}"
-    listed = tuple((target, _at(graph, own, target), _at(graph, others, target)) for target in found)
+    listed = tuple((numbers_of(target)[0], _at(graph, own, target), _at(graph, others, target)) for target in found)
     if own != others and all(
         left == right for _, left, right in listed
     ):  # alike where it was looked at, and no further
@@ -113,8 +115,8 @@ def _by_degree(graph: Graph, found: dict[float, tuple[Side, Side]], space: Targe
     return Cases(cases, upto, True, listed)
 
 
-def _those(found: dict[float, tuple[Side, Side]]) -> str:
-    return "the targets " + ", ".join(f"{target:g}" for target in found)
+def _those(found: Mapping[Target, tuple[Side, Side]]) -> str:
+    return "the targets " + ", ".join(f"{numbers_of(target)[0]:g}" for target in found)
 
 
 def _padded(graph: Graph, row: list[Id], length: int) -> list[Id]:
@@ -125,15 +127,15 @@ def _term(power: int) -> str:
     return ("what is free of y", "what is times y")[power] if power < 2 else f"what is times y^{power}"
 
 
-def _at(graph: Graph, one: Id, target: float) -> fmpq:
+def _at(graph: Graph, one: Id, target: Target) -> fmpq:
     """A node of the target alone, at one."""
-    into, (found,) = at_target(graph, [one], Fraction(target))
+    into, (found,) = at_target(graph, [one], target)
     with digits(OWN_BITS, 1):
         return simple(Evaluation(into, arb(0), {}, 1)[found][0])
 
 
-def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace) -> Cases:
-    cases = tuple(_case(graph, _roots(sides), Fraction(target)) for target, sides in found.items())
+def _listed(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace) -> Cases:
+    cases = tuple(_case(graph, _roots(sides), target) for target, sides in found.items())
     if not space.finite:
         return Cases(cases, _those(found), False)
     sides = _alike(found)
@@ -143,6 +145,6 @@ def _listed(graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSp
     return Cases(cases, both + (", and every soft label between" if soft else ""), True)
 
 
-def _case(graph: Graph, roots: Sequence[Id], target: Fraction, stricter: int = 1) -> Case:
+def _case(graph: Graph, roots: Sequence[Id], target: Target) -> Case:
     into, found = at_target(graph, roots, target)
-    return Case(f"y = {float(target):g}", into, questions_of(found), RAW, stricter)
+    return Case(f"y = {numbers_of(target)[0]:g}", into, questions_of(found), RAW)

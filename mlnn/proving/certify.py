@@ -10,7 +10,8 @@ from mlnn.proving.graph import Graph
 from mlnn.proving.labels import losses_in, prove_sum
 from mlnn.proving.located import located, prove_located, refute_located, with_width
 from mlnn.proving.oneway import one_way
-from mlnn.proving.sides import Side, looked_at, sides_of
+from mlnn.proving.rows import Side, Target
+from mlnn.proving.sides import looked_at, sides_of
 from mlnn.proving.temperatures import refute
 from mlnn.proving.tracing import UntracedError
 
@@ -21,10 +22,12 @@ MOST_BOXES = 3000
 
 def certify(objective: Objective, claim: Claim, budget: int = MOST_BOXES) -> Certified:
     """The answer for a claim about one loss. Nothing is raised for a loss that is no graph: that is undecided, with the reason."""
-    graph = Graph()
+    graph, space = Graph(), objective.targets
+    if space.event:
+        return undecided(f"targets '{space}' are several numbers, of which no certificate is proved")
     try:
-        sides, _ = sides_of(objective, looked_at(objective.targets), graph)
-        if objective.targets.finite:
+        sides, _ = sides_of(objective, looked_at(space), graph)
+        if space.finite:
             into, losses = losses_in(graph, sides)
             asked = fmpq(DOMAIN[0]), fmpq(DOMAIN[1])
             found = prove_sum(into, losses, claim, asked, budget) if claim.likely else refute(into, losses)
@@ -34,7 +37,7 @@ def certify(objective: Objective, claim: Claim, budget: int = MOST_BOXES) -> Cer
         return undecided(str(reason))
 
 
-def _numbers(objective: Objective, graph: Graph, sides: dict[float, Side], claim: Claim, budget: int) -> Certified:
+def _numbers(objective: Objective, graph: Graph, sides: dict[Target, Side], claim: Claim, budget: int) -> Certified:
     """Of counts and densities, by the form of the loss in the target."""
     first, support = next(iter(sides.values())), objective.targets.facts.support
     if any(side != first or side.target is not None for side in sides.values()):

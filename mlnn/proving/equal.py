@@ -16,10 +16,10 @@ from mlnn.proving.graph import Graph
 from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import Tile, paved
 from mlnn.proving.proof import Proof
-from mlnn.proving.relation import Related, by_target, related
-from mlnn.proving.several import LINE, ways_of_several
-from mlnn.proving.sides import Both, both_sides
-from mlnn.proving.tracing import UntracedError
+from mlnn.proving.relation import Related, by_form, by_target, related
+from mlnn.proving.several import LINE, of_batches, of_every_target, ways_of_several
+from mlnn.proving.sides import Both, both_sides, looked_at
+from mlnn.proving.tracing import CoupledError, UntracedError
 from mlnn.proving.words import Said, said
 from mlnn.targets import TargetSpace
 
@@ -71,13 +71,29 @@ def prove(
             found = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
             if found.settled:
                 break
+    except CoupledError as reason:
+        return _of_batches(objectives, given, tolerance, boxes, str(reason))
     except UntracedError as reason:
         return said(Said((), given, tolerance, reason=str(reason)))
     assert found is not None
     return said(
-        Said(found.parts, given, tolerance, found.way.covers, found.way.whole, found.related, found.looks, found.paper,
+        Said(found.parts, given, tolerance, found.covers, found.way.whole, found.related, found.looks, found.paper,
              note=found.way.note, summed=_summed(both))
     )  # fmt: skip
+
+
+def _of_batches(
+    objectives: Sequence[Objective], given: tuple[float, float], tolerance: float, boxes: int, reason: str
+) -> Proof:
+    """Of losses whose rows are coupled: refuted where whole batches differ, else undecided for that reason."""
+    try:
+        way = of_batches(objectives[0], objectives[1], looked_at(objectives[0].targets))
+    except UntracedError as untraced:
+        return said(Said((), given, tolerance, reason=str(untraced)))
+    found = _decided(way, (_rational(given[0]), _rational(given[1])), _rational(tolerance), boxes)
+    if "differs" not in found.answers:
+        return said(Said((), given, tolerance, reason=f"{reason}; equal on {way.covers}", looks=found.looks))
+    return said(Said(found.parts, given, tolerance, way.covers, False, None, found.looks, found.paper, note=reason))
 
 
 def _rational(value: float) -> fmpq:
@@ -102,7 +118,10 @@ def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph)
     """Ways to an answer, the one that says most first; the next is asked for where one settles nothing."""
     several = len(next(iter(both.sides.values()))[0].gradient)
     if several == 1:
-        yield from ways_of(graph, both.sides, space)
+        *ways, listed = ways_of(graph, both.sides, space)
+        yield from ways
+        form = of_every_target(graph, both.sides, space, listed)
+        yield from [listed] if form is None else [form]
     else:
         yield from ways_of_several(graph, both.sides, space, ends)
 
@@ -121,6 +140,12 @@ class _Found:
     def answers(self) -> set[str]:
         """Of the values and of the gradients."""
         return {part.answer for part in self.parts if part.question in (VALUE, GRADIENT)}
+
+    @property
+    def covers(self) -> str:
+        """The targets that are spoken of: those of a relation that holds by the form, where that is all that is proved."""
+        form = self.way.form
+        return self.way.covers if form is None or self.related is None else form.covers
 
     @property
     def settled(self) -> bool:
@@ -154,8 +179,12 @@ def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _F
         if case.variable == LINE and any(part.answer == "differs" for part in parts):
             break  # all that lines can say
     answers = {name: {part.answer for part in parts if part.question == name} for name in (VALUE, GRADIENT)}
-    relation = None
-    if "differs" in answers[VALUE] | answers[GRADIENT] or any(left != right for _, left, right in way.own):
+    relation, on_lines = None, any(case.variable == LINE for case in way.cases)
+    if way.form is not None and way.factor is not None:
+        relation = by_form(way.form, way.factor, close)
+    elif not on_lines and (
+        "differs" in answers[VALUE] | answers[GRADIENT] or any(left != right for _, left, right in way.own)
+    ):
         relation = related(way.cases, ends, close, boxes, answers[GRADIENT] == {"proved"})
     if relation is not None:
         relation = by_target(way, relation)

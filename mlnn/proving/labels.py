@@ -1,6 +1,6 @@
 """Finitely many targets: Σ exp(−loss/τ)·h(y) as one node, proved to be 1 by its form or box by box."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from flint import fmpq
@@ -16,20 +16,21 @@ from mlnn.proving.meant import as_node
 from mlnn.proving.pairs import paired
 from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import paved
-from mlnn.proving.sides import Side
+from mlnn.proving.rows import Side, Target
 from mlnn.proving.sketch import identity
-from mlnn.proving.structure import TARGET
+from mlnn.proving.structure import TARGET, numbers_of
 
 TOLERANCES = (1e-15, 1e-9)
 """To which the sum is proved to be 1: the strict one; and one for τ and h that are known as floats alone, or an epsilon of the
 code, as near as an audit asks of a likelihood."""
 
 
-def losses_in(graph: Graph, sides: dict[float, Side]) -> tuple[Graph, list[Id]]:
+def losses_in(graph: Graph, sides: Mapping[Target, Side]) -> tuple[Graph, list[Id]]:
     """The loss at each target, as nodes of one graph of the raw outputs."""
     into = Graph()
     found = [
-        rebuilt(graph, (side.value,), into, {TARGET: into.const(Fraction(target))})[0] for target, side in sides.items()
+        rebuilt(graph, (side.value,), into, {TARGET: into.const(numbers_of(target)[0])})[0]
+        for target, side in sides.items()
     ]
     return into, found
 

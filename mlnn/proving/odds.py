@@ -6,6 +6,7 @@ z_k −g′(t) w_k, with 0 < w_k < 1: gradients that keep to this differ by no m
 """
 
 import math
+from collections.abc import Mapping
 
 from flint import fmpq
 
@@ -15,13 +16,14 @@ from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph, Id, Variable
 from mlnn.proving.named import Named
 from mlnn.proving.quotients import ONE, Polynomial, Quotient, of_factor
-from mlnn.proving.sides import Side
+from mlnn.proving.rows import Side, Target
+from mlnn.proving.structure import numbers_of
 
 ODDS = "log-odds of the target's class"
 LOG_ODDS: Variable = ("z", 0)
 
 
-def by_odds(placed: dict[float, tuple[Graph, tuple[Side, Side]]], ends: tuple[fmpq, fmpq]) -> Cases | None:
+def by_odds(placed: Mapping[Target, tuple[Graph, tuple[Side, Side]]], ends: tuple[fmpq, fmpq]) -> Cases | None:
     """One problem for all targets that are alike; None where a side is no function of the log-odds alone. Raises LargeError.
 
     For raw outputs in [a, b]^K the log-odds are exactly those in [a − b − log(K−1), b − a − log(K−1)], here rounded outwards.
@@ -29,15 +31,16 @@ def by_odds(placed: dict[float, tuple[Graph, tuple[Side, Side]]], ends: tuple[fm
     into, several = Graph(), len(placed)
     alike: dict[tuple[Id, ...], list[str]] = {}
     for target, (graph, sides) in placed.items():
-        forms, shares = _by_target(graph, int(target), several)
+        own = int(numbers_of(target)[0])
+        forms, shares = _by_target(graph, own, several)
         emit = Emitter(forms, into, frozenset({LOG_ODDS}))
         try:
-            roots = tuple(emit(forms[node]) for side in sides for node in (side.value, side.gradient[int(target)]))
+            roots = tuple(emit(forms[node]) for side in sides for node in (side.value, side.gradient[own]))
         except MixedError:
             return None
-        if not all(_follows(forms, side, int(target), shares) for side in sides):
+        if not all(_follows(forms, side, own, shares) for side in sides):
             return None
-        alike.setdefault(roots, []).append(f"{target:g}")
+        alike.setdefault(roots, []).append(f"{own}")
     cases = [
         Case(_named(targets, len(placed)), into, questions_of(roots), ODDS, domain=_reach(ends, several))
         for roots, targets in alike.items()

@@ -13,10 +13,10 @@ from mlnn.proving.places import asked_at
 
 FINEST = fmpq(1, 2**44)
 """Width, relative to the raw output or 1, below which no box is halved: 13 digits of a place."""
-WORK = 40
+WORK = 100
 """What a box of a budget may cost, in products of series at the least precision: a form of Bernoulli's likelihood takes 70 a box,
 and 50 boxes of the 6000. So no budget is without end where a box takes thousands of digits or values of log Γ."""
-SLOPES = fmpq(1, 4)
+SLOPES = 0.25
 """Of a budget that slopes of a side's own value may take, which change no answer."""
 
 
@@ -87,7 +87,7 @@ def paved(
 def _spent(looker: Looker, asked: Sequence[Question], budget: int) -> bool:
     """Whether a budget does not reach some questions any more."""
     most = budget * (SLOPES if all(one.slope for one in asked) else 1)
-    return bool(looker.looks >= most or looker.work >= WORK * float_of(most))
+    return looker.looks >= most or looker.work >= WORK * most
 
 
 def _looked(

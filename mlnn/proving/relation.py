@@ -34,7 +34,7 @@ def related(
     cases: Sequence[Case], domain: tuple[fmpq, fmpq], tolerance: fmpq, budget: int, same_gradient: bool
 ) -> Related | None:
     """The relation that is proved for all cases; None where none is."""
-    factor = fmpq(1) if same_gradient else _factor(cases, domain)
+    factor = fmpq(1) if same_gradient else factor_of(cases, domain)
     if factor is None or factor == 0:
         return None
     shifts, boxes = [], 0
@@ -50,6 +50,19 @@ def related(
         shifts.append((case.target, moved[1]))
     name = "shifted" if factor == 1 else "scaled"
     return Related(name, tuple(shifts), factor, boxes)
+
+
+def by_form(form: Cases, factor: fmpq, tolerance: fmpq) -> Related | None:
+    """What cases of numbers say: right times a factor, plus a number for each target. None where gradients are apart."""
+    shifts = []
+    for case in form.cases:
+        with digits(BITS + EXTRA_BITS, 1):
+            asked = Evaluation(case.graph, arb(0), {}, 1)
+            apart = {one.name: asked[one.plus][0] for one in case.questions}
+            if not abs(apart[GRADIENT]) <= arb(tolerance):
+                return None
+            shifts.append((case.target, simple(apart[VALUE])))
+    return Related("scaled", tuple(shifts), factor, 0)
 
 
 def _holds(tile: Tile, name: str) -> bool:
@@ -88,7 +101,7 @@ def _bits(domain: tuple[fmpq, fmpq]) -> int:
     return BITS + EXTRA_BITS + int(PER_UNIT * float(max(abs(arb(end)) for end in domain).mid()))
 
 
-def _factor(cases: Sequence[Case], domain: tuple[fmpq, fmpq]) -> fmpq | None:
+def factor_of(cases: Sequence[Case], domain: tuple[fmpq, fmpq]) -> fmpq | None:
     """Left's slope over right's, at the first place where right's is not 0."""
     with digits(_bits(domain), TERMS):
         for case in cases:

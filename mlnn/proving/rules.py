@@ -278,5 +278,15 @@ RULES: dict[str, Callable[[Node, Sequence[Series], int], Series]] = {
     "undefined": _undefined,
 }
 """(node, its arguments, how many coefficients) → series. What a switch does is `mlnn.proving.balls`' matter."""
-COSTS = {"lgamma": 30, "polygamma": 40, "hyp0f1": 40, "gammaincc": 40, "sigmoid": 10, "softplus": 10, "erf": 4, "erfc": 4, "power": 4}
+COSTS = {
+    "lgamma": 30,
+    "polygamma": 40,
+    "hyp0f1": 40,
+    "gammaincc": 40,
+    "sigmoid": 10,
+    "softplus": 10,
+    "erf": 4,
+    "erfc": 4,
+    "power": 4,
+}
 """Of operations that take as long as several products of series do, how many, as measured on wide balls."""

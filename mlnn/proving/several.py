@@ -1,20 +1,24 @@
 """Losses of several raw outputs: proved where their forms are one and the same, refuted on lines through the raw outputs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from flint import fmpq
 
+from mlnn.objectives import Objective
 from mlnn.proving.agreement import Compared, agreed
 from mlnn.proving.algebra import rebuilt
+from mlnn.proving.batches import batches
 from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.cases import GRADIENT, Case, Cases
 from mlnn.proving.core import absolute
-from mlnn.proving.graph import Graph, Id
+from mlnn.proving.graph import Graph, Id, Variable
 from mlnn.proving.odds import by_odds
 from mlnn.proving.quotients import LargeError
-from mlnn.proving.sides import Side
-from mlnn.proving.structure import at_target
+from mlnn.proving.relation import factor_of
+from mlnn.proving.rows import Side, Target
+from mlnn.proving.structure import at_target, numbers_of
 from mlnn.targets import TargetSpace
 
 MOST_AXES, MOST_TARGETS = 1, 4
@@ -25,56 +29,116 @@ STEPS = (Fraction(1), Fraction(-1, 2), Fraction(3, 4), Fraction(-1, 4))
 
 
 def ways_of_several(
-    graph: Graph, found: dict[float, tuple[Side, Side]], space: TargetSpace, ends: tuple[fmpq, fmpq]
+    graph: Graph, found: dict[Target, tuple[Side, Side]], space: TargetSpace, ends: tuple[fmpq, fmpq]
 ) -> Iterator[Cases]:
     """Ways to the answer for losses of several raw outputs: by the form, by the log-odds of the target's class, on lines."""
-    placed = {target: _placed(graph, sides, target) for target, sides in found.items()} if space.finite else {}
-    form = by_form(graph, found, placed)
+    if space.kind == "simplex":
+        found = {target: _on_simplex(graph, sides) for target, sides in found.items()}
+    placed = {target: _placed(graph, sides, target) for target, sides in found.items()}
+    form = by_form(graph, found, placed, space)
     if form is not None:
         yield form
-    if placed and len(next(iter(found.values()))[0].gradient) == len(found):
+    if space.finite and len(next(iter(found.values()))[0].gradient) == len(found):
         try:
             odds = by_odds(placed, ends)
         except LargeError:
             odds = None
         if odds is not None:
             yield odds
-    yield on_lines(graph, found)
+    yield _with_factor(on_lines(graph, found), graph, found, space, ends)
 
 
-def _placed(graph: Graph, sides: tuple[Side, Side], target: float) -> tuple[Graph, tuple[Side, Side]]:
-    """Both sides with the number of a target in its place, in a graph of their own."""
+def _placed(graph: Graph, sides: tuple[Side, Side], target: Target) -> tuple[Graph, tuple[Side, Side]]:
+    """Both sides with the numbers of a target in its place, in a graph of their own."""
     roots = [node for side in sides for node in (side.value, *side.gradient)]
-    into, found = at_target(graph, roots, Fraction(target))
+    into, found = at_target(graph, roots, target)
+    return into, _sides_of(found, target)
+
+
+def _sides_of(found: Sequence[Id], target: Target | None) -> tuple[Side, Side]:
     half = len(found) // 2
-    return into, (Side(found[0], found[1:half], target), Side(found[half], found[half + 1 :], target))
+    return Side(found[0], tuple(found[1:half]), target), Side(found[half], tuple(found[half + 1 :]), target)
+
+
+def _on_simplex(graph: Graph, sides: tuple[Side, Side]) -> tuple[Side, Side]:
+    """Both sides with 1 minus the other parts of a target in place of its last, as they add up to 1."""
+    last, read = len(sides[0].gradient) - 1, sides[0].target if sides[1].target is None else sides[1].target
+    others = [(Fraction(-1), graph.var("y", place)) for place in range(last)]
+    roots = tuple(node for side in sides for node in (side.value, *side.gradient))
+    return _sides_of(rebuilt(graph, roots, graph, {("y", last): graph.linear(others, 1)}), read)
 
 
 def by_form(
-    graph: Graph, found: dict[float, tuple[Side, Side]], placed: dict[float, tuple[Graph, tuple[Side, Side]]]
+    graph: Graph,
+    found: Mapping[Target, tuple[Side, Side]],
+    placed: Mapping[Target, tuple[Graph, tuple[Side, Side]]],
+    space: TargetSpace,
 ) -> Cases | None:
     """Proved for every raw output there is: values are a number apart, and gradients are the same, by the forms of both sides.
 
-    placed: by target, where there are finitely many. None where it is not certain.
+    placed: both sides by target. Where there are targets without end, of all of them at once, else of those. None where it is not
+    certain.
     """
+    if space.finite:
+        return _all_apart(placed, f"all {len(placed)} targets", True)
     first = next(iter(found.values()))
     read = any(side.target is not None for side in first)
-    if not placed and (read or any(sides != first for sides in found.values())):
+    alike = not read and all(sides == first for sides in found.values())
+    form = _all_apart({"every target": (graph, first)}, "every target", True) if alike else None
+    if form is not None or not placed:
+        return form
+    return _all_apart(placed, f"{len(placed)} targets that were looked at", False)
+
+
+def of_every_target(
+    graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace, listed: Cases
+) -> Cases | None:
+    """Of losses of one raw output and targets without end: proved by the form for all of them, and each side's slopes as they are
+    asked of some targets. None where it is not certain."""
+    form = None if space.finite else by_form(graph, found, {}, space)
+    if form is None:
         return None
-    asked = {_named(target): one for target, one in placed.items()} or {"every target": (graph, first)}
+    slopes = (replace(case, questions=tuple(one for one in case.questions if one.slope)) for case in listed.cases)
+    return replace(form, cases=(*form.cases, *slopes))
+
+
+def _all_apart(
+    asked: Mapping[Target, tuple[Graph, tuple[Side, Side]]] | Mapping[str, tuple[Graph, tuple[Side, Side]]],
+    covers: str,
+    whole: bool,
+) -> Cases | None:
     cases, kinks = [], False
-    for name, (own, sides) in asked.items():
+    for target, (own, sides) in asked.items():
         try:
-            case = _apart(own, sides, name)
+            case = _apart(own, sides, target if isinstance(target, str) else named(target))
         except LargeError:
             return None
         if case is None:
             return None
         cases.append(case[0])
         kinks |= case[1]
-    covers = f"all {len(cases)} targets" if placed else "every target"
     note = "where a kink is met exactly, the two sides may take other slopes" if kinks else None
-    return Cases(tuple(cases), f"{covers}, by the form", True, note=note)
+    return Cases(tuple(cases), f"{covers}, by the form", whole, note=note)
+
+
+def _with_factor(
+    lines: Cases, graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace, ends: tuple[fmpq, fmpq]
+) -> Cases:
+    """Lines, and with them the factor between the two sides that lines ask for, where the form of both has it everywhere."""
+    factor = factor_of(lines.cases, ends)
+    if factor in (None, 0, 1):
+        return lines
+    times = Fraction(int(factor.p), int(factor.q))
+    scaled = {target: (left, _scaled(graph, right, times)) for target, (left, right) in found.items()}
+    placed = {target: _placed(graph, sides, target) for target, sides in scaled.items()}
+    form = by_form(graph, scaled, placed, space)
+    return lines if form is None else replace(lines, factor=factor, form=form)
+
+
+def _scaled(graph: Graph, side: Side, factor: Fraction) -> Side:
+    return replace(
+        side, value=graph.scale(factor, side.value), gradient=tuple(graph.scale(factor, one) for one in side.gradient)
+    )
 
 
 def _apart(graph: Graph, sides: tuple[Side, Side], name: str) -> tuple[Case, bool] | None:
@@ -92,17 +156,29 @@ def _apart(graph: Graph, sides: tuple[Side, Side], name: str) -> tuple[Case, boo
     return Case(name, into, questions), found.kinks
 
 
-def on_lines(graph: Graph, found: dict[float, tuple[Side, Side]]) -> Cases:
+def on_lines(graph: Graph, found: Mapping[Target, tuple[Side, Side]]) -> Cases:
     """Values and slopes on a few lines; what is equal on them is not proved elsewhere."""
     cases = []
-    for target, (left, right) in list(found.items())[:MOST_TARGETS]:
-        for number, steps in enumerate(_directions(len(left.gradient))):
-            cases.append(_line(graph, (left, right), steps, target, number + 1))
+    for target, sides in list(found.items())[:MOST_TARGETS]:
+        for number, steps in enumerate(_directions(len(sides[0].gradient))):
+            cases.append(_line(graph, sides, steps, numbers_of(target), f"{named(target)}, line {number + 1}"))
     return Cases(tuple(cases), f"{len(cases)} lines through the raw outputs", False)
 
 
-def _named(target: float) -> str:
-    return f"y = {target:g}"
+def of_batches(left: Objective, right: Objective, targets: Sequence[Target]) -> Cases:
+    """Values and slopes of whole batches on a few lines through the raw outputs of all of their rows. Raises UntracedError."""
+    cases = []
+    for name, batch, graph, sides in batches(left, right, targets):
+        numbers = [number for target in batch for number in numbers_of(target)]
+        for number, steps in enumerate(_directions(len(sides[0].gradient))):
+            cases.append(_line(graph, sides, steps, numbers, f"{name}, line {number + 1}"))
+    return Cases(tuple(cases), f"{len(cases)} lines through the raw outputs of batches", False)
+
+
+def named(target: Target) -> str:
+    """A target in words."""
+    told = ", ".join(f"{one:g}" for one in numbers_of(target))
+    return f"y = ({told})" if isinstance(target, tuple) else f"y = {told}"
 
 
 def _directions(several: int) -> list[list[Fraction]]:
@@ -110,15 +186,17 @@ def _directions(several: int) -> list[list[Fraction]]:
     return [[STEPS[one % len(STEPS)] for one in range(several)], *axes]
 
 
-def _line(graph: Graph, sides: Sequence[Side], steps: Sequence[Fraction], target: float, number: int) -> Case:
+def _line(graph: Graph, sides: Sequence[Side], steps: Sequence[Fraction], target: Sequence[float], name: str) -> Case:
     into = Graph()
     t = into.var("z", 0)
-    moved = {("z", one): into.linear([(step, t)], STARTS[one % len(STARTS)]) for one, step in enumerate(steps)}
-    moved[("y", 0)] = into.const(target)
+    moved: dict[Variable, Id] = {
+        ("z", one): into.linear([(step, t)], STARTS[one % len(STARTS)]) for one, step in enumerate(steps)
+    }
+    moved |= {("y", place): into.const(number) for place, number in enumerate(target)}
     pairs: list[tuple[Id, Id]] = []
     for side in sides:
         value, *gradient = rebuilt(graph, (side.value, *side.gradient), into, moved)
         pairs.append((value, into.linear(zip(steps, gradient, strict=True))))
     (left, left_slope), (right, right_slope) = pairs
     questions = (Question(VALUE, left, right), Question(GRADIENT, left_slope, right_slope))
-    return Case(f"{_named(target)}, line {number}", into, questions, LINE)
+    return Case(name, into, questions, LINE)

@@ -5,14 +5,21 @@ from fractions import Fraction
 
 from mlnn.proving.algebra import mul, rebuilt
 from mlnn.proving.graph import Graph, Id, Node
+from mlnn.proving.rows import Target
 
 OUTPUT, TARGET = ("z", 0), ("y", 0)
 
 
-def at_target(graph: Graph, roots: Sequence[Id], target: Fraction) -> tuple[Graph, tuple[Id, ...]]:
-    """Some nodes with a number for the target, in a graph of their own."""
+def numbers_of(target: Target) -> tuple[float, ...]:
+    """The numbers that a target is."""
+    return target if isinstance(target, tuple) else (target,)
+
+
+def at_target(graph: Graph, roots: Sequence[Id], target: Target) -> tuple[Graph, tuple[Id, ...]]:
+    """Some nodes with numbers for the target, in a graph of their own."""
     into = Graph()
-    return into, rebuilt(graph, tuple(roots), into, {TARGET: into.const(target)})
+    values = {("y", place): into.const(number) for place, number in enumerate(numbers_of(target))}
+    return into, rebuilt(graph, tuple(roots), into, values)
 
 
 def of_residual(graph: Graph, roots: Sequence[Id]) -> tuple[Graph, tuple[Id, ...]] | None:

@@ -5,7 +5,7 @@ their own. What the loss computes with numbers goes on as ever beside it, promot
 in real numbers and its casts round nothing.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,6 +34,10 @@ VIEWS = ("_unsafe_view", "_reshape_alias")
 
 class UntracedError(Exception):
     """A loss that is no graph, and why."""
+
+
+class CoupledError(UntracedError):
+    """A loss whose batch is not worth what its rows are worth alone, and why."""
 
 
 class _Exits(TorchFunctionMode):
@@ -165,13 +169,17 @@ class Tracer(TorchDispatchMode, Shadows):
 
 
 def traced(
-    call: Callable[[Tensor, Tensor], Tensor], output: Tensor, target: Tensor, graph: Graph
+    call: Callable[[Tensor, Tensor], Tensor],
+    output: Tensor,
+    target: Tensor,
+    graph: Graph,
+    weights: Sequence[float] = (),
 ) -> tuple[list[Id], list[Id], bool]:
     """The nodes of a loss's values and of its own gradient, entry by entry, and whether the target's numbers were read as such.
 
     `call`: (output, target) → values; output (n[, m]) float64, target as the loss takes it. The gradient is that of the values'
-    sum. Variables: ("z", entry of output), ("y", entry of target). Raises UntracedError, with the operation, for a loss that
-    is no graph, and whatever the loss raises.
+    sum, each times its weight where there are `weights` (as many as values, or more). Variables: ("z", entry of output), ("y",
+    entry of target). Raises UntracedError, with the operation, for a loss that is no graph, and whatever the loss raises.
     """
     tracer = Tracer(graph)
     output, target = output.clone(), target.clone()
@@ -183,7 +191,10 @@ def traced(
         values = tracer.entries(value)
         if not value.requires_grad:
             return values, [graph.zero] * output.numel(), tracer.read
-        (gradient,) = torch.autograd.grad(value.sum(), output, allow_unused=True)
+        asked = (
+            value * torch.tensor(weights[: value.numel()], dtype=value.dtype).reshape(value.shape) if weights else value
+        )
+        (gradient,) = torch.autograd.grad(asked.sum(), output, allow_unused=True)
         none = gradient is None
         gradients = [graph.zero] * output.numel() if none else tracer.entries(gradient)
     return values, gradients, tracer.read
