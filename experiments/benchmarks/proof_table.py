@@ -1,6 +1,9 @@
-"""What is proved, refuted or undecided on paper, over every pair of losses and every objective: proofs.json, proofs.md.
+"""What is proved, refuted or undecided on paper, over every pair of losses and every objective: proofs.jsonl, proofs.md.
 
 python experiments/benchmarks/proof_table.py [folder=.] [every=1] [names that hold any of these …]: 10 minutes of processor time
+
+Each row is written to proofs.jsonl as it comes, and what stands there already is not asked again: stopped and begun anew, it goes
+on where it was.
 
 A pair of the verdict's benchmark that is no two losses of a row (loops, optimisers, models of their own, extras, rows of several
 positions) is no question for paper and is counted by itself. An objective with a likelihood behind it is proved against that, one
@@ -48,6 +51,7 @@ class Question:
 class Row:
     """One line of the table; `seconds` of processor time."""
 
+    title: str
     name: str
     targets: str
     known: str
@@ -91,12 +95,13 @@ def made(config: dict[str, Any]) -> Any:
     return partial(found, **arguments) if config.get("_partial_") else found(**arguments)
 
 
-def row(asked: Question) -> Row:
+def row(asked: Question, title: str = "") -> Row:
+    """A question's answer."""
     begun = time.process_time()
     found = mlnn.prove(asked.left, asked.right, asked.targets, outputs=asked.outputs)
     sentence = "; ".join((found.sentence, *found.findings))
     spent = round(time.process_time() - begun, 2)
-    return Row(asked.name, asked.targets, asked.known, found.answer, found.relation, found.boxes, spent, sentence)
+    return Row(title, asked.name, asked.targets, asked.known, found.answer, found.relation, found.boxes, spent, sentence)
 
 
 def summary(rows: Iterable[Row]) -> str:
@@ -128,22 +133,38 @@ def markdown(title: str, rows: list[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def kept(file: Path) -> list[Row]:
+    """The rows that a file holds; a last line that was cut off is none."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True) if file.exists() else []
+    return [Row(**json.loads(line)) for line in lines if line.endswith("\n")]
+
+
 def main(folder: Path, every: int, names: list[str]) -> None:
+    """Ask what is not answered yet, and write both files."""
     warnings.simplefilter("ignore")
-    found: dict[str, list[Row]] = {}
+    file = folder / "proofs.jsonl"
+    rows = kept(file)
+    file.write_text("".join(written(one) for one in rows), encoding="utf-8")
+    done = {(one.title, one.name) for one in rows}
     for title, questions in (("Pairs", of_pairs()), ("Objectives", of_objectives())):
         asked = [one for one in questions if not names or any(name in one.name for name in names)][::every]
-        found[title] = []
         for number, one in enumerate(asked, 1):
-            found[title].append(row(one))
-            print(f"{number}/{len(asked)} {found[title][-1].answer:9} {one.name}", flush=True)
+            if (title, one.name) in done:
+                continue
+            rows.append(row(one, title))
+            with file.open("a", encoding="utf-8") as stream:
+                stream.write(written(rows[-1]))
+            print(f"{number}/{len(asked)} {rows[-1].answer:9} {rows[-1].seconds:6.2f} s {one.name}", flush=True)
+    found = {title: [one for one in rows if one.title == title] for title in ("Pairs", "Objectives")}
     outside = sum(not is_of_rows(pair) for pair in PAIRS)
-    text = "\n".join(markdown(title, rows) for title, rows in found.items())
+    text = "\n".join(markdown(title, part) for title, part in found.items())
     (folder / "proofs.md").write_text(f"{text}\n{outside} pairs are no two losses of a row.\n", encoding="utf-8")
-    rows = {title: [asdict(one) for one in rows] for title, rows in found.items()}
-    (folder / "proofs.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     for title, part in found.items():
         print(f"{title}: {summary(part)}")
+
+
+def written(one: Row) -> str:
+    return json.dumps(asdict(one), ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ LEFT_OUT = (1, 4)
 """Its rows that are ignored, in a third batch, where a space has a label for that."""
 WEIGHTS = (2.0, 3.0, 0.5, 5.0, 0.25, 7.0, 1.5)
 """What a batch's rows, or its one number, count: a backward pass that is not multiplied by what comes from above shows."""
-CLOSE = 1e-6
-"""Relative, of two gradients of which one ought to be a multiple of the other."""
+FOUR, CLOSE, TINY = 4.0, 1e-12, 1e-300
+"""What comes from above a row, by which float64 multiplies exactly, and how close to that its gradient is: rounding has no part in
+it but where numbers vanish."""
 
 
 def batches_of(targets: Sequence[Target], space: TargetSpace) -> list[list[Target]]:
@@ -98,9 +99,9 @@ def check_multiplied(objective: Objective, target: Target) -> None:
                 return
             once, often = (
                 torch.autograd.grad(value, output, torch.full_like(value, by), retain_graph=True, allow_unused=True)[0]
-                for by in (1.0, WEIGHTS[1])
+                for by in (1.0, FOUR)
             )
-        if once is not None and not torch.allclose(often, WEIGHTS[1] * once, rtol=CLOSE, atol=0.0, equal_nan=True):
+        if once is not None and not torch.allclose(often, FOUR * once, rtol=CLOSE, atol=TINY, equal_nan=True):
             raise CoupledError("its backward pass is not multiplied by what comes from above")
 
 
