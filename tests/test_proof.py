@@ -220,9 +220,6 @@ def test_a_fault_in_one_target_is_found_in_endless_spaces() -> None:
         (lambda z, y: z * torch.special.zeta(2 + y, 1 + z.exp()), "zeta"),
         (lambda z, y: y + torch.from_numpy(z.detach().numpy().copy()), "numpy"),
         (lambda z, y: y * torch.rand_like(z), "random"),
-        (lambda z, y: FRAMEWORK(z, y) / len(z), "coupled"),
-        (lambda z, y: FRAMEWORK(z, y) * torch.softmax(z, 0), "coupled"),
-        (lambda z, y: FRAMEWORK(z - z.mean(), y), "coupled"),
         (lambda z, y: z.round() * y, "round"),
         (lambda z, y: (z * y).int().double(), "whole number"),
         (lambda z, y: 1 / 0 * z * y, "ZeroDivisionError"),
@@ -358,7 +355,17 @@ def test_nothing_is_said_of_targets_that_a_loss_may_treat_otherwise(hidden: Loss
     assert "0, 1, 2, 3, 7, 20" in found.reason
 
 
-def test_rows_that_are_coupled_by_their_targets_are_told() -> None:
-    found = prove(FRAMEWORK, lambda z, y: FRAMEWORK(z, y) * (1 + (y.mean().item() - y).abs()))
-    assert found.answer == "undecided"
-    assert "coupled" in (found.reason or "")
+@pytest.mark.parametrize(
+    "right",
+    [
+        lambda z, y: FRAMEWORK(z, y) / len(z),
+        lambda z, y: FRAMEWORK(z, y) * torch.softmax(z, 0),
+        lambda z, y: FRAMEWORK(z - z.mean(), y),
+        lambda z, y: FRAMEWORK(z, y) * (1 + (y.mean().item() - y).abs()),
+    ],
+)
+def test_rows_that_are_coupled_are_refuted_by_a_batch(right: Loss) -> None:
+    found = prove(FRAMEWORK, right)
+    assert (found.answer, found.relation) == ("differs", None)
+    assert any("rows of a batch are coupled" in one for one in found.findings)
+    assert "a batch of 2 rows" in found.sentence

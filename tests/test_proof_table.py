@@ -46,7 +46,9 @@ def test_a_table_is_written_and_goes_on_where_it_was(tmp_path: Path, monkeypatch
     text = (tmp_path / "proofs.md").read_text(encoding="utf-8")
     assert "1: 0 proved, 0 differs, 1 undecided; 0% decided" in text
     assert "| one | binary | equal | undecided: right: " in text
-    file.write_text(file.read_text(encoding="utf-8").replace("undecided", "differs") + '{"title": "Pai', encoding="utf-8")
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("undecided", "differs") + '{"title": "Pai', encoding="utf-8"
+    )
     monkeypatch.setattr(proof_table, "of_pairs", lambda: iter([asked, other]))
     proof_table.main(tmp_path, 1, [])
     assert [(row.name, row.answer) for row in proof_table.kept(file)] == [("one", "differs"), ("other", "proved")]

@@ -101,7 +101,9 @@ def row(asked: Question, title: str = "") -> Row:
     found = mlnn.prove(asked.left, asked.right, asked.targets, outputs=asked.outputs)
     sentence = "; ".join((found.sentence, *found.findings))
     spent = round(time.process_time() - begun, 2)
-    return Row(title, asked.name, asked.targets, asked.known, found.answer, found.relation, found.boxes, spent, sentence)
+    return Row(
+        title, asked.name, asked.targets, asked.known, found.answer, found.relation, found.boxes, spent, sentence
+    )
 
 
 def summary(rows: Iterable[Row]) -> str:

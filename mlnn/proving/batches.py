@@ -23,7 +23,7 @@ ROWS = 7
 """Of a batch that is looked at beside one of two: odd, no multiple of 4 or 5, so that rows that are dropped or packed show."""
 LEFT_OUT = (1, 4)
 """Its rows that are ignored, in a third batch, where a space has a label for that."""
-WEIGHTS = (2.0, 3.0, 0.5, 5.0, 0.25, 7.0, 1.5)
+WEIGHTS = (2.0, 3.0, 2.0, 3.0, 3.0, 2.0, 3.0)
 """What a batch's rows, or its one number, count: a backward pass that is not multiplied by what comes from above shows."""
 FOUR, CLOSE, TINY = 4.0, 1e-12, 1e-300
 """What comes from above a row, by which float64 multiplies exactly, and how close to that its gradient is: rounding has no part in
@@ -74,7 +74,9 @@ def _is_sum(objective: Objective, alone: Mapping[Target, Side], targets: Sequenc
         share, summed, worth = found, found == 1, []
         counts = dict.fromkeys(kept, float(share * Fraction(weights[0])))
     several = len(gradient) // rows
-    slopes = {row: placed(row, _slopes(objective, targets[row], counts[row], graph)) for row in kept}
+    own = {(targets[row], counts[row]) for row in kept}
+    alone_under = {(target, count): _slopes(objective, target, count, graph) for target, count in own}
+    slopes = {row: placed(row, alone_under[targets[row], counts[row]]) for row in kept}
     for place, one in enumerate(gradient):
         row, entry = divmod(place, several)
         worth.append(Compared(one, slopes[row][entry] if row in kept else graph.zero, True))
@@ -98,8 +100,7 @@ def check_multiplied(objective: Objective, target: Target) -> None:
             if not value.requires_grad:
                 return
             once, often = (
-                torch.autograd.grad(value, output, torch.full_like(value, by), retain_graph=True, allow_unused=True)[0]
-                for by in (1.0, FOUR)
+                torch.autograd.grad(value * by, output, retain_graph=True, allow_unused=True)[0] for by in (1.0, FOUR)
             )
         if once is not None and not torch.allclose(often, FOUR * once, rtol=CLOSE, atol=TINY, equal_nan=True):
             raise CoupledError("its backward pass is not multiplied by what comes from above")
