@@ -194,7 +194,7 @@ def move_in(run: RunFolder, overwrite: bool) -> None:
         if overwrite and run.final.exists():
             disk("replace", run.final, os.rename, run.final, aside)
         disk("write", run.final, os.rename, run.partial, run.final)
-        disk("write", run.final, fsync, run.final.parent)  # before the old run goes: or a machine that ends may have neither
+        disk("write", run.final, fsync, run.final.parent)  # before the old run goes, or a crash may leave neither
     finally:
         if aside.exists() and not run.final.exists():
             disk(f"restore the old run, kept as {aside.name}", run.final, os.rename, aside, run.final)
