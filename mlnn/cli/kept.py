@@ -162,7 +162,7 @@ def _end(keep: Keeper, said: Said, early: BaseException) -> None:
 
 
 def _foreign(keep: Keeper, early: Exception) -> str:
-    """Of a run that broke down once its state was put back: a state can be somebody's, and hold what mlnn would not have written."""
+    """Of a run that broke down once its state was put back: that can be somebody's, and hold what mlnn would not have written."""
     told = shown(f"{type(early).__name__}: {early}", 200)
     return (
         f"{keep.place.final}: broke down after it went on from the state after step {keep.begun_at} ({told})\n"
