@@ -110,7 +110,7 @@ def looked_at() -> StepRecord:
 
 
 def step_gaps(
-    left: Tensor, right: Tensor, half: Tensor | None = None, factor: float = 1.0, real: float = 0.0, stopped: bool = False
+    left: Tensor, right: Tensor, half: Tensor | None = None, factor: float | None = None, real: float = 0.0, stopped: bool = False
 ) -> Callable[[str, float], float]:
     """The gaps of faults of a side without raw outputs, from its gradients, where no larger gradient was seen before."""
     record = looked_at()
@@ -121,7 +121,8 @@ def step_gaps(
     look = dataclasses.replace(record.look, half=lambda: found)
     evidence = Evidence("float32", 1)
     evidence.gradient.real = real
-    evidence.factors[len(record.batch.rows)] = factor
+    if factor is not None:
+        evidence.factors[len(record.batch.rows)] = factor
     return gaps_of_faults(dataclasses.replace(record, common={"float64": here}, look=look), evidence)
 
 
