@@ -110,7 +110,12 @@ def looked_at() -> StepRecord:
 
 
 def step_gaps(
-    left: Tensor, right: Tensor, half: Tensor | None = None, factor: float | None = None, real: float = 0.0, stopped: bool = False
+    left: Tensor,
+    right: Tensor,
+    half: Tensor | None = None,
+    factor: float | None = None,
+    real: float = 0.0,
+    stopped: bool = False,
 ) -> Callable[[str, float], float]:
     """The gaps of faults of a side without raw outputs, from its gradients, where no larger gradient was seen before."""
     record = looked_at()

@@ -90,7 +90,9 @@ def planted() -> Iterator[tuple[str, str, Facts]]:
             for more in thousandfold(tuple(map(float, getattr(facts, key)))):
                 yield name, key, dataclasses.replace(facts, **{key: more})
         for key in (
-            ("span", "farthest", "residual", "tail", "dense", "low", "high", "digits", "powers") if facts.coordinate else ()
+            ("span", "farthest", "residual", "tail", "dense", "low", "high", "digits", "powers")
+            if facts.coordinate
+            else ()
         ):
             for more in thousandfold(getattr(facts.coordinate, key)):
                 yield (

@@ -378,7 +378,9 @@ def test_the_axis_of_the_classes_is_moved_wherever_rows_have_positions(shape: tu
     assert torch.equal(arranged[:, 1], values[..., 1])
 
 
-@pytest.mark.parametrize("name", ["binary", "real", "counts", "positive", "unit", "multilabel(2)", "real(2)", "ordinal(3)"])
+@pytest.mark.parametrize(
+    "name", ["binary", "real", "counts", "positive", "unit", "multilabel(2)", "real(2)", "ordinal(3)"]
+)
 def test_targets_that_follow_raw_outputs_are_larger_where_those_are(name: str) -> None:
     space = TargetSpace.parse(name)
     up = torch.full((400, space.outputs), 3.0, dtype=f64)
