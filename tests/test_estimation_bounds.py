@@ -221,6 +221,105 @@ def test_steps_end_where_nothing_is_left_to_gain() -> None:
     assert first.value < trust_region.begin(problem, problem.flat).value
 
 
+LINE: Any = SimpleNamespace(
+    outputs=torch.zeros(1, 1).double(), jacobian=torch.ones(1, 1, 1).double(), bend=torch.ones(1, 1, 1).double()
+)
+
+
+def lowered(radius: float, share: float, value: float = 1.0, first: float | None = None) -> tuple[Any, float, int]:
+    """One step of a line from 0, undamped 1 long, that gains so much of what is foretold: the region, the step, points asked for.
+
+    first: what is gained of it by the first step that is tried, where that is another.
+    """
+    here, asked = replace(bowl((-1.0,), (1.0,)), linear=LINE), [0.0]
+
+    def at(theta: Tensor) -> float:
+        step = float(theta)
+        asked.append(step)
+        gains = first if first is not None and step == asked[1] else share
+        return value - gains * (step - step**2 / 2)
+
+    problem: Any = SimpleNamespace(free=lambda theta: theta[:, None], value=at)
+    region = trust_region.Region(torch.zeros(1).double(), value, torch.ones(1).double(), radius)
+    found = trust_region._lower(problem, region, here)
+    return found, float(found.theta), len(asked) - 1
+
+
+@pytest.mark.parametrize(("radius", "share", "becomes"), [
+    (0.5, 1.0, "twice the step"), (0.5, 0.8, "twice the step"), (0.5, 0.7, "itself"), (0.5, 0.3, "itself"),
+    (0.5, 0.2, "less"), (4.0, 1.0, "twice the step"), (4.0, 0.5, "twice the step"), (4.0, 0.2, "less"),
+])  # fmt: skip
+def test_a_region_grows_with_steps_that_keep_their_word_and_with_those_that_it_did_not_hold_back(
+    radius: float, share: float, becomes: str
+) -> None:
+    found, step, asked = lowered(radius, share)
+    assert step == pytest.approx(min(radius, 1.0), rel=0.11)
+    assert asked == 2, "once straight and once along the curve"
+    assert not found.done
+    if becomes == "less":
+        assert found.radius < 0.6 * radius
+    else:
+        assert found.radius == (2 * step if becomes == "twice the step" else radius)
+
+
+@pytest.mark.parametrize(("share", "value", "done"), [
+    (1.0, 1.0, False), (1.0, 1e13, True), (0.1, 2e11, False), (100.0, 1e13, False), (-1e-9, 1e13, True),
+])  # fmt: skip
+def test_the_last_step_gains_nothing_beside_the_value_and_was_to_gain_nothing(
+    share: float, value: float, done: bool
+) -> None:
+    """Half a nat is foretold; a 1e-12th of 1e13 is 10."""
+    found, _, asked = lowered(4.0, share, value)
+    assert found.done == done
+    assert asked == 2
+
+
+@pytest.mark.parametrize("first", [1e-5, -1.0, math.nan, -math.inf])
+def test_a_step_that_gains_too_little_is_made_shorter(first: float) -> None:
+    found, step, asked = lowered(4.0, 1.0, first=first)
+    assert 0 < step < 1
+    assert not found.done
+    assert 2 < asked < 20
+    assert found.lost == (not math.isfinite(first))
+
+
+def test_the_turn_is_that_of_the_curve() -> None:
+    """Outputs θ² at θ = 1: a step δ along the tangent moves them by 2δ + δ², and −δ²/2 more takes the square off again."""
+    there = torch.ones(1).double()
+    line: Any = SimpleNamespace(outputs=there[:, None], jacobian=2 * torch.ones(1, 1, 1).double(), bend=LINE.bend)
+    here = replace(bowl((-1.0,), (4.0,)), linear=line, columns=2 * torch.ones(1, 1).double())
+    problem: Any = SimpleNamespace(free=lambda theta: theta[:, None] ** 2)
+    for size in (0.1, 0.5):
+        turn = here.turn(problem, there, torch.tensor([size]).double(), 0.0)
+        assert turn is not None
+        assert float(turn) == pytest.approx(-(size**2) / 2)
+    assert here.turn(problem, there, torch.tensor([0.8]).double(), 0.0) is None
+
+
+@pytest.mark.parametrize("part", ["rows", "jacobian"])
+def test_no_step_is_made_from_numbers_that_are_not_finite(monkeypatch: pytest.MonkeyPatch, part: str) -> None:
+    problem = exact()
+    whole = trust_region.linear_at(problem, problem.flat)
+    spoilt = getattr(whole, part).clone()
+    spoilt[(0,) * spoilt.ndim] = math.inf
+    region = trust_region.begin(problem, problem.flat)
+    monkeypatch.setattr(trust_region, "linear_at", lambda *_: replace(whole, **{part: spoilt}))
+    assert trust_region._stepped(problem, region).done
+    assert trust_region._stepped(problem, region).radius == region.radius == math.inf
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1.0, 1e6])
+def test_no_unit_of_the_target_ends_a_descent_before_it_began(scale: float) -> None:
+    """From 0 the first region is 1 wide; a gradient is small beside its own terms only."""
+    problem = exact(scale)
+    begun = trust_region.begin(problem, torch.zeros(3).double())
+    found = trust_region._stepped(problem, begun)
+    assert found.value < begun.value
+    length = float((found.scale * found.theta).norm())
+    assert length == pytest.approx(min(1.0, length), rel=0.11)
+    assert (length > 0.8) == (scale > 1e-3)
+
+
 # What runs away.
 @pytest.mark.parametrize(("farthest", "step", "doubted"), [
     (11.9, 1.0, False), (12.1, 1.0, True), (-12.1, 1.0, True), (1.0, 11.9, False), (1.0, 12.1, True), (1.0, None, False),

@@ -136,3 +136,26 @@ def test_a_sample_without_a_rare_column_does_no_harm() -> None:
     y = (np.arange(17_000) % 3 == 0).astype(float)
     y[1], x = 1, np.column_stack([rare, np.arange(17_000) % 5])
     assert mlnn.estimate("bernoulli", (x, y)).params[0] == np.inf
+
+
+def beside_a_dummy(*columns: Any) -> list[bool]:
+    """Which coefficients are finite beside a dummy whose 12 rows are all successes; y follows the last column."""
+    y = np.where(DUMMY > 0, 1.0, columns[-1] + np.random.default_rng(1).logistic(size=60) > 0)
+    found = mlnn.estimate("bernoulli", (np.column_stack([DUMMY, *columns]), y))
+    assert (found.separation, found.params[0]) == ("quasi", np.inf)
+    return np.isfinite(found.params[1:]).tolist()
+
+
+DUMMY = (np.arange(60) < 12).astype(float)
+A, B, C = np.random.default_rng(0).normal(size=(3, 60))
+
+
+@pytest.mark.parametrize("share", [1e-8, 1.0])
+def test_no_column_is_fixed_that_another_holds_a_little_of(share: float) -> None:
+    """In the rows that are left: in those of the dummy the second column is another."""
+    assert beside_a_dummy(A, A + share * C + DUMMY * B, C) == [False, False, False, True]
+
+
+@pytest.mark.parametrize("apart", [1e-8, 1e-10])
+def test_columns_of_the_rows_that_are_left_are_told_apart_down_to_rounding(apart: float) -> None:
+    assert beside_a_dummy(A, A + apart * B) == [True, True, True]

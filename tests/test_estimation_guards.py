@@ -256,6 +256,60 @@ def test_the_likelihood_of_a_strangers_link_rises_to_1_or_levels_off(short: floa
     assert not rises_along(family, design, replace(found, direction=None))
 
 
+class Creeps:
+    """A Bernoulli from elsewhere, nearly certain far out, whose nll creeps up again there by a share of itself."""
+
+    def __init__(self, share: float) -> None:
+        self.share = share
+
+    def nll(self, output: Tensor, target: Tensor) -> Tensor:
+        ahead = torch.where(target > 0, output, -output)
+        return torch.nn.functional.softplus(-ahead) + 5e-7 * (1 + self.share * torch.log1p(output.abs()))
+
+
+@pytest.mark.parametrize(("share", "rises"), [(0.0, True), (1e-15, True), (1e-10, False), (math.inf, False)])
+def test_a_likelihood_that_falls_again_far_out_does_not_rise_for_ever(share: float, rises: bool) -> None:
+    """By more than its rounding; nor does one that has no numbers there at all."""
+    family, design = family_of(Creeps(share), TargetSpace("binary")), designed((X[:, 0] > 0).double(), "bernoulli")
+    assert rises_along(family, design, separation_of(family, design)) == rises
+
+
+class LevelClasses:
+    """A softmax from elsewhere whose probabilities level off `short` of 0."""
+
+    def __init__(self, short: float) -> None:
+        self.short = short
+
+    def nll(self, output: Tensor, target: Tensor) -> Tensor:
+        p = torch.softmax(output, 1).gather(1, target[:, None])[:, 0]
+        return -torch.log(self.short + (1 - 3 * self.short) * p)
+
+
+@pytest.mark.parametrize(("kind", "short", "rises"), [
+    ("complete", 0.0, True), ("complete", 1e-4, False), ("quasi", 0.0, True), ("quasi", 1e-4, True),
+])  # fmt: skip
+def test_which_class_a_row_keeps_is_not_asked_of_a_stranger_s_classes_that_overlap(
+    kind: str, short: float, rises: bool
+) -> None:
+    """Of the first class against two others that overlap no row comes near certainty, levelled off or not."""
+    apart = (X[:, 0] > 0).long()
+    y = apart + (X[:, 0] > 0.5) if kind == "complete" else torch.where(apart > 0, 0, 1 + torch.arange(60) % 2)
+    family, design = family_of(LevelClasses(short), TargetSpace("classes", 3)), designed(y, "categorical")
+    found = separation_of(family, design)
+    assert found.kind == kind
+    assert rises_along(family, design, found) == rises
+
+
+@pytest.mark.parametrize(("short", "rises"), [(0.0, True), (1e-4, False)])
+def test_a_stranger_s_link_that_levels_off_does_so_beside_rows_that_overlap(short: float, rises: bool) -> None:
+    dummy = torch.arange(60) < 12
+    x, y = torch.stack([dummy.double(), X[:, 1]], dim=1), torch.where(dummy, 1.0, HARD)
+    family, design = family_of(Levels(short), TargetSpace("binary")), designed(y, "bernoulli", x)
+    found = separation_of(family, design)
+    assert found.kind == "quasi"
+    assert rises_along(family, design, found) == rises
+
+
 # Likelihoods with kinks, and the information check.
 @pytest.mark.parametrize(("off", "met"), [(1e-15, True), (1e-12, False)])
 def test_rows_met_exactly_leave_no_scale(off: float, met: bool) -> None:

@@ -1,6 +1,7 @@
 """Firth's penalised estimate against what logistf and brglm2 print, against closed forms, and against a general optimiser."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,10 @@ from published_cases import published
 
 import mlnn
 from mlnn.errors import ConfigError, DataError
+from mlnn.estimating import NotConvergedError
+from mlnn.estimating.catalogue import family_of
 from mlnn.estimating.linear import firth
+from mlnn.estimating.linear.design import design_of
 from mlnn.estimating.linear.fitted import check_estimate
 from mlnn.likelihoods import BernoulliProbit, NegativeBinomial
 from mlnn.runs import read_json
@@ -91,6 +95,8 @@ def test_no_other_coefficients_have_a_higher_penalised_likelihood(name: str) -> 
     likelihood, x, y = CASES[name]
     assert mlnn.estimate(likelihood, (x, y)).separation != "none"
     found = mlnn.estimate(likelihood, (x, y), penalty="firth")
+    assert found.gradient_norm <= 1e-10, "standard errors from the maximum"
+    assert found.iterations <= (15 if likelihood == "poisson" else 30), "a curvature is measured near the maximum only"
     flat = found.params.T.reshape(-1)
     assert found.llf == pytest.approx(log_f(flat, x, y, likelihood), abs=1e-9)
     size = found.bse.T.reshape(-1)
@@ -116,7 +122,7 @@ def test_a_profile_interval_ends_where_the_penalised_likelihood_has_fallen_by_it
         others = scipy.optimize.minimize(
             lambda b, end=end: -log_f(np.r_[end, b], x, y, likelihood), found.params[1:], options={"gtol": 1e-7}
         )
-        assert 2 * (found.llf + others.fun) == pytest.approx(scipy.stats.chi2.ppf(0.9, 1), abs=1e-6)
+        assert 2 * (found.llf + others.fun) == pytest.approx(scipy.stats.chi2.ppf(0.9, 1), abs=1e-9)
     wald = found.conf_int(0.9, kind="wald")
     assert wald.mean(1) == pytest.approx(found.params)
     assert wald[0] != pytest.approx([low, high], rel=0.05)
@@ -185,6 +191,50 @@ def test_what_it_is_not_for_is_refused_by_name() -> None:
     with pytest.raises(ConfigError, match="unknown interval 'score'"):
         plain.conf_int(kind="score")
     assert check_estimate(mlnn.estimate("bernoulli", (X, Y), penalty="firth")) is None
+
+
+def test_a_measured_curvature_that_does_not_bend_downwards_is_not_followed() -> None:
+    design, family = design_of((X, Y), family_of("bernoulli"), True, None)
+    place = firth._place(family, design, torch.zeros(design.width, 1, dtype=torch.float64))
+    ways = torch.eye(design.width, dtype=torch.float64)
+    plain = firth._step(place, ways, None)
+    assert float(plain @ place.gradient) > 0, "uphill"
+    assert torch.equal(firth._step(place, ways, -ways), plain)
+    torch.testing.assert_close(firth._step(place, ways, 2 * ways), place.gradient / 2)
+
+
+def test_a_step_too_long_is_halved_until_it_does_not_lead_down() -> None:
+    design, family = design_of((X, Y), family_of("bernoulli"), True, None)
+    place = firth._place(family, design, torch.zeros(design.width, 1, dtype=torch.float64))
+    ways = torch.eye(design.width, dtype=torch.float64)
+    step = firth._step(place, ways, None)[:, None]
+    for times in (1.0, 256.0):
+        there = firth._uphill(family, design, place, times * step)
+        assert there.value > place.value
+        moved = float((there.beta / step).mean())
+        assert moved == pytest.approx(2.0 ** round(math.log2(moved))), "halved, or as it was"
+    with pytest.raises(NotConvergedError, match="no step raises"):
+        firth._uphill(family, design, place, torch.full_like(step, math.nan))
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "profiled"), [(100_000, 10, True), (1_000_000, 10, False), (2000, 60, False)]
+)
+def test_profiles_stand_in_a_table_where_they_are_had_within_a_minute(rows: int, columns: int, profiled: bool) -> None:
+    """Two intervals' ends a coefficient, each some fits, whose steps cost the rows times the square of the coefficients."""
+    nothing: Any = None
+    design: Any = SimpleNamespace(y=torch.empty(rows))
+    place: Any = SimpleNamespace(beta=torch.empty(columns, 1))
+    assert firth.Penalised(nothing, design, place, 100, 0, 0.0).profiled == profiled
+
+
+@pytest.mark.parametrize(("apart", "told"), [(1e-8, True), (1e-10, True), (1e-11, True), (1e-14, False)])
+def test_an_information_is_inverted_as_long_as_its_columns_are_told_apart(apart: float, told: bool) -> None:
+    correlated = torch.tensor([[1.0, 1.0 - apart], [1.0 - apart, 1.0]], dtype=torch.float64)
+    scale = torch.tensor([1e-6, 1e6], dtype=torch.float64)
+    inverse, log_det = firth._inverted(correlated * scale * scale[:, None])
+    assert (inverse is not None) == told
+    assert log_det == (pytest.approx(math.log(2 * apart), abs=1e-3) if told else -math.inf)
 
 
 @pytest.mark.rest

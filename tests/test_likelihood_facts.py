@@ -1,13 +1,16 @@
 """What a likelihood says of itself in closed form, against its own nll: Fisher information by quadrature, majorants by slopes."""
 
 import inspect
+import math
 
 import pytest
+import scipy
 import torch
 from torch import Tensor
 
 from mlnn import objectives as o
 from mlnn.likelihoods import Likelihood
+from mlnn.likelihoods.bernoulli import bernoulli_nll_clipped
 from mlnn.targets import TargetSpace
 
 f64 = torch.float64
@@ -26,21 +29,28 @@ def score(likelihood: Likelihood, output: Tensor, target: Tensor) -> Tensor:
     return slope.detach()
 
 
-def by_quadrature(likelihood: Likelihood, at: float) -> float:
-    """E[(∂nll/∂f)²] at one raw output: over all targets, or a fine grid of a coordinate of them."""
+def all_targets(likelihood: Likelihood) -> tuple[Tensor, Tensor]:
+    """All targets, or a fine grid of a coordinate of them, and how much of the space each stands for."""
     space = TargetSpace(likelihood.kind)
     if space.kind == "binary":
-        target, step = torch.tensor([0.0, 1.0], dtype=f64), torch.ones(2, dtype=f64)
-    elif space.kind == "counts":
-        target = torch.arange(4000, dtype=f64)
-        step = torch.ones_like(target)
-    elif isinstance(likelihood, o.VonMises):
-        target = torch.linspace(-torch.pi, torch.pi, 20001, dtype=f64)[1:]
-        step = torch.full_like(target, 2 * torch.pi / 20000)
-    else:
-        target, step = LINE, torch.full_like(LINE, float(LINE[1] - LINE[0]))
-        if space.kind == "positive":
-            target, step = LINE.exp(), step * LINE.exp()
+        return torch.tensor([0.0, 1.0], dtype=f64), torch.ones(2, dtype=f64)
+    if space.kind == "counts":
+        return torch.arange(4000, dtype=f64), torch.ones(4000, dtype=f64)
+    if isinstance(likelihood, o.VonMises):
+        turn = torch.linspace(-torch.pi, torch.pi, 20001, dtype=f64)[1:]
+        return turn, torch.full_like(turn, 2 * torch.pi / 20000)
+    target, step = LINE, torch.full_like(LINE, float(LINE[1] - LINE[0]))
+    if space.kind == "positive":
+        return target.exp(), step * target.exp()
+    if space.kind == "unit":
+        share = torch.sigmoid(target[target.abs() < 30])
+        return share, step[0] * share * (1 - share)
+    return target, step
+
+
+def by_quadrature(likelihood: Likelihood, at: float) -> float:
+    """E[(∂nll/∂f)²] at one raw output."""
+    target, step = all_targets(likelihood)
     output = torch.full_like(target, at)
     weight = torch.exp(-likelihood.nll(output, target)).nan_to_num(0.0) * step
     return float((weight * score(likelihood, output, target).nan_to_num(0.0) ** 2).sum())
@@ -76,3 +86,75 @@ def test_a_majorant_is_the_slope_over_the_residual_and_its_limit_at_zero(name: s
     torch.testing.assert_close(likelihood.majorant(residual), wanted, rtol=1e-9, atol=1e-12)
     nothing = likelihood.majorant(torch.zeros(1, dtype=f64))
     torch.testing.assert_close(nothing, likelihood.majorant(torch.full((1,), 1e-6, dtype=f64)), rtol=1e-6, atol=0)
+
+
+ONE_OUTPUT = [
+    name
+    for name, made in SHIPPED.items()
+    if made().samples and len(made().outputs) == 1 and made().kind not in ("classes", "ordinal")
+]
+
+
+@pytest.mark.parametrize("name", ONE_OUTPUT)
+def test_draws_are_as_surprising_as_the_density_says(name: str) -> None:
+    """The mean nll of draws is the entropy, which tails and middle exchanged, or a wrong scale, would not have."""
+    likelihood, at = SHIPPED[name](), 0.4
+    target, step = all_targets(likelihood)
+    nll = likelihood.nll(torch.full_like(target, at), target)
+    held = torch.where(torch.isfinite(nll), nll, 0.0)
+    entropy = float((torch.exp(-nll).nan_to_num(0.0) * step * held).sum())
+    draws = likelihood.sample(torch.full((20_000,), at, dtype=f64), torch.Generator().manual_seed(0))
+    found = likelihood.nll(torch.full_like(draws, at), draws)
+    assert float(found.mean()) == pytest.approx(entropy, abs=5 * float(found.std()) / 20_000**0.5 + 1e-3)
+
+
+HUBER = math.sqrt(2 * math.pi) * (2 * scipy.stats.norm.cdf(1) - 1) + 2 * math.exp(-0.5)
+"""The integral of exp(−r²/2) from −1 to 1 and of exp(½ − |r|) beyond."""
+STANDARD: dict[str, tuple[float, float, float]] = {
+    "Normal": (1.5, 0.5, scipy.stats.norm.logpdf(1.0)),
+    "Laplace": (1.5, 0.5, scipy.stats.laplace.logpdf(1.0)),
+    "StudentT": (1.5, 0.5, scipy.stats.t.logpdf(1.0, 4)),
+    "HuberDensity": (3.0, 0.5, -2.0 - math.log(HUBER)),
+    "FlatToppedLaplace": (1.5, 0.5, -0.9 - math.log(2.2)),
+    "AsymmetricLaplace": (1.5, 0.5, scipy.stats.laplace.logpdf(1.0, scale=2)),
+    "VonMises": (1.5, 0.5, scipy.stats.vonmises.logpdf(1.0, 1.0)),
+    "Gamma": (1.5, 0.0, scipy.stats.expon.logpdf(1.5)),
+    "Beta": (0.3, 0.0, 0.0),
+    "NegativeBinomial": (3.0, 0.0, scipy.stats.geom.logpmf(4, 0.5)),
+    "HurdleNegativeBinomial": (3.0, 0.0, math.log(0.5 * 0.0625 / 0.5)),
+    "ZeroInflatedNegativeBinomial": (3.0, 0.0, math.log(0.5 * 0.0625)),
+}  # fmt: skip
+"""A target, a raw output, and what the family's standard member says of it: exponential, uniform, geometric …"""
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_made_without_numbers_it_is_the_standard_one(name: str) -> None:
+    target, output, wanted = STANDARD[name]
+    likelihood = SHIPPED[name]()
+    raw = torch.full((1, len(likelihood.outputs)), output, dtype=f64)
+    told = likelihood.nll(raw if len(likelihood.outputs) > 1 else raw[:, 0], torch.tensor([target], dtype=f64))
+    assert -float(told) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+
+
+def test_a_bernoulli_s_quick_derivatives_are_those_of_its_nll_and_of_no_other_s() -> None:
+    class Softer(o.Bernoulli):
+        def nll(self, output: Tensor, target: Tensor) -> Tensor:
+            return super().nll(output / 2, target)
+
+    z = torch.tensor([-800.0, -3.0, 0.0, 2.0, 40.0], dtype=f64, requires_grad=True)
+    y = torch.tensor([0.0, 1.0, 0.25, 1.0, 0.0], dtype=f64)
+    told = o.Bernoulli().derivatives(z.detach(), y)
+    assert told is not None
+    nll, slope, bend = told
+    torch.testing.assert_close(nll, o.Bernoulli().nll(z, y).detach())
+    torch.testing.assert_close(slope, score(o.Bernoulli(), z.detach(), y))
+    torch.testing.assert_close(bend, (torch.sigmoid(z) * torch.sigmoid(-z)).detach())
+    assert Softer().derivatives(z.detach(), y) is None
+
+
+@pytest.mark.parametrize(("z", "teaches"), [(15.0, True), (-15.0, True), (17.0, False), (-17.0, False)])
+def test_a_clipped_nll_teaches_within_the_bound_that_it_says(z: float, teaches: bool) -> None:
+    at = torch.tensor([z], dtype=f64, requires_grad=True)
+    bernoulli_nll_clipped(at, torch.tensor([float(z < 0)], dtype=f64)).backward()
+    assert at.grad is not None
+    assert bool(at.grad) == teaches

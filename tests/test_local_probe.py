@@ -11,7 +11,7 @@ from training_cases import SGD, recipe
 import mlnn
 from mlnn.comparing.evidence import SAME_FACTOR, allowed
 from mlnn.comparing.gaps import CommonGap, gap_between
-from mlnn.comparing.local_probe import STEADY_SHIFT, _factor, _shift, _told, _unsteady, _words, local_probe
+from mlnn.comparing.local_probe import _factor, _shift, _told, _unsteady, _words, local_probe
 from mlnn.errors import ConfigError
 from mlnn.training import LaneRecipe, Lockstep, make_lockstep
 
@@ -58,12 +58,19 @@ def lockstep(left: Any, right: Any, **options: Any) -> Lockstep:
 @pytest.mark.parametrize(("right", "shift"), [
     (lambda z, y: BCE(z, y) + 3.0, 3.0), (lambda z, y: BCE(z, y) - 0.01, -0.01), (BCE, 0.0),
     (lambda z, y: BCE(z, y) + 1e-17, 0.0), (lambda z, y: BCE(z, y) + z.square().mean(), 0.0),
-    (lambda z, y: BCE(z, y) + 3.0 + 1e3 * STEADY_SHIFT * z.square().mean(), 0.0),
-    (lambda z, y: BCE(z, y) + 3.0 + 1e-3 * STEADY_SHIFT * z.square().mean(), 3.0),
+    (lambda z, y: BCE(z, y) + 3.0 + 1e-7 * z.square().mean(), 0.0),
+    (lambda z, y: BCE(z, y) + 3.0 + 1e-12 * z.square().mean(), 3.0),
 ])  # fmt: skip
 def test_a_shift_is_one_number_at_all_places(right: Any, shift: float) -> None:
     found = local_probe(lockstep(BCE, right))
     assert found.shift[0.0] == pytest.approx(shift, rel=1e-7)
+
+
+@pytest.mark.parametrize(("added", "read"), [(2e-15, False), (1e-12, True), (-1e-12, True)])
+def test_a_shift_is_told_from_the_rounding_of_a_loss_of_less_than_a_nat(added: float, read: bool) -> None:
+    lanes = lockstep(BCE, lambda z, y: BCE(z, y) + added)
+    found = local_probe(lanes).shift[0.0]
+    assert found == (pytest.approx(added, rel=1e-2, abs=0) if read else 0.0)
 
 
 def test_no_shift_is_read_where_a_value_is_not_finite() -> None:
@@ -80,6 +87,8 @@ def test_raw_outputs_are_told_where_both_losses_move_with_them() -> None:
     assert "the last matrix ×" in _words(False)
     assert "±0" not in _words(True)
     assert "±0 " not in _words(False)
+    assert "±-" not in _words(True) + _words(False)
+    assert "moved together by ±" in _words(True)
 
 
 def test_a_step_that_answers_the_same_call_differently_is_unsteady() -> None:
@@ -148,3 +157,27 @@ def test_a_wrong_gradient_is_named_where_the_values_are_the_same_everywhere() ->
     mirrored = local_probe(lockstep(bent, BCE, model=smooth)).backward
     assert mirrored is not None
     assert mirrored.words.startswith("left's gradient")
+
+
+def naive(z: Tensor, y: Tensor) -> Tensor:
+    """It overflows from a raw output of 89 in float32, of 710 in float64."""
+    return (torch.log(1 + z.exp()) - y * z).mean()
+
+
+def test_how_far_both_sides_have_numbers_is_a_size_only_where_both_have_the_raw_outputs_that_were_moved() -> None:
+    def around(model: nn.Linear, batch: Any) -> Tensor:
+        z = nn.functional.linear(batch[0], model.weight, model.bias).squeeze(-1)
+        return naive(z, batch[1].to(z.dtype))
+
+    def probed(right: mlnn.Step) -> tuple[Any, str | None]:
+        sides = LaneRecipe(step_of(BCE), SGD), LaneRecipe(right, SGD)
+        found = local_probe(make_lockstep(recipe(model=smooth), *sides))
+        return found.domain[0.0], found.broke
+
+    (low, high), words = probed(step_of(naive))
+    assert -low == high < 89
+    assert words is None
+    (low, high), words = probed(mlnn.Step(around))
+    assert -low == high == math.inf
+    assert words is not None
+    assert words.endswith("right is not finite in float32 where the other side is")

@@ -392,6 +392,14 @@ def test_the_page_holds_every_answer_and_nothing_it_is_given_can_leave_its_place
     linear: tuple[Dataset, NetworkReport],
 ) -> None:
     told = architecture_of("<b>mine</b>", (0, 1), linear[1])
+    plain = told.to_dict()
+    assert (plain["model"], plain["answer"]) == (told.model, told.answer)
+    assert plain["twin"] == (told.classical and told.classical.to_dict())
+    assert "classical" not in plain, "stored under the name that older files have"
+    first = plain["seeds"][0]
+    assert (first["seed"], first["stationary"]) == (0, told.seeds[0].stationary)
+    assert first["log_likelihood"] == told.seeds[0].standing.log_likelihood
+    assert first["spectrum"] == told.seeds[0].standing.spectrum.to_dict()
     page = network_page([told], {"data": "spector"})
     assert "&lt;b&gt;mine&lt;/b&gt;" in page
     assert "<b>mine</b>" not in page

@@ -1,6 +1,7 @@
 """Resolution: planted faults of falling size are caught down to a size, and a check that sees nothing decides nothing."""
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,10 +11,12 @@ from training_cases import ADAM, compare, lane_recipe, recipe, verdict
 
 from mlnn.comparing.evidence import Evidence
 from mlnn.comparing.gaps import CommonGap
+from mlnn.comparing.planted_steps import gaps_of_faults
 from mlnn.comparing.resolution import PLANTS, SIZES, Planter, _with_fault, planted
 from mlnn.objectives import Objective, bce_with_logits, bernoulli_nll_log1p
 from mlnn.targets import TargetSpace
 from mlnn.training import StepRecord, make_lockstep
+from mlnn.training.step import Stop
 
 TARGETS = TargetSpace("binary")
 
@@ -104,3 +107,53 @@ def test_nothing_is_planted_where_no_gradient_was_compared_or_a_side_did_not_ans
 def looked_at() -> StepRecord:
     sides = lane_recipe(bce_with_logits), lane_recipe(bernoulli_nll_log1p)
     return next(make_lockstep(recipe(24, batch_size=12, steps=1), *sides, 0).steps(looks=(0,)))
+
+
+def step_gaps(
+    left: Tensor,
+    right: Tensor,
+    half: Tensor | None = None,
+    factor: float | None = None,
+    real: float = 0.0,
+    stopped: bool = False,
+) -> Callable[[str, float], float]:
+    """The gaps of faults of a side without raw outputs, from its gradients, where no larger gradient was seen before."""
+    record = looked_at()
+    common, stop = record.common["float64"], Stop(0, "loss") if stopped else None
+    here = dataclasses.replace(common, gradient=left, right=dataclasses.replace(common.right, gradient=right))
+    found = None if half is None else dataclasses.replace(common.right, gradient=half, stop=stop)
+    assert record.look is not None
+    look = dataclasses.replace(record.look, half=lambda: found)
+    evidence = Evidence("float32", 1)
+    evidence.gradient.real = real
+    if factor is not None:
+        evidence.factors[len(record.batch.rows)] = factor
+    return gaps_of_faults(dataclasses.replace(record, common={"float64": here}, look=look), evidence)
+
+
+SLOPES = torch.tensor([3.0, 0.0, -4.0], dtype=torch.float64)
+HALVES = torch.tensor([3.0, 5.0, -4.0], dtype=torch.float64)
+
+
+def test_a_fault_of_a_gradient_has_the_size_that_it_says() -> None:
+    gaps = step_gaps(SLOPES, SLOPES, HALVES)
+    assert gaps("scale", 0.0) == 0.0
+    assert gaps("scale", 1e-3) == pytest.approx(1e-3, rel=1e-9)
+    assert gaps("half batch", 1e-3) == pytest.approx(1e-3, rel=1e-9), "5 more, of a gradient of length 5"
+    assert gaps("clip of the gradient", 1.0) == pytest.approx(0.2, rel=1e-9), "the 4 to 3"
+    scaled = step_gaps(SLOPES, 2 * SLOPES, factor=2.0)
+    assert scaled("scale", 1e-3) == pytest.approx(1e-3, rel=1e-9)
+    faulty = step_gaps(SLOPES, 7 * SLOPES, factor=2.0, real=1e-2)
+    assert faulty("scale", 1e-3) == pytest.approx(7e-3, rel=1e-9), "planted into left, where right is at fault already"
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_no_half_of_one_row_is_lost_nor_one_that_was_not_finite(stopped: bool) -> None:
+    gaps = step_gaps(SLOPES, SLOPES, HALVES * torch.nan if stopped else None, stopped=stopped)
+    assert gaps("half batch", 1.0) == 0.0
+
+
+def test_a_fault_that_cannot_be_measured_is_not_seen() -> None:
+    nothing = torch.zeros(3, dtype=torch.float64)
+    assert step_gaps(nothing, nothing)("scale", 1.0) == 0.0, "there is nothing to compare it with"
+    assert step_gaps(SLOPES, SLOPES * torch.inf)("scale", 1.0) == 0.0

@@ -410,3 +410,12 @@ def test_columns_are_told_apart_down_to_rounding(apart: float, known: bool) -> N
     y = (x + draw.logistic(size=40) > 0).astype(float)
     found = cone_of(np.c_[x, x + apart * other], y, TargetSpace("binary"), True)
     assert found.known.tolist() == [known, known, True]
+
+
+@pytest.mark.parametrize("share", [1e-8, 1.0])
+def test_no_column_that_the_others_hold_a_little_of_is_told_apart(share: float) -> None:
+    a, c = np.random.default_rng(0).normal(size=(2, 40))
+    alone = np.arange(40) % 3 - 1.0
+    y = (np.arange(40) % 2).astype(float)
+    found = cone_of(np.c_[a, a + share * c, c, alone], y, TargetSpace("binary"), True)
+    assert found.known.tolist() == [False, False, False, True, True]

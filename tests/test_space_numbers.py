@@ -11,7 +11,7 @@ import torch
 from mlnn.auditing.ask import Loss
 from mlnn.auditing.integrals import DIGITS, Z_ROUNDING, partition
 from mlnn.auditing.refute import elicits
-from mlnn.errors import ConfigError
+from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import LIKELIHOODS
 from mlnn.objectives import Objective
 from mlnn.objectives.grid import MAGNITUDES, MODERATE, OFF, STRENGTHS, make_grid
@@ -57,6 +57,7 @@ def _line(along: Coordinate) -> Checks:
     yield "span", 0 < (along.span[1] - along.span[0]) / 180 < 0.1  # a density is drawn at 181 targets
     yield "dense", 2 * along.dense / 480 <= 0.25  # of which a grid of 481 points is laid
     yield "tail", along.tail is None or [along.tail[k + 1] / along.tail[k] for k in (0, 1)] == pytest.approx([10, 10])
+    yield "powers", 10 <= along.powers[0] < along.powers[1] / 10 < 71  # no exponential of a residual overflows
     yield "digits", DIGITS <= along.digits <= Z_ROUNDING / 10 and (along.beyond or along.digits == DIGITS)
     told = 1.0 if math.isinf(along.residual) else along.residual
     back = along.back(along.target(torch.tensor([-told, told], dtype=f64)))
@@ -89,7 +90,9 @@ def planted() -> Iterator[tuple[str, str, Facts]]:
             for more in thousandfold(tuple(map(float, getattr(facts, key)))):
                 yield name, key, dataclasses.replace(facts, **{key: more})
         for key in (
-            ("span", "farthest", "residual", "tail", "dense", "low", "high", "digits") if facts.coordinate else ()
+            ("span", "farthest", "residual", "tail", "dense", "low", "high", "digits", "powers")
+            if facts.coordinate
+            else ()
         ):
             for more in thousandfold(getattr(facts.coordinate, key)):
                 yield (
@@ -189,3 +192,13 @@ def test_an_axis_is_the_last_or_the_first_after_the_rows() -> None:
             TargetSpace(kind, axis=1)
         with pytest.raises(ConfigError, match="only labels can be ignored"):
             TargetSpace(kind, ignore=-100)
+
+
+@pytest.mark.parametrize(("off", "taken"), [(0.0, True), (5e-6, True), (-5e-6, True), (2e-4, False), (-2e-4, False)])
+def test_shares_add_up_to_1_as_nearly_as_a_softmax_in_single_precision_does(off: float, taken: bool) -> None:
+    space, shares = TargetSpace("simplex", 3), torch.tensor([[0.2, 0.3, 0.5]], dtype=f64) * (1 + off)
+    if taken:
+        space.check(shares)
+        return
+    with pytest.raises(DataError):
+        space.check(shares)

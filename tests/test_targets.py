@@ -376,3 +376,21 @@ def test_the_axis_of_the_classes_is_moved_wherever_rows_have_positions(shape: tu
     assert arranged.shape == (shape[0], 3, *shape[1:-1])
     assert torch.equal(space.canonical(arranged), values)
     assert torch.equal(arranged[:, 1], values[..., 1])
+
+
+@pytest.mark.parametrize(
+    "name", ["binary", "real", "counts", "positive", "unit", "multilabel(2)", "real(2)", "ordinal(3)"]
+)
+def test_targets_that_follow_raw_outputs_are_larger_where_those_are(name: str) -> None:
+    space = TargetSpace.parse(name)
+    up = torch.full((400, space.outputs), 3.0, dtype=f64)
+    high, low = (space.follow(sign * up, generator(0, "test")).double() for sign in (1, -1))
+    assert bool((high.mean(0) > 1.5 * low.mean(0).clamp(min=0) + 0.3).all())
+
+
+@pytest.mark.parametrize("name", ["classes(3)", "simplex(3)"])
+def test_classes_that_follow_raw_outputs_are_those_of_the_highest(name: str) -> None:
+    space = TargetSpace.parse(name)
+    drawn = space.follow(torch.tensor([[0.0, 3.0, -3.0]], dtype=f64).repeat(400, 1), generator(0, "test"))
+    share = drawn.mean(0) if space.event else torch.bincount(drawn, minlength=3) / 400
+    assert share[1] > 0.5 > share[0] > share[2]

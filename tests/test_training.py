@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 import torch
+from objective_cases import binary
 from torch import Tensor, nn
 from training_cases import (
     ADAM,
@@ -22,7 +23,10 @@ from training_cases import (
 
 import mlnn
 from mlnn.objectives import bce, bernoulli_nll_log1p
-from mlnn.training import batches, flat, make_lockstep
+from mlnn.objectives.precision import looked_into
+from mlnn.objectives.promotion import Inside
+from mlnn.training import LaneRecipe, batches, flat, make_lockstep
+from mlnn.training.batches import Rows
 
 log1p = bernoulli_nll_log1p
 
@@ -195,3 +199,52 @@ def test_half_a_batch_is_its_first_rows_and_of_one_row_there_is_no_half(rows: in
     if half is not None:
         assert torch.equal(half.rows, batch.rows[:kept])
         assert torch.equal(half.at(torch.float64).x, batch.at(torch.float64).x[:kept])
+
+
+def test_some_of_a_batch_are_its_rows_and_what_is_not_a_row_s_is_left_whole() -> None:
+    weight, scale = torch.arange(3.0), torch.tensor(2.0)
+    rows = Rows(X[:6], Y[:6], {"each": torch.arange(6.0), "of a class": weight, "scale": scale})
+    some = rows.some(slice(2, 4))
+    assert torch.equal(some.x, X[2:4])
+    assert some.extras["each"].tolist() == [2.0, 3.0]
+    assert some.extras["of a class"] is weight
+    assert some.extras["scale"] is scale
+
+
+def single(z: Tensor, y: Tensor) -> Tensor:
+    return log1p(z.float(), y.float())
+
+
+def single_step(model: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
+    return single(model(batch[0]).squeeze(-1), batch[1]).mean()
+
+
+@pytest.mark.parametrize("beside_a_step", [False, True])
+def test_what_computes_in_single_precision_is_raised_in_its_double_twins_alone(beside_a_step: bool) -> None:
+    looked = looked_into(binary(single))
+    casting = LaneRecipe(mlnn.Step(single_step), SGD) if beside_a_step else LaneRecipe(looked, SGD)
+    lockstep = make_lockstep(recipe(), casting, lane_recipe())
+    raised = {name for name, lane in lockstep.lanes.items() if lane.promotes}
+    assert raised == {"left_float64"}
+    assert not lockstep.mirrors, "left's own double twin is raised as its follower is"
+    assert not any(lane.promotes for lane in lockstep.followers.values())
+    lockstep = make_lockstep(recipe(), lane_recipe(), casting)
+    assert {name for name, lane in lockstep.lanes.items() if lane.promotes} == {"right_float64"}
+    assert [dtype for dtype, lane in lockstep.followers.items() if lane.promotes] == ["float64"]
+
+
+@pytest.mark.parametrize(("function", "mirrors"), [(single, ["float64"]), (log1p, [])])
+def test_where_training_is_in_double_left_is_asked_once_more_as_right_is_raised(
+    function: object, mirrors: list[str]
+) -> None:
+    looked = LaneRecipe(looked_into(binary(function)), SGD)
+    lockstep = make_lockstep(recipe(dtype=torch.float64), looked, looked)
+    assert list(lockstep.mirrors) == mirrors
+    assert all(lane.promotes for lane in lockstep.mirrors.values())
+    assert not any(lane.promotes for lane in lockstep.lanes.values()), "what trains is as it is given"
+
+
+def test_a_kernel_that_nothing_raises_has_a_mirror_in_single_precision() -> None:
+    sealed = Inside(torch.float32, sealed="a kernel")
+    looked = LaneRecipe(dataclasses.replace(binary(log1p), inside=sealed), SGD)
+    assert list(make_lockstep(recipe(), looked, lane_recipe()).mirrors) == ["float32"]

@@ -80,7 +80,7 @@ class Batch:
 
     def _picked(self, dtype: torch.dtype) -> Rows:
         x, y, extras = self.recipe.whole_data(dtype)
-        rows = self.rows if y.device.type == "cpu" else self.rows.to(y.device)
+        rows = self.rows.to(y.device)
         picked = {name: part.index_select(0, rows) for name, part in extras.items()}
         return Rows(x.index_select(0, rows), y.index_select(0, rows), picked)
 

@@ -164,7 +164,7 @@ def supremum(family: Family, design: Design, found: Separation) -> tuple[Family,
     keep = found.overlap
     x = design.x[keep].double()
     x = torch.cat([x, torch.ones(len(x), 1, dtype=torch.float64)], dim=1) if design.intercept else x
-    length = x.norm(dim=0).clamp(min=1e-300)
+    length = x.norm(dim=0).clamp(min=torch.finfo(torch.float64).tiny)
     _, values, basis = torch.linalg.svd(x / length, full_matrices=False)
     basis = basis[values > 1e-12 * values[0]]
     names = tuple(f"direction {k}" for k in range(len(basis)))

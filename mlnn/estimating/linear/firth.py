@@ -106,7 +106,7 @@ class Penalised:
         inner, outer = top, top + side * error
         for _ in range(WIDEST):
             if left(outer) < 0:
-                return float(scipy.optimize.brentq(left, inner, outer, xtol=1e-10 * error, rtol=1e-12))
+                return float(scipy.optimize.brentq(left, inner, outer, xtol=1e-10 * error, rtol=4 * EPS))
             inner, outer = outer, top + 2 * (outer - top)
         return side * math.inf
 

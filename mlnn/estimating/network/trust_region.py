@@ -88,7 +88,7 @@ class _Bowl:
         if self._length(0.0) <= (1 + TIGHT) * radius:
             return 0.0
         high = low = float(self.along.norm()) / radius
-        while self._length(low) < radius and low > EPS**2 * high:
+        while self._length(low) < radius:  # undamped it is longer
             low /= 100
         middle = high
         for _ in range(HALVINGS):
@@ -213,4 +213,4 @@ def _shrunk(slope: float, gained: float) -> float:
         return 0.1
     if gained >= 0:
         return 0.5
-    return min(0.5, max(0.1, 0.5 * slope / (slope + gained)))
+    return max(0.1, 0.5 * slope / (slope + gained))  # no more than half, for the slope is downhill
