@@ -128,7 +128,7 @@ FAMILIES: dict[str, tuple[tuple[Loss, ...], ...]] = {
 OF_OUTPUT: dict[str, Callable[[Tensor], Tensor]] = {
     "doubled and halved": lambda z: z * 2 / 2,
     "moved and back": lambda z: (z + 1) - 1,
-    "turned twice": lambda z: -(-z),
+    "turned twice": lambda z: z.neg().neg(),
     "in two casts": lambda z: z.float().double(),
     "relu apart": lambda z: F.relu(z) - F.relu(-z),
     "softplus apart": lambda z: softplus(z) - softplus(-z),
@@ -147,17 +147,17 @@ def one_output(z: Tensor) -> Tensor:
 
 
 OF_LOSS: dict[str, Callable[[Loss, Loss, float], Loss]] = {
-    "doubled and halved": lambda one, _, at: lambda z, y: one(z, y) * 2 / 2,
-    "cast": lambda one, _, at: lambda z, y: one(z.float(), y).double(),
-    "times cos² + sin²": lambda one, _, at: (
+    "doubled and halved": lambda one, _other, _at: lambda z, y: one(z, y) * 2 / 2,
+    "cast": lambda one, _other, _at: lambda z, y: one(z.float(), y).double(),
+    "times cos² + sin²": lambda one, _other, _at: (
         lambda z, y: one(z, y) * (one_output(z).cos() ** 2 + one_output(z).sin() ** 2)
     ),
     "either of two": lambda one, other, at: lambda z, y: torch.where(one_output(z) > at, one(z, y), other(z, y)),
-    "mean of two": lambda one, other, at: lambda z, y: (one(z, y) + other(z, y)) / 2,
-    "between two": lambda one, other, at: lambda z, y: torch.lerp(one(z, y), other(z, y), 0.25),
-    "more and less": lambda one, _, at: lambda z, y: one(z, y) + one_output(z).exp() - one_output(z).exp(),
-    "log of its likelihood": lambda one, _, at: lambda z, y: -torch.log(torch.exp(-one(z, y))),
-    "by σ and σ": lambda one, other, at: (
+    "mean of two": lambda one, other, _at: lambda z, y: (one(z, y) + other(z, y)) / 2,
+    "between two": lambda one, other, _at: lambda z, y: torch.lerp(one(z, y), other(z, y), 0.25),
+    "more and less": lambda one, _other, _at: lambda z, y: one(z, y) + one_output(z).exp() - one_output(z).exp(),
+    "log of its likelihood": lambda one, _other, _at: lambda z, y: -torch.log(torch.exp(-one(z, y))),
+    "by σ and σ": lambda one, other, _at: (
         lambda z, y: torch.sigmoid(one_output(z)) * one(z, y) + torch.sigmoid(-one_output(z)) * other(z, y)
     ),
 }

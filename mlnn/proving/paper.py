@@ -56,10 +56,10 @@ def sides_on_paper(
     rows, at = nodes_of(graph, roots)
     if len(rows) > MOST_NODES:
         return ()
-    pairs = [
-        [str(Fraction(target)), at[left.value], [at[one] for one in left.gradient], at[right.value], [at[one] for one in right.gradient]]
-        for target, (left, right) in sides.items()
-    ]  # fmt: skip
+    pairs = []
+    for target, pair in sides.items():
+        told = [told for side in pair for told in (at[side.value], [at[one] for one in side.gradient])]
+        pairs.append([str(Fraction(target)), *told])
     part: dict[str, object] = {
         "kind": "sides",
         "residual": found.variable == RESIDUAL,

@@ -198,6 +198,8 @@ class Jets:
         if place not in self.known:
             op, args, numbers = self.nodes[place]
             spend(SLOW.get(op, 1 + len(args) + len(numbers)), ctx.prec)
+            if op not in ("var", "switch", *OPERATIONS):
+                raise WideError
             if op == "switch":
                 self.known[place] = self(args[2 + self._state(args[0])])
             else:

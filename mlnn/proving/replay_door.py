@@ -80,7 +80,8 @@ def _rows(found: object, what: str, most: int = MOST_ROWS, least: int = 0) -> Se
 
 
 def _whole(found: object, what: str, low: int, high: int) -> int:
-    _need(isinstance(found, int) and not isinstance(found, bool) and low <= found <= high, f"{what}: a whole number of {low} to {high}", found)  # fmt: skip
+    fine = isinstance(found, int) and not isinstance(found, bool) and low <= found <= high
+    _need(fine, f"{what}: a whole number of {low} to {high}", found)
     assert isinstance(found, int)
     return found
 

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-import mpmath
 from mpmath import iv, mp
 
 from mlnn.proving.recurrences import WideError
-from mlnn.proving.replay_numbers import LARGEST
+from mlnn.proving.replay_numbers import LARGEST, UNKNOWN
 from mlnn.proving.replay_work import spend
 
 
@@ -20,7 +19,7 @@ def interval(text: str) -> Any:
 def slope_of(nodes: Sequence[Any], root: int, place: Any) -> Any:
     try:
         return dual_of(nodes, root, place)[1]
-    except (WideError, ZeroDivisionError, mpmath.ComplexResult, ValueError):
+    except UNKNOWN:
         return None
 
 
