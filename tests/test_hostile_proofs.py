@@ -23,7 +23,8 @@ Path = tuple[Any, ...]
 NAMES = ("pair", "classes", "normal", "student_t", "poisson", "brier", "MSE on counts", "Tukey's biweight")
 LONG = "9" * 5000
 VALUES: tuple[Any, ...] = (
-    None, True, -1, 10**30, -(10**30), 7.5, math.nan, math.inf, "", "unheard of", "nan", "inf", "1e999999999", "1/0", LONG, "3/8", "-1",
+    None, True,
+    -1, 10**30, -(10**30), 7.5, math.nan, math.inf, "", "unheard of", "nan", "inf", "1e999999999", "1/0", LONG, "3/8", "-1",
     "60000", [], {}, [[]], [None] * 3, ["1"], {"kind": "identity"}, [[[[[[]]]]]],
 )  # fmt: skip
 """What is put in the place of every field."""
@@ -47,9 +48,10 @@ def asked(paper: Any, steps: float = STEPS) -> Replayed | str:
         replay(paper, steps)
         return replay_certificate(paper, steps)
     except DataError as problem:
-        assert len(str(problem).splitlines()) <= 3
-        assert len(str(problem)) < 600
-        return str(problem)
+        said = str(problem)
+    assert len(said.splitlines()) <= 3
+    assert len(said) < 600
+    return said
 
 
 def fields(one: Any, path: Path = ()) -> Iterator[Path]:

@@ -160,8 +160,7 @@ def _spent() -> float:
 
 
 def answer(pair: Pair) -> Proof:
-    """The proof of a pair; one that takes longer than LIMIT is undecided. In a process of its own, for one operation on balls may
-    take minutes, and no signal is seen meanwhile."""
+    """The proof of a pair, in a process of its own; one that takes longer than LIMIT is undecided."""
     here, there = multiprocessing.Pipe(duplex=False)
     child = multiprocessing.get_context("fork").Process(target=_answered, args=(pair, there))
     child.start()

@@ -188,7 +188,10 @@ class _Bent(torch.autograd.Function):
         return given[0] * ctx.saved_tensors[0], None
 
 
+_bent: Callable[[Tensor, Tensor], Tensor] = _Bent.apply
+
+
 def bump(what: str, place: Tensor, centre: float, width: float, height: float) -> Tensor:
     """A bump along `place`; in the gradient alone where `what` says so."""
     found = height * BUMPS[what]((place - centre) / width)
-    return found if what != "gradient" else _Bent.apply(place, found.detach())
+    return found if what != "gradient" else _bent(place, found.detach())
