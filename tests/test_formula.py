@@ -1,6 +1,8 @@
 """Formulas over frames: columns and coefficients as statsmodels has them, frames of every make, text, missing rows, new rows."""
 
 import re
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -69,25 +71,29 @@ def test_a_bare_flag_is_a_number_and_levels_keep_their_order() -> None:
     assert mlnn.estimate("bernoulli", "y ~ `mean.x` + center(`a b`)", FRAME).names[0] == "mean.x"
 
 
-POLARS = pl.from_pandas(FRAME.drop(columns="h"))
-FRAMES = {
-    "polars": POLARS,
-    "polars categorical": POLARS.with_columns(pl.col("g").cast(pl.Categorical)),
-    "arrow": pa.Table.from_pandas(FRAME.drop(columns="h")),
-    "record batch": pa.Table.from_pandas(FRAME.drop(columns="h")).to_batches()[0],
-    "columns": {name: FRAME[name].tolist() for name in FRAME},
-    "columns of tensors": {"y": torch.tensor(FRAME.y), "x": FRAME.x.to_numpy(), "g": FRAME.g, "k": FRAME.k},
-    "nullable": FRAME.convert_dtypes(),
-    "arrow-backed": FRAME.convert_dtypes(dtype_backend="pyarrow"),
-    "objects": FRAME.astype(object),
-    "another index": FRAME.set_index("x", drop=False),
+def polars() -> pl.DataFrame:
+    """Made in the test: polars keeps threads, and what is imported here may be forked before a test runs."""
+    return pl.from_pandas(FRAME.drop(columns="h"))
+
+
+FRAMES: dict[str, Callable[[], Any]] = {
+    "polars": polars,
+    "polars categorical": lambda: polars().with_columns(pl.col("g").cast(pl.Categorical)),
+    "arrow": lambda: pa.Table.from_pandas(FRAME.drop(columns="h")),
+    "record batch": lambda: pa.Table.from_pandas(FRAME.drop(columns="h")).to_batches()[0],
+    "columns": lambda: {name: FRAME[name].tolist() for name in FRAME},
+    "columns of tensors": lambda: {"y": torch.tensor(FRAME.y), "x": FRAME.x.to_numpy(), "g": FRAME.g, "k": FRAME.k},
+    "nullable": lambda: FRAME.convert_dtypes(),
+    "arrow-backed": lambda: FRAME.convert_dtypes(dtype_backend="pyarrow"),
+    "objects": lambda: FRAME.astype(object),
+    "another index": lambda: FRAME.set_index("x", drop=False),
 }
 
 
 @pytest.mark.parametrize("make", FRAMES)
 def test_frames_of_every_make_give_the_same_estimate(make: str) -> None:
     want = mlnn.estimate("bernoulli", "y ~ C(g)*x + k", FRAME)
-    found = mlnn.estimate("bernoulli", "y ~ C(g)*x + k", FRAMES[make])
+    found = mlnn.estimate("bernoulli", "y ~ C(g)*x + k", FRAMES[make]())
     assert found.names == want.names
     assert np.array_equal(found.params, want.params)
 
@@ -95,7 +101,7 @@ def test_frames_of_every_make_give_the_same_estimate(make: str) -> None:
 @pytest.mark.parametrize("make", ["polars", "arrow", "record batch", "columns"])
 def test_without_a_formula_names_are_kept(make: str) -> None:
     want = mlnn.estimate("bernoulli", (FRAME[["x", "k", "flag"]], FRAME.y))
-    table = FRAMES[make]
+    table = FRAMES[make]()
     x = (
         {name: table[name] for name in ("x", "k", "flag")}
         if isinstance(table, dict)
@@ -129,7 +135,7 @@ def test_new_rows_get_the_columns_of_the_estimate() -> None:
     assert terms is not None
     assert terms.columns == ("dose", "flag", "g", "x")
     whole = terms.design_for(FRAME)
-    assert torch.equal(terms.design_for(POLARS[:7]), whole[:7])
+    assert torch.equal(terms.design_for(polars()[:7]), whole[:7])
     assert whole.shape == (ROWS, len(terms.names))
     with pytest.raises(DataError, match=r"levels \{'q'\} are none"):
         terms.design_for(FRAME.assign(g="q"))
@@ -238,7 +244,6 @@ REFUSED = {
     "no frame": (("y ~ x",), {}, ConfigError, "needs a frame"),
     "frame without a formula": (((FRAME.x, FRAME.y), FRAME), {}, ConfigError, "goes with a formula"),
     "no table": (("y ~ x", FRAME.x), {}, DataError, "found Series"),
-    "lazy": (("y ~ x", POLARS.lazy()), {}, DataError, "collect"),
     "ragged": (("y ~ x", {"y": [0, 1], "x": [1.0]}), {}, DataError, "do not line up"),
     "no rows": (("y ~ x", FRAME[:0]), {}, DataError, "no rows"),
     "two columns of a name": (("y ~ x", FRAME[["y", "x", "x"]]), {}, DataError, "two columns are called 'x'"),
@@ -277,6 +282,11 @@ def test_what_is_no_formula_or_no_frame_is_refused_with_a_sentence(case: str) ->
     assert "\x1b" not in str(caught.value)
 
 
+def test_a_frame_that_is_not_computed_yet_is_refused_with_what_to_call() -> None:
+    with pytest.raises(DataError, match="collect"):
+        mlnn.estimate("bernoulli", "y ~ x", polars().lazy())
+
+
 def test_a_model_takes_the_columns_of_a_formula() -> None:
     linear = mlnn.estimate("bernoulli", "y ~ C(g) + x", FRAME)
     found = mlnn.estimate("bernoulli", "y ~ C(g) + x", FRAME, model=lambda: torch.nn.Linear(3, 1))
@@ -287,8 +297,8 @@ def test_a_model_takes_the_columns_of_a_formula() -> None:
 
 def test_data_sets_take_frames_of_every_make() -> None:
     want = mlnn.data.from_arrays(FRAME[["x", "k"]], FRAME.y)
-    for table in (POLARS, FRAMES["arrow"]):
+    for table in (polars(), FRAMES["arrow"]()):
         found = mlnn.data.from_arrays(table.select(["x", "k"]), table["y"])
         assert found.fingerprint() == want.fingerprint()
     with pytest.raises(DataError, match="column 'k': row 3 is missing"):
-        mlnn.data.from_arrays(pl.from_pandas(MISSING).select(["x", "k"])[4:], POLARS["y"][4:])
+        mlnn.data.from_arrays(pl.from_pandas(MISSING).select(["x", "k"])[4:], polars()["y"][4:])

@@ -19,7 +19,7 @@ from mlnn.runs import read_run
 from mlnn.runs.kept import place as placing
 from mlnn.runs.kept.keeper import Keeper, Within
 from mlnn.runs.kept.place import open_place, place_of
-from mlnn.runs.kept.states import names
+from mlnn.runs.kept.states import names, read_state, step_of, write_state
 from mlnn.runs.standing import standing
 
 WORDS = (*SMALL[1:], "steps=6")
@@ -191,6 +191,25 @@ def test_what_cannot_go_on_is_said_in_a_few_lines(what: str, code: int, said: st
     assert len(done.err.splitlines()) <= 4
     assert said in done.err
     assert listing(Path()) == before
+
+
+@pytest.mark.parametrize(("name", "mark"), [("train", "#"), ("compare", "@")])
+def test_a_state_whose_objects_lack_what_they_hold_is_told_of_and_no_traceback(name: str, mark: str) -> None:
+    """It says of itself that it is whole, and all of it can be put back: what is missing is missed later, wherever it is read."""
+    interrupted(name, *WORDS, "out=part")
+    place = place_of(Path("part"))
+    (path,) = names(place)
+    state = read_state(path, Path("part"))
+    entries = state.objects["objects"]
+    last = max(at for at, (own, kind, _) in enumerate(entries) if own[0] == mark and kind == "instance")
+    bare = [[*entry[:2], ["tuple", []] if at == last else entry[2]] for at, entry in enumerate(entries)]
+    path.unlink()
+    write_state(place, step_of(path), state.about, {**state.objects, "objects": bare}, state.storages)
+    done = command(name, "resume=part")
+    assert done.code == 5
+    assert_short(done.err)
+    assert f"broke down after it went on from the state after step {step_of(path)} (AttributeError" in done.err
+    assert not Path("part").exists()
 
 
 @pytest.mark.parametrize("last", [True, False], ids=["saving fails", "keeping fails"])

@@ -20,6 +20,7 @@ from mlnn.runs.environment import environment
 from mlnn.runs.kept.keeper import Keeper
 from mlnn.runs.kept.place import STATUS, Place, open_place, place_of, read_kept, take_away
 from mlnn.runs.study import STUDY
+from mlnn.visible import shown
 
 TRIES = 100
 """Of names of this second for a run without `out=`."""
@@ -106,6 +107,8 @@ def keeping(settings: BaseSettings, said: Said) -> Iterator[Keeper | None]:
                 yield keep
             except BaseException as early:
                 _end(keep, said, early)
+                if keep.begun_at and isinstance(early, Exception) and not isinstance(early, MlnnError):
+                    raise RunFolderError(_foreign(keep, early)) from early
                 raise
 
 
@@ -156,6 +159,15 @@ def _end(keep: Keeper, said: Said, early: BaseException) -> None:
         raise KeyboardInterrupt(f"step {keep.kept} is kept beside {place.final}\n{words}") from None
     if isinstance(early, MlnnError):
         raise NoAnswerError(f"{early}\n{words}", early.exit_code) from early
+
+
+def _foreign(keep: Keeper, early: Exception) -> str:
+    """Of a run that broke down once its state was put back: that can be somebody's, and hold what mlnn would not have written."""
+    told = shown(f"{type(early).__name__}: {early}", 200)
+    return (
+        f"{keep.place.final}: broke down after it went on from the state after step {keep.begun_at} ({told})\n"
+        "if this mlnn wrote that state, this is a bug in it, and MLNN_TRACEBACK=1 shows where; if not, overwrite=true begins anew"
+    )
 
 
 def again(said: Said, command: str, final: Path) -> str:

@@ -100,6 +100,7 @@ class Study:
         self.write_json(reading.CHECKSUMS, writing.digests(writing.RunFolder(self.final, self.final), leave=LOCK))
         with suppress(OSError):
             (self.final / LOCK).unlink()
+        writing.disk("write", self.final, writing.fsync, self.final)  # before what it replaces goes
         if self.replaces is not None:
             shutil.rmtree(self.replaces, ignore_errors=True)
 
@@ -128,7 +129,7 @@ def open_study(
         yield study
         return
     try:
-        writing.disk("write", final, final.mkdir, parents=True, exist_ok=True)
+        writing.make_folder(final, final)
         with locked(final):
             with suppress(OSError):
                 (final / reading.CHECKSUMS).unlink()

@@ -65,7 +65,7 @@ def new_run(path: Path | str | None, kind: str, overwrite: bool = False) -> Iter
     made = [parent for parent in final.parents if not os.path.exists(parent)]
     partial = _beside(final, "partial")
     try:
-        disk("write", final, partial.mkdir, parents=True)
+        make_folder(partial, final)
         yield (run := RunFolder(final, partial))
         seal(run)
         if path is None and final.exists():  # another process has taken this second's name since
@@ -128,6 +128,15 @@ def _beside(final: Path, role: str) -> Path:
     return next(p for p in paths if not os.path.lexists(p))
 
 
+def make_folder(folder: Path, final: Path) -> None:
+    """Make a folder for the run `final`, and those above it, so that all their names lie on the disk: a machine that ends would
+    take what is kept inside with it otherwise."""
+    missing = [path for path in folder.parents if not os.path.lexists(path)]
+    disk("write", final, folder.mkdir, parents=True, exist_ok=True)
+    for parent in (folder.parent, *(path.parent for path in missing)):
+        disk("write", final, fsync, parent)
+
+
 def check_free(final: Path, overwrite: bool) -> None:
     """Raise RunFolderError where no run may go; asked before training as well, when the answer costs nothing."""
     if os.path.islink(final):
@@ -185,11 +194,11 @@ def move_in(run: RunFolder, overwrite: bool) -> None:
         if overwrite and run.final.exists():
             disk("replace", run.final, os.rename, run.final, aside)
         disk("write", run.final, os.rename, run.partial, run.final)
+        disk("write", run.final, fsync, run.final.parent)  # before the old run goes, or a crash may leave neither
     finally:
         if aside.exists() and not run.final.exists():
             disk(f"restore the old run, kept as {aside.name}", run.final, os.rename, aside, run.final)
         shutil.rmtree(aside, ignore_errors=True)
-    disk("write", run.final, fsync, run.final.parent)
 
 
 def fsync(path: Path) -> None:

@@ -110,7 +110,7 @@ def _framed(content: Content, text: str) -> Content:
     before = _frames(content)
     try:
         parts = [_encoded(json.dumps(one)) for one in json.loads(text)]
-    except (ValueError, RecursionError):
+    except (ValueError, TypeError, RecursionError):
         parts = [_encoded(json.dumps(before[0][0])), _encoded(text)]
     raws = [raw for _, raw in before]
     made = b""

@@ -41,7 +41,7 @@ class Keeper:
 
     `begin` with the objects that train, before the first step: how many steps were done already. `row` with each row of the
     trace. `done` after each step, `kept` of which the state lies on the disk; there it raises KeyboardInterrupt once
-    `stop` was called.
+    `stop` was called. `begun_at`: the step whose state it went on from, 0 where it began from the start.
     """
 
     def __init__(self, place: Place, note: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,6 +57,7 @@ class Keeper:
         self._stops = self._rests = False
         self._next = clock() + EVERY
         self.kept = -1
+        self.begun_at = 0
 
     @property
     def engine(self) -> str | None:
@@ -88,7 +89,7 @@ class Keeper:
             self._table, self.unkept = None, str(problem)
         digest = "" if self._table is None else self._table.digest()
         self._about = {"engine": engine, "data": data, "program": digest}
-        self.step = self._put_back()
+        self.step = self.begun_at = self._put_back()
         if self.kept < 0:
             self._forget()
         self.place.say("running", step=self.step, unkept=self.unkept)
@@ -206,6 +207,12 @@ class Within(Keeper):
         disk("write", whole.place.final, folder.mkdir, exist_ok=True)
         super().__init__(replace(whole.place, folder=folder), whole.note, whole.clock)
         self.whole, self.every = whole, whole.every
+
+    def begin(self, engine: str, roots: Sequence[Any], fixed: tuple[type, ...], data: str) -> int:
+        """As a keeper; the whole has gone on from a state where its part has."""
+        begun = super().begin(engine, roots, fixed, data)
+        self.whole.begun_at = max(self.whole.begun_at, begun)
+        return begun
 
     def done(self, step: int) -> None:
         """As a keeper; where the whole was asked to stop, so is its part, and the whole is kept as well."""

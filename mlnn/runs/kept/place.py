@@ -119,9 +119,7 @@ def open_place(final: Path, kept: Mapping[str, Any], overwrite: bool, anyway: bo
     folder = place_of(final)
     made = [parent for parent in final.parents if not os.path.lexists(parent)]
     try:
-        disk("write", final, folder.mkdir, parents=True, exist_ok=True)
-        for parent in (folder.parent, *(path.parent for path in made)):
-            disk("write", final, writing.fsync, parent)  # or a machine that ends takes the whole place with it
+        writing.make_folder(folder, final)
         with locked(final, folder):
             place = _found(Place(final, folder, dict(kept), overwrite, anyway=anyway))
             place.say("queued")
