@@ -44,8 +44,8 @@ def replay(paper: object, steps: float = MOST_STEPS) -> Replayed:
     """Check every box of a proof's `paper`, that the boxes leave nothing of the domain out, and both sides at random raw outputs
     where their graphs are stored with it.
 
-    steps: at most so many are done, whatever somebody who sent the paper wrote into it; what is left over is among `failed`. Of
-    what the proof claims beside its paper `mlnn.proving.replay_claim` knows. Raises DataError where the paper is no paper.
+    steps: at most so many are done, whatever somebody who sent the paper wrote into it; what is left over is among `failed`.
+    What a proof claims beside its paper (answer, domain, targets) is not looked at. Raises DataError where the paper is no paper.
     """
     found = Tally()
     with allowance(steps):
