@@ -39,7 +39,7 @@ TABLE = {
     "auditing": "errors likelihoods objectives proving report seeding signature targets world",
     "training": "arguments data errors objectives seeding targets world",
     "auditing_models": "arguments auditing errors report seeding",
-    "proving": "arguments errors objectives report targets world",
+    "proving": "arguments errors objectives report targets visible world",
     "settings": "arguments data errors keys objectives signature targets training trust",
     "estimating": "arguments data errors keys likelihoods models objectives report runs seeding"
     " settings signature targets training visible world",

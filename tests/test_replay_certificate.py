@@ -124,6 +124,9 @@ def test_nothing_of_the_prover_is_imported() -> None:
     own = {
         "mlnn.proving.recurrences",
         "mlnn.proving.replay",
+        "mlnn.proving.replay_door",
+        "mlnn.proving.replay_sides",
+        "mlnn.proving.replay_work",
         "mlnn.proving.replay_numbers",
         "mlnn.proving.replay_tails",
     }

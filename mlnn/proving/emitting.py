@@ -48,8 +48,32 @@ class Emitter:
         return product(self.into, factors)
 
     def _polynomial(self, top: Polynomial) -> Id:
+        squares = [(one, place) for one in top if (place := self._squared(one)) is not None]
+        if len(squares) != 1:
+            return self._added(top, 0)
+        ((square_, place),) = squares
+        line: Monomial = ((("x", place), 1),)
+        rest = {one: value for one, value in top.items() if one not in (square_, line)}
+        a, b = (Fraction(top.get(one, 0)) for one in (square_, line))
+        return self.into.linear(
+            [(Fraction(1), self._added(rest, -(b**2) / (4 * a))), (a, self._moved(self._number(place), b / (2 * a)))]
+        )
+
+    def _added(self, top: Polynomial, constant: Fraction | int) -> Id:
         terms = [(Fraction(value), self._monomial(one)) for one, value in sorted(top.items())]
-        return self.into.linear(terms)
+        return self.into.linear(terms, constant)
+
+    def _squared(self, one: Monomial) -> int | None:
+        """The variable of which a monomial is the square."""
+        if len(one) != 1 or one[0][0][0] != "x" or one[0][1] != 2:
+            return None
+        place = one[0][0][1]
+        return place if self.forms.named[place].op == "var" else None
+
+    def _moved(self, x: Id, by: Fraction) -> Id:
+        """(x + by)², as a square: where x is in a ball, the terms of a narrow bump far from 0 would each move by more than their
+        sum does."""
+        return square(self.into, self.into.linear([(Fraction(1), x), (by, self.into.one)]))
 
     def _monomial(self, one: Monomial) -> Id:
         grown = {place: Fraction(power) for (kind, place), power in one if kind == "e"}
@@ -58,10 +82,7 @@ class Emitter:
         return product(self.into, factors)
 
     def _sum(self, grown: Mapping[int, Fraction]) -> Id:
-        """Σ factor·number; a square a x² + b x + c as a (x + b/2a)² + c − b²/4a.
-
-        Where x is in a ball, the terms of a narrow bump far from 0 would each move by more than their sum does.
-        """
+        """Σ factor·number; a square a x² + b x + c as a (x + b/2a)² + c − b²/4a."""
         degrees = {place: self._degree(place) for place in grown}
         variables = {degree[0] for degree in degrees.values() if degree is not None and degree[1]}
         if None in degrees.values() or len(variables) != 1:
@@ -71,8 +92,7 @@ class Emitter:
         (x,) = (self._number(place) for place in variables)
         if not a:
             return self.into.linear([(c, self.into.one), (b, x)])
-        moved = self.into.linear([(Fraction(1), x), (b / (2 * a), self.into.one)])
-        return self.into.linear([(a, square(self.into, moved)), (c - b**2 / (4 * a), self.into.one)])
+        return self.into.linear([(a, self._moved(x, b / (2 * a))), (c - b**2 / (4 * a), self.into.one)])
 
     def _degree(self, place: int) -> tuple[int, int] | None:
         """The variable, and its power of 0 to 2, that a number is; None for any other."""

@@ -29,7 +29,7 @@ ODD, EVEN = frozenset({"sin", "atan", "erf"}), frozenset({"cos"})
 """Functions of which f(−u) is −f(u), or f(u)."""
 ABOVE_ZERO = frozenset({"erfc"})
 NEEDS_ABOVE = frozenset({"lgamma", "polygamma"})
-MOST_CASES = 12
+MOST_CASES = 24
 """Terms of a switch that is written out; one with more is a number by itself."""
 
 

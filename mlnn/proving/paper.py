@@ -1,12 +1,20 @@
 """A proof as plain data: the functions, and on which boxes which question was decided; `mlnn.proving.replay` checks it."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 
 from flint import fmpq
 
 from mlnn.proving.boxes import Question
-from mlnn.proving.cases import Case
+from mlnn.proving.cases import RESIDUAL, Case
+from mlnn.proving.graph import Graph
 from mlnn.proving.paving import Tile
+from mlnn.proving.proof import Proof
+from mlnn.proving.sides import Side
+from mlnn.proving.sketch import nodes_of
+
+MOST_NODES = 2000
+"""Of the two sides as they were traced; more are not stored: cross-entropy of 32 classes has 191."""
 
 
 def on_paper(
@@ -35,6 +43,32 @@ def on_paper(
             for one in asked
         ],
     }
+
+
+def sides_on_paper(
+    graph: Graph, sides: Mapping[float, tuple[Side, Side]], ends: tuple[fmpq, fmpq], tolerance: fmpq, found: Proof
+) -> tuple[dict[str, object], ...]:
+    """Both sides of what is proved equal as they were traced, before any form of them was found, target by target; nothing of
+    large ones."""
+    if found.answer != "proved":
+        return ()
+    roots = [one for pair in sides.values() for side in pair for one in (side.value, *side.gradient)]
+    rows, at = nodes_of(graph, roots)
+    if len(rows) > MOST_NODES:
+        return ()
+    pairs = []
+    for target, pair in sides.items():
+        told = [told for side in pair for told in (at[side.value], [at[one] for one in side.gradient])]
+        pairs.append([str(Fraction(target)), *told])
+    part: dict[str, object] = {
+        "kind": "sides",
+        "residual": found.variable == RESIDUAL,
+        "domain": [str(end) for end in ends],
+        "tolerance": str(tolerance),
+        "nodes": rows,
+        "pairs": pairs,
+    }
+    return (part,)
 
 
 def _box(tile: Tile, places: Mapping[int, int]) -> list[object]:

@@ -9,6 +9,8 @@ from fractions import Fraction
 from flint import arb, ctx, fmpq
 
 ORDER = 16
+MOST_ARGUMENT = 4 * 10**7
+"""Of Σ w^k/(k! (b)_k), which takes as many terms as √w, and of the first of Γ(s, x): i0 of 1e4 has half of it."""
 Jet = list[arb]
 
 
@@ -174,6 +176,8 @@ def _hyp0f1(args: list[Jet], numbers: list[str]) -> Jet:
 
 def _added_up(w: arb, b: arb) -> arb:
     """The series to where a term is less than 2^−prec and each further one less than half of the one before."""
+    if not abs(w) < MOST_ARGUMENT:
+        raise WideError
     total, term, place = arb(0), arb(1), 0
     while True:
         total, place = total + term, place + 1
@@ -188,7 +192,7 @@ def _added_up(w: arb, b: arb) -> arb:
 def _gammaincc(args: list[Jet], numbers: list[str]) -> Jet:
     """Γ(s, x)/Γ(s), of which the slope is −x^(s−1) e^(−x)/Γ(s)."""
     s, a = args
-    if not a[0] > 0 or not s[0] > 0 or not all(one.is_zero() for one in s[1:]):
+    if not a[0] > 0 or not 0 < s[0] < MOST_ARGUMENT or not all(one.is_zero() for one in s[1:]):
         raise WideError
     logs = [(s[0] - 1) * one - other for one, other in zip(_log([a], numbers), a, strict=True)]
     logs[0] = logs[0] - s[0].lgamma()

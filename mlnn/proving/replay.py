@@ -12,15 +12,23 @@ from typing import Any
 from flint import arb, ctx, fmpq
 
 from mlnn.proving.recurrences import OPERATIONS, ORDER, Jet, WideError, number
+from mlnn.proving.replay_door import admitted
+from mlnn.proving.replay_sides import checked_sides
+from mlnn.proving.replay_work import MOST_STEPS, SpentError, allowance, spend
 
 MOST_HALVINGS = 14
 """Of a stored box."""
 
 
+SLOW = {"lgamma": 200, "polygamma": 200, "hyp0f1": 400, "gammaincc": 200}
+"""Steps of an operation's jet; others take one for themselves and one for each thing that they are made of."""
+
+
 @dataclass(frozen=True)
 class Replayed:
-    """`checked`: boxes of which the stored answer was found again; `unchecked`: those that have none to be checked, places where a
-    switch is exactly zero and functions of Γ among them; `failed`: in words."""
+    """`checked`: boxes, and pairs of sides, of which the stored answer was found again; `unchecked`: those that have none to be
+    checked, places where a switch is exactly zero and functions without a recurrence among them; `failed`: in words, what was
+    not found again and what was left out because it takes more steps than were allowed."""
 
     checked: int
     unchecked: int
@@ -28,22 +36,60 @@ class Replayed:
 
     @property
     def holds(self) -> bool:
-        return not self.failed
+        """Whether something was checked, and nothing failed."""
+        return self.checked > 0 and not self.failed
 
 
-def replay(paper: Sequence[Mapping[str, Any]]) -> Replayed:
-    """Check every box of a proof's `paper`, and that the boxes leave nothing of the domain out."""
-    checked, unchecked, failed = 0, 0, list[str]()
-    for case in paper:
+def replay(paper: object, steps: float = MOST_STEPS) -> Replayed:
+    """Check every box of a proof's `paper`, that the boxes leave nothing of the domain out, and both sides at random raw outputs
+    where their graphs are stored with it.
+
+    steps: at most so many are done, whatever somebody who sent the paper wrote into it; what is left over is among `failed`.
+    What a proof claims beside its paper (answer, domain, targets) is not looked at. Raises DataError where the paper is no paper.
+    """
+    found = Tally()
+    with allowance(steps):
+        try:
+            for part in admitted(paper):
+                if "questions" in part:
+                    found.boxes(part)
+                elif part["kind"] == "sides":
+                    found.said(checked_sides(part))
+                else:
+                    found.unchecked += 1  # what certificates have, which `replay_certificate` checks
+        except SpentError:
+            found.failed.append(f"not replayed to its end: it takes more than {steps:,.0f} steps")
+    return found.replayed
+
+
+class Tally:
+    """What a replay has found so far."""
+
+    def __init__(self) -> None:
+        self.checked, self.unchecked, self.failed = 0, 0, list[str]()
+
+    @property
+    def replayed(self) -> Replayed:
+        return Replayed(self.checked, self.unchecked, tuple(self.failed))
+
+    def said(self, wrong: str | bool | None) -> None:
+        """Count what was checked: True or None of what holds, False of what has nothing to be checked, words of what fails."""
+        if wrong is False:
+            self.unchecked += 1
+            return
+        self.checked += 1
+        self.failed += [wrong] if isinstance(wrong, str) else []
+
+    def boxes(self, case: Mapping[str, Any]) -> None:
+        """Check the boxes of one case."""
         for question in case["questions"]:
-            failed += _gaps(case, question)
+            self.failed += _gaps(case, question)
             known = _is_known(case["nodes"], [question["plus"], question["minus"]])
             for box in question["boxes"]:
                 said = _checked(case, question, box) if known else None
-                checked, unchecked = checked + (said is True), unchecked + (said is None)
+                self.checked, self.unchecked = self.checked + (said is True), self.unchecked + (said is None)
                 if said is False:
-                    failed.append(f"{question['name']} at {case['target']} on [{box[0]}, {box[1]}]: not {box[2]}")
-    return Replayed(checked, unchecked, tuple(failed))
+                    self.failed.append(f"{question['name']} at {case['target']} on [{box[0]}, {box[1]}]: not {box[2]}")
 
 
 def _is_known(nodes: Sequence[Any], todo: list[int]) -> bool:
@@ -151,6 +197,9 @@ class Jets:
     def __call__(self, place: int) -> Jet:
         if place not in self.known:
             op, args, numbers = self.nodes[place]
+            spend(SLOW.get(op, 1 + len(args) + len(numbers)), ctx.prec)
+            if op not in ("var", "switch", *OPERATIONS):
+                raise WideError
             if op == "switch":
                 self.known[place] = self(args[2 + self._state(args[0])])
             else:

@@ -14,9 +14,12 @@ from flint import arb, ctx
 from mpmath import iv, mp
 
 from mlnn.proving.recurrences import OPERATIONS, WideError, number
-from mlnn.proving.replay import Jets, Replayed, replay
-from mlnn.proving.replay_numbers import rational, value_of
+from mlnn.proving.replay import Jets, Replayed, Tally
+from mlnn.proving.replay_door import admitted
+from mlnn.proving.replay_numbers import UNKNOWN, rational, value_of
+from mlnn.proving.replay_sides import checked_sides
 from mlnn.proving.replay_tails import dual_of, interval, slope_of
+from mlnn.proving.replay_work import MOST_STEPS, SpentError, allowance
 
 PLACES = 24
 """Random places at which an identity is looked at."""
@@ -30,19 +33,30 @@ PIECE = 1e-16
 Paper = Mapping[str, Any]
 
 
-def replay_certificate(paper: Sequence[Paper]) -> Replayed:
-    """Check every part of a proof's `paper`."""
-    checked, unchecked, failed = 0, 0, list[str]()
-    for part in paper:
-        if "questions" in part:
-            one = replay([part])
-            checked, unchecked, failed = checked + one.checked, unchecked + one.unchecked, failed + list(one.failed)
-            continue
+def replay_certificate(paper: object, steps: float = MOST_STEPS) -> Replayed:
+    """Check every part of a proof's `paper`, in at most so many steps. Raises DataError where the paper is no paper."""
+    found = Tally()
+    with allowance(steps):
+        try:
+            for part in admitted(paper):
+                if "questions" in part:
+                    found.boxes(part)
+                else:
+                    found.said(_said(part))
+        except SpentError:
+            found.failed.append(f"not replayed to its end: it takes more than {steps:,.0f} steps")
+    return found.replayed
+
+
+def _said(part: Paper) -> str | bool | None:
+    before = iv.prec
+    try:
         with mp.workdps(DIGITS):
-            said = KINDS[part["kind"]](part)
-        checked += 1
-        failed += [] if said is None else [said]
-    return Replayed(checked, unchecked, tuple(failed))
+            return KINDS[part["kind"]](part)
+    except UNKNOWN as problem:
+        return f"{part['kind']}: cannot be computed ({type(problem).__name__})"
+    finally:
+        iv.prec = before
 
 
 def _identity(part: Paper) -> str | None:
@@ -258,10 +272,11 @@ def _one_way(part: Paper) -> str | None:
     return None
 
 
-KINDS: dict[str, Callable[[Paper], str | None]] = {
+KINDS: dict[str, Callable[[Paper], str | bool | None]] = {
     "identity": _identity,
     "integral": _integral,
     "endless": _endless,
     "places": _places,
     "one way": _one_way,
+    "sides": checked_sides,
 }

@@ -6,6 +6,16 @@ from typing import Any
 
 import mpmath
 from mpmath import mp
+from mpmath.libmp import NoConvergence
+
+from mlnn.proving.recurrences import WideError
+from mlnn.proving.replay_work import spend
+
+LARGEST = 200_000
+"""Of an exponent; e to it has 87 thousand digits, and a sine of that takes as many of π."""
+SLOW = {"lgamma": 50, "polygamma": 200, "hyp0f1": 200, "gammaincc": 200, "erf": 20, "erfc": 20}
+UNKNOWN = (ArithmeticError, ValueError, TypeError, WideError, NoConvergence)
+"""What is raised where there is no number."""
 
 
 def rational(text: str) -> Any:
@@ -13,13 +23,20 @@ def rational(text: str) -> Any:
     return mp.mpf(value.numerator) / value.denominator
 
 
+def exponential(x: Any) -> Any:
+    """e^x. Raises WideError where that has more digits than are worth an answer."""
+    if abs(x) > LARGEST:
+        raise WideError
+    return mp.exp(x)
+
+
 NUMBERS: dict[str, Callable[..., Any]] = {
-    "exp": mp.exp,
+    "exp": exponential,
     "log": mp.log,
     "inv": lambda x: 1 / x,
     "square": lambda x: x * x,
-    "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
-    "softplus": lambda x: mp.log1p(mp.exp(x)) if x < 0 else x + mp.log1p(mp.exp(-x)),
+    "sigmoid": lambda x: 1 / (1 + exponential(-x)),
+    "softplus": lambda x: mp.log1p(exponential(x)) if x < 0 else x + mp.log1p(exponential(-x)),
     "sin": mp.sin,
     "cos": mp.cos,
     "atan": mp.atan,
@@ -31,12 +48,19 @@ NUMBERS: dict[str, Callable[..., Any]] = {
 
 
 def value_of(nodes: Sequence[Any], root: int, places: Mapping[str, Any]) -> Any:
-    """A stored node at places of its variables, by mpmath."""
+    """A stored node at places of its variables, by mpmath. Raises one of `UNKNOWN` where it has no finite value here; it
+    may be complex."""
+    return values_of(nodes, [root], places)[0]
+
+
+def values_of(nodes: Sequence[Any], roots: Sequence[int], places: Mapping[str, Any]) -> list[Any]:
+    """Several nodes, each that they share made once."""
     found: dict[int, Any] = {}
 
     def at(place: int) -> Any:
         if place not in found:
             op, args, numbers, name = nodes[place]
+            spend(SLOW.get(op, 1 + len(args) + len(numbers)), mp.prec)
             if op == "var":
                 found[place] = places[name]
             elif op == "switch":
@@ -44,9 +68,11 @@ def value_of(nodes: Sequence[Any], root: int, places: Mapping[str, Any]) -> Any:
                 found[place] = at(args[2 + (looked > 0) - (looked < 0)])
             else:
                 found[place] = _number(op, [at(one) for one in args], numbers)
+            if not mp.isfinite(found[place]):
+                raise WideError
         return found[place]
 
-    return at(root)
+    return [at(root) for root in roots]
 
 
 def _number(op: str, args: Sequence[Any], numbers: Sequence[str]) -> Any:
@@ -58,6 +84,12 @@ def _number(op: str, args: Sequence[Any], numbers: Sequence[str]) -> Any:
         return mpmath.fprod(args)
     if op == "power":
         return args[0] ** rational(numbers[0])
+    if op == "hyp0f1":
+        return mp.hyp0f1(rational(numbers[0]), args[0])
+    if op == "gammaincc":
+        return mp.gammainc(*args, regularized=True)
     if op == "polygamma":
         return mp.psi(int(numbers[0]), args[0])
+    if op not in NUMBERS:
+        raise WideError
     return NUMBERS[op](*args)

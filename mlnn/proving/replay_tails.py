@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
 
-import mpmath
 from mpmath import iv, mp
 
 from mlnn.proving.recurrences import WideError
+from mlnn.proving.replay_numbers import LARGEST, UNKNOWN
+from mlnn.proving.replay_work import spend
 
 
 def interval(text: str) -> Any:
@@ -18,7 +19,7 @@ def interval(text: str) -> Any:
 def slope_of(nodes: Sequence[Any], root: int, place: Any) -> Any:
     try:
         return dual_of(nodes, root, place)[1]
-    except (WideError, ZeroDivisionError, mpmath.ComplexResult, ValueError):
+    except UNKNOWN:
         return None
 
 
@@ -29,6 +30,7 @@ def dual_of(nodes: Sequence[Any], root: int, place: Any, others: Mapping[str, An
     def at(one: int) -> Any:
         if one not in found:
             op, args, numbers, name = nodes[one]
+            spend(4 + 4 * len(args), iv.prec)
             if op == "var":
                 found[one] = (place, iv.mpf(1)) if name == "z0" else ((others or {})[name], iv.mpf(0))
             elif op == "switch":
@@ -67,7 +69,7 @@ def _log_of_sum(nodes: Sequence[Any], place: int, at: Callable[[int], Any]) -> A
     for mine, ((u, rise), share) in enumerate(rows):
         others = iv.mpf(1)
         for other, ((v, _), beside) in enumerate(rows):
-            others += 0 if other == mine else beside / share * iv.exp(_less(nodes, place, at, (other, mine), v - u))
+            others += 0 if other == mine else beside / share * _exp(_less(nodes, place, at, (other, mine), v - u))
         slope += _times(rise, 1 / others)
     return iv.log(at(place)[0]), slope
 
@@ -87,12 +89,19 @@ def _multiple(nodes: Sequence[Any], place: int) -> tuple[int, Fraction]:
     return (args[0], Fraction(numbers[1])) if plain else (place, Fraction(1))
 
 
+def _exp(x: Any) -> Any:
+    """e^x; its ends may be without bound. Raises WideError where they have more digits than are worth an answer."""
+    if any(mp.isfinite(end) and abs(end) > LARGEST for end in (mp.mpf(x.a), mp.mpf(x.b))):
+        raise WideError
+    return iv.exp(x)
+
+
 def _sigmoid(x: Any) -> Any:
-    return 1 / (1 + iv.exp(-x))
+    return 1 / (1 + _exp(-x))
 
 
 def _softplus(x: Any) -> Any:
-    ends = [iv.mpf(mp.inf) if end == mp.inf else iv.log(1 + iv.exp(iv.mpf(end))) for end in (x.a, x.b)]
+    ends = [iv.mpf(mp.inf) if end == mp.inf else iv.log(1 + _exp(iv.mpf(end))) for end in (x.a, x.b)]
     return iv.mpf([ends[0].a, ends[1].b])
 
 
@@ -112,6 +121,8 @@ def _dual(op: str, args: Sequence[Any], numbers: Sequence[str]) -> Any:
             value, slope = _times(value, x), _times(slope, x) + _times(value, rise)
         return value, slope
     ((x, rise),) = args
+    if op not in DUALS:
+        raise WideError
     return DUALS[op](x)[0], _times(DUALS[op](x)[1], rise)
 
 
@@ -122,7 +133,7 @@ def _log(x: Any) -> Any:
 
 
 DUALS: dict[str, Callable[[Any], Any]] = {
-    "exp": lambda x: (iv.exp(x), iv.exp(x)),
+    "exp": lambda x: (_exp(x), _exp(x)),
     "log": _log,
     "inv": lambda x: (1 / x, -1 / (x * x)),
     "square": lambda x: (x**2, 2 * x),
