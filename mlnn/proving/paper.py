@@ -10,7 +10,7 @@ from mlnn.proving.cases import RESIDUAL, Case
 from mlnn.proving.graph import Graph
 from mlnn.proving.paving import Tile
 from mlnn.proving.proof import Proof
-from mlnn.proving.sides import Side
+from mlnn.proving.rows import Side, Target
 from mlnn.proving.sketch import nodes_of
 
 MOST_NODES = 2000
@@ -46,18 +46,19 @@ def on_paper(
 
 
 def sides_on_paper(
-    graph: Graph, sides: Mapping[float, tuple[Side, Side]], ends: tuple[fmpq, fmpq], tolerance: fmpq, found: Proof
+    graph: Graph, sides: Mapping[Target, tuple[Side, Side]], ends: tuple[fmpq, fmpq], tolerance: fmpq, found: Proof
 ) -> tuple[dict[str, object], ...]:
     """Both sides of what is proved equal as they were traced, before any form of them was found, target by target; nothing of
-    large ones."""
-    if found.answer != "proved":
+    large ones, and of targets of several numbers."""
+    of_numbers = {target: pair for target, pair in sides.items() if not isinstance(target, tuple)}
+    if found.answer != "proved" or len(of_numbers) < len(sides):
         return ()
-    roots = [one for pair in sides.values() for side in pair for one in (side.value, *side.gradient)]
+    roots = [one for pair in of_numbers.values() for side in pair for one in (side.value, *side.gradient)]
     rows, at = nodes_of(graph, roots)
     if len(rows) > MOST_NODES:
         return ()
     pairs = []
-    for target, pair in sides.items():
+    for target, pair in of_numbers.items():
         told = [told for side in pair for told in (at[side.value], [at[one] for one in side.gradient])]
         pairs.append([str(Fraction(target)), *told])
     part: dict[str, object] = {
