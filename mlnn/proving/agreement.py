@@ -1,15 +1,18 @@
 """Whether two losses are one function for all raw outputs that there are: by the forms of their nodes, case by case of switches."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial, reduce
 
+from mlnn.proving.algebra import rebuilt
 from mlnn.proving.core import absolute, maximum
 from mlnn.proving.emitting import Emitter, MixedError
 from mlnn.proving.forms import Forms
-from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
-from mlnn.proving.quotients import Quotient, factors_of
+from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Variable
+from mlnn.proving.kinks import is_thin, looks
+from mlnn.proving.linear import Reach, contradict, line_of
+from mlnn.proving.quotients import Factor, Quotient
 
 MOST_CASES = 300
 """Of the states that switches are in together."""
@@ -28,48 +31,28 @@ class Compared:
 
 @dataclass(frozen=True)
 class Agreed:
-    """`apart`: of each two, plus − minus, which is a number, as a node. `kinks`: whether any two part at kinks."""
+    """`apart`: of each two, plus − minus, which is a number, as a node. `kinks`: whether any two part at kinks.
+
+    Of nodes that read one variable, `places`: (place, what each two are apart there) of the kinks, all of them unless `elsewhere`.
+    `whole`: whether all nodes have a value everywhere, as far as their forms tell.
+    """
 
     apart: tuple[Id, ...]
     kinks: bool
+    places: tuple[tuple[Fraction, tuple[Id, ...]], ...] = ()
+    elsewhere: bool = False
+    whole: bool = True
 
 
-def agreed(graph: Graph, compared: Sequence[Compared], into: Graph) -> Agreed | None:
-    """The numbers that two nodes each are apart for all raw outputs; None where it is not certain that they are numbers.
+@dataclass(frozen=True)
+class _Asked:
+    """Pairs of nodes in some states of switches. `thin`: whether they are asked of a thin set only, a variable put in terms of
+    others; `place`: of the one variable that there was, where that has become a number."""
 
-    Raises LargeError. Each state of each switch is looked at until nothing hangs on those that are left.
-    """
-    found: list[set[Id]] = [set() for _ in compared]
-    todo: list[Mapping[object, int]] = [{}]
-    for _ in range(MOST_CASES):
-        told = todo.pop()
-        here = _case(graph, compared, into, told)
-        if here is None:
-            return None
-        if isinstance(here, _Undecided):
-            todo += [{**told, here.looks_at: state} for state in (BELOW, AT, ABOVE)]
-        else:
-            for seen, one in zip(found, here, strict=True):
-                seen.add(one)
-        if not todo:
-            return _together(compared, found, into)
-    return None
-
-
-def _together(compared: Sequence[Compared], found: Sequence[set[Id]], into: Graph) -> Agreed | None:
-    """What all cases say: of values one number; of gradients the largest size, as constants that code rounds are a little off."""
-    apart = []
-    for one, seen in zip(compared, found, strict=True):
-        numbers = sorted(seen - {_KINK})
-        if len(numbers) > 1 and not one.kinked:
-            return None
-        sizes = [absolute(into, number) for number in numbers] if len(numbers) > 1 else numbers
-        apart.append(reduce(partial(maximum, into), sizes, into.zero) if len(sizes) != 1 else sizes[0])
-    return Agreed(tuple(apart), any(_KINK in seen for seen in found))
-
-
-_KINK = -1
-"""In place of a number: two nodes part, at a kink."""
+    pairs: tuple[Compared, ...]
+    told: Mapping[object, int] = field(default_factory=dict)
+    thin: bool = False
+    place: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -79,30 +62,171 @@ class _Undecided:
     looks_at: object
 
 
+@dataclass
+class _Found:
+    """What the cases say: `seen`, of each two."""
+
+    seen: list[set[Id]]
+    places: dict[Fraction, tuple[Id, ...]] = field(default_factory=dict)
+    whole: bool = True
+
+
+def agreed(graph: Graph, compared: Sequence[Compared], into: Graph, reach: Reach | None = None) -> Agreed | None:
+    """The numbers that two nodes each are apart for all raw outputs, of an interval if one is given; None where it is not certain
+    that they are numbers.
+
+    Raises LargeError. Each state of each switch is looked at until nothing hangs on those that are left. Where what one looks at is
+    0 and a line in the variables, one of them is put in terms of the others, in which the form may say more; `graph`, which may be
+    `into`, gets nodes for it.
+    """
+    found, todo = _Found([set() for _ in compared]), [_Asked(tuple(compared))]
+    met = set[tuple[Compared, ...]]()
+    for _ in range(MOST_CASES):  # of a case that cannot be there is nothing to note
+        asked = todo.pop()
+        here = _case(graph, asked, into, found, reach)
+        if here is None:
+            return None
+        if isinstance(here, _Asked):
+            todo += [here] if here.pairs not in met else []
+            met.add(here.pairs)
+        elif isinstance(here, _Undecided):
+            todo += [replace(asked, told={**asked.told, here.looks_at: state}) for state in (BELOW, AT, ABOVE)]
+        elif here:
+            _note(found, asked, here)
+        if not todo:
+            return _together(compared, found, into)
+    return None
+
+
+_KINK = -1
+"""In place of a number: two nodes part, at a kink."""
+
+
+def _note(found: _Found, asked: _Asked, here: Sequence[frozenset[Id]]) -> None:
+    twice, alone = False, asked.place is not None
+    if asked.place is not None:
+        numbers = tuple(min(one) for one in here)
+        twice = found.places.setdefault(asked.place, numbers) != numbers
+    for seen, pair, one in zip(found.seen, asked.pairs, here, strict=True):
+        if not alone or not pair.kinked or _KINK in one:
+            seen |= one
+        elif twice:
+            seen.add(_KINK)
+
+
+def _together(compared: Sequence[Compared], found: _Found, into: Graph) -> Agreed | None:
+    """What all cases say: of values one number; of gradients the largest size, as constants that code rounds are a little off."""
+    apart = []
+    for one, seen in zip(compared, found.seen, strict=True):
+        numbers = sorted(seen - {_KINK})
+        if len(numbers) > 1 and not one.kinked:
+            return None
+        sizes = [absolute(into, number) for number in numbers] if len(numbers) > 1 else numbers
+        apart.append(reduce(partial(maximum, into), sizes, into.zero) if len(sizes) != 1 else sizes[0])
+    parted = any(
+        one not in (_KINK, own) for here in found.places.values() for one, own in zip(here, apart, strict=True)
+    )
+    elsewhere = any(_KINK in seen for seen in found.seen)
+    return Agreed(tuple(apart), parted or elsewhere, tuple(sorted(found.places.items())), elsewhere, found.whole)
+
+
 def _case(
-    graph: Graph, compared: Sequence[Compared], into: Graph, told: Mapping[object, int]
-) -> "tuple[Id, ...] | _Undecided | None":
-    forms = Forms(graph, told)
-    emitter, found = Emitter(forms, into), []
-    for one in compared:
-        plus, minus = forms[one.plus], forms[one.minus]
-        apart = forms.arithmetic.sum([(1, plus), (-1, minus)])
-        at = [forms.quotients[name] for name, state in told.items() if state == AT and name in forms.quotients]
-        if any(forms.vanishes(Quotient(apart.top), look) for look in at):
-            apart = Quotient({})
-        number = _number(emitter, Quotient(apart.top, apart.bottom))
-        kink = one.kinked and any(_thin(forms, look) for look in at)
-        if number is None or plus.needs != minus.needs:
-            looked = next(_looks(forms, (apart, plus, minus)), None)
-            if looked is not None:
-                return _Undecided(looked)
-            if not kink:
-                return None
-            number = _KINK
-        elif kink and number != into.zero and not _small(into, number):
-            number = _KINK
-        found.append(number)
-    return tuple(found)
+    graph: Graph, asked: _Asked, into: Graph, all_of: _Found, reach: Reach | None
+) -> "list[frozenset[Id]] | _Undecided | _Asked | None":
+    forms, found = Forms(graph, asked.told, reach=reach), list[frozenset[Id]]()
+    quotients = [(forms[one.plus], forms[one.minus]) for one in asked.pairs]
+    at = [forms.quotients[name] for name, state in asked.told.items() if state == AT and name in forms.quotients]
+    lines = [
+        (line_of(forms.named, forms.quotients[name]), state)
+        for name, state in asked.told.items()
+        if name in forms.quotients
+    ]
+    if contradict([(line, state) for line, state in lines if line is not None]):
+        return []
+    several = len(_variables(graph, asked))
+    if several == 1 and (moved := _moved(graph, forms, asked, at)) is not None:
+        return moved
+    state = _State(forms, Emitter(forms, into), at, asked.thin, asked.place is not None, several > 1)
+    for one, (plus, minus) in zip(asked.pairs, quotients, strict=True):
+        here = _apart(state, one, plus, minus)
+        if isinstance(here, _Undecided):
+            return here
+        if here is None:
+            return _moved(graph, forms, asked, at)
+        found.append(here)
+    all_of.whole &= not any(one.needs for pair in quotients for one in pair)
+    return found
+
+
+def _variables(graph: Graph, asked: _Asked) -> frozenset[Variable]:
+    nodes = [one for pair in asked.pairs for one in (pair.plus, pair.minus)]
+    return frozenset[Variable]().union(*(graph.reads[one] for one in nodes))
+
+
+def _moved(graph: Graph, forms: Forms, asked: _Asked, at: Sequence[Quotient]) -> _Asked | None:
+    """The same where what a switch looks at is 0, with one of the variables of that put in terms of the others; None where it is no
+    line. What is known of other switches is left to be asked again."""
+    line = next((line for look in at if (line := line_of(forms.named, look)) is not None), None)
+    if line is None:
+        return None
+    variable, others, constant = line.solved()
+    instead = graph.linear([(factor, graph.var(*name)) for name, factor in others], constant)
+    nodes = rebuilt(
+        graph, tuple(one for pair in asked.pairs for one in (pair.plus, pair.minus)), graph, {variable: instead}
+    )
+    pairs = [
+        replace(pair, plus=plus, minus=minus)
+        for pair, plus, minus in zip(asked.pairs, nodes[::2], nodes[1::2], strict=True)
+    ]
+    alone = not asked.thin and not others and len(_variables(graph, asked)) == 1
+    return _Asked(tuple(pairs), {}, True, constant if alone else None)
+
+
+@dataclass(frozen=True)
+class _State:
+    """`at`: what is 0 in the states that switches are in. `thin`: whether that is so on a thin set only; `alone`: at one place, of
+    which a number is told; `several`: whether there are several variables, so that places are not."""
+
+    forms: Forms
+    emitter: Emitter
+    at: Sequence[Quotient]
+    thin: bool
+    alone: bool
+    several: bool
+
+
+def _apart(state: _State, one: Compared, plus: Quotient, minus: Quotient) -> "frozenset[Id] | _Undecided | None":
+    """The number that two quotients are apart, `_KINK` where they part at kinks; None where it is not certain that it is one."""
+    forms = state.forms
+    whole = forms.arithmetic.sum([(1, plus), (-1, minus)])
+    if any(forms.vanishes(Quotient(whole.top), look) for look in state.at):
+        whole = Quotient({})
+    apart = _off_kinks(forms, whole) if one.kinked and state.several else whole
+    number = _number(state.emitter, Quotient(apart.top, apart.bottom))
+    unclear = number is None or plus.needs != minus.needs
+    looked = next(looks(forms, (apart, plus, minus)), None) if unclear else None
+    if looked is not None:
+        return _Undecided(looked)
+    if number is not None and not unclear and (state.alone or _small(state.emitter.into, number)):
+        return frozenset({number} if apart == whole else {number, _KINK})
+    if one.kinked and (state.thin or any(is_thin(forms, look) for look in state.at)):
+        return frozenset({_KINK})
+    return None if number is None or unclear else frozenset({number})
+
+
+def _off_kinks(forms: Forms, one: Quotient) -> Quotient:
+    """A quotient without the terms that are 0 but for a thin set, where what a switch looks at is exactly 0."""
+    top = {
+        monomial: value for monomial, value in one.top.items() if not any(_at_kink(forms, part) for part, _ in monomial)
+    }
+    return one if len(top) == len(one.top) else Quotient(top, one.bottom, one.needs)
+
+
+def _at_kink(forms: Forms, factor: Factor) -> bool:
+    named = forms.named[factor[1]]
+    return (
+        factor[0] == "x" and named.op == "is" and named.numbers == (AT,) and is_thin(forms, forms.quotients[named.of])
+    )
 
 
 def _small(into: Graph, one: Id) -> bool:
@@ -116,32 +240,3 @@ def _number(emitter: Emitter, one: Quotient) -> Id | None:
         return emitter(one)
     except MixedError:
         return None
-
-
-def _looks(forms: Forms, all_of: Sequence[Quotient]) -> Iterator[object]:
-    """What switches look at that something hangs on, innermost first."""
-    for one in all_of:
-        for _, place in factors_of(one):
-            yield from _within(forms, place)
-    for need in {need for one in all_of for need in one.needs}:
-        if isinstance(need, tuple) and need[0] == "where":
-            yield from _looks(forms, [forms.quotients[need[1]]])
-            yield need[1]
-
-
-def _within(forms: Forms, place: int) -> Iterator[object]:
-    named = forms.named[place]
-    if named.op not in ("var", "node", "one"):
-        for _, other in factors_of(forms.quotients[named.of]):
-            yield from _within(forms, other)
-    if named.op == "is":
-        yield named.of
-
-
-def _thin(forms: Forms, look: Quotient) -> bool:
-    """Whether something is 0 on a thin set only: it is no number, and made of what has no flat pieces."""
-    return (
-        look.number is None
-        and not any(True for _ in _looks(forms, [look]))
-        and all(forms.named[place].op != "node" for _, place in factors_of(look))
-    )

@@ -22,7 +22,8 @@ class Part:
 
     `question`: "value", "gradient", "left's gradient" or "right's gradient" (whether it is the slope of that side's own value).
     `target`: in words. `equal`, `differs`, `undecided`, `void` (no value on either side): intervals of `variable`. `points`:
-    (place, size) where it fails at a single place only. `size`: bounds of the largest difference, and `place` where it is.
+    (place, size) where it fails at a single place only. `size`: bounds of the largest difference
+    on `differs`, of single places nothing, and `place` where it is.
     `boxes`: how many it took.
     """
 
@@ -56,9 +57,11 @@ def part_of(graph: Graph, question: Question, tiles: Sequence[Tile], target: str
         answer: tuple((float_of(run.low), float_of(run.high)) for run in runs if run.answer == answer)
         for answer in ANSWERS
     }
-    points = tuple((float_of(run.low), run.size) for run in runs if run.answer == POINT)
+    alone = {run.low: run.size for run in runs if run.answer == POINT}
+    points = tuple((float_of(place), size) for place, size in alone.items())
     answer = "differs" if by[DIFFERS] else "undecided" if by[OPEN] else "proved"
-    size = largest(graph, question, tiles) if by[DIFFERS] else None
+    wide = [tile for tile in tiles if not (tile.place and tile.low in alone)]
+    size = largest(graph, question, wide) if by[DIFFERS] else None
     return Part(
         question.name, target, answer, variable, by[EQUAL], by[DIFFERS], by[OPEN], by[VOID], points,
         None if size is None else (size.low, size.high), None if size is None else size.place, len(tiles),

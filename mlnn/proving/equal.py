@@ -1,6 +1,6 @@
 """`mlnn.prove`: two losses equal on paper, on a whole interval of raw outputs, or where they part."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +14,10 @@ from mlnn.proving.boxes import VALUE, Question, float_of
 from mlnn.proving.cases import GRADIENT, Case, Cases, ways_of
 from mlnn.proving.graph import Graph
 from mlnn.proving.paper import on_paper, sides_on_paper
-from mlnn.proving.paving import Tile, paved
+from mlnn.proving.paving import Paving, Tile, paved
 from mlnn.proving.proof import Proof
 from mlnn.proving.relation import Related, by_form, by_target, related
+from mlnn.proving.settled import settled
 from mlnn.proving.several import LINE, of_batches, of_every_target, ways_of_several
 from mlnn.proving.sides import Both, both_sides, looked_at
 from mlnn.proving.tracing import CoupledError, UntracedError
@@ -121,7 +122,7 @@ def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph)
     if several == 1:
         *ways, listed = ways_of(graph, both.sides, space)
         yield from ways
-        form = of_every_target(graph, both.sides, space, listed)
+        form = of_every_target(graph, both.sides, space, ends, listed)
         yield from [listed] if form is None else [form]
     else:
         yield from ways_of_several(graph, both.sides, space, ends)
@@ -167,11 +168,12 @@ def _without_slopes(way: Cases) -> Cases:
 def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _Found:
     parts: list[Part] = []
     paper, looks = [], 0
-    for case in way.cases:
+    for given in way.cases:
+        mine = given.domain or ends
+        case, simple = settled(given, mine)
         asked = [one for one in case.questions if not one.trivial]
-        mine = case.domain or ends
-        looked = paved(
-            case.graph, asked, mine, close / case.stricter, min(boxes, ON_LINES) if case.variable == LINE else boxes
+        looked = _paved(
+            case, asked, simple, mine, close / case.stricter, min(boxes, ON_LINES) if case.variable == LINE else boxes
         )
         looks += looked.looks
         for one in case.questions:
@@ -191,6 +193,19 @@ def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _F
         relation = by_target(way, relation)
         parts += _apart(relation, ends) if way.own and relation.factor == 1 else []
     return _Found(way, tuple(parts), relation, looks + (relation.boxes if relation else 0), tuple(paper))
+
+
+def _paved(
+    case: Case, asked: Sequence[Question], simple: Set[str], ends: tuple[fmpq, fmpq], close: fmpq, budget: int
+) -> Paving:
+    """Questions that are all but answered by themselves, as a box is halved for all of those that are asked together."""
+    found = Paving()
+    for group in ([one for one in asked if (one.name in simple) == first] for first in (True, False)):
+        if group:
+            here = paved(case.graph, group, ends, close, budget)
+            found.tiles |= here.tiles
+            found.looks += here.looks
+    return found
 
 
 def _apart(found: Related, ends: tuple[fmpq, fmpq]) -> list[Part]:

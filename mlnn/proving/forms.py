@@ -6,9 +6,11 @@ same things: a switch is a sum over its three states, each 0 or 1.
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import partial
 
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node, Variable
-from mlnn.proving.named import Named
+from mlnn.proving.linear import Reach, line_of
+from mlnn.proving.named import Named, alone
 from mlnn.proving.quotients import (
     MOST_POWER,
     ONE,
@@ -35,21 +37,22 @@ MOST_CASES = 24
 
 class Forms:
     """The nodes of a graph as quotients. `told`: states of switches, by the name of what they look at. `base`: what is put in place
-    of variables."""
+    of variables. `reach`: of raw outputs; nothing is asked of others."""
 
     def __init__(
         self,
         graph: Graph,
         told: Mapping[object, int] | None = None,
         base: "Callable[[Forms, Variable], Quotient] | None" = None,
+        reach: Reach | None = None,
     ) -> None:
-        self.graph, self.told, self.base = graph, dict(told or {}), base
+        self.graph, self.told, self.base, self.reach = graph, dict(told or {}), base, reach
         self.named: list[Named] = []
         self.quotients: dict[object, Quotient] = {}
         self.above: set[object] = set()
         self._places: dict[Named, int] = {}
         self._found: dict[Id, Quotient] = {}
-        self.arithmetic = Arithmetic(self._alone)
+        self.arithmetic = Arithmetic(partial(alone, self.named))
 
     def __getitem__(self, one: Id) -> Quotient:
         for here in self.graph.needed([one]):
@@ -90,17 +93,6 @@ class Forms:
                     return None
                 strict = False
         return strict
-
-    def _alone(self, monomial: Monomial) -> Monomial | None:
-        """A product in which a state is not met twice, nor two states of one switch."""
-        states = [(place, power) for (kind, place), power in monomial if kind == "x" and self.named[place].op == "is"]
-        if not states or (len(states) == 1 and states[0][1] == 1):
-            return monomial
-        looks = {self.named[place].of for place, _ in states}
-        if len(looks) < len(states):
-            return None
-        places = {place for place, _ in states}
-        return tuple((factor, 1 if factor[0] == "x" and factor[1] in places else power) for factor, power in monomial)
 
     def _made(self, node: Node, here: Id) -> Quotient:
         args = [self._found[other] for other in node.args]
@@ -234,24 +226,28 @@ class Forms:
         if node.op in ODD | EVEN and one.top and min(one.top.items())[1] < 0:
             sign = -1 if node.op in ODD else 1
             one = self.arithmetic.sum([(-1, one)])
-        found = self._by_name(Named(node.op, self.keep(one), tuple(node.numbers)), one, sign)
+        if node.op in ODD | EVEN and not one.top:
+            return Quotient({} if node.op in ODD else {ONE: 1}, (), one.needs)
+        named = Named(node.op, self.keep(one), tuple(node.numbers))
+        found = self._by_name(named, one, sign)
+        if node.op == "sin":
+            self.arithmetic.sines["x", self.place(named)] = ("x", self.place(Named("cos", self.keep(one))))
         surely = node.op not in NEEDS_ABOVE or self._looked(one)[0] == ABOVE
         return found if surely else self._needing(found, "above 0", one)
 
     def _switch(self, args: list[Quotient], here: Id) -> Quotient:
         look, *branches = args
         known, name, turned = self._looked(look)
-        if turned:
-            branches.reverse()
+        branches = branches[::-1] if turned else branches
         if known is not None:
             chosen = branches[known + 1]
             return Quotient(chosen.top, chosen.bottom, chosen.needs | look.needs)
         states = [of_factor(("x", self.place(Named("is", name, (state,))))) for state in (BELOW, AT, ABOVE)]
         below, at, above = branches
-        needs = look.needs | {("where", name, state, need) for state, one in zip((BELOW, AT, ABOVE), branches, strict=True)
-                              for need in one.needs}  # fmt: skip
+        by_state = zip((BELOW, AT, ABOVE), branches, strict=True)
+        needs = look.needs | {("where", name, state, need) for state, one in by_state for need in one.needs}
         if sum(len(one.top) for one in branches) > MOST_CASES:
-            return self._by_itself(here)
+            return self._by_itself(here, name)
         apart = [self.arithmetic.sum([(1, one), (-1, above)]) for one in (below, at)]
         if self.vanishes(apart[1], self.quotients[name]):
             apart[1] = Quotient({}, (), apart[1].needs)
@@ -260,9 +256,9 @@ class Forms:
         )
         return Quotient(found.top, found.bottom, needs)
 
-    def _by_itself(self, here: Id) -> Quotient:
-        """A node that is written out nowhere."""
-        named = Named("node", node=here)
+    def _by_itself(self, here: Id, look: object = None) -> Quotient:
+        """A node that is written out nowhere; of a switch, with what that looks at."""
+        named = Named("node", look, node=here)
         if self.graph.positive[here]:
             self.above.add(named)
         needs = frozenset[object]() if self.graph.total[here] else frozenset({("node", here)})
@@ -285,6 +281,10 @@ class Forms:
         plain = Quotient(self.arithmetic.multiplied(rest, {other: 1}), bottom)
         if not bottom and self.positive(plain.top):
             return (ABOVE if lead > 0 else BELOW), None, False
+        line = line_of(self.named, plain)
+        state = line.sign(self.reach) if line and self.reach else None
+        if state is not None:
+            return (state if lead > 0 else -state), None, False
         name = self.keep(plain)
         return self.told.get(name), name, lead < 0
 

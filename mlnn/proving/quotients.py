@@ -80,10 +80,12 @@ def _plain(value: Number) -> Number:
 
 
 class Arithmetic:
-    """Sums, products and inverses of quotients. `alone`: what a monomial is worth, None where it is 0 by what its factors are."""
+    """Sums, products and inverses of quotients. `alone`: what a monomial is worth, None where it is 0 by what its factors are.
+    `sines`: the factor that is the cosine of each that is a sine, of which no square stays: sin² is 1 − cos²."""
 
     def __init__(self, alone: Callable[[Monomial], Monomial | None]) -> None:
         self.alone = alone
+        self.sines: dict[Factor, Factor] = {}
 
     def multiplied(self, left: Mapping[Monomial, Number], right: Mapping[Monomial, Number]) -> Polynomial:
         if len(left) * len(right) > 16 * MOST_TERMS:
@@ -94,6 +96,23 @@ class Arithmetic:
                 product = self.alone(times(one, other))
                 if product is not None:
                     found[product] = found.get(product, 0) + factor * more
+        if len(found) > MOST_TERMS:
+            raise LargeError
+        left_over = {one: value for one, value in found.items() if value}
+        return self._turned(left_over) if self.sines else left_over
+
+    def _turned(self, top: Polynomial) -> Polynomial:
+        """The same without a square of a sine."""
+        found: Polynomial = {}
+        for monomial, value in top.items():
+            sine = next((one for one in monomial if one[0] in self.sines and one[1] >= 2), None)
+            if sine is None:
+                found[monomial] = found.get(monomial, 0) + value
+                continue
+            rest, cosine = times(monomial, ((sine[0], -2),)), self.sines[sine[0]]
+            squared = self._turned({rest: value, times(rest, ((cosine, 2),)): -value})
+            for one, part in squared.items():
+                found[one] = found.get(one, 0) + part
         if len(found) > MOST_TERMS:
             raise LargeError
         return {one: value for one, value in found.items() if value}

@@ -14,6 +14,7 @@ from mlnn.proving.graph import Graph
 from mlnn.proving.paving import Tile, paved
 from mlnn.proving.places import POINT
 from mlnn.proving.rules import OutsideError, VagueError
+from mlnn.proving.settled import settled
 
 GLANCES = (fmpq(37, 100), fmpq(-61, 100), fmpq(1, 8), fmpq(-1, 9), fmpq(83, 100))
 """Places, as shares of the way from the middle of the domain to its ends, at which a relation is tried before it is proved."""
@@ -43,7 +44,10 @@ def related(
         moved = _moved(case, mine, factor)
         if moved is None or not _tried(moved[0], mine, tolerance):
             return None
-        looked = paved(moved[0].graph, moved[0].questions, mine, tolerance / case.stricter, budget)
+        asked, _ = settled(moved[0], mine)
+        looked = paved(
+            asked.graph, [one for one in asked.questions if not one.trivial], mine, tolerance / case.stricter, budget
+        )
         boxes += looked.looks
         if not all(_holds(tile, name) for name, tiles in looked.tiles.items() for tile in tiles):
             return None

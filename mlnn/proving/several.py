@@ -14,6 +14,7 @@ from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.cases import GRADIENT, Case, Cases
 from mlnn.proving.core import absolute
 from mlnn.proving.graph import Graph, Id, Variable
+from mlnn.proving.linear import reach_of
 from mlnn.proving.odds import by_odds
 from mlnn.proving.quotients import LargeError
 from mlnn.proving.relation import factor_of
@@ -35,7 +36,7 @@ def ways_of_several(
     if space.kind == "simplex":
         found = {target: _on_simplex(graph, sides) for target, sides in found.items()}
     placed = {target: _placed(graph, sides, target) for target, sides in found.items()}
-    form = by_form(graph, found, placed, space)
+    form = by_form(graph, found, placed, space, ends)
     if form is not None:
         yield form
     if space.finite and len(next(iter(found.values()))[0].gradient) == len(found):
@@ -73,29 +74,31 @@ def by_form(
     found: Mapping[Target, tuple[Side, Side]],
     placed: Mapping[Target, tuple[Graph, tuple[Side, Side]]],
     space: TargetSpace,
+    ends: tuple[fmpq, fmpq],
 ) -> Cases | None:
-    """Proved for every raw output there is: values are a number apart, and gradients are the same, by the forms of both sides.
+    """Proved for every raw output there is, or for those between two ends where a threshold lies beyond them: values
+    are a number apart, and gradients are the same, by the forms of both sides.
 
     placed: both sides by target. Where there are targets without end, of all of them at once, else of those. None where it is not
     certain.
     """
     if space.finite:
-        return _all_apart(placed, f"all {len(placed)} targets", True)
+        return _all_apart(placed, f"all {len(placed)} targets", True, ends)
     first = next(iter(found.values()))
     read = any(side.target is not None for side in first)
     alike = not read and all(sides == first for sides in found.values())
-    form = _all_apart({"every target": (graph, first)}, "every target", True) if alike else None
+    form = _all_apart({"every target": (graph, first)}, "every target", True, ends) if alike else None
     if form is not None or not placed:
         return form
-    return _all_apart(placed, f"{len(placed)} targets that were looked at", False)
+    return _all_apart(placed, f"{len(placed)} targets that were looked at", False, ends)
 
 
 def of_every_target(
-    graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace, listed: Cases
+    graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace, ends: tuple[fmpq, fmpq], listed: Cases
 ) -> Cases | None:
     """Of losses of one raw output and targets without end: proved by the form for all of them, and each side's slopes as they are
     asked of some targets. None where it is not certain."""
-    form = None if space.finite else by_form(graph, found, {}, space)
+    form = None if space.finite else by_form(graph, found, {}, space, ends)
     if form is None:
         return None
     slopes = (replace(case, questions=tuple(one for one in case.questions if one.slope)) for case in listed.cases)
@@ -106,11 +109,12 @@ def _all_apart(
     asked: Mapping[Target, tuple[Graph, tuple[Side, Side]]] | Mapping[str, tuple[Graph, tuple[Side, Side]]],
     covers: str,
     whole: bool,
+    ends: tuple[fmpq, fmpq],
 ) -> Cases | None:
     cases, kinks = [], False
     for target, (own, sides) in asked.items():
         try:
-            case = _apart(own, sides, target if isinstance(target, str) else named(target))
+            case = _apart(own, sides, target if isinstance(target, str) else named(target), ends)
         except LargeError:
             return None
         if case is None:
@@ -131,7 +135,7 @@ def _with_factor(
     times = Fraction(int(factor.p), int(factor.q))
     scaled = {target: (left, _scaled(graph, right, times)) for target, (left, right) in found.items()}
     placed = {target: _placed(graph, sides, target) for target, sides in scaled.items()}
-    form = by_form(graph, scaled, placed, space)
+    form = by_form(graph, scaled, placed, space, ends)
     return lines if form is None else replace(lines, factor=factor, form=form)
 
 
@@ -141,13 +145,13 @@ def _scaled(graph: Graph, side: Side, factor: Fraction) -> Side:
     )
 
 
-def _apart(graph: Graph, sides: tuple[Side, Side], name: str) -> tuple[Case, bool] | None:
+def _apart(graph: Graph, sides: tuple[Side, Side], name: str, ends: tuple[fmpq, fmpq]) -> tuple[Case, bool] | None:
     """A problem of numbers: by how much the two sides are apart; and whether gradients part at kinks."""
     left, right = sides
     pairs = [Compared(left.value, right.value)]
     pairs += [Compared(one, other, True) for one, other in zip(left.gradient, right.gradient, strict=True)]
     into = Graph()
-    found = agreed(graph, pairs, into)
+    found = agreed(graph, pairs, into, reach_of(ends))
     if found is None:
         return None
     value, *slopes = found.apart

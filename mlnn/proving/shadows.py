@@ -108,6 +108,18 @@ class Shadows:
         reads = self.graph.reads
         return any(kind == "z" for one in set(self.entries(tensor)) for kind, _ in reads[one])
 
+    def unrounded(self, given: Any) -> Any:
+        """A tensor with the numbers that its nodes are, where they are numbers: a sum of probabilities is 1, and not next to it."""
+        if not isinstance(given, Tensor) or not self.follows(given):
+            return given
+        numbers = [self.graph.number(one) for one in self.entries(given)]
+        if None in numbers:
+            return given
+        with _disable_current_modes():
+            return torch.tensor([float(one) for one in numbers if one is not None], dtype=given.dtype).reshape(
+                given.shape
+            )
+
     def fixed(self, tensor: Tensor) -> bool:
         """Whether a tensor of one entry, by its form, is the number that it holds whatever the raw outputs are: that
         probabilities add up to 1."""

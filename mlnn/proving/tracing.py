@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
 
 from mlnn.objectives.promotion import memory_written, promoted, tensors_in
 from mlnn.proving.graph import Graph, Id
@@ -151,7 +152,8 @@ class Tracer(TorchDispatchMode, Shadows):
             raise UntracedError(f"{function._schema.name} writes in place and has no rule on paper")
         for part in tensors_in((args, tuple(kwargs.values()))):
             self.note_read(part)
-        return [self.numbers(part) for part in tensors_in(function(*args, **kwargs))]
+        given, named = tree_map(self.unrounded, (args, dict(kwargs)))
+        return [self.numbers(part) for part in tensors_in(function(*given, **named))]
 
     def _copied(self, name: str, named: dict[str, Any]) -> Tensor:
         if name == "zero":
