@@ -21,7 +21,7 @@ from mlnn.proving.emitting import Emitter
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
 from mlnn.proving.kinks import is_thin
-from mlnn.proving.linear import Line, contradict
+from mlnn.proving.linear import Line, Order
 from mlnn.proving.quotients import Arithmetic, Polynomial
 
 FRAMEWORK = losses.bce_with_logits
@@ -163,12 +163,50 @@ def test_states_that_cannot_be_together_are_not_asked() -> None:
         "switch", (low, graph.zero, graph.zero, graph.make("switch", (high, graph.zero, graph.zero, graph.one)))
     )
     assert agreed(graph, [Compared(other, graph.zero)], into) is None
-    line, more = (Line(((Z, factor), (("z", 1), -factor)), Fraction(1)) for factor in (Fraction(1), Fraction(-3)))
-    assert contradict([(line, ABOVE), (more, ABOVE)]) is False  # x − y above −1 and below 1/3
-    assert contradict([(line, BELOW), (more, BELOW)])
-    assert contradict([(line, AT), (more, BELOW)])
-    assert contradict([(line, AT), (more, AT)])
-    assert contradict([(line, AT), (more, ABOVE)]) is False
+
+
+NAMES = (Z, ("z", 1), ("z", 2))
+
+
+def _line(*factors: int, constant: int = 0) -> Line:
+    terms = ((name, Fraction(one)) for name, one in zip(NAMES, factors, strict=True) if one)
+    return Line(tuple(terms), Fraction(constant))
+
+
+def test_what_follows_from_an_order_follows() -> None:
+    order = Order()
+    order.tell(_line(1, -1, 0), BELOW)  # x < y
+    order.tell(_line(0, -2, 2), ABOVE)  # y < z
+    assert order.state(_line(1, 0, -1)) == BELOW
+    assert order.state(_line(-3, 0, 3)) == ABOVE
+    assert order.state(_line(1, 0, -1, constant=1)) is None
+    assert order.state(_line(1, 1, -1)) is None
+    assert not order.contradicts
+    order.tell(_line(1, 0, -1), AT)
+    assert order.contradicts
+    same = Order()
+    same.tell(_line(1, -1, 0), AT)
+    same.tell(_line(0, 3, -3, constant=6), AT)  # y = z − 2
+    assert same.state(_line(1, 0, -1, constant=2)) == AT
+    assert same.state(_line(1, 0, -1)) == BELOW
+
+
+def test_an_order_is_never_at_odds_with_numbers() -> None:
+    """Random places, the lines told as they are there: what follows is so, and nothing contradicts."""
+    draws, followed = random.Random(0), 0
+    for _ in range(300):
+        place = {name: Fraction(draws.randint(-2, 2), 2) for name in NAMES}
+        order = Order()
+        for _ in range(6):
+            factors = draws.choice([(1, -1, 0), (2, 0, -2), (0, -1, 1), (1, 0, 0), (0, 0, -1), (1, 1, -1)])
+            line = _line(*factors, constant=draws.randint(-1, 1))
+            value = line.constant + sum(factor * place[name] for name, factor in line.terms)
+            here = (value > 0) - (value < 0)
+            followed += order.state(line) is not None
+            assert order.state(line) in (None, here)
+            order.tell(line, here)
+            assert not order.contradicts
+    assert followed > 300
 
 
 def _root(g: Graph, x: Id) -> Id:

@@ -11,7 +11,7 @@ from mlnn.proving.emitting import Emitter, MixedError
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Variable
 from mlnn.proving.kinks import is_thin, looks
-from mlnn.proving.linear import Reach, contradict, line_of
+from mlnn.proving.linear import Reach, line_of
 from mlnn.proving.quotients import Factor, Quotient
 
 MOST_CASES = 300
@@ -136,12 +136,7 @@ def _case(
     forms, found = Forms(graph, asked.told, reach=reach), list[frozenset[Id]]()
     quotients = [(forms[one.plus], forms[one.minus]) for one in asked.pairs]
     at = [forms.quotients[name] for name, state in asked.told.items() if state == AT and name in forms.quotients]
-    lines = [
-        (line_of(forms.named, forms.quotients[name]), state)
-        for name, state in asked.told.items()
-        if name in forms.quotients
-    ]
-    if contradict([(line, state) for line, state in lines if line is not None]):
+    if forms.order.contradicts:
         return []
     several = len(_variables(graph, asked))
     if several == 1 and (moved := _moved(graph, forms, asked, at)) is not None:

@@ -9,8 +9,8 @@ from fractions import Fraction
 from functools import partial
 
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node, Variable
-from mlnn.proving.linear import Reach, line_of
-from mlnn.proving.named import Named, alone
+from mlnn.proving.linear import Order, Reach, line_of
+from mlnn.proving.named import ABOVE_ZERO, EVEN, NEEDS_ABOVE, ODD, Named, alone
 from mlnn.proving.quotients import (
     MOST_POWER,
     ONE,
@@ -27,10 +27,6 @@ from mlnn.proving.quotients import (
     of_factor,
 )
 
-ODD, EVEN = frozenset({"sin", "atan", "erf"}), frozenset({"cos"})
-"""Functions of which f(−u) is −f(u), or f(u)."""
-ABOVE_ZERO = frozenset({"erfc"})
-NEEDS_ABOVE = frozenset({"lgamma", "polygamma"})
 MOST_CASES = 24
 """Terms of a switch that is written out; one with more is a number by itself."""
 
@@ -48,6 +44,7 @@ class Forms:
     ) -> None:
         self.graph, self.told, self.base, self.reach = graph, dict(told or {}), base, reach
         self.named: list[Named] = []
+        self.order = Order()
         self.quotients: dict[object, Quotient] = {}
         self.above: set[object] = set()
         self._places: dict[Named, int] = {}
@@ -232,7 +229,8 @@ class Forms:
         found = self._by_name(named, one, sign)
         if node.op == "sin":
             self.arithmetic.sines["x", self.place(named)] = ("x", self.place(Named("cos", self.keep(one))))
-        surely = node.op not in NEEDS_ABOVE or self._looked(one)[0] == ABOVE
+        known, _, turned = self._looked(one) if node.op in NEEDS_ABOVE else (ABOVE, None, False)
+        surely = known == (BELOW if turned else ABOVE)
         return found if surely else self._needing(found, "above 0", one)
 
     def _switch(self, args: list[Quotient], here: Id) -> Quotient:
@@ -286,7 +284,9 @@ class Forms:
         if state is not None:
             return (state if lead > 0 else -state), None, False
         name = self.keep(plain)
-        return self.told.get(name), name, lead < 0
+        if line and name in self.told:
+            self.order.tell(line, self.told[name])
+        return self.told.get(name, self.order.state(line) if line else None), name, lead < 0
 
 
 RULES: dict[str, Callable[[Forms, list[Quotient]], Quotient]] = {

@@ -57,21 +57,56 @@ def line_of(named: Sequence[Named], one: Quotient) -> Line | None:
     return Line(tuple(terms), constant) if terms else None
 
 
-def contradict(told: Sequence[tuple[Line, int]]) -> bool:
-    """Whether lines cannot be in these states together, as far as those that are parallel tell."""
-    least = dict[tuple[tuple[Variable, Fraction], ...], Fraction]()
-    most, exactly = dict(least), dict(least)
-    for line, state in told:
-        lead = line.terms[0][1]
-        along = tuple((name, factor / lead) for name, factor in line.terms)
-        place = -line.constant / lead
-        side = state if lead > 0 else -state
-        if side == AT and exactly.setdefault(along, place) != place:
-            return True
-        if side == ABOVE:
-            least[along] = max(place, least.get(along, place))
-        if side == BELOW:
-            most[along] = min(place, most.get(along, place))
-    empty = any(least[along] >= most[along] for along in least.keys() & most.keys())
-    over = any(least[along] >= exactly[along] for along in least.keys() & exactly.keys())
-    return empty or over or any(most[along] <= exactly[along] for along in most.keys() & exactly.keys())
+_Bound = tuple[Fraction, int]
+"""Of a difference: at most so much, 1; below it, 0. The smaller tuple says more."""
+_NONE: _Bound = (Fraction(0), 1)
+
+
+class Order:
+    """Lines in known states, and what they say together: x < y and y < z that x < z. Known are differences of two variables,
+    variables by themselves, and others as far as they are parallel. `contradicts`: whether there is no such place."""
+
+    def __init__(self) -> None:
+        self.contradicts = False
+        self._most: dict[object, dict[object, _Bound]] = {}
+
+    def tell(self, line: Line, state: int) -> None:
+        plus, minus, place, sign = _difference(line)
+        side, strict = state * sign, int(state == AT)
+        if side <= 0:
+            self._add(plus, minus, (place, strict))
+        if side >= 0:
+            self._add(minus, plus, (-place, strict))
+
+    def state(self, line: Line) -> int | None:
+        """The state of a line, where it follows."""
+        plus, minus, place, sign = _difference(line)
+        high, low = (self._most.get(one, {}).get(other) for one, other in ((plus, minus), (minus, plus)))
+        if high is not None and high < (place, 1):
+            return BELOW * sign
+        if low is not None and low < (-place, 1):
+            return ABOVE * sign
+        return AT if high == (place, 1) and low == (-place, 1) else None
+
+    def _add(self, plus: object, minus: object, bound: _Bound) -> None:
+        for one in (plus, minus):
+            self._most.setdefault(one, {one: _NONE})
+        into = [(one, row[plus]) for one, row in self._most.items() if plus in row]
+        out = [*self._most[minus].items()]
+        for first, before in into:
+            row = self._most[first]
+            for last, after in out:
+                found = before[0] + bound[0] + after[0], min(before[1], bound[1], after[1])
+                if last not in row or found < row[last]:
+                    row[last] = found
+                    self.contradicts |= first == last
+
+
+def _difference(line: Line) -> tuple[object, object, Fraction, int]:
+    """(what, minus what, is to be compared with which number, -1 if the other way round)."""
+    lead = line.terms[0][1]
+    along = tuple((name, factor / lead) for name, factor in line.terms)
+    place, sign = -line.constant / lead, 1 if lead > 0 else -1
+    if len(along) == 2 and along[1][1] == -1:
+        return along[0][0], along[1][0], place, sign
+    return along[0][0] if len(along) == 1 else along, None, place, sign

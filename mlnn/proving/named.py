@@ -6,6 +6,11 @@ from dataclasses import dataclass
 from mlnn.proving.graph import Id, Variable
 from mlnn.proving.quotients import Monomial, Number
 
+ODD, EVEN = frozenset({"sin", "atan", "erf"}), frozenset({"cos"})
+"""Functions of which f(−u) is −f(u), or f(u)."""
+ABOVE_ZERO = frozenset({"erfc"})
+NEEDS_ABOVE = frozenset({"lgamma", "polygamma"})
+
 
 @dataclass(frozen=True)
 class Named:
