@@ -22,13 +22,13 @@ def test_every_kind_meets_every_bump() -> None:
     assert all(1e-8 <= one.width <= 1e-4 for one in BUMPED.values())
 
 
-@pytest.mark.parametrize("number", [0, 2, 5, 7, 9, 12])
+@pytest.mark.parametrize("number", [0, 2, 7, 12])
 def test_a_bump_is_found_where_it_is(number: int) -> None:
     found = proof_bumps.row(BUMPED[f"bump {number}"])
     assert (found.answer, found.wrong) == ("differs", ""), found.sentence
 
 
-@pytest.mark.parametrize("number", [5, 6, 12])
+@pytest.mark.parametrize("number", [5, 7, 52])
 def test_equal_losses_are_proved(number: int) -> None:
     found = proof_bumps.row(EQUAL[f"equal {number}"])
     assert (found.answer, found.wrong) == ("proved", ""), found.sentence

@@ -170,7 +170,7 @@ def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _F
     paper, looks = [], 0
     for given in way.cases:
         mine = given.domain or ends
-        case, simple = settled(given, mine)
+        case, simple = settled(given, mine) if given.variable != LINE else (given, frozenset[str]())  # no form had it
         asked = [one for one in case.questions if not one.trivial]
         looked = _paved(
             case, asked, simple, mine, close / case.stricter, min(boxes, ON_LINES) if case.variable == LINE else boxes
