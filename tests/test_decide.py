@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,15 +12,22 @@ from objective_cases import BINARY as binary
 from torch import Tensor
 from training_cases import SGD, lane_recipe, recipe
 
-from mlnn.comparing.decide import decide, steady
+from mlnn.comparing.decide import _explained, _on_batches, _seen, decide, steady
 from mlnn.comparing.differences import see_both
 from mlnn.comparing.evidence import Evidence, Judged, allowed
+from mlnn.comparing.explaining.explain import Explained
+from mlnn.comparing.explaining.trial import Cause
+from mlnn.comparing.explaining.where import Place
 from mlnn.comparing.gaps import gap_between
 from mlnn.comparing.observe import _would_stop
 from mlnn.comparing.probe import probe
 from mlnn.comparing.probed import Part, Probe
+from mlnn.comparing.undefined import LeftOut
+from mlnn.comparing.verdict import Verdict
 from mlnn.objectives import Objective, bernoulli_nll_log1p
 from mlnn.objectives.grid import make_grid
+from mlnn.objectives.promotion import Inside
+from mlnn.objectives.reduction import Reduction
 from mlnn.training import Batch, Evaluated, Stop, make_lockstep
 
 EPS = float(torch.finfo(torch.float32).eps)
@@ -97,6 +105,195 @@ def test_other_steps_or_predictions_are_different(which: str, words: str) -> Non
 @pytest.mark.parametrize(("caught", "relation"), [(0.0099, "equal"), (0.0101, "undecided"), (None, "undecided")])
 def test_a_check_that_sees_no_fault_of_a_hundredth_decides_nothing(caught: float | None, relation: str) -> None:
     assert decide(probed(), evidence(), {"scale": 1e-12, "clip": caught}).relation == relation
+
+
+@pytest.mark.parametrize(
+    ("changes", "caught", "relation"),
+    [
+        ({}, 1.0, "different"),  # what was found needs no check that could have found it
+        ({"domain": dict.fromkeys((0.0, 1.0), (-0.9, 0.9))}, 1e-12, "different"),
+        ({"value": Part("equal"), "domain": dict.fromkeys((0.0, 1.0), (-0.9, 0.9))}, 1e-12, "undecided"),
+        ({"value": Part("equal"), "domain": dict.fromkeys((0.0, 1.0), (-1.1, 1.1))}, 1e-12, "equal"),
+    ],
+)
+def test_only_what_passes_needs_a_domain_and_checks_that_see(changes: dict[str, Any], caught: float, relation: str) -> None:
+    different = Part("different", 1.0, 0.3, 1.0)
+    seen = replace(probed(), **({"value": different, "gradient": Part("equal")} | changes))
+    assert decide(seen, evidence(), {"scale": caught}).relation == relation
+
+
+def test_factors_of_two_sizes_or_a_gap_that_rounding_does_not_explain_are_different_each_alone() -> None:
+    for changes in ({"factors": {8: 1.0, 16: 2.0}}, {"gradient": rough()}, {"value": rough()}):
+        assert decide(probed(), evidence(**changes)).relation == "different"  # type: ignore[arg-type]
+
+
+def rough() -> Judged:
+    """Off by 4900 float32 ulps on one of 100 steps."""
+    judged = Judged()
+    for step in range(100):
+        judged.see(step, {"float32": 4900 * EPS if step == 50 else 0.0, "float64": 0.0}, 1.0)
+    return judged
+
+
+WHOLE = SAME.whole
+KEPT = Reduction("mean over kept rows")
+HALF = float(torch.finfo(torch.bfloat16).eps)
+ALONE = LeftOut(torch.ones(1, 1, dtype=torch.bool), alone=True)
+SEALED = Inside(torch.bfloat16, False, "its kernel is closed")
+
+
+@pytest.mark.parametrize(
+    ("whole", "changes", "value", "gradient"),
+    [
+        ({}, {}, "bitwise", "bitwise"),
+        ({"gradient": 1.9 * EPS}, {}, "bitwise", "indistinguishable"),
+        ({"gradient": 2.1 * EPS}, {}, "bitwise", "different"),
+        ({"value": 1.9 * EPS}, {}, "indistinguishable", "bitwise"),
+        ({"value": 2.1 * EPS}, {}, "different", "bitwise"),
+        ({"gradient": 1e-15}, {"dtype": torch.float64}, "bitwise", "different"),
+        ({"gradient": 1.9 * HALF}, {"computing": (SEALED, Inside())}, "bitwise", "indistinguishable"),
+        ({"gradient": 1.9 * HALF}, {"computing": (replace(SEALED, sealed=None), Inside())}, "bitwise", "different"),
+        ({"factors": {7: 1 + 1.9 * EPS}}, {}, "indistinguishable", "indistinguishable"),
+        ({"factors": {7: 1.0, 37: 1 + 2.1 * EPS}}, {}, "scaled", "scaled"),
+        ({"rough": 1e-9}, {}, "different", "different"),
+        ({"left": KEPT}, {}, "bitwise", "bitwise"),
+        ({"left": KEPT, "gradient": 1e-15}, {}, "different", "different"),
+        ({"left": KEPT, "value": 1e-15}, {}, "different", "different"),
+        ({"right": KEPT, "factors": {7: 1 + EPS}}, {}, "different", "different"),
+        ({"left": KEPT, "right": KEPT, "gradient": 1e-15}, {}, "bitwise", "indistinguishable"),
+        ({}, {"upstream": "right"}, "bitwise", "different"),
+        ({"left": None, "gradient": 1.0}, {}, "bitwise", "bitwise"),
+        ({"right": None, "gradient": 1.0}, {}, "bitwise", "bitwise"),
+        ({"left": None}, {"left_out": ALONE}, "undecided", "undecided"),
+        ({"answered": 0}, {"left_out": ALONE}, "undecided", "undecided"),
+        ({"answered": 0}, {}, "bitwise", "bitwise"),
+        ({"answered": 4, "same_bits": True}, {"left_out": ALONE}, "bitwise", "bitwise"),
+        ({"answered": 4, "same_bits": False}, {"left_out": ALONE}, "equal", "equal"),
+        ({"same_bits": False}, {}, "bitwise", "bitwise"),
+    ],
+)  # fmt: skip
+def test_what_whole_batches_allow(whole: dict[str, Any], changes: dict[str, Any], value: str, gradient: str) -> None:
+    assert WHOLE is not None
+    seen = replace(probed(), whole=replace(WHOLE, **whole), **changes)
+    assert (_on_batches(seen, seen.value), _on_batches(seen, seen.gradient)) == (value, gradient)
+    assert [_on_batches(replace(seen, whole=None), part) for part in (seen.value,)] == [
+        "undecided" if "left_out" in changes else "bitwise"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("interval", "relation", "domain"),
+    [
+        ((-0.9, 5.0), "different", "none"), ((-5.0, 0.9), "different", "none"), ((-1.0, 1.0), "different", (-1.0, 1.0)),
+        ((-5.0, 5.0), "equal", (-5.0, 5.0)), ((-math.inf, math.inf), "equal", "all"), ((-math.inf, math.inf), "different", "all"),
+    ],
+)  # fmt: skip
+def test_a_domain_is_told_where_there_is_one(interval: tuple[float, float], relation: str, domain: object) -> None:
+    value = Part("equal") if relation == "equal" else Part("different", 1.0, 0.3, 1.0)
+    seen = replace(probed(), value=value, domain=dict.fromkeys((0.0, 1.0), interval))
+    verdict = decide(seen)
+    assert (verdict.relation, verdict.domain) == (relation, domain)
+
+
+ASTRAY, RATES, TAPE = Cause("backward"), Cause("rates"), Cause("kept")
+GRADIENT = Verdict("different", "equal", "different", "")
+SMOOTHED = Cause("smoothed", 1.0, 0.0)
+BY_FACTOR = Cause("twice", 1.0, 0.0, scales=True)
+
+
+def with_causes(**changes: Any) -> Evidence:
+    """A run that has shown a cause of its own in rates and in what is carried from step to step."""
+    run = evidence(**changes)
+    run.rates = SimpleNamespace(cause=RATES)  # type: ignore[assignment]
+    run.carried = (SimpleNamespace(cause=None), SimpleNamespace(cause=TAPE))  # type: ignore[assignment]
+    return run
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes", "run", "cause"),
+    [
+        (GRADIENT, {"upstream": "left"}, None, "left's backward pass does not follow the upstream gradient"),
+        (GRADIENT, {"backward": ASTRAY}, None, "backward"),
+        (GRADIENT, {}, None, None),
+        (replace(GRADIENT, relation="scaled"), {"backward": ASTRAY}, None, None),
+        (replace(GRADIENT, value_relation="different"), {"backward": ASTRAY}, None, None),
+        (GRADIENT, {"backward": ASTRAY}, {}, "backward"),
+        (GRADIENT, {}, {"gradient": rough()}, "kept"),
+        (GRADIENT, {}, {}, "rates"),
+        (GRADIENT, {"gradient": Part("different", 1.0, 0.3, 1.0)}, {}, None),
+        (GRADIENT, {}, {"factors": {8: 2.0}}, None),
+    ],
+)
+def test_a_cause_that_has_shown_itself(
+    verdict: Verdict, changes: dict[str, Any], run: dict[str, Any] | None, cause: str | None
+) -> None:
+    found = _seen(verdict, replace(probed(), **changes), None if run is None else with_causes(**run))
+    assert (found.words if found else None) == cause
+
+
+CLIPPED = {"domain": dict.fromkeys((0.0, 1.0), (-9.0, 9.0)), "ends": dict.fromkeys((0.0, 1.0), ("left clips", "left clips"))}
+ROUNDS = CLIPPED | {"ends": dict.fromkeys((0.0, 1.0), ("left rounds", "left rounds"))}
+POINT = {"output": 0.0, "rows": 3}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes", "cause"),
+    [
+        (Verdict("different", "different", "different", ""), {}, "smoothed"),
+        (Verdict("different", "different", "different", ""), {"found": BY_FACTOR}, None),
+        (Verdict("scaled", "scaled", "scaled", ""), {"found": BY_FACTOR}, "twice"),
+        (Verdict("different", "different", "different", "", points=[POINT]), {}, None),
+        (Verdict("bitwise", "bitwise", "bitwise", ""), {}, None),
+        (Verdict("undecided", "undecided", "undecided", ""), {}, None),
+        (Verdict("equal", "equal", "equal", "", domain=(-9.0, 9.0)), CLIPPED, "smoothed"),
+        (Verdict("equal", "equal", "equal", "", domain=(-9.0, 9.0)), ROUNDS, None),
+        (Verdict("equal", "equal", "equal", "", domain=(-9.0, 9.0)), {}, "smoothed"),
+        (Verdict("equal", "equal", "equal", ""), {}, None),
+    ],
+)
+def test_a_cause_is_asked_for_where_there_is_a_difference_without_one(
+    verdict: Verdict, changes: dict[str, Any], cause: str | None
+) -> None:
+    told = Explained(changes.get("found", SMOOTHED), Place(3, 0.5, 1.0))
+    seen = replace(probed(), **{name: part for name, part in changes.items() if name != "found"})
+    found = _explained(verdict, seen, None, lambda _sample: told)
+    assert (found.cause.words if found.cause else None) == cause
+    assert _explained(verdict, seen, None, None) == Explained()
+
+
+def test_the_facts_of_a_verdict_are_there_where_there_is_something_to_say() -> None:
+    always = {"probe_value", "probe_gradient", "nearer"}
+    assert WHOLE is not None
+    table: list[tuple[dict[str, Any], set[str]]] = [
+        ({"whole": None}, set()),
+        ({"whole": replace(WHOLE, left=None)}, set()),
+        ({}, {"reductions", "batch_factors"}),
+        ({"whole": None, "lowered": (0.0, 1e-3)}, {"lowered"}),
+        ({"whole": None, "notes": ["a"]}, {"notes"}),
+        ({"whole": None, "writes": ["b"]}, {"notes"}),
+        ({"whole": None, "left_out": LeftOut(torch.zeros(1, 1, dtype=torch.bool))}, set()),
+        ({"whole": None, "left_out": replace(ALONE, alone=False)}, {"left_out"}),
+        ({"whole": None} | CLIPPED, {"domain_ends"}),
+    ]
+    for changes, more in table:
+        assert set(decide(replace(probed(), **changes)).evidence) == always | more, changes
+    part = decide(replace(probed(), whole=None, value=Part("indistinguishable", 1e-9))).evidence["probe_value"]
+    assert part == {"relation": "indistinguishable", "size": 1e-9}, "no place was told"
+
+
+def test_a_training_run_tells_the_share_of_rows_outside_and_whether_it_had_a_control() -> None:
+    run = evidence(rows=0, rows_outside=0)
+    assert decide(probed(), run).left_domain is None
+    assert decide(probed(), evidence(rows_outside=5)).left_domain == 0.5
+    assert decide(probed()).left_domain is None
+    assert [decide(probed(), evidence(control=one)).control for one in (None, "differs")] == ["bitwise", "differs"]
+
+
+def test_the_batch_furthest_apart_is_the_witness() -> None:
+    run, gap = Evidence("float32"), gap_between(1.0, 1.0, torch.ones(2), torch.ones(2))
+    for size in (0.1, 0.5, 0.3, math.nan):
+        run.see_witness({"float32": replace(gap, gradient=size)}, lambda size=size: size)  # type: ignore[misc]
+    assert (run.witnessed, run.witness) == (0.5, 0.5)
 
 
 def test_what_a_float32_gap_explains() -> None:
