@@ -117,6 +117,36 @@ def test_a_descent_ends_at_a_stationary_point_or_says_that_it_has_not() -> None:
     assert not lost.converged
 
 
+@pytest.mark.parametrize(("relative", "gain", "left"), [
+    (0.9e-6, 0.9e-12, True), (1.1e-6, 0.9e-12, False), (0.9e-6, 1.1e-12, False),
+])  # fmt: skip
+def test_a_gradient_of_a_millionth_that_gains_no_digit_is_the_end(relative: float, gain: float, left: bool) -> None:
+    at: Any = SimpleNamespace(relative=relative, value=-1.0)
+    assert _nothing_left(problem(linear()), at, gain) == left
+
+
+class Cube(nn.Module):
+    """a³ for every row: at the maximum no curvature is left, and steps get nearer by a fifth at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a**3 + 0 * x[:, 0]
+
+
+def test_a_slow_descent_goes_on_to_the_last_digit() -> None:
+    one = problem(Cube(), torch.arange(60) % 2 * 1.0)
+    end = descend(one, one.flat)
+    assert end.converged
+    assert end.gradient < 1e-12
+    assert abs(float(end.theta)) < 2e-4
+    short = descend(one, one.flat, 40)
+    assert (short.converged, short.gradient < 1e-9) == (True, True)
+    assert not descend(one, one.flat, 20).converged
+
+
 # What stood in the way.
 @pytest.mark.parametrize(
     ("at", "kinked", "kink"), [(0.0, True, "a[0] = 0"), (0.0, False, ""), (0.3, True, ""), (1e-6, True, "")]

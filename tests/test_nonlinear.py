@@ -243,3 +243,22 @@ def test_whole_number_counts_lose_no_digits() -> None:
     log = math.log(84 / 3)
     assert fit.params == pytest.approx([log], rel=1e-13)
     assert fit.llf == pytest.approx(84 * log - 84 - sum(math.lgamma(k + 1) for k in (3, 70, 11)), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "model", "apart", "separation"),
+    [
+        (Normal(), OneSigmoid((1.0, 0.0, 1.0)), False, "none"),
+        (Bernoulli(), Logistic((1,), 1).double(), False, "none"),
+        (Bernoulli(), OneSigmoid((1.0, 0.0, 1.0)), False, "unknown"),
+        (Bernoulli(), OneSigmoid((1.0, 0.0, 1.0)), True, "refused"),
+    ],
+)
+def test_whether_a_maximum_can_be_missing_is_told(likelihood: object, model: nn.Module, apart: bool, separation: str) -> None:
+    x = torch.linspace(-2, 2, 24, dtype=torch.float64)[:, None]
+    y = (x[:, 0] + (0 if apart else 1) * torch.sin(9 * x[:, 0]) > 0).double()
+    if separation == "refused":
+        with pytest.raises(DataError, match="none can"):
+            fit_model(likelihood, model, x, y, starts=1)
+    else:
+        assert fit_model(likelihood, model, x, y, starts=1).separation == separation

@@ -11,7 +11,8 @@ from torch import Tensor
 from mlnn.comparing.differences import Both
 from mlnn.comparing.domain import _end
 from mlnn.comparing.ends import DEAD, FADED, FLAT, _constant, _dies, _on, _reason, excusing, far, told, unexcused
-from mlnn.comparing.probe import probe
+from mlnn.comparing.probe import _nearer, _same_bits, _up_to_constants, _where_largest, probe
+from mlnn.comparing.probed import Part
 from mlnn.comparing.undefined import left_out, one_sided
 from mlnn.objectives import Objective, bce
 from mlnn.objectives.grid import Curves, Grid
@@ -231,3 +232,119 @@ def test_with_several_outputs_a_reason_holds_on_all_rays_or_is_a_clip_along_one(
     one = (beyond & (ray == 1))[:, None]
     assert why(value.masked_fill(one, 5.0), slope.masked_fill(one, 0.0)) == "left clips"
     assert why(value, slope) is None
+
+
+EPS32, EPS64 = torch.finfo(f32).eps, torch.finfo(f64).eps
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "rounding"),
+    [
+        (0.0, 15 * EPS32, True),
+        (0.0, 20 * EPS32, False),  # more than the raw output's own ulps, and float64 has none of it
+        (1 * EPS64, 290 * EPS32, True),  # as many ulps as float64 has, up to 300 times
+        (1 * EPS64, 310 * EPS32, False),
+        (2000 * EPS64, 0.9 * 0.05, True),
+        (2000 * EPS64, 1.1 * 0.05, False),  # a precision that has lost the point
+        (1.01e-8, 1e-2, False),  # it does not shrink by the million
+        (0.99e-8, 1e-2, True),
+    ],
+)
+def test_a_lower_precision_is_off_by_rounding_where_float64_is_by_as_many_of_its_own(
+    fine: float, coarse: float, rounding: bool
+) -> None:
+    pair = both({}, {}, grid((0.5, 1.0), 1))
+    assert pair.explained(column(fine, fine), column(coarse, coarse), f32).tolist() == [[rounding]] * 2
+
+
+@pytest.mark.parametrize(("null", "gap", "rounding"), [
+    (0.0, 15 * EPS32, True), (0.0, 20 * EPS32, False), (1e-5, 3.9e-5, True), (1e-5, 4.1e-5, False), (1.0, 0.06, False),
+])  # fmt: skip
+def test_judged_alone_a_gap_is_rounding_up_to_four_null_draws(null: float, gap: float, rounding: bool) -> None:
+    nulls = column(null, null)
+    for which, nothing in ((0, (nulls, 0 * nulls)), (1, (0 * nulls, nulls))):
+        pair = Both(grid((0.5, 1.0), 1), {}, {}, nulls=nothing)
+        gaps = column(gap, gap)
+        assert pair.explained(gaps, gaps, f32, which).tolist() == [[rounding]] * 2
+        assert pair.rounding(gaps, gaps, which).tolist() == [[rounding]] * 2
+
+
+def test_what_float64_is_off_by_next_door_counts_too() -> None:
+    pair = both({}, {}, grid((0.2, 0.5, 0.7, 1.0), 1))
+    fine, gaps = column(0.0, 0.0, 0.0, 10 * EPS64), column(*[2500 * EPS32] * 4)
+    assert pair.explained(fine, gaps, f32)[:, 0].tolist() == [False, False, True, True]
+
+
+def sides(left: Tensor, right: Tensor, left64: Tensor | None = None, right64: Tensor | None = None, **more: object) -> Both:
+    """Of gradients (G, 1) in float32, and in float64 all 1 where none are given."""
+    points, one = grid((-50.0, -1.0, 1.0, 50.0), 1), torch.ones(4, 1, dtype=f64)
+    values = one / float(more.get("factor", 1.0)), one  # type: ignore[arg-type]
+    two = [{f32: low, f64: one if high is None else high} for low, high in ((left, left64), (right, right64))]
+    curves_of = [
+        {dtype: Curves(value, slope[..., None]) for dtype, slope in side.items()}
+        for value, side in zip(values, two, strict=True)
+    ]
+    return Both(points, *curves_of, **more)  # type: ignore[arg-type]
+
+
+def near(*middle: float, far: float = 1.0) -> Tensor:
+    return column(far, *middle, far)
+
+
+OFF = 1 + 1e-3
+DIFFERENT64 = near(1.0, 1 + 3e-6)
+
+
+@pytest.mark.parametrize(
+    ("pair", "nearer"),
+    [
+        (sides(near(OFF, 1.0), near(1.0, 1.0)), "right"),
+        (sides(near(1.0, 1.0), near(1.0, OFF)), "left"),
+        (sides(near(NAN, 1.0), near(1.0, 1.0)), "right"),
+        (sides(near(OFF, 1.0), near(1.0, 1 + 0.9e-4)), "right"),
+        (sides(near(OFF, 1.0), near(1.0, 1 + 1.1e-4)), None),  # no clear case
+        (sides(near(1 + 15 * EPS32, 1.0), near(1.0, 1.0)), None),  # rounding
+        (sides(near(1 + 17 * EPS32, 1.0), near(1.0, 1.0)), "right"),
+        (sides(near(1.0, 1.0, far=OFF), near(1.0, 1.0)), None),  # too far out
+        (sides(near(1.0, OFF), near(1.0, 1.0), right64=DIFFERENT64), None),  # the two float64 are no truth there
+        (sides(near(OFF, 1.0), near(1.0, 1.0), right64=DIFFERENT64), "right"),
+        (sides(near(OFF, 1.0), near(1.0, 1.0), left64=near(0.0, 0.0), right64=near(0.0, 0.0)), None),
+        (sides(near(2 * OFF, 2.0, far=2.0), near(1.0, 1.0), near(2.0, 2.0, far=2.0), factor=0.5), "right"),
+        (sides(near(2.0, 2.0, far=2.0), near(OFF, 1.0), near(2.0, 2.0, far=2.0), factor=0.5), "left"),
+        (sides(near(OFF, 1.0), near(1.0, 1.0), floor=2 * EPS32), None),  # what it computes in says it
+        (sides(near(OFF, 1.0), near(1.0, 1.0), nulls=(near(0.0, 0.0), near(0.0, 0.0))), None),
+        # a gradient small beside the largest, off by 2 %, and by half a percent
+        (sides(near(1.02e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0)), "right"),
+        (sides(near(1.005e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0)), None),
+    ],
+)
+def test_the_side_nearer_float64_is_the_one_that_float32_has_better(pair: Both, nearer: str | None) -> None:
+    assert _nearer(pair, f32) == nearer
+    assert _nearer(pair, f64) is None
+
+
+@pytest.mark.parametrize(("offset", "moved", "relation", "size"), [
+    (0.0, 0.0, "equal", 0.0), (1e-9, 0.0, "indistinguishable", 1e-9), (0.0, 1e-9, "indistinguishable", 1e-9),
+    (2e-8, 0.0, "scaled", 2e-8), (0.0, 2e-8, "shifted", 2e-8), (2e-8, 1.0, "scaled", 2e-8),
+])  # fmt: skip
+def test_a_factor_or_a_shift_is_told_where_it_is_resolved(offset: float, moved: float, relation: str, size: float) -> None:
+    found = _up_to_constants(Part("equal"), offset, moved, 1e-8)
+    assert (found.relation, found.size) == (relation, size)
+    real = _up_to_constants(Part("different", 1e-9, 0.5, 1.0), offset, moved, 1e-8)
+    assert real.size == max(size, 1e-9)
+
+
+def test_the_largest_gap_has_a_place_and_what_is_nan_is_the_largest() -> None:
+    gaps = torch.tensor([[0.0, 1.0], [3.0, 2.0], [0.5, 0.0], [0.0, 0.0]], dtype=f64)
+    assert _where_largest(grid(), gaps) == Part("different", 3.0, -0.5, 0.0)
+    gaps[2, 1] = NAN
+    assert _where_largest(grid(), gaps) == Part("different", math.inf, 0.5, 1.0)
+    assert _where_largest(grid(), 0 * ONES) == Part("equal")
+
+
+def test_bits_are_compared_where_something_is_said() -> None:
+    one, two = ONES.clone(), ONES.clone()
+    two[0, 1] = NAN
+    silent = two.isnan()
+    for mask, same in ((None, False), (0 * silent, False), (silent, True), (~silent, False)):
+        assert _same_bits(Both(grid(), {}, {}, silent=None if mask is None else mask.bool()), one, two) is same

@@ -144,6 +144,44 @@ def test_a_kernel_that_no_dispatch_sees_is_told_by_its_answers(loss: Loss) -> No
     assert "no dispatch" in inside.sealed
 
 
+def only_in_bfloat16(z: Tensor, y: Tensor) -> Tensor:
+    low = z.to(bf16)
+    if low.dtype != bf16:
+        raise TypeError("this kernel reads bfloat16")
+    return ce(low.float(), y).to(z.dtype)
+
+
+def nan_in_double(z: Tensor, y: Tensor) -> Tensor:
+    low = z.to(bf16)
+    return ce(low.float(), y).to(z.dtype) * (1.0 if low.dtype == bf16 else float("nan"))
+
+
+@pytest.mark.parametrize("loss", [only_in_bfloat16, nan_in_double])
+def test_a_loss_that_cannot_be_promoted_is_sealed_in_what_it_computes_in(loss: Loss) -> None:
+    inside = looked_into(objective(loss)).inside
+    assert inside == Inside(bf16, False, "with its casts promoted to float64 it gives no finite answer")
+
+
+def test_a_loss_that_gives_no_answer_at_all_is_left_as_it_is() -> None:
+    def refusing(z: Tensor, y: Tensor) -> Tensor:
+        raise ValueError("not today")
+
+    for loss in (refusing, lambda z, y: ce(z, y) * float("nan")):
+        assert looked_into(objective(loss)).inside == Inside()
+
+
+def test_a_loss_that_refuses_float64_and_casts_to_it_is_promoted() -> None:
+    def in_float32_alone(z: Tensor, y: Tensor) -> Tensor:
+        if z.dtype == f64 and torch.zeros(1).float().dtype == f32:
+            raise TypeError("float32 is needed")
+        return ce(z.float(), y)
+
+    inside = looked_into(objective(in_float32_alone)).inside
+    assert inside is not None
+    assert inside.promotes
+    assert inside.sealed is None
+
+
 @needs_gcc
 def test_a_kernel_behind_a_pointer_is_not_promoted(tmp_path_factory: pytest.TempPathFactory) -> None:
     inside = looked_into(objective(in_c(folder(tmp_path_factory)))).inside

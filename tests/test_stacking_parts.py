@@ -1,18 +1,26 @@
 """Parts of a stack beside what torch does: slopes of recurrent layers, recordings and where they lie in memory, priors."""
 
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
-from training_cases import lane_recipe, network
+from training_cases import lane_recipe, network, recipe
 
-from mlnn.training import Lane
+from mlnn.objectives import Objective, bernoulli_nll_log1p
+from mlnn.targets import TargetSpace
+from mlnn.training import Batch, Lane
+from mlnn.training.batches import Rows
+from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.recurrent import WrittenOut, written_out
 from mlnn.training.stacking.replay import recorded
+from mlnn.training.stacking.stack import Answers
+from mlnn.training.step import Stop
 
 LANES = 3
 
@@ -207,3 +215,54 @@ def test_the_written_out_layer_is_stacked_by_vmap() -> None:
     rows = vmap(lambda own: functional_call(layer, own, (x,))[0])(weights)
     alone = functional_call(layer, {name: part[1] for name, part in weights.items()}, (x,))[0]
     torch.testing.assert_close(rows[1], alone, rtol=1e-12, atol=1e-12)
+
+
+BIG, INF, NAN = 3e38, float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("loss", "output", "gradient", "finite"),
+    [
+        (1.0, (1.0, 2.0), (1.0, 2.0), True),
+        (1.0, (BIG, BIG), (1.0, 2.0), True),  # each is finite; their sum in float32 is not
+        (1.0, (1.0, 2.0), (BIG, BIG), True),
+        (1.0, (BIG, BIG), (BIG, BIG), True),
+        (INF, (1.0, 2.0), (1.0, 2.0), False),
+        (NAN, (1.0, 2.0), (BIG, BIG), False),
+        (1.0, (1.0, 2.0), (1.0, INF), False),
+        (1.0, (1.0, 2.0), (NAN, 1.0), False),
+        (1.0, (1.0, 2.0), (INF, -INF), False),
+        (1.0, (INF, 1.0), (1.0, 2.0), None),
+        (1.0, (1.0, NAN), (1.0, 2.0), None),
+        (1.0, (INF, 1.0), (BIG, BIG), None),
+    ],
+)
+def test_a_row_of_a_stack_is_finite_where_each_of_its_numbers_is(
+    loss: float, output: tuple[float, float], gradient: tuple[float, float], finite: bool | None
+) -> None:
+    """None: a raw output is not, and there is no loss to tell."""
+    plain = (1.0, 2.0)
+    one = Answers(torch.tensor([loss, 0.5]), torch.tensor([output, plain]), torch.tensor([gradient, plain]))
+    two = Answers(torch.tensor([0.25]).double(), torch.tensor([plain]).double(), torch.tensor([plain]).double())
+    found = list(finite_rows([two, one]))
+    assert [found[0], found[2]] == [(0.25, True), (0.5, True)]
+    told, known = found[1]
+    assert known is bool(finite)
+    assert str(told) == str(NAN if finite is None else loss)
+
+
+def test_a_lane_stops_at_the_row_where_its_objective_breaks() -> None:
+    batch = Batch(4, torch.tensor([7, 3, 9]), 0, recipe())
+    output, y = torch.tensor([0.1, -200.0, 0.2]), torch.tensor([0.0, 1.0, 1.0])
+
+    def naive(z: Tensor, y: Tensor) -> Tensor:
+        return -(y * torch.sigmoid(z).log() + (1 - y) * (1 - torch.sigmoid(z)).log())
+
+    for objective, loss, stop in (
+        (naive, INF, Stop(4, "loss", 3, -200.0, 1.0)),
+        (naive, 1.0, Stop(4, "gradient", 3, -200.0, 1.0)),
+        (bernoulli_nll_log1p, INF, Stop(4, "loss")),
+        (bernoulli_nll_log1p, 1.0, Stop(4, "gradient")),
+    ):
+        lane: Any = SimpleNamespace(recipe=SimpleNamespace(objective=Objective.of(objective, TargetSpace("binary"))))
+        assert stop_of(lane, batch, Rows(None, y, {}), output, loss) == stop
