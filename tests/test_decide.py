@@ -135,6 +135,37 @@ def rough() -> Judged:
     return judged
 
 
+@pytest.mark.parametrize(
+    ("own", "factors", "loss_factors", "value", "gradient"),
+    [
+        ("float32", 2.0, 1.0, "equal", "scaled"), ("float32", 1.0, 2.0, "scaled", "equal"),
+        ("float64", 1 + 1e-13, 1.0, "equal", "scaled"),
+    ],
+)  # fmt: skip
+def test_losses_and_gradients_have_factors_of_their_own(
+    own: str, factors: float, loss_factors: float, value: str, gradient: str
+) -> None:
+    run = evidence(own=own, factors={8: factors}, loss_factors={8: loss_factors})
+    verdict = decide(probed(dtype=getattr(torch, own)), run)
+    assert (verdict.value_relation, verdict.gradient_relation) == (value, gradient)
+
+
+@pytest.mark.parametrize(
+    ("gradient", "beyond", "relation"),
+    [
+        ("equal", None, "equal"), ("equal", 0.5, "different"), ("scaled", 0.5, "different"), ("different", 0.5, "different"),
+    ],
+)  # fmt: skip
+def test_a_domain_that_ends_for_no_reason_is_none(gradient: str, beyond: float | None, relation: str) -> None:
+    seen = replace(probed(), gradient=Part(gradient, 0.1, 0.3, 1.0), domain=dict.fromkeys((0.0, 1.0), (-9.0, 9.0)))
+    part = None if beyond is None else Part("different", beyond, 12.0, 1.0)
+    verdict = decide(replace(seen, beyond=part))
+    assert verdict.gradient_relation == relation
+    assert ("outside [-9, 9] gradients differ by 0.5, at raw output 12" in verdict.sentence) == (
+        beyond is not None and gradient != "different"
+    )
+
+
 WHOLE = SAME.whole
 KEPT = Reduction("mean over kept rows")
 HALF = float(torch.finfo(torch.bfloat16).eps)

@@ -246,18 +246,26 @@ def test_whole_number_counts_lose_no_digits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("likelihood", "model", "apart", "separation"),
+    ("likelihood", "kind", "apart", "separation"),
     [
-        (Normal(), OneSigmoid((1.0, 0.0, 1.0)), False, "none"),
-        (Bernoulli(), Logistic((1,), 1).double(), False, "none"),
-        (Bernoulli(), OneSigmoid((1.0, 0.0, 1.0)), False, "unknown"),
-        (Bernoulli(), OneSigmoid((1.0, 0.0, 1.0)), True, "refused"),
+        (Normal(), "bounded", False, "none"),
+        (Bernoulli(), "linear", False, "none"),
+        (Bernoulli(), "linear", True, "complete"),
+        (Bernoulli(), "bounded", False, "unknown"),
+        (Bernoulli(), "hidden", True, "complete"),
     ],
 )
-def test_whether_a_maximum_can_be_missing_is_told(likelihood: object, model: nn.Module, apart: bool, separation: str) -> None:
+def test_whether_a_maximum_can_be_missing_is_told(likelihood: object, kind: str, apart: bool, separation: str) -> None:
+    torch.manual_seed(0)
+    layers = {
+        "linear": [nn.Linear(1, 1)],
+        "bounded": [nn.Linear(1, 1), nn.Tanh()],
+        "hidden": [nn.Linear(1, 2), nn.Tanh(), nn.Linear(2, 1)],
+    }
+    model = nn.Sequential(*layers[kind]).double()
     x = torch.linspace(-2, 2, 24, dtype=torch.float64)[:, None]
     y = (x[:, 0] + (0 if apart else 1) * torch.sin(9 * x[:, 0]) > 0).double()
-    if separation == "refused":
+    if separation == "complete":
         with pytest.raises(DataError, match="none can"):
             fit_model(likelihood, model, x, y, starts=1)
     else:
