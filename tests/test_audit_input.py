@@ -368,7 +368,9 @@ def test_audits_of_models_and_decay_print_in_a_few_lines() -> None:
     assert all(len(text) < 3000 for text in (repr(found), found._repr_html_(), repr(decay), decay._repr_html_()))
 
 
-@pytest.mark.parametrize("dtype", [torch.int32, torch.complex64, torch.bool, "int64", "float8", "cat", "ones", None, 3, "inf"])
+@pytest.mark.parametrize(
+    "dtype", [torch.int32, torch.complex64, torch.bool, "int64", "float8", "cat", "ones", None, 3, "inf"]
+)
 def test_a_precision_is_one_of_the_floats_that_are_audited(dtype: object) -> None:
     assert [floating(one) for one in ("float64", torch.float64, "float16", torch.bfloat16)] == [
         torch.float64, torch.float64, torch.float16, torch.bfloat16,

@@ -116,7 +116,9 @@ def test_a_check_that_sees_no_fault_of_a_hundredth_decides_nothing(caught: float
         ({"value": Part("equal"), "domain": dict.fromkeys((0.0, 1.0), (-1.1, 1.1))}, 1e-12, "equal"),
     ],
 )
-def test_only_what_passes_needs_a_domain_and_checks_that_see(changes: dict[str, Any], caught: float, relation: str) -> None:
+def test_only_what_passes_needs_a_domain_and_checks_that_see(
+    changes: dict[str, Any], caught: float, relation: str
+) -> None:
     different = Part("different", 1.0, 0.3, 1.0)
     seen = replace(probed(), **({"value": different, "gradient": Part("equal")} | changes))
     assert decide(seen, evidence(), {"scale": caught}).relation == relation
@@ -262,7 +264,10 @@ def test_a_cause_that_has_shown_itself(
     assert (found.words if found else None) == cause
 
 
-CLIPPED = {"domain": dict.fromkeys((0.0, 1.0), (-9.0, 9.0)), "ends": dict.fromkeys((0.0, 1.0), ("left clips", "left clips"))}
+CLIPPED = {
+    "domain": dict.fromkeys((0.0, 1.0), (-9.0, 9.0)),
+    "ends": dict.fromkeys((0.0, 1.0), ("left clips", "left clips")),
+}
 ROUNDS = CLIPPED | {"ends": dict.fromkeys((0.0, 1.0), ("left rounds", "left rounds"))}
 POINT = {"output": 0.0, "rows": 3}
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from training_cases import SGD, recipe
 
 import mlnn
-from mlnn.comparing.evidence import SAME_FACTOR, allowed
+from mlnn.comparing.evidence import allowed
 from mlnn.comparing.gaps import CommonGap, gap_between
 from mlnn.comparing.local_probe import _factor, _shift, _told, _unsteady, _words, local_probe
 from mlnn.errors import ConfigError
@@ -28,7 +28,7 @@ def here(right: Tensor, coarse: float = 1e-7, finite: bool = True) -> dict[str, 
 
 @pytest.mark.parametrize(("right", "factor"), [
     (2 * LEFT, 2.0), (0.25 * LEFT, 0.25), (-2 * LEFT, 1.0), (0 * LEFT, 1.0), (LEFT, 1.0),
-    ((1 + 0.5 * SAME_FACTOR) * LEFT, 1.0), (torch.tensor([4.0, 3.0], dtype=torch.float64), 1.0),
+    ((1 + 0.5 * 1e-12) * LEFT, 1.0), (torch.tensor([4.0, 3.0], dtype=torch.float64), 1.0),
     (2 * LEFT + torch.tensor([0.4, 0.3], dtype=torch.float64), 1.0),  # not parallel
 ])  # fmt: skip
 def test_a_factor_is_one_where_the_two_are_parallel(right: Tensor, factor: float) -> None:
@@ -38,7 +38,7 @@ def test_a_factor_is_one_where_the_two_are_parallel(right: Tensor, factor: float
 
 def test_a_factor_is_told_from_rounding_by_what_float32_shows() -> None:
     line = allowed(1e-4)
-    assert line > SAME_FACTOR
+    assert line > 1e-12
     assert _factor(here((1 + 0.9 * line) * LEFT, coarse=1e-4)) == 1.0
     assert _factor(here((1 + 1.1 * line) * LEFT, coarse=1e-4)) == pytest.approx(1 + 1.1 * line, rel=1e-12)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import mlnn
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import family_of
-from mlnn.estimating.network import descent, obstacles
+from mlnn.estimating.network import descent
 from mlnn.estimating.network.descent import _model, _nothing_left, descend, unit
 from mlnn.estimating.network.form import form_of, linear_fit, parameters_at, whole_rank
 from mlnn.estimating.network.obstacles import _alike, _jump, _kink, _not_finite, _of_the_model
@@ -91,9 +91,9 @@ def test_the_unit_of_a_parameter_is_the_root_of_its_own_curvature() -> None:
 ])  # fmt: skip
 def test_nothing_is_left_where_gradient_and_gain_are_small(relative: float, gain: float, left: bool) -> None:
     """Each in units of what is told apart."""
-    at: Any = SimpleNamespace(relative=relative * descent.NEARLY, value=100.0)
+    at: Any = SimpleNamespace(relative=relative * 1e-6, value=100.0)
     one = problem(linear())
-    assert _nothing_left(one, at, gain * descent.GAIN * 100.0) == left
+    assert _nothing_left(one, at, gain * 1e-12 * 100.0) == left
     squares = problem(linear(), NOISE, Normal())
     feigned = 0.5 * float(((4 * descent.EPS * NOISE) ** 2).sum())
     for times, nothing in ((0.9, True), (1.1, False)):
@@ -106,7 +106,7 @@ def test_a_descent_ends_at_a_stationary_point_or_says_that_it_has_not() -> None:
     there = problem(linear())
     end = descend(there, there.flat)
     assert end.converged
-    assert end.gradient <= descent.GOOD_ENOUGH
+    assert end.gradient <= 1e-9
     short = descend(there, there.flat, 1)
     assert not short.converged
     assert short.value > end.value
@@ -115,14 +115,6 @@ def test_a_descent_ends_at_a_stationary_point_or_says_that_it_has_not() -> None:
     lost = descend(there, there.flat * math.nan)
     assert math.isnan(lost.gradient)
     assert not lost.converged
-
-
-@pytest.mark.parametrize(("relative", "gain", "left"), [
-    (0.9e-6, 0.9e-12, True), (1.1e-6, 0.9e-12, False), (0.9e-6, 1.1e-12, False),
-])  # fmt: skip
-def test_a_gradient_of_a_millionth_that_gains_no_digit_is_the_end(relative: float, gain: float, left: bool) -> None:
-    at: Any = SimpleNamespace(relative=relative, value=-1.0)
-    assert _nothing_left(problem(linear()), at, gain) == left
 
 
 class Cube(nn.Module):
@@ -155,7 +147,7 @@ def test_a_kink_is_where_the_gradient_jumps_however_near(at: float, kinked: bool
     one = problem(Bent(at, kinked))
     assert _kink(one, one.flat) == kink
     if kink:
-        assert abs(_jump(one, one.flat, 0, 1e-7)) > obstacles.JUMP
+        assert abs(_jump(one, one.flat, 0, 1e-7)) > 0.1
     else:
         assert abs(_jump(one, one.flat, 1, 1e-7)) < 1e-6
 

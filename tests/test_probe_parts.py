@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlnn.comparing.differences import Both
 from mlnn.comparing.domain import _end
-from mlnn.comparing.ends import DEAD, FADED, FLAT, _constant, _dies, _on, _reason, excusing, far, told, unexcused
+from mlnn.comparing.ends import _constant, _dies, _on, _reason, excusing, far, told, unexcused
 from mlnn.comparing.probe import _nearer, _same_bits, _up_to_constants, _where_largest, probe
 from mlnn.comparing.probed import Part
 from mlnn.comparing.undefined import left_out, one_sided
@@ -149,10 +149,10 @@ def reason(
 @pytest.mark.parametrize(("value", "slope", "why"), [
     ((4.0, 8.0, math.inf), (1.0, 1.0, 1.0), None), ((math.inf, 8.0, 16.0), (1.0, 1.0, 1.0), "overflows"),
     ((4.0, 8.0, 16.0), (NAN, 1.0, 1.0), "overflows"),
-    ((5.0, 5.0, 5.0), (0.0, 0.0, 0.0), "clips"), ((5.0, 5.0, 5.0), (0.0, 0.0, 0.9 * DEAD), "saturates"),
-    ((5.0, 5.0, 5.0), (0.0, 0.0, 1.1 * DEAD), None), ((5.0, 5.0, 5.0), (1.5, 0.0, 0.0), None),
-    ((4.0, 5.0, 5.0 * (1 + 0.9 * FLAT)), (0.0, 0.0, 0.0), "clips"),
-    ((4.0, 5.0, 5.0 * (1 + 1.1 * FLAT)), (0.0, 0.0, 0.0), None),
+    ((5.0, 5.0, 5.0), (0.0, 0.0, 0.0), "clips"), ((5.0, 5.0, 5.0), (0.0, 0.0, 0.9 * 1e-6), "saturates"),
+    ((5.0, 5.0, 5.0), (0.0, 0.0, 1.1 * 1e-6), None), ((5.0, 5.0, 5.0), (1.5, 0.0, 0.0), None),
+    ((4.0, 5.0, 5.0 * (1 + 0.9 * 1e-6)), (0.0, 0.0, 0.0), "clips"),
+    ((4.0, 5.0, 5.0 * (1 + 1.1 * 1e-6)), (0.0, 0.0, 0.0), None),
 ])  # fmt: skip
 def test_why_a_domain_ends(value: Sequence[float], slope: Sequence[float], why: str | None) -> None:
     told_of = reason(column(20.0, 1.0, 1.0, *value), column(-1.0, 1.0, 1.0, *slope))
@@ -175,7 +175,7 @@ def test_far_out_a_gradient_need_only_have_faded() -> None:
     points = grid((1.0, 17.0, 18.0, 20.0), 1)
     beyond = points.strength > 16
     value, plain = column(1.0, 17.0, 18.0, 20.0), curve(column(1.0, 17.0, 18.0, 20.0), column(1.0, 1.0, 1.0, 1.0))
-    for left, why in ((0.9 * FADED, "left saturates"), (1.1 * FADED, None)):
+    for left, why in ((0.9 * 0.05, "left saturates"), (1.1 * 0.05, None)):
         pair = both(curve(value, column(1.0, 0.5, 0.2, left)), plain, points)
         assert _on(pair, beyond, points.strength, 0, f32, 16.0) == why
         assert (
@@ -186,7 +186,7 @@ def test_far_out_a_gradient_need_only_have_faded() -> None:
 def test_a_gradient_dies_beside_a_larger_one_and_a_value_stops_at_two_strengths() -> None:
     one, two = column(0.0, 0.5, 0.0), column(1.0, 1.0, 1.0)
     beyond, last = torch.tensor([False, True, True]), torch.tensor([False, False, True])
-    assert _dies(one, two, beyond, last, DEAD)
+    assert _dies(one, two, beyond, last, 1e-6)
     assert _dies(two, two, beyond, last, 1.0)
     assert not _dies(one + 1.0, two, beyond, last, 2.0)
     assert not _constant(torch.tensor([5.0]), torch.tensor([True]), torch.tensor([3.0]))  # one point stops at nothing
@@ -275,7 +275,9 @@ def test_what_float64_is_off_by_next_door_counts_too() -> None:
     assert pair.explained(fine, gaps, f32)[:, 0].tolist() == [False, False, True, True]
 
 
-def sides(left: Tensor, right: Tensor, left64: Tensor | None = None, right64: Tensor | None = None, **more: object) -> Both:
+def sides(
+    left: Tensor, right: Tensor, left64: Tensor | None = None, right64: Tensor | None = None, **more: object
+) -> Both:
     """Of gradients (G, 1) in float32, and in float64 all 1 where none are given."""
     points, one = grid((-50.0, -1.0, 1.0, 50.0), 1), torch.ones(4, 1, dtype=f64)
     values = one / float(more.get("factor", 1.0)), one  # type: ignore[arg-type]
@@ -327,7 +329,9 @@ def test_the_side_nearer_float64_is_the_one_that_float32_has_better(pair: Both, 
     (0.0, 0.0, "equal", 0.0), (1e-9, 0.0, "indistinguishable", 1e-9), (0.0, 1e-9, "indistinguishable", 1e-9),
     (2e-8, 0.0, "scaled", 2e-8), (0.0, 2e-8, "shifted", 2e-8), (2e-8, 1.0, "scaled", 2e-8),
 ])  # fmt: skip
-def test_a_factor_or_a_shift_is_told_where_it_is_resolved(offset: float, moved: float, relation: str, size: float) -> None:
+def test_a_factor_or_a_shift_is_told_where_it_is_resolved(
+    offset: float, moved: float, relation: str, size: float
+) -> None:
     found = _up_to_constants(Part("equal"), offset, moved, 1e-8)
     assert (found.relation, found.size) == (relation, size)
     real = _up_to_constants(Part("different", 1e-9, 0.5, 1.0), offset, moved, 1e-8)

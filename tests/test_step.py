@@ -384,7 +384,7 @@ def constant(model: nn.Module, batch: Any) -> Tensor:
     return squares(model, batch).detach()
 
 
-def aside(model: nn.Module, batch: Any) -> Tensor:
+def aside(_model: nn.Module, batch: Any) -> Tensor:
     return (batch[0].clone().requires_grad_() ** 2).mean()
 
 
