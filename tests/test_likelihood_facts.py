@@ -180,7 +180,7 @@ class WithCentre(NllAlone):
 
 class WithDraws(NllAlone):
     def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        return output
+        return output + torch.randn(output.shape, generator=generator)
 
 
 class Elsewhere:

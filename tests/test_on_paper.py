@@ -197,8 +197,9 @@ def test_what_was_stored_before_there_were_proofs_is_read_and_what_is_damaged_is
 @pytest.mark.parametrize(
     ("variable", "where", "looked"),
     [
-        (RAW, ((1.9, 2.1),), True), (RAW, ((0.9, 1.1), (1.4, 1.6)), False), (RAW, ((3.4, 3.6), (-2.0, -2.0)), True), (RAW, (), False),
-        (RESIDUAL, ((1.4, 1.6),), True), (RESIDUAL, ((3.4, 3.6),), False), ("place on a line", ((-9.0, 9.0),), False),
+        (RAW, ((1.9, 2.1),), True), (RAW, ((0.9, 1.1), (1.4, 1.6)), False), (RAW, ((3.4, 3.6), (-2.0, -2.0)), True),
+        (RESIDUAL, ((1.4, 1.6),), True), (RESIDUAL, ((3.4, 3.6),), False), (RAW, (), False),
+        ("place on a line", ((-9.0, 9.0),), False),
     ],
 )  # fmt: skip
 def test_a_probe_has_looked_where_one_of_its_points_lies(
