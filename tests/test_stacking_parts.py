@@ -310,7 +310,6 @@ def test_a_function_from_a_module_that_begins_like_torch_is_not_torchs() -> None
         ("torchmetrics", False),
         ("torch", True),
         ("mlnn.likelihoods", True),
-        ("mlnn.objectivesx", False),
         (None, False),
     ):
         near_miss.__module__ = home  # type: ignore[assignment]
