@@ -325,6 +325,99 @@ def test_a_training_run_tells_the_share_of_rows_outside_and_whether_it_had_a_con
     assert [decide(probed(), evidence(control=one)).control for one in (None, "differs")] == ["bitwise", "differs"]
 
 
+SLOPE = torch.tensor([3.0, 4.0], dtype=torch.float64)
+ASIDE = torch.tensor([-4.0, 3.0], dtype=torch.float64)
+
+
+def common(
+    seen: Evidence,
+    left: Tensor,
+    right: Tensor,
+    losses: tuple[float, float] = (1.0, 1.0),
+    rows: int = 8,
+    shifted: bool = False,
+) -> Evidence:
+    """One step of these gradients and losses, in float64; float32 sees the same."""
+    seen.see_common(0, rows, dict.fromkeys(("float32", "float64"), gap_between(*losses, left, right)), shifted)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("right", "factor"),
+    [
+        (2 * SLOPE, 2.0),
+        (0.25 * SLOPE, 0.25),
+        (-2 * SLOPE, 1.0),  # uphill is no factor
+        (2 * SLOPE + 1.9e-3 * ASIDE, 2.0),
+        (2 * SLOPE + 2.1e-3 * ASIDE, 1.0),  # by more than a factor
+        (0 * SLOPE, 1.0),
+    ],
+)
+def test_a_factor_of_gradients_is_one_where_it_leaves_more_than_a_thousandth(right: Tensor, factor: float) -> None:
+    assert common(Evidence("float32"), SLOPE, right).factors == {8: pytest.approx(factor, rel=1e-9)}
+
+
+def test_what_a_step_adds_to_the_evidence() -> None:
+    nothing, seen = 0 * SLOPE, Evidence("float32")
+    common(seen, SLOPE, SLOPE * math.inf)
+    assert (seen.gradient.steps, seen.idle) == (0, 0), "one that is not finite is told elsewhere"
+    common(seen, nothing, nothing)
+    assert (seen.gradient.steps, seen.idle) == (0, 1), "two that do not train agree about nothing"
+    common(seen, nothing, SLOPE)
+    assert (seen.gradient.steps, seen.idle, seen.gradient.real) == (1, 2, math.inf)
+    seen = common(Evidence("float32"), SLOPE, 2 * SLOPE, (1.0, 2.0))
+    assert (seen.factors, seen.loss_factors, seen.value.steps, seen.value.real) == ({8: 2.0}, {8: 2.0}, 1, 0.0)
+    assert not seen.values_alike
+    common(seen, SLOPE, 3 * SLOPE, (1.0, 3.0))
+    assert seen.factors == {8: 2.0}, "that of the first batch of its size"
+    assert seen.gradient.real == pytest.approx(0.5)
+    common(seen, SLOPE, 3 * SLOPE, (1.0, 3.0), rows=5)
+    assert (seen.factors, seen.loss_factors) == ({8: 2.0, 5: 3.0}, {8: 2.0, 5: 3.0})
+    seen = common(Evidence("float32"), SLOPE, SLOPE, (1.0, 2.0), shifted=True)
+    assert (seen.gradient.steps, seen.value.steps, seen.loss_factors, seen.values_alike) == (1, 0, {}, True)
+
+
+@pytest.mark.parametrize(
+    ("rowwise", "losses", "factor"),
+    [(True, (1.0, 1.0), 2.0), (False, (1.0, 1.0), 1.0), (False, (1.0, 2.0), 2.0), (False, (1.0, 1.4), 1.0)],
+)
+def test_of_steps_a_clip_may_scale_the_gradient_alone(
+    rowwise: bool, losses: tuple[float, float], factor: float
+) -> None:
+    seen = common(Evidence("float32", rowwise=rowwise), SLOPE, 2 * SLOPE, losses)
+    assert seen.loss_factors == {8: factor}
+
+
+def test_evidence_counts_rows_and_is_told_what_the_sides_compute_in() -> None:
+    seen = Evidence("float32", steps=5, trained=5)
+    assert not seen.thinned
+    assert Evidence("float32", steps=4, trained=5).thinned
+    for rows, outside, outputs in ((4, 1, (-1.0, 2.0)), (4, 0, (-3.0, 1.0)), (2, 2, None)):
+        seen.see_rows(rows, outside, outputs)
+    assert (seen.rows, seen.rows_outside, seen.raw_low, seen.raw_high) == (10, 3, -3.0, 2.0)
+    for outputs, length in ((1, 0), (2, 2)):
+        seen.computes_in([Inside(), replace(SEALED, sealed=None)], outputs)
+        assert [(one.floor, one.alone, one.length) for one in (seen.gradient, seen.value)] == [
+            (HALF, False, length)
+        ] * 2
+    seen.computes_in([SEALED, Inside()], 1)
+    assert (seen.gradient.alone, seen.value.alone, seen.update.alone) == (True, True, False)
+    seen.computes_in([], 1)
+    assert (seen.gradient.floor, seen.gradient.alone) == (0.0, False)
+
+
+@pytest.mark.parametrize(
+    ("gap", "null", "explained"), [(3.9, 1.0, True), (4.9, 1.0, True), (5.1, 1.0, False), (1e3, 0.0, True)]
+)
+def test_in_a_half_precision_five_null_draws_are_rounding(gap: float, null: float, explained: bool) -> None:
+    judged = Judged()
+    for step in range(10):
+        judged.see(step, {"bfloat16": 1e-3, "float32": 1e-9, "float64": 1e-17}, 1.0)
+        judged.see_draw(gap * 1e-3, null * 1e-3)
+    assert (judged.unexplained("bfloat16") is None) is explained
+    assert judged.unexplained("float64") is None
+
+
 def test_the_batch_furthest_apart_is_the_witness() -> None:
     run, gap = Evidence("float32"), gap_between(1.0, 1.0, torch.ones(2), torch.ones(2))
     for size in (0.1, 0.5, 0.3, math.nan):

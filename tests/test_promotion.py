@@ -182,6 +182,11 @@ def test_a_loss_that_refuses_float64_and_casts_to_it_is_promoted() -> None:
     assert inside.sealed is None
 
 
+def test_a_loss_that_answers_only_where_it_is_promoted_is_promoted() -> None:
+    inside = looked_into(objective(lambda z, y: ce((z.half() * 1e5 / 1e5).to(z.dtype), y))).inside
+    assert inside == Inside(torch.float16, True, None)
+
+
 @needs_gcc
 def test_a_kernel_behind_a_pointer_is_not_promoted(tmp_path_factory: pytest.TempPathFactory) -> None:
     inside = looked_into(objective(in_c(folder(tmp_path_factory)))).inside
