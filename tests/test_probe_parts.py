@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlnn.comparing.differences import Both
+from mlnn.comparing.differences import Both, _factor, _shift
 from mlnn.comparing.domain import _end
 from mlnn.comparing.ends import _constant, _dies, _on, _reason, excusing, far, told, unexcused
 from mlnn.comparing.probe import _nearer, _same_bits, _up_to_constants, _where_largest, probe
@@ -352,3 +352,56 @@ def test_bits_are_compared_where_something_is_said() -> None:
     silent = two.isnan()
     for mask, same in ((None, False), (0 * silent, False), (silent, True), (~silent, False)):
         assert _same_bits(Both(grid(), {}, {}, silent=None if mask is None else mask.bool()), one, two) is same
+
+
+FAR_TOO = grid((-20.0, -2.0, -0.5, 0.5, 2.0, 20.0), 1)
+PLAIN = column(9.0, 1.0, 1.0, 1.0, 1.0, 9.0)
+
+
+def moved_by(*middle: float) -> Tensor:
+    """Numbers at the moderate outputs; far out there is something else."""
+    return column(0.0, *middle, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "factor"),
+    [
+        (PLAIN, moved_by(2.0, 2.0, 2.0, 2.0), 2.0),
+        (PLAIN, moved_by(2.0, 2.0, 2.0, 2.0 * (1 + 0.9e-12)), 2.0),
+        (PLAIN, moved_by(2.0, 2.0, 2.0, 2.0 * (1 + 1.1e-12)), 1.0),
+        (PLAIN, moved_by(-2.0, -2.0, -2.0, -2.0), 1.0),  # uphill
+        (PLAIN, PLAIN * (1 + 14 * EPS64), 1.0),
+        (PLAIN, PLAIN * (1 + 18 * EPS64), 1 + 18 * EPS64),
+        (PLAIN, moved_by(2.0, NAN, 2.0, math.inf), 2.0),
+        (PLAIN, moved_by(NAN, NAN, NAN, NAN), 1.0),
+        (
+            moved_by(0.04, 1.0, 1.0, 1.0),
+            moved_by(7.0, 2.0, 2.0, 2.0),
+            2.0,
+        ),  # small beside the largest: rounding may be large
+        (moved_by(0.06, 1.0, 1.0, 1.0), moved_by(7.0, 2.0, 2.0, 2.0), 1.0),
+        (moved_by(0.0, 0.0, 0.0, 0.0), moved_by(2.0, 2.0, 2.0, 2.0), 1.0),
+    ],
+)
+def test_a_factor_is_one_number_at_moderate_outputs(left: Tensor, right: Tensor, factor: float) -> None:
+    sides_ = [Curves(torch.ones_like(one), one[..., None]) for one in (left, right)]
+    assert _factor(FAR_TOO, *sides_, EPS64) == pytest.approx(factor, rel=1e-12 if factor == 2 else 1e-17, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("right", "shift"),
+    [
+        (moved_by(1.5, 2.5, 3.5, 4.5), 0.5),
+        (moved_by(1.5, 2.5, 3.5, 4.5 + 4e-10), 0.5),
+        (moved_by(1.5, 2.5, 3.5, 4.5 + 6e-10), 0.0),
+        (moved_by(*(k + 50 * EPS64 for k in (1.0, 2.0, 3.0, 4.0))), 0.0),  # 16 roundoffs of the largest are rounding
+        (moved_by(*(k + 80 * EPS64 for k in (1.0, 2.0, 3.0, 4.0))), 80 * EPS64),
+        (moved_by(1.5, NAN, 3.5, NAN), 0.5),
+        (moved_by(NAN, NAN, NAN, NAN), 0.0),
+    ],
+)
+def test_a_shift_is_one_number_at_moderate_outputs(right: Tensor, shift: float) -> None:
+    left = moved_by(1.0, 2.0, 3.0, 4.0)
+    for factor in (1.0, 0.5):
+        sides_ = [Curves(one, torch.ones_like(one)[..., None]) for one in (left / factor, right)]
+        assert float(_shift(FAR_TOO, *sides_, factor, EPS64)) == pytest.approx(shift, rel=1e-2, abs=0)
