@@ -113,6 +113,9 @@ def test_a_step_that_answers_the_same_call_differently_is_unsteady() -> None:
             told = _unsteady(lockstep(*sides)) or ""
             assert told.startswith(f"{name}'s step ")
             assert "closure" not in told
+    found = local_probe(lockstep(BCE, counting))
+    assert (found.visited, found.value.relation, found.gradient.relation) == (None, "undecided", "undecided")
+    assert str(found.unsteady).startswith("right's step ")
 
 
 def test_a_step_that_answers_nan_each_time_is_steady() -> None:
@@ -135,6 +138,7 @@ def test_lanes_are_left_as_before_the_first_step() -> None:
     before = {name: [weight.detach().clone() for weight in lane.weights] for name, lane in lanes.lanes.items()}
     found = local_probe(lanes)
     assert found.factor == pytest.approx(2.0, rel=1e-12)
+    assert str(found.visited).startswith("raw outputs × 0, 0.1, 3, 10, 100 (up to ")
     for name, lane in lanes.lanes.items():
         assert lane.stopped is None
         assert all(weight.grad is None for weight in lane.weights)
