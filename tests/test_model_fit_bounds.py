@@ -152,6 +152,23 @@ def test_a_kink_is_where_the_gradient_jumps_however_near(at: float, kinked: bool
         assert abs(_jump(one, one.flat, 1, 1e-7)) < 1e-6
 
 
+class TwoKinks(nn.Module):
+    """|a| + |a − 10⁻⁵|, times x₀."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.a.abs() + (self.a - 1e-5).abs()) * x[:, 0]
+
+
+def test_a_kink_is_told_though_another_is_a_hundred_thousandth_away() -> None:
+    one = problem(TwoKinks())
+    assert _kink(one, one.flat) == "a = 0"
+    assert _kink(one, one.flat + 5e-6) == ""
+
+
 @pytest.mark.parametrize(
     ("apart", "told"), [(0.0, "first and second"), (1e-7, "first and second"), (1e-4, ""), (1.0, "")]
 )
