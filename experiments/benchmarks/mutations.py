@@ -6,6 +6,7 @@ nothing holds it. The tests are those of `make test`, and which of them execute 
 hour); then a change takes seconds. It is no part of `make test`, and needs coverage.py: `pip install 'mlnn[bench]'`.
 
     python experiments/benchmarks/mutations.py --changes 100 --seed 0 [--folder comparing] [--jobs 2] [--out missed.json]
+    python experiments/benchmarks/mutations.py --again missed.json --budget 400
     python experiments/benchmarks/mutations.py --every [--folder comparing] [--only decide] --out all.json
 """
 
@@ -24,7 +25,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
 
-from mutation_map import Map
+from mutation_map import BUDGET, Map
 from mutation_sites import ROOT, Change, drawn, sites
 from mutation_tests import HEAVY, PROCESSES, Asked, Server, touched
 
@@ -177,14 +178,19 @@ def main() -> None:
     parser.add_argument("--every", action="store_true", help="every change, in the order of the files")
     parser.add_argument("--only", default="", help="files with this in their path")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--budget", type=float, default=BUDGET, help="seconds of tests, as measured, for one change")
+    parser.add_argument("--again", type=Path, help="instead: what was missed, of the file of another call's --out")
     parser.add_argument("--map", type=Path, default=KEPT, help="the folder that keeps which tests execute a line")
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     folders = asked.folder or FOLDERS
     todo = sites(folders) if asked.every else drawn(folders, asked.changes, asked.seed)
+    if asked.again:
+        told = json.loads(asked.again.read_text(encoding="utf-8"))
+        todo = [Change(**one["change"]) for one in told if not one["noticed"]]
     todo = [change for change in todo if asked.only in change.file]
     found = []
-    for outcome in run(todo, Map(asked.map), asked.jobs):
+    for outcome in run(todo, Map(asked.map, asked.budget), asked.jobs):
         found.append(outcome)
         word = "noticed" if outcome.noticed else "MISSED"
         told = f"{outcome.by or f'{outcome.asked} tests'}, {outcome.seconds:.0f} s"
