@@ -20,7 +20,6 @@ from mlnn.proving.replay_ties import (
     MOST,
     NARROW,
     ODDS,
-    OWN,
     RAW,
     RESIDUAL,
     TERMS,
@@ -89,11 +88,11 @@ def _not_proved(found: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) ->
     """A difference has a box; what is undecided, or a matter of batches, claims nothing of boxes."""
     if found["answer"] == "undecided" or found["scale"] in ("n", "1/n"):
         return False
-    asked = [one for part in parts for one in part["questions"] if one["name"] in OWN]
-    differs = any(
-        box[2] in ("differs", "point") for one in asked for box in one["boxes"] if one["name"] in (VALUE, GRADIENT)
-    )
-    if differs or any(TERMS.fullmatch(part["target"]) for part in parts):
+    said = {VALUE: ("differs", "point"), GRADIENT: ("differs",)}
+    asked = [one for part in parts for one in part["questions"]]
+    differs = any(box[2] in said.get(one["name"], ()) for one in asked for box in one["boxes"])
+    apart = found["relation"] == "shifted" and any(TERMS.fullmatch(part["target"]) for part in parts)
+    if found["relation"] != "equal" and (differs or apart):  # terms of the target alone have no boxes
         return None
     return "claimed: differs; no box says so"
 
