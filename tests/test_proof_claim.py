@@ -125,6 +125,7 @@ CHANGES: list[Callable[[Any], None]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_claim_that_is_changed_is_noticed(proofs: dict[str, Any], name: str, change: Callable[[Any], None]) -> None:
