@@ -1065,3 +1065,59 @@ def test_the_base_measure_of_a_family_in_words() -> None:
     assert families._measure(ways + 1e-5, counts, False) == "a function of y"
     halves = counts + 0.5
     assert families._measure(-torch.lgamma(halves + 1), halves, False) == "a function of y"
+
+
+# Whether a loss still answers as it did.
+
+
+def by_call(*answers: Any) -> Loss:
+    """A loss that gives these answers, a row each, one call after the other; an exception is raised."""
+    waiting, started = list(answers), []
+
+    def loss(output: Tensor, target: Tensor) -> Tensor:
+        if not started or len(output) != ask.FIRST_ROWS:
+            return squared(output, target)  # asked how it reduces, and in which shape it answers
+        answer = waiting.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return torch.full_like(output, answer) + 0 * target
+
+    found = asked(loss)
+    started.append(True)
+    found.first = found._first_answer()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("answers", "changed"),
+    [
+        ((1.0, 1.0), False), ((1.0, 1.0 + 1e-15), True), ((math.nan, math.nan), False), ((math.nan, 0.0), True),
+        ((0.0, math.nan), True), ((1.0, ValueError()), True), ((ValueError(), 1.0), True), ((ValueError(), ValueError()), False),
+    ],
+)  # fmt: skip
+def test_an_answer_has_changed_where_any_bit_of_it_has(answers: tuple[Any, ...], changed: bool) -> None:
+    assert by_call(*answers).has_changed() is changed
+
+
+def test_targets_outside_the_space_are_not_asked_for() -> None:
+    several = asked(lambda o, y: (o[:, 0] - y.log()) ** 2 + o[:, 1] ** 2, TargetSpace("positive", raw=2))
+    outputs = torch.ones(3, 2, dtype=f64)
+    assert several._there(numbers(1.0, 2.0, 3.0)) is None
+    assert several._there(numbers(0.0, math.inf, -1.0)) is None, "none is left"
+    there = several._there(numbers(1.0, math.inf, 0.0))
+    assert there is not None
+    assert there.tolist() == [True, False, False]
+    assert several.value(outputs, numbers(1.0, math.inf, 0.0)).isnan().tolist() == [False, True, True]
+    assert asked(squared)._there(numbers(1.0, math.inf)) is None, "one raw output is asked everywhere"
+
+
+def test_crossed_outputs_are_asked_in_parts_and_put_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss, output, target = asked(squared), numbers(-1.0, 0.0, 2.0, 3.0, 5.0), numbers(0.5, 1.0, 1.5)
+    whole = (*loss.cross(output, target), loss.values(output, target))
+    assert whole[2].tolist() == [[0.5 * (y - f) ** 2 for y in target.tolist()] for f in output.tolist()]
+    assert whole[1].squeeze(-1).tolist() == [[f - y for y in target.tolist()] for f in output.tolist()]
+    for most, parts in ((1, 5), (6, 3), (15, 1)):
+        monkeypatch.setattr(ask, "MOST_NUMBERS", most)
+        assert len(loss._parts(output, target)) == parts
+        assert all(map(torch.equal, (*loss.cross(output, target), loss.values(output, target)), whole))
+    assert len(loss._parts(torch.ones(4, 5, dtype=f64), target)) == 4, "15 numbers are one output of five"

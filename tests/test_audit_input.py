@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import mlnn
+from mlnn.auditing.guarded import floating, target_space, unreadable
 from mlnn.auditing_models import audit_model, prior_of
 from mlnn.errors import ConfigError, DataError
 from mlnn.targets import TargetSpace
@@ -365,3 +366,47 @@ def test_audits_of_models_and_decay_print_in_a_few_lines() -> None:
     assert "0.1, n = 100" in repr(decay)
     assert decay.sentence in repr(decay)
     assert all(len(text) < 3000 for text in (repr(found), found._repr_html_(), repr(decay), decay._repr_html_()))
+
+
+@pytest.mark.parametrize(
+    "dtype", [torch.int32, torch.complex64, torch.bool, "int64", "float8", "cat", "ones", None, 3, "inf"]
+)
+def test_a_precision_is_one_of_the_floats_that_are_audited(dtype: object) -> None:
+    assert [floating(one) for one in ("float64", torch.float64, "float16", torch.bfloat16)] == [
+        torch.float64, torch.float64, torch.float16, torch.bfloat16,
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="dtype: unknown floating dtype"):
+        floating(dtype)
+
+
+@pytest.mark.parametrize(
+    ("targets", "words"),
+    [
+        ("classes", "targets"),
+        ("classes(1)", "targets"),
+        ("classes(1001)", "has more classes than the 1000"),
+        ("multilabel(3)", "is 3 numbers, and an audit looks at losses of one"),
+        ("x" * 41, "unknown target space"),
+        (TargetSpace("binary"), None),
+        ("classes(1000)", None),
+        ("classes(2, ignore=-100)", None),
+    ],
+)
+def test_a_target_space_is_one_that_an_audit_looks_at(targets: object, words: str | None) -> None:
+    if words is None:
+        found = target_space(targets)
+        assert (found.ignore, found.axis) == (None, None)
+        return
+    with pytest.raises(ConfigError, match=words):
+        target_space(targets)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch means to change both
+def test_what_is_no_plain_tensor_is_told_by_its_kind() -> None:
+    plain = torch.zeros(3, 3)
+    table = {
+        "sparse_coo": plain.to_sparse(), "meta": plain.to("meta"), "complex": plain + 1j,
+        "quantized": torch.quantize_per_tensor(plain, 0.1, 0, torch.qint8), "nested": torch.nested.nested_tensor([plain]),
+    }  # fmt: skip
+    assert {kind: unreadable(one) for kind, one in table.items()} == {kind: kind for kind in table}
+    assert unreadable(plain) is unreadable(plain.T) is None

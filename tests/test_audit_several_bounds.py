@@ -274,6 +274,14 @@ def test_a_temperature_and_a_measure_are_found_where_they_are() -> None:
     assert odd.tau == pytest.approx(math.sqrt(3.3), rel=1e-10)
 
 
+def test_a_temperature_that_was_fitted_nearly_gets_its_digits_from_newtons_method() -> None:
+    tau = math.sqrt(3.3)
+    for off in (1e-4, 1e-12):
+        found = fitting._settled(asked(lambda o, y: tau * normal(o, y)), numbers(math.log(tau) + off), [], [], True)
+        assert found is not None
+        assert found.tau == pytest.approx(tau, rel=1e-9)
+
+
 # What stays as it is when target and outputs move together.
 def held(total: list[float], slope: list[float], beta: float = 1.0, error: float = 0.0) -> At:
     return At(beta, numbers(*total), numbers(*slope), torch.full((len(total),), error, dtype=f64))

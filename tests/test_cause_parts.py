@@ -9,12 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mlnn.comparing.explaining.cause import (
-    LEAST,
     PATIENCE,
-    ROUNDING,
     ROUNDS,
-    SAME_VALUE,
-    VANISHED,
     _planted,
     _sizes,
     _sought,
@@ -92,8 +88,8 @@ def test_a_search_that_does_not_come_near_is_given_up() -> None:
 
 
 @pytest.mark.parametrize(("gap", "rest", "gone"), [
-    (0.1, 0.9 * VANISHED * 0.1, True), (0.1, 1.1 * VANISHED * 0.1, False), (0.1, -1.1 * VANISHED * 0.1, False),
-    (1e-9, 0.9 * ROUNDING * math.sqrt(2), True), (1e-9, 1.2 * ROUNDING * math.sqrt(2), False),
+    (0.1, 0.9 * 1e-6 * 0.1, True), (0.1, 1.1 * 1e-6 * 0.1, False), (0.1, -1.1 * 1e-6 * 0.1, False),
+    (1e-9, 0.9 * 1e-13 * math.sqrt(2), True), (1e-9, 1.2 * 1e-13 * math.sqrt(2), False),
 ])  # fmt: skip
 def test_a_gap_has_vanished_where_a_millionth_or_rounding_is_left(gap: float, rest: float, gone: bool) -> None:
     one = trial(gap)
@@ -107,11 +103,11 @@ def test_what_is_left_is_measured_against_a_rows_own_gradient_too() -> None:
     """A row whose true gradient is far smaller than its gap has to come down to that."""
     at = Sample(torch.zeros(2, dtype=f64), torch.zeros(2, dtype=f64))
     one = Trial(at, 1.0, torch.tensor([1.0, 1.0], dtype=f64), 1.0, torch.tensor([1.0, 1e-5], dtype=f64))
-    assert _vanished(one, left(one, 0.9 * VANISHED * 1e-5))
-    assert not _vanished(one, left(one, 1.1 * VANISHED * 1e-5))
+    assert _vanished(one, left(one, 0.9 * 1e-6 * 1e-5))
+    assert not _vanished(one, left(one, 1.1 * 1e-6 * 1e-5))
 
 
-@pytest.mark.parametrize(("gap", "told"), [(1.1 * LEAST, True), (0.9 * LEAST, False)])
+@pytest.mark.parametrize(("gap", "told"), [(1.1 * 1e-10, True), (0.9 * 1e-10, False)])
 def test_a_gap_near_rounding_tells_no_cause(gap: float, told: bool) -> None:
     one = trial(math.sqrt(2) * gap)
     assert (_vanishes("words", [one], [(1.0, left(one, 0.0))]) is not None) is told
@@ -122,7 +118,7 @@ def test_a_gap_near_rounding_tells_no_cause(gap: float, told: bool) -> None:
 ])  # fmt: skip
 def test_values_are_apart_by_one_constant_over_all_batches(gap: float, spread: float, told: bool) -> None:
     trials = [trial(gap, other=4.0), trial(gap, other=4.0)]
-    line = max(VANISHED * trials[0].gap, SAME_VALUE)
+    line = max(1e-6 * trials[0].gap, 1e-12)
     values = (1.0, 1.0 + 4.0 * spread * line)  # relative to the other's value
     found = _vanishes("words", trials, [(value, left(one, 0.0)) for value, one in zip(values, trials, strict=True)])
     assert (found is not None) is told

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from mlnn.comparing.explaining.columns import MOST_COLUMNS, columns
 from mlnn.comparing.explaining.side import Side
-from mlnn.comparing.explaining.weighings import STEADY
 from mlnn.comparing.sample import Sample, answer
 from mlnn.objectives import Objective
 from mlnn.objectives.reduction import drawn_rows
@@ -73,7 +72,7 @@ def test_weights_of_labels_are_told(odd: Loss, words: list[str]) -> None:
     (numbers(1.0, 4.0), ["right gives output 1 a weight of 4"]),
     (numbers(1.0, 0.0), ["right leaves out output 1, but counts it in its divisor"]),
     (numbers(1.0, -1.0), ["right gives output 1 a weight of -1"]),
-    (numbers(1.0, 1.0 + 0.5 * STEADY), []), (numbers(1.0, 1.0 + 2.0 * STEADY), ["right gives output 1 a weight of 1"]),
+    (numbers(1.0, 1.0 + 0.5 * 1e-9), []), (numbers(1.0, 1.0 + 2.0 * 1e-9), ["right gives output 1 a weight of 1"]),
     (lambda f, y: ((f - y) ** 2).mean() + 0.1 * ((f - y) ** 4).mean(), []),  # no weight: another loss
     (lambda f, y: numbers(1.0, 2.0)(f, y) + 1e-6 * ((f - y) ** 4).mean(), []),
     (lambda f, y: ((f - y) ** 2).mean() + 0 * f.sum() * y.sum(), []),

@@ -144,6 +144,14 @@ def test_counts_of_one_alone_and_no_zeros_are_separated() -> None:
     assert here.separation == "none"
 
 
+def test_linear_programmes_are_asked_where_a_maximum_is_doubtful_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asked(*_: object) -> None:
+        raise AssertionError("no raw output is far out")
+
+    monkeypatch.setattr("mlnn.estimating.linear.jointly.separated_parts", asked)
+    assert mlnn.estimate("hurdle_poisson", (FREE, COUNTS)).separation == "none"
+
+
 def test_a_count_far_out_keeps_its_probability() -> None:
     """A mean so small that 1 − e^(−μ) is rounding: above zero there is then one, and two with probability μ/2."""
     z = torch.tensor([[-100.0, 40.0]], dtype=f64)

@@ -674,8 +674,9 @@ def test_loss_and_likelihood_are_asked_half_a_unit_above_their_shares() -> None:
         seen.clear()
         axis.axis_of(objective, Normal(), torch.tensor([size, 0.0]), torch.tensor([0.3, 0.1]))
         assert size in seen
-        for share in axis.SHARES[1:]:
+        for share in (0.0, 0.5, -0.25, 0.75):
             assert any(abs(one - share * size - 0.5) < 1e-9 for one in seen)
+        assert max(map(abs, seen)) == size, "no further out than the raw outputs are"
     seen.clear()
     cosh = Objective.of(
         lambda output, target: loss(output, target) + torch.relu(output.abs() - 10).mean(), TargetSpace("real")
@@ -683,7 +684,7 @@ def test_loss_and_likelihood_are_asked_half_a_unit_above_their_shares() -> None:
     found = axis.axis_of(cosh, Normal(), torch.tensor([40.0, 0.0]), torch.tensor([0.3, 0.1]))
     assert found is not None, "asked at smaller outputs"
     assert found.rate == pytest.approx(2.0)
-    assert any(abs(one - axis.MODERATE) < 1e-9 for one in seen)
+    assert any(abs(one - 4.0) < 1e-9 for one in seen)
     assert axis_of_constants(2.0, {0.0: 1.0, 1.0: 3.0}, torch.tensor([0, 1, 1])) == Axis(3.5, 1.5)
 
 

@@ -237,6 +237,15 @@ def test_an_information_is_inverted_as_long_as_its_columns_are_told_apart(apart:
     assert log_det == (pytest.approx(math.log(2 * apart), abs=1e-3) if told else -math.inf)
 
 
+@pytest.mark.parametrize("lost", [math.inf, math.nan])
+def test_an_information_that_is_not_finite_has_no_inverse(lost: float) -> None:
+    inverse, log_det = firth._inverted(torch.diag(torch.tensor([1.0, lost], dtype=torch.float64)))
+    assert (inverse, log_det) == (None, -math.inf)
+    none, nothing = firth._inverted(torch.zeros(0, 0, dtype=torch.float64))
+    assert none is not None
+    assert (none.shape, nothing) == ((0, 0), 0.0)
+
+
 @pytest.mark.rest
 def test_the_command_has_it(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,7 @@
 """The same fit as a result of statsmodels."""
 
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from fit_cases import CASES, COUNTS, HARD, POSITIVE, REAL, SHARES, TIMES, TRIALS
 
 import mlnn
 from mlnn.errors import ConfigError
+from mlnn.estimating import handover
 from mlnn.likelihoods import AsymmetricLaplace, NegativeBinomial, Normal
+from mlnn.likelihoods.counterpart import Counterpart
 
 UNIT = 1 / (1 + np.exp(-REAL / 2))
 
@@ -138,3 +141,87 @@ def test_without_statsmodels_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "statsmodels", None)
     with pytest.raises(ConfigError, match="pip install 'mlnn\\[data\\]'"):
         found.to_statsmodels()
+
+
+def fitted(likelihood: dict[str, bool], free: str | None = None, **changes: Any) -> Any:
+    facts = {"squares": False, "kinked": False, "canonical": False} | likelihood
+    family = SimpleNamespace(likelihood=SimpleNamespace(**facts), free=free, name="it", dispersion=2.0)
+    plain = {
+        "weighted": False,
+        "shifted": False,
+        "unbiased": True,
+        "cov": "observed",
+        "llf": -10.0,
+        "rows": SimpleNamespace(family=family),
+    }
+    return SimpleNamespace(**plain | changes)
+
+
+OWN, GLM = {"own": "api.Model"}, {"own": "api.Model", "family": "Some", "link": "Log"}
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "changes", "told", "maker"),
+    [
+        ({"squares": True}, {}, GLM, "_least_squares"),
+        ({"squares": True}, {"weighted": True}, GLM, "_glm"),
+        ({"squares": True}, {"shifted": True}, GLM, "_glm"),
+        ({"squares": True}, {"unbiased": False}, GLM, "_glm"),
+        ({"kinked": True}, {}, OWN, "_quantile"),
+        ({}, {}, GLM, "_own"),
+        ({}, {"weighted": True}, GLM, "_glm"),
+        ({}, {"weighted": True}, OWN, "_own"),
+        ({}, {"cov": "expected"}, GLM, "_glm"),
+        ({"canonical": True}, {"cov": "expected"}, GLM, "_own"),
+        ({}, {"cov": "expected"}, OWN, "_own"),
+        ({}, {}, {"family": "Some", "link": "Log"}, "_glm"),
+        ({}, {}, GLM | {"extra": 1.0}, "_glm"),
+        ({}, {"free": "theta"}, GLM | {"extra": 1.0}, "_own"),
+        ({}, {"free": "theta"}, GLM, "_own"),
+    ],
+)
+def test_the_model_of_statsmodels_is_the_one_with_the_same_errors(
+    likelihood: dict[str, bool], changes: dict[str, Any], told: dict[str, Any], maker: str
+) -> None:
+    assert handover._maker(fitted(likelihood, **changes), Counterpart(**told)).__name__ == maker
+
+
+@pytest.mark.parametrize(
+    ("cov", "name"), [("expected", "nonrobust"), ("observed", "nonrobust"), ("robust", "HC0"), ("HC0", "HC0")]
+)
+def test_a_covariance_has_their_name_or_none(cov: str, name: str) -> None:
+    assert handover._cov_type(fitted({}, cov=cov), ("robust", "HC0")) == name
+    with pytest.raises(ConfigError, match="HC0 under another name"):
+        handover._cov_type(fitted({}, cov="HC1"), ("robust", "HC0"))
+
+
+@pytest.mark.parametrize(("off", "same"), [(0.0, True), (0.9e-7, True), (1.1e-7, False), (-1.1e-7, False)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_a_log_likelihood_is_theirs_to_eight_digits(off: float, same: bool, scaled: bool) -> None:
+    bse = np.array([0.5, 0.25])
+    found = fitted({}, bse=bse, params=bse, cov="HC0")
+    result = SimpleNamespace(llf=-10.0 + off, bse=bse, cov_type="HC0")
+    if scaled:
+        result = SimpleNamespace(llf=3.0, llf_scaled=lambda scale: -5.0 * scale + off, bse=bse)
+    if same:
+        handover._check_same(found, result)
+    else:
+        with pytest.raises(ConfigError, match="counts weights or shares otherwise"):
+            handover._check_same(found, result)
+
+
+@pytest.mark.parametrize(("off", "cov", "words"), [
+    (0.9e-4, "HC0", None), (1.1e-4, "HC0", "fit with cov='expected'"), (-1.1e-4, "expected", "fit with cov='observed'"),
+])  # fmt: skip
+def test_standard_errors_are_theirs_to_four_digits(off: float, cov: str, words: str | None) -> None:
+    bse = np.array([0.5, 0.25])
+    result = SimpleNamespace(
+        llf=-10.0, bse=np.append(bse * (1 + off), 9.0)
+    )  # and one of a number, which the fit tells elsewhere
+    found = fitted({}, bse=bse, cov=cov)
+    if words is None:
+        handover._check_same(found, result)
+    else:
+        with pytest.raises(ConfigError, match=words):
+            handover._check_same(found, result)
+    handover._check_same(fitted({"kinked": True}, bse=2 * bse, llf=7.0), result)  # errors of its own

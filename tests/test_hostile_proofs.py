@@ -75,6 +75,7 @@ def changed(paper: Any, path: Path, value: Any) -> Any:
     return found
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_field_may_be_anything(name: str) -> None:
     paper, count, refused = stored(name), 0, 0
@@ -87,6 +88,7 @@ def test_every_field_may_be_anything(name: str) -> None:
     assert refused > count / 2
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_key_may_be_missing(name: str) -> None:
     paper = stored(name)

@@ -11,6 +11,7 @@ from torch import Tensor
 from mlnn import objectives as o
 from mlnn.likelihoods import Likelihood
 from mlnn.likelihoods.bernoulli import bernoulli_nll_clipped
+from mlnn.likelihoods.likelihood import adopted, freed
 from mlnn.targets import TargetSpace
 
 f64 = torch.float64
@@ -158,3 +159,86 @@ def test_a_clipped_nll_teaches_within_the_bound_that_it_says(z: float, teaches: 
     bernoulli_nll_clipped(at, torch.tensor([float(z < 0)], dtype=f64)).backward()
     assert at.grad is not None
     assert bool(at.grad) == teaches
+
+
+class NllAlone(Likelihood):
+    """What somebody writes who has read no further than `nll`."""
+
+    def nll(self, output: Tensor, target: Tensor) -> Tensor:
+        return (target - output).abs()
+
+
+class WithMean(NllAlone):
+    def mean(self, output: Tensor) -> Tensor:
+        return output
+
+
+class WithCentre(NllAlone):
+    def centre(self, output: Tensor) -> Tensor:
+        return output
+
+
+class WithDraws(NllAlone):
+    def sample(self, output: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        return output + torch.randn(output.shape, generator=generator)
+
+
+class Elsewhere:
+    def nll(self, output: Tensor, target: Tensor) -> Tensor:
+        return (target - output).abs()
+
+
+class ElsewhereWithMean(Elsewhere):
+    def mean(self, output: Tensor) -> Tensor:
+        return output
+
+
+@pytest.mark.parametrize(
+    ("made", "predicts", "samples"),
+    [
+        (o.Normal(), True, True),
+        (NllAlone(), False, False),
+        (WithMean(), True, False),
+        (WithCentre(), True, False),
+        (WithDraws(), False, True),
+        (adopted(Elsewhere()), False, False),
+        (adopted(ElsewhereWithMean()), True, False),
+    ],
+)
+def test_what_a_class_can_do_is_what_it_has_written(made: Likelihood, predicts: bool, samples: bool) -> None:
+    assert (made.predicts, made.samples) == (predicts, samples)
+
+
+def test_a_family_is_a_class_whatever_its_numbers() -> None:
+    made = [o.Normal(1.0), o.Laplace(1.0), adopted(Elsewhere()), adopted(ElsewhereWithMean())]
+    others = [o.Normal(2.0), o.Laplace(3.0), adopted(Elsewhere()), adopted(ElsewhereWithMean())]
+    for place, one in enumerate(made):
+        assert [one.same(other) for other in others] == [place == at for at in range(4)]
+
+
+def test_a_number_is_free_where_the_class_itself_says_so() -> None:
+    class Mine(o.Normal):
+        pass
+
+    class Free(o.Normal):
+        free = "sigma"
+
+    class FreeByInheritance(Free):
+        pass
+
+    assert [freed(made(2.0)) for made in (Mine, Free, FreeByInheritance)] == [(), ("sigma",), ("sigma",)]
+
+
+def test_a_beta_density_is_infinite_or_nothing_at_both_ends_alone() -> None:
+    rows, why = o.Beta(2.0).impossible(torch.tensor([0.0, 1e-300, 0.5, 1.0], dtype=f64))
+    assert rows.tolist() == [True, False, False, True]
+    assert "0 or 1" in why
+
+
+def test_half_a_poisson_deviance_is_nll_less_its_least_and_keeps_its_digits_at_large_counts() -> None:
+    poisson, y = o.Poisson(), torch.tensor([0.0, 1.0, 4.0], dtype=f64)
+    for at in (-1.0, 0.0, 2.0):
+        f = torch.full_like(y, at)
+        torch.testing.assert_close(poisson.above(f, y), poisson.nll(f, y) - poisson.least(y), rtol=1e-12, atol=1e-14)
+    large = torch.tensor([1e12], dtype=f64)
+    assert float(poisson.above(large.log() + 1e-6, large)) == pytest.approx(1e12 * 0.5e-12, rel=1e-3)

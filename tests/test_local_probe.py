@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from training_cases import SGD, recipe
 
 import mlnn
-from mlnn.comparing.evidence import SAME_FACTOR, allowed
+from mlnn.comparing.evidence import allowed
 from mlnn.comparing.gaps import CommonGap, gap_between
 from mlnn.comparing.local_probe import _factor, _shift, _told, _unsteady, _words, local_probe
 from mlnn.errors import ConfigError
@@ -28,7 +28,7 @@ def here(right: Tensor, coarse: float = 1e-7, finite: bool = True) -> dict[str, 
 
 @pytest.mark.parametrize(("right", "factor"), [
     (2 * LEFT, 2.0), (0.25 * LEFT, 0.25), (-2 * LEFT, 1.0), (0 * LEFT, 1.0), (LEFT, 1.0),
-    ((1 + 0.5 * SAME_FACTOR) * LEFT, 1.0), (torch.tensor([4.0, 3.0], dtype=torch.float64), 1.0),
+    ((1 + 0.5 * 1e-12) * LEFT, 1.0), (torch.tensor([4.0, 3.0], dtype=torch.float64), 1.0),
     (2 * LEFT + torch.tensor([0.4, 0.3], dtype=torch.float64), 1.0),  # not parallel
 ])  # fmt: skip
 def test_a_factor_is_one_where_the_two_are_parallel(right: Tensor, factor: float) -> None:
@@ -38,7 +38,7 @@ def test_a_factor_is_one_where_the_two_are_parallel(right: Tensor, factor: float
 
 def test_a_factor_is_told_from_rounding_by_what_float32_shows() -> None:
     line = allowed(1e-4)
-    assert line > SAME_FACTOR
+    assert line > 1e-12
     assert _factor(here((1 + 0.9 * line) * LEFT, coarse=1e-4)) == 1.0
     assert _factor(here((1 + 1.1 * line) * LEFT, coarse=1e-4)) == pytest.approx(1 + 1.1 * line, rel=1e-12)
 
@@ -113,6 +113,9 @@ def test_a_step_that_answers_the_same_call_differently_is_unsteady() -> None:
             told = _unsteady(lockstep(*sides)) or ""
             assert told.startswith(f"{name}'s step ")
             assert "closure" not in told
+    found = local_probe(lockstep(BCE, counting))
+    assert (found.visited, found.value.relation, found.gradient.relation) == (None, "undecided", "undecided")
+    assert str(found.unsteady).startswith("right's step ")
 
 
 def test_a_step_that_answers_nan_each_time_is_steady() -> None:
@@ -135,6 +138,7 @@ def test_lanes_are_left_as_before_the_first_step() -> None:
     before = {name: [weight.detach().clone() for weight in lane.weights] for name, lane in lanes.lanes.items()}
     found = local_probe(lanes)
     assert found.factor == pytest.approx(2.0, rel=1e-12)
+    assert str(found.visited).startswith("raw outputs × 0, 0.1, 3, 10, 100 (up to ")
     for name, lane in lanes.lanes.items():
         assert lane.stopped is None
         assert all(weight.grad is None for weight in lane.weights)

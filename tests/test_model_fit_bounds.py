@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import mlnn
 from mlnn.errors import ConfigError, DataError
 from mlnn.estimating.catalogue import family_of
-from mlnn.estimating.network import descent, obstacles
+from mlnn.estimating.network import descent
 from mlnn.estimating.network.descent import _model, _nothing_left, descend, unit
 from mlnn.estimating.network.form import form_of, linear_fit, parameters_at, whole_rank
 from mlnn.estimating.network.obstacles import _alike, _jump, _kink, _not_finite, _of_the_model
@@ -91,9 +91,9 @@ def test_the_unit_of_a_parameter_is_the_root_of_its_own_curvature() -> None:
 ])  # fmt: skip
 def test_nothing_is_left_where_gradient_and_gain_are_small(relative: float, gain: float, left: bool) -> None:
     """Each in units of what is told apart."""
-    at: Any = SimpleNamespace(relative=relative * descent.NEARLY, value=100.0)
+    at: Any = SimpleNamespace(relative=relative * 1e-6, value=100.0)
     one = problem(linear())
-    assert _nothing_left(one, at, gain * descent.GAIN * 100.0) == left
+    assert _nothing_left(one, at, gain * 1e-12 * 100.0) == left
     squares = problem(linear(), NOISE, Normal())
     feigned = 0.5 * float(((4 * descent.EPS * NOISE) ** 2).sum())
     for times, nothing in ((0.9, True), (1.1, False)):
@@ -106,7 +106,7 @@ def test_a_descent_ends_at_a_stationary_point_or_says_that_it_has_not() -> None:
     there = problem(linear())
     end = descend(there, there.flat)
     assert end.converged
-    assert end.gradient <= descent.GOOD_ENOUGH
+    assert end.gradient <= 1e-9
     short = descend(there, there.flat, 1)
     assert not short.converged
     assert short.value > end.value
@@ -117,6 +117,28 @@ def test_a_descent_ends_at_a_stationary_point_or_says_that_it_has_not() -> None:
     assert not lost.converged
 
 
+class Cube(nn.Module):
+    """a³ for every row: at the maximum no curvature is left, and steps get nearer by a fifth at a time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.a**3 + 0 * x[:, 0]
+
+
+def test_a_slow_descent_goes_on_to_the_last_digit() -> None:
+    one = problem(Cube(), torch.arange(60) % 2 * 1.0)
+    end = descend(one, one.flat)
+    assert end.converged
+    assert end.gradient < 1e-12
+    assert abs(float(end.theta)) < 2e-4
+    short = descend(one, one.flat, 40)
+    assert (short.converged, short.gradient < 1e-9) == (True, True)
+    assert not descend(one, one.flat, 20).converged
+
+
 # What stood in the way.
 @pytest.mark.parametrize(
     ("at", "kinked", "kink"), [(0.0, True, "a[0] = 0"), (0.0, False, ""), (0.3, True, ""), (1e-6, True, "")]
@@ -125,9 +147,26 @@ def test_a_kink_is_where_the_gradient_jumps_however_near(at: float, kinked: bool
     one = problem(Bent(at, kinked))
     assert _kink(one, one.flat) == kink
     if kink:
-        assert abs(_jump(one, one.flat, 0, 1e-7)) > obstacles.JUMP
+        assert abs(_jump(one, one.flat, 0, 1e-7)) > 0.1
     else:
         assert abs(_jump(one, one.flat, 1, 1e-7)) < 1e-6
+
+
+class TwoKinks(nn.Module):
+    """Slopes 1 below 0, 2 above it, and 4 from 10⁻⁵ on, times x₀."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (self.a + self.a.relu() + 2 * (self.a - 1e-5).relu()) * x[:, 0]
+
+
+def test_a_kink_is_told_though_another_is_a_hundred_thousandth_away() -> None:
+    one = problem(TwoKinks())
+    assert _kink(one, one.flat) == "a = 0"
+    assert _kink(one, one.flat + 5e-6) == ""
 
 
 @pytest.mark.parametrize(

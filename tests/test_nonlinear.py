@@ -243,3 +243,30 @@ def test_whole_number_counts_lose_no_digits() -> None:
     log = math.log(84 / 3)
     assert fit.params == pytest.approx([log], rel=1e-13)
     assert fit.llf == pytest.approx(84 * log - 84 - sum(math.lgamma(k + 1) for k in (3, 70, 11)), rel=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "kind", "apart", "separation"),
+    [
+        (Normal(), "bounded", False, "none"),
+        (Bernoulli(), "linear", False, "none"),
+        (Bernoulli(), "linear", True, "complete"),
+        (Bernoulli(), "bounded", False, "unknown"),
+        (Bernoulli(), "hidden", True, "complete"),
+    ],
+)
+def test_whether_a_maximum_can_be_missing_is_told(likelihood: object, kind: str, apart: bool, separation: str) -> None:
+    torch.manual_seed(0)
+    layers = {
+        "linear": [nn.Linear(1, 1)],
+        "bounded": [nn.Linear(1, 1), nn.Tanh()],
+        "hidden": [nn.Linear(1, 2), nn.Tanh(), nn.Linear(2, 1)],
+    }
+    model = nn.Sequential(*layers[kind]).double()
+    x = torch.linspace(-2, 2, 24, dtype=torch.float64)[:, None]
+    y = (x[:, 0] + (0 if apart else 1) * torch.sin(9 * x[:, 0]) > 0).double()
+    if separation == "complete":
+        with pytest.raises(DataError, match="none can"):
+            fit_model(likelihood, model, x, y, starts=1)
+    else:
+        assert fit_model(likelihood, model, x, y, starts=1).separation == separation

@@ -12,7 +12,6 @@ from training_cases import SGD, lane_recipe, recipe
 
 from mlnn.comparing.measures import measure
 from mlnn.comparing.observe import (
-    OVERFLOWING,
     _alike,
     _first,
     _halted,
@@ -25,7 +24,7 @@ from mlnn.comparing.sides import Sides
 from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.training import Evaluated, StepRecord, Stop, make_lockstep
 
-BIG = OVERFLOWING * torch.finfo(torch.float32).max
+BIG = 1e-6 * torch.finfo(torch.float32).max
 LOSS, GRADIENT, WEIGHTS = (Stop(0, what) for what in ("loss", "gradient", "weights"))
 
 

@@ -17,7 +17,7 @@ from training_cases import compare
 
 from mlnn.comparing import proved
 from mlnn.comparing.console import verdict_panel
-from mlnn.comparing.on_paper import Alone, OnPaper, beside
+from mlnn.comparing.on_paper import RAW, RESIDUAL, Alone, OnPaper, beside
 from mlnn.comparing.probe import probe
 from mlnn.comparing.proved import BOXES
 from mlnn.comparing.relations import ORDER, weakest
@@ -28,6 +28,7 @@ from mlnn.likelihoods.bernoulli import bernoulli_nll_clipped
 from mlnn.likelihoods.normal import Normal
 from mlnn.likelihoods.poisson import Poisson
 from mlnn.objectives import Objective, losses
+from mlnn.objectives.grid import Grid
 from mlnn.objectives.losses_without_likelihood import hinge
 from mlnn.proving import prove
 from mlnn.targets import TargetSpace
@@ -191,6 +192,26 @@ def test_what_was_stored_before_there_were_proofs_is_read_and_what_is_damaged_is
     for damage in bad:
         with pytest.raises(ValueError, match="no "):
             Verdict.from_dict(told | {"proof": told["proof"] | damage})  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("variable", "where", "looked"),
+    [
+        (RAW, ((1.9, 2.1),), True), (RAW, ((0.9, 1.1), (1.4, 1.6)), False), (RAW, ((3.4, 3.6), (-2.0, -2.0)), True),
+        (RESIDUAL, ((1.4, 1.6),), True), (RESIDUAL, ((3.4, 3.6),), False), (RAW, (), False),
+        ("place on a line", ((-9.0, 9.0),), False),
+    ],
+)  # fmt: skip
+def test_a_probe_has_looked_where_one_of_its_points_lies(
+    variable: str, where: tuple[tuple[float, float], ...], looked: bool
+) -> None:
+    output, target = torch.tensor([-2.0, 0.0, 2.0]).double(), torch.tensor([0.0, 0.5])
+    points = Grid(output, output, target, torch.zeros(3, dtype=torch.int64))
+    found = OnPaper("differs", "", variable=variable, where=where)
+    assert proved._probed(found, points).probed is looked
+    several = dataclasses.replace(points, output=torch.zeros(3, 2))
+    assert not proved._probed(found, several).probed
+    assert not proved._probed(found, dataclasses.replace(points, target=torch.zeros(2, 3))).probed
 
 
 PROVED, APART = OnPaper("proved", "p", "equal"), OnPaper("differs", "d", where=((3, 4), (5, 88)))

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import scipy
@@ -141,6 +142,22 @@ def test_a_step_however_short_keeps_its_probability(link: str, step: float) -> N
             middle = place + math.exp(step) / 2
             assert value.item() == pytest.approx(-float(density[link](middle)) - step, abs=1e-9)
             assert float(slope[0, 1]) == pytest.approx(-1, abs=1e-4)
+
+
+@pytest.mark.parametrize("step", [-16.0, -13.5, -11.0, -7.5, -3.0])
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_the_probability_between_two_thresholds_has_ten_digits(link: str, step: float) -> None:
+    below = {
+        "logit": lambda c: 1 / (1 + mpmath.exp(-c)),
+        "probit": mpmath.ncdf,
+        "cloglog": lambda c: -mpmath.expm1(-mpmath.exp(c)),
+    }[link]
+    for place in (-3.0, -0.5, 1.5):
+        with mpmath.workdps(50):
+            low = mpmath.mpf(place)
+            wanted = -float(mpmath.log(below(low + mpmath.exp(mpmath.mpf(step))) - below(low)))
+        told = Ordinal(link).nll(torch.tensor([[-place, step]], dtype=f64), torch.tensor([1]))
+        assert float(told) == pytest.approx(wanted, abs=2e-10)
 
 
 def test_whatever_a_network_answers_is_a_distribution() -> None:

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from mlnn.comparing.differences import BELOW, ULPS
 from mlnn.comparing.domain import ALL
 from mlnn.comparing.evidence import Judged
 from mlnn.comparing.gaps import CommonGap, gap_between
@@ -48,8 +47,8 @@ def test_a_difference_is_told_at_its_first_place_and_at_its_largest_where_that_i
 
 
 @pytest.mark.parametrize(("off", "own", "relation"), [
-    (BELOW * EPS / 2, "float32", "indistinguishable"), (2 * BELOW * EPS, "float32", "different"),
-    (BELOW * EPS / 2, "float64", "different"), (1e-15, "float64", "equal"),
+    (2.0 * EPS / 2, "float32", "indistinguishable"), (2 * 2.0 * EPS, "float32", "different"),
+    (2.0 * EPS / 2, "float64", "different"), (1e-15, "float64", "equal"),
 ])  # fmt: skip
 def test_a_real_difference_counts_where_the_working_precision_resolves_it(off: float, own: str, relation: str) -> None:
     place = gaps(off=off)
@@ -83,7 +82,7 @@ def test_a_gradient_of_zeros_on_both_sides_is_not_judged() -> None:
 
 
 @pytest.mark.parametrize(("floor", "gap", "moved"), [
-    (2**-8, 0.01, 0.01), (2**-8, ULPS * EPS / 2, 0.0), (2**-8, 2 * ULPS * EPS, 2 * ULPS * EPS), (EPS, 0.01, 0.0), (0.0, 0.01, 0.0),
+    (2**-8, 0.01, 0.01), (2**-8, 16.0 * EPS / 2, 0.0), (2**-8, 2 * 16.0 * EPS, 2 * 16.0 * EPS), (EPS, 0.01, 0.0), (0.0, 0.01, 0.0),
 ])  # fmt: skip
 def test_a_coarser_float_inside_moves_what_exceeds_the_precision_s_own_rounding(
     floor: float, gap: float, moved: float

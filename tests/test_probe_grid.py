@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mlnn.comparing.differences import LENGTH
 from mlnn.comparing.probe import probe
 from mlnn.comparing.probed import Probe
 from mlnn.comparing.relations import weakest
@@ -120,7 +119,7 @@ def test_the_bound_is_that_of_the_length() -> None:
     def off(by: float) -> Function:
         return lambda z, y: rowwise(z, y) * (1 + by * eps * torch.cos(z[:, 0]).detach())
 
-    allowed = LENGTH * 1000
+    allowed = 0.5 * 1000
     space = TargetSpace("classes", 1000)
     sizes = []
     for by in (0.5 * allowed, 10 * allowed):

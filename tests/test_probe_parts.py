@@ -8,10 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mlnn.comparing.differences import Both
+from mlnn.comparing.differences import Both, _factor, _shift
 from mlnn.comparing.domain import _end
-from mlnn.comparing.ends import DEAD, FADED, FLAT, _constant, _dies, _on, _reason, excusing, far, told, unexcused
-from mlnn.comparing.probe import probe
+from mlnn.comparing.ends import _constant, _dies, _on, _reason, excusing, far, told, unexcused
+from mlnn.comparing.probe import _nearer, _same_bits, _up_to_constants, _where_largest, probe
+from mlnn.comparing.probed import Part
 from mlnn.comparing.undefined import left_out, one_sided
 from mlnn.objectives import Objective, bce
 from mlnn.objectives.grid import Curves, Grid
@@ -148,10 +149,10 @@ def reason(
 @pytest.mark.parametrize(("value", "slope", "why"), [
     ((4.0, 8.0, math.inf), (1.0, 1.0, 1.0), None), ((math.inf, 8.0, 16.0), (1.0, 1.0, 1.0), "overflows"),
     ((4.0, 8.0, 16.0), (NAN, 1.0, 1.0), "overflows"),
-    ((5.0, 5.0, 5.0), (0.0, 0.0, 0.0), "clips"), ((5.0, 5.0, 5.0), (0.0, 0.0, 0.9 * DEAD), "saturates"),
-    ((5.0, 5.0, 5.0), (0.0, 0.0, 1.1 * DEAD), None), ((5.0, 5.0, 5.0), (1.5, 0.0, 0.0), None),
-    ((4.0, 5.0, 5.0 * (1 + 0.9 * FLAT)), (0.0, 0.0, 0.0), "clips"),
-    ((4.0, 5.0, 5.0 * (1 + 1.1 * FLAT)), (0.0, 0.0, 0.0), None),
+    ((5.0, 5.0, 5.0), (0.0, 0.0, 0.0), "clips"), ((5.0, 5.0, 5.0), (0.0, 0.0, 0.9 * 1e-6), "saturates"),
+    ((5.0, 5.0, 5.0), (0.0, 0.0, 1.1 * 1e-6), None), ((5.0, 5.0, 5.0), (1.5, 0.0, 0.0), None),
+    ((4.0, 5.0, 5.0 * (1 + 0.9 * 1e-6)), (0.0, 0.0, 0.0), "clips"),
+    ((4.0, 5.0, 5.0 * (1 + 1.1 * 1e-6)), (0.0, 0.0, 0.0), None),
 ])  # fmt: skip
 def test_why_a_domain_ends(value: Sequence[float], slope: Sequence[float], why: str | None) -> None:
     told_of = reason(column(20.0, 1.0, 1.0, *value), column(-1.0, 1.0, 1.0, *slope))
@@ -174,7 +175,7 @@ def test_far_out_a_gradient_need_only_have_faded() -> None:
     points = grid((1.0, 17.0, 18.0, 20.0), 1)
     beyond = points.strength > 16
     value, plain = column(1.0, 17.0, 18.0, 20.0), curve(column(1.0, 17.0, 18.0, 20.0), column(1.0, 1.0, 1.0, 1.0))
-    for left, why in ((0.9 * FADED, "left saturates"), (1.1 * FADED, None)):
+    for left, why in ((0.9 * 0.05, "left saturates"), (1.1 * 0.05, None)):
         pair = both(curve(value, column(1.0, 0.5, 0.2, left)), plain, points)
         assert _on(pair, beyond, points.strength, 0, f32, 16.0) == why
         assert (
@@ -185,7 +186,7 @@ def test_far_out_a_gradient_need_only_have_faded() -> None:
 def test_a_gradient_dies_beside_a_larger_one_and_a_value_stops_at_two_strengths() -> None:
     one, two = column(0.0, 0.5, 0.0), column(1.0, 1.0, 1.0)
     beyond, last = torch.tensor([False, True, True]), torch.tensor([False, False, True])
-    assert _dies(one, two, beyond, last, DEAD)
+    assert _dies(one, two, beyond, last, 1e-6)
     assert _dies(two, two, beyond, last, 1.0)
     assert not _dies(one + 1.0, two, beyond, last, 2.0)
     assert not _constant(torch.tensor([5.0]), torch.tensor([True]), torch.tensor([3.0]))  # one point stops at nothing
@@ -231,3 +232,176 @@ def test_with_several_outputs_a_reason_holds_on_all_rays_or_is_a_clip_along_one(
     one = (beyond & (ray == 1))[:, None]
     assert why(value.masked_fill(one, 5.0), slope.masked_fill(one, 0.0)) == "left clips"
     assert why(value, slope) is None
+
+
+EPS32, EPS64 = torch.finfo(f32).eps, torch.finfo(f64).eps
+
+
+@pytest.mark.parametrize(
+    ("fine", "coarse", "rounding"),
+    [
+        (0.0, 15 * EPS32, True),
+        (0.0, 20 * EPS32, False),  # more than the raw output's own ulps, and float64 has none of it
+        (1 * EPS64, 290 * EPS32, True),  # as many ulps as float64 has, up to 300 times
+        (1 * EPS64, 310 * EPS32, False),
+        (2000 * EPS64, 0.9 * 0.05, True),
+        (2000 * EPS64, 1.1 * 0.05, False),  # a precision that has lost the point
+        (1.01e-8, 1e-2, False),  # it does not shrink by the million
+        (0.99e-8, 1e-2, True),
+    ],
+)
+def test_a_lower_precision_is_off_by_rounding_where_float64_is_by_as_many_of_its_own(
+    fine: float, coarse: float, rounding: bool
+) -> None:
+    pair = both({}, {}, grid((0.5, 1.0), 1))
+    assert pair.explained(column(fine, fine), column(coarse, coarse), f32).tolist() == [[rounding]] * 2
+
+
+@pytest.mark.parametrize(("null", "gap", "rounding"), [
+    (0.0, 15 * EPS32, True), (0.0, 20 * EPS32, False), (1e-5, 3.9e-5, True), (1e-5, 4.1e-5, False), (1.0, 0.06, False),
+])  # fmt: skip
+def test_judged_alone_a_gap_is_rounding_up_to_four_null_draws(null: float, gap: float, rounding: bool) -> None:
+    nulls = column(null, null)
+    for which, nothing in ((0, (nulls, 0 * nulls)), (1, (0 * nulls, nulls))):
+        pair = Both(grid((0.5, 1.0), 1), {}, {}, nulls=nothing)
+        gaps = column(gap, gap)
+        assert pair.explained(gaps, gaps, f32, which).tolist() == [[rounding]] * 2
+        assert pair.rounding(gaps, gaps, which).tolist() == [[rounding]] * 2
+
+
+def test_what_float64_is_off_by_next_door_counts_too() -> None:
+    pair = both({}, {}, grid((0.2, 0.5, 0.7, 1.0), 1))
+    fine, gaps = column(0.0, 0.0, 0.0, 10 * EPS64), column(*[2500 * EPS32] * 4)
+    assert pair.explained(fine, gaps, f32)[:, 0].tolist() == [False, False, True, True]
+
+
+def sides(
+    left: Tensor, right: Tensor, left64: Tensor | None = None, right64: Tensor | None = None, **more: object
+) -> Both:
+    """Of gradients (G, 1) in float32, and in float64 all 1 where none are given."""
+    points, one = grid((-50.0, -1.0, 1.0, 50.0), 1), torch.ones(4, 1, dtype=f64)
+    values = one / float(more.get("factor", 1.0)), one  # type: ignore[arg-type]
+    two = [{f32: low, f64: one if high is None else high} for low, high in ((left, left64), (right, right64))]
+    curves_of = [
+        {dtype: Curves(value, slope[..., None]) for dtype, slope in side.items()}
+        for value, side in zip(values, two, strict=True)
+    ]
+    return Both(points, *curves_of, **more)  # type: ignore[arg-type]
+
+
+def near(*middle: float, far: float = 1.0) -> Tensor:
+    return column(far, *middle, far)
+
+
+OFF = 1 + 1e-3
+DIFFERENT64 = near(1.0, 1 + 3e-6)
+
+
+@pytest.mark.parametrize(
+    ("pair", "nearer"),
+    [
+        (sides(near(OFF, 1.0), near(1.0, 1.0)), "right"),
+        (sides(near(1.0, 1.0), near(1.0, OFF)), "left"),
+        (sides(near(NAN, 1.0), near(1.0, 1.0)), "right"),
+        (sides(near(OFF, 1.0), near(1.0, 1 + 0.9e-4)), "right"),
+        (sides(near(OFF, 1.0), near(1.0, 1 + 1.1e-4)), None),  # no clear case
+        (sides(near(1 + 15 * EPS32, 1.0), near(1.0, 1.0)), None),  # rounding
+        (sides(near(1 + 17 * EPS32, 1.0), near(1.0, 1.0)), "right"),
+        (sides(near(1.0, 1.0, far=OFF), near(1.0, 1.0)), None),  # too far out
+        (sides(near(1.0, OFF), near(1.0, 1.0), right64=DIFFERENT64), None),  # the two float64 are no truth there
+        (sides(near(OFF, 1.0), near(1.0, 1.0), right64=DIFFERENT64), "right"),
+        (sides(near(OFF, 1.0), near(1.0, 1.0), left64=near(0.0, 0.0), right64=near(0.0, 0.0)), None),
+        (sides(near(2 * OFF, 2.0, far=2.0), near(1.0, 1.0), near(2.0, 2.0, far=2.0), factor=0.5), "right"),
+        (sides(near(2.0, 2.0, far=2.0), near(OFF, 1.0), near(2.0, 2.0, far=2.0), factor=0.5), "left"),
+        (sides(near(OFF, 1.0), near(1.0, 1.0), floor=2 * EPS32), None),  # what it computes in says it
+        (sides(near(OFF, 1.0), near(1.0, 1.0), nulls=(near(0.0, 0.0), near(0.0, 0.0))), None),
+        # a gradient small beside the largest, off by 2 %, and by half a percent
+        (sides(near(1.02e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0)), "right"),
+        (sides(near(1.005e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0), near(1e-6, 1.0)), None),
+    ],
+)
+def test_the_side_nearer_float64_is_the_one_that_float32_has_better(pair: Both, nearer: str | None) -> None:
+    assert _nearer(pair, f32) == nearer
+    assert _nearer(pair, f64) is None
+
+
+@pytest.mark.parametrize(("offset", "moved", "relation", "size"), [
+    (0.0, 0.0, "equal", 0.0), (1e-9, 0.0, "indistinguishable", 1e-9), (0.0, 1e-9, "indistinguishable", 1e-9),
+    (2e-8, 0.0, "scaled", 2e-8), (0.0, 2e-8, "shifted", 2e-8), (2e-8, 1.0, "scaled", 2e-8),
+])  # fmt: skip
+def test_a_factor_or_a_shift_is_told_where_it_is_resolved(
+    offset: float, moved: float, relation: str, size: float
+) -> None:
+    found = _up_to_constants(Part("equal"), offset, moved, 1e-8)
+    assert (found.relation, found.size) == (relation, size)
+    real = _up_to_constants(Part("different", 1e-9, 0.5, 1.0), offset, moved, 1e-8)
+    assert real.size == max(size, 1e-9)
+
+
+def test_the_largest_gap_has_a_place_and_what_is_nan_is_the_largest() -> None:
+    gaps = torch.tensor([[0.0, 1.0], [3.0, 2.0], [0.5, 0.0], [0.0, 0.0]], dtype=f64)
+    assert _where_largest(grid(), gaps) == Part("different", 3.0, -0.5, 0.0)
+    gaps[2, 1] = NAN
+    assert _where_largest(grid(), gaps) == Part("different", math.inf, 0.5, 1.0)
+    assert _where_largest(grid(), 0 * ONES) == Part("equal")
+
+
+def test_bits_are_compared_where_something_is_said() -> None:
+    one, two = ONES.clone(), ONES.clone()
+    two[0, 1] = NAN
+    silent = two.isnan()
+    for mask, same in ((None, False), (0 * silent, False), (silent, True), (~silent, False)):
+        assert _same_bits(Both(grid(), {}, {}, silent=None if mask is None else mask.bool()), one, two) is same
+
+
+FAR_TOO = grid((-20.0, -2.0, -0.5, 0.5, 2.0, 20.0), 1)
+PLAIN = column(9.0, 1.0, 1.0, 1.0, 1.0, 9.0)
+
+
+def moved_by(*middle: float) -> Tensor:
+    """Numbers at the moderate outputs; far out there is something else."""
+    return column(0.0, *middle, 100.0)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "factor"),
+    [
+        (PLAIN, moved_by(2.0, 2.0, 2.0, 2.0), 2.0),
+        (PLAIN, moved_by(2.0, 2.0, 2.0, 2.0 * (1 + 0.9e-12)), 2.0),
+        (PLAIN, moved_by(2.0, 2.0, 2.0, 2.0 * (1 + 1.1e-12)), 1.0),
+        (PLAIN, moved_by(-2.0, -2.0, -2.0, -2.0), 1.0),  # uphill
+        (PLAIN, PLAIN * (1 + 14 * EPS64), 1.0),
+        (PLAIN, PLAIN * (1 + 18 * EPS64), 1 + 18 * EPS64),
+        (PLAIN, moved_by(2.0, NAN, 2.0, math.inf), 2.0),
+        (PLAIN, moved_by(NAN, NAN, NAN, NAN), 1.0),
+        (
+            moved_by(0.04, 1.0, 1.0, 1.0),
+            moved_by(7.0, 2.0, 2.0, 2.0),
+            2.0,
+        ),  # small beside the largest: rounding may be large
+        (moved_by(0.06, 1.0, 1.0, 1.0), moved_by(7.0, 2.0, 2.0, 2.0), 1.0),
+        (moved_by(0.0, 0.0, 0.0, 0.0), moved_by(2.0, 2.0, 2.0, 2.0), 1.0),
+    ],
+)
+def test_a_factor_is_one_number_at_moderate_outputs(left: Tensor, right: Tensor, factor: float) -> None:
+    sides_ = [Curves(torch.ones_like(one), one[..., None]) for one in (left, right)]
+    assert _factor(FAR_TOO, *sides_, EPS64) == pytest.approx(factor, rel=1e-12 if factor == 2 else 1e-17, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("right", "shift"),
+    [
+        (moved_by(1.5, 2.5, 3.5, 4.5), 0.5),
+        (moved_by(1.5, 2.5, 3.5, 4.5 + 4e-10), 0.5),
+        (moved_by(1.5, 2.5, 3.5, 4.5 + 6e-10), 0.0),
+        (moved_by(*(k + 50 * EPS64 for k in (1.0, 2.0, 3.0, 4.0))), 0.0),  # 16 roundoffs of the largest are rounding
+        (moved_by(*(k + 80 * EPS64 for k in (1.0, 2.0, 3.0, 4.0))), 80 * EPS64),
+        (moved_by(1.5, NAN, 3.5, NAN), 0.5),
+        (moved_by(NAN, NAN, NAN, NAN), 0.0),
+    ],
+)
+def test_a_shift_is_one_number_at_moderate_outputs(right: Tensor, shift: float) -> None:
+    left = moved_by(1.0, 2.0, 3.0, 4.0)
+    for factor in (1.0, 0.5):
+        sides_ = [Curves(one, torch.ones_like(one)[..., None]) for one in (left / factor, right)]
+        assert float(_shift(FAR_TOO, *sides_, factor, EPS64)) == pytest.approx(shift, rel=1e-2, abs=0)

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 from training_cases import SGD
 
 import mlnn
-from mlnn.comparing.evidence import ALONE_ULPS, NULLS, Judged
+from mlnn.comparing.evidence import Judged
 from mlnn.comparing.verdict import Verdict
 from mlnn.objectives import Objective
 from mlnn.objectives.precision import looked_into
@@ -142,6 +142,49 @@ def test_a_kernel_that_no_dispatch_sees_is_told_by_its_answers(loss: Loss) -> No
     assert (inside.name, inside.promotes) == ("float32", False)
     assert inside.sealed is not None
     assert "no dispatch" in inside.sealed
+
+
+def only_in_bfloat16(z: Tensor, y: Tensor) -> Tensor:
+    low = z.to(bf16)
+    if low.dtype != bf16:
+        raise TypeError("this kernel reads bfloat16")
+    return ce(low.float(), y).to(z.dtype)
+
+
+def nan_in_double(z: Tensor, y: Tensor) -> Tensor:
+    low = z.to(bf16)
+    return ce(low.float(), y).to(z.dtype) * (1.0 if low.dtype == bf16 else float("nan"))
+
+
+@pytest.mark.parametrize("loss", [only_in_bfloat16, nan_in_double])
+def test_a_loss_that_cannot_be_promoted_is_sealed_in_what_it_computes_in(loss: Loss) -> None:
+    inside = looked_into(objective(loss)).inside
+    assert inside == Inside(bf16, False, "with its casts promoted to float64 it gives no finite answer")
+
+
+def test_a_loss_that_gives_no_answer_at_all_is_left_as_it_is() -> None:
+    def refusing(z: Tensor, y: Tensor) -> Tensor:
+        raise ValueError(f"not today: {len(z)} and {len(y)} rows")
+
+    for loss in (refusing, lambda z, y: ce(z, y) * float("nan")):
+        assert looked_into(objective(loss)).inside == Inside()
+
+
+def test_a_loss_that_refuses_float64_and_casts_to_it_is_promoted() -> None:
+    def in_float32_alone(z: Tensor, y: Tensor) -> Tensor:
+        if z.dtype == f64 and torch.zeros(1).float().dtype == f32:
+            raise TypeError("float32 is needed")
+        return ce(z.float(), y)
+
+    inside = looked_into(objective(in_float32_alone)).inside
+    assert inside is not None
+    assert inside.promotes
+    assert inside.sealed is None
+
+
+def test_a_loss_that_answers_only_where_it_is_promoted_is_promoted() -> None:
+    inside = looked_into(objective(lambda z, y: ce((z.half() * 1e5 / 1e5).to(z.dtype), y))).inside
+    assert inside == Inside(torch.float16, True, None)
 
 
 @needs_gcc
@@ -269,7 +312,7 @@ def test_a_kernel_sealed_in_bfloat16_claims_no_more_than_that_can_tell() -> None
 @pytest.mark.parametrize("null", [0.0, 1e-5])
 def test_judged_alone_a_gap_is_held_to_its_null_draws(gap: float, real: bool, null: float) -> None:
     judged = Judged(alone=True)
-    bound = max(ALONE_ULPS * EPS, NULLS * null)
+    bound = max(4.0 * EPS, 3.0 * null)
     judged.see(0, {"float32": gap * bound, "float64": 1.0}, 1.0, null)
     assert bool(judged.real) == real
     assert judged.allowed == bound

@@ -51,6 +51,7 @@ COUPLED: dict[str, Loss] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", COUPLED)
 def test_whole_batches_refute_a_loss_whose_rows_are_coupled(name: str) -> None:
     found = prove(bce, COUPLED[name], "binary")
@@ -127,6 +128,7 @@ SEVERAL: dict[str, tuple[str, Loss, Loss, str, str | None]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", SEVERAL)
 def test_targets_and_outputs_that_are_several_numbers(name: str) -> None:
     targets, left, right, answer, relation = SEVERAL[name]
@@ -136,6 +138,7 @@ def test_targets_and_outputs_that_are_several_numbers(name: str) -> None:
         assert found.targets.endswith("by the form")
 
 
+@pytest.mark.rest
 def test_a_loss_is_itself_at_every_target_and_its_slopes_take_part_of_the_budget() -> None:
     loss = Beta().nll
     found = prove(loss, loss, "unit")

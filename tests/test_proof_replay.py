@@ -17,7 +17,16 @@ import mlnn.proving.replay as module
 from mlnn.likelihoods import bernoulli
 from mlnn.likelihoods.huber import HyperbolicSecant
 from mlnn.objectives import losses, losses_by_hand
-from mlnn.proving import prove, recurrences, replay_door, replay_numbers, replay_sides, replay_work
+from mlnn.proving import (
+    prove,
+    recurrences,
+    replay_claim,
+    replay_door,
+    replay_numbers,
+    replay_sides,
+    replay_ties,
+    replay_work,
+)
 from mlnn.proving.balls import digits
 from mlnn.proving.graph import Node
 from mlnn.proving.replay import replay
@@ -96,8 +105,8 @@ def test_a_tolerance_that_is_changed_is_noticed(paper: Any) -> None:
 
 def test_nothing_of_the_prover_is_imported() -> None:
     own = {"mlnn.errors", "mlnn.visible", recurrences.__name__}
-    own |= {f"mlnn.proving.replay_{name}" for name in ("door", "sides", "numbers", "work")}
-    for one in (module, recurrences, replay_door, replay_numbers, replay_sides, replay_work):
+    own |= {f"mlnn.proving.replay_{name}" for name in ("claim", "door", "numbers", "sides", "ties", "work")}
+    for one in (module, recurrences, replay_claim, replay_door, replay_numbers, replay_sides, replay_ties, replay_work):
         tree = ast.parse(Path(str(one.__file__)).read_text(encoding="utf-8"))
         named = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
         assert {name for name in named if name and name.startswith("mlnn")} <= own

@@ -8,7 +8,7 @@ import mpmath
 import pytest
 from flint import arb, arb_series, fmpq
 
-from mlnn.proving import rules
+from mlnn.proving import coefficients
 from mlnn.proving.balls import ball, digits
 from mlnn.proving.graph import Node
 from mlnn.proving.rules import RULES, OutsideError, VagueError
@@ -141,7 +141,8 @@ def test_the_sigmoid_is_contained_on_wide_balls(low: float, high: float) -> None
 
 
 def test_a_bound_on_the_sigmoid_that_is_too_small_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rules, "BOUND", fmpq(1, 20))
+    monkeypatch.setattr(coefficients, "BOUND", fmpq(1, 20))
+    monkeypatch.setattr(coefficients, "_known", {})
     assert escapes_wide(-88, 88)
 
 

@@ -186,6 +186,9 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "no passes": _told(lambda told: told.update(passes=None)),
     "losses of words": _told(lambda told: told.update(losses=["a"])),
     "a step that is no number": _told(lambda told: told.update(step="x")),
+    "autocast to what is no dtype": _told(lambda told: told.update(autocast=["cpu", "load"])),
+    "autocast on another device": _told(lambda told: told.update(autocast=["meta", "bfloat16"])),
+    "autocast of three words": _told(lambda told: told.update(autocast=["cpu", "bfloat16", "x"])),
     "operations that losses are not made of": _told(
         lambda told: told["objectives"][0]["operations"][0].update(name="aten.from_file.default")
     ),

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy
 import sklearn.datasets
 import torch
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from mlnn.estimating.linear.cone import cone_of, moved, null_space
 from mlnn.estimating.linear.separation import (
     WORKING,
     Separation,
+    _objection,
     find_separation,
     overlap_is_certain,
     separation_beside_rank,
@@ -419,3 +421,34 @@ def test_no_column_that_the_others_hold_a_little_of_is_told_apart(share: float) 
     y = (np.arange(40) % 2).astype(float)
     found = cone_of(np.c_[a, a + share * c, c, alone], y, TargetSpace("binary"), True)
     assert found.known.tolist() == [False, False, False, True, True]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 4])
+@pytest.mark.parametrize(("gap", "kind"), [(3e-9, "complete"), (0.0, "quasi"), (-3e-8, "none"), (-1e-7, "none")])
+def test_rows_beside_a_plane_are_told_down_to_some_billionths(seed: int, gap: float, kind: str) -> None:
+    rng, d = np.random.default_rng(seed), 2 + seed % 2
+    far, normal, side = rng.normal(size=(40, d)), np.arange(1.0, d + 1), np.arange(12) % 2
+    far = far[np.abs(far @ normal) > 0.1]
+    beside = rng.normal(size=(12, d))
+    beside -= np.outer(beside @ normal - gap * (2 * side - 1), normal) / (normal @ normal)
+    found = find(np.r_[far, beside], np.r_[far @ normal > 0, side].astype(int))
+    assert found.kind == kind
+
+
+def test_a_row_left_out_objects_where_it_goes_back_by_more_than_a_billionth() -> None:
+    margins = scipy.sparse.csr_matrix([[-1e-8], [-1e-10], [0.5], [-1.0]])
+    working, nothing = np.array([False, False, False, True]), np.zeros((1, 0))
+    assert (_objection(margins, working, np.array([1.0]), nothing) > 0).tolist() == [True, False, False, False]
+    still = scipy.sparse.csr_matrix([[0.0, 1e-8], [0.0, 1e-10], [0.5, 1.0], [0.0, 1.0]])
+    objecting = _objection(still, working, np.array([1.0, 0.0]), np.array([[0.0], [1.0]]))
+    assert (objecting > 0).tolist() == [True, False, False, False]
+
+
+def test_signs_that_would_take_minutes_are_left_open() -> None:
+    x = np.random.default_rng(0).normal(size=(8200, 60))  # 61 signs over 8200 rows of 61 entries: 3.05e7
+    normal = np.r_[np.ones(60)]
+    x = x[np.abs(x @ normal) > 0.02]
+    assert 61 * 61 * len(x) > 3e7
+    found = find(x, (x @ normal > 0).astype(int))
+    assert found.infinite is not None
+    assert (found.kind, found.infinite.any().item()) == ("complete", False)

@@ -1,18 +1,29 @@
 """Parts of a stack beside what torch does: slopes of recurrent layers, recordings and where they lie in memory, priors."""
 
+import math
 from functools import partial
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
-from training_cases import lane_recipe, network
+from training_cases import lane_recipe, network, recipe
 
-from mlnn.training import Lane
+from mlnn.objectives import Objective, bernoulli_nll_log1p
+from mlnn.targets import TargetSpace
+from mlnn.training import Batch, Lane
+from mlnn.training.batches import Rows
+from mlnn.training.lockstep import Lockstep, stride
+from mlnn.training.stacking.checking import control_is_left, known, settled, still, terms
+from mlnn.training.stacking.finite import finite_rows, stop_of
 from mlnn.training.stacking.optimizer import RowsOptimizer
 from mlnn.training.stacking.recurrent import WrittenOut, written_out
 from mlnn.training.stacking.replay import recorded
+from mlnn.training.stacking.stack import Answers
+from mlnn.training.step import Stop
 
 LANES = 3
 
@@ -207,3 +218,186 @@ def test_the_written_out_layer_is_stacked_by_vmap() -> None:
     rows = vmap(lambda own: functional_call(layer, own, (x,))[0])(weights)
     alone = functional_call(layer, {name: part[1] for name, part in weights.items()}, (x,))[0]
     torch.testing.assert_close(rows[1], alone, rtol=1e-12, atol=1e-12)
+
+
+BIG, INF, NAN = 3e38, float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    ("loss", "output", "gradient", "finite"),
+    [
+        (1.0, (1.0, 2.0), (1.0, 2.0), True),
+        (1.0, (BIG, BIG), (1.0, 2.0), True),  # each is finite; their sum in float32 is not
+        (1.0, (1.0, 2.0), (BIG, BIG), True),
+        (1.0, (BIG, BIG), (BIG, BIG), True),
+        (INF, (1.0, 2.0), (1.0, 2.0), False),
+        (NAN, (1.0, 2.0), (BIG, BIG), False),
+        (1.0, (1.0, 2.0), (1.0, INF), False),
+        (1.0, (1.0, 2.0), (NAN, 1.0), False),
+        (1.0, (1.0, 2.0), (INF, -INF), False),
+        (1.0, (INF, 1.0), (1.0, 2.0), None),
+        (1.0, (1.0, NAN), (1.0, 2.0), None),
+        (1.0, (INF, 1.0), (BIG, BIG), None),
+    ],
+)
+def test_a_row_of_a_stack_is_finite_where_each_of_its_numbers_is(
+    loss: float, output: tuple[float, float], gradient: tuple[float, float], finite: bool | None
+) -> None:
+    """None: a raw output is not, and there is no loss to tell."""
+    plain = (1.0, 2.0)
+    one = Answers(torch.tensor([loss, 0.5]), torch.tensor([output, plain]), torch.tensor([gradient, plain]))
+    two = Answers(torch.tensor([0.25]).double(), torch.tensor([plain]).double(), torch.tensor([plain]).double())
+    found = list(finite_rows([two, one]))
+    assert [found[0], found[2]] == [(0.25, True), (0.5, True)]
+    told, known = found[1]
+    assert known is bool(finite)
+    assert str(told) == str(NAN if finite is None else loss)
+
+
+def test_a_lane_stops_at_the_row_where_its_objective_breaks() -> None:
+    batch = Batch(4, torch.tensor([7, 3, 9]), 0, recipe())
+    output, y = torch.tensor([0.1, -200.0, 0.2]), torch.tensor([0.0, 1.0, 1.0])
+
+    def naive(z: Tensor, y: Tensor) -> Tensor:
+        return -(y * torch.sigmoid(z).log() + (1 - y) * (1 - torch.sigmoid(z)).log())
+
+    for objective, loss, stop in (
+        (naive, INF, Stop(4, "loss", 3, -200.0, 1.0)),
+        (naive, 1.0, Stop(4, "gradient", 3, -200.0, 1.0)),
+        (bernoulli_nll_log1p, INF, Stop(4, "loss")),
+        (bernoulli_nll_log1p, 1.0, Stop(4, "gradient")),
+    ):
+        lane: Any = SimpleNamespace(recipe=SimpleNamespace(objective=Objective.of(objective, TargetSpace("binary"))))
+        assert stop_of(lane, batch, Rows(None, y, {}), output, loss) == stop
+
+
+def smooth_l1(z: Tensor, y: Tensor, beta: object = 1.0) -> Tensor:
+    return functional.smooth_l1_loss(z, y, beta=float(beta))  # type: ignore[arg-type]
+
+
+def of_torch(**arguments: object) -> object:
+    return partial(functional.smooth_l1_loss, **arguments)
+
+
+@pytest.mark.parametrize(
+    ("loss", "is_known", "is_settled"),
+    [
+        (functional.mse_loss, True, True),
+        (bernoulli_nll_log1p, True, True),
+        (nn.MSELoss(), True, False),  # whose settings can be changed from outside
+        (smooth_l1, False, False),
+        (of_torch(beta=2.0), True, True),
+        (of_torch(beta=2, reduction="mean"), True, True),
+        (partial(of_torch(beta=2.0), reduction="none"), True, True),  # type: ignore[arg-type]
+        (of_torch(beta=torch.tensor(2.0)), False, False),  # which can be written into
+        (of_torch(beta=[2.0]), False, False),
+        (partial(smooth_l1, beta=2.0), False, False),
+        (partial(of_torch(beta=[2.0]), reduction="none"), False, False),  # type: ignore[arg-type]
+    ],
+)
+def test_code_that_does_the_same_at_every_call_is_torchs_or_ours(
+    loss: object, is_known: bool, is_settled: bool
+) -> None:
+    asked: Any = SimpleNamespace(function=loss)
+    assert (known(asked), settled(asked)) == (is_known, is_settled)
+
+
+def test_a_function_from_a_module_that_begins_like_torch_is_not_torchs() -> None:
+    def near_miss(z: Tensor, y: Tensor) -> Tensor:
+        return z - y
+
+    for home, found in (
+        ("torchmetrics", False),
+        ("torch", True),
+        ("mlnn.likelihoods", True),
+        (None, False),
+    ):
+        near_miss.__module__ = home  # type: ignore[assignment]
+        assert known(SimpleNamespace(function=near_miss)) is found  # type: ignore[arg-type]
+
+
+def test_what_a_vanished_gradient_is_held_to() -> None:
+    first = torch.tensor([3.0, NAN, 4.0])
+    assert terms(first, first) == 5.0
+    assert terms(first.double(), first.double()) == 0.0
+
+
+def record(control: dict[str, object], stops: tuple[object, object] = (None, None)) -> Any:
+    """Left's step and the control's, the same but for what is given."""
+    plain = {"gradient": torch.tensor([1.0, NAN]).nan_to_num(2.0), "after": torch.ones(2), "loss": 0.5}
+    lanes = {
+        name: SimpleNamespace(
+            stop=stop, after=own["after"], answer=SimpleNamespace(gradient=own["gradient"], loss=own["loss"])
+        )
+        for name, own, stop in zip(("left", "control"), (plain, plain | control), stops, strict=True)
+    }
+    return SimpleNamespace(lanes=lanes)
+
+
+@pytest.mark.parametrize(
+    ("control", "stops", "same"),
+    [
+        ({}, (None, None), True),
+        ({"loss": 0.5000001}, (None, None), False),
+        ({"gradient": torch.tensor([1.0, 2.0000002])}, (None, None), False),
+        ({"after": torch.tensor([1.0, 1.0000001])}, (None, None), False),
+        ({"loss": 9.0}, (Stop(0, "loss"), Stop(0, "loss")), True),
+        ({}, (Stop(0, "loss"), None), False),
+        ({}, (None, Stop(0, "loss")), False),
+    ],
+)
+def test_the_control_is_left_where_every_bit_is(
+    control: dict[str, object], stops: tuple[object, object], same: bool
+) -> None:
+    assert control_is_left(record(control, stops)) is same
+
+
+@pytest.mark.parametrize(("off", "holds"), [(0.0, True), (90.0, True), (110.0, False), (math.nan, False)])
+def test_a_recorded_loss_is_still_the_objectives_within_a_hundred_roundoffs(off: float, holds: bool) -> None:
+    output, target = torch.tensor([0.5, -0.25]).double(), torch.tensor([1.0, 0.0]).double()
+    objective = Objective.of(functional.mse_loss, TargetSpace("real"))
+    loss = float(functional.mse_loss(output, target)) * (1 + off * torch.finfo(torch.float64).eps)
+    told: Any = SimpleNamespace(output=output, target=target, extras={}, loss=loss)
+    assert still(objective, told) is holds
+    refusing = Objective.of(lambda z, y: [][len(z) + len(y)], TargetSpace("real"))
+    assert not still(refusing, told)
+
+
+def test_a_lockstep_is_over_where_neither_side_goes_on() -> None:
+    one: Any = object()
+    for ended, over in (((), False), (("left",), False), (("right", "control"), False), (("left", "right"), True),
+                        (("left", "control", "right"), True)):  # fmt: skip
+        lanes: Any = Lockstep(recipe(), {}, {}, ended=dict.fromkeys(ended, one))
+        assert lanes.over is over
+
+
+def test_steps_are_compared_where_both_were_taken() -> None:
+    here, there = torch.ones(2), torch.zeros(2)
+    step: Any = SimpleNamespace(alive=True, shared=here)
+    assert stride(step, None) is None
+    assert stride(SimpleNamespace(alive=False, shared=here), there) is None  # type: ignore[arg-type]
+    found = stride(step, there)
+    assert found is not None
+    assert (found.left is here, found.right is there) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "own", "prior", "compares"),
+    [
+        (torch.optim.SGD, None, 0.0, True),
+        (torch.optim.LBFGS, None, 0.0, False),  # it asks its objective again
+        (torch.optim.LBFGS, "an update", 0.0, True),
+        (torch.optim.LBFGS, None, 0.1, True),  # settings differ
+    ],
+)
+def test_optimizers_that_search_are_compared_where_something_differs(
+    optimizer: Any, own: object, prior: float, compares: bool
+) -> None:
+    def lane(own: object, prior: float) -> Any:
+        made = optimizer([torch.ones(1, requires_grad=True)], lr=0.1)
+        return SimpleNamespace(optimizer=made, own=own, recipe=SimpleNamespace(prior=prior, rowwise=own is None))
+
+    lockstep = Lockstep(recipe(), {"left": lane(None, 0.0), "right": lane(own, prior)}, {})
+    assert lockstep.compares_steps is compares
+    assert lockstep.own_updates is (own is not None)
+    assert lockstep.rowwise is (own is None)

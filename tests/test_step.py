@@ -22,12 +22,15 @@ from step_cases import (
     token_loss,
 )
 from torch import Tensor, nn
-from training_cases import SGD, X, Y, network
+from training_cases import SGD, X, Y, network, recipe
 
 import mlnn
 from mlnn.comparing.verdict import Verdict
+from mlnn.data.nested import split
 from mlnn.errors import ConfigError, DataError
 from mlnn.testing import assert_same_step
+from mlnn.training import Batch
+from mlnn.training.asking import _shares, ask_step
 
 BCE = nn.BCEWithLogitsLoss()
 
@@ -327,3 +330,88 @@ def test_a_model_that_gives_its_own_loss_has_no_raw_outputs_to_move() -> None:
     assert found.relation in ("bitwise", "equal"), found.sentence
     wrong = verdict(Both, outside, lambda model, batch: model(batch[0], labels=batch[1].flip(0)), batches)
     assert wrong.relation == "different"
+
+
+def asked_of_a_step(step: Any, parts: list[Any], frozen: bool = False) -> tuple[float, list[Tensor | None]]:
+    """Loss and gradients of a line's two weights."""
+    module = nn.Linear(2, 1).double()
+    with torch.no_grad():
+        module.weight.copy_(torch.tensor([[0.5, -1.0]]))
+        module.bias.fill_(0.25)
+    module.bias.requires_grad_(not frozen)
+    recipe_ = mlnn.LaneRecipe(mlnn.Step(step), SGD)
+    value, _, _ = ask_step(recipe_.objective, module, module, Batch(0, torch.arange(8), 0, recipe()), parts, recipe_)
+    return value, [module.weight.grad, module.bias.grad]
+
+
+def squares(model: nn.Module, batch: Any) -> Tensor:
+    return ((model(batch[0])[:, 0] - batch[1]) ** 2).mean()
+
+
+LINE = (X[:8].double()[:, :2], torch.arange(8.0, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("parts", [1, 2, 3, 5, 8])
+def test_micro_batches_of_several_sizes_have_the_gradient_of_the_whole(parts: int) -> None:
+    value, slopes = asked_of_a_step(squares, split(LINE, parts))
+    whole, wanted = asked_of_a_step(squares, [LINE])
+    assert value == pytest.approx(whole, rel=1e-13)
+    for mine, theirs in zip(slopes, wanted, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
+
+
+def test_a_part_counts_as_many_rows_as_it_has_and_one_where_that_cannot_be_told() -> None:
+    three, one = torch.zeros(3, 2), torch.zeros(1, 2)
+    assert _shares([three, one]) == [0.75, 0.25]
+    assert _shares([(three, one), (one, three)]) == [0.5, 0.5]
+    assert _shares([(three, one), three]) == [0.25, 0.75]
+    assert _shares([one]) == [1.0]
+
+
+def in_place(model: nn.Module, batch: Any) -> Tensor:
+    with torch.no_grad():
+        model.weight += 1
+    return squares(model, batch)
+
+
+def backwards(model: nn.Module, batch: Any) -> Tensor:
+    loss = squares(model, batch)
+    loss.backward(retain_graph=True)
+    return loss
+
+
+def constant(model: nn.Module, batch: Any) -> Tensor:
+    return squares(model, batch).detach()
+
+
+def aside(_model: nn.Module, batch: Any) -> Tensor:
+    return (batch[0].clone().requires_grad_() ** 2).mean()
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        (in_place, "changes the model's weights"),
+        (backwards, "calls backward itself"),
+        (constant, "no gradient to any weight"),
+        (aside, "reaches none of the model's weights"),
+    ],
+)
+def test_a_step_that_does_more_or_less_than_a_loss_is_refused(step: Any, words: str, parts: int) -> None:
+    with pytest.raises(ConfigError, match=words):
+        asked_of_a_step(step, split(LINE, parts))
+
+
+def test_a_step_may_leave_weights_alone_and_be_nothing_on_its_first_part() -> None:
+    assert asked_of_a_step(squares, [LINE], frozen=True)[1][1] is None
+    nothing = (LINE[0], asked_of(LINE[0]))
+    value, slopes = asked_of_a_step(squares, [nothing, LINE])
+    whole, wanted = asked_of_a_step(squares, [LINE])
+    assert value == pytest.approx(whole / 2)
+    assert all(map(torch.equal, slopes, [one / 2 for one in wanted if one is not None]))
+
+
+def asked_of(x: Tensor) -> Tensor:
+    """What the line says of x, so that its loss is 0."""
+    return x @ torch.tensor([0.5, -1.0], dtype=torch.float64) + 0.25

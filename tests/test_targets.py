@@ -277,6 +277,12 @@ def test_names_are_read_and_written_as_before() -> None:
         with pytest.raises(ConfigError) as refused:
             TargetSpace.parse(text)
         assert words in str(refused.value)
+    for given in (["binary"], None, 3, ["binary"] * 300):
+        with pytest.raises(ConfigError, match="unknown target space"):
+            TargetSpace.parse(given)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as refused:
+        TargetSpace.parse("x" * 300)
+    assert "x" * 200 not in str(refused.value)
     for kind in (["binary"], None, 3):
         with pytest.raises(ConfigError, match="unknown target space"):
             TargetSpace(kind)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from flint import arb, arb_series, ctx, fmpq
 
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
-from mlnn.proving.rules import COSTS, RULES, Series, VagueError
+from mlnn.proving.rules import COSTS, FINITE, RULES, Series, VagueError
 
 States = Mapping[Id, int]
 """By the node that a switch looks at: BELOW, AT or ABOVE."""
@@ -66,7 +66,7 @@ class Evaluation:
             return self[node.args[2 + self._state(node.args[0])]]
         self.cost += COSTS.get(node.op, 1)
         found = RULES[node.op](node, [self[other] for other in node.args], self.terms)
-        if not all(part.is_finite() for part in found.coeffs()):
+        if node.op not in FINITE and not all(map(arb.is_finite, found.coeffs())):
             raise VagueError
         return found
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -30,6 +31,10 @@ FOUR, CLOSE = 4.0, 1e-9
 entry: a backward pass that takes logarithms on its way rounds."""
 
 
+_Slopes: TypeAlias = dict[tuple[Target, float], tuple[Id, ...]]
+"""The gradient of a row alone by its target and what it counts."""
+
+
 def batches_of(targets: Sequence[Target], space: TargetSpace) -> list[list[Target]]:
     """Targets of the batches that are looked at: unequally many of each, neighbours unlike."""
     found = [[targets[(0 if row % 3 == 2 else row) % len(targets)] for row in range(rows)] for rows in (2, ROWS)]
@@ -45,11 +50,14 @@ def is_summed(objective: Objective, alone: Mapping[Target, Side], graph: Graph) 
     """
     for target in alone:
         check_multiplied(objective, target)
-    found = [_is_sum(objective, alone, one, graph) for one in batches_of([*alone], objective.targets)]
+    known: _Slopes = {}
+    found = [_is_sum(objective, alone, one, graph, known) for one in batches_of([*alone], objective.targets)]
     return any(found)
 
 
-def _is_sum(objective: Objective, alone: Mapping[Target, Side], targets: Sequence[Target], graph: Graph) -> bool:
+def _is_sum(
+    objective: Objective, alone: Mapping[Target, Side], targets: Sequence[Target], graph: Graph, known: _Slopes
+) -> bool:
     rows, space = len(targets), objective.targets
     kept = [row for row, target in enumerate(targets) if target in alone]
     weights = [WEIGHTS[row] if row in kept else 0.0 for row in range(rows)]
@@ -74,9 +82,11 @@ def _is_sum(objective: Objective, alone: Mapping[Target, Side], targets: Sequenc
         share, summed, worth = found, found == 1, []
         counts = dict.fromkeys(kept, float(share * Fraction(weights[0])))
     several = len(gradient) // rows
-    own = {(targets[row], counts[row]) for row in kept}
-    alone_under = {(target, count): _slopes(objective, target, count, graph) for target, count in own}
-    slopes = {row: placed(row, alone_under[targets[row], counts[row]]) for row in kept}
+    for row in kept:
+        asked_for = targets[row], counts[row]
+        if asked_for not in known:  # other batches ask for the same rows
+            known[asked_for] = _slopes(objective, *asked_for, graph)
+    slopes = {row: placed(row, known[targets[row], counts[row]]) for row in kept}
     for place, one in enumerate(gradient):
         row, entry = divmod(place, several)
         worth.append(Compared(one, slopes[row][entry] if row in kept else graph.zero, True))

@@ -5,7 +5,7 @@ and has one sign at both ends. Where it has two signs, its zero is found, exactl
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flint import arb, ctx, fmpq
 
@@ -76,11 +76,13 @@ class Split:
 
 @dataclass(frozen=True)
 class Looked:
-    """What is certain on a box. `answers`: by question. `states` of its switches. `ends`: where a switch is exactly zero."""
+    """What is certain on a box. `answers`: by question. `states` of its switches. `ends`: where a switch is exactly zero.
+    `sizes`: by question, where it is known, what the difference is at least somewhere on the box, and at most."""
 
     answers: dict[str, str]
     states: dict[Id, int]
-    ends: list[fmpq] = field(default_factory=list)
+    ends: list[fmpq]
+    sizes: dict[str, tuple[float, float]]
 
 
 def float_of(value: fmpq) -> float:
@@ -118,33 +120,49 @@ class Looker:
                     return None
 
     def _looked(self, box: Box, questions: Sequence[Question], states: States, ends: list[fmpq]) -> Looked:
-        wide = Evaluation(self.graph, ball(box.low, box.high), states, TERMS + 2)
-        at = Evaluation(self.graph, arb(box.middle), wide.decided, TERMS + 2)
+        wide, place = Evaluation(self.graph, ball(box.low, box.high), states, TERMS + 2), arb(box.middle)
+        at, alone = (Evaluation(self.graph, place, wide.decided, terms) for terms in (TERMS + 2, 2))
+        radius, answers, sizes = arb(box.width / 2), dict[str, str](), dict[str, tuple[float, float]]()
         try:
             found = {one.name: difference(wide, one) for one in questions}
-            at.decided |= wide.decided
-            radius, answers = arb(box.width / 2), dict[str, str]()
+            at.decided, alone.decided = dict(wide.decided), dict(wide.decided)
             for one in questions:
                 series = found[one.name]
-                answers[one.name] = series if isinstance(series, str) else self._answer(at, one, series, radius)
+                if isinstance(series, str):
+                    answers[one.name] = series
+                elif self._hopeless(alone, one, series, radius):
+                    answers[one.name] = OPEN
+                else:
+                    answers[one.name], sizes[one.name] = self._answer(at, one, series, radius)
         finally:
-            self.work += (wide.cost + at.cost) * ctx.prec / BITS
-        return Looked(answers, wide.decided, ends)
+            self.work += (wide.cost + max(at.cost, alone.cost)) * ctx.prec / BITS
+        return Looked(answers, wide.decided, ends, sizes)
 
-    def _answer(self, at: Evaluation, question: Question, wide: Series, radius: arb) -> str:
-        try:
-            centre = difference(at, question)
-        except VagueError:
-            raise _FewDigitsError from None
-        assert not isinstance(centre, str)
+    def _hopeless(self, alone: Evaluation, question: Question, wide: Series, radius: arb) -> bool:
+        """Whether the value in the middle and the remainders leave a box open, whatever the other coefficients there are."""
+        rests, power, done = list[arb](), arb(1), 0
+        for order in ORDERS:
+            power, done = power * radius ** (order - done), order
+            rests.append((abs(wide[order]) * power).abs_upper())
+        if min(rests) <= self.tolerance:
+            return False
+        centre = _centre(alone, question)
+        least, value = min(*rests, abs(wide[0] - centre[0]).abs_upper()), abs(centre[0])
+        fine = centre[0].rad() * 16 <= self.tolerance
+        return bool(fine and least > self.tolerance and value - least <= self.tolerance)
+
+    def _answer(self, at: Evaluation, question: Question, wide: Series, radius: arb) -> tuple[str, tuple[float, float]]:
+        """What is certain, and what the size of the difference is at least, in the middle, and at most."""
+        centre = _centre(at, question)
         value, spread = abs(centre[0]), deviation(centre, wide, radius)
+        sizes = float(value.abs_lower()), float((value + spread).abs_upper())
         if value + spread <= self.tolerance:
-            return EQUAL
+            return EQUAL, sizes
         if value - spread > self.tolerance:
-            return DIFFERS
+            return DIFFERS, sizes
         if centre[0].rad() * 16 > self.tolerance:
             raise _FewDigitsError
-        return OPEN
+        return OPEN, sizes
 
     def _resolved(self, box: Box, looks_at: Id, states: States) -> tuple[int, list[fmpq]] | Split | None:
         """The one state of a switch on a box, with the ends at which it is AT; where it changes; None: not to be told."""
@@ -191,6 +209,16 @@ class Looker:
 
 class _FewDigitsError(Exception):
     """The middle of the box has too few digits to tell."""
+
+
+def _centre(at: Evaluation, question: Question) -> Series:
+    """The difference in the middle of a box on all of which both sides have a value."""
+    try:
+        found = difference(at, question)
+    except VagueError:
+        raise _FewDigitsError from None
+    assert not isinstance(found, str)
+    return found
 
 
 def deviation(centre: Series, wide: Series, radius: arb) -> arb:

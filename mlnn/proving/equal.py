@@ -16,7 +16,7 @@ from mlnn.proving.graph import Graph
 from mlnn.proving.paper import on_paper, sides_on_paper
 from mlnn.proving.paving import Paving, Tile, paved
 from mlnn.proving.proof import Proof
-from mlnn.proving.relation import Related, by_form, by_target, related
+from mlnn.proving.relation import Related, by_form, by_target, refuted, related
 from mlnn.proving.settled import settled
 from mlnn.proving.several import LINE, of_batches, of_every_target, ways_of_several
 from mlnn.proving.sides import Both, both_sides, looked_at
@@ -69,6 +69,8 @@ def prove(
     try:
         both = _both(objectives, space, graph := Graph())
         for way in _ways(both, space, ends, graph):
+            if way.own and refuted(way.cases, ends, close):
+                continue  # coefficients that differ say nothing of where losses do
             found = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
             if found.settled:
                 break

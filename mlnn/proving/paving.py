@@ -27,7 +27,8 @@ def finest(box: Box) -> fmpq:
 
 @dataclass(frozen=True)
 class Tile:
-    """A box, or a place (low = high, or 2^−100 apart), with what is certain of one question on it."""
+    """A box, or a place (low = high, or 2^−100 apart), with what is certain of one question on it. `size`: of the difference at a
+    place; `sizes`: what it is at least somewhere on a box, and at most."""
 
     low: fmpq
     high: fmpq
@@ -35,6 +36,7 @@ class Tile:
     states: tuple[tuple[Id, int], ...] = ()
     place: bool = False
     size: arb | None = None
+    sizes: tuple[float, float] | None = None
 
 
 @dataclass
@@ -72,7 +74,7 @@ def paved(
         if place:
             _ask_place(graph, found, box, asked, looker)
         elif _spent(looker, asked, budget):
-            _note(found, box, {one.name: OPEN for one in asked}, {})
+            _note(found, box, {one.name: OPEN for one in asked}, {}, {})
         else:
             for one in _looked(looker, found, box, asked, places):
                 heapq.heappush(todo, one)
@@ -108,15 +110,17 @@ def _looked(
         left = tuple(one for one in asked if one.name not in answers)
     if left and box.width <= finest(box):
         answers, left = answers | {one.name: OPEN for one in left}, ()
-    _note(found, box, answers, seen.states if seen else {})
+    _note(found, box, answers, seen.states if seen else {}, seen.sizes if seen else {})
     if left:
         yield _Task(Box(box.low, box.middle), left)
         yield _Task(Box(box.middle, box.high), left)
 
 
-def _note(found: Paving, box: Box, answers: dict[str, str], states: dict[Id, int]) -> None:
+def _note(
+    found: Paving, box: Box, answers: dict[str, str], states: dict[Id, int], sizes: dict[str, tuple[float, float]]
+) -> None:
     for name, answer in answers.items():
-        found.tiles[name].append(Tile(box.low, box.high, answer, tuple(states.items())))
+        found.tiles[name].append(Tile(box.low, box.high, answer, tuple(states.items()), sizes=sizes.get(name)))
 
 
 def _ask_place(graph: Graph, found: Paving, box: Box, asked: Sequence[Question], looker: Looker) -> None:

@@ -7,7 +7,8 @@ Two quotients are one function where both have a value if and only if their diff
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeAlias
+from heapq import heapify, heappop, heappush
+from typing import Any, NamedTuple, TypeAlias
 
 Number: TypeAlias = int | Fraction
 Factor: TypeAlias = tuple[str, int]
@@ -191,6 +192,20 @@ def content(top: Mapping[Monomial, Number]) -> tuple[Number, Monomial, Polynomia
     return lead, shared, {one: _plain(Fraction(value) / lead) for one, value in moved.items()}
 
 
+class _Last(NamedTuple):
+    """A monomial by its degrees, the largest first in a heap."""
+
+    key: tuple[tuple[Number, ...], Monomial]
+
+    def __lt__(self, other: tuple[Any, ...]) -> bool:
+        return bool(self.key > other[0])
+
+
+def _popped(todo: list[_Last]) -> Iterator[Monomial]:
+    while todo:
+        yield heappop(todo).key[1]
+
+
 def divided(top: Polynomial, by: Polynomial) -> Polynomial | None:
     """top over by, None where that is no polynomial (times powers of what all of top's terms have)."""
     if len(by) > len(top):
@@ -211,8 +226,10 @@ def divided(top: Polynomial, by: Polynomial) -> Polynomial | None:
         return None
     found: Polynomial = {}
     off = tuple((factor, -power) for factor, power in lead)
+    todo = [_Last((degree(one), one)) for one in rest]
+    heapify(todo)
     while rest:
-        here = max(rest, key=lambda one: (degree(one), one))
+        here = next(one for one in _popped(todo) if one in rest)
         step = times(here, off)
         if any(power < 0 for _, power in step) or len(found) > len(top):
             return None
@@ -222,6 +239,8 @@ def divided(top: Polynomial, by: Polynomial) -> Polynomial | None:
             place = times(step, one)
             left = rest.get(place, 0) - value * factor
             if left:
+                if place not in rest:
+                    heappush(todo, _Last((degree(place), place)))
                 rest[place] = left
             else:
                 rest.pop(place, None)

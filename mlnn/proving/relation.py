@@ -42,7 +42,7 @@ def related(
     for case in cases:
         mine = case.domain or domain
         moved = _moved(case, mine, factor)
-        if moved is None or not _tried(moved[0], mine, tolerance):
+        if moved is None or not _tried(moved[0], mine, tolerance / case.stricter):
             return None
         asked, _ = settled(moved[0], mine)
         looked = paved(
@@ -54,6 +54,14 @@ def related(
         shifts.append((case.target, moved[1]))
     name = "shifted" if factor == 1 else "scaled"
     return Related(name, tuple(shifts), factor, boxes)
+
+
+def refuted(cases: Sequence[Case], domain: tuple[fmpq, fmpq], tolerance: fmpq) -> bool:
+    """Whether a few places speak against equal values, and against every relation between these cases."""
+    if not any(_differs(case, case.domain or domain, tolerance / case.stricter) for case in cases):
+        return False
+    factors = (fmpq(1), factor_of(cases, domain))
+    return not any(_all_tried(cases, domain, factor, tolerance) for factor in factors if factor is not None)
 
 
 def by_form(form: Cases, factor: fmpq, tolerance: fmpq) -> Related | None:
@@ -134,6 +142,30 @@ def _moved(case: Case, domain: tuple[fmpq, fmpq], factor: fmpq) -> tuple[Case, f
         Question(GRADIENT, gradient.plus, graph.scale(scale, gradient.minus)),
     )
     return replace(case, questions=tuple(one for one in questions if not one.trivial)), shift
+
+
+def _differs(case: Case, domain: tuple[fmpq, fmpq], tolerance: fmpq) -> bool:
+    """Whether values certainly differ at one of a few places."""
+    asked = next(one for one in case.questions if one.name == VALUE)
+    with digits(_bits(domain), TERMS):
+        for place in _places(domain):
+            try:
+                found = difference(Evaluation(case.graph, arb(place), {}, 2), asked)
+            except (UnsureError, VagueError):
+                continue
+            if not isinstance(found, str) and abs(found[0]) > arb(tolerance):
+                return True
+    return False
+
+
+def _all_tried(cases: Sequence[Case], domain: tuple[fmpq, fmpq], factor: fmpq, tolerance: fmpq) -> bool:
+    """Whether nothing speaks against one relation of all cases at a few places."""
+    for case in cases:
+        mine = case.domain or domain
+        moved = _moved(case, mine, factor)
+        if moved is None or not _tried(moved[0], mine, tolerance / case.stricter):
+            return False
+    return True
 
 
 def _tried(case: Case, domain: tuple[fmpq, fmpq], tolerance: fmpq) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 from flint import arb, ctx, fmpq
 
 from mlnn.proving.recurrences import OPERATIONS, ORDER, Jet, WideError, number
+from mlnn.proving.replay_claim import checked_claim
 from mlnn.proving.replay_door import admitted
 from mlnn.proving.replay_sides import checked_sides
 from mlnn.proving.replay_work import MOST_STEPS, SpentError, allowance, spend
@@ -44,19 +45,25 @@ def replay(paper: object, steps: float = MOST_STEPS) -> Replayed:
     """Check every box of a proof's `paper`, that the boxes leave nothing of the domain out, and both sides at random raw outputs
     where their graphs are stored with it.
 
-    steps: at most so many are done, whatever somebody who sent the paper wrote into it; what is left over is among `failed`.
-    What a proof claims beside its paper (answer, domain, targets) is not looked at. Raises DataError where the paper is no paper.
+    paper: of a `Proof`; or the whole proof, itself or as plain data (what is in a proof.json): then what it claims is checked too,
+    that of "proved" targets, domain and tolerance are covered and that the boxes' functions are those of its two sides. steps: at
+    most so many are done, whatever somebody who sent the paper wrote into it; what is left over is among `failed`. Raises DataError
+    where it is no paper, or no proof.
     """
-    found = Tally()
+    whole = paper.to_dict() if hasattr(paper, "to_dict") else paper
+    claim = whole if isinstance(whole, Mapping) else None
+    found, parts = Tally(), admitted(whole if claim is None else claim.get("paper"))
     with allowance(steps):
         try:
-            for part in admitted(paper):
+            for part in parts:
                 if "questions" in part:
                     found.boxes(part)
                 elif part["kind"] == "sides":
                     found.said(checked_sides(part))
                 else:
                     found.unchecked += 1  # what certificates have, which `replay_certificate` checks
+            for said in () if claim is None else checked_claim(claim):
+                found.said(said)
         except SpentError:
             found.failed.append(f"not replayed to its end: it takes more than {steps:,.0f} steps")
     return found.replayed

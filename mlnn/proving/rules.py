@@ -4,11 +4,13 @@ Source of the arithmetic: Arb (F. Johansson, 2017), through python-flint. A seri
 series at a ball encloses those of all of its points. Only what the library does not have is made here.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from flint import arb, arb_series, ctx, fmpq
+from flint import arb, arb_series, fmpq
 
+from mlnn.proving.coefficients import lgamma_coefficients, sigmoid_coefficients, softplus_at
 from mlnn.proving.graph import Node
 
 Series = arb_series
@@ -120,38 +122,11 @@ def _whole_power(x: Series, exponent: int, terms: int) -> Series:
     return arb_series([1], terms) / found
 
 
-STRIP, BOUND = 3, fmpq(71, 10)
-"""Of the half-width π of the strip around the real line on which σ is regular. At w = x + iy there, |1 + e^(−w)| ≥ |sin y|, so on a
-disc of radius 3 around a real number |σ| ≤ 1/sin 3 < 7.1; where x < −4 it is at most e^(x+3)/(1 − e^(−1)) < 2 e^(x+3). By Cauchy's
-estimate the k-th coefficient is at most that over 3^k. Balls alone overestimate it by the k-th power of their width."""
-
-
-def _sigmoid_coefficients(u: arb, terms: int) -> list[arb]:
-    """Taylor coefficients of σ at every point of a ball."""
-    if u > 0:  # σ(u) = 1 − σ(−u)
-        other = _sigmoid_coefficients(-u, terms)
-        return [1 - other[0], *(one if place % 2 else -one for place, one in enumerate(other[1:], 1))]
-    if u.is_exact():
-        return _sigmoid_by_balls(u, terms)
-    size = 2 * (u.upper() + STRIP).exp() if u.upper() < -STRIP - 1 else arb(BOUND)
-    bounds = [(size / arb(STRIP) ** place).upper() for place in range(terms)]
-    try:
-        found = _sigmoid_by_balls(u, terms)
-    except ValueError:  # a ball around e^u holds −1
-        found = [arb(0, bound) for bound in bounds]
-    found[0] = _sigmoid_by_balls(u.lower(), 1)[0].union(_sigmoid_by_balls(u.upper(), 1)[0])
-    return [one if not place or abs(one) <= bounds[place] else arb(0, bounds[place]) for place, one in enumerate(found)]
-
-
-def _sigmoid_by_balls(u: arb, terms: int) -> list[arb]:
-    grown = arb_series([u, 1], terms).exp()
-    found = (grown / (grown + 1)).coeffs()
-    return found + [arb(0)] * (terms - len(found))
-
-
 def composed(outer: list[arb], x: Series, terms: int) -> Series:
     """A function of a series, from the function's coefficients at the series' value."""
     inner = x.coeffs()[1:]
+    if len(inner) == 1 and inner[0] == 1:
+        return arb_series(outer, terms)
     if len(inner) == 1:  # a straight line
         power, found = arb(1), []
         for one in outer:
@@ -163,19 +138,20 @@ def composed(outer: list[arb], x: Series, terms: int) -> Series:
 
 
 def _sigmoid(node: Node, args: Sequence[Series], terms: int) -> Series:
-    return composed(_sigmoid_coefficients(args[0][0], terms), args[0], terms)
+    u = args[0][0]
+    if not u.is_finite():
+        raise VagueError
+    return composed(sigmoid_coefficients(u, terms), args[0], terms)
 
 
 def _softplus(node: Node, args: Sequence[Series], terms: int) -> Series:
     """log(1 + e^u), whose slope is σ."""
     u = args[0][0]
-    value = _softplus_at(u.lower()).union(_softplus_at(u.upper())) if not u.is_exact() else _softplus_at(u)
-    slopes = _sigmoid_coefficients(u, max(terms - 1, 1))
+    if not u.is_finite():
+        raise VagueError
+    value = softplus_at(u.lower()).union(softplus_at(u.upper())) if not u.is_exact() else softplus_at(u)
+    slopes = sigmoid_coefficients(u, terms)
     return composed([value, *(one / place for place, one in enumerate(slopes, 1))][:terms], args[0], terms)
-
-
-def _softplus_at(u: arb) -> arb:
-    return u + (-u).exp().log1p() if u > 0 else u.exp().log1p()
 
 
 def _sin(node: Node, args: Sequence[Series], terms: int) -> Series:
@@ -200,26 +176,22 @@ def _erfc(node: Node, args: Sequence[Series], terms: int) -> Series:
 
 def _lgamma(node: Node, args: Sequence[Series], terms: int) -> Series:
     """log |Γ(x)|, here for x above 0 only."""
-    (x,) = args
-    if not x[0] > 0:
-        raise VagueError
-    return x.lgamma()
+    return composed(_of_gamma(args[0][0], terms)[:terms], args[0], terms)
 
 
 def _polygamma(node: Node, args: Sequence[Series], terms: int) -> Series:
     """The (n+1)-th derivative of log Γ, for x above 0: its series from that of log Γ at the value, then composed."""
-    (x,) = args
     order = int(node.numbers[0]) + 1
-    if not x[0] > 0:
+    known = _of_gamma(args[0][0], terms + order - 1)
+    outer = [known[place + order] * math.perm(place + order, order) for place in range(terms)]
+    return composed(outer, args[0], terms)
+
+
+def _of_gamma(x: arb, terms: int) -> list[arb]:
+    """One coefficient more than is asked for, as the first derivative needs it."""
+    if not x > 0 or not x.is_finite():
         raise VagueError
-    before, ctx.cap = ctx.cap, terms + order  # no series is longer than the cap
-    try:
-        outer = arb_series([x[0], 1], terms + order).lgamma()
-        for _ in range(order):
-            outer = outer.derivative()
-    finally:
-        ctx.cap = before
-    return composed([outer[place] for place in range(terms)], x, terms)
+    return lgamma_coefficients(x, terms + 1)
 
 
 def _hyp0f1(node: Node, args: Sequence[Series], terms: int) -> Series:
@@ -278,6 +250,8 @@ RULES: dict[str, Callable[[Node, Sequence[Series], int], Series]] = {
     "undefined": _undefined,
 }
 """(node, its arguments, how many coefficients) → series. What a switch does is `mlnn.proving.balls`' matter."""
+FINITE = frozenset({"lin", "mul", "square", "null"})
+"""Operations whose coefficients are finite wherever those of their arguments are."""
 COSTS = {
     "lgamma": 30,
     "polygamma": 40,

@@ -6,6 +6,7 @@ A loss is traced at two raw outputs and as a batch of two rows: what is no funct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import MethodType
 
 from mlnn.objectives import Objective
 from mlnn.objectives.rowwise import unreduced
@@ -67,6 +68,9 @@ def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Gra
     """Both sides at the targets of a space, or at some of an endless one. Raises UntracedError with the side and the reason."""
     targets, sides, summed = looked_at(space), list[dict[Target, Side]](), list[bool]()
     for name, objective in (("left", left), ("right", right)):
+        if sides and _is_one(left, right):
+            sides, summed = sides * 2, summed * 2
+            break
         try:
             found, is_sum = sides_of(objective, targets, graph)
         except UntracedError as reason:
@@ -74,6 +78,16 @@ def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Gra
         sides.append(found)
         summed.append(is_sum)
     return Both({target: (sides[0][target], sides[1][target]) for target in targets}, summed[0], summed[1])
+
+
+def _is_one(left: Objective, right: Objective) -> bool:
+    """Whether both sides are the same callable, asked in the same way: then one is traced for both."""
+    own, other = left.function, right.function
+    if isinstance(own, MethodType) and isinstance(other, MethodType):
+        same = own.__self__ is other.__self__ and own.__func__ is other.__func__
+    else:
+        same = own is other
+    return same and (left.outputs, left.targets) == (right.outputs, right.targets)
 
 
 def looked_at(space: TargetSpace) -> list[Target]:

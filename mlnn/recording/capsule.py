@@ -25,6 +25,7 @@ from mlnn.visible import shown
 from mlnn.world import MOST_THREADS
 
 TOLD, TENSORS = "capsule.json", "tensors.safetensors"
+AUTOCAST_DEVICES, AUTOCAST_DTYPES = ("cpu", "cuda"), ("bfloat16", "float16")
 FORMAT = 2
 """1 had no checksum of its own."""
 MOST_BYTES = 64_000_000_000
@@ -173,7 +174,7 @@ def _opened(path: Path, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         rates=tuple(float(rate) for rate in told["rates"]),
         objectives=_objectives(told["objectives"], below),
         unlifted=str(told["unlifted"]),
-        autocast=None if told["autocast"] is None else (str(told["autocast"][0]), str(told["autocast"][1])),
+        autocast=_autocast(told["autocast"]),
         training={str(name): value is True for name, value in told["training"].items()},
         null=None if null is None else Null(float(null["loss"]), float(null["gradient"]), null["again"] is True),
         sharded=told["sharded"] is True,
@@ -181,6 +182,16 @@ def _opened(path: Path, told: Mapping[str, Any], tensors: Mapping[str, Tensor]) 
         path=path,
         hashed=not is_older(told),
     )
+
+
+def _autocast(told: Any) -> tuple[str, str] | None:
+    """As `torch.autocast` takes it: it is given nothing else that somebody wrote."""
+    if told is None:
+        return None
+    device, dtype = told
+    if device not in AUTOCAST_DEVICES or dtype not in AUTOCAST_DTYPES:
+        raise ValueError("autocast")
+    return device, dtype
 
 
 def _objectives(told: Any, below: Callable[[str], dict[str, Tensor]]) -> tuple[Lifted, ...]:
