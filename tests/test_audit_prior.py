@@ -83,8 +83,9 @@ def test_a_decay_that_is_slightly_more_than_it_says_is_caught() -> None:
     assert found.gap == pytest.approx(1e-5 * found.effect, rel=0.1)
 
 
-def test_a_decay_too_small_to_see_is_undecided() -> None:
-    found = prior_of(partial(optim.SGD, lr=0.1, weight_decay=1e-12))
+@pytest.mark.parametrize("decay", [1e-12, 1e-300, 5e-324])
+def test_a_decay_too_small_to_see_is_undecided(decay: float) -> None:
+    found = prior_of(partial(optim.SGD, lr=0.1, weight_decay=decay))
     assert (found.is_prior, found.variance) == (None, None)
     assert found.sentence.startswith("Undecided")
 

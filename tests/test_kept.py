@@ -1,5 +1,6 @@
 """A run that stops and goes on is bit for bit the run that does not, or says why that cannot be."""
 
+import hashlib
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,20 @@ def test_a_state_that_mlnn_has_not_written_is_an_error_and_not_begun_with(tmp_pa
     write_state(place_of(tmp_path / "run"), 3, state.about, objects, state.storages)
     with pytest.raises(OtherRunError, match="was not written by mlnn"):
         gone_on(tmp_path / "run")
+
+
+def test_what_a_damaged_state_says_of_itself_is_shown_on_one_line(tmp_path: Path) -> None:
+    stopped(tmp_path / "run", 3)
+    (path,) = names(place_of(tmp_path / "run"))
+    head = b'{"a": {"dtype": "' + b"x\\n" * 500 + b'", "shape": [], "data_offsets": [0, 0]}}'
+    content = len(head).to_bytes(8, "little") + head
+    path.unlink()
+    path = path.with_name(f"state-3-{hashlib.sha256(content).hexdigest()}.safetensors")
+    path.write_bytes(content)
+    with pytest.raises(RunFolderError, match="is damaged") as caught:
+        read_state(path, tmp_path / "run")
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("rows", [-1, "4", None, 1.5])

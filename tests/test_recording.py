@@ -16,6 +16,7 @@ import mlnn
 from mlnn.errors import ConfigError, DataError, RunFolderError
 from mlnn.recording import read_capsule, read_recording, record
 from mlnn.recording.fingerprint import same_bits
+from mlnn.recording.streams import put_back, streams, told
 
 
 def test_a_plain_loop(tmp_path: Path) -> None:
@@ -260,7 +261,6 @@ def test_no_recording(tmp_path: Path) -> None:
 
 
 def test_random_streams_are_told_apart_and_put_back() -> None:
-    from mlnn.recording.streams import put_back, streams, told
 
     torch.manual_seed(1)
     random.seed(1)
@@ -281,3 +281,12 @@ def test_random_streams_are_told_apart_and_put_back() -> None:
 
 def test_record_is_a_public_name() -> None:
     assert mlnn.record is record
+
+
+@pytest.mark.parametrize("place", [0, 623])
+def test_a_random_state_of_no_such_words_is_damaged(place: int) -> None:
+    """Words of the twister are 32 bits, without a sign."""
+    found = streams()
+    found["numpy"][place] = -1
+    with pytest.raises(DataError, match="random state 'numpy' is damaged"):
+        put_back(found)

@@ -170,6 +170,8 @@ def _rest(factory: OptimizerFactory, problem: _Problem, decay: float) -> tuple[f
         for group in made.param_groups:
             group["lr"] = group["lr"] * COOLING
     unit = float((maximum - mode).norm())
+    if unit == 0:  # a decay that moves no weight leaves nothing to be measured in
+        return math.nan, math.nan
     return float((weight.detach() - mode).norm()) / unit, float((weight.detach() - maximum).norm()) / unit
 
 

@@ -51,7 +51,7 @@ def put_back(found: Streams) -> None:
             continue  # a replay on a processor draws from that processor's own stream
         try:
             _put(name, state, found)
-        except (ValueError, RuntimeError, TypeError, IndexError, KeyError) as problem:
+        except (ValueError, RuntimeError, TypeError, IndexError, KeyError, OverflowError) as problem:
             raise DataError(f"its random state '{name[:40]}' is damaged") from problem
 
 

@@ -18,6 +18,7 @@ from mlnn.errors import RunFolderError
 from mlnn.received import check_size, chunks, open_plain
 from mlnn.runs.files import write_file
 from mlnn.runs.writing import disk, fsync
+from mlnn.visible import shown
 
 FORMAT = 1
 """Of states; another one is refused by its number."""
@@ -82,7 +83,9 @@ def read_state(path: Path, final: Path) -> State:
     try:
         return _parsed(data, final)
     except (SafetensorError, ValueError, KeyError, TypeError, RecursionError) as problem:
-        raise RunFolderError(f"{final}: the state after step {step_of(path)} is damaged ({problem})") from problem
+        raise RunFolderError(
+            f"{final}: the state after step {step_of(path)} is damaged ({shown(problem, 100)})"
+        ) from problem
 
 
 def _parsed(data: bytes, final: Path) -> State:
