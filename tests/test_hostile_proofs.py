@@ -30,11 +30,16 @@ VALUES: tuple[Any, ...] = (
 """What is put in the place of every field."""
 
 
+def turned(z: Any, y: Any) -> Any:
+    """By an identity that no form knows, so that boxes are looked at."""
+    return BERNOULLI["relu"](z, y) + (2 * z).sin() - 2 * z.sin() * z.cos()
+
+
 @cache
 def stored(name: str) -> Any:
     """Real proofs, as JSON holds them."""
     if name == "pair":
-        found: Any = prove(BERNOULLI["with_logits"], BERNOULLI["relu"], domain=(-4, 4)).paper
+        found: Any = prove(BERNOULLI["with_logits"], turned, domain=(-4, 4)).paper
     elif name == "classes":
         found = prove(losses.cross_entropy, losses.nll_loss, "classes(3)").paper
     else:

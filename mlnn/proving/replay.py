@@ -37,8 +37,8 @@ class Replayed:
 
     @property
     def holds(self) -> bool:
-        """Whether something was checked, and nothing failed."""
-        return self.checked > 0 and not self.failed
+        """Whether no less was checked than had to be left out, and nothing failed."""
+        return self.checked >= max(1, self.unchecked) and not self.failed
 
 
 def replay(paper: object, steps: float = MOST_STEPS) -> Replayed:

@@ -108,7 +108,8 @@ def _is_other(
     if any(mp.im(one) for one in (*own, *known)):
         return None
     wanted = [own[place] for place in OWN[question["name"]]]
-    if found["targets"].endswith("by the form") and not question["slope"]:  # numbers: how far the two sides are apart
+    apart = found["targets"].endswith("by the form") or known[1] == 0  # boxes of how far the two sides are apart
+    if apart and not question["slope"]:
         return not abs(wanted[0] - wanted[1]) <= abs(known[0] - known[1]) + CLOSE * rational(sides["tolerance"])
     return not all(_same(one, other) for one, other in zip(known, wanted, strict=True))
 
