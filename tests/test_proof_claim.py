@@ -139,6 +139,7 @@ def test_a_claim_that_is_changed_is_noticed(proofs: dict[str, Any], name: str, c
     assert not replay(proof).holds
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["labels", "a residual", "log-odds"])
 def test_a_box_that_is_removed_shrunk_or_reworded_is_noticed(proofs: dict[str, Any], name: str) -> None:
     wide = max(range(len(boxed(proofs[name])["boxes"])), key=lambda at: _width(boxed(proofs[name])["boxes"][at]))
@@ -186,6 +187,7 @@ OTHERS: dict[str, tuple[Any, Any, str]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", OTHERS)
 def test_boxes_of_another_proof_are_noticed(proofs: dict[str, Any], name: str) -> None:
     other = stored(*OTHERS[name])
