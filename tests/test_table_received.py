@@ -422,3 +422,12 @@ def test_text_classes_of_very_different_lengths_take_no_more_room_than_their_tex
     tracemalloc.stop()
     assert str(data.targets) == "classes(3)"
     assert peak < 100_000_000
+
+
+@pytest.mark.parametrize("formula", ["y ~ a + C(o)", "y ~ o", "o ~ a", "y ~ a:o"])
+@pytest.mark.parametrize("held", [{"system": 1}, [1, 2]], ids=["records", "lists"])
+def test_a_column_of_records_or_lists_is_no_levels(formula: str, held: object, tmp_path: Path) -> None:
+    path = tmp_path / "nested.parquet"
+    pd.DataFrame({"y": [0, 1] * 6, "a": range(12), "o": [held] * 12}).to_parquet(path)
+    with pytest.raises(DataError, match=r"column 'o' holds .*numbers or text are needed"):
+        table(path=path, formula=formula)

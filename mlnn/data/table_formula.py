@@ -79,7 +79,12 @@ def _levels(frame: Any) -> Mapping[str, Levels]:
 
     def width(name: str, coded: bool) -> int:
         numbers = frame[name].dtype.kind in "biufmM"
-        return 1 if numbers and not coded else max(1, int(frame[name].nunique()))
+        if numbers and not coded:
+            return 1
+        try:
+            return max(1, int(frame[name].nunique()))
+        except TypeError:  # what is a list or a dict equals nothing for good
+            raise DataError(f"column '{shown(name)}' holds lists or records; numbers or text are needed") from None
 
     counted = cache(width)
     return {name: partial(counted, name) for name in frame.columns}
