@@ -176,6 +176,21 @@ def test_what_a_damaged_state_says_of_itself_is_shown_on_one_line(tmp_path: Path
     assert len(str(caught.value)) < 400
 
 
+def test_what_a_damaged_object_says_of_itself_is_shown_on_one_line(tmp_path: Path) -> None:
+    stopped(tmp_path / "run", 3)
+    (path,) = names(place_of(tmp_path / "run"))
+    state = read_state(path, tmp_path / "run")
+    first, *others = state.objects["objects"]
+    objects = {**state.objects, "objects": [[*first[:2], ["class", "a\n" * 500, "b"]], *others]}
+    path.unlink()
+    write_state(place_of(tmp_path / "run"), 3, state.about, objects, state.storages)
+    notes: list[str] = []
+    gone_on(tmp_path / "run", notes)
+    (note,) = [note for note in notes if "an earlier state is taken" in note]
+    assert len(note.splitlines()) == 1
+    assert len(note) < 400
+
+
 @pytest.mark.parametrize("rows", [-1, "4", None, 1.5])
 def test_a_state_that_says_of_no_rows_is_damaged(tmp_path: Path, rows: object) -> None:
     stopped(tmp_path / "run", 3)

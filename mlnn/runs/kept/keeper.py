@@ -176,7 +176,10 @@ class Keeper:
             except ForeignStateError as problem:
                 told = f"the state after step {step_of(path)} was not written by mlnn ({shown(problem, 100)})"
                 raise OtherRunError(f"{self.place.final}: {told}; overwrite=true begins anew") from None
-            except (DamagedStateError, RunFolderError) as problem:
+            except DamagedStateError as problem:
+                self.note(f"note: {shown(problem, 200)}; an earlier state is taken")
+                continue
+            except RunFolderError as problem:
                 self.note(f"note: {problem}; an earlier state is taken")
                 continue
             self.rows = rows
