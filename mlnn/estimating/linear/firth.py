@@ -51,6 +51,11 @@ class Place:
     information: Tensor
     augmented: Tensor
 
+    @property
+    def rounding(self) -> float:
+        """Nats by which two values near this one may differ through rounding alone."""
+        return 64 * EPS * (1 + abs(self.value))
+
 
 @dataclass(frozen=True)
 class Penalised:
@@ -114,8 +119,7 @@ class Penalised:
         """The maximum with coefficient k, of the features as they came, held at `value`.
 
         Of several raw outputs the higher of two maxima, from `warm` and from that of everything: there may be more than one.
-        In units of standard errors, which no scale of the columns reaches: the constant of features far from 0 is a small
-        difference of large numbers.
+        In standard errors, beyond the columns' scale: a constant of features far from 0 is a small difference of large numbers.
         """
         if warm is not None and warm is not self.place and self.place.beta.shape[1] > 1:
             return max(self._at(k, value), self._near(k, value, warm), key=lambda place: place.value)
@@ -180,13 +184,13 @@ def _climb(
         return place, 0, 0.0
     for iteration in range(max_iter):
         step, last, push = _step(place, ways, bend), push, _push(place, ways)
-        rounded = push <= math.sqrt(64 * EPS * (1 + abs(place.value))) and push > last / 2
-        if push <= tolerance or rounded:
+        blind = math.sqrt(place.rounding)  # a step gains half its square: of shorter ones the value shows nothing
+        if push <= tolerance or (max(push, last) <= blind and push > last / 2):
             return place, iteration, push
         if push <= NEAR and push > SLOW * last:
             bend = _measured(family, design, place, ways)
             step = _step(place, ways, bend)
-        place = _uphill(family, design, place, step.reshape(beta.shape[1], -1).T)
+        place = _place(family, design, place.beta + step) if push <= blind else _uphill(family, design, place, step)
     raise NotConvergedError(
         f"{family.name}: no penalised maximum after {max_iter} steps; the gradient was still {push:.3g} standard errors"
         " long; allow more: max_iter",
@@ -202,11 +206,12 @@ def _push(place: Place, ways: Tensor) -> float:
 
 
 def _step(place: Place, ways: Tensor, bend: Tensor | None) -> Tensor:
-    """Uphill (p m,), by the measured curvature if there is one that bends downwards, else by rows and pseudo-rows."""
+    """Uphill (p, m), by the measured curvature if there is one that bends downwards, else by rows and pseudo-rows."""
     root, failed = torch.linalg.cholesky_ex(ways.T @ place.augmented @ ways if bend is None else bend)
     if bend is not None and bool(failed):
         return _step(place, ways, None)
-    return ways @ torch.cholesky_solve(ways.T @ place.gradient[:, None], root)[:, 0]
+    flat = ways @ torch.cholesky_solve(ways.T @ place.gradient[:, None], root)
+    return flat.reshape(place.beta.shape[1], -1).T
 
 
 def _measured(family: Family, design: Design, place: Place, ways: Tensor) -> Tensor:
@@ -214,11 +219,8 @@ def _measured(family: Family, design: Design, place: Place, ways: Tensor) -> Ten
     columns, flat, outputs = [], place.beta.T.reshape(-1), place.beta.shape[1]
     for way in ways.T:
         size = DIFFERENCE / math.sqrt(float(way @ place.information @ way))
-        ends = [
-            ways.T @ _place(family, design, (flat + side * size * way).reshape(outputs, -1).T).gradient
-            for side in (1, -1)
-        ]
-        columns.append((ends[1] - ends[0]) / (2 * size))
+        ends = [_place(family, design, (flat + h * way).reshape(outputs, -1).T).gradient for h in (size, -size)]
+        columns.append(ways.T @ (ends[1] - ends[0]) / (2 * size))
     bend = torch.stack(columns, dim=1)
     return (bend + bend.T) / 2
 
@@ -227,11 +229,9 @@ def _uphill(family: Family, design: Design, place: Place, step: Tensor) -> Place
     """The first of step, step/2, step/4 … where the penalised log-likelihood is not lower, up to its rounding."""
     for halving in range(HALVINGS):
         trial = _place(family, design, place.beta + step * 0.5**halving)
-        if trial.value >= place.value - 64 * EPS * (1 + abs(place.value)):
+        if trial.value >= place.value - place.rounding:
             return trial
-    raise NotConvergedError(
-        f"{family.name}: no step raises the penalised log-likelihood; rescale the features", place.value
-    )
+    raise NotConvergedError(f"{family.name}: no step raises the penalised value; rescale the features", place.value)
 
 
 def _place(family: Family, design: Design, beta: Tensor) -> Place:
