@@ -135,7 +135,8 @@ def _but_for_rounding(graph: Graph, one: Compared) -> bool:
     forms = Forms(graph)
     plus, minus = forms[one.plus], forms[one.minus]
     return (plus.bottom, plus.needs, plus.top.keys()) == (minus.bottom, minus.needs, minus.top.keys()) and all(
-        abs(plus.top[term] - number) <= LAST_BITS * abs(Fraction(number)) for term, number in minus.top.items()
+        abs(Fraction(plus.top[term]) - number) <= LAST_BITS * abs(Fraction(number))
+        for term, number in minus.top.items()
     )
 
 
