@@ -97,6 +97,8 @@ def _said(beside: list[arb | str], here: list[arb | str], tolerance: arb, exact:
     """From the differences on the sides, and where switches are zero; a point that is exact is judged by the latter alone."""
     if any(isinstance(one, str) for one in (*beside, *here)):
         alike = {one if isinstance(one, str) else "" for one in here}
+        if alike == {DIFFERS} and all(not isinstance(one, str) and bool(one <= tolerance) for one in beside):
+            return POINT, arb.pos_inf()
         return (VOID, None) if alike == {VOID} else (OPEN, None)
     fine = [bool(one <= tolerance) for one in here]  # type: ignore[operator]
     worst = max(here, key=lambda one: float(one.abs_upper()), default=None)  # type: ignore[union-attr]
