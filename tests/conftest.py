@@ -56,3 +56,11 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons without the proof on paper, which is half of a short one's time, for tests of something else."""
+    from mlnn.comparing.proved import NOT_ASKED
+
+    monkeypatch.setattr("mlnn.comparing.plan.proved", lambda *_: NOT_ASKED)

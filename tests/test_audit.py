@@ -62,6 +62,7 @@ def test_every_objective_of_the_catalogue_is_told_right(name: str) -> None:
     assert_case(catalogued(name), CATALOGUE[name])
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", OUTSIDE)
 def test_every_loss_from_outside_is_told_right(name: str) -> None:
     assert_case(outside(name), OUTSIDE[name][2])

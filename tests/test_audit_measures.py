@@ -15,7 +15,7 @@ from mlnn.auditing.tweedie import Power
 REFUTED = ("no link", "calibrated", "proper")
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", EVERY)
 def test_every_loss_is_told_right(name: str) -> None:
     told = EVERY[name]
@@ -47,6 +47,7 @@ def test_at_least_sixty_cases_of_every_kind() -> None:
         assert kinds.count(kind) >= least, kind
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", SPARED)
 def test_a_density_of_another_measure_is_never_refuted(name: str) -> None:
     assert mlnn.audit(*SPARED[name]).kind not in REFUTED

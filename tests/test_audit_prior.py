@@ -20,7 +20,7 @@ DECAY = 0.01
 MOMENTUM = partial(optim.SGD, lr=0.05, momentum=0.9)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -200,7 +200,7 @@ def test_lbfgs_sees_the_prior_in_value_and_gradient_and_reaches_the_posterior_mo
         assert slope.abs().max() > 1e-3
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

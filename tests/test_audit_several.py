@@ -175,7 +175,7 @@ def audited(name: str) -> Certificate:
     return mlnn.audit(loss, targets, name=name)
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(16)
 @pytest.mark.parametrize("name", LIKELY)
 def test_a_density_of_several_outputs_is_certified_with_its_name_and_links(name: str) -> None:
     _, targets, family, link, tau, measure = LIKELY[name]
@@ -248,7 +248,7 @@ REFUTED = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("name", REFUTED)
 def test_a_loss_that_is_near_one_is_refuted_with_a_witness(name: str) -> None:
     _, targets, kind, link = REFUTED[name]

@@ -32,7 +32,7 @@ SMALL = 1e-8
 """What a sum may be off where floats say that it is 1."""
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(24)
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_proved_agrees_with_what_the_audit_says(name: str) -> None:
     found, proof = certificate(name), proof_of(name)
@@ -49,7 +49,7 @@ def test_what_is_proved_agrees_with_what_the_audit_says(name: str) -> None:
         assert outside or (proof.size is not None and proof.size[1] < SMALL), proof.sentence
 
 
-@pytest.mark.sampled(15)
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_proof_is_found_true_again(name: str) -> None:
     proof = proof_of(name)
@@ -59,7 +59,7 @@ def test_a_proof_is_found_true_again(name: str) -> None:
         assert again.checked >= 1
 
 
-@pytest.mark.sampled(25)
+@pytest.mark.sampled(50)
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in UNDECIDED])
 def test_nothing_is_proved_of_the_opposite(name: str) -> None:
     """No likelihood is refuted where it holds everywhere, and of no other loss a sum is proved everywhere, whatever is claimed."""
@@ -143,6 +143,7 @@ def test_without_ball_arithmetic_the_certificate_is_unchanged(monkeypatch: pytes
     assert first == second
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["normal", "brier", "BCE, doubled beyond 5", "ordinal"])
 def test_a_proof_is_stored_and_read(name: str) -> None:
     stored = json.loads(json.dumps(certificate(name).to_dict(), allow_nan=False))
@@ -200,6 +201,7 @@ def misses(family: Family) -> bool:
     return False
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda one: one.name)
 def test_a_closed_sum_is_what_mpmath_adds_up(family: Family) -> None:
     assert not misses(family)

@@ -45,7 +45,7 @@ EQUAL = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @every_optimizer
 @pytest.mark.parametrize("pair", EQUAL)
 def test_pairs_that_train_alike(pair: str, optimizer: str) -> None:
@@ -74,7 +74,7 @@ FAULTS: dict[str, Function] = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @every_optimizer
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faults_in_right_are_different(fault: str, optimizer: str) -> None:

@@ -50,7 +50,7 @@ def test_the_matrix_has_every_shipped_architecture_and_all_that_is_promised() ->
     assert len(cells({})) == len(MODELS) * 36 * 2
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(24)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("model", MODELS)
 def test_the_control_has_lefts_bits_and_so_has_the_same_again(model: str, dtype: str) -> None:

@@ -20,6 +20,7 @@ LIKELIEST = {  # log-likelihoods of the articles of biochemists, every regressor
 f64 = torch.float64
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", LIKELIEST)
 def test_the_articles_have_the_likelihood_that_is_printed_whatever_the_scale_of_the_columns(name: str) -> None:
     x, y = ARTICLES

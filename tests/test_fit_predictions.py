@@ -187,6 +187,7 @@ def linear() -> nn.Module:
     return nn.Linear(3, 1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("likelihood", ["bernoulli", "gamma", "negative_binomial", "normal"])
 def test_a_model_that_is_linear_predicts_as_the_linear_fit(likelihood: str) -> None:
     y = {"bernoulli": HARD, "negative_binomial": COUNTS, "gamma": POSITIVE, "normal": REAL}[likelihood]

@@ -12,6 +12,8 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import bce, bce_with_logits, bernoulli_nll_log1p
 from mlnn.testing import assert_same_objective
 
+pytestmark = pytest.mark.usefixtures("unproved")
+
 BCE = nn.BCEWithLogitsLoss()
 
 

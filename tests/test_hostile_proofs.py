@@ -190,6 +190,7 @@ HOSTILE: list[Callable[[Any], None]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("change", HOSTILE, ids=lambda one: one.__name__)
 def test_a_hostile_proof_is_not_found_true(change: Callable[[Any], None]) -> None:
     paper = copy.deepcopy(stored("pair"))

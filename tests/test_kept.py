@@ -37,7 +37,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", CASES)
 def test_going_on_gives_the_bits_of_the_uninterrupted_run(name: str, tmp_path: Path) -> None:
     options = dict(CASES[name])

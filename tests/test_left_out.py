@@ -17,6 +17,8 @@ from mlnn.objectives.reduction import reduction
 from mlnn.targets import TargetSpace
 from mlnn.testing import assert_same_objective
 
+pytestmark = pytest.mark.usefixtures("unproved")
+
 BCE = nn.BCEWithLogitsLoss()
 Function = Callable[[Tensor, Tensor], Tensor]
 
@@ -211,7 +213,7 @@ def test_batches_that_are_undefined_too_leave_nothing_to_judge() -> None:
     assert "None" not in told.sentence
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "require"),
     [

@@ -97,6 +97,7 @@ def test_a_lifted_objective_is_that_of_a_row_wherever_it_is_asked(name: str) -> 
     torch.testing.assert_close(mine.gradient[near], theirs.gradient[near], atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "kind", "sentence"),
     [

@@ -72,7 +72,7 @@ CASES = [
 ]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("name", "where"), CASES)
 def test_a_linear_network_is_the_linear_path(name: str, where: str) -> None:
     rows = dict(rows_of(name))[where]

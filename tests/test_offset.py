@@ -25,6 +25,8 @@ from mlnn.objectives import TwoOutputs
 from mlnn.targets import OFFSET
 from mlnn.training import LaneRecipe, Recipe, lane_likelihood, train
 
+pytestmark = pytest.mark.usefixtures("unproved")
+
 DRAWS = np.random.default_rng(0)
 ROWS = 160
 X = DRAWS.normal(size=(ROWS, 2))
@@ -105,6 +107,7 @@ def test_a_large_offset_is_met_by_the_constant(offset: np.ndarray) -> None:
     assert found.iterations <= 12
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("likelihood", "y"), [("poisson", COUNT), ("gamma", SIZE), ("negative_binomial", COUNT), ("normal", REAL)]
 )
@@ -201,6 +204,7 @@ def swallowed(output: Tensor, target: Tensor, **_extras: Tensor) -> Tensor:
     return POISSON.nll(output, target)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(("mode", "engine"), [("verdict", "auto"), ("study", "plain"), ("study", "stacked")])
 def test_training_adds_it_before_the_objective(mode: str, engine: str) -> None:
     def verdict(left: object, right: object) -> str:

@@ -273,7 +273,7 @@ def against(left: Objective, right: Objective, targets: TargetSpace) -> str | No
     return None
 
 
-@pytest.mark.sampled(40)
+@pytest.mark.sampled(80)
 @pytest.mark.parametrize("pair", ROWWISE, ids=lambda pair: pair.name)
 def test_no_proof_speaks_against_what_floating_point_shows(pair: Pair) -> None:
     space = TargetSpace.parse(pair.targets)

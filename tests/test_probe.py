@@ -96,7 +96,7 @@ CASES = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("column", range(3), ids=[str(d).removeprefix("torch.") for d in DTYPES])
 def test_the_relation_of_value_and_of_gradient(name: str, column: int) -> None:

@@ -35,6 +35,8 @@ from mlnn.testing import assert_same_objective
 from mlnn.training import LaneRecipe
 from mlnn.training.twins import casts, promoted_sides
 
+pytestmark = pytest.mark.usefixtures("unproved")
+
 f32, f64, bf16 = torch.float32, torch.float64, torch.bfloat16
 THREE = TargetSpace.parse("classes(3)")
 CE = nn.CrossEntropyLoss()
@@ -192,7 +194,10 @@ def test_a_kernel_behind_a_pointer_is_not_promoted(tmp_path_factory: pytest.Temp
     inside = looked_into(objective(in_c(folder(tmp_path_factory)))).inside
     assert inside is not None
     assert inside.name == "float32"
-    assert "reads something else" in str(inside.sealed)
+    assert not inside.promotes
+    assert str(inside.sealed).endswith(("reads something else", "no finite answer")), (
+        "half of its answer is never written"
+    )
 
 
 def folder(factory: pytest.TempPathFactory) -> Path:

@@ -185,6 +185,7 @@ def test_a_factor_is_found() -> None:
     assert prove(FRAMEWORK, lambda z, y: (1 + y) * FRAMEWORK(z, y)).relation is None
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "targets"),
     [
@@ -342,6 +343,7 @@ def test_several_raw_outputs_are_refuted_on_lines() -> None:
     assert other.answer in ("proved", "undecided")
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "hidden",
     [
@@ -359,6 +361,7 @@ def test_nothing_is_said_of_targets_that_a_loss_may_treat_otherwise(hidden: Loss
     assert "0, 1, 2, 3, 7, 20" in found.reason
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "right",
     [

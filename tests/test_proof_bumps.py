@@ -22,6 +22,7 @@ def test_every_kind_meets_every_bump() -> None:
     assert all(1e-8 <= one.width <= 1e-4 for one in BUMPED.values())
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", [0, 2, 7, 12])
 def test_a_bump_is_found_where_it_is(number: int) -> None:
     found = proof_bumps.row(BUMPED[f"bump {number}"])

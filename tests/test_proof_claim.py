@@ -63,6 +63,7 @@ def boxed(proof: Any) -> Any:
     return next((one for one in asked if one["name"] in ("value", "gradient") and one["boxes"]), None)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_proof_is_found_true_with_all_that_it_claims(proofs: dict[str, Any], name: str) -> None:
     proof = proofs[name]
@@ -130,7 +131,7 @@ CHANGES: list[Callable[[Any], None]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_claim_that_is_changed_is_noticed(proofs: dict[str, Any], name: str, change: Callable[[Any], None]) -> None:

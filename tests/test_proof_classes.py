@@ -82,7 +82,7 @@ FORMS: dict[str, tuple[Loss, Loss]] = {
 """Two forms of one loss each."""
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", FORMS)
 def test_two_forms_of_a_loss_of_classes_are_one(name: str) -> None:
     found = prove(*FORMS[name], "classes(3)")
@@ -141,6 +141,7 @@ def test_a_bump_in_the_log_odds_is_found(number: int) -> None:
     assert all(low < centre < high and high - low < 12 * width for low, high in found.where)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "one",
     [
@@ -172,6 +173,7 @@ class Counting:
         return CE(z, y) * (2 if self.calls > 1000 else 1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("right", "said"),
     [

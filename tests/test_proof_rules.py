@@ -97,6 +97,7 @@ def escapes(op: str, seed: int = 0) -> bool:
     return False
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("op", KNOWN)
 def test_a_rule_contains_what_mpmath_says(op: str) -> None:
     assert not escapes(op)

@@ -128,7 +128,7 @@ def raced(home: Path) -> Path:
     return home / "whole"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(("training", "at"), [(0, 2), (1, 2), (None, 1)], ids=["first", "second", "between"])
 def test_a_race_goes_on_where_it_was_stopped_within_a_training_or_between_two(
     raced: Path, training: int | None, at: int

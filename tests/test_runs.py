@@ -143,7 +143,7 @@ def broken_by(attack, folder, writer, before):
     raise AssertionError("unreachable")
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_no_disk_call_can_break_a_run(tmp_path, attack, before):

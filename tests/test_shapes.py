@@ -18,6 +18,8 @@ from mlnn.objectives.layout import LONGEST, extras_needed, extras_taken, layout_
 from mlnn.objectives.rowwise import row_by_row
 from mlnn.targets import TargetSpace
 
+pytestmark = pytest.mark.usefixtures("unproved")
+
 N, T, K = 33, 5, 4
 DRAWS = torch.Generator().manual_seed(3)
 TOKENS = torch.randint(0, 9, (N, T), generator=DRAWS)
@@ -150,7 +152,7 @@ ORDERED = torch.randint(0, 4, (N,), generator=DRAWS)
 REALS = torch.randn(N, 3, generator=DRAWS)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("space", "y", "left", "right", "relation"),
     [

@@ -100,6 +100,7 @@ def check(rows: list[tuple[int, dict[str, float]]], found: mlnn.Comparison) -> N
             assert value == found.trace[name.removeprefix("mlnn/")][place]
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("kind", [Log, LogMetrics, AddScalar])
 def test_each_convention_gets_the_rows_of_the_trace(kind: Any, alone: mlnn.Comparison) -> None:
     sink = kind()

@@ -32,6 +32,8 @@ from mlnn.training import (
 from mlnn.training.stacking import stack
 from mlnn.training.step import StepRecord
 
+pytestmark = pytest.mark.usefixtures("unproved")
+
 SEEDS = (3, 0, 11)
 MOMENTUM = partial(torch.optim.SGD, lr=0.1, momentum=0.9)
 IMAGES = torch.randn(24, 1, 6, 6, generator=torch.Generator().manual_seed(2))
@@ -98,6 +100,7 @@ def _near(one: Tensor, other: Tensor, units: float) -> None:
     assert float(apart) <= units * torch.finfo(one.dtype).eps * float(most)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=["momentum", "Adam"])
 @pytest.mark.parametrize("name", ZOO)
 def test_each_seed_is_trained_as_alone(name: str, optimizer: object, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +208,7 @@ def plans(
     ]
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("optimizer", [MOMENTUM, ADAM], ids=["momentum", "Adam"])
 @pytest.mark.parametrize("name", ["node", "mlp", "batch norm"])
 def test_verdict_trace_and_facts_are_those_of_each_comparison_alone(name: str, optimizer: object) -> None:
