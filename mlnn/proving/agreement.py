@@ -213,8 +213,8 @@ def _moved(graph: Graph, forms: Forms, asked: _Asked, at: Sequence[Quotient]) ->
 
 def _root(look: Quotient) -> Quotient:
     """Of a power, which is 0 where that is of which it is one; anything else itself."""
-    ((monomial, _), *more) = look.top.items()
-    plain = not more and not look.bottom and len(monomial) == 1 and monomial[0][1] > 0
+    monomial = next(iter(look.top), ())
+    plain = len(look.top) == len(monomial) == 1 and not look.bottom and monomial[0][1] > 0
     return of_factor(monomial[0][0]) if plain else look
 
 

@@ -53,11 +53,7 @@ def on_rectangle(graph: Graph, sides: Sides, space: TargetSpace, ends: tuple[fmp
 def _sign(spans: Spans, one: Id) -> int | None:
     try:
         return spans[one][0].sign
-    except (
-        VagueError,
-        OutsideError,
-        KeyError,
-    ):  # too wide, without a value, or an operation that intervals have no rule for
+    except (VagueError, OutsideError, KeyError):  # too wide, without a value, or of an operation without a rule
         return None
 
 
