@@ -9,6 +9,7 @@ from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.inner import Inner
 from mlnn.proving.rows import Side, Target
 from mlnn.proving.structure import at_target, numbers_of, of_residual, parted, polynomial
 from mlnn.targets import TargetSpace
@@ -18,6 +19,7 @@ LARGEST_TARGET = 1000
 """Targets of an endless space up to which a polynomial in the target is held within the tolerance."""
 OWN_BITS = 192
 RAW, RESIDUAL = "raw output", "raw output − target"
+INNER = "one number of raw output and target"
 GRADIENT, LEFT, RIGHT = "gradient", "left's gradient", "right's gradient"
 
 
@@ -38,7 +40,7 @@ class Case:
 @dataclass(frozen=True)
 class Cases:
     """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases are
-    coefficients, some targets with the terms of the target alone, left's and right's. `note`: what else was found. `factor` and
+    coefficients, some targets with the terms of the target alone, left's and right's; `inner`: of functions of what. `note`: what else was found. `factor` and
     `form`: of a relation that holds by the form, where the cases themselves can only refute. `beside`: whether they can only refute
     what another way left undecided."""
 
@@ -50,6 +52,7 @@ class Cases:
     factor: fmpq | None = None
     form: "Cases | None" = None
     beside: bool = False
+    inner: Inner | None = None
 
 
 def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:
@@ -69,7 +72,8 @@ def ways_of(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: Targ
     return [*ways, _listed(graph, found, space)]
 
 
-def _roots(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:
+def roots_of(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:
+    """(left's value, left's gradient, right's value, right's gradient)."""
     return sides[0].value, sides[0].gradient[0], sides[1].value, sides[1].gradient[0]
 
 
@@ -84,7 +88,7 @@ def _by_residual(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space:
     sides = alike(found)
     if sides is None or not space.whole_line:
         return None
-    moved = of_residual(graph, _roots(sides))
+    moved = of_residual(graph, roots_of(sides))
     if moved is None:
         return None
     case = Case("every target", moved[0], questions_of(moved[1]), RESIDUAL)
@@ -96,16 +100,16 @@ def _by_degree(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: T
     sides = alike(found)
     if sides is None or space.finite:
         return None
-    value, gradient, other, other_gradient = _roots(sides)
+    value, gradient, other, other_gradient = roots_of(sides)
     (value, own), (other, others) = parted(graph, value), parted(graph, other)
     rows = [polynomial(graph, one) for one in (value, gradient, other, other_gradient)]
     if any(row is None for row in rows):
         return None
     most = max(len(row) for row in rows if row is not None)
-    columns = list(zip(*(_padded(graph, row, most) for row in rows if row is not None), strict=True))
+    columns = list(zip(*(padded(graph, row, most) for row in rows if row is not None), strict=True))
     largest = 1 if space.facts.support == UNIT_INTERVAL else LARGEST_TARGET
     cases = tuple(
-        Case(_term(power), graph, questions_of(column), RAW, most * largest**power, power)
+        Case(named_term(power), graph, questions_of(column), RAW, most * largest**power, power)
         for power, column in enumerate(columns)
     )
     upto = "every target" if largest == 1 else f"every target up to {'±' if space.whole_line else ''}{LARGEST_TARGET}"
@@ -121,12 +125,14 @@ def _those(found: Mapping[Target, tuple[Side, Side]]) -> str:
     return "the targets " + ", ".join(f"{numbers_of(target)[0]:g}" for target in found)
 
 
-def _padded(graph: Graph, row: list[Id], length: int) -> list[Id]:
+def padded(graph: Graph, row: list[Id], length: int) -> list[Id]:
+    """Coefficients, with zeros up to a length."""
     return row + [graph.zero] * (length - len(row))
 
 
-def _term(power: int) -> str:
-    return ("what is free of y", "what is times y")[power] if power < 2 else f"what is times y^{power}"
+def named_term(power: int, letter: str = "y") -> str:
+    """The coefficient of a power, in words."""
+    return f"what is {'free of' if not power else 'times'} {letter}" + (f"^{power}" if power > 1 else "")
 
 
 def _at(graph: Graph, one: Id, target: Target) -> fmpq:
@@ -137,11 +143,11 @@ def _at(graph: Graph, one: Id, target: Target) -> fmpq:
 
 
 def _listed(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace) -> Cases:
-    cases = tuple(_case(graph, _roots(sides), target) for target, sides in found.items())
+    cases = tuple(_case(graph, roots_of(sides), target) for target, sides in found.items())
     if not space.finite:
         return Cases(cases, _those(found), False)
     sides = alike(found)
-    lines = [] if sides is None else [polynomial(graph, one) for one in _roots(sides)]
+    lines = [] if sides is None else [polynomial(graph, one) for one in roots_of(sides)]
     soft = bool(lines) and all(line is not None and len(line) <= 2 for line in lines)
     both = "both targets" if len(cases) == 2 else f"all {len(cases)} targets"
     return Cases(cases, both + (", and every soft label between" if soft else ""), True)

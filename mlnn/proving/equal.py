@@ -16,7 +16,7 @@ from mlnn.proving.graph import Graph
 from mlnn.proving.paper import on_paper, sides_on_paper
 from mlnn.proving.paving import Paving, Tile, paved
 from mlnn.proving.proof import Proof
-from mlnn.proving.rectangle import on_rectangle, through_rectangle
+from mlnn.proving.rectangle import by_one_number, on_rectangle, through_rectangle
 from mlnn.proving.relation import Related, by_form, by_target, refuted, related
 from mlnn.proving.settled import settled
 from mlnn.proving.several import LINE, of_batches, of_every_target, ways_of_several
@@ -69,7 +69,7 @@ def prove(
     found: _Found | None = None
     try:
         both = _both(objectives, space, graph := Graph())
-        for way in _ways(both, space, ends, graph):
+        for way in _ways(both, space, ends, graph, close):
             if way.own and refuted(way.cases, ends, close):
                 continue  # coefficients that differ say nothing of where losses do
             here = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
@@ -85,7 +85,7 @@ def prove(
         Said(found.parts, given, tolerance, found.covers, found.way.whole, found.related, found.looks, found.paper,
              note=found.way.note, summed=_summed(both))
     )  # fmt: skip
-    return replace(answer, paper=(*answer.paper, *sides_on_paper(graph, both.sides, ends, close, answer)))
+    return replace(answer, paper=(*answer.paper, *sides_on_paper(graph, both.sides, ends, close, answer, found.way.inner)))
 
 
 def _of_batches(
@@ -120,7 +120,9 @@ def _summed(both: Both) -> str | None:
     return "left" if both.left_summed else "right"
 
 
-def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph) -> Iterator[Cases]:
+def _ways(
+    both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph, close: fmpq
+) -> Iterator[Cases]:
     """Ways to an answer, the one that says most first; the next is asked for where one settles nothing."""
     several = len(next(iter(both.sides.values()))[0].gradient)
     if several == 1:
@@ -128,7 +130,7 @@ def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph)
         *ways, listed = ways_of(graph, sides, space)
         yield from ways
         form = of_every_target(graph, sides, space, ends, listed)
-        yield from [listed] if form is None else [form]
+        yield from [*by_one_number(graph, sides, space, ends, close), listed] if form is None else [form]
         lines = None if form is not None else through_rectangle(graph, sides, space, ends, listed.covers)
         yield from [] if lines is None else [lines]
     else:

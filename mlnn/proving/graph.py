@@ -122,7 +122,18 @@ class Graph:
             return ordered[0]
         if total == 1 and len(ordered) == 1 and found[ordered[0]] == -1 and self.nodes[ordered[0]].op == "sigmoid":
             return self.make("sigmoid", (self.neg(self.nodes[ordered[0]].args[0]),))
+        if total and len(ordered) == 1 and abs(found[ordered[0]]) == abs(total):
+            other = self._other_error(ordered[0], found[ordered[0]] == total)
+            if other is not None:
+                return self.scale(total, other)
         return self.make("lin", tuple(ordered), (total, *(found[one] for one in ordered)))
+
+    def _other_error(self, one: Id, added: bool) -> Id | None:
+        """1 ± erf(u) as erfc(∓u), which has digits where u is far from 0, and 1 − erfc(u) as erf(u)."""
+        node = self.nodes[one]
+        if node.op == "erf":
+            return self.make("erfc", (self.neg(node.args[0]) if added else node.args[0],))
+        return self.make("erf", node.args) if node.op == "erfc" and not added else None
 
     def _terms(self, one: Id) -> list[tuple[Fraction, Id | None, Fraction]]:
         node = self.nodes[one]

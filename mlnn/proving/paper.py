@@ -8,6 +8,7 @@ from flint import fmpq
 from mlnn.proving.boxes import Question
 from mlnn.proving.cases import RESIDUAL, Case
 from mlnn.proving.graph import Graph
+from mlnn.proving.inner import Inner
 from mlnn.proving.paving import Tile
 from mlnn.proving.proof import Proof
 from mlnn.proving.rows import Side, Target
@@ -46,10 +47,11 @@ def on_paper(
 
 
 def sides_on_paper(
-    graph: Graph, sides: Mapping[Target, tuple[Side, Side]], ends: tuple[fmpq, fmpq], tolerance: fmpq, found: Proof
+    graph: Graph, sides: Mapping[Target, tuple[Side, Side]], ends: tuple[fmpq, fmpq], tolerance: fmpq, found: Proof,
+    inner: Inner | None = None,
 ) -> tuple[dict[str, object], ...]:
-    """Both sides of what is proved equal as they were traced, before any form of them was found, target by target; nothing of
-    large ones, and of targets of several numbers."""
+    """Both sides of what is proved equal as they were traced, before any form of them was found, target by target, with what
+    their functions were of; nothing of large ones, and of targets of several numbers."""
     of_numbers = {target: pair for target, pair in sides.items() if not isinstance(target, tuple)}
     if found.answer != "proved" or len(of_numbers) < len(sides):
         return ()
@@ -69,6 +71,8 @@ def sides_on_paper(
         "nodes": rows,
         "pairs": pairs,
     }
+    if inner is not None:
+        part["inner"] = [str(one) for one in (inner.start, inner.rise, inner.own)]
     return (part,)
 
 

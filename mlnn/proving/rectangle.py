@@ -1,23 +1,36 @@
-"""Losses of one raw output and a label in [0, 1], seen on the rectangle of both: which switches have one state on all of it, and
-lines through it on which two losses may be refuted."""
+"""Losses of one raw output and a label in [0, 1], seen on the rectangle of both: which switches have one state on all of it, losses
+that hang on one number of both, and lines through it on which two losses may be refuted."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from flint import arb, fmpq
 
 from mlnn.proving.algebra import rebuilt, remade
-from mlnn.proving.balls import digits
-from mlnn.proving.boxes import BITS, VALUE, Question
-from mlnn.proving.cases import GRADIENT, Case, Cases, alike
+from mlnn.proving.balls import Evaluation, UnsureError, digits
+from mlnn.proving.boxes import BITS, VALUE, Question, difference
+from mlnn.proving.cases import (
+    GRADIENT,
+    INNER,
+    LEFT,
+    RIGHT,
+    Case,
+    Cases,
+    alike,
+    named_term,
+    padded,
+    roots_of,
+)
 from mlnn.proving.graph import Graph, Id
-from mlnn.proving.linear import reach_of
+from mlnn.proving.inner import Inner, by_inner, inners
+from mlnn.proving.linear import Reach, reach_of
 from mlnn.proving.rows import Side, Target
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.several import LINE
 from mlnn.proving.span import Span
 from mlnn.proving.spans import Spans
-from mlnn.proving.structure import OUTPUT, TARGET
+from mlnn.proving.structure import OUTPUT, TARGET, numbers_of, parted, polynomial
 from mlnn.targets import TargetSpace
 from mlnn.targets.facts import UNIT_INTERVAL
 
@@ -25,6 +38,9 @@ ALONG = (Fraction(3, 8), Fraction(-7, 8), Fraction(21, 4), Fraction(-45, 4))
 """Raw outputs at which every label is looked at."""
 ACROSS = ((Fraction(0), Fraction(1)), (Fraction(1), Fraction(0)), (Fraction(5, 13), Fraction(8, 13)))
 """Lines from the first raw output to the last: the label that each begins with and ends with."""
+
+MOST_INNERS = 6
+"""Numbers that two losses may hang on, of which each is tried."""
 
 Sides = dict[Target, tuple[Side, Side]]
 
@@ -55,6 +71,63 @@ def _sign(spans: Spans, one: Id) -> int | None:
         return spans[one][0].sign
     except (VagueError, OutsideError, KeyError):  # too wide, without a value, or of an operation without a rule
         return None
+
+
+def by_one_number(
+    graph: Graph, sides: Sides, space: TargetSpace, ends: tuple[fmpq, fmpq], close: fmpq
+) -> Iterator[Cases]:
+    """Losses that hang on one number of the raw output and the label, apart from powers of the label and terms of it alone: their
+    coefficients are functions of that number, of all that it may be on the rectangle."""
+    pair = alike(sides) if space.facts.support == UNIT_INTERVAL else None
+    if pair is None:
+        return
+    value, gradient, other, other_gradient = roots_of(pair)
+    (value, own), (other, others) = parted(graph, value), parted(graph, other)
+    roots = value, gradient, other, other_gradient
+    if own != others:
+        return
+    for inner in inners(graph, roots)[:MOST_INNERS]:
+        moved = by_inner(graph, roots, inner)
+        rows = [] if moved is None else [polynomial(moved[0], one) for one in moved[1]]
+        if moved is None or None in rows:
+            continue
+        way = _coefficients(moved[0], [row for row in rows if row is not None], inner, reach_of(ends))
+        if _is_still_alike(way, inner, close):
+            yield replace(way, own=tuple((numbers_of(target)[0], fmpq(0), fmpq(0)) for target in sides))
+            return
+
+
+def _coefficients(graph: Graph, rows: Sequence[list[Id]], inner: Inner, ends: Reach) -> Cases:
+    """A problem for each power of w: the slope along z is w times that along u, so it is asked of the power before."""
+    most, before = max(map(len, rows)), int(inner.rise != 0)
+    value, gradient, other, other_gradient = (padded(graph, row, most) for row in rows)
+    cases = []
+    for power in range(most):
+        of, of_other = (row[power - before] if power >= before else graph.zero for row in (value, other))
+        questions = (
+            Question(VALUE, value[power], other[power]),
+            Question(GRADIENT, gradient[power], other_gradient[power]),
+            Question(LEFT, gradient[power], of, slope=True),
+            Question(RIGHT, other_gradient[power], of_other, slope=True),
+        )
+        name = named_term(power, inner.letter)
+        cases.append(Case(name, graph, questions, INNER, most, power, inner.reach(ends)))
+    return Cases(tuple(cases), f"every target, by {inner.told}", True, inner=inner)
+
+
+def _is_still_alike(way: Cases, inner: Inner, close: fmpq) -> bool:
+    """Whether gradients agree at the label at which u is one number for all raw outputs, where that is no single place."""
+    place, case = inner.still(), way.cases[0]
+    asked = next(one for one in case.questions if one.name == GRADIENT)
+    if place is None or asked.trivial:
+        return True
+    try:
+        with digits(2 * BITS, 2):
+            at = Evaluation(case.graph, arb(fmpq(place.numerator, place.denominator)), {}, 2)
+            found = difference(at, asked)
+            return not isinstance(found, str) and bool(abs(found[0]) <= arb(close / case.stricter))
+    except (UnsureError, VagueError):
+        return False
 
 
 def through_rectangle(

@@ -90,7 +90,8 @@ def by_target(way: Cases, found: Related) -> Related:
     shifts = []
     for target, left, right in way.own:
         y = fmpq(*target.as_integer_ratio())
-        total = sum((shift * y**power for power, shift in enumerate(terms)), left - found.factor * right)
+        weight = y if way.inner is None else way.inner.weight(y)
+        total = sum((shift * weight**power for power, shift in enumerate(terms)), left - found.factor * right)
         shifts.append((f"y = {target:g}", total))
     return replace(found, shift=tuple(shifts))
 

@@ -12,6 +12,7 @@ from mpmath import mp
 
 from mlnn.errors import DataError
 from mlnn.proving.replay_door import FARTHEST
+from mlnn.proving.replay_inner import INNER, inner_off, numbers_in, reach
 from mlnn.proving.replay_sides import DIGITS, PER_UNIT
 from mlnn.proving.replay_ties import (
     COUNTED,
@@ -26,6 +27,7 @@ from mlnn.proving.replay_ties import (
     VALUE,
     added_up,
     named,
+    power_in,
     power_of,
     soft_labels,
     targets_in,
@@ -103,7 +105,9 @@ def _sides_off(found: Mapping[str, Any], sides: Mapping[str, Any]) -> str | None
         return f"claimed: the domain {list(found['domain'])}; the two sides are recorded on {sides['domain']}"
     if Fraction(sides["tolerance"]) != Fraction(found["tolerance"]):
         return f"claimed: the tolerance {found['tolerance']}; the two sides are recorded with {sides['tolerance']}"
-    if sides["residual"] != (found["variable"] == RESIDUAL) or found["variable"] not in (RAW, RESIDUAL, ODDS):
+    tied_to = (RESIDUAL if sides["residual"] else None, INNER if numbers_in(sides) else None)
+    own = found["variable"] if found["variable"] in (RESIDUAL, INNER) else None
+    if {*tied_to} - {None} != {own} - {None} or found["variable"] not in (RAW, RESIDUAL, ODDS, INNER):
         return f"claimed: of the variable '{shown(found['variable'], 40)}'; the two sides are recorded of another"
     return None
 
@@ -125,6 +129,9 @@ def _parts_off(found: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], sid
         if not ENDLESS.fullmatch(claim) or any(pair[1:] != sides["pairs"][0][1:] for pair in sides["pairs"]):
             return f"claimed: '{shown(claim, 60)}'; the two sides are recorded for {', '.join(told)} alone"
         strict = [_endless_covered(claim, parts, Fraction(found["tolerance"]))]
+    problem = inner_off(sides, parts, power_in)
+    if problem:
+        return problem
     if not all(strict):
         return f"claimed: {claim} to {found['tolerance']}; boxes are of other targets, or of a wider tolerance"
     low, high = _reach(found, sides)
@@ -150,6 +157,9 @@ def _endless_covered(claim: str, parts: Sequence[Mapping[str, Any]], tolerance: 
 def _reach(found: Mapping[str, Any], sides: Mapping[str, Any]) -> tuple[Fraction, Fraction]:
     """The interval that boxes have to cover."""
     low, high = (Fraction(end) for end in found["domain"])
+    numbers = numbers_in(sides)
+    if numbers is not None:
+        return reach(numbers, (low, high))
     if found["variable"] != ODDS:
         return low, high
     others = Fraction(str(mp.log(max(len(sides["pairs"][0][2]) - 1, 1))))

@@ -275,6 +275,8 @@ def _sides(part: Mapping[str, Any]) -> None:
     low, high = (number(end, "domain", FARTHEST) for end in _rows(_entry(part, "domain"), "domain", 2, 2))
     _need(low <= high, "domain: from low to high", part["domain"])
     _need(number(_entry(part, "tolerance"), "tolerance") > 0, "tolerance: a number above 0", part["tolerance"])
+    for one in _rows(part["inner"], "inner", 3, 3) if "inner" in part else ():
+        number(one, "inner", FARTHEST)
     for pair in _rows(_entry(part, "pairs"), "pairs", 64):
         target, left, slopes, right, others = _rows(pair, "a pair", 5, 5)
         number(target, "the target of a pair", FARTHEST)

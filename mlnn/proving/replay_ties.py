@@ -11,6 +11,7 @@ from typing import Any
 
 from mpmath import mp
 
+from mlnn.proving.replay_inner import drawn, numbers_in, weight
 from mlnn.proving.replay_numbers import UNKNOWN, rational, values_of
 from mlnn.visible import shown
 
@@ -29,8 +30,8 @@ ONE_NODE = 8
 MOST = 1000
 """Targets up to which coefficients of powers of the target are proved of."""
 COUNTED = re.compile(r"(both|all (\d{1,4})) targets(, and every soft label between)?(, by the form)?")
-ENDLESS = re.compile(r"every target(, by the residual|, by the form| up to ±?1000)?")
-TERMS = re.compile(r"what is (free of y|times y(\^(\d{1,3}))?)")
+ENDLESS = re.compile(r"every target(, by the residual|, by the form|, by u = [0-9.e()yz ·+−]{1,80}| up to ±?1000)?")
+TERMS = re.compile(r"what is (free of [yw]|times [yw](\^(\d{1,3}))?)")
 
 
 def named(pair: Sequence[Any]) -> str:
@@ -47,7 +48,12 @@ def targets_in(part: Mapping[str, Any], told: Sequence[str]) -> list[str]:
 def power_of(name: str) -> int:
     found = TERMS.fullmatch(name)
     assert found is not None
-    return 0 if found[1] == "free of y" else int(found[3] or 1)
+    return 0 if found[1].startswith("free") else int(found[3] or 1)
+
+
+def power_in(name: str) -> int | None:
+    """The same; None of a part that is no coefficient."""
+    return power_of(name) if TERMS.fullmatch(name) else None
 
 
 def _meant(text: str) -> Any:
@@ -171,21 +177,34 @@ def added_up(parts: Sequence[Mapping[str, Any]], sides: Mapping[str, Any]) -> It
         seen = 0
         for low, high, *_ in boxes or [[*terms[0]["domain"]]]:
             pair = draws.choice(sides["pairs"])
-            x, y = (
-                rational(low) + (rational(high) - rational(low)) * mp.mpf(draws.uniform(0.01, 0.99)),
-                _meant(pair[0]),
-            )
+            at = _drawn(sides, pair, (low, high), draws)
+            if at is None:
+                continue
+            z, y, x = at
             roots = [one if isinstance(one, int) else one[0] for one in (pair[plus], pair[minus])]
             try:
-                left, right = values_of(sides["nodes"], roots, {"z0": x, "y0": y})
-                whole = mp.fsum(_term(part, name, x) * y ** power_of(part["target"]) for part in terms)
+                left, right = values_of(sides["nodes"], roots, {"z0": z, "y0": y})
+                times = weight(numbers_in(sides), y)
+                whole = mp.fsum(_term(part, name, x) * times ** power_of(part["target"]) for part in terms)
             except UNKNOWN:
                 continue
             seen += 1
             if not abs(left - right - whole) <= CLOSE * rational(sides["tolerance"]):
-                yield f"{name} at {named(pair)} on [{low}, {high}]: the boxes' functions do not add up to the two sides"
+                yield f"{name} at y = {mp.nstr(y, 6)} on [{low}, {high}]: the boxes' functions do not add up to the two sides"
                 return
         yield None if seen else False
+
+
+def _drawn(
+    sides: Mapping[str, Any], pair: Sequence[Any], box: Sequence[Any], draws: random.Random
+) -> tuple[Any, Any, Any] | None:
+    """(raw output, target, what functions are of) at a random place of a box; None where none is met in it."""
+    numbers, low = numbers_in(sides), rational(box[0])
+    if numbers is not None:
+        ends = Fraction(sides["domain"][0]), Fraction(sides["domain"][1])
+        return drawn(numbers, box, ends, draws)
+    x = low + (rational(box[1]) - low) * mp.mpf(draws.uniform(0.01, 0.99))
+    return x, _meant(pair[0]), x
 
 
 def _term(part: Mapping[str, Any], name: str, x: Any) -> Any:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from mlnn.proving.answers import Interval, Part
 from mlnn.proving.boxes import VALUE
-from mlnn.proving.cases import GRADIENT, RESIDUAL
+from mlnn.proving.cases import GRADIENT, INNER, RESIDUAL
 from mlnn.proving.constants import written
 from mlnn.proving.odds import ODDS
 from mlnn.proving.proof import Proof
@@ -132,7 +132,7 @@ def _sentence(given: Said, asked: Sequence[Part], answer: str, reason: str | Non
     variable = asked[0].variable if asked else ""
     if variable == RESIDUAL:
         inside = f"for residuals in [{placed(given.domain[0])}, {placed(given.domain[1])}]"
-    elif variable == ODDS:
+    elif variable in (ODDS, INNER):
         inside = f"for raw outputs in [{placed(given.domain[0])}, {placed(given.domain[1])}]"
     if answer == "undecided":
         return f"undecided: {reason}"
@@ -204,8 +204,9 @@ def _points(asked: Sequence[Part]) -> list[str]:
     for part in asked:
         for place, size in part.points:
             found[place] = part.question, max(size, found.get(place, ("", 0.0))[1])
+    of = "u = " if asked and asked[0].variable == INNER else ""
     named = [
-        f"at {placed(place)} alone "
+        f"at {of}{placed(place)} alone "
         + (f"{name}s differ by {size:.4g}" if size < math.inf else f"the {name} of one side is no number")
         for place, (name, size) in sorted(found.items())
     ]
