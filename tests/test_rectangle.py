@@ -1,6 +1,9 @@
 """Proofs of losses of soft labels, on the rectangle of raw outputs and labels."""
 
+import copy
+import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -69,3 +72,139 @@ def test_what_no_line_meets_is_undecided_and_says_of_which_targets_it_is_equal()
     found = prove(squared, lambda z, y: squared(z, y) + bump(z, y), "unit", slopes=False)
     assert found.answer == "undecided", found.sentence
     assert "equal for the targets 0.1" in found.sentence
+
+
+def signed(z: Tensor, y: Tensor) -> Tensor:
+    return (1 - 2 * y) * z
+
+
+def smooth(z: Tensor, y: Tensor) -> Tensor:
+    return F.softplus(signed(z, y), threshold=1e9)
+
+
+def kinked(z: Tensor, y: Tensor) -> Tensor:
+    return F.relu(signed(z, y)) + torch.log1p(torch.exp(-signed(z, y).abs()))
+
+
+def twice(u: Tensor) -> Tensor:
+    return 2 * torch.sin(u) * torch.cos(u)
+
+
+ONE_NUMBER: dict[str, tuple[Loss, Loss, str]] = {
+    "a kink along a curve": (smooth, kinked, "u = (1 − 2·y)·z"),
+    "written out": (lambda z, y: torch.sin(2 * z - 4 * y * z), lambda z, y: twice(signed(z, y)), "u = (1 − 2·y)·z"),
+    "with weights": (
+        lambda z, y: (1 + y) * torch.sin(2 * y * z) + torch.xlogy(y, y),
+        lambda z, y: (1 + y) * twice(y * z) + torch.xlogy(y, y), "u = y·z",
+    ),
+    "a residual": (lambda z, y: torch.sin(2 * (z - y)), lambda z, y: twice(z - y), "u = z − 1·y"),
+    "a threshold that no label reaches all of": (smooth, lambda z, y: F.softplus(signed(z, y), threshold=40), "u = (1 − 2·y)·z"),
+    "a label beside": (lambda z, y: torch.sin(2 * (z * y - y)), lambda z, y: twice(z * y - y), "u = y·z − 1·y"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_NUMBER)
+def test_losses_that_hang_on_one_number_of_both_are_proved_for_every_label(name: str) -> None:
+    left, right, told = ONE_NUMBER[name]
+    domain = (-50, 50) if "threshold" in name else (-6, 5)
+    found = prove(left, right, "unit", domain=domain, slopes=name == "with weights")
+    assert (found.answer, found.targets) == ("proved", f"every target, by {told.replace('1·y', 'y')}"), found.sentence
+    assert not found.findings
+    assert replay(found).holds, replay(found)
+
+
+def test_a_kink_along_a_curve_is_told_by_the_number_that_it_is_met_at() -> None:
+    found = prove(smooth, kinked, "unit", domain=(-6, 5), slopes=False)
+    assert found.points == ((0.0, 0.5),)
+    assert "at u = 0 alone gradients differ by 0.5" in found.sentence
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_error_function_and_what_is_left_of_it_are_one_form(sign: int) -> None:
+    found = prove(
+        lambda z, y: torch.log1p(-sign * torch.erf(y * z)), lambda z, y: torch.log(torch.erfc(sign * y * z)), "unit"
+    )
+    assert found.answer == "proved", found.sentence
+
+
+class AtNothing(torch.autograd.Function):
+    """softplus of (1 − 2y)·z whose gradient is 0.1 off where that is exactly 0: at y = ½ for all raw outputs."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, y: Tensor, plain: bool) -> Tensor:
+        ctx.save_for_backward(z, y)
+        return smooth(z, y) if plain else kinked(z, y)
+
+    @staticmethod
+    def backward(ctx: Any, up: Tensor) -> Any:  # type: ignore[override]
+        z, y = ctx.saved_tensors
+        s = signed(z, y)
+        return up * (torch.sigmoid(s) * (1 - 2 * y) + 0.1 * (s == 0)), None, None
+
+
+@pytest.mark.parametrize("plain", [True, False], ids=["by the form", "by one number"])
+def test_a_gradient_that_is_off_at_one_label_for_all_raw_outputs_is_no_single_place(plain: bool) -> None:
+    found = prove(smooth, lambda z, y: AtNothing.apply(z, y, plain), "unit", domain=(-6, 5), slopes=False)
+    assert found.answer == "differs", found.sentence
+    assert "gradients differ at y = 0.5" in found.sentence
+
+
+WRONG: dict[str, tuple[Loss, str]] = {
+    "a hump in the label": (lambda _, y: 1e-12 * y * (1 - y), "differs"),
+    "a step in the label": (lambda _, y: 1e-9 * (y > 0.61803), "differs"),
+    "a bump in both": (
+        lambda z, y: 1e-9 * torch.exp(-(((y - 0.7137) * 1e6) ** 2) - ((z - 1.23) * 1e6) ** 2), "undecided",
+    ),
+    "0 at every label that is looked at": (
+        lambda z, y: 1e-9 * y * (y - 0.1) * (y - 0.3) * (y - 0.5) * (y - 0.9) * (y - 0.999) * signed(z, y), "differs",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_next_to_equal_is_not_proved(name: str) -> None:
+    more, answer = WRONG[name]
+    found = prove(smooth, lambda z, y: kinked(z, y) + more(z, y), "unit", domain=(-2, 2), slopes=False, boxes=500)
+    assert found.answer == answer, found.sentence
+
+
+@pytest.fixture(scope="module")
+def stored() -> Any:
+    found = prove(smooth, kinked, "unit", domain=(-6, 5), slopes=False).to_dict()
+    return json.loads(json.dumps(found))
+
+
+def _sides(stored: Any) -> Any:
+    return next(part for part in stored["paper"] if part.get("kind") == "sides")
+
+
+def _narrower(stored: Any) -> None:
+    for part in stored["paper"]:
+        if "questions" in part:
+            part["domain"] = ["-5", "5"]
+
+
+def _at_a_label(stored: Any) -> None:
+    part = next(part for part in stored["paper"] if part["target"] == "what is free of w")
+    part["nodes"] = [["lin", [], ["0"]]]
+    part["questions"].append({"name": "gradient", "plus": 0, "minus": 0, "slope": False,
+                              "boxes": [["-6", "0", "equal", []], ["0", "0", "point", []], ["0", "6", "equal", []]]})  # fmt: skip
+
+
+CHANGED: dict[str, tuple[Callable[[Any], None], str]] = {
+    "another number": (lambda one: _sides(one).update(inner=["1", "-1", "0"]), "do not add up"),
+    "one that is larger": (lambda one: _sides(one).update(inner=["2", "-4", "0"]), "larger than 1"),
+    "none": (lambda one: _sides(one).pop("inner"), "of another"),
+    "boxes of less than the rectangle": (_narrower, "boxes of what is free of w are of another"),
+    "a gradient at one label": (_at_a_label, "at y = 0.5 fails for all raw outputs"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_a_stored_proof_by_one_number_that_was_changed_is_not_found_true(stored: Any, name: str) -> None:
+    assert replay(stored).holds, replay(stored)
+    changed = copy.deepcopy(stored)
+    change, said = CHANGED[name]
+    change(changed)
+    failed = replay(changed).failed
+    assert any(said in one for one in failed), failed

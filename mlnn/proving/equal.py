@@ -10,6 +10,7 @@ from mlnn.arguments import interval, number, shown, sides, whole
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.proving.answers import Part, part_of
+from mlnn.proving.at_labels import alike_at_labels
 from mlnn.proving.boxes import VALUE, Question, float_of
 from mlnn.proving.cases import GRADIENT, Case, Cases, ways_of
 from mlnn.proving.graph import Graph
@@ -85,7 +86,9 @@ def prove(
         Said(found.parts, given, tolerance, found.covers, found.way.whole, found.related, found.looks, found.paper,
              note=found.way.note, summed=_summed(both))
     )  # fmt: skip
-    return replace(answer, paper=(*answer.paper, *sides_on_paper(graph, both.sides, ends, close, answer, found.way.inner)))
+    return replace(
+        answer, paper=(*answer.paper, *sides_on_paper(graph, both.sides, ends, close, answer, found.way.inner))
+    )
 
 
 def _of_batches(
@@ -120,9 +123,7 @@ def _summed(both: Both) -> str | None:
     return "left" if both.left_summed else "right"
 
 
-def _ways(
-    both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph, close: fmpq
-) -> Iterator[Cases]:
+def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph, close: fmpq) -> Iterator[Cases]:
     """Ways to an answer, the one that says most first; the next is asked for where one settles nothing."""
     several = len(next(iter(both.sides.values()))[0].gradient)
     if several == 1:
@@ -130,6 +131,8 @@ def _ways(
         *ways, listed = ways_of(graph, sides, space)
         yield from ways
         form = of_every_target(graph, sides, space, ends, listed)
+        if form is not None and form.note is not None and not alike_at_labels(graph, sides, space, ends):
+            form = None
         yield from [*by_one_number(graph, sides, space, ends, close), listed] if form is None else [form]
         lines = None if form is not None else through_rectangle(graph, sides, space, ends, listed.covers)
         yield from [] if lines is None else [lines]
@@ -188,20 +191,35 @@ def _decided(way: Cases, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int) -> _F
         for one in case.questions:
             parts.append(_part(case, one, looked.tiles.get(one.name), mine))
         paper.append(on_paper(case, asked, looked.tiles, mine, close / case.stricter))
-        if case.variable == LINE and any(part.answer == "differs" for part in parts):
-            break  # all that lines can say
+        if _enough(way, parts):
+            break
     answers = {name: {part.answer for part in parts if part.question == name} for name in (VALUE, GRADIENT)}
     relation, on_lines = None, any(case.variable == LINE for case in way.cases)
     if way.form is not None and way.factor is not None:
         relation = by_form(way.form, way.factor, close)
-    elif not on_lines and (
-        "differs" in answers[VALUE] | answers[GRADIENT] or any(left != right for _, left, right in way.own)
+    elif (
+        not on_lines
+        and not _narrow(way, parts)
+        and ("differs" in answers[VALUE] | answers[GRADIENT] or any(left != right for _, left, right in way.own))
     ):
         relation = related(way.cases, ends, close, boxes, answers[GRADIENT] == {"proved"})
     if relation is not None:
         relation = by_target(way, relation)
         parts += _apart(relation, ends) if way.own and relation.factor == 1 else []
     return _Found(way, tuple(parts), relation, looks + (relation.boxes if relation else 0), tuple(paper))
+
+
+def _enough(way: Cases, parts: Sequence[Part]) -> bool:
+    """Whether other cases can say no more: of a line one difference is all, of functions of one number all have to be equal."""
+    if way.inner is not None:
+        return _narrow(way, parts)
+    return any(case.variable == LINE for case in way.cases) and any(part.answer == "differs" for part in parts)
+
+
+def _narrow(way: Cases, parts: Sequence[Part]) -> bool:
+    """Whether functions of one number are equal on a part of it alone, or undecided, so that no relation holds of them either."""
+    asked = [part for part in parts if part.question in (VALUE, GRADIENT) and part.answer != "proved"]
+    return way.inner is not None and any(part.equal or part.undecided for part in asked)
 
 
 def _paved(

@@ -1,4 +1,4 @@
-"""One number u = (a + b·y)·z + c·y of a raw output z and a label y: nodes that hang on it, and on the label beside it, as functions of u.
+"""One number u = (a + b·y)·z + c·y of a raw output z and a label y, and nodes that hang on it, and on the label beside it.
 
 What is a polynomial in z and y is put in terms of u and y as far as that goes, sum by sum and product by product; a raw output that
 is left over anywhere shows that a node hangs on more.
@@ -73,7 +73,7 @@ def _sum(start: Fraction, rise: Fraction) -> str:
 def inners(graph: Graph, roots: Sequence[Id]) -> list[Inner]:
     """What some nodes may hang on, the one that is met most often first."""
     found = Counter[Inner]()
-    known = _polynomials(graph, roots)
+    known = polynomials(graph, roots)
     for one in graph.needed(roots):
         for inner in _inner(_gathered(graph, one, known)):
             found[inner] += 1
@@ -91,7 +91,7 @@ def _inner(powers: Powers) -> list[Inner]:
     return [one for one in found if one.rise or one.own]
 
 
-def _polynomials(graph: Graph, roots: Sequence[Id]) -> dict[Id, Powers]:
+def polynomials(graph: Graph, roots: Sequence[Id]) -> dict[Id, Powers]:
     """The nodes that are polynomials in the raw output and the label."""
     found: dict[Id, Powers] = {}
     for one in graph.needed(roots):
@@ -133,7 +133,7 @@ def _times(left: Powers, right: Powers) -> Powers:
 def by_inner(graph: Graph, roots: Sequence[Id], inner: Inner) -> tuple[Graph, tuple[Id, ...]] | None:
     """Some nodes as functions of u, the variable ("z", 0) of a graph of their own, and of w or y, ("y", 0); None where a raw output
     is left over."""
-    into, known = Graph(), _polynomials(graph, roots)
+    into, known = Graph(), polynomials(graph, roots)
 
     def other(one: Id, args: tuple[Id, ...]) -> Id | None:
         node = graph.nodes[one]

@@ -47,7 +47,11 @@ def on_paper(
 
 
 def sides_on_paper(
-    graph: Graph, sides: Mapping[Target, tuple[Side, Side]], ends: tuple[fmpq, fmpq], tolerance: fmpq, found: Proof,
+    graph: Graph,
+    sides: Mapping[Target, tuple[Side, Side]],
+    ends: tuple[fmpq, fmpq],
+    tolerance: fmpq,
+    found: Proof,
     inner: Inner | None = None,
 ) -> tuple[dict[str, object], ...]:
     """Both sides of what is proved equal as they were traced, before any form of them was found, target by target, with what

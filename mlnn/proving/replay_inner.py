@@ -1,4 +1,4 @@
-"""Boxes of functions of one number of the raw output and the label, u = (a + b·y)·z + c·y: what that says of raw outputs and labels.
+"""Boxes of functions of one number of raw output and label, u = (a + b·y)·z + c·y: what they say of raw outputs and labels.
 
 Nothing of the prover is imported. A record of both sides has a, b and c where the boxes are of u, each function times a power of
 w = a + b·y, or of y where b is 0.
@@ -14,6 +14,8 @@ from mpmath import mp
 from mlnn.proving.replay_numbers import rational
 
 INNER = "one number of raw output and target"
+NARROW = 38
+"""Bits of the width, relative to the place or 1, of a box that is no more than a place."""
 TRIES = 60
 """Labels that are drawn for a box, until one has a raw output in the domain at which u is in the box."""
 Numbers = tuple[Fraction, Fraction, Fraction]
@@ -40,7 +42,7 @@ def inner_off(
         return f"claimed: boxes of {wrong[0]}; the two sides are recorded of {letter}"
     if numbers is None:
         return None
-    start, rise, own = numbers
+    start, rise, _ = numbers
     if (rise and max(abs(start), abs(start + rise)) > 1) or (not rise and not start):
         return f"claimed: boxes of powers of {letter}, which is larger than 1 or 0 everywhere"
     if 0 not in powers or None in powers:
@@ -53,7 +55,7 @@ def _letter(name: str) -> str:
 
 
 def _not_still(numbers: Numbers, free: Mapping[str, Any]) -> str | None:
-    """Where w is 0 for one label, u is one number at all of its raw outputs: a gradient that fails there fails at no single place."""
+    """Where w is 0 for one label, u is one number at all of its raw outputs: a gradient fails there at no single place."""
     start, rise, own = numbers
     at = -start / rise if rise else Fraction(-1)
     if not 0 <= at <= 1:
@@ -85,6 +87,8 @@ def drawn(
     start, rise, own = (rational(str(one)) for one in numbers)
     low, high = (rational(str(one)) for one in ends)
     width = rational(box[1]) - rational(box[0])
+    if width * 2**NARROW <= max(1, abs(rational(box[0]))):
+        return None  # rounding would leave the place
     for _ in range(TRIES):
         u = rational(box[0]) + width * mp.mpf(draws.uniform(0.01, 0.99))
         y = mp.mpf(draws.uniform(0, 1))
