@@ -150,6 +150,23 @@ def test_an_integral_over_residuals_is_one_for_every_output(
     assert z.tolist() == pytest.approx([total * math.exp(0.7)] * 9, rel=1e-8)
 
 
+def test_how_far_and_to_how_many_digits_fractions_are_integrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[float, ...]] = []
+    one = Total(numbers(1.0), 0.0, numbers(0.0))
+    monkeypatch.setattr(location, "integral", lambda _, *given, **__: seen.append(given) or one)
+    monkeypatch.setattr(location, "_side", lambda *_: (math.sinh(2.0), 0.25))
+    fractions, line = located(of_logit(torch.square), "unit", width=2.0), located(width=2.0)
+    location._integrals(fractions)
+    location._integrals(line)
+    location._integrals(replace(line, turns=True))
+    location._closed(fractions)
+    location._closed(replace(line, width=1.0))
+    assert [*seen[0], *seen[2]] == [-9.0, 9.0, 1e-10, -math.pi, math.pi]
+    assert seen[1] == ()
+    assert seen[3] == (pytest.approx(-2.0), pytest.approx(2.0), 1e-10)
+    assert seen[4] == (pytest.approx(-2.0), pytest.approx(2.0), 1e-12)
+
+
 def slow(power: float) -> Function:
     """Without what is constant: 2/(p−1) is its integral."""
     return lambda f, y: power * torch.log1p((y - f).abs())
