@@ -130,13 +130,19 @@ def test_where_no_temperature_fits_the_least_of_weights_above_zero_is_told(monke
     assert system._above(one_sided) == 0.0
 
 
-@pytest.mark.parametrize(("misfit", "around", "taken"), [(0.9e-7, 1.0, True), (1.1e-7, 1.0, False), (0.9e-7, 0.8e-3, False)])
+@pytest.mark.parametrize(
+    ("misfit", "around", "taken"), [(0.9e-7, 1.0, True), (1.1e-7, 1.0, False), (0.9e-7, 0.8e-3, False)]
+)
 def test_a_deep_fall_of_the_misfit_is_a_temperature_that_may_fit(
     misfit: float, around: float, taken: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Found between two neighbours: only then is the least of weights above 0 not asked for."""
-    monkeypatch.setattr(system, "_solve", lambda output, value, tau: replace(
-        known_system(), output=output, value=value, tau=tau, misfit=around * (0.99 if abs(math.log(tau) - 1) < 0.1 else 1.0)))  # fmt: skip
+
+    def solve(output: Tensor, value: Tensor, tau: float) -> System:
+        near = 0.99 if abs(math.log(tau) - 1) < 0.1 else 1.0
+        return replace(known_system(), output=output, value=value, tau=tau, misfit=around * near)
+
+    monkeypatch.setattr(system, "_solve", solve)
     monkeypatch.setattr(system, "_narrowed", lambda *_: replace(known_system(), misfit=misfit, tau=2.7))
     monkeypatch.setattr(system, "_above", lambda _: 0.25)
     found = system.best_of(asked(logistic, "binary"), 4.0)
@@ -154,7 +160,8 @@ SHARES = torch.stack(unbalanced._shares(implied(torch.zeros(1, 3, 3, dtype=f64))
 @pytest.mark.parametrize(("best", "kind", "link"), [
     (SHARES.log(), "proper", "softmax(f)"), (SHARES.logit(), "proper", "σ(f) of each entry"), (SHARES, "calibrated", None),
     ((SHARES + 1e-4).log(), "proper", "softmax(f)"), (SHARES.log() + numbers(3e-3, 0.0, 0.0), "calibrated", None),
-    (0 * SHARES + 1.9e-4 * torch.eye(4, 3, dtype=f64), "no link", None), (0 * SHARES + 3e-4 * torch.eye(4, 3, dtype=f64), "calibrated", None),
+    (0 * SHARES + 1.9e-4 * torch.eye(4, 3, dtype=f64), "no link", None),
+    (0 * SHARES + 3e-4 * torch.eye(4, 3, dtype=f64), "calibrated", None),
     (torch.cat([SHARES.log(), 0 * SHARES[:, :1] + 9], 1), "calibrated", None), (None, "no link", None),
 ])  # fmt: skip
 def test_what_best_outputs_of_labels_follow(
@@ -193,11 +200,15 @@ def test_the_target_whose_losses_differ_most_is_shown() -> None:
 def test_two_losses_differ_by_a_millionth_of_the_largest(size: float, shown: bool) -> None:
     value = torch.tensor([[1.0, 100.0], [1.0 + 100 * size, 100.0]], dtype=f64)
     assert (witness.flat_witness(told(two(0.5, 0.5), value)) is not None) == shown
-    assert (witness.sums_witness(told(two(0.5, 0.5), torch.tensor([[0.0, 50.0], [size, 50.0]], dtype=f64))) is not None) == shown
+    assert (
+        witness.sums_witness(told(two(0.5, 0.5), torch.tensor([[0.0, 50.0], [size, 50.0]], dtype=f64))) is not None
+    ) == shown
 
 
 @pytest.mark.parametrize(("step", "shown"), [(0.9e-5, False), (1.2e-5, True)])
-def test_a_log_probability_moves_by_a_hundred_thousandth_before_it_tells_a_temperature(step: float, shown: bool) -> None:
+def test_a_log_probability_moves_by_a_hundred_thousandth_before_it_tells_a_temperature(
+    step: float, shown: bool
+) -> None:
     line = told(two(0.5, 0.6), 0 * two(0.5, 0.6))
     ahead = torch.stack([line.p[:, 0], line.p[:, 1] * math.exp(step)], 1)
     beside = told(ahead, -numbers(1.0, 2.0)[:, None] * (ahead.log() - line.p.log()))
@@ -231,13 +242,16 @@ SHAPES: list[tuple[Tensor, str, bool, Tensor, str | None]] = [
     (2.5 * torch.expm1(NEAR), "log y", False, NEAR, "gamma, shape 2.5"), (3 * V.sign(), "log y", False, V, "log-Laplace"),
     (3 * V / (4 + V**2), "log y", False, V, "log-Student t"), (3 * V / (4 + V**2), "y", False, V, "Student t"),
     (V / (4 - V**2), "y", False, V, None), (V.sign(), "y", False, V, "Laplace"),
-    (torch.where(V > 0, 1.0, -3.0).double(), "y", False, V, "asymmetric Laplace"), (2 * torch.tanh(2 * V), "y", False, V, "hyperbolic secant"),
-    (2 * torch.tanh(3 * V), "y", False, V, "generalised logistic"), (V.sign() * (V.abs() > 1), "y", False, V, "flat-topped Laplace"),
+    (torch.where(V > 0, 1.0, -3.0).double(), "y", False, V, "asymmetric Laplace"),
+    (2 * torch.tanh(2 * V), "y", False, V, "hyperbolic secant"),
+    (2 * torch.tanh(3 * V), "y", False, V, "generalised logistic"),
+    (V.sign() * (V.abs() > 1), "y", False, V, "flat-topped Laplace"),
     (torch.where(V.abs() > 1, 2.0, 1.0) * V.sign() * (V.abs() > 0.1), "y", False, V, None),
     (V.sign() * ((V.abs() < 1) | (V.abs() > 20)), "y", False, V, None), (V.clamp(-1, 1), "y", False, V, "Huber density"),
     (V.clamp(-1, 2), "y", False, V, None), (torch.where(V > 50, math.nan, V), "y", False, V, "normal"),
     (torch.where(V > 0, 2 * V, V), "y", False, V, None), (V * (V.abs() > 1), "y", False, V, None),
-    (torch.where(V.abs() > 1, math.nan, V.sign()), "y", False, V, "Laplace"), (torch.where(V < 0, math.nan, 1.0) * (1 + V), "y", False, V, None),
+    (torch.where(V.abs() > 1, math.nan, V.sign()), "y", False, V, "Laplace"),
+    (torch.where(V < 0, math.nan, 1.0) * (1 + V), "y", False, V, None),
 ]  # fmt: skip
 
 

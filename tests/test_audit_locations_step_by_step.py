@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from asked_cases import Function, asked, f64, numbers, squared
+from asked_cases import Function, asked, numbers, squared
 from torch import Tensor
 
 from mlnn.auditing import location
@@ -20,7 +20,9 @@ from mlnn.auditing.powers import PowerTail
 HALF_LOG_TURN = 0.5 * math.log(2 * math.pi)
 
 
-def located(function: Any = squared, targets: str = "real", width: float = 1.0, turns: bool = False, drift: float | None = 0.0) -> Located:
+def located(
+    function: Any = squared, targets: str = "real", width: float = 1.0, turns: bool = False, drift: float | None = 0.0
+) -> Located:
     loss = asked(function, targets)
     assert loss.space.coordinate is not None
     return Located(loss, loss.space.coordinate, width, turns, drift)
@@ -37,9 +39,12 @@ def of_logit(rho: Callable[[Tensor], Tensor]) -> Function:
 # Which step answers.
 @pytest.mark.parametrize(("targets", "error", "off", "faded", "closed", "answer"), [
     ("real", 0.0, 0.0, True, None, "family"), ("counts", 0.0, 0.0, True, None, None), ("real(raw=2)", 0.0, 0.0, True, None, None),
-    ("real", 2.3e-8, 0.0, True, None, None), ("real", 0.9e-8, 0.9e-8, False, None, "family"), ("real", 0.0, 1.1e-8, True, None, None),
-    ("unit", 0.0, 0.0, True, None, "family"), ("unit", 0.0, 0.0, False, None, None), ("unit", 0.0, 0.0, False, (0.0, 0.0), "family"),
-    ("real", 1.0, 0.0, True, (0.0, 0.0), "family"), ("real", 1.0, 0.0, True, (2.3e-8, 0.0), None), ("real", 0.0, math.nan, True, None, None),
+    ("real", 2.3e-8, 0.0, True, None, None), ("real", 0.9e-8, 0.9e-8, False, None, "family"),
+    ("real", 0.0, 1.1e-8, True, None, None),
+    ("unit", 0.0, 0.0, True, None, "family"), ("unit", 0.0, 0.0, False, None, None),
+    ("unit", 0.0, 0.0, False, (0.0, 0.0), "family"),
+    ("real", 1.0, 0.0, True, (0.0, 0.0), "family"), ("real", 1.0, 0.0, True, (2.3e-8, 0.0), None),
+    ("real", 0.0, math.nan, True, None, None),
     ("real", 1.0, 0.0, True, (0.0, 1.1e-8), None), ("unit", 1.0, 0.0, True, (0.0, 0.0), "family"),
 ])  # fmt: skip
 def test_a_location_family_has_one_integral_as_it_stands_or_in_closed_form(
@@ -95,7 +100,8 @@ def test_a_shape_is_looked_at_from_output_zero_to_where_residuals_end(monkeypatc
     monkeypatch.setattr(location, "shape_name", lambda *given: seen.append(given[-1]) or given[1])
     for one, name, least, most in (
         (located(width=2.0), "y", 2e-9, 200.0), (located(turns=True), "y", 1e-9, 3.0),
-        (located(of_log(torch.square), "positive"), "log y", 1e-5, 40.0), (located(of_logit(torch.square), "unit"), "logit y", 1e-5, 12.0),
+        (located(of_log(torch.square), "positive"), "log y", 1e-5, 40.0),
+        (located(of_logit(torch.square), "unit"), "logit y", 1e-5, 12.0),
     ):  # fmt: skip
         assert location._shape(one) == name
         v = seen.pop()
@@ -119,7 +125,9 @@ def test_gradients_are_known_at_half_of_the_residuals(edge: float, v: tuple[floa
 def test_near_residuals_are_known_at_all_outputs_or_at_none(place: float, alone: bool) -> None:
     """At one of the residuals the loss is lost for outputs above 1 only."""
     v = numbers(-2.0, -1.0, 1.0, 2.0, place)
-    given = located(lambda f, y: torch.where(((y - f.detach()).abs() > 10) & (f.detach() > 1), math.nan, 1.0) * squared(f, y))
+    given = located(
+        lambda f, y: torch.where(((y - f.detach()).abs() > 10) & (f.detach() > 1), math.nan, 1.0) * squared(f, y)
+    )
     assert location._form(given.loss, given.along, v)[0] == alone
 
 
@@ -178,11 +186,19 @@ def test_a_slow_tail_is_added_in_closed_form(monkeypatch: pytest.MonkeyPatch) ->
     assert closed is not None
     assert closed.z.tolist() == pytest.approx([4.0 * math.exp(-0.3)] * 9, rel=1e-7)
     assert location._closed(replace(found, turns=True)) is None
-    for sides in ((None, (1.0, 0.1)), ((1.0, 0.1), None), (None, None), ((1.0, math.inf), (1.0, 0.1)), ((1.0, 0.1), (1.0, math.inf))):
+    for sides in (
+        (None, (1.0, 0.1)),
+        ((1.0, 0.1), None),
+        (None, None),
+        ((1.0, math.inf), (1.0, 0.1)),
+        ((1.0, 0.1), (1.0, math.inf)),
+    ):
         monkeypatch.setattr(location, "_side", lambda _found, side, _scale, given=sides: given[int(side > 0)])
         assert location._closed(found) is None
     seen: list[float] = []
-    monkeypatch.setattr(location, "_side", lambda _found, side, scale: seen.extend((side, scale)) or (math.sinh(2.0), 0.25))
+    monkeypatch.setattr(
+        location, "_side", lambda _found, side, scale: seen.extend((side, scale)) or (math.sinh(2.0), 0.25)
+    )
     added = location._closed(located(lambda f, y: 0 * (y - f), width=3.0))
     assert added is not None
     assert added.z.tolist() == pytest.approx([2 * math.sinh(2.0) + 0.5] * 9, rel=1e-9)
@@ -198,7 +214,11 @@ def test_a_side_is_nothing_where_it_has_risen_by_a_hundred(
 ) -> None:
     monkeypatch.setattr(location, "slow_tail", lambda *_: None)
     end = 2e8 if targets == "real" else 600.0
-    function = lambda f, y: torch.where((y - f if targets == "real" else y.log() - f).abs() > 0.99 * end, height, 0.0) + 5.0  # noqa: E731
+
+    def function(f: Tensor, y: Tensor) -> Tensor:
+        v = y - f if targets == "real" else y.log() - f
+        return torch.where(v.abs() > 0.99 * end, height, 0.0) + 5.0
+
     found = replace(located(function, targets), lowest=5.0)
     scale = 2.0 if targets == "real" else 1.0
     for side in (-1.0, 1.0):
@@ -209,10 +229,12 @@ def test_a_side_is_nothing_where_it_has_risen_by_a_hundred(
 
 @pytest.mark.parametrize(("rate", "bend", "mass"), [
     (0.5, 0.0, math.exp(-7.5) / 0.5), (2.0, 0.0, math.exp(-30) / 2), (0.0, 0.0, None), (-0.5, 0.0, None),
-    (0.5, 0.4e-6, math.exp(-7.5) / 0.5), (0.5, 3e-6, None), (0.5, -3e-6, None), (3.0, 1e-3, math.exp(-45) / 3), (math.nan, 0.0, None),
+    (0.5, 0.4e-6, math.exp(-7.5) / 0.5), (0.5, 3e-6, None), (0.5, -3e-6, None), (3.0, 1e-3, math.exp(-45) / 3),
+    (math.nan, 0.0, None),
 ])  # fmt: skip
 def test_towards_an_end_of_fractions_a_density_falls_at_one_rate(rate: float, bend: float, mass: float | None) -> None:
     """`bend`: by how much the rate differs a unit further in."""
+
     def rho(v: Tensor) -> Tensor:
         return rate * v.abs() + bend * (14 - v.abs()).clamp(0, 1)
 
@@ -221,92 +243,3 @@ def test_towards_an_end_of_fractions_a_density_falls_at_one_rate(rate: float, be
         told = location._exponential(found, side)
         assert told == (None if mass is None else (15.0, pytest.approx(mass, rel=1e-3)))
         assert location._side(found, side, 1.0) == told
-
-
-# What it is called.
-def named(found: Located, total: float, growth: float = math.inf) -> Finding:
-    return location._family(found, total, 1e-12, growth)
-
-
-@pytest.mark.parametrize(("level", "kind", "measure"), [
-    (HALF_LOG_TURN, "likelihood", "1"), (HALF_LOG_TURN + 0.9e-8, "likelihood", "1"),
-    (HALF_LOG_TURN + 1.1e-8, "likelihood family", "1/0.999999989"), (0.0, "likelihood family", "1/2.506628275"),
-])  # fmt: skip
-def test_a_normal_with_its_constant_is_a_likelihood_to_rounding(level: float, kind: str, measure: str) -> None:
-    found = named(replace(located(lambda f, y: squared(f, y) + level), lowest=level), math.sqrt(2 * math.pi), 3.5)
-    assert (found.kind, found.measure, found.family) == (kind, measure, "normal")
-    assert (found.scale, found.free_below, found.turns, found.link) == (1.0, 3.5, False, "f")
-    assert found.reference is not None
-    f, y = numbers(0.3, -1.0), numbers(2.0, 0.5)
-    value, slope = found.reference(f, y)
-    assert value.tolist() == pytest.approx((squared(f, y) + level).tolist())
-    assert slope.tolist() == pytest.approx((f - y).tolist())
-
-
-def test_where_no_drift_is_known_no_formula_is() -> None:
-    bent = located(lambda f, y: squared(f, y) + torch.sin(y), drift=None)
-    assert named(bent, 1.0).reference is None
-    angle = named(located(lambda f, y: -torch.cos(y - f), turns=True), 1.0)
-    assert angle.turns
-    assert (angle.measure or "").endswith(", on one turn of 2π")
-
-
-def test_where_float64_has_no_target_a_formula_of_log_y_is_the_loss_itself() -> None:
-    function = lambda f, y: 0.5 * (y.log() - f) ** 2 + 1e-3 * f.detach()  # noqa: E731
-    found = named(located(function, "positive"), 1.0)
-    assert found.reference is not None
-    f, y = numbers(0.5, -700.0, 700.0), numbers(2.0, 1e300, 1e-300)
-    value, slope = found.reference(f, y)
-    own = asked(function, "positive").both(f, y)
-    assert value[1:].tolist() == own[0][1:].tolist()
-    assert slope[1:].tolist() == own[1][1:].tolist()
-    assert float(value[0]) == pytest.approx(0.5 * (math.log(2) - 0.5) ** 2)
-    line = named(located(lambda f, y: squared(f, y) + 1e-3 * f.detach()), 1.0)
-    assert line.reference is not None
-    assert float(line.reference(numbers(2.0), numbers(2.0))[0]) == 0.0, "a line has every target"
-
-
-@pytest.mark.parametrize(("y", "log_h", "words"), [
-    ((1.0, 2.0, 3.0), (0.0, 0.9e-8, 0.0), "1/1"), ((1.0, 2.0, 3.0, 4.0), (0.0, 3e-7, 0.0, 3e-7), "a function of y"),
-    ((1.0, 2.0, 4.0), tuple(2 * math.log(y) for y in (1.0, 2.0, 4.0)), "1·y^2"), ((-1.0, 2.0, 4.0), (0.0, 1.0, 2.0), "a function of y"),
-    ((1.0, 2.0, 4.0), (0.0, 1.0, 2.0 + 1e-6), "a function of y"), ((1.0, 2.0), (699.0, 699.0), f"1/{math.exp(-699):.10g}"),
-    ((1.0, 2.0), (-699.0, -699.0), f"1/{math.exp(699):.10g}"), ((1.0, 2.0), (701.0, 701.0), "exp(701)"),
-])  # fmt: skip
-def test_a_base_measure_in_words(y: tuple[float, ...], log_h: tuple[float, ...], words: str) -> None:
-    assert location._measure(numbers(*y), numbers(*log_h)) == words
-
-
-# Widths and turns.
-@pytest.mark.parametrize(("function", "drift", "least", "most"), [
-    (squared, 0.0, 1.3, 2.1), (lambda f, y: 50 * squared(f, y), 0.0, 0.15, 0.32), (lambda f, y: (y - f - 7).abs(), 0.0, 2.3, 2.7),
-    (lambda f, y: squared(f, y) + 5 * y, 5.0, 1.3, 2.1), (lambda f, y: squared(f, y) + 5 * y, None, 0.15, 12.0),
-    (lambda f, y: torch.tanh(y - f).abs(), 0.0, 1.0, 1.0), (lambda f, y: -((y - f) ** 2), 0.0, 1e8, 1e10),
-    (lambda f, y: torch.where(y.abs() > 1, -math.inf, y * f), 0.0, 1.7, 1.9), (lambda f, y: math.nan * f * y, 0.0, 1.0, 1.0),
-])  # fmt: skip
-def test_a_width_is_how_far_a_loss_is_from_its_least_where_it_has_risen_by_1(
-    function: Any, drift: float | None, least: float, most: float
-) -> None:
-    found = located(function)
-    assert least <= location._width(found.loss, found.along, drift) <= most
-
-
-def test_an_angle_is_looked_at_from_near_zero() -> None:
-    seen: list[float] = []
-
-    def turning(f: Tensor, y: Tensor) -> Tensor:
-        seen.append(float(f.detach().abs().max()))
-        return 1 - torch.cos(y - f)
-
-    loss = asked(turning)
-    seen.clear()
-    assert location._is_periodic(loss)
-    assert 0.1 < max(seen) < 1
-    assert not location._is_periodic(asked(lambda f, y: 1 - torch.cos((y - f) / 2)))
-    small = lambda f, y: 1e-3 * (1 - torch.cos(y - f)) * (1 + 1e-8 * y)  # noqa: E731
-    assert not location._is_periodic(asked(small)), "what is small is measured by itself"
-
-
-@pytest.mark.parametrize(("left", "right", "fades"), [(33.0, 33.0, True), (31.0, 33.0, False), (33.0, 31.0, False)])
-def test_a_density_of_fractions_has_faded_at_both_ends(left: float, right: float, fades: bool) -> None:
-    found = SimpleNamespace(rho=lambda v: torch.where(v < 0, left, right) + 5.0, lowest=5.0)
-    assert location._fades(found) == fades  # type: ignore[arg-type]

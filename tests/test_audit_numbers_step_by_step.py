@@ -10,6 +10,7 @@ import pytest
 import torch
 from asked_cases import asked, f64, numbers, squared
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from mlnn.auditing import numeric
 from mlnn.auditing.families import Exponential, Family
@@ -61,10 +62,13 @@ ANSWERS = {"_without_likelihood": "none", "_as_it_stands": "stands", "_of_family
     ({}, ("_as_it_stands", "examine_location"), "location"), ({}, ("_as_it_stands",), "stands"),
     ({"family": AWAY}, ("_as_it_stands", "_without_likelihood"), "none"), ({"family": HOME}, ("_as_it_stands",), "stands"),
     ({"off": 0.9e-8}, ("_as_it_stands",), "stands"), ({"off": 1.1e-8}, ("_as_it_stands", "_of_family"), "family"),
-    ({"error": 1e-7}, ("_as_it_stands", "_by_coordinate"), "coordinate"), ({"off": 0.9e-4}, ("_at_another_temperature",), "undecided"),
-    ({"off": 1.1e-4}, ("_at_another_temperature",), "temperature"), ({"off": 0.9e-4, "error": 1e-7}, ("_without_likelihood",), "none"),
+    ({"error": 1e-7}, ("_as_it_stands", "_by_coordinate"), "coordinate"),
+    ({"off": 0.9e-4}, ("_at_another_temperature",), "undecided"),
+    ({"off": 1.1e-4}, ("_at_another_temperature",), "temperature"),
+    ({"off": 0.9e-4, "error": 1e-7}, ("_without_likelihood",), "none"),
     ({"off": 1.1e-4, "targets": "positive"}, ("_at_another_temperature", "_without_likelihood"), "none"),
-    ({"off": 1.1e-4}, ("_without_likelihood",), "none"), ({"targets": "counts(raw=2)"}, ("examine_several", "_as_it_stands"), "several"),
+    ({"off": 1.1e-4}, ("_without_likelihood",), "none"),
+    ({"targets": "counts(raw=2)"}, ("examine_several", "_as_it_stands"), "several"),
 ])  # fmt: skip
 def test_the_first_step_that_answers_has_the_word(
     given: dict[str, Any], able: tuple[str, ...], answer: str, monkeypatch: pytest.MonkeyPatch
@@ -72,14 +76,17 @@ def test_the_first_step_that_answers_has_the_word(
     here = look(**given)
     monkeypatch.setattr(numeric, "_look", lambda _: here)
     for name, said in ANSWERS.items():
-        monkeypatch.setattr(numeric, name, lambda *_, found=Finding(said) if name in able else None: found)
+        told = Finding(said) if name in able else None
+        monkeypatch.setattr(numeric, name, lambda *_, found=told: found)
     assert numeric.examine_numeric(here.loss).kind == answer
 
 
 def test_a_family_answers_where_it_lives_on_the_targets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numeric, "examine_exponential", lambda *_: Finding("family"))
     cases = [(FORM, HOME), (FORM, AWAY), (FORM, None), (None, HOME), (None, None)]
-    assert [numeric._of_family(look(form=form, family=family)) is not None for form, family in cases] == [True] + [False] * 4
+    assert [numeric._of_family(look(form=form, family=family)) is not None for form, family in cases] == [True] + [
+        False
+    ] * 4
 
 
 def same(f: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +104,13 @@ def test_what_one_z_for_all_outputs_is_called(
     monkeypatch.setattr(numeric, "_known", lambda _: Known("normal", "f", same))
     monkeypatch.setattr(numeric, "far_from_zero", lambda *_: ("but not there", SHOWN))
     found = numeric._as_it_stands(look(level=level))
-    assert (found.kind, found.measure, found.scale, found.family, found.free_below) == (kind, measure, 1.0, "normal", 2.0)
+    assert (found.kind, found.measure, found.scale, found.family, found.free_below) == (
+        kind,
+        measure,
+        1.0,
+        "normal",
+        2.0,
+    )
     assert found.log_base is not None
     assert found.log_base(OUTPUTS).tolist() == pytest.approx([-math.log(level)] * 3)
     monkeypatch.setattr(numeric, "_known", lambda _: Known(None, "f", None))
@@ -152,7 +165,9 @@ def test_a_measure_of_log_y_makes_z_one_number_near_and_far(
     """`near`, `far`: error, by how much one Z is off, and Z itself."""
 
     def partition(_loss: Any, outputs: Tensor, log_base: Callable[[Tensor], Tensor]) -> Total:
-        assert float(log_base(numbers(0.5))) == pytest.approx(-math.log(0.5) if given.get("targets") != "unit" else math.log(4))
+        assert float(log_base(numbers(0.5))) == pytest.approx(
+            -math.log(0.5) if given.get("targets") != "unit" else math.log(4)
+        )
         error, off, level = near if len(outputs) == 3 else far
         if len(outputs) == 9:
             assert float(outputs[4]) == pytest.approx(0.00321)
@@ -172,8 +187,10 @@ def test_a_measure_of_log_y_makes_z_one_number_near_and_far(
 @pytest.mark.parametrize(("tau", "level", "found"), [
     (1.7, 0.0, (1.7, "1")), (1.7, 2 * 1.7, (1.7, "1/0.1353352832")), (1.7, 1.7e-9, (1.7, "1")), (0.05, 0.0, (0.05, "1")),
 ])  # fmt: skip
-def test_a_temperature_of_counts_is_found_where_all_sums_are_one(tau: float, level: float, found: tuple[float, str]) -> None:
-    loss = asked(lambda f, y: level + tau * (y * torch.nn.functional.softplus(-f) + torch.nn.functional.softplus(f)), "counts")
+def test_a_temperature_of_counts_is_found_where_all_sums_are_one(
+    tau: float, level: float, found: tuple[float, str]
+) -> None:
+    loss = asked(lambda f, y: level + tau * (y * softplus(-f) + softplus(f)), "counts")
     told = numeric._at_another_temperature(loss, numbers(-1.0, 0.3, 1.0))
     assert told is not None
     assert told.scale is not None
@@ -183,8 +200,8 @@ def test_a_temperature_of_counts_is_found_where_all_sums_are_one(tau: float, lev
 
 
 @pytest.mark.parametrize("loss", [
-    lambda f, y: 1.7 * (y * torch.nn.functional.softplus(-f) + torch.nn.functional.softplus(f)) + torch.where(y == 9, math.inf, 0.0),
-    lambda f, y: 1.7 * (y * torch.nn.functional.softplus(-f) + torch.nn.functional.softplus(f) + 0.1 * torch.cos(3 * f) - 0.1),
+    lambda f, y: 1.7 * (y * softplus(-f) + softplus(f)) + torch.where(y == 9, math.inf, 0.0),
+    lambda f, y: 1.7 * (y * softplus(-f) + softplus(f) + 0.1 * torch.cos(3 * f) - 0.1),
     lambda f, y: (y / 4000) * torch.exp(-f) + torch.log(1 / -torch.expm1(-torch.exp(-f) / 4000)),
 ])  # fmt: skip
 def test_no_temperature_of_counts_is_found_where_sums_are_not_known_or_not_one(loss: Any) -> None:
@@ -211,7 +228,12 @@ FAR = replace(FORM, mean=numbers(1.0, 1e10))
     ({"off": 1.1e-4}, ("worse",), "calibrated", "follows", 1.1e-4), ({"off": 0.9e-4}, ("worse",), "calibrated", "follows", None),
 ])  # fmt: skip
 def test_a_proof_that_there_is_none_says_what_the_output_follows(
-    given: dict[str, Any], proofs: tuple[str, ...], kind: str, said: str, residual: float | None, monkeypatch: pytest.MonkeyPatch
+    given: dict[str, Any],
+    proofs: tuple[str, ...],
+    kind: str,
+    said: str,
+    residual: float | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, proof in (("worse_everywhere", "worse"), ("elsewhere", "elsewhere"), ("one_way", "pushed")):
         monkeypatch.setattr(numeric, name, lambda *_, found=SHOWN if proof in proofs else None: found)

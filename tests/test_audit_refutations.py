@@ -87,7 +87,9 @@ def test_a_valley_of_either_loss_is_looked_into() -> None:
             far, near = (v - 30.125) / 0.02, (v - 30.125) / 3
             deep = torch.exp(-0.5 * far**2) * torch.sigmoid((1 - 2 * side) * 20 * f)
             lower = -8 * torch.exp(-0.5 * near**2)
-            return 20 + 0.5 * torch.tanh(20 * f) * (1 - 0.3 * torch.exp(-0.5 * v**2)) + lower + (2 * side - 1) * 6 * deep
+            return (
+                20 + 0.5 * torch.tanh(20 * f) * (1 - 0.3 * torch.exp(-0.5 * v**2)) + lower + (2 * side - 1) * 6 * deep
+            )
 
         assert refute.worse_everywhere(asked(loss, "positive")) is None
 
@@ -95,7 +97,9 @@ def test_a_valley_of_either_loss_is_looked_into() -> None:
 @pytest.mark.parametrize(("last", "before", "goes_on"), [
     (1.0, 1.0, True), (1.0, 1.0 + 1e-8, True), (1.0, 1.0 + 1e-6, False), (2.0, 1.0, True),
 ])  # fmt: skip
-def test_of_counts_an_excess_may_fall_by_what_powers_come_to_rest_with(last: float, before: float, goes_on: bool) -> None:
+def test_of_counts_an_excess_may_fall_by_what_powers_come_to_rest_with(
+    last: float, before: float, goes_on: bool
+) -> None:
     value = torch.tensor([[9.0, before, last], [0.0, 0.0, 0.0]], dtype=f64)
     assert bool(refute._grows_outwards(value, True)[0, 1]) == goes_on
     large = value + 1e9 * numbers(0.0, 1.0, 1.0)
@@ -116,7 +120,13 @@ def test_of_a_line_an_excess_falls_by_no_more_than_rounding_at_either_end(off: f
 
 def test_a_loss_is_seen_to_move_with_the_count_by_far_more_than_rounding() -> None:
     eps = torch.finfo(f64).eps
-    rows = [[3.0, 3.0, 3.0], [1.0, 1.0 + 8000 * eps, 1.0], [1.0, 1.0 + 32000 * eps, 1.0], [0.0, 1.0, math.nan], [0.0, math.inf, 0.0]]
+    rows = [
+        [3.0, 3.0, 3.0],
+        [1.0, 1.0 + 8000 * eps, 1.0],
+        [1.0, 1.0 + 32000 * eps, 1.0],
+        [0.0, 1.0, math.nan],
+        [0.0, math.inf, 0.0],
+    ]
     value = torch.tensor(rows, dtype=f64)
     assert refute._visible(value).tolist() == [False, False, True, True, True]
     assert refute._visible(value[:1]).tolist() == [True], "no output moves with it at all"
@@ -151,7 +161,11 @@ def test_gradients_that_fall_off_at_an_end_may_turn_farther_out(row: list[float]
 
 
 def test_places_lie_densely_and_out_to_where_float64_ends() -> None:
-    for targets, dense, low, high in (("real", 60.0, -1e60, 1e60), ("positive", 60.0, -600.0, 600.0), ("unit", 20.0, -600.0, 20.0)):
+    for targets, dense, low, high in (
+        ("real", 60.0, -1e60, 1e60),
+        ("positive", 60.0, -600.0, 600.0),
+        ("unit", 20.0, -600.0, 20.0),
+    ):
         along = asked(squared, targets).space.coordinate
         assert along is not None
         places = refute._dense(along)
@@ -194,7 +208,9 @@ def test_several_outputs_are_not_asked_for_a_push() -> None:
 @pytest.mark.parametrize("place", [-29.975, 0.025, 20.025])
 def test_a_gradient_may_turn_between_two_places(dip: float, shown: bool, place: float) -> None:
     for side in (1.0, -1.0):
-        loss = asked(lambda f, y, way=side: way * f * (1 - dip * torch.exp(-(((y.log() - place) / 0.01) ** 2))), "positive")
+        loss = asked(
+            lambda f, y, way=side: way * f * (1 - dip * torch.exp(-(((y.log() - place) / 0.01) ** 2))), "positive"
+        )
         along = loss.space.coordinate
         assert along is not None
         slope = loss.cross(numbers(0.3), along.target(refute._dense(along)))[1].reshape(-1)
@@ -214,7 +230,9 @@ def test_a_jump_is_more_than_a_thousandth_of_the_gradients(size: float, shown: b
 
 
 @pytest.mark.parametrize(("other", "shown"), [(1.0, True), (-1.0, False)])
-def test_where_gradients_are_so_large_that_a_jump_is_lost_it_must_not_be_the_other_way(other: float, shown: bool) -> None:
+def test_where_gradients_are_so_large_that_a_jump_is_lost_it_must_not_be_the_other_way(
+    other: float, shown: bool
+) -> None:
     loss = asked(lambda f, y: 0.5 * (y - f) ** 2 + f.abs() * torch.where(y.abs() > 1e9, other * y.abs() / 1e3, 0.3))
     assert (refute.one_way(loss) is not None) == shown
 

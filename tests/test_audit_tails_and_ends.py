@@ -174,7 +174,8 @@ def test_a_tail_that_is_not_finite_where_it_is_read_is_no_power() -> None:
 
 
 @pytest.mark.parametrize(("power", "start", "whole", "mass"), [
-    (2.0, 100.0, False, 0.01), (2.0, 100.0, True, 1 / 99.5), (1.001, 100.0, False, 1e3 * 100**-0.001), (1.0, 100.0, False, math.inf),
+    (2.0, 100.0, False, 0.01), (2.0, 100.0, True, 1 / 99.5), (1.001, 100.0, False, 1e3 * 100**-0.001),
+    (1.0, 100.0, False, math.inf),
     (0.5, 100.0, False, math.inf), (3.0, 10.0, False, 0.005),
 ])  # fmt: skip
 def test_what_lies_beyond_in_closed_form(power: float, start: float, whole: bool, mass: float) -> None:

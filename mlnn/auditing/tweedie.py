@@ -27,9 +27,10 @@ AT_ONCE = 4096
 """Targets whose integrals are taken at once, 12 MB."""
 TURNED = 10.0
 """Radians that the integrand turns by in a panel more."""
-FEW, BETWEEN, KNOTS = 64, 60.0, 961
-"""More targets than that are read off a spline of that many knots between ± that, in units of the law, right to eight digits; beyond
-it the density is its first asymptotic term, right to a thousandth, where nothing but its fading is asked."""
+FEW, BETWEEN, KNOTS = 64, 60.0, 481
+"""More targets than that are read off a spline of that many knots between ± that, in units of the law, right to seven digits;
+beyond it the density is its first asymptotic term, right to a thousandth, where nothing but its fading is asked."""
+RULE = np.polynomial.legendre.leggauss(EACH)
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,7 @@ def _inverted(y: float, theta: float, big: float, alpha: float) -> float:
     """log m at one target: log ∫ exp(C(θ+iω)^α − iωy) dω / 2π, less what the tilt put in."""
     end = (FADED / (big * abs(math.cos(math.pi * alpha / 2)))) ** (1 / alpha)
     end = max(end, 2 * theta)
-    nodes, weights = np.polynomial.legendre.leggauss(EACH)
+    nodes, weights = RULE
     edges = np.linspace(0, end, PANELS + int(end * abs(y) / TURNED) + 1)
     width = np.diff(edges)[:, None] / 2
     omega = (edges[:-1, None] + width * (1 + nodes)).reshape(-1)
