@@ -28,7 +28,7 @@ def test_a_space_of_single_targets_is_taken_as_it_is(targets: str) -> None:
 
 @pytest.mark.parametrize(("targets", "words"), [
     ("real(2)", "is 2 numbers"), ("classes(1001)", "more classes than the 1000"), (TargetSpace("classes"), "no target space"),
-    (broken("classes", classes=1), "classes=1"), (broken("real", kind="reals"), "unknown target space"),
+    (broken("classes", classes=1), "2 to 1048576"), (broken("real", kind="reals"), "unknown target space"),
     (broken("binary", classes=2), "'binary' with classes=2"), ("y" * 41, f"'{'y' * 40}…'"), ("y" * 40, f"'{'y' * 40}'"),
 ])  # fmt: skip
 def test_another_space_is_refused(targets: Any, words: str) -> None:
