@@ -1,4 +1,4 @@
-"""What an audit takes in and asks: spaces and precisions that are refused, refusals of single rows, and how often a loss is called."""
+"""What an audit takes in and asks: spaces and precisions that are refused, single rows that are, how often a loss is called."""
 
 from typing import Any
 
@@ -42,8 +42,8 @@ def test_what_a_position_is_among_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(("dtype", "found"), [
-    ("float32", torch.float32), (torch.bfloat16, torch.bfloat16), (torch.int32, None), ("int32", None), ("float31", None), (32, None),
-    ("randn", None), (torch.complex64, None),
+    ("float32", torch.float32), (torch.bfloat16, torch.bfloat16), (torch.int32, None), ("int32", None), ("float31", None),
+    (32, None), ("randn", None), (torch.complex64, None),
 ])  # fmt: skip
 def test_a_precision_is_one_of_four(dtype: Any, found: torch.dtype | None) -> None:
     if found is None:
@@ -63,7 +63,7 @@ def test_what_kind_of_tensor_cannot_be_read(x: Tensor, kind: str | None) -> None
 
 def test_a_loss_answers_where_it_is_asked_and_keeps_its_name() -> None:
     space = TargetSpace("real")
-    elsewhere = guarded(lambda f, y: torch.zeros(1, device="meta"), space, "raw", None)
+    elsewhere = guarded(lambda *_: torch.zeros(1, device="meta"), space, "raw", None)
     with pytest.raises(ConfigError, match="returned a tensor on meta; one on cpu"):
         elsewhere.rows(numbers(1.0), numbers(2.0))
     plain = guarded(squared, space, "raw", None)
@@ -76,7 +76,7 @@ def test_a_loss_answers_where_it_is_asked_and_keeps_its_name() -> None:
 
 # How a loss is asked.
 def test_a_loss_that_refuses_its_first_batch_has_no_first_answer() -> None:
-    def refuses(f: Tensor, y: Tensor) -> Tensor:
+    def refuses(*_: Tensor) -> Tensor:
         raise ValueError("no")
 
     found = asked(refuses)

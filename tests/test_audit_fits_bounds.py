@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mlnn.auditing import densities, fitting
 from mlnn.auditing.densities import _around, _fit, _read, _start, _with_formula, named_density
-from mlnn.auditing.density_forms import FORMS, WIDTH_LINKS, Form, log_softplus
+from mlnn.auditing.density_forms import FORMS, Form
 from mlnn.auditing.fitting import Places, _best, _places, _settled
 from mlnn.auditing.known import Known
 
@@ -38,7 +38,9 @@ def searched(misfit: float, monkeypatch: pytest.MonkeyPatch) -> Search:
 
 
 # A temperature and a base measure.
-PLACES = Places(torch.zeros(2, 3, dtype=f64), numbers(0, 1, 2, 0, 2, 4).reshape(2, 3), numbers(0, 1, 2, 0, 1, 2).reshape(1, 2, 3))
+PLACES = Places(
+    torch.zeros(2, 3, dtype=f64), numbers(0, 1, 2, 0, 2, 4).reshape(2, 3), numbers(0, 1, 2, 0, 1, 2).reshape(1, 2, 3)
+)
 
 
 @pytest.mark.parametrize(("chosen", "free", "firsts", "ends"), [
@@ -52,7 +54,9 @@ def test_where_a_temperature_is_looked_for(
 ) -> None:
     far = searched(0.021, monkeypatch)
     assert _best(PLACES, chosen, free) is None
-    assert [first for _, first, _, _ in far.calls] == [pytest.approx(first) for first in dict.fromkeys(map(tuple, firsts))]
+    assert [first for _, first, _, _ in far.calls] == [
+        pytest.approx(first) for first in dict.fromkeys(map(tuple, firsts))
+    ]
     assert far.calls[0][3]["bounds"] == ends
     near = searched(0.019, monkeypatch)
     found = _best(PLACES, chosen, free)
@@ -64,7 +68,9 @@ def test_where_a_temperature_is_looked_for(
 
 def test_what_is_not_finite_is_far_off_and_steep_is_no_more_than_steep(monkeypatch: pytest.MonkeyPatch) -> None:
     search = searched(1.0, monkeypatch)
-    wide = Places(numbers(0, 0, 3e6, 3e6).reshape(2, 2), 0 * PLACES.value[:, :2], numbers(0, 1e150, 0, 0).reshape(1, 2, 2))
+    wide = Places(
+        numbers(0, 0, 3e6, 3e6).reshape(2, 2), 0 * PLACES.value[:, :2], numbers(0, 1e150, 0, 0).reshape(1, 2, 2)
+    )
     lost = Places(numbers(0, 0, math.nan, 0).reshape(2, 2), 0 * PLACES.value[:, :2], PLACES.terms[:, :, :2])
     for places in (wide, lost):
         _best(places, (0,), False)
@@ -75,7 +81,8 @@ def test_what_is_not_finite_is_far_off_and_steep_is_no_more_than_steep(monkeypat
 
 
 @pytest.mark.parametrize(("targets", "low", "high", "weight"), [
-    ("real(raw=2)", -1101.3233, 1101.3233, 9.30685), ("positive(raw=2)", 0.0, math.inf, 1110.63013), ("unit(raw=2)", 0.0, 1.0, -40.0),
+    ("real(raw=2)", -1101.3233, 1101.3233, 9.30685), ("positive(raw=2)", 0.0, math.inf, 1110.63013),
+    ("unit(raw=2)", 0.0, 1.0, -40.0),
 ])  # fmt: skip
 def test_places_go_out_to_thousands_of_widths_or_to_the_ends_of_a_logit(
     targets: str, low: float, high: float, weight: float
@@ -90,7 +97,10 @@ def test_places_go_out_to_thousands_of_widths_or_to_the_ends_of_a_logit(
     found = _places(made, [torch.square])
     assert found is not None
     last = seen[-1] if targets != "positive(raw=2)" else made.space.coordinate.target(numbers(-1101.3233, 1101.3233))  # type: ignore[union-attr]
-    assert (float(last.min()), float(last.max())) == (pytest.approx(low, abs=1e-15, rel=1e-6), pytest.approx(high, rel=1e-6))
+    assert (float(last.min()), float(last.max())) == (
+        pytest.approx(low, abs=1e-15, rel=1e-6),
+        pytest.approx(high, rel=1e-6),
+    )
     there = found.weight[0][torch.isfinite(found.weight[0]) & (found.weight[0] > -1e299)]
     assert float(there[-1]) == pytest.approx(weight if targets != "positive(raw=2)" else float(there.max()), rel=1e-5)
     assert found.value.shape == (12, 1001)
@@ -160,7 +170,7 @@ def test_a_fit_is_held_to_seven_digits_of_the_largest_and_of_1(
 
 def test_a_misfit_is_no_larger_than_a_search_can_square(monkeypatch: pytest.MonkeyPatch) -> None:
     search = searched(1.0, monkeypatch)
-    nll = lambda y, *_: numbers(math.nan, math.inf, -math.inf, 1e9, -1e9, 2.0)  # noqa: E731
+    nll = lambda *_: numbers(math.nan, math.inf, -math.inf, 1e9, -1e9, 2.0)  # noqa: E731
     form = Form("one", BY_NAME["normal"].support, BY_NAME["normal"].parameters, nll)
     y = torch.zeros(41, dtype=f64)
     monkeypatch.setattr(densities, "POINTS", 12)
@@ -170,10 +180,16 @@ def test_a_misfit_is_no_larger_than_a_search_can_square(monkeypatch: pytest.Monk
 
 def test_a_density_is_looked_at_four_widths_around_its_top() -> None:
     base = torch.zeros_like
-    y, middle, width = _around(asked(lambda o, y: 0.5 * ((y - 0.3) / 2) ** 2 + 0 * o.sum(1), "real(raw=2)"), OUTPUTS[0], 1.0, base)
+    y, middle, width = _around(
+        asked(lambda o, y: 0.5 * ((y - 0.3) / 2) ** 2 + 0 * o.sum(1), "real(raw=2)"), OUTPUTS[0], 1.0, base
+    )
     assert middle == pytest.approx(0.3)
     assert width == pytest.approx(2 * math.sqrt(2), abs=0.06)
-    assert (float(y[0]), float(y[-1]), len(y)) == (pytest.approx(0.3 - 4.03 * width), pytest.approx(0.3 + 3.97 * width), 41)
+    assert (float(y[0]), float(y[-1]), len(y)) == (
+        pytest.approx(0.3 - 4.03 * width),
+        pytest.approx(0.3 + 3.97 * width),
+        41,
+    )
     hot = _around(asked(lambda o, y: 0.5 * (y - 0.3) ** 2 + 0 * o.sum(1), "real(raw=2)"), OUTPUTS[0], 4.0, base)
     assert hot[1:] == (pytest.approx(0.3), pytest.approx(2 * math.sqrt(2), abs=0.06))
     counts = asked(lambda o, y: 3.0 - y * math.log(3) + torch.lgamma(y + 1) + 0 * o.sum(1), "counts(raw=2)")
@@ -184,7 +200,8 @@ def test_a_density_is_looked_at_four_widths_around_its_top() -> None:
 
 @pytest.mark.parametrize(("values", "words"), [
     (lambda f: torch.exp(f[:, 1]), "standard deviation exp(f₂)"), (lambda f: torch.exp(f[:, 1] / 2), "variance exp(f₂)"),
-    (lambda f: torch.exp(-f[:, 0] / 2), "variance exp(−f₁)"), (lambda f: torch.nn.functional.softplus(f[:, 0]) ** -0.5, "precision softplus(f₁)"),
+    (lambda f: torch.exp(-f[:, 0] / 2), "variance exp(−f₁)"),
+    (lambda f: torch.nn.functional.softplus(f[:, 0]) ** -0.5, "precision softplus(f₁)"),
     (lambda f: torch.exp(f[:, 1] / 2 + 0.5), "variance exp(f₂ + 1)"), (lambda f: 0 * f[:, 0] + 1.5, "standard deviation 1.5"),
     (lambda f: 1e-5 * torch.exp(0.01 * f[:, 0]), "standard deviation exp(0.01·f₁ − 11.5129)"),
     (lambda f: 1e-5 + 0.4e-9 * (f[:, 0] > f[0, 0]), "standard deviation 1e-05"), (lambda f: torch.exp(f.sum(1)), None),
@@ -194,7 +211,9 @@ def test_of_the_names_of_a_parameter_the_one_with_the_plainest_link_is_told(valu
     assert (found and found.words) == words
 
 
-def formed(fitted: tuple[str, ...], read: bool, targets: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Known, list[str]]:
+def formed(
+    fitted: tuple[str, ...], read: bool, targets: str, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Known, list[str]]:
     """Where densities of these names are fitted, and their parameters read or not; and which were tried."""
     tried: list[str] = []
 
@@ -204,18 +223,25 @@ def formed(fitted: tuple[str, ...], read: bool, targets: str, monkeypatch: pytes
 
     monkeypatch.setattr(densities, "_fitted", fit)
     monkeypatch.setattr(densities, "_mixture", lambda *_: None)
-    monkeypatch.setattr(densities, "_read", lambda one, *_: SimpleNamespace(words=f"{one.aliases[0][0]} f₁") if read else None)
+    one = lambda parameter, *_: SimpleNamespace(words=f"{parameter.aliases[0][0]} f₁") if read else None  # noqa: E731
+    monkeypatch.setattr(densities, "_read", one)
     monkeypatch.setattr(densities, "_with_formula", lambda _loss, _form, name, *_: Known(name, "told", None))
     return named_density(asked(lambda o, y: y * o.sum(1), targets), OUTPUTS, 1.0, torch.zeros_like), tried
 
 
-def test_a_density_is_named_by_the_first_that_fits_and_read_by_its_other_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_density_is_named_by_the_first_that_fits_and_read_by_its_other_parameters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     found, tried = formed((), True, "positive(raw=2)", monkeypatch)
     assert found == Known(None, None, None)
     assert len(tried) == 9, "of the half line, by other parameters too"
     found, tried = formed(("gamma",), False, "positive(raw=2)", monkeypatch)
     assert found == Known("gamma", None, None)
-    assert [one for one in tried if one.startswith("gamma")] == ["gamma: mean shape", "gamma: shape rate", "gamma: shape scale"]
+    assert [one for one in tried if one.startswith("gamma")] == [
+        "gamma: mean shape",
+        "gamma: shape rate",
+        "gamma: shape scale",
+    ]
     assert len(tried) == 7, "Weibulls and inverse Gaussians by theirs are none"
     found, tried = formed(("Weibull", "inverse Gaussian"), True, "positive(raw=2)", monkeypatch)
     assert found == Known("Weibull", "told", None)
@@ -229,59 +255,11 @@ def test_a_density_is_named_by_the_first_that_fits_and_read_by_its_other_paramet
 @pytest.mark.parametrize(("off", "link", "known"), [
     (0.0, "f₁, standard deviation exp(f₂)", True), (1e-8, "f₁, standard deviation exp(f₂)", False), (1e-5, None, False),
 ])  # fmt: skip
-def test_links_are_told_where_the_loss_is_their_formula_to_six_digits(off: float, link: str | None, known: bool) -> None:
+def test_links_are_told_where_the_loss_is_their_formula_to_six_digits(
+    off: float, link: str | None, known: bool
+) -> None:
     form = BY_NAME["normal"]
     read = [_read(form.parameters[0], OUTPUTS, OUTPUTS[:, 0]), _read(form.parameters[1], OUTPUTS, OUTPUTS[:, 1].exp())]
     nll = lambda o, y: form.nll(y, o[:, 0], o[:, 1].exp()) * (1 + off * torch.cos(9 * y))  # noqa: E731
     found = _with_formula(asked(nll, "real(raw=2)"), form, "normal", read, OUTPUTS, 1.0, torch.zeros_like)  # type: ignore[arg-type]
     assert (found.link, found.reference is not None) == (link, known)
-
-
-# Densities by their formulas, against torch's own.
-D = torch.distributions
-A, B, C, P = (torch.tensor(x, dtype=f64) for x in (0.7, 1.3, 4.0, 0.3))
-LINE, HALF, UNIT, COUNT = numbers(-2.0, 0.1, 3.0), numbers(0.2, 1.0, 3.0), numbers(0.2, 0.5, 0.9), numbers(0, 1, 5)
-TORCH = {
-    "normal": (LINE, (A, B), D.Normal(A, B)), "Laplace": (LINE, (A, B), D.Laplace(A, B)),
-    "Gumbel": (LINE, (A, B), D.Gumbel(A, B)), "Cauchy": (LINE, (A, B), D.Cauchy(A, B)),
-    "Student t": (LINE, (A, B, C), D.StudentT(C, A, B)), "lognormal": (HALF, (A, B), D.LogNormal(A, B)),
-    "gamma": (HALF, (A, B), D.Gamma(B, B / A)), "Weibull": (HALF, (A, B), D.Weibull(A, B)),
-    "beta": (UNIT, (P, C), D.Beta(P * C, (1 - P) * C)), "Kumaraswamy": (UNIT, (A, B), D.Kumaraswamy(A, B)),
-    "Poisson": (COUNT, (A,), D.Poisson(A)), "negative binomial": (COUNT, (A, B), D.NegativeBinomial(B, A / (A + B))),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", TORCH)
-def test_a_density_is_the_one_of_its_name(name: str) -> None:
-    y, parameters, truth = TORCH[name]
-    assert BY_NAME[name].nll(y, *parameters).tolist() == pytest.approx((-truth.log_prob(y)).tolist(), rel=1e-9)
-
-
-@pytest.mark.parametrize(("name", "parameters", "plain"), [
-    ("zero-inflated Poisson", (A, P), "Poisson"), ("zero-inflated negative binomial", (A, B, P), "negative binomial"),
-])  # fmt: skip
-def test_extra_zeros_are_added_to_those_of_the_counts(name: str, parameters: Any, plain: str) -> None:
-    held = torch.exp(-BY_NAME[plain].nll(COUNT, *parameters[:-1]))
-    wanted = P * (COUNT == 0) + (1 - P) * held
-    assert torch.exp(-BY_NAME[name].nll(COUNT, *parameters)).tolist() == pytest.approx(wanted.tolist())
-
-
-def test_a_hurdle_has_a_probability_of_none() -> None:
-    every = torch.arange(60, dtype=f64)
-    p = torch.exp(-BY_NAME["hurdle Poisson"].nll(every, A, P))
-    assert (float(p[0]), float(p.sum())) == (pytest.approx(0.3), pytest.approx(1.0))
-    inverse = D.Normal(0.0, 1.0).cdf(numbers(0.0))
-    assert float(inverse) == 0.5
-    y = torch.linspace(1e-4, 60, 200001, dtype=f64)
-    mass = torch.exp(-BY_NAME["inverse Gaussian"].nll(y, A, B))
-    assert float(torch.trapezoid(mass, y)) == pytest.approx(1.0, abs=1e-6)
-    assert float(torch.trapezoid(mass * y, y)) == pytest.approx(0.7, abs=1e-6)
-
-
-def test_widths_of_a_mixture_by_their_links() -> None:
-    x = numbers(-40.0, -29.0, 0.0, 2.0)
-    soft = torch.log1p(x.exp()).log()
-    assert log_softplus(x).tolist() == pytest.approx(soft.tolist(), rel=1e-9)
-    wanted = {"standard deviations exp": x, "variances exp": x / 2, "standard deviations softplus": soft, "variances softplus": soft / 2}
-    found = {name.removesuffix("({})"): link(x).tolist() for name, link in WIDTH_LINKS.items()}
-    assert found == {name: pytest.approx(value.tolist(), rel=1e-9) for name, value in wanted.items()}

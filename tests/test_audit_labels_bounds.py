@@ -37,7 +37,7 @@ def told(output: Tensor, p: Tensor) -> Implied:
     ("classes(257)", lambda s: 0.6 * (s == 1), None, 8, [], 1.0),
 ])  # fmt: skip
 def test_a_cloud_is_scaled_until_half_of_its_outputs_are_plain(
-    targets: str, share: Any, constant: Any, count: int, scales: list[float], chosen: float, monkeypatch: pytest.MonkeyPatch
+    targets: str, share: Any, constant: Any, count: int, scales: Any, chosen: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     space = SimpleNamespace(outputs=int(targets[8:-1]))
     drawn = torch.randn(count, space.outputs, generator=implied.generator(3, "audit"), dtype=f64)
@@ -57,7 +57,8 @@ def test_a_cloud_is_scaled_until_half_of_its_outputs_are_plain(
 
 
 @pytest.mark.parametrize(("near", "far", "low", "high"), [
-    (60, (), -2.05, 2.05), (40, (), -2.05, 2.05), (40, (90,), -2.05, 2.05), (40, (144, 150), -1e-6, 2.6e-6), (40, (20, 200), -2.2e4, 2.2e-2),
+    (60, (), -2.05, 2.05), (40, (), -2.05, 2.05), (40, (90,), -2.05, 2.05), (40, (144, 150), -1e-6, 2.6e-6),
+    (40, (20, 200), -2.2e4, 2.2e-2),
 ])  # fmt: skip
 def test_a_line_is_spread_over_the_stretch_that_is_in_sight(
     near: int, far: tuple[int, ...], low: float, high: float, monkeypatch: pytest.MonkeyPatch
@@ -94,14 +95,18 @@ def test_in_which_order_labels_are_looked_at(changed: Any, found: str, monkeypat
     given = {"constant": None, "classes": 2, "outputs": 1} | changed
     p = torch.full((9, given["classes"]), 1 / given["classes"], dtype=f64)
     at = SimpleNamespace(constant=given["constant"], value=-p.log() - (given["constant"] or 0.0), output=LINE)
-    usual = SimpleNamespace(defined=torch.tensor([True, True, False, True]), valid=torch.tensor([True, False, False, True]))
+    usual = SimpleNamespace(
+        defined=torch.tensor([True, True, False, True]), valid=torch.tensor([True, False, False, True])
+    )
     sizes: list[int] = []
     monkeypatch.setattr(finite, "telling_outputs", lambda _: LINE)
-    monkeypatch.setattr(finite, "implied", lambda _, output: at if output is LINE else (sizes.append(len(output)), usual)[1])
+    answer = lambda _, output: at if output is LINE else (sizes.append(len(output)), usual)[1]  # noqa: E731
+    monkeypatch.setattr(finite, "implied", answer)
     monkeypatch.setattr(finite, "examine_solved", lambda _: Finding("solved"))
     monkeypatch.setattr(finite, "sums_witness", lambda _: None)
     monkeypatch.setattr(finite, "_with_link", lambda *_: Finding("linked"))
-    monkeypatch.setattr(finite, "replace", lambda one, **new: one if one is at else Finding(one.kind, unreachable=new["unreachable"]))
+    made = lambda one, **new: one if one is at else Finding(one.kind, unreachable=new["unreachable"])  # noqa: E731
+    monkeypatch.setattr(finite, "replace", made)
     monkeypatch.setattr(finite, "_likelihood", lambda _loss, _at, tau, shift, off: Finding("likelihood", scale=tau, residual=off,
                                                                                           measure=str(shift.tolist())))  # fmt: skip
     monkeypatch.setattr(finite, "moderate_outputs", lambda _, count: torch.zeros(count))
@@ -120,7 +125,9 @@ def test_in_which_order_labels_are_looked_at(changed: Any, found: str, monkeypat
 def test_what_is_no_likelihood_is_told_with_the_share_of_outputs_that_imply_none(
     found: Finding, unreachable: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = SimpleNamespace(defined=torch.ones(4).bool(), valid=torch.arange(4) > 0, constant=None, value=torch.zeros(4, 2))
+    usual = SimpleNamespace(
+        defined=torch.ones(4).bool(), valid=torch.arange(4) > 0, constant=None, value=torch.zeros(4, 2)
+    )
     monkeypatch.setattr(finite, "implied", lambda *_: usual)
     monkeypatch.setattr(finite, "telling_outputs", lambda _: LINE)
     monkeypatch.setattr(finite, "_with_link", lambda *_: found)
@@ -150,7 +157,9 @@ def test_what_a_temperature_that_is_fitted_says(
 
 @pytest.mark.parametrize(("flat", "sums", "kind"), [("flat", "sums", "no link"), ("flat", None, "no link"),
                                                     (None, "sums", "no link"), (None, None, "undecided")])  # fmt: skip
-def test_no_link_is_shown_by_a_witness_of_either_kind(flat: Any, sums: Any, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_link_is_shown_by_a_witness_of_either_kind(
+    flat: Any, sums: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(finite, "flat_witness", lambda _: flat)
     monkeypatch.setattr(finite, "sums_witness", lambda _: sums)
     found = finite._no_link(told(LINE, two(0 * LINE + 1e-7)), "said")
@@ -227,7 +236,9 @@ def test_a_link_in_words(form: str, a: float, b: float, entry: str, words: str) 
     assert links._write(form, a, b, entry) == words
 
 
-@pytest.mark.parametrize(("size", "bend", "straight"), [(1e-3, 0.5e-8, True), (1e-3, 3e-8, False), (1e3, 0.5e-5, True), (1e3, 3e-5, False)])
+@pytest.mark.parametrize(
+    ("size", "bend", "straight"), [(1e-3, 0.5e-8, True), (1e-3, 3e-8, False), (1e3, 0.5e-5, True), (1e3, 3e-5, False)]
+)
 def test_a_line_is_straight_to_a_share_of_the_largest_and_of_1(size: float, bend: float, straight: bool) -> None:
     wave = bend * (-1.0) ** torch.arange(9, dtype=f64)
     found = links.affine(LINE, size * LINE / 2 + wave)

@@ -204,4 +204,6 @@ def test_counts_are_summed_to_their_end_or_closed_beyond(loss: Function, z: floa
 
 
 def test_several_outputs_are_normal_as_they_are() -> None:
-    assert float(integrals.partition(asked(normal, "real(raw=2)"), numbers(0.0, 1.0).reshape(1, 2)).z[0]) == pytest.approx(ROOT)
+    assert float(
+        integrals.partition(asked(normal, "real(raw=2)"), numbers(0.0, 1.0).reshape(1, 2)).z[0]
+    ) == pytest.approx(ROOT)

@@ -1,4 +1,4 @@
-"""An output that is worse than another for every target: where it is looked for, and what speaks against it, one thing at a time."""
+"""An output that is worse than another for every target: where it is looked for, and what speaks against it, one at a time."""
 
 import math
 from typing import Any
