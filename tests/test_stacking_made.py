@@ -199,7 +199,7 @@ def test_a_module_is_recorded_where_a_call_changes_nothing_of_it(model: Callable
 
 
 def test_a_buffer_that_is_replaced_has_no_row() -> None:
-    with pytest.raises(UnstackableError, match="another tensor in the place of its buffer '0.seen'"):
+    with pytest.raises(UnstackableError, match=r"another tensor in the place of its buffer '0\.seen'"):
         keeps_no_state(Own(Replacing()), SimpleNamespace(dtype=f32), FIRST)  # type: ignore[arg-type]
 
 

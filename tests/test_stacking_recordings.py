@@ -17,9 +17,7 @@ f64 = torch.float64
 def op(gave: Sequence[int], given: Sequence[int] = (), *, writes: bool = False, draws: bool = False,
        name: str = "aten.mul.Tensor") -> Any:  # fmt: skip
     found = [torch.tensor(float(number)) for number in gave]
-    return SimpleNamespace(
-        given=tuple(given), gave=tuple(gave), writes=writes, draws=draws, function=name, found=found
-    )
+    return SimpleNamespace(given=tuple(given), gave=tuple(gave), writes=writes, draws=draws, function=name, found=found)
 
 
 def test_what_nothing_depends_on_is_left_out_unless_it_writes_or_draws() -> None:

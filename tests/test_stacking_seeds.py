@@ -208,9 +208,7 @@ def test_rows_are_held_to_lanes_alone(lane: Noted, row: float, loss: float, refu
     assert rows.first.tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize(
-    ("way", "stop", "refused"), [(0.0, None, False), (0.1, None, True), (0.1, STOP, False)]
-)
+@pytest.mark.parametrize(("way", "stop", "refused"), [(0.0, None, False), (0.1, None, True), (0.1, STOP, False)])
 def test_the_first_step_is_held_to_that_of_a_lane_alone(way: float, stop: Stop | None, refused: bool) -> None:
     trial = Noted(stop=stop)
     trial.way = way

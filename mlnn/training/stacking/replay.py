@@ -175,7 +175,9 @@ def _constants(ops: Sequence[_Op], asked: Sequence[int]) -> dict[int, Tensor]:
         if comes_of_nothing(op):
             fixed.update(op.gave)
     shared = set(asked)
-    for op in reversed(ops):  # what such a value shares memory with is among what it was made of, and no other shares it
+    for op in reversed(
+        ops
+    ):  # what such a value shares memory with is among what it was made of, and no other shares it
         if op.writes or not shared.isdisjoint(fixed.intersection(op.gave)):
             shared.update(op.given)
     fixed.clear()
