@@ -8,11 +8,12 @@ import pytest
 import torch
 from objective_cases import binary
 from torch import Tensor, nn
-from training_cases import lane_recipe, network, recipe
+from training_cases import lane_recipe, network, recipe, with_batch_norm
 
 from mlnn.errors import ConfigError
+from mlnn.objectives import Step
 from mlnn.objectives import bernoulli_nll_log1p as log1p
-from mlnn.training import Lane, Stop, batches, flat
+from mlnn.training import Lane, LaneRecipe, Stop, batches, flat
 from mlnn.training import lane as lanes
 from mlnn.training.batches import Rows
 from mlnn.training.descent import SGD
@@ -126,9 +127,10 @@ def test_an_objective_whose_loss_leaves_the_raw_output_aside_is_refused_at_once(
 def test_an_objective_that_comes_to_leave_the_raw_output_aside_is_refused(later: Any, accumulate: int) -> None:
     lane = made(Turning(later), accumulate=accumulate)
     HOLDER[:] = lane.weights[:1]
+    if accumulate == 1:
+        lane.evaluate(FIRST)
     with pytest.raises(ConfigError, match=DEPENDS):
-        for batch in (FIRST, SECOND):
-            lane.evaluate(batch)
+        lane.evaluate(SECOND)
 
 
 def test_a_raw_output_of_another_shape_is_refused() -> None:
@@ -197,16 +199,34 @@ def test_a_weight_without_a_gradient_stays_without_one_unless_it_is_mapped() -> 
 
 
 def test_a_lane_takes_over_and_translates_by_its_mapping() -> None:
-    leader = made()
-
     def turned(state: dict[str, Tensor]) -> dict[str, Tensor]:
-        return state | {"2.bias": -state["2.bias"]}
+        return state | {"3.bias": -state["3.bias"]}
 
-    plain, mapped = made(), made(model=network, mapping=turned)
-    for lane, sign in ((plain, 1.0), (mapped, -1.0)):
+    leader, same, mapped = (
+        Lane("lane", lane_recipe(log1p, plain, **own), with_batch_norm(), f64)
+        for own in ({}, {}, {"model": with_batch_norm, "mapping": turned})
+    )
+    leader.evaluate(FIRST)
+    for lane, sign in ((same, 1.0), (mapped, -1.0)):
         lane.take_over(lane.wanted(leader))
-        assert torch.equal(lane.weights[3], sign * leader.weights[3])
-        assert torch.equal(lane.translate(leader, leader.weights)[3], sign * leader.weights[3])
+        assert torch.equal(lane.weights[5], sign * leader.weights[5])
+        assert torch.equal(lane.translate(leader, leader.weights)[5], sign * leader.weights[5])
+        assert lane.module[1].num_batches_tracked == 1
+    assert "1.num_batches_tracked" in mapped.wanted(leader)
+
+
+@pytest.mark.parametrize("lowered", [None, torch.bfloat16])
+def test_a_forward_pass_is_lowered_where_that_is_asked_for(lowered: torch.dtype | None) -> None:
+    lane = made(dtype=torch.float32, autocast=lowered)
+    output = lane.module(FIRST.at(torch.float32).x).squeeze(1)
+    assert torch.equal(lane.evaluate(FIRST).output, output.detach()) is (lowered is None)
+
+
+def test_a_step_of_the_users_own_is_asked_with_the_model_and_its_batch() -> None:
+    step = Step(lambda model, batch: log1p(model(batch[0]).squeeze(1), batch[1]).mean())
+    torch.manual_seed(0)
+    lane = Lane("lane", LaneRecipe(step, plain), network(), f64)
+    assert lane.evaluate(FIRST).loss == pytest.approx(made().evaluate(FIRST).loss, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -261,8 +281,9 @@ def test_rows_are_not_asked_for_where_an_update_computes_the_loss() -> None:
         optimizer.step()
         return math.nan
 
-    lane = made(lambda z, y: (z + 0 * y.sum()).log(), update=update)
-    stop: Any = lane.evaluate(FIRST).stop
-    assert (stop.what, stop.row) == ("loss", None)
+    lane = made(lambda z, _: z.sqrt().sum(), update=update)
+    answer = lane.evaluate(FIRST)
+    assert answer.output.min() < 0
+    assert answer.stop == Stop(0, "loss")
     assert isinstance(lane._prepared(FIRST, lane.recipe.objective), list)
     assert isinstance(made()._prepared(FIRST, binary(log1p)), Rows)

@@ -161,7 +161,7 @@ def test_the_least_of_counts_at_nothing_and_above() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -1.0, math.inf, math.nan, True, "1", None])
 def test_a_number_above_zero_is_needed(value: Any) -> None:
-    with pytest.raises(ConfigError, match="objective.key: must be a finite number above 0"):
+    with pytest.raises(ConfigError, match=r"objective\.key: must be a finite number above 0"):
         positive("key", value)
     assert (positive("key", 3), positive("key", 1e-300)) == (3.0, 1e-300)
 
@@ -169,7 +169,7 @@ def test_a_number_above_zero_is_needed(value: Any) -> None:
 def test_a_fraction_lies_strictly_between_zero_and_one() -> None:
     assert (fraction("key", 0.999), fraction("key", 1e-9)) == (0.999, 1e-9)
     for value in (1.0, 1, 1.5):
-        with pytest.raises(ConfigError, match="objective.key: must lie strictly between 0 and 1"):
+        with pytest.raises(ConfigError, match=r"objective\.key: must lie strictly between 0 and 1"):
             fraction("key", value)
 
 

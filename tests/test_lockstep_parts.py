@@ -1,4 +1,4 @@
-"""What a lockstep asks of which lane, and where each stands meanwhile: told by lanes that only count and note what they are asked."""
+"""What a lockstep asks of which lane, and where each stands meanwhile: told by lanes that only note what they are asked."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -146,7 +146,7 @@ def test_weights_of_a_kind_of_their_own_are_no_rows() -> None:
     found = lane()
     check_lane(found)
     found.module[0].weight = Kind(torch.zeros(8, 4))
-    with pytest.raises(UnstackableError, match="weight '0.weight' has hooks, or is of a kind of its own"):
+    with pytest.raises(UnstackableError, match=r"weight '0\.weight' has hooks, or is of a kind of its own"):
         check_lane(found)
 
 
