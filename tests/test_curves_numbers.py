@@ -22,7 +22,9 @@ NAN, INF = math.nan, math.inf
 
 def curve(name: str, loss: Any, step: Any = None, at: Any = None, ground: Ground = Ground(), path: str = "") -> Curve:
     places = np.arange(len(loss)) if step is None else np.array(step)
-    return Curve(name, places, np.array(loss, dtype=float), ground, None if at is None else np.array(at, float), path=path)
+    return Curve(
+        name, places, np.array(loss, dtype=float), ground, None if at is None else np.array(at, float), path=path
+    )
 
 
 @pytest.mark.parametrize(("kept", "words", "unit", "shown", "cut"), [
@@ -70,7 +72,8 @@ def test_what_stands_in_the_way_of_a_comparison_is_noted() -> None:
 @pytest.mark.parametrize(("own", "its", "differ"), [
     (Ground(), Ground("f", "iris", 1, 8), []), (Ground("f", "iris", 1, 8), Ground(), []),
     (Ground("f", "iris", 1, 8), Ground("f", "iris", 1, 8), []), (Ground("f", "iris", 1, 8), Ground("f", "other", 1, 8), []),
-    (Ground("f", "iris", 1, 8), Ground("g", "iris", 1, 8), ["data"]), (Ground("f", "iris", 1, 8), Ground("f", "iris", 2, 8), ["seed"]),
+    (Ground("f", "iris", 1, 8), Ground("g", "iris", 1, 8), ["data"]),
+    (Ground("f", "iris", 1, 8), Ground("f", "iris", 2, 8), ["seed"]),
     (Ground("f", "iris", 1, 8), Ground("f", "iris", 1, 9), ["batch"]),
 ])  # fmt: skip
 def test_what_is_not_said_is_no_difference(own: Ground, its: Ground, differ: list[str]) -> None:
@@ -85,11 +88,23 @@ def test_what_is_not_said_is_no_difference(own: Ground, its: Ground, differ: lis
     ([1 / 3, 2 / 3], [float(np.float32(1 / 3)), float(np.float32(2 / 3))], "same", "right", None, 2, 0),
 ])  # fmt: skip
 def test_two_curves_at_the_digits_of_the_coarser(
-    left: list[float], right: list[float], answer: str, coarser: str | None, units: float | None, count: int, undefined: int
+    left: list[float],
+    right: list[float],
+    answer: str,
+    coarser: str | None,
+    units: float | None,
+    count: int,
+    undefined: int,
 ) -> None:
     found = apart(curve("left", left), curve("right", right))
     first = None if found.first is None else found.first.units
-    assert (found.answer, found.coarser, first, found.count, found.undefined) == (answer, coarser, units, count, undefined)
+    assert (found.answer, found.coarser, first, found.count, found.undefined) == (
+        answer,
+        coarser,
+        units,
+        count,
+        undefined,
+    )
 
 
 def test_a_place_that_is_not_known_is_none() -> None:
@@ -104,7 +119,9 @@ def test_a_place_that_is_not_known_is_none() -> None:
     np.testing.assert_array_equal(placed(timeless, "time"), [NAN, NAN])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("at", "times"), [([0, 1, 2], 0), ([0, 2, 1], 0), ([0, 1, 1], 1), ([1, 0, 1, 0], 2), ([0, NAN, 1, NAN], 0)])
+@pytest.mark.parametrize(
+    ("at", "times"), [([0, 1, 2], 0), ([0, 2, 1], 0), ([0, 1, 1], 1), ([1, 0, 1, 0], 2), ([0, NAN, 1, NAN], 0)]
+)
 def test_how_many_places_are_there_more_than_once(at: list[float], times: int) -> None:
     assert repeated(curve("a", [0.0] * len(at), at=at)) == times
 
@@ -113,7 +130,8 @@ def by_least_squares(x: Any, gap: Any) -> tuple[float, float, float]:
     """The steps of a doubling and the ends of its interval, from scipy's own line through log₂ of the gap."""
     line = stats.linregress(x, np.log2(gap))
     half = line.stderr * stats.t.ppf(0.975, len(x) - 2)
-    return tuple(1 / rate if rate > 0 else INF for rate in (line.slope, line.slope + half, line.slope - half))  # type: ignore[return-value]
+    return tuple(1 / rate if rate > 0 else INF for rate in (line.slope, line.slope + half,
+        line.slope - half))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("gap", "grows"), [
@@ -199,7 +217,7 @@ def test_the_test_of_final_losses_in_words(count: int, smooth: int | None, words
     (Apart("a", "b", 5, "undecided", reason="why"), "a and b: undecided; why."),
     (Apart("a", "b", 5, "same", "full digits"),
      "a and b: the same at all 5 places that both have, in what is kept (both keep full digits)."),
-    (Apart("a", "b", 5, "same", "2 decimals", "b", undefined=3), "(b keeps 2 decimals; at 3 more both are NaN, which says nothing)."),
+    (Apart("a", "b", 5, "same", "2 decimals", "b", undefined=3), "(b keeps 2 decimals; at 3 more both are NaN"),
     (Apart("a", "b", 1234, "differs", "full digits", None, First(1200.0, "1", "2", 3.0, "ulps")),
      "a and b: first differ at step 1,200, 1 against 2, 3 ulps apart (both keep full digits; 1,234 places in common)."),
     (Apart("a", "b", 9, "differs", "full digits", None, First(0.5, "1", "2", 3.0, "ulps")), "at step 0.5, 1 against 2"),
@@ -212,7 +230,8 @@ def test_digits_in_words(found: Apart, words: str) -> None:
     ("step", "why", "a: no doubling time; why."),
     ("step", Growth(20.0, 10.0, 40.0, 0.0, 1500.0, 9, True),
      "a: doubles every 20 steps (95 %: 10 to 40; fitted over step 0 to 1,500, 9 points)."),
-    ("tokens", Growth(20.0, 10.0, INF, 0.0, 1.5, 9, True), "every 20 tokens (95 %: 10 to ∞; fitted over tokens 0 to 1.5, 9 points)"),
+    ("tokens", Growth(20.0, 10.0, INF, 0.0, 1.5, 9, True), "every 20 tokens (95 %: 10 to ∞; fitted over tokens 0 to 1.5,
+        9 points)"),
     ("step", Growth(20.0, 10.0, INF, 0.0, 9.0, 9, False),
      "a: not shown to grow (fitted over step 0 to 9, 9 points; a doubling takes 10 or more, if there is one)."),
 ])  # fmt: skip

@@ -50,7 +50,8 @@ def test_the_ends_of_what_a_mean_may_be(name: str, means: tuple[float, float]) -
 @pytest.mark.parametrize(("name", "uniform", "drawn"), [
     ("binary", [0.0, 0.49, 0.51, 0.99], [1, 1, 0, 0]), ("multilabel(2)", [[0.49, 0.51]], [[1, 0]]),
     ("classes(3)", [0.0, 0.3, 0.34, 0.99], [0, 0, 1, 2]), ("ordinal(3)", [0.0, 0.3, 0.34, 0.99], [0, 0, 1, 2]),
-    ("real", [0.0, 0.5, 1.0], [-1, 0.5, 2]), ("real(2)", [[0.0, 0.5]], [[-1, 0.5]]), ("counts", [0.0, 0.16, 0.17, 0.99], [0, 0, 1, 5]),
+    ("real", [0.0, 0.5, 1.0], [-1, 0.5, 2]), ("real(2)", [[0.0, 0.5]], [[-1, 0.5]]),
+    ("counts", [0.0, 0.16, 0.17, 0.99], [0, 0, 1, 5]),
     ("positive", [0.0, 0.5], [0.1, 1.6]), ("unit", [0.0, 0.4], [0, 0.4]),
     ("simplex(2)", [[0.0, 0.5], [0.75, 0.5]], [[0, 1], [2 * THIRD, THIRD]]),
 ])  # fmt: skip
@@ -60,7 +61,8 @@ def test_what_is_drawn_from_uniform_numbers(name: str, uniform: Any, drawn: Any)
 
 
 @pytest.mark.parametrize(("name", "output", "uniform", "noise", "followed"), [
-    ("binary", [[0.0], [0.0]], [0.49, 0.51], [[0.0], [0.0]], [1, 0]), ("multilabel(2)", [[1.0, 1.0]], [0.5], [[-0.9, -1.1]], [[1, 0]]),
+    ("binary", [[0.0], [0.0]], [0.49, 0.51], [[0.0], [0.0]], [1, 0]),
+    ("multilabel(2)", [[1.0, 1.0]], [0.5], [[-0.9, -1.1]], [[1, 0]]),
     ("classes(3)", [[0.0, 1.0, 0.5]], [0.5], [[0.0, 0.0, 0.6]], [2]), ("ordinal(3)", [[1.0, 1.0]], [0.5], [[-0.9, -1.1]], [1]),
     ("real", [[2.0]], [0.5], [[-1.0]], [1.7]), ("real(2)", [[2.0, 0.0]], [0.5], [[-1.0, 1.0]], [[1.7, 0.3]]),
     ("positive", [[2.0]], [0.5], [[-1.0]], [math.exp(0.7)]), ("unit", [[2.0]], [0.5], [[-2.0]], [0.5]),
@@ -81,8 +83,10 @@ def test_counts_follow_the_root_of_the_rate() -> None:
 @pytest.mark.parametrize(("name", "target", "inside"), [
     ("multilabel(2)", [[0.0, 1.0]], True), ("multilabel(2)", [[0.0, 0.5]], False), ("multilabel(2)", [[-1.0, 1.0]], False),
     ("simplex(2)", [[0.4, 0.6]], True), ("simplex(2)", [[0.0, 1.0]], True), ("simplex(2)", [[1.1, -0.1]], False),
-    ("simplex(2)", [[0.4, 0.5]], False), ("simplex(2)", [[0.4, 0.7]], False), ("ordinal(3)", [0, 1, 2], True), ("ordinal(3)", [3], False),
-    ("ordinal(3)", [-1], False), ("ordinal(3)", [0.5], False), ("real(2)", [[0.0, math.inf]], False), ("real(2)", [[0.0, 1.0]], True),
+    ("simplex(2)", [[0.4, 0.5]], False), ("simplex(2)", [[0.4, 0.7]], False), ("ordinal(3)", [0, 1, 2], True),
+    ("ordinal(3)", [3], False),
+    ("ordinal(3)", [-1], False), ("ordinal(3)", [0.5], False), ("real(2)", [[0.0, math.inf]], False),
+    ("real(2)", [[0.0, 1.0]], True),
     ("real(2)", [[0.0, 1.0, 2.0]], False), ("real(2)", 1.0, False), ("classes(3, ignore=-100)", [0, -100], True),
     ("classes(3, ignore=-100)", [0, -99], False), ("simplex(2)", [[math.nan, 1.0]], False),
 ])  # fmt: skip
@@ -97,7 +101,8 @@ def test_which_targets_a_space_holds(name: str, target: Any, inside: bool) -> No
 
 @pytest.mark.parametrize(("target", "words"), [
     ([0.0, 2.0], r"y: row 1 holds 2.0, which is not in the target space 'binary' \(1 such row of 2\)"),
-    ([3.0, 2.0], r"y: row 0 holds 3.0, .* \(2 such rows of 2\)"), ([[0.0, 2.0]], r"row 0, position 1 holds 2.0, .* \(1 such target of 2\)"),
+    ([3.0, 2.0], r"y: row 0 holds 3.0, .* \(2 such rows of 2\)"),
+    ([[0.0, 2.0]], r"row 0, position 1 holds 2.0, .* \(1 such target of 2\)"),
     (2.0, r"the only target holds 2.0, .* \(1 such target of 1\)"),
 ])  # fmt: skip
 def test_the_first_target_outside_is_named(target: Any, words: str) -> None:
@@ -117,12 +122,15 @@ def test_a_fifth_of_what_may_be_ignored_is() -> None:
     space = TargetSpace("classes", 3, ignore=-7)
     assert bool((space.draw(generator(0, "test"), (500,)) == -7).any())
     assert bool((space.follow(torch.zeros(500, 3, dtype=f64), generator(0, "test")) == -7).any())
-    assert not bool((TargetSpace("classes", 3).follow(torch.zeros(500, 3, dtype=f64), generator(0, "test")) == -7).any())
+    assert not bool(
+        (TargetSpace("classes", 3).follow(torch.zeros(500, 3, dtype=f64), generator(0, "test")) == -7).any()
+    )
 
 
 @pytest.mark.parametrize(("settings", "words"), [
     ({"kind": "nope"}, "unknown target space 'nope'"), ({"kind": "binary", "classes": 3}, "'binary' with classes=3"),
-    ({"kind": "classes", "classes": 1}, "classes"), ({"kind": "real", "raw": 0}, "raw"), ({"kind": "real", "axis": 1}, "axis=1 with 'real'"),
+    ({"kind": "classes", "classes": 1}, "classes"), ({"kind": "real", "raw": 0}, "raw"),
+    ({"kind": "real", "axis": 1}, "axis=1 with 'real'"),
     ({"kind": "real", "classes": 2, "ignore": 1}, "only labels can be ignored"),
 ])  # fmt: skip
 def test_a_space_that_cannot_be_is_refused(settings: dict[str, Any], words: str) -> None:
@@ -131,7 +139,8 @@ def test_a_space_that_cannot_be_is_refused(settings: dict[str, Any], words: str)
 
 
 @pytest.mark.parametrize(("text", "words"), [
-    ("binary(2)", "classes are written"), ("classes", "K ≥ 2"), ("classes(1)", "K ≥ 2"), ("real(1)", "K ≥ 2"), ("nope", "unknown"),
+    ("binary(2)", "classes are written"), ("classes", "K ≥ 2"), ("classes(1)", "K ≥ 2"), ("real(1)", "K ≥ 2"),
+    ("nope", "unknown"),
     ("classes(3, ignore=1, ignore=2)", "says ignore more than once"), ("classes(3", "unknown"),
 ])  # fmt: skip
 def test_what_is_written_and_is_no_space(text: str, words: str) -> None:
@@ -165,14 +174,19 @@ def test_which_positions_count_and_where_several_numbers_lie() -> None:
     assert space.arranged(rows).shape == (2, 3, 4)
     assert space.arranged(flat) is space.canonical(flat) is flat
     assert TargetSpace("classes", 3).arranged(rows) is TargetSpace("classes", 3).canonical(rows) is rows
-    assert TargetSpace.parse("real(2)").positions(torch.zeros(5, 4, 2)) == TargetSpace("real").positions(torch.zeros(5, 4)) == (4,)
+    assert (
+        TargetSpace.parse("real(2)").positions(torch.zeros(5, 4, 2))
+        == TargetSpace("real").positions(torch.zeros(5, 4))
+        == (4,)
+    )
     assert TargetSpace("unit").inner_points.tolist() == pytest.approx([0.1, 0.3, 0.5, 0.9, 0.999])
     assert TargetSpace("counts").inner_points.tolist() == [0, 1, 2, 3, 7, 20]
     assert TargetSpace("classes", 6).inner_points.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.parametrize(("name", "targets", "extreme"), [
-    ("binary", [0.0, 0.5, 1.0], [True, False, True]), ("unit", [0.0, 0.5, 1.0], [True, False, True]), ("counts", [0.0, 1.0], [True, False]),
+    ("binary", [0.0, 0.5, 1.0], [True, False, True]), ("unit", [0.0, 0.5, 1.0], [True, False, True]),
+    ("counts", [0.0, 1.0], [True, False]),
     ("real", [0.0, 1.0], [False, False]), ("positive", [0.1, 1.0], [False, False]), ("classes(3)", [0.0, 2.0], [True, True]),
 ])  # fmt: skip
 def test_which_targets_grow_likelier_without_end(name: str, targets: list[float], extreme: list[bool]) -> None:
