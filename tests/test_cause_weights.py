@@ -100,8 +100,8 @@ def test_of_what_is_ignored_neither_side_has_a_gradient(left: float, right: floa
 
 
 @pytest.mark.parametrize(("odd", "space", "words"), [
-    (weighted(1.0, 3.0, divided=True, plain=True), "binary", ["divides by the sum of weights per target (0 a weight of 1,
-        1 a weight of 3)"]),
+    (weighted(1.0, 3.0, divided=True, plain=True), "binary", [
+        "divides by the sum of weights per target (0 a weight of 1, 1 a weight of 3)"]),
     (weighted(1.0, 1.0, plain=True), "binary", []), (weighted(2.0, 2.0, divided=True, plain=True), "binary", []),
     (weighted(1.0, 3.0, divided=True), "binary", []), (lambda z, y: log_loss(z, y).sum() / (len(z) + 1), "binary", []),
     (lambda z, y: log_loss(z, y).mean() + 1e-6 * z.mean(), "binary", []), (lambda z, y: 1 / 0, "binary", []),

@@ -130,8 +130,7 @@ def by_least_squares(x: Any, gap: Any) -> tuple[float, float, float]:
     """The steps of a doubling and the ends of its interval, from scipy's own line through log₂ of the gap."""
     line = stats.linregress(x, np.log2(gap))
     half = line.stderr * stats.t.ppf(0.975, len(x) - 2)
-    return tuple(1 / rate if rate > 0 else INF for rate in (line.slope, line.slope + half,
-        line.slope - half))  # type: ignore[return-value]
+    return tuple(1 / rate if rate > 0 else INF for rate in (line.slope, line.slope + half, line.slope - half))  # type: ignore[return-value]
 
 
 @pytest.mark.parametrize(("gap", "grows"), [
@@ -230,8 +229,7 @@ def test_digits_in_words(found: Apart, words: str) -> None:
     ("step", "why", "a: no doubling time; why."),
     ("step", Growth(20.0, 10.0, 40.0, 0.0, 1500.0, 9, True),
      "a: doubles every 20 steps (95 %: 10 to 40; fitted over step 0 to 1,500, 9 points)."),
-    ("tokens", Growth(20.0, 10.0, INF, 0.0, 1.5, 9, True), "every 20 tokens (95 %: 10 to ∞; fitted over tokens 0 to 1.5,
-        9 points)"),
+    ("tokens", Growth(20.0, 10.0, INF, 0.0, 1.5, 9, True), "every 20 tokens (95 %: 10 to ∞; fitted over tokens 0 to 1.5"),
     ("step", Growth(20.0, 10.0, INF, 0.0, 9.0, 9, False),
      "a: not shown to grow (fitted over step 0 to 9, 9 points; a doubling takes 10 or more, if there is one)."),
 ])  # fmt: skip
