@@ -67,7 +67,7 @@ def read(how: Any, sound: Any, odd: Any, space: str) -> list[str]:
     (weighted(-1.0, 2.0), "binary", ["gives targets of 0 a weight of -1, 1 a weight of 2, and divides as if it did not"]),
     (lambda z, y: (log_loss(z, y) * (1 + y * (z.detach() > 0))).mean(), "binary", []),
     (lambda z, y: (log_loss(z, y) * (1 + y)).mean() + 1e-6 * z.mean(), "binary", []),
-    (lambda z, y: 1 / 0, "binary", []),
+    (lambda *_: 1 / 0, "binary", []),
 ])  # fmt: skip
 def test_weights_of_targets_are_read_off_and_planted(odd: Any, space: str, words: list[str]) -> None:
     plain = weighted(*[1.0] * (2 if space == "binary" else 3))
@@ -104,7 +104,7 @@ def test_of_what_is_ignored_neither_side_has_a_gradient(left: float, right: floa
         "divides by the sum of weights per target (0 a weight of 1, 1 a weight of 3)"]),
     (weighted(1.0, 1.0, plain=True), "binary", []), (weighted(2.0, 2.0, divided=True, plain=True), "binary", []),
     (weighted(1.0, 3.0, divided=True), "binary", []), (lambda z, y: log_loss(z, y).sum() / (len(z) + 1), "binary", []),
-    (lambda z, y: log_loss(z, y).mean() + 1e-6 * z.mean(), "binary", []), (lambda z, y: 1 / 0, "binary", []),
+    (lambda z, y: log_loss(z, y).mean() + 1e-6 * z.mean(), "binary", []), (lambda *_: 1 / 0, "binary", []),
     (weighted(*map(float, range(1, 9)), divided=True, plain=True), "classes(8)", ["divides by the sum of weights per target ("
      + ", ".join(f"{k} a weight of {k + 1}" for k in range(8)) + ")"]),
     (weighted(*map(float, range(1, 10)), divided=True, plain=True), "classes(9)", []),

@@ -18,9 +18,12 @@ from mlnn.errors import ConfigError
 from mlnn.logs import Series
 
 NAN, INF = math.nan, math.inf
+NOTHING_SAID = Ground()
 
 
-def curve(name: str, loss: Any, step: Any = None, at: Any = None, ground: Ground = Ground(), path: str = "") -> Curve:
+def curve(
+    name: str, loss: Any, step: Any = None, at: Any = None, ground: Ground = NOTHING_SAID, path: str = ""
+) -> Curve:
     places = np.arange(len(loss)) if step is None else np.array(step)
     return Curve(
         name, places, np.array(loss, dtype=float), ground, None if at is None else np.array(at, float), path=path
