@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from mlnn.comparing.curves.apart import Apart, First, Kept, apart, differences, pairs
-from mlnn.comparing.curves.curve import Curve, Difference, Ground, common, placed, repeated
+from mlnn.comparing.curves.curve import Curve, Difference, Ground, _latest, common, placed, repeated
 from mlnn.comparing.curves.groups import Finals, Group, band, finals, groups
 from mlnn.comparing.curves.growth import Growth, growth
 from mlnn.comparing.curves.smooth import smoothed
@@ -114,6 +114,9 @@ def test_a_place_that_is_not_known_is_none() -> None:
     one, two = curve("a", [4, 3, 2], at=[0, NAN, 8]), curve("b", [4, 3, 2], at=[0, 8, NAN])
     places, i, j = common(one, two)
     assert (places.tolist(), i.tolist(), j.tolist()) == ([0, 8], [0, 2], [0, 1])
+    for given in ([2, 1, 0], [0, 2, 1], [0, 1, 2]):
+        known, index = _latest(np.array(given))
+        assert (known.tolist(), [given[at] for at in index]) == ([0, 1, 2], [0, 1, 2])
     series = Series("loss", np.arange(3), np.ones(3), np.array([NAN, 7.0, 9.0]), np.array([1.0, 2.0, 3.0]))
     assert placed(series, "step") is None
     assert placed(series, "tokens").tolist() == [1.0, 2.0, 3.0]  # type: ignore[union-attr]
@@ -180,6 +183,7 @@ def of(name: str, *losses: list[float], first: int = 0) -> Group:
 @pytest.mark.parametrize(("paths", "names"), [
     (["runs/adam/seed=1", "runs/sgd/seed=1"], ["adam", "sgd"]), (["seed=1", "seed=2"], [" (1)"]),
     (["runs/adam/seed=1", "runs/adam/seed=2"], ["runs adam"]), (["a b/seed=1", "b a/seed=1"], ["a b (1)", "b a (2)"]),
+    (["x p q r s seed=1", "y p q r s seed=1", "z seed=1"], ["r s (1)", "r s (2)", "z (3)"]),
     (["a/seed=1", "a/b/seed=1"], ["a (1)", "a b (2)"]), (["a/b/c/d/e/seed 7"], ["b c d e"]),
 ])  # fmt: skip
 def test_a_group_is_called_by_the_words_that_it_does_not_share(paths: list[str], names: list[str]) -> None:
