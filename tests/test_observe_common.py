@@ -117,6 +117,10 @@ def test_rows_outside_are_counted_where_the_outputs_are_not_covered(seen: tuple[
     assert (beyond.rows, beyond.rows_outside, beyond.gradient.steps) == (96, 96, 1)
     untold = common(seen, Domain(1e-9, known={False: EVERY, True: EVERY}), **{"": None})
     assert (untold.rows, untold.rows_outside) == (96, 0)
+    record, sides = seen
+    part = replace(record.lanes["left"].answer, output=torch.zeros(0), target=torch.zeros(0))
+    bare = common((with_lanes(record, left={"answer": part}), sides), Domain(2.0))
+    assert bare.rows == 96, "of a step that tells no raw outputs"
 
 
 @pytest.mark.parametrize(("low", "double", "spared", "left_out", "steps"), [
