@@ -92,6 +92,7 @@ class Domain:
         return max(abs(low), abs(high)) <= (self.reach64 if double else self.reach)
 
     def inside(self, output: Tensor, _target: Tensor, double: bool = False, known: bool = False) -> Tensor:
+        assert not known or output.dtype == (torch.float64 if double else torch.float32)
         return self.known[double] if known else output.abs() <= self.reach
 
 
@@ -142,6 +143,7 @@ def test_each_precision_is_held_to_a_domain_of_its_own(seen: tuple[StepRecord, S
     assert common(seen, Domain(2.0, 0.5, known)).left_out == 1
     assert common(seen, Domain(2.0, 2.0, known), float64=(-3.0, 1.0)).left_out == 1
     assert common(seen, Domain(0.5, 2.0, known)).left_out == 1
+    assert common(seen, Domain(2.0, 4.0, known), float64=(-3.0, 1.0)).left_out == 0
 
 
 def test_without_float32_and_float64_nothing_is_judged_and_the_witness_is_of_whole_batches(
@@ -219,3 +221,12 @@ def test_a_step_is_taken_in_part_by_part(seen: tuple[StepRecord, Sides]) -> None
     gone = with_lanes(replace(record, batch=replace(record.batch, step=1)), left={"stop": LOSS})
     late = observed(Evidence("float32"), gone, sides)
     assert (late.trained, late.gradient.steps, late.rows) == (2, 0, 0), "left had stopped before this step"
+
+
+def test_a_side_that_is_not_finite_alone_is_told_at_the_first_step_that_it_is(seen: tuple[StepRecord, Sides]) -> None:
+    record, sides = seen
+    gap = gap_between(1.0, math.inf, torch.ones(49), torch.ones(49))
+    evidence = observed(Evidence("float32"), record, sides, gaps=dict.fromkeys(("float32", "float64"), gap))
+    assert evidence.one_sided == (0, "float32", "right")
+    _see_common(evidence, record, measure(record, "float32", None), sides, Domain(math.inf))  # type: ignore[arg-type]
+    assert evidence.one_sided == (0, "float32", "right")
