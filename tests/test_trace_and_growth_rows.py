@@ -99,7 +99,7 @@ def test_a_row_is_kept_every_few_steps_at_a_first_break_and_at_the_end(bad: int 
         trace.append(
             {
                 "step": step,
-                "loss_left": math.inf if broken else float(step),
+                "loss_left": math.inf if broken else -float(step),
                 "gap": gap,
                 "non_finite_left": 0.0 + broken,
             }
@@ -107,7 +107,7 @@ def test_a_row_is_kept_every_few_steps_at_a_first_break_and_at_the_end(bad: int 
     found = trace.arrays()
     assert found["step"].tolist() == rows
     assert found["gap"].tolist() == [1.0, 9.0, *[1.0] * (len(rows) - 2)]
-    assert found["loss_left"].tolist() == [math.inf if bad is not None and step >= bad else step for step in rows]
+    assert found["loss_left"].tolist() == [math.inf if bad is not None and step >= bad else -step for step in rows]
 
 
 @pytest.mark.parametrize(("column", "value", "at"), [
