@@ -42,7 +42,7 @@ def test_a_gain_below_zero_is_rounding_up_to_a_billionth_of_the_log_likelihood()
         assert (found.test is not None) == tested
         assert ("is less likely" in found.sentence) != tested
     found = nested.compare_fits(large, small)
-    assert (found.smaller, found.larger, found.llr > 0) == ("b", "a", True)
+    assert (found.smaller, found.larger, found.llr > 0, found.notes) == ("b", "a", True, ())
     assert found.llr == 2 * (large.llf - small.llf)
 
 
