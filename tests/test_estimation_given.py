@@ -86,10 +86,12 @@ def test_a_data_set_has_its_own_offset_formula_and_notes() -> None:
 
 
 @pytest.mark.parametrize(("data", "frame", "how", "error", "words"), [
-    ("y ~ a", None, {}, ConfigError, "needs a frame"), ("y ~ a", FRAME, {"intercept": False}, ConfigError, "says it itself"),
+    ("y ~ a", None, {}, ConfigError, "needs a frame"),
+    ("y ~ a", FRAME, {"intercept": False}, ConfigError, "says it itself"),
     ("y ~ a", FRAME[:0], {}, DataError, "the frame has no rows"), ("~ a", FRAME, {}, ConfigError, "has no target"),
     ("y ~ a", HOLED, {}, DataError, "row 1, column 'a' is missing"),
-    ("y ~ b", FRAME, {"weights": "c"}, DataError, "weights: "), ("y ~ b", FRAME, {"offset": "c"}, DataError, "offset: "),
+    ("y ~ b", FRAME, {"weights": "c"}, DataError, "weights: "),
+    ("y ~ b", FRAME, {"offset": "c"}, DataError, "offset: "),
     ((X, Y), None, {"weights": "c"}, DataError, "weights must hold numbers; 'c' would"),
     ((X, Y), None, {"offset": "c"}, DataError, "offset must hold numbers; 'c' would"),
     ((FRAME, "y"), None, {}, ConfigError, "'y' names a column"),
@@ -99,7 +101,8 @@ def test_a_data_set_has_its_own_offset_formula_and_notes() -> None:
     ((FRAME.assign(a=pd.date_range("2020-01-01", periods=5)), Y), None, {}, DataError, "column 'a' holds datetime"),
     ((FRAME.assign(a=pd.to_timedelta(Y, "D")), Y), None, {}, DataError, "column 'a' holds timedelta"),
     ((X * np.nan, Y), None, {"missing": "drop"}, DataError, "every one of the 5 rows misses"),
-    ((X, LABELS), None, {"name": "poisson"}, DataError, r"\('no', 'yes'\); say which one counts as 1: I\(y == 'yes'\)"),
+    ((X, LABELS), None, {"name": "poisson"}, DataError,
+    r"\('no', 'yes'\); say which one counts as 1: I\(y == 'yes'\)"),
     ((X, list("abcde")), None, {"name": "poisson"}, DataError, r"'d', …\); numbers are needed$"),
     ((X, list("abcda")), None, {"name": Bernoulli()}, DataError, r"'d'\); numbers are needed$"),
     ((X, LABELS), None, {"name": "ordinal"}, DataError, "no order of its own"),
@@ -153,7 +156,9 @@ def classes(*labels: str, ordered: bool = False) -> pd.Categorical:
     (classes("yes", "perhaps", "no"), "categorical", ("yes", "no"), [1, 0, 1, 0, 0], "y"),
     (pd.Series(classes("yes", "no", ordered=True)), "ordinal", ("yes", "no"), [1, 0, 1, 0, 0], "y"),
 ])  # fmt: skip
-def test_classes_that_are_text_are_numbered(y: Any, name: str, labels: tuple[str, ...], codes: Any, target: str) -> None:
+def test_classes_that_are_text_are_numbered(
+    y: Any, name: str, labels: tuple[str, ...], codes: Any, target: str
+) -> None:
     found = taken((X, y), name=name)
     assert (found.labels, list(found.data[1]), found.target) == (labels, codes, target)
     first = "" if name == "ordinal" else ", the first the baseline"
@@ -170,7 +175,8 @@ def test_numbers_of_classes_keep_the_index_of_their_column() -> None:
 
 
 @pytest.mark.parametrize(("make", "told"), [
-    (lambda: Y, None), (lambda: np.array([1, 2], dtype=object), None), (lambda: ["a", None], None), (lambda: ("a", "b"), ["a", "b"]),
+    (lambda: Y, None), (lambda: np.array([1, 2], dtype=object), None), (lambda: ["a", None], None),
+    (lambda: ("a", "b"), ["a", "b"]),
     (lambda: np.array([b"a", b"b"]), None), (lambda: torch.ones(2), None), (lambda: "ab", None), (list, None),
     (lambda: pd.Series(["a", "b"]), ["a", "b"]), (lambda: pd.Series([1, 2]), None), (lambda: np.array(["a"]), ["a"]),
 ])  # fmt: skip

@@ -1,4 +1,4 @@
-"""The rows of an estimate as a design holds them: what is read, what is refused, and what is handed out, on both sides of each rule."""
+"""The rows of an estimate as a design holds them: what is read, refused, and handed out, on both sides of each rule."""
 
 import math
 from collections.abc import Callable
@@ -23,9 +23,7 @@ Y = torch.tensor([0.5, 1.5, -1.0, 2.0], dtype=f64)
 COUNTS = torch.tensor([0.0, 2.0, 1.0, 3.0], dtype=f64)
 
 
-def read(
-    data: Any, name: Any = "normal", intercept: Any = True, weights: Any = None, **how: Any
-) -> Design:
+def read(data: Any, name: Any = "normal", intercept: Any = True, weights: Any = None, **how: Any) -> Design:
     return design_of(data, family_of(name), intercept, weights, **how)[0]
 
 
@@ -118,7 +116,10 @@ def test_rows_of_no_weight_are_left_out_with_all_that_stands_beside_them() -> No
     assert (found.y.tolist(), found.weights.tolist()) == ([0.5, -1, 2], [1, 2, 3])
     assert found.offset.tolist() == [1, 3, 4]
     assert read((X, Y), weights=[1, 0, 2, 3]).offset is None
-    for weights, words in (([1, 1, 2, 3], "y: all 4 targets"), ([1, 0, 2, 3], r"y \(rows with a weight above 0\): all 3")):
+    for weights, words in (
+        ([1, 1, 2, 3], "y: all 4 targets"),
+        ([1, 0, 2, 3], r"y \(rows with a weight above 0\): all 3"),
+    ):
         with pytest.raises(DataError, match=words):
             read((X, torch.ones(4)), "bernoulli", weights=weights)
 
@@ -137,7 +138,8 @@ def test_a_share_is_a_target_where_rows_have_weights() -> None:
     ((X, Y[:3]), {}, DataError, "do not match"), ((X, torch.stack([Y, Y], 1)), {}, DataError, "do not match"),
     ((X[:0], Y[:0]), {}, DataError, "no rows"), ((X.reshape(2, 2, 2), Y[:2]), {}, DataError, "reshape"),
     ((X, Y, Y), {}, ConfigError, "tuple of 3"), (7, {}, ConfigError, "found int$"),
-    ((X[:2], Y[:2]), {}, DataError, "2 rows for 3"), ((X[:, :0], Y), {"intercept": False}, ConfigError, "nothing to est"),
+    ((X[:2], Y[:2]), {}, DataError, "2 rows for 3"),
+    ((X[:, :0], Y), {"intercept": False}, ConfigError, "nothing to est"),
     ((pd.DataFrame(X.numpy(), columns=["a", "a"]), Y), {}, DataError, "two columns are named 'a'"),
     ((pd.DataFrame(X.numpy(), columns=["a", "const"]), Y), {}, DataError, "as the constant that is added"),
     ((pd.DataFrame(X.numpy(), index=[3, 4, 5, 6]), pd.Series(Y.numpy())), {}, DataError, "index"),
@@ -188,9 +190,12 @@ def test_a_data_set_brings_its_offset_unless_one_is_given() -> None:
 
 
 @pytest.mark.parametrize(("name", "y", "counts", "told"), [
-    ("bernoulli", [0.5, 1, 0], [2, 1, 1], True), ("normal", [0.5, 1, 0], [2, 1, 1], False), ("bernoulli", [0.5], None, False),
-    ("bernoulli", [0, 1, 1], [2, 1, 1], False), ("bernoulli", [0.3, 1], [2, 1], False), ("bernoulli", [0.4], [2.5], False),
-    ("bernoulli", [0.5 + 2.5e-8], [2], False), ("bernoulli", [0.5 + 5e-10], [2], True), ("bernoulli", [0.5, 0.3], [2, 1], False),
+    ("bernoulli", [0.5, 1, 0], [2, 1, 1], True), ("normal", [0.5, 1, 0], [2, 1, 1], False),
+    ("bernoulli", [0.5], None, False),
+    ("bernoulli", [0, 1, 1], [2, 1, 1], False), ("bernoulli", [0.3, 1], [2, 1], False),
+    ("bernoulli", [0.4], [2.5], False),
+    ("bernoulli", [0.5 + 2.5e-8], [2], False), ("bernoulli", [0.5 + 5e-10], [2], True),
+    ("bernoulli", [0.5, 0.3], [2, 1], False),
 ])  # fmt: skip
 def test_a_binomial_table_holds_whole_successes_in_whole_trials(name: str, y: Any, counts: Any, told: bool) -> None:
     weights = None if counts is None else torch.tensor(counts, dtype=f64)

@@ -60,7 +60,8 @@ def model(**changes: Any) -> Any:
 
 @pytest.mark.parametrize(("make", "words"), [
     (lambda: 3, "a must be a fit"), (lambda: replace(normal(), separation="quasi"), "a has no finite maximum"),
-    (lambda: replace(normal(), rows=None), "a holds no rows"), (lambda: replace(normal(), penalty=1.0), "the penalty of a"),
+    (lambda: replace(normal(), rows=None), "a holds no rows"),
+    (lambda: replace(normal(), penalty=1.0), "the penalty of a"),
     (normal, None), (lambda: replace(normal(), separation="unknown"), None), (model, None),
     (lambda: model(separation="complete"), "a has no finite maximum"),
 ])  # fmt: skip
@@ -73,14 +74,17 @@ def test_what_is_a_side(make: Any, words: str | None) -> None:
 
 
 def rows(y: Any, weights: Any = None, kind: str = "normal") -> Any:
-    design = SimpleNamespace(y=torch.tensor(y, dtype=f64), weights=None if weights is None else torch.tensor(weights, dtype=f64))
+    design = SimpleNamespace(
+        y=torch.tensor(y, dtype=f64), weights=None if weights is None else torch.tensor(weights, dtype=f64)
+    )
     fit = SimpleNamespace(likelihood=kind)
     return SimpleNamespace(fit=fit, rows=SimpleNamespace(design=design, family=family_of(kind)))
 
 
 @pytest.mark.parametrize(("a", "b", "error", "words"), [
     (rows([1, 2]), rows([1, 2]), None, ""), (rows([1, 2]), rows([1, 2], [1, 1]), None, ""),
-    (rows([1, 2]), rows([1]), DataError, "of 2 rows and b of 1"), (rows([1, 2]), rows([1, 3]), DataError, "y of row 1 is 2 in a and 3"),
+    (rows([1, 2]), rows([1]), DataError, "of 2 rows and b of 1"),
+    (rows([1, 2]), rows([1, 3]), DataError, "y of row 1 is 2 in a and 3"),
     (rows([1, 2]), rows([1, 2], [1, 3]), DataError, "the weight of row 1 is 1 in a and 3 in b"),
     (rows([1, 2]), rows([1, 2], kind="poisson"), ConfigError, "is of probabilities"),
     (rows([1, 2], kind="poisson"), rows([1, 2], kind="negative_binomial"), None, ""),
@@ -97,10 +101,13 @@ def test_which_rows_are_the_same(a: Any, b: Any, error: Any, words: str) -> None
 # Likelihoods.
 @pytest.mark.parametrize(("small", "large", "reason", "boundary"), [
     (side(Poisson()), side(NegativeBinomial(), "theta", "b"), None, True),
-    (side(Poisson()), side(NegativeBinomial(), None, "b"), "poisson is not known to be a case of negativebinomial", False),
+    (side(Poisson()), side(NegativeBinomial(), None, "b"), "poisson is not known to be a case of negativebinomial",
+    False),
     (side(Normal()), side(NegativeBinomial(), "theta", "b"), "normal is not known", False),
-    (side(NegativeBinomial(), "theta"), side(NegativeBinomial(), None, "b"), "a estimates theta, which b was given", False),
-    (side(NegativeBinomial(2.0)), side(NegativeBinomial(3.0), None, "b"), "other numbers, theta = 2 and theta = 3", False),
+    (side(NegativeBinomial(), "theta"), side(NegativeBinomial(), None, "b"), "a estimates theta, which b was given",
+    False),
+    (side(NegativeBinomial(2.0)), side(NegativeBinomial(3.0), None, "b"), "other numbers, theta = 2 and theta = 3",
+    False),
     (side(NegativeBinomial(2.0)), side(NegativeBinomial(3.0), "theta", "b"), None, False),
     (side(NegativeBinomial(2.0), "theta"), side(NegativeBinomial(3.0), "theta", "b"), None, False),
     (side(NegativeBinomial(2.0)), side(NegativeBinomial(2.0), None, "b"), None, False),
@@ -120,7 +127,8 @@ def fitted(identified: bool) -> ModelFit:
 @pytest.mark.parametrize(("kinds", "sizes", "affine", "told", "claimed", "reason"), [
     ((None, None), (1, 2), (True, True), None, False, None),
     ((None, None), (1, 2), (True, True), "z is outside", False, "not nested: z is outside"),
-    ((None, None), (2, 2), (True, True), None, False, "as many"), ((None, None), (2, 2), (True, True), None, True, "as many"),
+    ((None, None), (2, 2), (True, True), None, False, "as many"),
+    ((None, None), (2, 2), (True, True), None, True, "as many"),
     ((None, False), (1, 2), (True, True), None, False, "b is not identified"),
     ((False, None), (1, 2), (True, True), None, False, "a is not identified"),
     ((None, True), (1, 2), (True, True), None, False, None),
@@ -129,7 +137,13 @@ def fitted(identified: bool) -> ModelFit:
     ((None, True), (1, 2), (True, False), "z is outside", True, None),
 ])  # fmt: skip
 def test_when_one_fit_lies_inside_another(
-    kinds: Any, sizes: Any, affine: Any, told: str | None, claimed: bool, reason: str | None, monkeypatch: pytest.MonkeyPatch
+    kinds: Any,
+    sizes: Any,
+    affine: Any,
+    told: str | None,
+    claimed: bool,
+    reason: str | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(nested, "_outside", lambda *_: told)
     sides: list[Any] = []
@@ -148,7 +162,9 @@ def test_when_one_fit_lies_inside_another(
 
 
 # Columns.
-def spanned(columns: Tensor, offset: Tensor | None = None, features: Any = ("x",), constants: Any = (), name: str = "a") -> Any:
+def spanned(
+    columns: Tensor, offset: Tensor | None = None, features: Any = ("x",), constants: Any = (), name: str = "a"
+) -> Any:
     whole = torch.cat([columns, torch.zeros(len(columns), 1) if offset is None else offset[:, None]], 1).double()
     family = SimpleNamespace(constants=constants, labels=("mean", "zeros"))
     design = SimpleNamespace(y=whole[:, 0], features=features)
@@ -164,7 +180,8 @@ def test_what_the_larger_columns_leave(chunk: int, monkeypatch: pytest.MonkeyPat
     large = spanned(outer, name="b")
     combined = outer @ torch.tensor([[1.0], [2.0]]).double()
     for column, offset, told in (
-        (combined, None, None), (combined + 1e-10 * other[:, None], None, None), (combined + 1e-6 * other[:, None], None, "z0"),
+        (combined, None, None), (combined + 1e-10 * other[:, None], None, None),
+        (combined + 1e-6 * other[:, None], None, "z0"),
         (other[:, None], None, "z0"), (combined, other, "the offset"), (other[:, None], other, "z0, the offset"),
         (combined, outer[:, 0], None),
     ):  # fmt: skip
@@ -183,10 +200,13 @@ def test_a_raw_output_with_a_constant_alone_holds_no_features() -> None:
 
 
 # The test.
-def outcome(kind: str = "unbiased: RSS", other: str | None = None, dispersion: float | None = 2.0, df: int = 2, **how: Any) -> Any:
+def outcome(
+    kind: str = "unbiased: RSS", other: str | None = None, dispersion: float | None = 2.0, df: int = 2, **how: Any
+) -> Any:
     sizes = (3, 3 + df)
     sides = [
-        SimpleNamespace(size=size, rows=size, fit=SimpleNamespace(dispersion_kind=word, dispersion=dispersion, df_resid=20.0))
+        SimpleNamespace(size=size, rows=size,
+            fit=SimpleNamespace(dispersion_kind=word, dispersion=dispersion, df_resid=20.0))
         for size, word in zip(sizes, (other or kind, kind), strict=True)
     ]  # fmt: skip
     return nested._test(sides[0], sides[1], **({"llr": 5.0, "boundary": False} | how))  # type: ignore[arg-type]
@@ -207,17 +227,23 @@ def test_the_distribution_of_a_gain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # What is said.
-def noted(name: str, likelihood: str = "normal", free: str | None = "sigma", cov: str = "expected", **family: Any) -> Any:
+def noted(
+    name: str, likelihood: str = "normal", free: str | None = "sigma", cov: str = "expected", **family: Any
+) -> Any:
     known = {"knows_information": True, "counted": True, "space": family_of(likelihood).space} | family
     jointly = known.pop("jointly", False)
     rows = SimpleNamespace(family=SimpleNamespace(**known))
-    return SimpleNamespace(name=name, free=free, rows=rows, fit=SimpleNamespace(cov=cov), likelihood=SimpleNamespace(jointly=jointly))
+    return SimpleNamespace(
+        name=name, free=free, rows=rows, fit=SimpleNamespace(cov=cov), likelihood=SimpleNamespace(jointly=jointly)
+    )
 
 
 @pytest.mark.parametrize(("a", "b", "alike", "words"), [
-    ({}, {}, True, []), ({}, {}, False, []), ({"cov": "HC0"}, {}, True, ["of a are robust"]), ({}, {"cov": "HC0"}, True, ["of b are robust"]),
+    ({}, {}, True, []), ({}, {}, False, []), ({"cov": "HC0"}, {}, True, ["of a are robust"]),
+    ({}, {"cov": "HC0"}, True, ["of b are robust"]),
     ({}, {"free": None}, True, ["very density"]), ({"likelihood": "poisson", "free": None}, {}, True, []),
-    ({"knows_information": False}, {}, True, []), ({"knows_information": False}, {}, False, ["of a is what its nll gives"]),
+    ({"knows_information": False}, {}, True, []),
+    ({"knows_information": False}, {}, False, ["of a is what its nll gives"]),
     ({"knows_information": False, "jointly": True}, {}, False, []), ({"jointly": True}, {}, False, []),
     ({"counted": False}, {}, True, []), ({"counted": False}, {}, False, ["here, which a by itself does not"]),
     ({"likelihood": "poisson", "counted": False, "free": None}, {}, False, []),

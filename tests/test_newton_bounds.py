@@ -1,4 +1,4 @@
-"""What Newton's method decides at every step, and what is left where rows are separated: scripted, on both sides of each bound."""
+"""What Newton's method decides at every step, scripted, and what is left where rows are separated: both sides of each bound."""
 
 import math
 from dataclasses import replace
@@ -25,7 +25,9 @@ COUNTS = torch.tensor([0, 1, 2, 3, 0, 1, 5, 2, 1, 0, 2, 4]).double()
 class Script:
     """Newton's method with the length of every step given: what it decides is kept."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, pushes: list[float], rate: float = 0.0, ends_late: bool = False) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, pushes: list[float], rate: float = 0.0, ends_late: bool = False
+    ) -> None:
         self.kinds: list[str] = []
         self.late: list[bool] = []
         self.corrected = 0
@@ -44,13 +46,17 @@ class Script:
             self.corrected += 1
 
         for name, does in {
-            "_first": lambda *_: point, "_root": lambda *_: "a root", "_step": lambda *_: (next(left), 0.0), "_downhill": downhill,
-            "_rate": lambda *_: rate, "_at_rounding": at_rounding, "_corrected": corrected, "cholesky_root": lambda _: "a root",
+            "_first": lambda *_: point, "_root": lambda *_: "a root", "_step": lambda *_: (next(left), 0.0),
+            "_downhill": downhill,
+            "_rate": lambda *_: rate, "_at_rounding": at_rounding, "_corrected": corrected,
+            "cholesky_root": lambda _: "a root",
             "evaluate": lambda *_: point,
         }.items():  # fmt: skip
             monkeypatch.setattr(newton, name, does)
 
-    def run(self, rows: int = 1, robust: bool = False, canonical: bool = True, squares: bool = False, **how: Any) -> int:
+    def run(
+        self, rows: int = 1, robust: bool = False, canonical: bool = True, squares: bool = False, **how: Any
+    ) -> int:
         likelihood = SimpleNamespace(squares=squares, robust=robust, canonical=canonical)
         family: Any = SimpleNamespace(likelihood=likelihood, name="it", dispersion=1.0)
         design: Any = SimpleNamespace(y=range(rows))
@@ -58,8 +64,10 @@ class Script:
 
 
 @pytest.mark.parametrize(("pushes", "robust", "kinds"), [
-    ([5.0, 2.0, 0.5, 0.0], False, ["expected", "expected", "observed"]), ([5.0, 2.0, 0.0], True, ["observed", "observed"]),
-    ([*[5.0] * 11, 0.0], False, [*["expected"] * 9, "observed", "observed"]), ([0.9, 1.1, 0.0], False, ["observed", "expected"]),
+    ([5.0, 2.0, 0.5, 0.0], False, ["expected", "expected", "observed"]),
+    ([5.0, 2.0, 0.0], True, ["observed", "observed"]),
+    ([*[5.0] * 11, 0.0], False, [*["expected"] * 9, "observed", "observed"]),
+    ([0.9, 1.1, 0.0], False, ["observed", "expected"]),
 ])  # fmt: skip
 def test_observed_curvature_is_taken_near_the_maximum_or_after_ten_steps(
     pushes: list[float], robust: bool, kinds: list[str], monkeypatch: pytest.MonkeyPatch
@@ -70,8 +78,10 @@ def test_observed_curvature_is_taken_near_the_maximum_or_after_ten_steps(
 
 
 @pytest.mark.parametrize(("push", "rate", "rows", "settled", "corrected"), [
-    (0.9e-6, 1e-4, 4, True, False), (0.9e-6, 1e-4, 3, False, False), (2e-6, 0.0, 4, False, False), (0.9e-6, 0.1, 4, False, False),
-    (0.9e-6, 1.0e-3, 4, True, False), (0.9e-6, 1.3e-3, 4, False, False), (0.01, 1.0, 4, False, True), (0.01, 0.0031, 4, False, False),
+    (0.9e-6, 1e-4, 4, True, False), (0.9e-6, 1e-4, 3, False, False), (2e-6, 0.0, 4, False, False),
+    (0.9e-6, 0.1, 4, False, False),
+    (0.9e-6, 1.0e-3, 4, True, False), (0.9e-6, 1.3e-3, 4, False, False), (0.01, 1.0, 4, False, True),
+    (0.01, 0.0031, 4, False, False),
     (0.01, 0.0033, 4, False, True), (0.01, math.inf, 4, False, True), (0.01, 1.0, 3, False, False),
 ])  # fmt: skip
 def test_of_many_rows_a_last_pass_is_spared(
@@ -86,7 +96,9 @@ def test_of_many_rows_a_last_pass_is_spared(
     assert not other.corrected
 
 
-def test_half_of_the_steps_are_early_and_an_end_is_a_billionth_of_a_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_of_the_steps_are_early_and_an_end_is_a_billionth_of_a_standard_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     script = Script(monkeypatch, [5.0] * 6)
     with pytest.raises(newton.NotConvergedError, match="max_iter=6 iterations are over"):
         script.run(max_iter=6)
@@ -172,7 +184,9 @@ def limit(columns: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> tuple[list[
     runs = torch.tensor([0.0] * len(columns) + [1.0, 0.0])
     overlap = torch.arange(13) < 12
     design = design_of((x, y), family_of("bernoulli"), True, None)[0]
-    _, beta, reached = existence.supremum(family_of("bernoulli"), design, Separation("quasi", runs, runs, None, overlap, overlap))
+    _, beta, reached = existence.supremum(
+        family_of("bernoulli"), design, Separation("quasi", runs, runs, None, overlap, overlap)
+    )
     assert reached == -1.0
     assert beta[len(columns), 0] == math.inf
     return (beta[:, 0] == 0).tolist(), seen[0].width
@@ -191,5 +205,7 @@ def test_coefficients_that_the_rows_left_determine_stay_finite(monkeypatch: pyte
 def test_fewer_rows_than_coefficients_are_told() -> None:
     family = family_of("normal")
     existence.check_determined(family, design_of((X, COUNTS), family, True, None)[0])
-    with pytest.raises(DataError, match=r"data: 2 rows for 3 coefficients; .* rows; besides, columns x0 and x1 tell the same"):
+    with pytest.raises(
+        DataError, match=r"data: 2 rows for 3 coefficients; .* rows; besides, columns x0 and x1 tell the same"
+    ):
         existence.check_determined(family, design_of((X[:2], COUNTS[:2]), family, True, None, enough=False)[0])

@@ -21,7 +21,8 @@ def same_memory(array: Any) -> bool:
 
 
 @pytest.mark.parametrize(("array", "there", "dtype"), [
-    (np.ones(3), True, torch.float64), (np.ones(3, dtype=np.float32), True, torch.float32), (np.ones((4, 2))[::2], True, torch.float64),
+    (np.ones(3), True, torch.float64), (np.ones(3, dtype=np.float32), True, torch.float32),
+    (np.ones((4, 2))[::2], True, torch.float64),
     (np.ones(3, dtype=np.int32), True, torch.int32), (np.ones(3, dtype=np.uint8), True, torch.uint8),
     (np.ones(3, dtype=bool), True, torch.bool), (np.ones(3, dtype=">f8"), False, torch.float64),
     (np.ones(3)[::-1], False, torch.float64), (np.ones((2, 3))[:, ::-1], False, torch.float64),
@@ -37,7 +38,8 @@ def test_an_array_is_read_in_place_where_torch_can(array: np.ndarray, there: boo
 
 def test_a_tensor_is_read_in_place_and_wide_unsigned_ones_become_floats() -> None:
     for dtype, becomes in (
-        (torch.float32, torch.float32), (torch.int64, torch.int64), (torch.uint8, torch.uint8), (torch.uint16, torch.float64),
+        (torch.float32, torch.float32), (torch.int64, torch.int64), (torch.uint8, torch.uint8),
+        (torch.uint16, torch.float64),
         (torch.uint32, torch.float64), (torch.uint64, torch.float64),
     ):  # fmt: skip
         given = torch.ones(3, dtype=dtype)
@@ -52,14 +54,20 @@ def test_a_tensor_is_read_in_place_and_wide_unsigned_ones_become_floats() -> Non
 
 
 @pytest.mark.parametrize(("values", "words"), [
-    (torch.tensor(1.0), r"must be rows of real numbers, found torch.float32 of shape \(\)"), (3.0, "must be rows of real numbers"),
-    (torch.ones(2) + 1j, "found torch.complex64"), (np.array([2**60 + 1, 2.0], dtype=object), "must hold numbers, found dtype object"),
+    (torch.tensor(1.0), r"must be rows of real numbers, found torch.float32 of shape \(\)"),
+    (3.0, "must be rows of real numbers"),
+    (torch.ones(2) + 1j, "found torch.complex64"),
+    (np.array([2**60 + 1, 2.0], dtype=object), "must hold numbers, found dtype object"),
     (torch.tensor([2**60 + 1]), "x"), (np.array([2**60 + 1]), "x"), (["a", "b"], "must hold numbers, found dtype"),
-    (np.array([1.0, None], dtype=object), "row 1 is missing"), (np.array([[1.0, None]], dtype=object), "row 0, column 1 is missing"),
+    (np.array([1.0, None], dtype=object), "row 1 is missing"),
+    (np.array([[1.0, None]], dtype=object), "row 0, column 1 is missing"),
     ([[1.0], [1.0, 2.0]], "not a rectangular array"), (torch.ones(2, 2).to_sparse(), "a sparse tensor"),
-    (torch.empty(2, device="meta"), "on the meta device"), (torch.nested.nested_tensor([torch.ones(1), torch.ones(2)], layout=torch.jagged), "nested"),
-    (HIDDEN, "^x: the entry is masked"), (np.ma.MaskedArray(1.0, True), "^x: the entry is masked"), ([1.0, HIDDEN], "^x: row 1 is masked"), ([[1.0, HIDDEN]], "^x: row 0, column 1 is masked"),
-    ([[[1.0, HIDDEN]]], "^x: row 0, column 0,1 is masked"), ([[[[1.0, HIDDEN]]]], "^x: row 0, column 0,0,1 is masked"),
+    (torch.empty(2, device="meta"), "on the meta device"),
+    (torch.nested.nested_tensor([torch.ones(1), torch.ones(2)], layout=torch.jagged), "nested"),
+    (HIDDEN, "^x: the entry is masked"), (np.ma.MaskedArray(1.0, True), "^x: the entry is masked"),
+    ([1.0, HIDDEN], "^x: row 1 is masked"), ([[1.0, HIDDEN]], "^x: row 0, column 1 is masked"),
+    ([[[1.0, HIDDEN]]], "^x: row 0, column 0,1 is masked"),
+    ([[[[1.0, HIDDEN]]]], "^x: row 0, column 0,0,1 is masked"),
     ([1, np.ma.MaskedArray([1.0, 2.0], [False, True])], "^x: row 1, column 1 is masked"),
     ((1.0, HIDDEN), "^x: row 1 is masked"), ((1.0, (2.0, HIDDEN)), "^x: row 1, column 1 is masked"),
 ])  # fmt: skip
@@ -105,7 +113,11 @@ def test_a_frame_of_numbers_is_read_as_numbers(table: Any, read: Any) -> None:
 
 
 def test_a_frame_that_holds_more_than_numbers_is_left_as_it_is() -> None:
-    for odd in (pd.DataFrame({"a": ["p", "q"], "b": [1.0, 2.0]}), pd.Series(["p", "q"]), pd.DataFrame({"a": [1.0, 2.0]})):
+    for odd in (
+        pd.DataFrame({"a": ["p", "q"], "b": [1.0, 2.0]}),
+        pd.Series(["p", "q"]),
+        pd.DataFrame({"a": [1.0, 2.0]}),
+    ):
         assert reading._numbers(odd) is odd
     plain: Tensor = torch.ones(2)
     assert reading._numbers(plain) is plain

@@ -1,4 +1,4 @@
-"""What runs away of a likelihood of several raw outputs: which models inside are asked, and what their answers come to."""
+"""What runs away of a likelihood of several outputs: which models inside are asked, and what their answers come to."""
 
 import math
 from types import SimpleNamespace
@@ -31,10 +31,16 @@ def answer(kind: str, direction: list[float] | None = None) -> Separation:
 
 
 def family(
-    after: int | None = None, within: str | None = None, constants: tuple[int, ...] = (), outputs: int = 2, asked: Any = ()
+    after: int | None = None,
+    within: str | None = None,
+    constants: tuple[int, ...] = (),
+    outputs: int = 2,
+    asked: Any = (),
 ) -> Any:
     likelihood = SimpleNamespace(constant_after=after, within=within, questions=lambda _y: asked)
-    return SimpleNamespace(likelihood=likelihood, constants=constants, outputs=outputs, name="it", labels=("mean", "zeros"))
+    return SimpleNamespace(
+        likelihood=likelihood, constants=constants, outputs=outputs, name="it", labels=("mean", "zeros")
+    )
 
 
 NONE, QUASI, COMPLETE = answer("none"), answer("quasi", [1.0, -0.5]), answer("complete", [0.5, 0.0])
@@ -46,7 +52,8 @@ NONE, QUASI, COMPLETE = answer("none"), answer("quasi", [1.0, -0.5]), answer("co
     ((NONE, COMPLETE), {}, "quasi", [[0, 0.5], [0, 0]], [[None, math.inf], [None, None]]),
     ((COMPLETE, COMPLETE), {}, "complete", [[0.5, 0.5], [0, 0]], [[math.inf, math.inf], [None, None]]),
     ((COMPLETE, QUASI), {}, "quasi", [[0.5, 1], [0, -0.5]], [[math.inf, math.inf], [None, -math.inf]]),
-    ((QUASI, answer("quasi", [1.0])), {"constants": (1,)}, "quasi", [[1, 0], [-0.5, 1]], [[math.inf, None], [-math.inf, math.inf]]),
+    ((QUASI, answer("quasi", [1.0])), {"constants": (1,)}, "quasi", [[1, 0], [-0.5, 1]],
+    [[math.inf, None], [-math.inf, math.inf]]),
     ((QUASI, QUASI), {"within": "poisson"}, "quasi", [[1, 1], [-0.5, -0.5]], [[None, None], [None, None]]),
     ((QUASI, NONE), {"within": "poisson"}, "quasi", [[1, 0], [-0.5, 0]], [[math.inf, None], [-math.inf, None]]),
 ])  # fmt: skip
@@ -135,7 +142,8 @@ class Flight:
 
 
 @pytest.mark.parametrize(("slope", "level", "end", "rows"), [
-    (10.0, 0.0, "0 or 1 in 2 of 3 rows", 0), (-10.0, 0.0, "0 or 1 in 2 of 3", 0), (5.0, -14.0, "0 in 1 of 3", 0), (1.0, 15.0, "1 in 2 of 3", 0),
+    (10.0, 0.0, "0 or 1 in 2 of 3 rows", 0), (-10.0, 0.0, "0 or 1 in 2 of 3", 0), (5.0, -14.0, "0 in 1 of 3", 0),
+    (1.0, 15.0, "1 in 2 of 3", 0),
     (6.5, 0.0, "0 or 1 in 2 of 3", 0), (6.5, 1.5, "1 in 1 of 3 rows .row 2", 2),
 ])  # fmt: skip
 def test_a_share_of_zeros_that_runs_away_is_told(
@@ -152,7 +160,12 @@ def test_rows_far_out_are_asked_for_a_way_farther_and_others_are_held(monkeypatc
     flight = Flight(monkeypatch, None)
     flight.check(10.0, 0.0)
     signed, held, space, intercept = flight.asked
-    assert (signed.tolist(), held.tolist(), space.kind, intercept) == ([[-2, 1], [0, 1], [-2, -1]], [0, 1, 0], "counts", False)
+    assert (signed.tolist(), held.tolist(), space.kind, intercept) == (
+        [[-2, 1], [0, 1], [-2, -1]],
+        [0, 1, 0],
+        "counts",
+        False,
+    )
     flight.check(10.0, 0.0, constants=(1,))
     assert flight.asked[0].tolist() == [[0, 1], [0, 1], [0, -1]]
     assert flight.reaches == []
@@ -162,7 +175,9 @@ def test_rows_far_out_are_asked_for_a_way_farther_and_others_are_held(monkeypatc
     assert flight.asked is None, "none is beyond 12"
 
 
-@pytest.mark.parametrize(("gain", "told"), [(1.0, True), (0.0, True), (-1e-15, True), (-1e-9, False), (math.nan, False)])
+@pytest.mark.parametrize(
+    ("gain", "told"), [(1.0, True), (0.0, True), (-1e-15, True), (-1e-9, False), (math.nan, False)]
+)
 def test_a_way_that_loses_is_no_flight(gain: float, told: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     flight = Flight(monkeypatch, [1.0, 0.0], gain)
     if told:
@@ -182,7 +197,9 @@ def test_what_moves_by_a_millionth_runs(monkeypatch: pytest.MonkeyPatch) -> None
     assert "zeros: a; leave" in str(caught.value)
 
 
-@pytest.mark.parametrize(("straight", "curved", "taken"), [(3.0, 2.0, 2.0), (2.0, 3.0, 2.0), (2.0, None, 2.0), (3.0, 3.0, 3.0)])
+@pytest.mark.parametrize(
+    ("straight", "curved", "taken"), [(3.0, 2.0, 2.0), (2.0, 3.0, 2.0), (2.0, None, 2.0), (3.0, 3.0, 3.0)]
+)
 def test_a_step_ends_where_it_is_lower(straight: float, curved: float | None, taken: float) -> None:
     bowl: Any = SimpleNamespace(parameters=lambda step: step, turn=lambda *_: None if curved is None else torch.ones(1))
     values = {1.0: straight, 2.0: curved}
