@@ -173,7 +173,8 @@ def test_half_of_the_work_may_be_spent_on_looking(
         def __len__(self) -> int:
             return 10
 
-    made = WholeRows(told["likelihood"], SimpleNamespace(table=Table(), steps=steps, batch_size=batch))  # type: ignore[arg-type]
+    recipe: Any = SimpleNamespace(table=Table(), steps=steps, batch_size=batch)
+    made = WholeRows(told["likelihood"], recipe)
     assert len(made.marks) == looks
     if looks:
         assert (min(made.marks), max(made.marks)) == (0, steps)
@@ -181,7 +182,7 @@ def test_half_of_the_work_may_be_spent_on_looking(
 
 def test_a_look_is_kept_where_it_is_time_and_finite(monkeypatch: pytest.MonkeyPatch) -> None:
     made = object.__new__(WholeRows)
-    made.marks, made.likelihood, made.steps, made.log_likelihoods = {2, 3, 4}, "some", [], []  # type: ignore[assignment]
+    vars(made).update(marks={2, 3, 4}, likelihood="some", steps=[], log_likelihoods=[])
     told = iter([-5.0, math.nan, -4.0])
     monkeypatch.setattr(WholeRows, "_asked", lambda *_: next(told))
     for done in range(6):

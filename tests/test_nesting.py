@@ -254,12 +254,6 @@ def test_what_is_noted_of_two_fits(a: Any, b: Any, alike: bool, words: list[str]
     assert all(word in note for word, note in zip(words, found, strict=True))
 
 
-def test_which_side_the_criteria_prefer() -> None:
-    told = nested._criteria(SimpleNamespace(aic=(1.0, 3.5), bic=(4.0, 3.0)))  # type: ignore[arg-type]
-    assert told == "AIC is lower for a by 2.5; BIC is lower for b by 1"
-    assert nested._criteria(SimpleNamespace(aic=(1.0, 1.0), bic=(4.0, 4.0))) == "AIC is equal; BIC is equal"  # type: ignore[arg-type]
-
-
 def test_numbers_that_are_estimated_are_counted_once() -> None:
     for likelihood, size in (("normal", 4), ("gamma", 4), (Gamma(2.0), 3), ("negative_binomial", 4), ("poisson", 3)):
         fit = mlnn.estimate(likelihood, (X, Y.exp().ceil()))

@@ -1,4 +1,4 @@
-"""What Newton's method decides at every step, scripted, and what is left where rows are separated: both sides of each bound."""
+"""What Newton's method decides at every step, scripted, and what is left of separated rows: both sides of each bound."""
 
 import math
 from dataclasses import replace
@@ -169,7 +169,7 @@ def test_the_limit_of_classes_is_the_softmaxs(known: bool, told: str | None, mon
 
 
 def limit(columns: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> tuple[list[bool], int]:
-    """Which coefficients are known of rows that keep these columns, a last one running away; and in how many directions."""
+    """Which coefficients are known of rows that keep these columns, where a last one runs away; in how many directions."""
     seen: list[Design] = []
 
     def maximise(family: Any, part: Design, *_: Any) -> Any:
