@@ -35,7 +35,8 @@ FOUND = SimpleNamespace(direction=torch.ones(2))
     (form(False), "complete", FOUND, "complete", ["approached", "separated complete, an end"]),
     (form(False), "quasi", FOUND, "unknown", ["approached", "highest unknown"]),
     (None, "unknown", None, "complete", ["approached", "separated complete, an end"]),
-    (None, "unknown", None, "unknown", ["approached", "highest unknown"]), (None, "none", None, None, ["highest none"]),
+    (None, "unknown", None, "unknown", ["approached", "highest unknown"]),
+    (None, "none", None, None, ["highest none"]),
     (form(False), "none", FOUND, None, ["highest none"]),
 ])  # fmt: skip
 def test_which_way_is_taken(
@@ -64,7 +65,8 @@ def test_which_way_is_taken(
 
 
 @pytest.mark.parametrize(("made", "rank", "whole", "near"), [
-    (form(), True, True, 3.0), (form(), False, False, 3.0), (form(place=None), True, False, 3.0), (None, True, False, None),
+    (form(), True, True, 3.0), (form(), False, False, 3.0), (form(place=None), True, False, 3.0),
+    (None, True, False, None),
 ])  # fmt: skip
 @pytest.mark.usefixtures("heights")
 def test_the_first_of_the_highest_ends_is_the_maximum(
@@ -103,7 +105,8 @@ def test_an_end_that_did_not_converge_is_told_where_it_is_likelier() -> None:
 
 
 @pytest.mark.parametrize(("separable", "made", "told"), [
-    (False, form(), ("none", None)), (True, None, ("unknown", None)), (True, form(), ("quasi", FOUND)), (False, None, ("none", None)),
+    (False, form(), ("none", None)), (True, None, ("unknown", None)), (True, form(), ("quasi", FOUND)),
+    (False, None, ("none", None)),
 ])  # fmt: skip
 def test_what_is_known_of_the_existence(separable: bool, made: Any, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nonlinear, "separation_beside", lambda *_: ("quasi", FOUND))
@@ -113,7 +116,8 @@ def test_what_is_known_of_the_existence(separable: bool, made: Any, told: Any, m
 
 @pytest.mark.parametrize(("made", "kinked", "classical", "reached", "more"), [
     (form(), False, True, -4.0, True), (form(), False, True, -6.0, False), (form(), True, True, -4.0, False),
-    (form(False), False, True, -4.0, False), (form(place=None), False, True, -4.0, False), (None, False, True, -4.0, False),
+    (form(False), False, True, -4.0, False), (form(place=None), False, True, -4.0, False),
+    (None, False, True, -4.0, False),
     (form(), False, False, -4.0, False), (form(), False, True, -5.0 + 1e-7, False),
 ])  # fmt: skip
 @pytest.mark.usefixtures("heights")
@@ -134,8 +138,10 @@ def test_where_the_classical_fit_leads_is_an_end_where_it_is_likelier(
 
 
 @pytest.mark.parametrize(("made", "found", "llf", "growing", "told"), [
-    (form(), FOUND, -2.0 - 0.9e-3, False, "quasi"), (form(), FOUND, -2.0 - 1.1e-3, False, "unknown"), (form(), FOUND, -1.9, False, "quasi"),
-    (form(), None, -9.0, True, "complete"), (form(), None, -9.0, False, "unknown"), (None, FOUND, -9.0, True, "complete"),
+    (form(), FOUND, -2.0 - 0.9e-3, False, "quasi"), (form(), FOUND, -2.0 - 1.1e-3, False, "unknown"),
+    (form(), FOUND, -1.9, False, "quasi"),
+    (form(), None, -9.0, True, "complete"), (form(), None, -9.0, False, "unknown"),
+    (None, FOUND, -9.0, True, "complete"),
     (form(offset=1.0), FOUND, -1.0, True, "complete"), (form(offset=1.0), FOUND, -1.0, False, "unknown"),
 ])  # fmt: skip
 @pytest.mark.usefixtures("heights")
@@ -155,7 +161,8 @@ def test_the_likeliest_end_is_taken_further_where_it_may_lead_higher(monkeypatch
     it: Any = "it"
     assert nonlinear._furthered(it, [first, best], "none") == [first, "further on"]
     for kind, ends in (
-        ("none", [first, end(-3.0)]), ("none", [first, end(-3.0, False, math.nan)]), ("none", [first, end(-5.0 + 1e-7, False)]),
+        ("none", [first, end(-3.0)]), ("none", [first, end(-3.0, False, math.nan)]),
+        ("none", [first, end(-5.0 + 1e-7, False)]),
         ("unknown", [best]),
     ):  # fmt: skip
         assert nonlinear._furthered(it, ends, kind) is ends
@@ -164,9 +171,11 @@ def test_the_likeliest_end_is_taken_further_where_it_may_lead_higher(monkeypatch
 
 
 @pytest.mark.parametrize(("made", "kind", "found", "best", "llf", "direction"), [
-    (None, "complete", None, end(-1.0), 0.0, None), (form(), "complete", None, end(-1.0), 0.0, None), (None, "quasi", FOUND, None, 0.0, None),
+    (None, "complete", None, end(-1.0), 0.0, None), (form(), "complete", None, end(-1.0), 0.0, None),
+    (None, "quasi", FOUND, None, 0.0, None),
     (form(offset=1.0), "quasi", FOUND, end(-1.0), -1.0, None), (form(offset=1.0), "quasi", FOUND, None, -7.0, None),
-    (form(offset=1.0), "complete", FOUND, end(-1.0), -2.0, "placed"), (form(), "quasi", FOUND, end(-1.0), -2.0, "placed"),
+    (form(offset=1.0), "complete", FOUND, end(-1.0), -2.0, "placed"),
+    (form(), "quasi", FOUND, end(-1.0), -2.0, "placed"),
     (form(False), "quasi", FOUND, end(-1.0), -2.0, None), (form(place=None), "quasi", FOUND, end(-1.0), -2.0, None),
 ])  # fmt: skip
 @pytest.mark.usefixtures("heights")
@@ -183,7 +192,9 @@ def test_what_is_said_of_separated_rows(
     assert (said[1] == "placed") if direction else bool(said[1].isnan().all())
 
 
-@pytest.mark.parametrize(("separation", "refused"), [("quasi", True), ("complete", True), ("none", False), ("unknown", False)])
+@pytest.mark.parametrize(
+    ("separation", "refused"), [("quasi", True), ("complete", True), ("none", False), ("unknown", False)]
+)
 def test_a_fit_of_separated_rows_is_refused(separation: str, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = SimpleNamespace(separation=separation, sentence="they are apart")
     monkeypatch.setattr(nonlinear, "fit", lambda *_: answer)
