@@ -62,9 +62,9 @@ def test_what_is_no_pair_goes_on_as_it_is() -> None:
         assert found.data is data
         assert (found.weights, found.offset, found.intercept) == ([1], [2], False)
     assert taken([X, Y]).data[0] is X
-    for data in ((X, Y), 7):
+    for other in ((X, Y), 7):
         with pytest.raises(ConfigError, match="it goes with a formula"):
-            taken(data, FRAME)
+            taken(other, FRAME)
 
 
 def test_a_data_set_has_its_own_offset_formula_and_notes() -> None:

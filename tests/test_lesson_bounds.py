@@ -49,7 +49,7 @@ def test_two_scales_are_drawn_where_something_is_of_all_rows(
 
 def taught(
     monkeypatch: pytest.MonkeyPatch, classical: Any, own: Any, batch: int | None = None, decays: Any = (), **how: Any
-) -> Lesson:
+) -> Any:
     monkeypatch.setattr(lesson, "likelihood_of", lambda _: own)
     monkeypatch.setattr(lesson, "_axis", lambda *given: ("the axis of", given[2]))
     monkeypatch.setattr(lesson, "_path", lambda *_: "a path")
@@ -197,7 +197,12 @@ def test_a_course_looks_once_at_each_mark(monkeypatch: pytest.MonkeyPatch) -> No
     asked: list[int] = []
     distance = SimpleNamespace(summary=None, log_likelihood=-1.0, coefficients=None)
     known = SimpleNamespace(distance=lambda _: distance, beside=lambda _: "a finding")
-    monkeypatch.setattr("mlnn.estimating.trajectory.classical_estimate", lambda *_: asked.append(1) or known)
+
+    def classical_estimate(*_: Any) -> Any:
+        asked.append(1)
+        return known
+
+    monkeypatch.setattr("mlnn.estimating.trajectory.classical_estimate", classical_estimate)
     made, module = Trajectory("some", None, 4), torch.nn.Identity()  # type: ignore[arg-type]
     assert made.found(module) is None
     for done in (0, 1, 2, 2, 5, 4):
@@ -205,7 +210,8 @@ def test_a_course_looks_once_at_each_mark(monkeypatch: pytest.MonkeyPatch) -> No
     made.look(4, module)
     assert [one.step for one in made.looks] == [0, 1, 2, 4]
     assert len(asked) == 1
-    assert made.found(module) == "a finding"
+    finding: Any = made.found(module)
+    assert finding == "a finding"
     without = Trajectory(None, None, 4)  # type: ignore[arg-type]
     without.watch(0, module)
     assert (without.looks, len(asked)) == ([], 1)

@@ -44,6 +44,10 @@ def test_which_way_is_taken(
 ) -> None:
     taken: list[str] = []
 
+    def going(*_: Any) -> str | None:
+        taken.append("approached")
+        return approached
+
     def separated(_problem: Any, _form: Any, kind: str, _found: Any, best: Any) -> str:
         taken.append(f"separated {kind}, {'no' if best is None else 'an'} end")
         return "an answer"
@@ -56,11 +60,12 @@ def test_which_way_is_taken(
     monkeypatch.setattr(nonlinear, "_existence", lambda *_: (kind, found))
     monkeypatch.setattr(nonlinear, "reached", lambda _problem, start: start)
     monkeypatch.setattr(nonlinear, "_with_the_classical", lambda _problem, _form, ends: ends)
-    monkeypatch.setattr(nonlinear, "_approached", lambda *_: taken.append("approached") or approached)
+    monkeypatch.setattr(nonlinear, "_approached", going)
     monkeypatch.setattr(nonlinear, "_separated", separated)
     monkeypatch.setattr(nonlinear, "_highest", highest)
     problem: Any = SimpleNamespace(starts=lambda count, _seed: [end() for _ in range(count)])
-    assert nonlinear.fit(problem, 2, 0) == "an answer"
+    found_of: Any = nonlinear.fit(problem, 2, 0)
+    assert found_of == "an answer"
     assert taken == way
 
 
@@ -159,15 +164,17 @@ def test_the_likeliest_end_is_taken_further_where_it_may_lead_higher(monkeypatch
     monkeypatch.setattr(nonlinear, "further", lambda *_: "further on")
     first, best = end(-5.0), end(-3.0, converged=False)
     it: Any = "it"
-    assert nonlinear._furthered(it, [first, best], "none") == [first, "further on"]
+    taken: Any = nonlinear._furthered(it, [first, best], "none")
+    assert taken == [first, "further on"]
     for kind, ends in (
         ("none", [first, end(-3.0)]), ("none", [first, end(-3.0, False, math.nan)]),
         ("none", [first, end(-5.0 + 1e-7, False)]),
         ("unknown", [best]),
     ):  # fmt: skip
         assert nonlinear._furthered(it, ends, kind) is ends
-    assert nonlinear._furthered(it, [best], "none") == ["further on"]
-    assert nonlinear._furthered(it, [first, best], "unknown") == [first, "further on"]
+    alone: Any = nonlinear._furthered(it, [best], "none")
+    unsure: Any = nonlinear._furthered(it, [first, best], "unknown")
+    assert (alone, unsure) == (["further on"], [first, "further on"])
 
 
 @pytest.mark.parametrize(("made", "kind", "found", "best", "llf", "direction"), [
@@ -204,5 +211,6 @@ def test_a_fit_of_separated_rows_is_refused(separation: str, refused: bool, monk
         with pytest.raises(DataError, match="none of 3 starts reached a maximum, and none can: they are apart"):
             nonlinear.fit_model(*given)
     else:
-        assert nonlinear.fit_model(*given) is answer
+        found: Any = nonlinear.fit_model(*given)
+        assert found is answer
     assert (nonlinear._family("normal").free, nonlinear._family("poisson").free) == ("sigma", None)

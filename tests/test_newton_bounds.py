@@ -45,13 +45,14 @@ class Script:
         def corrected(*_: Any) -> None:
             self.corrected += 1
 
-        for name, does in {
+        scripted: dict[str, Any] = {
             "_first": lambda *_: point, "_root": lambda *_: "a root", "_step": lambda *_: (next(left), 0.0),
             "_downhill": downhill,
             "_rate": lambda *_: rate, "_at_rounding": at_rounding, "_corrected": corrected,
             "cholesky_root": lambda _: "a root",
             "evaluate": lambda *_: point,
-        }.items():  # fmt: skip
+        }  # fmt: skip
+        for name, does in scripted.items():
             monkeypatch.setattr(newton, name, does)
 
     def run(

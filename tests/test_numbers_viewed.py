@@ -17,7 +17,7 @@ HIDDEN = np.ma.masked
 
 
 def same_memory(array: Any) -> bool:
-    return view(array, "x").data_ptr() == array.__array_interface__["data"][0]
+    return bool(view(array, "x").data_ptr() == array.__array_interface__["data"][0])
 
 
 @pytest.mark.parametrize(("array", "there", "dtype"), [

@@ -51,7 +51,8 @@ def test_a_band_of_one_raw_output_is_carried_through_the_link() -> None:
 
 def test_a_band_of_several_is_that_of_the_delta_method() -> None:
     mean, se, low, high = part("normal_learned_variance", TWO, SPREADS, ERRORS)
-    assert (mean.shape, se) == ((2,), pytest.approx(np.array([0.2, 0.2])))
+    assert mean.shape == (2,)
+    assert se == pytest.approx(np.array([0.2, 0.2]))
     assert high - mean == pytest.approx(2 * se)
     assert mean - low == pytest.approx(2 * se)
     raw, error, low, high = part("normal_learned_variance", TWO, SPREADS, ERRORS, "linear")
@@ -102,7 +103,7 @@ def test_what_is_predicted_is_asked_for_as_it_can_be() -> None:
         ({"x": torch.ones(0, 1)}, "no rows to predict", DataError),
     ):  # fmt: skip
         with pytest.raises(error, match=words):
-            predicted(held, None, **given)  # type: ignore[arg-type]
+            predicted(held, None, **given)
     with pytest.raises(ConfigError, match="the fit had one"):
         predicted(moved, None, torch.ones(2, 1))
     dumb = rows("poisson", RAW, SPREAD)
@@ -125,7 +126,8 @@ def test_a_column_is_called_by_its_class_or_its_raw_output() -> None:
 def test_a_prediction_is_shown_up_to_a_dozen_rows() -> None:
     def shown(of: str, count: int, se: bool = True) -> tuple[list[list[str]], str]:
         part = np.arange(float(count))
-        brief = Prediction(part, *[part if se else None] * 3, level=0.9, of=of)._brief()
+        beside = part if se else None
+        brief = Prediction(part, beside, beside, beside, level=0.9, of=of)._brief()
         return [list(row) for row in brief.table], brief.text()
 
     table, text = shown("quantile", 12)
