@@ -158,3 +158,78 @@ def test_a_float_beside_a_simple_fraction_stands_for_it() -> None:
 
 def test_what_costs_are_told_of_are_operations() -> None:
     assert COSTS.keys() <= RULES.keys()
+
+
+def running_mean(rows: Tensor, start: int = 1, off: float = 0.0) -> Tensor:
+    mean = torch.zeros((), dtype=rows.dtype)
+    for count, one in enumerate(rows, start):
+        mean = mean + (one - mean) / (count + off * (count == 5))
+    return mean
+
+
+def averaged_again(rows: Tensor) -> Tensor:
+    mean = rows[0]
+    for place in range(1, len(rows)):
+        mean = mean * (place / (place + 1)) + rows[place] / (place + 1)
+    return mean
+
+
+def leant(rows: Tensor) -> Tensor:
+    mean = torch.zeros((), dtype=rows.dtype)
+    for count, one in enumerate(rows, 1):
+        mean = torch.lerp(mean, one, 1 / count)
+    return mean
+
+
+def by_norm(rows: Tensor) -> Tensor:
+    weights = torch.ones(len(rows), dtype=rows.dtype)
+    weights = weights / weights.norm()
+    return (weights / weights.sum() * rows).sum()
+
+
+MEANS: dict[str, Callable[[Tensor], Tensor]] = {
+    "running": running_mean,
+    "averaged again": averaged_again,
+    "leant": leant,
+    "by a norm": by_norm,
+    "the last of cumulative means": lambda rows: (rows.cumsum(0) / torch.arange(1, len(rows) + 1))[-1],
+}
+
+
+@pytest.mark.parametrize("name", MEANS)
+def test_a_mean_that_is_taken_another_way_couples_no_rows(name: str) -> None:
+    found = prove(bce, lambda z, y: MEANS[name](bce(z, y)), "binary")
+    assert found.answer == "proved", found.sentence
+
+
+@pytest.mark.parametrize("off", [1e-9, 1e-13])
+def test_a_running_mean_that_is_a_little_off_is_told(off: float) -> None:
+    found = prove(bce, lambda z, y: running_mean(bce(z, y), off=off), "binary")
+    assert found.answer == "differs", found.sentence
+    assert prove(bce, lambda z, y: running_mean(bce(z, y), start=2), "binary").answer == "differs"
+    assert prove(bce, lambda z, y: bce(z, y).cumsum(0) / torch.arange(1, len(z) + 1), "binary").answer == "differs"
+
+
+class BySize(Unmultiplied):
+    """A backward pass that is a little more than multiplied by what comes from above, where that is large."""
+
+    @staticmethod
+    def backward(ctx, upstream):  # type: ignore[no-untyped-def]
+        z, y = ctx.saved_tensors
+        return torch.where(upstream > 3.5, 1 + 1e-10, 1.0) * upstream * (torch.sigmoid(z) - y), None
+
+
+def test_a_backward_pass_by_logarithms_is_multiplied_and_one_by_size_is_not() -> None:
+    def cumulated(z: Tensor, y: Tensor) -> Tensor:
+        return torch.logcumsumexp(torch.stack([torch.zeros_like(z), z], -1), -1)[:, -1] - y * z
+
+    def of_classes(z: Tensor, y: Tensor) -> Tensor:
+        return torch.logcumsumexp(z, -1)[:, -1] - z.gather(-1, y[:, None])[:, 0]
+
+    assert prove(bce, cumulated, "binary").answer == "proved"
+    assert prove(bce, lambda z, y: running_mean(cumulated(z, y)), "binary").answer == "proved"
+    assert prove(F.cross_entropy, of_classes, "classes(3)").answer == "proved"
+    lifted = prove(F.cross_entropy, lambda z, y: of_classes(z, y) + 1e-9 * torch.tanh(z[:, 0]), "classes(3)")
+    assert lifted.answer == "differs", lifted.sentence
+    off = prove(bce, lambda z, y: BySize.apply(z, y), "binary")
+    assert "not multiplied by what comes from above" in (off.reason or "")

@@ -1,6 +1,6 @@
 """Whether two losses are one function for all raw outputs that there are: by the forms of their nodes, case by case of switches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial, reduce
@@ -12,7 +12,7 @@ from mlnn.proving.forms import Forms
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Variable
 from mlnn.proving.kinks import is_thin, looks
 from mlnn.proving.linear import Reach, line_of
-from mlnn.proving.quotients import Factor, Quotient
+from mlnn.proving.quotients import Factor, Quotient, of_factor
 
 MOST_CASES = 300
 """Of the states that switches are in together."""
@@ -34,7 +34,8 @@ class Agreed:
     """`apart`: of each two, plus − minus, which is a number, as a node. `kinks`: whether any two part at kinks.
 
     Of nodes that read one variable, `places`: (place, what each two are apart there) of the kinks, all of them unless `elsewhere`.
-    `whole`: whether all nodes have a value everywhere, as far as their forms tell.
+    `whole`: whether all nodes have a value everywhere, as far as their forms tell, but for `lost`: places, where those were asked
+    for, at which one of them has none by its form, of which nothing else is said.
     """
 
     apart: tuple[Id, ...]
@@ -42,6 +43,7 @@ class Agreed:
     places: tuple[tuple[Fraction, tuple[Id, ...]], ...] = ()
     elsewhere: bool = False
     whole: bool = True
+    lost: tuple[Fraction, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,26 +62,33 @@ class _Undecided:
     """A switch on whose state something hangs."""
 
     looks_at: object
+    states: tuple[int, ...] = (BELOW, AT, ABOVE)
 
 
 @dataclass
 class _Found:
-    """What the cases say: `seen`, of each two."""
+    """What the cases say: `seen`, of each two. `lost`: places without a value, where they are asked for."""
 
     seen: list[set[Id]]
     places: dict[Fraction, tuple[Id, ...]] = field(default_factory=dict)
     whole: bool = True
+    lost: set[Fraction] | None = None
 
 
-def agreed(graph: Graph, compared: Sequence[Compared], into: Graph, reach: Reach | None = None) -> Agreed | None:
+def agreed(
+    graph: Graph, compared: Sequence[Compared], into: Graph, reach: Reach | None = None, lost: bool = False
+) -> Agreed | None:
     """The numbers that two nodes each are apart for all raw outputs, of an interval if one is given; None where it is not certain
     that they are numbers.
 
-    Raises LargeError. Each state of each switch is looked at until nothing hangs on those that are left. Where what one looks at is
+    lost: whether places at which one has no value are asked for, of nodes of one variable. Raises LargeError.
+
+    Each state of each switch is looked at until nothing hangs on those that are left. Where what one looks at is
     0 and a line in the variables, one of them is put in terms of the others, in which the form may say more; `graph`, which may be
     `into`, gets nodes for it.
     """
-    found, todo = _Found([set() for _ in compared]), [_Asked(tuple(compared))]
+    found = _Found([set() for _ in compared], lost=set() if lost else None)
+    todo = [_Asked(tuple(compared))]
     met = set[tuple[Compared, ...]]()
     for _ in range(MOST_CASES):  # of a case that cannot be there is nothing to note
         asked = todo.pop()
@@ -90,7 +99,7 @@ def agreed(graph: Graph, compared: Sequence[Compared], into: Graph, reach: Reach
             todo += [here] if here.pairs not in met else []
             met.add(here.pairs)
         elif isinstance(here, _Undecided):
-            todo += [replace(asked, told={**asked.told, here.looks_at: state}) for state in (BELOW, AT, ABOVE)]
+            todo += [replace(asked, told={**asked.told, here.looks_at: state}) for state in here.states]
         elif here:
             _note(found, asked, here)
         if not todo:
@@ -127,7 +136,8 @@ def _together(compared: Sequence[Compared], found: _Found, into: Graph) -> Agree
         one not in (_KINK, own) for here in found.places.values() for one, own in zip(here, apart, strict=True)
     )
     elsewhere = any(_KINK in seen for seen in found.seen)
-    return Agreed(tuple(apart), parted or elsewhere, tuple(sorted(found.places.items())), elsewhere, found.whole)
+    return Agreed(tuple(apart), parted or elsewhere, tuple(sorted(found.places.items())), elsewhere, found.whole,
+                  tuple(sorted(found.lost or ())))  # fmt: skip
 
 
 def _case(
@@ -141,6 +151,12 @@ def _case(
     several = len(_variables(graph, asked))
     if several == 1 and (moved := _moved(graph, forms, asked, at)) is not None:
         return moved
+    needs = {need for pair in quotients for one in pair for need in one.needs}
+    if all_of.lost is not None and asked.place is not None and any(_never(need) for need in needs):
+        all_of.lost.add(asked.place)
+        return []
+    if all_of.lost is not None and several == 1 and needs and (split := _split(forms, quotients, needs)) is not None:
+        return split
     state = _State(forms, Emitter(forms, into), at, asked.thin, asked.place is not None, several > 1)
     for one, (plus, minus) in zip(asked.pairs, quotients, strict=True):
         here = _apart(state, one, plus, minus)
@@ -149,8 +165,26 @@ def _case(
         if here is None:
             return _moved(graph, forms, asked, at)
         found.append(here)
-    all_of.whole &= not any(one.needs for pair in quotients for one in pair)
+    all_of.whole &= not needs
     return found
+
+
+def _never(need: object) -> bool:
+    return isinstance(need, tuple) and need[0] == "never"
+
+
+def _split(forms: Forms, quotients: Iterable[tuple[Quotient, Quotient]], needs: Iterable[object]) -> _Undecided | None:
+    """What has to be above 0, or not 0, for a value, asked as a switch is, and after those."""
+    looked = next(looks(forms, [one for pair in quotients for one in pair]), None)
+    if looked is not None:
+        return _Undecided(looked)
+    asked = [need for need in needs if isinstance(need, tuple) and need[0] in ("above 0", "not 0")]
+    name = next((need[1] for need in asked if need[1] not in forms.told), None)
+    if name is None:
+        return None
+    asked_of = forms.quotients[name]
+    never_below = not asked_of.bottom and forms.at_least_0(asked_of.top)
+    return _Undecided(name, (AT, ABOVE) if never_below else (BELOW, AT, ABOVE))
 
 
 def _variables(graph: Graph, asked: _Asked) -> frozenset[Variable]:
@@ -161,7 +195,7 @@ def _variables(graph: Graph, asked: _Asked) -> frozenset[Variable]:
 def _moved(graph: Graph, forms: Forms, asked: _Asked, at: Sequence[Quotient]) -> _Asked | None:
     """The same where what a switch looks at is 0, with one of the variables of that put in terms of the others; None where it is no
     line. What is known of other switches is left to be asked again."""
-    line = next((line for look in at if (line := line_of(forms.named, look)) is not None), None)
+    line = next((line for look in at if (line := line_of(forms.named, _root(look))) is not None), None)
     if line is None:
         return None
     variable, others, constant = line.solved()
@@ -175,6 +209,13 @@ def _moved(graph: Graph, forms: Forms, asked: _Asked, at: Sequence[Quotient]) ->
     ]
     alone = not asked.thin and not others and len(_variables(graph, asked)) == 1
     return _Asked(tuple(pairs), {}, True, constant if alone else None)
+
+
+def _root(look: Quotient) -> Quotient:
+    """Of a power, which is 0 where that is of which it is one; anything else itself."""
+    monomial = next(iter(look.top), ())
+    plain = len(look.top) == len(monomial) == 1 and not look.bottom and monomial[0][1] > 0
+    return of_factor(monomial[0][0]) if plain else look
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,16 @@ def log(g: Graph, one: Id) -> Id:
     if _exponentials(g, node):
         lead, rest = _led(g, node)
         return g.add(lead, log(g, rest))
+    if node.op == "square":
+        return g.scale(2, log(g, _size(g, node.args[0])))
     return _log(g, one)
+
+
+def _size(g: Graph, one: Id) -> Id:
+    """The absolute value."""
+    if g.nodes[one].op == "square":
+        return one
+    return g.switch(one, g.neg(one), g.zero, one)
 
 
 def _led(g: Graph, node: Node) -> tuple[Id, Id]:
@@ -202,9 +211,8 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
     if exponent == 0:
         return g.one
     node = g.nodes[one]
-    if node.op == "square" and exponent > 0 and exponent.denominator > 1:
-        inner = node.args[0]
-        return power(g, g.switch(inner, g.neg(inner), g.zero, inner), 2 * exponent)
+    if node.op == "square" and exponent.denominator > 1:
+        return power(g, _size(g, node.args[0]), 2 * exponent)
     if exponent.denominator == 1 and abs(exponent) <= 4:
         twice = square(g, one)
         found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]

@@ -101,7 +101,10 @@ def _settled(runs: list[_Run], decides: bool) -> list[_Run]:
     """A narrow run of which nothing is certain is the boundary of a difference beside it; a point beside one belongs to it, and
     one that `decides` is a difference itself."""
     for place, run in enumerate(runs):
-        beside = {runs[other].answer for other in (place - 1, place + 1) if 0 <= other < len(runs)}
+        near = [runs[other] for other in (place - 1, place + 1) if 0 <= other < len(runs)]
+        beside = {
+            one.answer for one in near if one.answer != VOID or one.low < one.high
+        }  # one place is no end of values
         narrow = run.high - run.low <= NARROW * finest(Box(run.low, run.high))
         if (run.answer in (OPEN, POINT) and narrow and DIFFERS in beside) or (run.answer == POINT and decides):
             run.answer = DIFFERS

@@ -5,20 +5,19 @@ from fractions import Fraction
 from functools import partial
 from typing import TypeAlias
 
-import torch
 from torch import Tensor
 
 from mlnn.objectives import Objective
-from mlnn.objectives.promotion import promoted
 from mlnn.proving.agreement import ROUNDING, Compared, agreed
 from mlnn.proving.algebra import rebuilt
+from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph, Id, Variable
 from mlnn.proving.memory import kept_between_calls
+from mlnn.proving.multiplied import check_multiplied
 from mlnn.proving.quotients import LargeError
-from mlnn.proving.rows import PLACES, Side, Target, outputs_of, rows_of, targets_of, trace
+from mlnn.proving.rows import Side, Target, outputs_of, rows_of, targets_of, trace
 from mlnn.proving.tracing import CoupledError, UntracedError
 from mlnn.targets import TargetSpace
-from mlnn.world import plain_tensors
 
 ROWS = 7
 """Of a batch that is looked at beside one of two: odd, no multiple of 4 or 5, so that rows that are dropped or packed show."""
@@ -26,10 +25,8 @@ LEFT_OUT = (1, 4)
 """Its rows that are ignored, in a third batch, where a space has a label for that."""
 WEIGHTS = (2.0, 3.0, 2.0, 3.0, 3.0, 2.0, 3.0)
 """What a batch's rows, or its one number, count: a backward pass that is not multiplied by what comes from above shows."""
-FOUR, CLOSE = 4.0, 1e-9
-"""What comes from above a row, by which float64 multiplies exactly, and how close to that its gradient is, relative to its largest
-entry: a backward pass that takes logarithms on its way rounds."""
-
+LAST_BITS = Fraction(1, 2**50)
+"""What a product of a batch's few shares may be off, relative to what it is."""
 
 _Slopes: TypeAlias = dict[tuple[Target, float], tuple[Id, ...]]
 """The gradient of a row alone by its target and what it counts."""
@@ -101,28 +98,6 @@ def _slopes(objective: Objective, target: Target, weight: float, graph: Graph) -
     return tuple(trace(partial(rows_of, objective), *asked, graph, [weight])[1])
 
 
-def check_multiplied(objective: Objective, target: Target) -> None:
-    """Raise CoupledError where a row's gradient is not multiplied by what comes from above it, at the places that are looked at."""
-    for place in range(len(PLACES)):
-        output = outputs_of(objective, [place]).requires_grad_()
-        with plain_tensors(), torch.enable_grad(), promoted():
-            value = rows_of(objective, output, targets_of(objective, [target])).sum()
-            if not value.requires_grad:
-                return
-            once, often = (
-                torch.autograd.grad(value * by, output, retain_graph=True, allow_unused=True)[0] for by in (1.0, FOUR)
-            )
-        if once is not None and _apart(once, often):
-            raise CoupledError("its backward pass is not multiplied by what comes from above")
-
-
-def _apart(once: Tensor, often: Tensor) -> bool:
-    """Whether one gradient is not four times the other, where both are numbers: what overflows in float64 says nothing."""
-    off = often - FOUR * once
-    numbers = torch.isfinite(off) & torch.isfinite(often)
-    return bool(numbers.any()) and float(off[numbers].abs().max()) > CLOSE * float(often[numbers].abs().max())
-
-
 def _coupled(rows: int, what: str) -> CoupledError:
     return CoupledError(f"rows of a batch are coupled: {rows} rows {what}")
 
@@ -146,11 +121,23 @@ def same(graph: Graph, compared: Sequence[Compared]) -> bool:
 def _alike(graph: Graph, one: Compared) -> bool:
     into = Graph()
     try:
+        if _but_for_rounding(graph, one):
+            return True
         found = agreed(graph, [one], into)
     except LargeError:
         return False
     number = into.number(found.apart[0]) if found else None
     return number is not None and abs(number) <= ROUNDING
+
+
+def _but_for_rounding(graph: Graph, one: Compared) -> bool:
+    """Whether two forms are term by term alike, but for their numbers' last bits: a running mean takes (1 − 1/7)·(1 − 1/6)·…"""
+    forms = Forms(graph)
+    plus, minus = forms[one.plus], forms[one.minus]
+    return (plus.bottom, plus.needs, plus.top.keys()) == (minus.bottom, minus.needs, minus.top.keys()) and all(
+        abs(Fraction(plus.top[term]) - number) <= LAST_BITS * abs(Fraction(number))
+        for term, number in minus.top.items()
+    )
 
 
 def _of_row(nodes: tuple[Id, ...], row: int, space: TargetSpace, graph: Graph) -> tuple[Id, ...]:

@@ -39,7 +39,8 @@ class Case:
 class Cases:
     """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases are
     coefficients, some targets with the terms of the target alone, left's and right's. `note`: what else was found. `factor` and
-    `form`: of a relation that holds by the form, where the cases themselves can only refute."""
+    `form`: of a relation that holds by the form, where the cases themselves can only refute. `beside`: whether they can only refute
+    what another way left undecided."""
 
     cases: tuple[Case, ...]
     covers: str
@@ -48,6 +49,7 @@ class Cases:
     note: str | None = None
     factor: fmpq | None = None
     form: "Cases | None" = None
+    beside: bool = False
 
 
 def questions_of(roots: Sequence[Id]) -> tuple[Question, ...]:
@@ -71,7 +73,7 @@ def _roots(sides: tuple[Side, Side]) -> tuple[Id, Id, Id, Id]:
     return sides[0].value, sides[0].gradient[0], sides[1].value, sides[1].gradient[0]
 
 
-def _alike(found: Mapping[Target, tuple[Side, Side]]) -> tuple[Side, Side] | None:
+def alike(found: Mapping[Target, tuple[Side, Side]]) -> tuple[Side, Side] | None:
     """The two sides, where they are the same graph for every target."""
     first = next(iter(found.values()))
     read = any(side.target is not None for side in first)
@@ -79,7 +81,7 @@ def _alike(found: Mapping[Target, tuple[Side, Side]]) -> tuple[Side, Side] | Non
 
 
 def _by_residual(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
-    sides = _alike(found)
+    sides = alike(found)
     if sides is None or not space.whole_line:
         return None
     moved = of_residual(graph, _roots(sides))
@@ -91,7 +93,7 @@ def _by_residual(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space:
 
 def _by_degree(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: TargetSpace) -> Cases | None:
     """Polynomials in the target, apart from terms of the target alone, are equal where their coefficients are."""
-    sides = _alike(found)
+    sides = alike(found)
     if sides is None or space.finite:
         return None
     value, gradient, other, other_gradient = _roots(sides)
@@ -138,7 +140,7 @@ def _listed(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: Targ
     cases = tuple(_case(graph, _roots(sides), target) for target, sides in found.items())
     if not space.finite:
         return Cases(cases, _those(found), False)
-    sides = _alike(found)
+    sides = alike(found)
     lines = [] if sides is None else [polynomial(graph, one) for one in _roots(sides)]
     soft = bool(lines) and all(line is not None and len(line) <= 2 for line in lines)
     both = "both targets" if len(cases) == 2 else f"all {len(cases)} targets"

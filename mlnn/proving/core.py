@@ -7,9 +7,11 @@ what is written.
 from fractions import Fraction
 
 from mlnn.proving.algebra import div, exp, inv, log, mul, power, square
-from mlnn.proving.graph import Graph, Id
+from mlnn.proving.graph import SIMPLE, Graph, Id
 
 HALF = Fraction(1, 2)
+TWICE_ROUNDED = Fraction(1, 2**52)
+"""Of an exponent, how far it may be from the simple fraction that it stands for."""
 BCE_CLAMP, BCE_EPSILON = -100.0, 1e-12
 """Of torch's kernels (ATen/native/cpu/LossKernel and Loss.cpp): the least a logarithm counts, the least that is divided by."""
 
@@ -160,8 +162,10 @@ def ndtr(g: Graph, x: Id) -> Id:
 
 
 def raised(g: Graph, x: Id, exponent: Id) -> Id:
-    """A fixed exponent, or e^(exponent·log x)."""
+    """A fixed exponent, or e^(exponent·log x). A backward pass takes 1 from it, by which 1/3 is rounded once more."""
     number = g.number(exponent)
+    if number is not None and abs((near := number.limit_denominator(SIMPLE)) - number) <= TWICE_ROUNDED:
+        number = near
     return exp(g, mul(g, exponent, log(g, x))) if number is None else power(g, x, number)
 
 

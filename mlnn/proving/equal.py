@@ -16,6 +16,7 @@ from mlnn.proving.graph import Graph
 from mlnn.proving.paper import on_paper, sides_on_paper
 from mlnn.proving.paving import Paving, Tile, paved
 from mlnn.proving.proof import Proof
+from mlnn.proving.rectangle import on_rectangle, through_rectangle
 from mlnn.proving.relation import Related, by_form, by_target, refuted, related
 from mlnn.proving.settled import settled
 from mlnn.proving.several import LINE, of_batches, of_every_target, ways_of_several
@@ -71,7 +72,8 @@ def prove(
         for way in _ways(both, space, ends, graph):
             if way.own and refuted(way.cases, ends, close):
                 continue  # coefficients that differ say nothing of where losses do
-            found = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
+            here = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
+            found = here if found is None or here.settled or not way.beside else found
             if found.settled:
                 break
     except CoupledError as reason:
@@ -122,10 +124,13 @@ def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph)
     """Ways to an answer, the one that says most first; the next is asked for where one settles nothing."""
     several = len(next(iter(both.sides.values()))[0].gradient)
     if several == 1:
-        *ways, listed = ways_of(graph, both.sides, space)
+        sides = on_rectangle(graph, both.sides, space, ends)
+        *ways, listed = ways_of(graph, sides, space)
         yield from ways
-        form = of_every_target(graph, both.sides, space, ends, listed)
+        form = of_every_target(graph, sides, space, ends, listed)
         yield from [listed] if form is None else [form]
+        lines = None if form is not None else through_rectangle(graph, sides, space, ends, listed.covers)
+        yield from [] if lines is None else [lines]
     else:
         yield from ways_of_several(graph, both.sides, space, ends)
 

@@ -76,6 +76,10 @@ class Forms:
         signs = [self._sign(one) if value > 0 else None for one, value in top.items()]
         return bool(signs) and None not in signs and any(signs)
 
+    def at_least_0(self, top: Polynomial) -> bool:
+        """Whether a polynomial is not below zero by its form."""
+        return all(value > 0 and self._sign(part) is not None for part, value in top.items())
+
     def _sign(self, monomial: Monomial) -> bool | None:
         """True for a monomial above zero, False for one that is not below, None where it may be."""
         strict = True
@@ -123,17 +127,14 @@ class Forms:
         """1 over it, which needs it not to be 0 where its form does not tell."""
         if not one.top:
             return Quotient({}, (), one.needs | {("never", "1/0")})
-        found = self.arithmetic.inverse(one)
-        return found if self._certain(one) else self._needing(found, "not 0", one)
+        return self._needing(self.arithmetic.inverse(one), "not 0", one)
 
     def _needing(self, found: Quotient, what: str, one: Quotient) -> Quotient:
         """A quotient that has a value only where another one is `what`."""
-        _, name, turned = self._looked(one)
-        return Quotient(found.top, found.bottom, found.needs | {(what, name, turned and what != "not 0")})
-
-    def _certain(self, one: Quotient) -> bool:
-        """Whether something is above zero, or below, by its form."""
-        return self._looked(one)[0] in (BELOW, ABOVE)
+        known, name, turned = self._looked(one)
+        need: object = ("never", what) if known is not None else (what, name, turned and what != "not 0")
+        holds = known == (BELOW if turned else ABOVE) or (what == "not 0" and known in (BELOW, ABOVE))
+        return found if holds else Quotient(found.top, found.bottom, found.needs | {need})
 
     def exp(self, one: Quotient) -> Quotient:
         """e to a sum is a product: powers of e, and of what a logarithm in the sum is of."""
@@ -151,8 +152,7 @@ class Forms:
                 grown.append((("e", monomial[0][0][1]), value - whole))
             for _ in range(abs(whole)):
                 found = self.arithmetic.product(found, logarithm if whole > 0 else self.inverse(logarithm))
-        product = Quotient({tuple(sorted(grown)): 1}, (), one.needs)
-        return self.arithmetic.product(found, product)
+        return self.arithmetic.product(found, Quotient({tuple(sorted(grown)): 1}, (), one.needs))
 
     def _logarithm(self, monomial: Monomial) -> Quotient | None:
         """Of a logarithm alone, what it is of."""
@@ -201,6 +201,8 @@ class Forms:
         if exponent.denominator == 1:
             found = self.product([one] * bounded(int(exponent)))
             return found if exponent > 0 else self.inverse(found)
+        if not one.top and exponent > 0:
+            return one
         logs = self.log(one)
         if logs.needs == one.needs:
             return self.exp(self.arithmetic.sum([(exponent, logs)]))
@@ -229,9 +231,7 @@ class Forms:
         found = self._by_name(named, one, sign)
         if node.op == "sin":
             self.arithmetic.sines["x", self.place(named)] = ("x", self.place(Named("cos", self.keep(one))))
-        known, _, turned = self._looked(one) if node.op in NEEDS_ABOVE else (ABOVE, None, False)
-        surely = known == (BELOW if turned else ABOVE)
-        return found if surely else self._needing(found, "above 0", one)
+        return self._needing(found, "above 0", one) if node.op in NEEDS_ABOVE else found
 
     def _switch(self, args: list[Quotient], here: Id) -> Quotient:
         look, *branches = args

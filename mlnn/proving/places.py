@@ -90,13 +90,27 @@ def _judged(
         here = [_size(graph, box, question, one) for one in middle] or beside
     except (VagueError, UnsureError, OutsideError):
         return OPEN, None
-    return _said(beside, here, tolerance, box.low == box.high)
+    return _said(beside, here, tolerance, box.low == box.high, _is_told(graph, question))
 
 
-def _said(beside: list[arb | str], here: list[arb | str], tolerance: arb, exact: bool) -> tuple[str, arb | None]:
-    """From the differences on the sides, and where switches are zero; a point that is exact is judged by the latter alone."""
+def _is_told(graph: Graph, question: Question) -> bool:
+    """Whether a question's functions have nothing but numbers, and 1/0 where a side is no number: any other function that has no
+    value here may have one in code, as e to log 0 does."""
+    nodes = [graph.nodes[one] for one in graph.needed([question.plus, question.minus])]
+    return all(
+        node.op in ("var", "lin", "switch") or (node.op == "inv" and graph.number(node.args[0]) == 0) for node in nodes
+    )
+
+
+def _said(
+    beside: list[arb | str], here: list[arb | str], tolerance: arb, exact: bool, none: bool = False
+) -> tuple[str, arb | None]:
+    """From the differences on the sides, and where switches are zero; a point that is exact is judged by the latter alone. none:
+    whether a side without a value certainly has none."""
     if any(isinstance(one, str) for one in (*beside, *here)):
         alike = {one if isinstance(one, str) else "" for one in here}
+        if none and alike == {DIFFERS} and all(not isinstance(one, str) and bool(one <= tolerance) for one in beside):
+            return POINT, arb.pos_inf()
         return (VOID, None) if alike == {VOID} else (OPEN, None)
     fine = [bool(one <= tolerance) for one in here]  # type: ignore[operator]
     worst = max(here, key=lambda one: float(one.abs_upper()), default=None)  # type: ignore[union-attr]

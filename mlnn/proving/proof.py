@@ -21,9 +21,9 @@ class Proof:
     differ by `shift`, a number for each target, to 30 digits), "scaled" (left's gradient is `scale` times right's); None without.
     `where`: intervals of raw outputs (of residuals where `variable` says so) on which they differ; `size`: bounds of the largest
     difference of their values there, or of their gradients where values agree. `points`: single raw outputs where a gradient is
-    wrong, with the size of the fault. `boxes`: how many were looked at. `parts`: every question by itself; `findings`: what else
-    there is to say, a side's gradient that is not the slope of its own value among it. `paper`: what `mlnn.proving.replay`
-    checks the proof with.
+    wrong, with the size of the fault, ∞ where that of one side is no number. `boxes`: how many were looked at. `parts`: every
+    question by itself; `findings`: what else there is to say, a side's gradient that is not the slope of its own value among it.
+    `paper`: what `mlnn.proving.replay` checks the proof with.
     """
 
     answer: str

@@ -12,7 +12,7 @@ from mlnn.proving.algebra import mul
 from mlnn.proving.classwise import OF_CLASSES
 from mlnn.proving.core import choose, logaddexp, maximum, minimum
 from mlnn.proving.graph import Graph, Id, exact
-from mlnn.proving.shadows import Shadows, over, pairs, plain
+from mlnn.proving.shadows import Shadows, each, over, pairs, plain
 
 
 def summed(g: Graph, row: list[Id]) -> Id:
@@ -156,6 +156,28 @@ def _scanned(rule: Callable[[Graph, Id, Id], Id]) -> Callable[..., list[Tensor]]
     return rule_over
 
 
+LOWEST = Fraction(-1e300)
+"""Below it a constant stands for −∞ in a sum of exponentials: torch's own backward pass has the least float there, of entries that
+nothing comes down to."""
+
+
+def _log_scanned(at: Shadows, self: Tensor, dim: int, **_: Any) -> list[Tensor]:
+    """The logarithm of the sum of exponentials up to each place along an axis."""
+    g = at.graph
+
+    def endless(one: Id) -> Id:
+        return g.lost if (node := g.nodes[one]).op == "lin" and node.numbers[0] < LOWEST else one
+
+    def added(_: Graph, left: Id, right: Id) -> Id:
+        return left if right == g.lost else right if left == g.lost else logaddexp(g, left, right)
+
+    columns = [each(one, endless) for one in (at.shadow(self).unbind(dim) if self.ndim else [at.shadow(self)])]
+    found = columns[:1]
+    for column in columns[1:]:
+        found.append(pairs(found[-1], column, partial(added, g)))
+    return [torch.stack(found, dim) if self.ndim else found[0]]
+
+
 def _which(g: Graph, row: list[Id], rule: Callable[[Graph, Id, Id], Id]) -> Id:
     """The place of the largest or smallest of a row, the first of several."""
     best, place = row[0], g.zero
@@ -227,7 +249,7 @@ SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "prims::var": lambda at, inp, dims=None, correction=1, **_: [_spread(at, inp, dims, correction)],
     "cumsum": _scanned(lambda g, left, right: g.add(left, right)),
     "cumprod": _scanned(mul),
-    "logcumsumexp": _scanned(logaddexp),
+    "logcumsumexp": _log_scanned,
     "slice_backward": _backward_of_view(torch.ops.aten.slice.Tensor),
 }
 """By torch's name: (shadows, its arguments by torch's names) → the shadows of its answers."""

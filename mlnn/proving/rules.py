@@ -97,7 +97,9 @@ def _power(node: Node, args: Sequence[Series], terms: int) -> Series:
     (exponent,) = node.numbers
     if exponent.denominator == 1:
         return _whole_power(x, int(exponent), terms)
-    if x[0].is_zero() and exponent > 0 and terms == 1:
+    if all(part.is_zero() for part in x.coeffs()):  # 0 on all of the ball
+        if exponent < 0:
+            raise OutsideError("a division by 0")
         return arb_series([0], terms)
     if x[0] < 0:
         raise OutsideError("a root of a number below 0")

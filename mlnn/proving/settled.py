@@ -1,14 +1,16 @@
 """Questions about functions of one variable that the forms of both sides answer, so that few boxes are left to look at."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
 from flint import fmpq
 
-from mlnn.proving.agreement import Agreed, Compared, agreed
+from mlnn.proving.agreement import Compared, agreed
 from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.cases import GRADIENT, Case
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.infinities import at_place
 from mlnn.proving.linear import Reach, reach_of
 from mlnn.proving.quotients import LargeError
 
@@ -28,8 +30,8 @@ def settled(case: Case, ends: tuple[fmpq, fmpq]) -> tuple[Case, frozenset[str]]:
         apart = _apart(graph, one, reach)
         if apart is None:
             continue
-        found[one.name] = replace(one, plus=apart, minus=graph.zero)
-        if apart == graph.zero:
+        found[one.name] = replace(one, plus=apart[0], minus=apart[1])
+        if apart == (graph.zero, graph.zero):
             simple[one.name] = min((one.plus, one.minus), key=lambda node: (len(graph.needed([node])), node))
     if not found:
         return case, frozenset()
@@ -41,20 +43,38 @@ def _of_slope(one: Question, simple: dict[str, Id]) -> Question:
     return replace(one, plus=simple.get(GRADIENT, one.plus), minus=simple.get(VALUE, one.minus))
 
 
-def _apart(graph: Graph, one: Question, reach: Reach) -> Id | None:
-    """What two functions are apart: 0, but for some places; None where that is not certain."""
+def _apart(graph: Graph, one: Question, reach: Reach) -> tuple[Id, Id] | None:
+    """What is left to compare of two functions that are one but for some places; None where that is not certain."""
     try:
-        found = agreed(graph, [Compared(one.plus, one.minus, one.name == GRADIENT)], graph, reach)
+        found = agreed(graph, [Compared(one.plus, one.minus, one.name == GRADIENT)], graph, reach, lost=True)
     except LargeError:
         return None
     if found is None or found.elsewhere or not found.whole or found.apart[0] != graph.zero:
         return None
-    return _at_places(graph, found)
+    lost = {place: _at(graph, one, place) for place in found.lost}
+    if None in lost.values():
+        return None
+    alone = {place: (number, graph.zero) for place, (number,) in found.places} | lost
+    left, right = ([(place, pair[side]) for place, pair in alone.items() if pair] for side in (0, 1))
+    return _at_places(graph, left), _at_places(graph, right)
 
 
-def _at_places(graph: Graph, found: Agreed) -> Id:
+def _at(graph: Graph, one: Question, place: Fraction) -> tuple[Id, Id] | None:
+    """What stands for the two functions at a place at which one of them is no number by its form: 1/0 for what is none in code too.
+    None where both are numbers, and not the same."""
+    left, right = (at_place(graph, side, place) for side in (one.plus, one.minus))
+    if left is None or right is None:
+        return None
+    nowhere = graph.make("inv", (graph.zero,))
+    lost = (nowhere if isinstance(left, float) else graph.zero, nowhere if isinstance(right, float) else graph.zero)
+    if lost == (nowhere, nowhere):
+        return nowhere, graph.scale(2, nowhere)  # two nodes, so that it is looked at and told
+    return lost if nowhere in lost or left == right else None
+
+
+def _at_places(graph: Graph, places: Sequence[tuple[Fraction, Id]]) -> Id:
     terms = []
-    for place, (apart,) in found.places:
+    for place, apart in places:
         look = graph.linear([(Fraction(1), graph.var(*OUTPUT))], -place)
         terms.append((Fraction(1), graph.switch(look, graph.zero, apart, graph.zero)))
     return graph.linear(terms)

@@ -121,7 +121,7 @@ def _all_apart(
             return None
         cases.append(case[0])
         kinks |= case[1]
-    note = "where a kink is met exactly, the two sides may take other slopes" if kinks else None
+    note = "where a kink is met exactly, the two sides may take other slopes, or none" if kinks else None
     return Cases(tuple(cases), f"{covers}, by the form", whole, note=note)
 
 

@@ -67,5 +67,6 @@ def _where(part: Part) -> str:
 
 def _by(part: Part) -> str:
     if part.size is None:
-        return f"{part.points[0][1]:.4g}" if part.points else ""
+        size = part.points[0][1] if part.points else 0.0
+        return "" if not part.points else "one side has no number" if size == float("inf") else f"{size:.4g}"
     return "one side has no value" if part.size[0] == float("inf") else sized(part.size)

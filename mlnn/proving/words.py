@@ -1,5 +1,6 @@
 """A proof in one sentence, and the record of it."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -203,7 +204,11 @@ def _points(asked: Sequence[Part]) -> list[str]:
     for part in asked:
         for place, size in part.points:
             found[place] = part.question, max(size, found.get(place, ("", 0.0))[1])
-    named = [f"at {placed(place)} alone {name}s differ by {size:.4g}" for place, (name, size) in sorted(found.items())]
+    named = [
+        f"at {placed(place)} alone "
+        + (f"{name}s differ by {size:.4g}" if size < math.inf else f"the {name} of one side is no number")
+        for place, (name, size) in sorted(found.items())
+    ]
     return named[:MOST_NAMED] + ([f"and at {len(named) - MOST_NAMED} more points"] if len(named) > MOST_NAMED else [])
 
 
@@ -216,7 +221,8 @@ def _findings(parts: Sequence[Part]) -> Iterator[str]:
             size = f", by {sized(part.size)}" if part.size else ""
             yield f"{part.question} is not the slope of its value at {part.target}: {intervals(part.differs)}{size}"
         for place, size_there in part.points:
-            yield f"{part.question} is wrong at {placed(place)} alone, by {size_there:.4g} ({part.target})"
+            by = f", by {size_there:.4g}" if size_there < math.inf else ": it is no number"
+            yield f"{part.question} is wrong at {placed(place)} alone{by} ({part.target})"
         if part.undecided:
             where = f"around {intervals(part.undecided)} ({part.target})"
             yield f"whether {part.question} is the slope of its value is undecided {where}"
