@@ -1,5 +1,6 @@
 """What a recording keeps of a function, operation by operation: what is needed, what is the same at every call, what is idle."""
 
+import weakref
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -112,6 +113,7 @@ def happening(function: Callable[[list[Tensor]], list[Tensor]], *inputs: Tensor)
     with Counted() as counted:
         found = made.play(mine)
     wanted = function(theirs)
+    assert [part.dtype for part in found] == [part.dtype for part in wanted]
     assert all(torch.equal(*pair) for pair in zip((*found, *mine), (*wanted, *theirs), strict=True))
     return counted.seen
 
@@ -138,6 +140,30 @@ def test_only_what_is_needed_happens_when_a_recording_is_played(
     function: Callable[[list[Tensor]], list[Tensor]], seen: list[str]
 ) -> None:
     assert happening(function, torch.tensor([1.0, -2.0])) == seen
+
+
+class Alive(TorchDispatchMode):
+    """Of each operation, how many results of earlier ones are held by anybody when it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.given: list[weakref.ref[Tensor]] = []
+        self.counts: list[int] = []
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.counts.append(sum(one() is not None for one in self.given))
+        found = function(*args, **(kwargs or {}))
+        self.given.append(weakref.ref(found))
+        return found
+
+
+def test_what_is_used_no_more_is_let_go() -> None:
+    made = recorded(lambda parts: [parts[0].exp().neg().sin().cos().tan().abs()], [torch.ones(2)])
+    assert made is not None
+    with Alive() as alive:
+        made.play([torch.ones(2)])
+    assert len(alive.counts) >= 6
+    assert max(alive.counts) <= 2
 
 
 def test_an_operation_that_gives_nothing_is_kept_for_what_it_writes() -> None:

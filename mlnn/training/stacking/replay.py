@@ -175,9 +175,7 @@ def _constants(ops: Sequence[_Op], asked: Sequence[int]) -> dict[int, Tensor]:
         if comes_of_nothing(op):
             fixed.update(op.gave)
     shared = set(asked)
-    for op in reversed(
-        ops
-    ):  # what such a value shares memory with is among what it was made of, and no other shares it
+    for op in reversed(ops):  # what such a value shares memory with is among what it was made of; no other value does
         if op.writes or not shared.isdisjoint(fixed.intersection(op.gave)):
             shared.update(op.given)
     fixed.clear()
@@ -212,14 +210,13 @@ def _played(
             return f"k{number}"
         if isinstance(value, list | tuple):
             return "[" + ", ".join(map(told, value)) + "]"
-        return repr(value) if value is None or isinstance(value, bool | int) else _kept(value, known)
+        return repr(value) if isinstance(value, bool | int | None) else _kept(value, known)
 
     lines = [f"{''.join(f't{place}, ' for place in range(inputs))}= parts"]
     for op in ops:
         named = [f"{name}={told(value)}" for name, value in op.kwargs.items()]
         call = f"{_kept(_binding(op.function) if bind else op.function, known)}"
-        taken = "" if op.writes and set(op.gave) <= set(op.given) else _names(op.found, told)
-        lines.append(f"{taken}{call}({', '.join([*map(told, op.args), *named])})")
+        lines.append(f"{_names(op.found, told)}{call}({', '.join([*map(told, op.args), *named])})")
         done = [f"t{number}" for number in dict.fromkeys((*op.given, *op.gave)) if last.get(number) is op]
         lines += [f"del {', '.join(done)}"] if done else []
     answers = [f"t{number}" if number in made else f"k{number}" for number in asked]
