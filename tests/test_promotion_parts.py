@@ -223,3 +223,7 @@ def test_most_rows_stay_and_some_move_where_a_kernel_computes_in_float32(
 ) -> None:
     output, target = drawn_batch(REAL, 37)
     assert precision._sealed_in(Objective.of(as_float32(keep, moved), REAL), output, target) == sealed
+    inside = looked_into(Objective.of(as_float32(keep, moved), REAL)).inside
+    assert inside == (
+        Inside() if sealed is None else Inside(f32, False, "no dispatch sees what its kernel computes in")
+    )
