@@ -168,16 +168,22 @@ def _constants(ops: Sequence[_Op], asked: Sequence[int]) -> dict[int, Tensor]:
     """Values that are the same at every call: they come of no input, nothing is written into them, and they are not returned."""
     fixed: set[int] = set()
 
-    def come_of_nothing(op: _Op) -> bool:
+    def comes_of_nothing(op: _Op) -> bool:
         return not (op.writes or op.draws) and (str(op.function) in OF_A_SHAPE or fixed.issuperset(op.given))
 
+    for op in ops:
+        if comes_of_nothing(op):
+            fixed.update(op.gave)
     shared = set(asked)
-    for op in reversed(ops):  # what a value shares memory with is among what it was made of
-        if op.writes or not shared.isdisjoint(op.gave):
+    for op in reversed(
+        ops
+    ):  # what such a value shares memory with is among what it was made of, and no other shares it
+        if op.writes or not shared.isdisjoint(fixed.intersection(op.gave)):
             shared.update(op.given)
+    fixed.clear()
     values: dict[int, Tensor] = {}
     for op in ops:
-        if come_of_nothing(op) and shared.isdisjoint(op.gave):
+        if comes_of_nothing(op) and shared.isdisjoint(op.gave):
             fixed.update(op.gave)
             values |= {number: part.detach() for number, part in zip(op.gave, tensors_in(op.found), strict=True)}
     return values
@@ -200,9 +206,10 @@ def _played(
     def told(value: Any) -> str:
         if isinstance(value, Tensor):
             number = recorder.number(value)
-            if number not in made and number not in constants:  # somebody else's: the weights of classes
-                known[f"k{number}"] = value
-            return f"t{number}" if number in made else f"k{number}"
+            if number in made:
+                return f"t{number}"
+            known.setdefault(f"k{number}", value)  # no constant is somebody else's: the weights of classes
+            return f"k{number}"
         if isinstance(value, list | tuple):
             return "[" + ", ".join(map(told, value)) + "]"
         return repr(value) if value is None or isinstance(value, bool | int) else _kept(value, known)
