@@ -210,6 +210,12 @@ def test_an_answer_has_a_number_per_row_or_position_or_part(
     assert given[0] == (tuple(output[k] for k in at), tuple(target[k] for k in at) if targets.event else target)
 
 
+def test_the_shape_that_was_wanted_is_said() -> None:
+    objective = Objective.of(lambda f, _: f[:3], REAL, name="loss")
+    with pytest.raises(ConfigError, match=r"one value per position \(4, 5\) or a scalar"):
+        objective.rows(torch.ones(4, 5), torch.zeros(4, 5))
+
+
 def test_the_value_of_a_batch_is_the_mean_over_what_is_kept() -> None:
     z, y = torch.zeros(2, 2, 3, dtype=f64), torch.tensor([[0, -1], [2, -1]])
     each = f64s([1.0, 100.0], [3.0, 100.0])

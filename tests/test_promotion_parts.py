@@ -130,6 +130,10 @@ def test_one_that_answers_twice_differently_is_moody_and_one_that_is_known_is_no
 
     assert looked_into(Objective.of(counting, REAL)).inside == Inside(moody=True)
 
+    output, target = drawn_batch(REAL, 37)
+    plain = precision._answer(Objective.of(counting, REAL), output, target)
+    assert precision._look(Objective.of(counting, REAL), f32, output, target, plain) == Inside(moody=True)
+
     def late(f: Tensor, y: Tensor) -> Tensor:
         """The same at first; once it has been looked into no longer."""
         calls[0] += 1
@@ -219,3 +223,7 @@ def test_most_rows_stay_and_some_move_where_a_kernel_computes_in_float32(
 ) -> None:
     output, target = drawn_batch(REAL, 37)
     assert precision._sealed_in(Objective.of(as_float32(keep, moved), REAL), output, target) == sealed
+    inside = looked_into(Objective.of(as_float32(keep, moved), REAL)).inside
+    assert inside == (
+        Inside() if sealed is None else Inside(f32, False, "no dispatch sees what its kernel computes in")
+    )

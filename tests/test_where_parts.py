@@ -225,6 +225,11 @@ def test_regions_of_several_outputs_are_those_of_a_class_or_of_the_target() -> N
     assert regions(CLASSES, at, (torch.arange(3) == 1).expand(4, 3).tolist()) == ["the outputs of class 1"]
     assert regions(other, at, (torch.arange(3) == 1).expand(4, 3).tolist()) == ["output 1"]
     assert regions(other, at, own.tolist()) == []
+    several = Sample(output[:3], (output[:3] > 0).double())
+    assert (
+        regions(TargetSpace.parse("multilabel(3)"), several, (torch.arange(3) == 1).expand(3, 3).tolist())[0]
+        == "output 1"
+    )
     assert regions(CLASSES, at, (target == 0)[:, None].expand(4, 3).tolist()) == ["targets of class 0"]
 
 
