@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from objective_cases import BINARY, binary
+from objective_cases import binary
 from report_cases import VERDICT
 from torch import Tensor
 
@@ -115,7 +115,8 @@ def test_a_verdict_tells_what_there_is_to_know() -> None:
     assert told(resolution=None, resolutions={})["resolution"] == "no fault was planted"
     assert told(proof=OnPaper("proved", "it holds"))["on paper"] == "it holds"
     stored = verdict(proof=None).to_dict()
-    assert Verdict.from_dict(stored).proof is None
+    assert Verdict.from_dict(stored) == verdict(proof=None)
+    assert Verdict.from_dict({name: value for name, value in stored.items() if name != "scale"}).scale == 1.0
     assert Verdict.from_dict(stored | {"proof": {"answer": "proved"}}).proof == OnPaper("proved", "")
 
 
@@ -180,7 +181,12 @@ def test_data_is_a_data_set_whole_arrays_or_batches() -> None:
         ([False, False], "binary"),
         ([True, True], "binary"),
     ):
-        assert isinstance(data_of(batches, targets, 4, None, kept), Stream)
+        stream = data_of(batches, targets, 4, None, kept)
+        assert isinstance(stream, Stream)
+        taken_whole = all(kept) and targets is None
+        assert str(stream.targets) == ("real" if taken_whole else "binary"), (
+            "of what steps take whole no target is known"
+        )
     with pytest.raises(DataError, match="found 4 items"):
         data_of((X, Y, Y, Y), None, 2, 4, [False, False])
     with pytest.raises(DataError, match=r"found [^4].*TensorDataset has them as its \.tensors"):
@@ -239,4 +245,8 @@ def test_a_null_draw_is_no_less_than_a_quarter_of_a_roundoff_and_none_without_a_
     assert all(move is not None and 0.3 * eps < move[1] < 3 * eps for move in moves), (
         "of four draws one is moved up or down"
     )
-    assert BINARY.outputs == 1
+    corner = Sample(torch.ones(2, dtype=torch.bfloat16), torch.zeros(2, dtype=torch.bfloat16))
+    for loss in (lambda z, _: torch.relu(1 - z).sum() + z.sum(), lambda z, _: torch.relu(z - 1).sum() + z.sum()):
+        seen = null_draw(binary(loss), binary(loss), corner, 1.0)
+        assert seen is not None
+        assert seen[1] > 0.5, "some are moved down, and some up"
