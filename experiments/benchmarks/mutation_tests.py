@@ -269,4 +269,4 @@ def _inside(code: CodeType) -> list[CodeType]:
 
 def _outside(code: CodeType) -> CodeType:
     others: tuple[Any, ...] = tuple(None if isinstance(one, CodeType) else one for one in code.co_consts)
-    return code.replace(co_consts=others)
+    return code.replace(co_consts=others, co_linetable=b"")  # where lines end is told of what is inside, too

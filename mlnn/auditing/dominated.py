@@ -125,8 +125,9 @@ def _way_down(loss: Loss, start: Tensor) -> Tensor | None:
 def _witness(loss: Loss, bad: Tensor, good: Tensor) -> Witness | None:
     """The witness if the first output's loss is nowhere smaller than the second's, at the ends too, and larger for most targets."""
     both = torch.stack([bad, good])
-    target = _with_valleys(loss, both, _targets(loss, both.reshape(-1)))
-    two = loss.values(both, target)
+    plain = _targets(loss, both.reshape(-1))
+    target = _with_valleys(loss, both, plain)
+    far, two = loss.values(both, plain), loss.values(both, target)
     apart, size = two[0] - two[1], two.abs().sum(0)
     if not bool(torch.isfinite(two[1]).all()) or bool(torch.isnan(two[0]).any()):
         return None
@@ -136,7 +137,8 @@ def _witness(loss: Loss, bad: Tensor, good: Tensor) -> Witness | None:
     weight = torch.softmax(-two[0], 0) * apart.clamp_max(1.0)
     if float(larger.double().mean()) < 0.5 or float(weight.nansum()) < MATTERS:
         return None
-    if not _stays(apart, size, loss.space.coordinate is None) or _goes_on(loss, target, two[0]):
+    # Of the targets without those of a valley, which may lie at an end: there they are as close together as digits allow.
+    if not _stays(far[0] - far[1], far.abs().sum(0), loss.space.coordinate is None) or _goes_on(loss, target, two[0]):
         return None
     few = torch.linspace(0, len(target) - 1, 5).long()[1:4] if loss.space.coordinate else torch.tensor([0, 1, 2])
     seen = apart[larger]
@@ -167,7 +169,7 @@ def _with_valleys(loss: Loss, both: Tensor, target: Tensor) -> Tensor:
             seen = torch.linspace(low, high, 33, dtype=torch.float64)
             seen = seen.round().unique() if along is None else seen
             places.append(seen)
-            if not high - low > FINEST * max(1.0, abs(low)) or len(seen) < 3:
+            if not high - low > FINEST * max(1.0, abs(low)) or len(seen) <= 3:  # no count lies between
                 break
     found = torch.cat(places).unique()
     return found if along is None else along.target(found)

@@ -24,13 +24,12 @@ class Guarded(Objective):
     """An objective whose callable may write into its arguments: it is asked with copies, and its answer is checked."""
 
     def rows(self, output: Tensor, target: Tensor, **extras: Tensor) -> Tensor:
-        """As `Objective.rows`; raises ConfigError also for an answer that is not real, dense, and where the output is."""
+        """As `Objective.rows`; raises ConfigError also for an answer that is not where the output is."""
         value = super().rows(output, target, **extras)
-        unread = unreadable(value)
-        if unread or value.device != output.device:
+        if value.device != output.device:
             raise ConfigError(
-                f"loss '{self.name}' returned a {unread or 'dense'} tensor on {value.device}; one of plain real numbers on"
-                f" {output.device}, where its output and target are, is needed"
+                f"loss '{self.name}' returned a tensor on {value.device}; one on {output.device}, where its output and target"
+                " are, is needed"
             )
         return value
 
@@ -69,7 +68,7 @@ def target_space(targets: Any) -> TargetSpace:
         )
     space = replace(space, ignore=None, axis=None)  # an audit looks at one position, which counts
     count = space.classes
-    if space.kind not in SPACES or callable(SPACES[space.kind]) != (isinstance(count, int) and count >= 2):
+    if count is None and callable(SPACES[space.kind]):
         raise ConfigError(
             f"targets: {space!r} is no target space; give one of {', '.join(SPACES)}, classes as classes(K)"
         )

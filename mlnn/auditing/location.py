@@ -197,8 +197,10 @@ def _exponential(found: Located, side: float) -> tuple[float, float] | None:
     """Towards 0 or 1, where float64 has no more targets: what lies beyond, if ρ is a line there; None where it is not."""
     height = found.rho(side * torch.tensor([EDGE, EDGE - 1, EDGE - 2], dtype=torch.float64)) - found.lowest
     rate, before = (float(height[k] - height[k + 1]) for k in (0, 1))
-    mass = math.exp(-float(height[0])) / rate if rate > 0 else math.inf
-    return (EDGE, mass) if mass * abs(before / rate - 1) <= Z_ROUNDING / STRAIGHTER and rate > 0 else None
+    if not rate > 0:
+        return None
+    mass = math.exp(-float(height[0])) / rate
+    return (EDGE, mass) if mass * abs(before / rate - 1) <= Z_ROUNDING / STRAIGHTER else None
 
 
 def _family(found: Located, total: float, residual: float, growth: float) -> Finding:
@@ -263,7 +265,7 @@ def _width(loss: Loss, along: Coordinate, drift: float | None = 0.0) -> float:
     value = torch.where(torch.isfinite(value), value, math.inf)
     least = value.min()
     risen = value > least + 1
-    if not bool(risen.any()) or not math.isfinite(float(least)):
+    if not bool(risen.any()):
         return 1.0
     from_zero, from_mode = v[risen].abs().min(), (v[risen] - v[value.argmin()]).abs().min()
     return float(max(from_zero, from_mode))

@@ -131,7 +131,7 @@ def coupling(objective: Objective, space: TargetSpace) -> Witness | None:
     expected = one + two if found.kind == "sum" else (SOME * one + (WHOLE - SOME) * two) / WHOLE
     if not found.couples and not math.isfinite(whole) and not math.isfinite(expected):
         return None  # a row that is infinite hides what the others add
-    if not found.couples and abs(whole - expected) <= ADDS_UP * max(1.0, abs(expected)):
+    if not found.couples and math.isclose(whole, expected, rel_tol=ADDS_UP, abs_tol=ADDS_UP):
         return None
     return Witness(
         rows=WHOLE,

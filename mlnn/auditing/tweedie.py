@@ -25,9 +25,12 @@ PANELS, EACH = 64, 24
 """Panels of Gauss–Legendre that it is inverted on, and nodes in each."""
 AT_ONCE = 4096
 """Targets whose integrals are taken at once, 12 MB."""
+TURNED = 10.0
+"""Radians that the integrand turns by in a panel more."""
 FEW, BETWEEN, KNOTS = 64, 60.0, 481
-"""More targets than that are read off a spline of that many knots between ± that, right to nine digits; beyond it the density
-is its first asymptotic term, right to a thousandth, where nothing but its fading is asked."""
+"""More targets than that are read off a spline of that many knots between ± that, in units of the law, right to seven digits;
+beyond it the density is its first asymptotic term, right to a thousandth, where nothing but its fading is asked."""
+RULE = np.polynomial.legendre.leggauss(EACH)
 
 
 @dataclass(frozen=True)
@@ -81,16 +84,34 @@ def _positive(y: Tensor, power: Power) -> Tensor:
 
 def _extreme(y: Tensor, power: Power) -> Tensor:
     """log m(y) (n,), p < 0: the density whose Laplace transform is exp(Cθ^α), inverted where it is tilted to the mean y."""
-    p, c = power.p, power.c
-    alpha, big = _index(power)
-    inside = y.abs() <= BETWEEN
+    inside = y.abs() <= BETWEEN * _scale(power)
     read = _exact if int(inside.sum()) <= FEW else _splined
-    left = math.log(big) - math.lgamma(-alpha) - (alpha + 1) * y.abs().clamp_min(1.0).log()
-    high = y.clamp_min(1.0)
-    right = -0.5 * (2 * math.pi * c * high**p).log() + high ** (2 - p) / c * (1 / (2 - p) - 1 / (1 - p))
-    found: Tensor = torch.where(y < 0, left, right)
+    found = _far(y, power)
     found[inside] = read(y[inside], power)
     return found
+
+
+def _far(y: Tensor, power: Power) -> Tensor:
+    """The first asymptotic term of log m(y) (n,) on each side."""
+    p, c = power.p, power.c
+    alpha, big = _index(power)
+    least = _scale(power)
+    left = math.log(big) - math.lgamma(-alpha) - (alpha + 1) * y.abs().clamp_min(least).log()
+    high = y.clamp_min(least)
+    right = -0.5 * (2 * math.pi * c * high**p).log() - _tilted(high, power)
+    return torch.where(y < 0, left, right)
+
+
+def _scale(power: Power) -> float:
+    """The unit in which m is the density of C = 1."""
+    alpha, big = _index(power)
+    return float(big ** (1 / alpha))
+
+
+def _tilted(y: Tensor, power: Power) -> Tensor:
+    """yη − ψ at the mean y ≥ 0 (n,): what tilting to it takes off log m."""
+    p, c = power.p, power.c
+    return y ** (2 - p) / c * (1 / (1 - p) - 1 / (2 - p))
 
 
 def _index(power: Power) -> tuple[float, float]:
@@ -105,26 +126,35 @@ def _exact(y: Tensor, power: Power) -> Tensor:
     tilt = y.clamp_min(0.0) ** (1 - power.p) / (power.c * (1 - power.p))
     alpha, big = _index(power)
     pairs = zip(y.tolist(), tilt.tolist(), strict=True)
-    return torch.tensor([_inverted(*pair, big, alpha) for pair in pairs], dtype=torch.float64)
+    found = torch.tensor([_inverted(*pair, big, alpha) for pair in pairs], dtype=torch.float64)
+    return torch.where(torch.isfinite(found), found, _far(y, power))  # what cancels wholly lies far out
 
 
 def _splined(y: Tensor, power: Power) -> Tensor:
-    found: Tensor = torch.from_numpy(np.asarray(_spline(power)(y.numpy())))
+    found: Tensor = torch.from_numpy(np.asarray(_spline(power)(y.numpy()))) - _tilted(_raised(y, power), power)
     return found
 
 
 @lru_cache(maxsize=4)  # an integral over targets asks for thousands, many times
 def _spline(power: Power) -> Any:
-    knots = torch.linspace(-BETWEEN, BETWEEN, KNOTS, dtype=torch.float64)
-    return scipy.interpolate.CubicSpline(knots.numpy(), _exact(knots, power).numpy())
+    """Of what hardly bends: log m less the tilt of about y, knots densest where m turns."""
+    steps = torch.linspace(-1, 1, KNOTS, dtype=torch.float64) * math.asinh(BETWEEN)
+    knots = _scale(power) * torch.sinh(steps)
+    seen = _exact(knots, power) + _tilted(_raised(knots, power), power)
+    return scipy.interpolate.CubicSpline(knots.numpy(), seen.numpy())
+
+
+def _raised(y: Tensor, power: Power) -> Tensor:
+    """About y where it is large, and about 0 where it is far below: smooth in between."""
+    return (y + torch.sqrt(y**2 + _scale(power) ** 2)) / 2
 
 
 def _inverted(y: float, theta: float, big: float, alpha: float) -> float:
     """log m at one target: log ∫ exp(C(θ+iω)^α − iωy) dω / 2π, less what the tilt put in."""
     end = (FADED / (big * abs(math.cos(math.pi * alpha / 2)))) ** (1 / alpha)
     end = max(end, 2 * theta)
-    nodes, weights = np.polynomial.legendre.leggauss(EACH)
-    edges = np.linspace(0, end, PANELS + 1)
+    nodes, weights = RULE
+    edges = np.linspace(0, end, PANELS + int(end * abs(y) / TURNED) + 1)
     width = np.diff(edges)[:, None] / 2
     omega = (edges[:-1, None] + width * (1 + nodes)).reshape(-1)
     exponent = big * ((theta + 1j * omega) ** alpha - theta**alpha) - 1j * omega * y

@@ -147,7 +147,8 @@ def _at(
 def _even(value: Tensor, size: float) -> bool:
     """Whether the values (3,) at a place and beside it are finite, and without a jump."""
     low, here, high = value.tolist()
-    return bool(abs(here - (low + high) / 2) <= JUMP * max(abs(low), abs(high), size))
+    jump = abs(here - (low + high) / 2)
+    return math.isfinite(jump) and bool(jump <= JUMP * max(abs(low), abs(high), size))
 
 
 def _wrong(slope: Tensor, size: float) -> bool:

@@ -165,11 +165,11 @@ _OBJECT = "; what it keeps from step to step belongs in an object, of which each
 
 
 def _same(one: Tensor, two: Tensor) -> bool:
-    return torch.equal(one.nan_to_num(7.0), two.nan_to_num(7.0))
+    """Whether all entries are equal; NaN is, to NaN."""
+    return torch.allclose(one, two, rtol=0, atol=0, equal_nan=True)
 
 
 def _check_weights(lane: Lane, kept: list[Tensor]) -> None:
-
     if not all(_same(a.detach(), b) for a, b in zip(lane.weights, kept, strict=True)):
         raise ConfigError(f"{lane.asked} changes the model's weights; give it as LaneRecipe(optimizer=…, update=…)")
 

@@ -70,8 +70,9 @@ def equivalence(
     left: Sequence[float], right: Sequence[float], margin: float = 0.05, unit: str = " nats per row"
 ) -> Equivalence:
     """Two one-sided paired t tests; a non-finite loss is never equivalent. unit: what a loss is counted in, for the sentence."""
-    gaps = np.asarray(right, dtype=float) - np.asarray(left, dtype=float)
-    bound = margin * abs(float(np.mean(left)))
+    with np.errstate(over="ignore", invalid="ignore"):  # ∞ − ∞, and what is too large to be added, are no ends
+        gaps = np.asarray(right, dtype=float) - np.asarray(left, dtype=float)
+        bound = margin * abs(float(np.mean(left)))
     if not np.isfinite(gaps).all() or not math.isfinite(bound):
         sentence = "Final losses are not all finite, so they are not equivalent."
         return Equivalence(bound, math.nan, (math.nan, math.nan), 1.0, False, sentence)

@@ -105,7 +105,8 @@ def _check_mask(values: Any, what: str, at: tuple[int, ...] = ()) -> None:
 
 
 def _masked(what: str, at: tuple[int, ...]) -> str:
-    where = [f"row {at[0]}"] * bool(at) + [f"column {','.join(map(str, at[1:]))}"] * (len(at) > 1)
+    where = [f"row {at[0]}"] if at else []
+    where += [f"column {','.join(map(str, at[1:]))}"] if at[1:] else []
     return f"{what}: {', '.join(where) or 'the entry'} is masked; leave masked rows out, or fill them first"
 
 

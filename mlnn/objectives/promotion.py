@@ -181,7 +181,10 @@ class _Ops(TorchDispatchMode):
 
     def _drawn(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Random numbers: drawn as they would have been, then raised; another dtype would draw others."""
-        if self._by_default(args, kwargs) and any(one.name == "dtype" for one in function._schema.arguments):
+        told = (
+            one for one in function._schema.arguments if one.name == "dtype"
+        )  # randint's is a whole number unless told
+        if self._by_default(args, kwargs) and any(one.default_value is None for one in told):
             kwargs = {**kwargs, "dtype": self.default}
         found = function(*args, **kwargs)
         if isinstance(found, Tensor) and found.dtype in self.low:

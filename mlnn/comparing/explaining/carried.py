@@ -27,10 +27,11 @@ class Carried:
         """Take in the gradients of one step at common weights, in float64; one that does not follow the last tells nothing."""
         scale = max(float(left.norm()), float(right.norm()))
         gap = right - left if self.name == "right" else left - right
-        known = self._last is not None and self._last[0] == step - 1
-        rest = gap - self._last[1] if self._last is not None and known else gap
-        self.steps += known
-        skipped, self._last = self._last is not None and not known, (step, left.clone())
+        last = self._last if self._last is not None and self._last[0] == step - 1 else None
+        skipped = self._last is not None and last is None
+        rest = gap if last is None else gap - last[1]
+        self.steps += last is not None
+        self._last = step, left.clone()
         if scale and not skipped:
             self.before = max(self.before, float(gap.norm()) / scale)
             self.after = max(self.after, float(rest.norm()) / scale)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mlnn.comparing.explaining.repairs import Fault
-from mlnn.comparing.explaining.side import Side
+from mlnn.comparing.explaining.side import ADDS_UP, Side
 from mlnn.comparing.explaining.trial import Trial
 from mlnn.comparing.sample import Sample
 
@@ -25,12 +25,17 @@ def chunks(name: str, sound: Side, odd: Side, trials: Sequence[Trial]) -> Iterat
         adds = odd.weights(sample)
     except Exception:  # a side that cannot be asked position by position
         return
-    if adds is None or len(adds[adds != 0].unique()) < 2:
+    if adds is None or _even(adds[adds != 0]):
         return
     for size in SIZES:
         yield f"{name} is the mean of the means of chunks of {size} positions", partial(_in_chunks, size, True)
     for size in SIZES:
         yield f"{name} adds up the means of chunks of {size} positions", partial(_in_chunks, size, False)
+
+
+def _even(weights: Tensor) -> bool:
+    """Whether all weights are one, but for the rounding of the gradients that they are read off."""
+    return not len(weights) or float(weights.max() - weights.min()) <= ADDS_UP * float(weights.abs().max())
 
 
 def _in_chunks(size: int, averaged: bool, side: Side, at: Sample, _size: float) -> Tensor:

@@ -168,16 +168,20 @@ def _constants(ops: Sequence[_Op], asked: Sequence[int]) -> dict[int, Tensor]:
     """Values that are the same at every call: they come of no input, nothing is written into them, and they are not returned."""
     fixed: set[int] = set()
 
-    def come_of_nothing(op: _Op) -> bool:
+    def comes_of_nothing(op: _Op) -> bool:
         return not (op.writes or op.draws) and (str(op.function) in OF_A_SHAPE or fixed.issuperset(op.given))
 
+    for op in ops:
+        if comes_of_nothing(op):
+            fixed.update(op.gave)
     shared = set(asked)
-    for op in reversed(ops):  # what a value shares memory with is among what it was made of
-        if op.writes or not shared.isdisjoint(op.gave):
+    for op in reversed(ops):  # what such a value shares memory with is among what it was made of; no other value does
+        if op.writes or not shared.isdisjoint(fixed.intersection(op.gave)):
             shared.update(op.given)
+    fixed.clear()
     values: dict[int, Tensor] = {}
     for op in ops:
-        if come_of_nothing(op) and shared.isdisjoint(op.gave):
+        if comes_of_nothing(op) and shared.isdisjoint(op.gave):
             fixed.update(op.gave)
             values |= {number: part.detach() for number, part in zip(op.gave, tensors_in(op.found), strict=True)}
     return values
@@ -200,19 +204,19 @@ def _played(
     def told(value: Any) -> str:
         if isinstance(value, Tensor):
             number = recorder.number(value)
-            if number not in made and number not in constants:  # somebody else's: the weights of classes
-                known[f"k{number}"] = value
-            return f"t{number}" if number in made else f"k{number}"
+            if number in made:
+                return f"t{number}"
+            known.setdefault(f"k{number}", value)  # no constant is somebody else's: the weights of classes
+            return f"k{number}"
         if isinstance(value, list | tuple):
             return "[" + ", ".join(map(told, value)) + "]"
-        return repr(value) if value is None or isinstance(value, bool | int) else _kept(value, known)
+        return repr(value) if isinstance(value, bool | int | None) else _kept(value, known)
 
     lines = [f"{''.join(f't{place}, ' for place in range(inputs))}= parts"]
     for op in ops:
         named = [f"{name}={told(value)}" for name, value in op.kwargs.items()]
         call = f"{_kept(_binding(op.function) if bind else op.function, known)}"
-        taken = "" if op.writes and set(op.gave) <= set(op.given) else _names(op.found, told)
-        lines.append(f"{taken}{call}({', '.join([*map(told, op.args), *named])})")
+        lines.append(f"{_names(op.found, told)}{call}({', '.join([*map(told, op.args), *named])})")
         done = [f"t{number}" for number in dict.fromkeys((*op.given, *op.gave)) if last.get(number) is op]
         lines += [f"del {', '.join(done)}"] if done else []
     answers = [f"t{number}" if number in made else f"k{number}" for number in asked]
