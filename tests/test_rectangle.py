@@ -170,7 +170,8 @@ def test_what_is_next_to_equal_is_not_proved(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def stored() -> Any:
-    found = prove(smooth, kinked, "unit", domain=(-6, 5), slopes=False).to_dict()
+    left, right, _ = ONE_NUMBER["written out"]
+    found = prove(left, right, "unit", domain=(-6, 5), slopes=False).to_dict()
     return json.loads(json.dumps(found))
 
 

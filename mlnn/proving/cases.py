@@ -39,10 +39,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Cases:
-    """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases are
-    coefficients, some targets with the terms of the target alone, left's and right's; `inner`: what those are functions of, if
-    that is no raw output. `note`: what else was found. `factor` and `form`: of a relation that holds by the form, where the cases themselves can only refute. `beside`: whether they can only refute
-    what another way left undecided."""
+    """`covers`: the targets that are spoken of, in words; `whole`: whether those are all of the space. `own`: where the cases
+    are coefficients, some targets with the terms of the target alone, left's and right's; `inner`: what those are functions of,
+    if that is no raw output. `note`: what else was found. `factor` and `form`: of a relation that holds by the form, where the
+    cases themselves can only refute. `beside`: whether they can only refute what another way left undecided."""
 
     cases: tuple[Case, ...]
     covers: str
