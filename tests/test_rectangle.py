@@ -170,8 +170,11 @@ def test_what_is_next_to_equal_is_not_proved(name: str) -> None:
 
 @pytest.fixture(scope="module")
 def stored() -> Any:
-    left, right, _ = ONE_NUMBER["written out"]
-    found = prove(left, right, "unit", domain=(-6, 5), slopes=False).to_dict()
+    def near(z: Tensor, y: Tensor) -> Tensor:
+        return twice(signed(z, y)) + 1e-16 * torch.sin(signed(z, y))
+
+    left, *_ = ONE_NUMBER["written out"]
+    found = prove(left, near, "unit", domain=(-6, 5), slopes=False).to_dict()
     return json.loads(json.dumps(found))
 
 
@@ -187,8 +190,9 @@ def _narrower(stored: Any) -> None:
 
 def _at_a_label(stored: Any) -> None:
     part = next(part for part in stored["paper"] if part["target"] == "what is free of w")
-    part["nodes"] = [["lin", [], ["0"]]]
-    part["questions"].append({"name": "gradient", "plus": 0, "minus": 0, "slope": False,
+    part["nodes"].append(["lin", [], ["0"]])
+    last = len(part["nodes"]) - 1
+    part["questions"].append({"name": "gradient", "plus": last, "minus": last, "slope": False,
                               "boxes": [["-6", "0", "equal", []], ["0", "0", "point", []], ["0", "6", "equal", []]]})  # fmt: skip
 
 
