@@ -249,3 +249,27 @@ def test_what_cannot_be_recorded_is_met_at_the_door(change: dict[str, Any], word
     given = {"out": tmp_path / "r"} | change
     with pytest.raises(ConfigError, match=words), record(model, sgd(model), **given):
         pass
+
+
+class Printed(torch.optim.SGD):
+    """As people make their own: its step does more, and calls that of the class it is made from."""
+
+    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+        return super().step(closure)
+
+
+@pytest.mark.parametrize("made_before", [False, True])
+def test_a_step_that_calls_another_class_s_step_is_one(made_before: bool, tmp_path: Path) -> None:
+    def optimizer(model: nn.Module) -> torch.optim.Optimizer:
+        if made_before:  # then torch calls hooks in the step of this class, too
+            sgd(model)
+        return Printed(model.parameters(), 0.1)
+
+    found = recorded(plain(steps=3), tmp_path / "r", optimizer)
+    alone = recorded(plain(steps=3), tmp_path / "alone", sgd)
+    assert [len(step.losses) for step in found.steps] == [1, 1, 1]
+    assert [step.weights for step in found.steps] != [None] * 3
+    for step, other in zip(found.steps, alone.steps, strict=True):
+        assert step.gradient is not None
+        assert other.gradient is not None
+        assert step.gradient.norm == other.gradient.norm

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from mlnn.training.optimizers import is_part_of_a_step
+
 
 class Hook:
     """A function that is called with what happens. What it raises goes to `failed` instead of into the loop. Where the module that
@@ -40,14 +42,23 @@ def hooked(
     hooks = [
         model.register_forward_pre_hook(before, with_kwargs=True, prepend=True),
         model.register_forward_hook(after, always_call=True),
-        optimizer.register_step_pre_hook(Hook(step[0], failed)),
-        optimizer.register_step_post_hook(Hook(step[1], failed)),
+        optimizer.register_step_pre_hook(Hook(_once(step[0]), failed)),
+        optimizer.register_step_post_hook(Hook(_once(step[1]), failed)),
     ]
     try:
         yield
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def _once(seen: Callable[..., Any]) -> Callable[..., Any]:
+    """Called once for a step, also for one that calls the step of the class that its own is made from."""
+
+    def called(optimizer: torch.optim.Optimizer, *rest: Any) -> Any:
+        return None if is_part_of_a_step(optimizer) else seen(optimizer, *rest)
+
+    return called
 
 
 def others_on(module: nn.Module) -> bool:

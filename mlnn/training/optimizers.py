@@ -1,6 +1,8 @@
 """The optimiser of a lane: made of its own weights, and whether it can ask the loss again."""
 
 import inspect
+import sys
+from types import FrameType
 from typing import Any
 
 import torch
@@ -34,6 +36,25 @@ def _groups_by_name(factory: Any) -> bool:
     except (TypeError, ValueError):  # compiled code does not tell
         return False
     return names[:1] == ["model"]
+
+
+def is_part_of_a_step(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether a hook that is called now stands in a step which this optimiser's own step calls.
+
+    A class whose step calls that of the class which it is made from has its hooks called twice, but once where nobody has made an
+    optimiser of the other class in this process: torch puts them into a class when the first is made.
+    """
+    steps, frame = 0, sys._getframe().f_back
+    while frame is not None and steps < 2:
+        steps += (
+            frame.f_code.co_name == "wrapper" and frame.f_locals.get("self") is optimizer and _is_hooked_step(frame)
+        )
+        frame = frame.f_back
+    return steps > 1
+
+
+def _is_hooked_step(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__") == torch.optim.Optimizer.__module__
 
 
 def wants_closure(optimizer: torch.optim.Optimizer) -> bool:

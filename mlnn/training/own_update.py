@@ -12,6 +12,7 @@ from mlnn.arguments import first_line
 from mlnn.errors import ConfigError
 from mlnn.objectives.promotion import unpromoted
 from mlnn.training.module import guard
+from mlnn.training.optimizers import is_part_of_a_step
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,14 @@ class OwnUpdate:
         for weight, gradient in zip(self.weights, gradients, strict=True):
             weight.grad = gradient.clone()
 
-    def _at_step(self, _optimizer: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def _at_step(self, optimizer: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         """A hook before each step of the optimiser; one that is given a closure has its gradient after the first call of it."""
         closure = next(
             (one for one in (*arguments[1:], *named.values()) if callable(one)), None
         )  # first comes the optimiser
         if closure is None:
-            self._take()
+            if not (self.gradients and is_part_of_a_step(optimizer)):
+                self._take()
             return None
 
         def watched() -> Any:
