@@ -13,7 +13,7 @@ from mlnn.comparing.probe import probe
 from mlnn.comparing.probed import Probe
 from mlnn.comparing.relations import weakest
 from mlnn.objectives import Objective
-from mlnn.objectives.grid import WHOLE, make_grid, wide_grid
+from mlnn.objectives.grid import STRENGTHS, WHOLE, make_grid, wide_grid
 from mlnn.objectives.habits import follows_upstream, written_into
 from mlnn.targets import TargetSpace
 from mlnn.testing import assert_same_objective
@@ -285,3 +285,12 @@ def test_writing_into_what_was_given_is_a_habit_and_no_fault(loss: Function, wha
     assert found.evidence["notes"] == [f"right writes into its {what}"]
     assert written_into(Objective.of(BCE, BINARY)) == ()
     assert "notes" not in assert_same_objective(BCE, BCE).evidence
+
+
+@pytest.mark.parametrize("edge", [6.23, 8.32, 11.1, 16.64, 27.63, 36.74, 88.7, 709.8])
+def test_raw_outputs_lie_on_both_sides_of_where_something_rounds_or_overflows(edge: float) -> None:
+    for side in (1, -1):
+        assert any(0.9 * edge < side * one < edge for one in STRENGTHS)
+        assert any(edge < side * one < 1.1 * edge for one in STRENGTHS)
+    assert max(STRENGTHS) == -min(STRENGTHS) == pytest.approx(1000, rel=0.01)
+    assert min(abs(one) for one in STRENGTHS) == pytest.approx(1e-4, rel=0.01)
