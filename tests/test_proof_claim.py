@@ -141,7 +141,7 @@ def test_a_claim_that_is_changed_is_noticed(proofs: dict[str, Any], name: str, c
 
 
 @pytest.mark.sampled(3)
-@pytest.mark.parametrize("name", ["labels", "a residual", "log-odds"])
+@pytest.mark.parametrize("name", ["labels", "a residual"])
 def test_a_box_that_is_removed_shrunk_or_reworded_is_noticed(proofs: dict[str, Any], name: str) -> None:
     wide = max(range(len(boxed(proofs[name])["boxes"])), key=lambda at: _width(boxed(proofs[name])["boxes"][at]))
     for change in (_removed, _shrunk, _void, _point):
@@ -184,7 +184,6 @@ OTHERS: dict[str, tuple[Any, Any, str]] = {
         "binary",
     ),
     "a residual": (losses_by_hand.log_cosh, lambda f, y: (y - f).cosh().log(), "real"),
-    "log-odds": (lambda z, y: odds(z, y, 0.9), lambda z, y: by_exponential(z, y, 0.9), "classes(3)"),
 }
 
 
