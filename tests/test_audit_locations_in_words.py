@@ -1,37 +1,19 @@
 """Losses of a residual: what their density is called, how wide it is, and whether its target turns."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from asked_cases import Function, asked, numbers, squared
+from asked_cases import asked, numbers, squared
+from located_cases import HALF_LOG_TURN, located
 from torch import Tensor
 
 from mlnn.auditing import location
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.located import Located
-
-HALF_LOG_TURN = 0.5 * math.log(2 * math.pi)
-
-
-def located(
-    function: Any = squared, targets: str = "real", width: float = 1.0, turns: bool = False, drift: float | None = 0.0
-) -> Located:
-    loss = asked(function, targets)
-    assert loss.space.coordinate is not None
-    return Located(loss, loss.space.coordinate, width, turns, drift)
-
-
-def of_log(rho: Callable[[Tensor], Tensor]) -> Function:
-    return lambda f, y: rho(y.log() - f)
-
-
-def of_logit(rho: Callable[[Tensor], Tensor]) -> Function:
-    return lambda f, y: rho(torch.logit(y) - f)
 
 
 # What it is called.

@@ -1,7 +1,6 @@
 """Losses of a residual: each step of finding their density, asked by itself on both sides of its bounds."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from asked_cases import Function, asked, numbers, squared
+from located_cases import located, of_log, of_logit
 from torch import Tensor
 
 from mlnn.auditing import location
@@ -16,24 +16,6 @@ from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Total
 from mlnn.auditing.located import Located
 from mlnn.auditing.powers import PowerTail
-
-HALF_LOG_TURN = 0.5 * math.log(2 * math.pi)
-
-
-def located(
-    function: Any = squared, targets: str = "real", width: float = 1.0, turns: bool = False, drift: float | None = 0.0
-) -> Located:
-    loss = asked(function, targets)
-    assert loss.space.coordinate is not None
-    return Located(loss, loss.space.coordinate, width, turns, drift)
-
-
-def of_log(rho: Callable[[Tensor], Tensor]) -> Function:
-    return lambda f, y: rho(y.log() - f)
-
-
-def of_logit(rho: Callable[[Tensor], Tensor]) -> Function:
-    return lambda f, y: rho(torch.logit(y) - f)
 
 
 # Which step answers.

@@ -3,38 +3,17 @@
 import math
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
 from asked_cases import Function, f64, normal, numbers
-from asked_cases import asked as asked_of
+from vouched_cases import OUTPUTS, SHOWN, asked, near, total
 
 from mlnn.auditing import sliced, vouching
-from mlnn.auditing.ask import Loss
 from mlnn.auditing.families import Exponential, Family
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Total
-from mlnn.auditing.record import Witness
 from mlnn.auditing.sliced import Slice
-from mlnn.auditing.vouching import Cloud
-
-OUTPUTS = torch.randn(9, 2, generator=torch.Generator().manual_seed(0), dtype=f64)
-SHOWN = Witness(says="shown")
-
-
-def asked(function: Any = normal, targets: str = "real(raw=2)") -> Loss:
-    return asked_of(function, targets)
-
-
-def total(off: float = 0.0, error: float = 0.0, level: float = 1.0, count: int = 9) -> Total:
-    z = torch.full((count,), level, dtype=f64)
-    z[-1] = level * (1 + off)
-    return Total(z, error, torch.full_like(z, error), "it is wild")
-
-
-def near(off: float = 0.0, error: float = 0.0, level: float = 1.0) -> Cloud:
-    return Cloud(OUTPUTS, total(off, error, level))
 
 
 # How far out it is vouched for.

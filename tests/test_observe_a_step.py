@@ -19,6 +19,10 @@ from mlnn.objectives import bce
 from mlnn.training import Evaluated, StepRecord, Stop
 
 SAME = {"control", "right", FOLLOWER}
+BY_LANE = [
+    (False, {"right"}, True), (False, {FOLLOWER}, False), (True, {FOLLOWER}, True), (True, {"right"}, False),
+]  # fmt: skip
+"""Whether right's lane has gone, which lanes have left's bits, and whether the two sides are bitwise then."""
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +75,7 @@ def test_a_control_of_other_bits_is_told_once(seen: tuple[StepRecord, Sides]) ->
     assert answers(Evidence("float32"), with_lanes(record, control=None), sides, {"right"}).control is None
 
 
-@pytest.mark.parametrize(("gone", "same", "bitwise"), [
-    (False, {"right"}, True), (False, {FOLLOWER}, False), (True, {FOLLOWER}, True), (True, {"right"}, False),
-])  # fmt: skip
+@pytest.mark.parametrize(("gone", "same", "bitwise"), BY_LANE)
 def test_right_is_its_own_lane_or_the_one_at_lefts_weights(
     seen: tuple[StepRecord, Sides], gone: bool, same: set[str], bitwise: bool
 ) -> None:
@@ -164,9 +166,7 @@ def test_a_controls_weights_are_asked_while_it_is_bitwise_and_steps_are_compared
     assert weights(Evidence("float32", control="before"), record, sides, rest).control == "before"
 
 
-@pytest.mark.parametrize(("gone", "same", "bitwise"), [
-    (False, {"right"}, True), (False, {FOLLOWER}, False), (True, {FOLLOWER}, True), (True, {"right"}, False),
-])  # fmt: skip
+@pytest.mark.parametrize(("gone", "same", "bitwise"), BY_LANE)
 def test_rights_weights_are_those_of_its_lane_or_where_it_arrives(
     seen: tuple[StepRecord, Sides], gone: bool, same: set[str], bitwise: bool
 ) -> None:
