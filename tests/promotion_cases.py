@@ -178,7 +178,7 @@ def in_c(folder: Path, small: float = 0.0, factor: float = 1.0) -> Loss:
         @staticmethod
         def forward(ctx: Any, z: Tensor, y: Tensor) -> Tensor:
             raised = z.detach().float().contiguous()
-            value, slope = torch.empty(len(z), dtype=f32), torch.empty_like(raised)
+            value, slope = torch.zeros(len(z), dtype=f32), torch.zeros_like(raised)
             places = [ctypes.c_void_p(t.data_ptr()) for t in (raised, y, value, slope)]
             sizes = [ctypes.c_long(size) for size in z.shape]
             run(*places, *sizes, ctypes.c_float(small), ctypes.c_float(factor))

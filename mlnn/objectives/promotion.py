@@ -181,9 +181,8 @@ class _Ops(TorchDispatchMode):
 
     def _drawn(self, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Random numbers: drawn as they would have been, then raised; another dtype would draw others."""
-        told = (
-            one for one in function._schema.arguments if one.name == "dtype"
-        )  # randint's is a whole number unless told
+        # randint's is a whole number unless told
+        told = (one for one in function._schema.arguments if one.name == "dtype")
         if self._by_default(args, kwargs) and any(one.default_value is None for one in told):
             kwargs = {**kwargs, "dtype": self.default}
         found = function(*args, **kwargs)

@@ -40,9 +40,8 @@ def related(
         return None
     shifts, boxes = [], 0
     for case in cases:
-        mine = case.domain or domain
-        moved = _moved(case, mine, factor)
-        if moved is None or not _tried(moved[0], mine, tolerance / case.stricter):
+        mine, moved = case.domain or domain, _not_against(case, domain, factor, tolerance)
+        if moved is None:
             return None
         asked, _ = settled(moved[0], mine)
         looked = paved(
@@ -61,7 +60,11 @@ def refuted(cases: Sequence[Case], domain: tuple[fmpq, fmpq], tolerance: fmpq) -
     if not any(_differs(case, case.domain or domain, tolerance / case.stricter) for case in cases):
         return False
     factors = (fmpq(1), factor_of(cases, domain))
-    return not any(_all_tried(cases, domain, factor, tolerance) for factor in factors if factor is not None)
+    return not any(
+        all(_not_against(case, domain, factor, tolerance) is not None for case in cases)
+        for factor in factors
+        if factor is not None
+    )
 
 
 def by_form(form: Cases, factor: fmpq, tolerance: fmpq) -> Related | None:
@@ -159,14 +162,11 @@ def _differs(case: Case, domain: tuple[fmpq, fmpq], tolerance: fmpq) -> bool:
     return False
 
 
-def _all_tried(cases: Sequence[Case], domain: tuple[fmpq, fmpq], factor: fmpq, tolerance: fmpq) -> bool:
-    """Whether nothing speaks against one relation of all cases at a few places."""
-    for case in cases:
-        mine = case.domain or domain
-        moved = _moved(case, mine, factor)
-        if moved is None or not _tried(moved[0], mine, tolerance / case.stricter):
-            return False
-    return True
+def _not_against(case: Case, domain: tuple[fmpq, fmpq], factor: fmpq, tolerance: fmpq) -> tuple[Case, fmpq] | None:
+    """The case moved by a relation, and its shift; None where a few places speak against it."""
+    mine = case.domain or domain
+    moved = _moved(case, mine, factor)
+    return moved if moved is not None and _tried(moved[0], mine, tolerance / case.stricter) else None
 
 
 def _tried(case: Case, domain: tuple[fmpq, fmpq], tolerance: fmpq) -> bool:
