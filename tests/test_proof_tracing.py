@@ -39,6 +39,7 @@ def one_hot(z: Tensor, _: Tensor) -> Tensor:
 USES: dict[str, Function] = {
     "sums": lambda z, y: torch.add(z, y, alpha=2) - torch.rsub(z, y, alpha=3) + torch.sub(z, y, alpha=4) - z.neg() * z / (2 + y),
     "powers": lambda z, y: z.square() + z.pow(3) + z.exp().pow(2.5) + (2**z) + z.exp() ** y + z.exp().sqrt() + z.exp().rsqrt(),
+    "raised": lambda z, y: z ** (2 + 2 * y) + z.clamp(min=0) ** (1 + y) + (z - z) ** y * z + (2 + z) ** -y + z ** (-1 - y),
     "inverses": lambda z, y: (3 + z.abs()).reciprocal() + torch.addcdiv(y, z, 2 + y, value=3) + torch.addcmul(z, z, y, value=2),
     "mixes": lambda z, y: torch.lerp(z, y, 0.3) + torch.lerp(z, 2 * y, z) + z.exp2() + z.expm1(),
     "logs": lambda z, y: (2 + z * z).log() + (z * z).log1p() + (2 + z * z).log2() + (3 + z * z).log10() + y,

@@ -4,13 +4,16 @@ What may be rewritten is what needs no condition: signs and numbers out of produ
 softplus by their names. So forms that a stable kernel and a textbook write differently are often one node, which needs no proof.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from itertools import pairwise
 
 from mlnn.proving.graph import Graph, Id, Node, Variable, exact
+from mlnn.proving.roots import is_root, root
 
 ONES = (Fraction(1), Fraction(1))
+HALF = Fraction(1, 2)
 
 
 def mul(g: Graph, left: Id, right: Id) -> Id:
@@ -30,6 +33,8 @@ def mul(g: Graph, left: Id, right: Id) -> Id:
     if not factors:
         return g.const(factor)
     factors = _squares(g, sorted(_cancelled(g, _grown(g, factors))))
+    factor *= math.prod(number for one in factors if (number := g.number(one)) is not None)
+    factors = [one for one in factors if g.number(one) is None]
     if not factors:
         return g.const(factor)
     if len(factors) == 1:
@@ -77,8 +82,9 @@ def _squares(g: Graph, factors: list[Id]) -> list[Id]:
         twice = next((one for one, other in pairwise(factors) if one == other), None)
         if twice is None:
             return factors
-        at = factors.index(twice)
-        factors = sorted([*factors[:at], g.make("square", (twice,)), *factors[at + 2 :]])
+        at, node = factors.index(twice), g.nodes[twice]
+        squared = node.args[0] if is_root(g, node) else g.make("square", (twice,))
+        factors = sorted([*factors[:at], squared, *factors[at + 2 :]])
 
 
 def square(g: Graph, one: Id) -> Id:
@@ -102,6 +108,8 @@ def inv(g: Graph, one: Id) -> Id:
         return product(g, found)
     if node.op == "inv" and g.positive[one]:
         return node.args[0]
+    if is_root(g, node):
+        return mul(g, one, inv(g, node.args[0]))
     if node.op == "sigmoid":  # 1 + e^(−u)
         return g.linear([(Fraction(1), exp(g, g.neg(node.args[0])))], 1)
     grown = _one_plus_exp(g, one)
@@ -213,6 +221,9 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
     node = g.nodes[one]
     if node.op == "square" and exponent.denominator > 1:
         return power(g, _size(g, node.args[0]), 2 * exponent)
+    number = g.number(one)
+    if number is not None and abs(exponent) == HALF and (found := root(g, number ** int(2 * exponent))) is not None:
+        return found
     if exponent.denominator == 1 and abs(exponent) <= 4:
         twice = square(g, one)
         found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]

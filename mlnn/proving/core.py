@@ -6,7 +6,7 @@ what is written.
 
 from fractions import Fraction
 
-from mlnn.proving.algebra import div, exp, inv, log, mul, power, square
+from mlnn.proving.algebra import div, exp, inv, log, mul, power, rebuilt, square
 from mlnn.proving.graph import SIMPLE, Graph, Id
 
 HALF = Fraction(1, 2)
@@ -158,7 +158,7 @@ def logaddexp(g: Graph, left: Id, right: Id) -> Id:
 
 
 def ndtr(g: Graph, x: Id) -> Id:
-    return g.scale(HALF, g.make("erfc", (mul(g, g.neg(x), g.make("power", (g.const(2),), (-HALF,))),)))
+    return g.scale(HALF, g.make("erfc", (mul(g, g.neg(x), power(g, g.const(2), -HALF)),)))
 
 
 def raised(g: Graph, x: Id, exponent: Id) -> Id:
@@ -166,7 +166,29 @@ def raised(g: Graph, x: Id, exponent: Id) -> Id:
     number = g.number(exponent)
     if number is not None and abs((near := number.limit_denominator(SIMPLE)) - number) <= TWICE_ROUNDED:
         number = near
-    return exp(g, mul(g, exponent, log(g, x))) if number is None else power(g, x, number)
+    if number is not None:
+        return power(g, x, number)
+    grown = exp(g, mul(g, exponent, log(g, x)))
+    return grown if g.positive[x] else _by_target(g, x, exponent, g.switch(x, grown, _of_zero(g, exponent), grown))
+
+
+def _of_zero(g: Graph, exponent: Id) -> Id:
+    """0 to a power."""
+    return g.switch(exponent, g.endless, g.one, g.zero)
+
+
+def _by_target(g: Graph, x: Id, exponent: Id, other: Id) -> Id:
+    """A power by a number that hangs on the target alone: at the target that the loss is followed at it is a fixed one, which
+    numbers below 0 may have; `other` at every other target."""
+    read = g.reads[exponent]
+    if len(read) != 1 or not read <= g.targets.keys():
+        return other
+    (target,) = read
+    (fixed,) = rebuilt(g, (exponent,), g, {target: g.const(g.targets[target])})
+    if g.number(fixed) is None:
+        return other
+    here = raised(g, x, fixed)
+    return g.switch(g.sub(g.var(*target), g.const(g.targets[target])), other, here, other)
 
 
 def leaky_relu(g: Graph, x: Id, slope: Id) -> Id:

@@ -57,6 +57,8 @@ class Graph:
         self._known: dict[Node, Id] = {}
         self._switches: dict[tuple[Id, Id, Id, Id], Id] = {}
         self._restricted: dict[tuple[Id, int, Id], Id] = {}
+        self.targets: dict[Variable, Fraction] = {}
+        """The numbers of the targets that a loss is being followed at."""
         self.zero, self.one = self.const(0), self.const(1)
         self.lost = self.make("undefined", numbers=(Fraction(-1),))
         """−∞, which e to it and a sum of such are free of."""
@@ -89,7 +91,7 @@ class Graph:
         if node.op == "switch":
             return all(self.positive[one] for one in node.args[1:])
         return node.op in ("exp", "sigmoid", "softplus", "erfc") or (
-            node.op in ("mul", "square", "inv", "power") and all(self.positive[one] for one in node.args)
+            node.op in ("mul", "square", "inv", "power", "atan") and all(self.positive[one] for one in node.args)
         )
 
     def var(self, kind: str, place: int) -> Id:

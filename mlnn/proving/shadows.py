@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.literals import constant
 from mlnn.proving.pointwise import Rule
 from mlnn.proving.quotients import LargeError
 
@@ -74,7 +75,7 @@ class Shadows:
         if value == float("inf"):
             return self.graph.endless
         try:
-            return self.graph.const(value)
+            return constant(self.graph, value)
         except ValueError:
             return self.graph.make("undefined")
 
@@ -158,7 +159,9 @@ class Shadows:
             return value
         if name in ("min", "max") and value in (float("inf"), float("-inf")):
             return None
-        return self._constant(value) if value in (float("-inf"), float("inf")) else self.graph.const(value)
+        if name == "exponent":
+            return self.graph.const(value)
+        return self._constant(value) if value in (float("-inf"), float("inf")) else constant(self.graph, value)
 
 
 def each(shadow: Tensor, rule: Callable[[Id], Id]) -> Tensor:

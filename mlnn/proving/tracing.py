@@ -5,6 +5,7 @@ their own. What the loss computes with numbers goes on as ever beside it, promot
 in real numbers and its casts round nothing.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from mlnn.objectives.promotion import memory_written, promoted, tensors_in
-from mlnn.proving.graph import Graph, Id
+from mlnn.proving.graph import Graph, Id, exact
 from mlnn.proving.pointwise import POINTWISE
 from mlnn.proving.reductions import SHAPED
 from mlnn.proving.shadows import LostError, Shadows
@@ -187,6 +188,9 @@ def traced(
     output, target = output.clone(), target.clone()
     tracer.name(output, "z")
     tracer.name(target, "y")
+    graph.targets = {
+        ("y", place): exact(one) for place, one in enumerate(target.flatten().tolist()) if math.isfinite(one)
+    }
     output.requires_grad_()
     with tracer, promoted(), _Exits(tracer):
         value = call(output, target)
