@@ -1,10 +1,14 @@
 """A run that stops and goes on is bit for bit the run that does not, or says why that cannot be."""
 
 import hashlib
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from kept_cases import KEPT, Averaged, Counting, Hidden, Noisy, deep, gone_on, run, scheduled, stopped, told
@@ -130,22 +134,86 @@ def test_the_folder_has_one_writer(tmp_path: Path) -> None:
     assert held(place_of(tmp_path / "run")) is False
 
 
-@pytest.mark.parametrize("cut", [1, 7, 20])
-def test_a_torn_tail_of_the_trace_is_seen(cut: int, tmp_path: Path) -> None:
-    journal = Journal(tmp_path, tmp_path)
-    rows = [{"step": step, "loss": step / 3 if step else float("nan")} for step in range(5)]
+ROWS = [{"step": step, "loss": step / 3 if step else float("nan")} for step in range(5)]
+"""Of a trace: a row's record takes 25 bytes."""
+
+
+def journal_of(folder: Path, rows: Sequence[Mapping[str, float]] = ROWS) -> Journal:
+    journal = Journal(folder, folder)
     for row in rows:
         journal.append(row)
     journal.commit()
+    return journal
+
+
+@pytest.mark.parametrize(("cut", "left"), [(1, 4), (24, 4), (25, 4), (26, 3), (50, 3), (51, 2)])
+def test_a_torn_tail_of_the_trace_is_seen(cut: int, left: int, tmp_path: Path) -> None:
+    journal = journal_of(tmp_path)
     whole = journal.path.read_bytes()
     journal.path.write_bytes(whole[:-cut])
-    assert repr(Journal(tmp_path, tmp_path).go_back(4 if cut < 20 else 3)) == repr(rows[: 4 if cut < 20 else 3])
-    with pytest.raises(RunFolderError, match=r"trace\.records is damaged after row"):
-        Journal(tmp_path, tmp_path).go_back(5)
+    assert repr(Journal(tmp_path, tmp_path).go_back(left)) == repr(ROWS[:left])
+    with pytest.raises(RunFolderError, match=rf"trace\.records is damaged after row {left}"):
+        Journal(tmp_path, tmp_path).go_back(left + 1)
     journal.path.write_bytes(whole)
     damaged(journal.path)
     with pytest.raises(RunFolderError, match="is damaged after row"):
         Journal(tmp_path, tmp_path).go_back(5)
+
+
+def test_a_row_of_the_trace_comes_back_of_its_types_and_bits(tmp_path: Path) -> None:
+    """Whole numbers stay whole, also where a column is so in some rows only; other names in another order are the same row."""
+    nan = struct.unpack("<d", bytes.fromhex("010000000000f8ff"))[0]
+    rows: list[dict[str, Any]] = [
+        {"step": 0, "loss": 0.1, "bad": 0}, {"step": 1, "loss": nan, "bad": 1}, {"step": 2, "loss": -0.0, "bad": 0.5},
+        {"loss": 5e-324, "bad": 0.25, "step": 3}, {"step": 2**62, "loss": 2, "bad": float("-inf")},
+        {"step": np.int64(5), "loss": np.float64(0.3), "bad": np.float32(0.1)}, {"step": True, "loss": 1e308, "bad": 7},
+    ]  # fmt: skip
+    journal = journal_of(tmp_path, rows)
+    for also in (journal, Journal(tmp_path, tmp_path)):
+        back = also.go_back(len(rows))
+        for row, wanted in zip(back, rows, strict=True):
+            assert tuple(row) == ("step", "loss", "bad")
+            for name, value in wanted.items():
+                whole = isinstance(value, int | np.integer)
+                assert type(row[name]) is (int if whole else float)
+                assert row[name] == value if whole else struct.pack("<d", row[name]) == struct.pack("<d", value)
+    before = also.path.read_bytes()
+    assert also.go_back(3)[2] == rows[2]
+    for row in rows[3:]:
+        also.append(row)
+    also.commit()
+    assert also.path.read_bytes() == before, "gone back and on, it is the same file"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [b"", b"{}", b'[["step", "loss"], "q"]', b'[["step", "step"], "qd"]', b'[["a", "b"], "qd"]',
+     b'[["step", "loss"], "qx"]', b'[["step", "loss"], [1, 2]]', b'[["step", "loss"], [[], []]]',
+     b"[[]" * 5000, b'[[], ""]', b'["step", 4]', b"\xff"]
+)  # fmt: skip
+def test_a_trace_that_does_not_say_its_columns_is_damaged(told: bytes, tmp_path: Path) -> None:
+    path = journal_of(tmp_path).path
+    record = b"c" + told
+    with open(path, "ab") as file:
+        file.write(struct.pack("<II", len(record), zlib.crc32(record)) + record)
+    assert len(Journal(tmp_path, tmp_path).go_back(5)) == 5
+    with pytest.raises(RunFolderError, match="it does not say which columns there are"):
+        Journal(tmp_path, tmp_path).go_back(6)
+    path.write_bytes(path.read_bytes()[-len(record) - 8 :])
+    with pytest.raises(RunFolderError, match=r"it does not say|is damaged after row 0"):
+        Journal(tmp_path, tmp_path).go_back(1)
+
+
+@pytest.mark.parametrize("data", [b"r", b"r" + 15 * b"0", b"r" + 17 * b"0", b"x" + 16 * b"0"])
+def test_a_record_that_is_no_row_is_damage(data: bytes, tmp_path: Path) -> None:
+    path = journal_of(tmp_path).path
+    with open(path, "ab") as file:
+        file.write(struct.pack("<II", len(data), zlib.crc32(data)) + data)
+    with pytest.raises(RunFolderError, match=r"a row is not of the 2 numbers|is damaged after row 5"):
+        Journal(tmp_path, tmp_path).go_back(6)
+    path.write_bytes(path.read_bytes()[-len(data) - 8 :])
+    with pytest.raises(RunFolderError, match=r"a row is not of the 0 numbers|is damaged after row 0"):
+        Journal(tmp_path, tmp_path).go_back(1)
 
 
 def test_a_state_that_mlnn_has_not_written_is_an_error_and_not_begun_with(tmp_path: Path) -> None:

@@ -10,7 +10,9 @@ kept may be lost, and nothing may be left over. The exit code is 1 where that is
 `plant`: with a writer that is to be seen. Each run is a process forked from one that has imported torch and computed nothing.
 """
 
+import contextlib
 import errno
+import importlib
 import itertools
 import json
 import os
@@ -21,7 +23,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def forked(work: Callable[[], str], wait: float | None = None) -> tuple[int, str
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), answer
 
 
-@contextmanager
+@contextlib.contextmanager
 def somewhere(job: Job) -> Iterator[Path]:
     """Where a run may go, with what has to be there before."""
     home = Path(tempfile.mkdtemp(prefix="mlnn-crash-"))
@@ -121,6 +122,21 @@ def crashes(job: Job, wanted: str, done: set[int], every: int, copies: Path) -> 
                 yield "crash", number, lambda: None  # the same disk
             yield "crash", numbers[0], partial(wrong, path.with_suffix("") / "here" / "run", job, wanted)
         shutil.rmtree(path.with_suffix(""))
+
+
+def imported(job: Job) -> None:
+    """Import what such a run imports: in a process that has yet to, this takes longer than the run."""
+    with somewhere(job) as where:
+        names = json.loads(forked(partial(_imports, where, job))[1])
+    for name in names:
+        with contextlib.suppress(Exception):  # what a module makes of itself, and what goes on in its parent only
+            importlib.import_module(name)
+
+
+def _imports(where: Path, job: Job) -> str:
+    before = set(sys.modules)
+    told(where, job, False)
+    return json.dumps([name for name in sys.modules if name not in before and name != "__main__"])
 
 
 def _copied(where: Path, job: Job, copies: Path) -> str:
@@ -218,6 +234,7 @@ def main(words: list[str]) -> int:
     with out.open("a", encoding="utf-8") as file:
         for job in jobs:
             done = {(one["what"], one["number"]) for one in lines if one["job"] == str(job)}
+            imported(job)
             wanted, seconds = undisturbed(job)
             with tempfile.TemporaryDirectory(prefix="mlnn-crash-") as copies:
                 tries = {

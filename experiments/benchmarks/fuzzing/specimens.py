@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fuzzing.configs import configs
-from fuzzing.formats import recorded, rehashed
+from fuzzing.formats import rehashed
+from fuzzing.records import recorded
 from fuzzing.specimen import Specimen, said, unfit
 from fuzzing.studies import studies
 from fuzzing.tables import tables

@@ -160,7 +160,7 @@ def studies() -> dict[str, Specimen]:
     kept = {
         f"{PLACE}/kept.json": ("hashed", "bytes"),
         f"{PLACE}/status.json": ("hashed", "bytes"),
-        f"{PLACE}/trace.records": ("journal", "bytes"),
+        f"{PLACE}/trace.records": ("journal", "journal rows", "bytes"),
         STATE: ("state", "tensors", "weights", "bytes"),
     }
     return {

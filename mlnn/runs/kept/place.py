@@ -25,7 +25,7 @@ from mlnn.runs.writing import RunFolder, disk
 from mlnn.visible import shown
 
 STATUS, KEPT = "status.json", "kept.json"
-FORMAT = 2
+FORMAT = 3
 """Of kept.json; another one is refused by its number."""
 WHERE = (
     "mlnn", "code", "python", "torch", "numpy", "platform", "cpu", "cpu_capability", "threads", "interop_threads",
