@@ -16,6 +16,7 @@ from mlnn.auditing import (
     ask,
     certificate,
     domain,
+    exponential,
     families,
     finite,
     implied,
@@ -246,7 +247,7 @@ def test_the_values_must_be_those_of_the_family(loss: Function, found: bool) -> 
     form = families.Exponential(families.OUTPUTS, torch.ones(17, dtype=f64), "f")
     family = families.named_family(form, LINE)
     assert family is not None
-    assert (families.examine_exponential(asked(loss), form, family) is not None) == found
+    assert (exponential.examine_exponential(asked(loss), form, family) is not None) == found
 
 
 def test_h_is_looked_at_near_zero_where_it_is_no_difference_of_large_numbers() -> None:
@@ -254,7 +255,7 @@ def test_h_is_looked_at_near_zero_where_it_is_no_difference_of_large_numbers() -
         form = families.Exponential(families.OUTPUTS, torch.full((17,), sd**2, dtype=f64), "f")
         family = families.named_family(form, LINE)
         assert family is not None
-        assert (families.examine_exponential(asked(o.Normal(sd)), form, family) is not None) == found
+        assert (exponential.examine_exponential(asked(o.Normal(sd)), form, family) is not None) == found
 
 
 # Probabilities read off gradients.
@@ -1060,11 +1061,11 @@ def test_outputs_are_asked_in_parts_of_so_many_numbers(monkeypatch: pytest.Monke
 def test_the_base_measure_of_a_family_in_words() -> None:
     counts = torch.arange(8, dtype=f64)
     ways = -torch.lgamma(counts + 1)
-    assert families._measure(ways, counts, True) == "1"
-    assert families._measure(ways, counts, False) == "1/y!"
-    assert families._measure(ways + 1e-5, counts, False) == "a function of y"
+    assert exponential._measure(ways, counts, True) == "1"
+    assert exponential._measure(ways, counts, False) == "1/y!"
+    assert exponential._measure(ways + 1e-5, counts, False) == "a function of y"
     halves = counts + 0.5
-    assert families._measure(-torch.lgamma(halves + 1), halves, False) == "a function of y"
+    assert exponential._measure(-torch.lgamma(halves + 1), halves, False) == "a function of y"
 
 
 # Whether a loss still answers as it did.

@@ -10,7 +10,7 @@ from asked_cases import Function, asked, f64, numbers, squared
 from torch import Tensor
 
 from mlnn import objectives as o
-from mlnn.auditing import families, known
+from mlnn.auditing import exponential, families, known
 from mlnn.auditing.families import Exponential, Family, exponential_form, named_family
 from mlnn.targets import COUNTS, HALF_LINE, LINE
 
@@ -136,7 +136,7 @@ def test_families_by_their_formulas(nll: Callable[[Tensor, Tensor], Tensor], val
 # What is certified.
 def certified(loss: Function, family: Family, variance: float = 1.0, targets: str = "real") -> Any:
     form = Exponential(families.OUTPUTS, torch.full((17,), variance, dtype=f64), "f")
-    return families.examine_exponential(asked(loss, targets), form, family)
+    return exponential.examine_exponential(asked(loss, targets), form, family)
 
 
 @pytest.mark.parametrize(("extra", "found"), [
@@ -185,7 +185,7 @@ def test_a_reference_goes_by_the_log_of_the_mean_where_that_is_the_output(
 ) -> None:
     of_log: Any = (lambda log, y: log + 100 + 0 * y) if by_log else None
     family = Family("one", LINE, lambda mean, y: mean + 0 * y, 2.0, of_log=of_log)
-    found = families._reference(family, link, lambda y: 0 * y + 0.25)
+    found = exponential._reference(family, link, lambda y: 0 * y + 0.25)
     assert (found is None) == (value is None)
     if found and value:
         assert float(found(numbers(0.7), numbers(1.0))[0]) == pytest.approx(2 * (value + 0.25))

@@ -8,8 +8,12 @@ from measure_cases import EVERY, LABELS, SPARED, Told, coral, sibuya, student, y
 from torch import Tensor
 
 import mlnn
+from mlnn.auditing.ask import Loss
 from mlnn.auditing.counting import far_sum
+from mlnn.auditing.guarded import guarded
 from mlnn.auditing.powers import Stretch, power_tail
+from mlnn.auditing.solved import _judged
+from mlnn.auditing.system import FAILS, Search, System, best_of, reach_of
 from mlnn.auditing.tweedie import Power
 
 REFUTED = ("no link", "calibrated", "proper")
@@ -58,6 +62,46 @@ def test_a_density_of_another_measure_is_never_refuted(name: str) -> None:
 ])  # fmt: skip
 def test_a_system_is_solved_to_rounding_or_not_at_all(weight: float, kinds: tuple[str, ...]) -> None:
     assert mlnn.audit(coral(1.0, 0.0, -1.2, weights=(1.0, weight, 1.0)), LABELS).kind in kinds
+
+
+SQUASHED = {
+    "σ": lambda f: 3 * torch.sigmoid(f), "tanh": lambda f: 1.5 + 1.5 * torch.tanh(f), "clamped": lambda f: f.clamp(0, 3),
+    "Φ": lambda f: 3 * torch.special.ndtr(f), "beyond the labels": lambda f: 5 * torch.sigmoid(f) - 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SQUASHED)
+@pytest.mark.parametrize("power", [2.0, 4.0])
+def test_a_mean_that_is_squashed_is_refuted_at_an_ordinary_temperature(name: str, power: float) -> None:
+    """Where τ is large a loss that is bounded hardly varies, and weights of both signs add up to 1 to rounding at any."""
+    loss = Loss(guarded(lambda f, y: (SQUASHED[name](f) - y).abs() ** power, LABELS, "raw", None), LABELS)
+    found = best_of(loss, reach_of(loss))
+    assert not found.fits
+    assert found.best.misfit > FAILS
+    assert _judged(loss, reach_of(loss), found).kind == "no link"
+
+
+def _search(misfit: float, around: float, least: float, apart: float = 1e-9) -> Search:
+    output = torch.linspace(-1, 1, 8, dtype=torch.float64)
+    value = (output[:, None] - torch.arange(4)) ** 2
+    nothing = torch.zeros(4, dtype=torch.float64).numpy()
+    best = System(output, value, 1000.0, nothing, nothing + 1, misfit, nothing[:0].reshape(0, 4), apart)
+    return Search(best, around, least)
+
+
+@pytest.mark.parametrize(("misfit", "around", "fits"), [
+    (0.0, 1e-13, False), (1e-17, 1e-13, False), (1e-15, 1e-6, True), (1e-13, 1e-10, False), (0.0, 1e-11, True),
+])  # fmt: skip
+def test_a_misfit_of_0_is_one_of_rounding(misfit: float, around: float, fits: bool) -> None:
+    assert _search(misfit, around, 0.0).fits == fits
+
+
+@pytest.mark.parametrize(("least", "around", "kind"), [
+    (3e-3, 1e-13, "no link"), (1e-9, 1e-13, "undecided"), (3e-3, 1e-6, "undecided"),
+])  # fmt: skip
+def test_what_any_weights_fit_is_refuted_by_those_above_0(least: float, around: float, kind: str) -> None:
+    loss = Loss(guarded(EVERY["squared error of 3σ"].loss, LABELS, "raw", None), LABELS)
+    assert _judged(loss, 4.0, _search(1e-14, around, least)).kind == kind
 
 
 def test_a_negative_weight_is_shown() -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.finding import Finding, Reference, by_formula
+from mlnn.auditing.finding import SMALLEST
 from mlnn.auditing.links import mean_link
 from mlnn.auditing.tweedie import Power
 from mlnn.likelihoods.gamma import Gamma
@@ -33,12 +33,6 @@ ABOVE_MISFIT = 100
 """As many times a fit's misfit a part of a variance function must be to be more than what rounding makes up."""
 TIDY = 1e-8
 """A number read off differences is its eight-digit neighbour if it is as near as this."""
-LEFT = 1e-5
-"""Nats by which a value may miss the family's: Z is then one number to as much. Of values of 10⁶ FITS alone would pass a tenth."""
-MEAN_OF: dict[str, Callable[[Tensor], Tensor]] = {"f": lambda f: f, "exp(f)": torch.exp, "σ(f)": torch.sigmoid}
-"""The mean by the plain links."""
-NEAR_TARGET = 20.0
-"""Targets for which the base measure is looked at: beyond, it is a small difference of large numbers."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +85,7 @@ class Family:
     """A natural exponential family: `nll(mean, y)` where it lives on the target space, else None; `lives`: where it does.
 
     `of_log`: the nll of the log of the mean, which does not under- or overflow. `kernel`: the nll less what is of y alone,
-    where that takes an integral.
+    where that takes an integral. `spread_by`: the same family with its nll as many times as large, where its dispersion is free.
     """
 
     name: str
@@ -101,6 +95,7 @@ class Family:
     free: bool = False
     of_log: Callable[[Tensor, Tensor], Tensor] | None = None
     kernel: Callable[[Tensor, Tensor], Tensor] | None = None
+    spread_by: "Callable[[float], Family] | None" = None
 
 
 def named_family(form: Exponential, support: str) -> Family | None:
@@ -114,16 +109,22 @@ def named_family(form: Exponential, support: str) -> Family | None:
     power, factor, off = _power(form.mean, form.variance)
     if off > FITS or abs(power - min(max(round(power), 0), 2)) <= max(FITS, ABOVE_MISFIT * off):
         return None  # of the powers 0, 1 and 2, which no quadratic was found to be, it is not told apart
+    return _power_family(support, power, factor)
+
+
+def _power_family(support: str, power: float, factor: float) -> Family:
+    """The family of variance factor·μ^power."""
     if abs(power - 3) <= FITS:
-        nll = _inverse_gaussian(tidy(1 / factor)) if support == HALF_LINE else None
-        return Family("inverse Gaussian", HALF_LINE, nll, free=True)
-    power = tidy(power)
-    power_law = Power(power, float((form.variance / form.mean**power).median()))
-    here = power_law.lives == support
-    name = f"Tweedie, power {power_law.p:.6g}"
-    return Family(
-        name, power_law.lives, power_law.nll if here else None, free=True, kernel=power_law.kernel if here else None
-    )
+        nll = _inverse_gaussian(1 / factor) if support == HALF_LINE else None
+        law = Family("inverse Gaussian", HALF_LINE, nll, free=True)
+    else:
+        power_law = Power(tidy(power), factor)
+        here = power_law.lives == support
+        law = Family(
+            f"Tweedie, power {power_law.p:.6g}", power_law.lives, power_law.nll if here else None, free=True,
+            kernel=power_law.kernel if here else None,
+        )  # fmt: skip
+    return replace(law, spread_by=lambda times: _power_family(support, power, factor / times))
 
 
 def _quadratic_family(support: str, a: float, b: float, c: float) -> Family | None:
@@ -186,52 +187,6 @@ def _inverse_gaussian(shape: float) -> Callable[[Tensor, Tensor], Tensor]:
     return nll
 
 
-def examine_exponential(loss: Loss, form: Exponential, family: Family) -> Finding | None:
-    """The finding for a family that lives on the target space; None where the loss's values are not the family's.
-
-    loss/τ − NLL must not depend on the output, for every target looked at: what is left is log h.
-    """
-    nll, tau, middle = family.nll, family.tau, len(OUTPUTS) // 2
-    assert nll is not None
-    kernel = family.kernel or nll
-
-    def left(target: Tensor, less: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        at, mean = OUTPUTS[middle].expand_as(target), form.mean[middle].expand_as(target)
-        return loss.value(at, target) / tau - less(mean, target)
-
-    def log_base(target: Tensor) -> Tensor:
-        return left(target, nll)
-
-    target = loss.space.fitted_points
-    held = loss.values(OUTPUTS, target) / tau
-    truth = torch.stack([kernel(mean.expand_as(target), target) for mean in form.mean])
-    size = torch.maximum(held.abs(), truth.abs()).clamp_min(1.0)
-    off = (held - left(target, kernel) - truth).abs()
-    residual = float((off / size).max())
-    near = target < NEAR_TARGET
-    lost = torch.finfo(torch.float64).eps * float(held[:, near & (target > -NEAR_TARGET)].abs().max())
-    # Lost: so steep that h, a small difference of large numbers, is rounding.
-    if not residual <= FITS or not float(off.max()) <= LEFT or lost > FITS:
-        return None
-    log_h = log_base(target[near])
-    even = bool(log_h.abs().max() <= FITS)
-    kind = "likelihood family" if family.free and not even else "likelihood" if tau == 1 else "scaled likelihood"
-    return Finding(kind, family.name, tau, form.link, log_base, _measure(log_h, target[near], even), residual,
-                   reference=_reference(family, form.link, lambda y: left(y, kernel)))  # fmt: skip
-
-
-def _reference(family: Family, link: str | None, log_base: Callable[[Tensor], Tensor]) -> Reference | None:
-    """τ·(NLL + log h) by the family's formula, for the plain links; `log_base` is what is left of a loss less that formula."""
-    nll, of_log = family.kernel or family.nll, family.of_log
-    assert nll is not None
-    if link == "exp(f)" and of_log is not None:
-        return by_formula(lambda f, y: family.tau * (of_log(f, y) + log_base(y)))
-    if link not in MEAN_OF:
-        return None
-    mean = MEAN_OF[link]
-    return by_formula(lambda f, y: family.tau * (nll(mean(f), y) + log_base(y)))
-
-
 def _mean(loss: Loss, outputs: Tensor) -> tuple[Tensor, Tensor] | None:
     """μ (F,) and η′ (F,) from gradients affine in the target; None where they are not."""
     target = loss.space.fitted_points
@@ -240,6 +195,12 @@ def _mean(loss: Loss, outputs: Tensor) -> tuple[Tensor, Tensor] | None:
         return None
     design = torch.stack([torch.ones_like(target), target], 1)
     level, slope = torch.linalg.lstsq(design, gradient.T).solution
+    if bool((slope == 0).any()):
+        return None
+    # A gradient is rounded to a share of its own parts: with equal weights a mean of 0.1 has the rounding of a target of 5000.
+    weight = 1 / (target.abs() + (level / slope).abs()[:, None]).clamp_min(SMALLEST)
+    found = torch.linalg.lstsq(weight[..., None] * design, (weight * gradient)[..., None]).solution.squeeze(-1)
+    level, slope = found.unbind(1)
     off = (gradient - level[:, None] - slope[:, None] * target).abs().max()
     if not float(off) <= AFFINE_IN_TARGET * float(gradient.abs().max()) or bool((slope == 0).any()):
         return None
@@ -276,11 +237,3 @@ def _power(mean: Tensor, variance: Tensor) -> tuple[float, float, float]:
     design = torch.stack([mean.log(), torch.ones_like(mean)], 1)
     power, level = torch.linalg.lstsq(design, variance.log()[:, None]).solution.squeeze(1).tolist()
     return power, math.exp(level), float((variance.log() - power * mean.log() - level).abs().max())
-
-
-def _measure(log_h: Tensor, target: Tensor, even: bool) -> str:
-    """h in words."""
-    if even:
-        return "1"
-    factorials = float((log_h + torch.lgamma(target + 1)).abs().max())
-    return "1/y!" if factorials <= FITS and bool((target == target.round()).all()) else "a function of y"

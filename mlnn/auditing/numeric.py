@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.families import Exponential, Family, examine_exponential, exponential_form, named_family, tidy
+from mlnn.auditing.exponential import examine_exponential
+from mlnn.auditing.families import Exponential, Family, exponential_form, named_family, tidy
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.integrals import Z_ROUNDING, Total, partition, spread
 from mlnn.auditing.known import Known, known_density

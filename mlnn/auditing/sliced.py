@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from mlnn.auditing.ask import Loss
-from mlnn.auditing.families import Exponential, Family, examine_exponential, exponential_form, named_family
+from mlnn.auditing.exponential import examine_exponential
+from mlnn.auditing.families import Exponential, Family, exponential_form, named_family
 from mlnn.auditing.finding import Finding
 from mlnn.auditing.record import Witness, raw_output, row
 

@@ -21,6 +21,11 @@ FAILS, FAILS_ABOVE = 1e-7, 1e-6
 that of weights above 0 at any other; between these and SOLVES it is not decided. Where a temperature fits the one is ≤ 1e-12."""
 VALLEY = 1e4
 """By how much the misfit must fall at the temperature that fits: where it is small all around, anything fits."""
+ROUNDED = torch.finfo(torch.float64).eps
+"""A sum of 1 is known to no less than this: a misfit of 0 is one of so much, and no depth beside another of 1e-13."""
+FOLLOWS_TAU = 0.5
+"""Share of the temperature that a loss must vary by at outputs laid out as many times farther: one that a squashed output
+bounds does not, and out there is at its two ends alone, where almost any weights add up."""
 LOG_TAUS = np.arange(-6.0, 6.01, 0.125)
 """Where log τ is looked for, in units of what the loss varies by; the misfit of a true one rises over a few of these steps."""
 NARROWED = 75
@@ -68,7 +73,7 @@ class Search:
     @property
     def fits(self) -> bool:
         """Whether the misfit falls deep at this temperature, and is not small all around it."""
-        return self.around >= VALLEY * self.best.misfit
+        return self.around >= VALLEY * max(self.best.misfit, ROUNDED)
 
 
 def reach_of(loss: Loss) -> float:
@@ -101,13 +106,14 @@ def best_of(loss: Loss, reach: float) -> Search:
     """The temperature whose system leaves the least misfit."""
     first, target = outputs_of(loss, reach), loss.space.inner_points
     value = loss.values(first, target)
-    varies = float((value.amax(1) - value.amin(1)).median()) or 1.0
+    varies = _varies(value) or 1.0
 
     def system(log_tau: float) -> System:
         tau = math.exp(log_tau) * varies
         output = max(1.0, tau / varies) * first  # at a high temperature the loss must be seen to vary too
         there = loss.values(output, target) if tau > varies else value
-        return _solve(output, there, tau) if bool(torch.isfinite(there).all()) else _solve(first, value, tau)
+        seen = tau <= varies or (bool(torch.isfinite(there).all()) and _varies(there) >= FOLLOWS_TAU * tau)
+        return _solve(output, there, tau) if seen else _solve(first, value, tau)
 
     itself = -math.log(varies)  # τ = 1
     grid = sorted({*LOG_TAUS.tolist(), itself})
@@ -127,6 +133,11 @@ def best_of(loss: Loss, reach: float) -> Search:
         return deep
     looked = [*systems, *(one.best for one in found)]
     return replace(deep, least=min(_above(one) * max(1.0, one.tau / varies) for one in looked))
+
+
+def _varies(value: Tensor) -> float:
+    """What losses (F, K) of the targets are apart by, in the median of the outputs."""
+    return float((value.amax(1) - value.amin(1)).median())
 
 
 def _above(found: System) -> float:
