@@ -45,7 +45,7 @@ def test_wrong_answers_are_told() -> None:
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof_bumps, "LIMIT", 2)
+    monkeypatch.setattr(proof_bumps, "LIMIT", 60)
     rows = proof_bumps.main(tmp_path, 100)
     text = (tmp_path / "bumps.jsonl").read_text(encoding="utf-8")
     assert [json.loads(line)["name"] for line in text.splitlines()] == ["bump 0", "equal 0"]

@@ -54,7 +54,7 @@ def _judged(loss: Loss, reach: float, found: Search) -> Finding:
     best = found.best
     refuted = (
         not found.fits and found.least >= FAILS_ABOVE
-    )  # at τ of no depth anything adds up, but for weights above 0
+    )  # at a τ of no depth anything adds up, with weights of both signs
     if best.misfit <= SOLVES and best.apart < TOLD_APART and not refuted:
         return Finding("undecided", residual=best.misfit, said="its exp(−loss/τ) of one label is so nearly a sum of the others'"
                        " that a base measure cannot be told from one beside it; the same formula can be audited with fewer"

@@ -1,8 +1,8 @@
 """The trace of a run in progress: records that are only ever added, each with its length and a checksum.
 
-The first says which columns there are, and of what kind their numbers are; a row is eight bytes a number, and waits as such for its
-way to the disk: as text that took twenty times as long. A process that dies in the middle of a
-record leaves a torn tail, which is seen and left out.
+The first says which columns there are, and of what kind their numbers are. A row is eight bytes a number, and waits as such for
+its way to the disk: as text it took twenty times as long. A process that dies in the middle of a record leaves a torn tail, which
+is seen and left out.
 """
 
 import json
