@@ -56,6 +56,7 @@ def test_a_root_or_a_multiple_of_pi_is_meant_to_its_last_digit(name: str) -> Non
 
 @pytest.mark.parametrize(
     "held", [0.044715, 1.4142135, 1.41421356237, 2.718281828459045, 1e-7, 1e-12, 1e300, 3.14159, 0.9189385332046727,
+             1 - 2**-52, 1 + 2**-52, 1.5 - 2**-52, 2 / 3 + 2**-53,
              math.sqrt(2) * (1 + 1e-15), math.pi * (1 - 2e-15), math.sqrt(101), math.pi * 101, 5e-324, -0.0],
 )  # fmt: skip
 def test_any_other_number_is_what_it_is(held: float) -> None:

@@ -32,6 +32,14 @@ def in_place(z: Tensor, y: Tensor) -> Tensor:
     return found * z
 
 
+def masked(z: Tensor, y: Tensor) -> Tensor:
+    found = z.clone()
+    found[z > 0.1] = 0.5
+    found[y == 1] += 1
+    found[:, 1][z[:, 1] < 0] = 7
+    return found * z + y * found
+
+
 def one_hot(z: Tensor, _: Tensor) -> Tensor:
     return -(F.one_hot(torch.tensor([1]), 3) * F.log_softmax(z, 1)).sum(1)
 
@@ -74,6 +82,7 @@ USES: dict[str, Function] = {
     "scattered": lambda z, y: z.scatter(1, torch.tensor([[0]]), 5.0) * z + z.scatter(1, torch.tensor([[1]]), y) * z
     + z.scatter_add(1, torch.tensor([[1, 1]]), z[:, :2]) + z.index_put((torch.tensor([0]), torch.tensor([2])), y[0, :1]),
     "in_place": in_place,
+    "masked": masked,
     "one_hot": one_hot,
     "arcs": lambda z, y: (z / 2).asin() + (z / 2).acos() * y + torch.atan2(z, y + 1) + z.tan() + torch.atan2(y, z),
     "areas": lambda z, y: z.asinh() + (1 + z.exp()).acosh() + (z / 2).atanh() * y + torch.hypot(z, y + 1) + torch.logaddexp2(z, y),

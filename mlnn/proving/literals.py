@@ -26,8 +26,10 @@ def constant(g: Graph, value: Fraction | float) -> Id:
             return g.scale(share, power(g, pi(g), exponent))
     for exponent in (0, 1, -1):
         square = _near(found * found / PI**exponent, 2 * LAST_BITS)
-        if square is not None:
-            meant = mul(g, power(g, g.const(square), HALF), power(g, pi(g), exponent * HALF))
+        if square is None:
+            continue
+        meant = mul(g, power(g, g.const(square), HALF), power(g, pi(g), exponent * HALF))
+        if g.number(meant) is None:  # 1 − 2e-16 is not meant to be √1
             return meant if found > 0 else g.neg(meant)
     return g.const(found)
 

@@ -70,6 +70,8 @@ def _index_put(
     at: Shadows, self: Tensor, indices: Any, values: Tensor, accumulate: bool = False, **_: Any
 ) -> list[Tensor]:
     shadow = at.shadow(self).clone()
+    if not accumulate and values.numel() == 1 and len(indices) == 1 and indices[0].dtype == torch.bool:
+        return [_masked(at, shadow, at.shadow(indices[0]), int(at.shadow(values)))]
     places = torch.arange(shadow.numel()).reshape(shadow.shape)
     given_places = [None if one is None else plain(at, one) for one in indices]
     where = torch.ops.aten.index.Tensor(places, given_places)
@@ -77,6 +79,16 @@ def _index_put(
     for place, one in zip(where.flatten().tolist(), given.flatten().tolist(), strict=True):
         flat[place] = at.graph.add(int(flat[place]), one) if accumulate else one
     return [flat.reshape(shadow.shape)]
+
+
+def _masked(at: Shadows, shadow: Tensor, mask: Tensor, value: Id) -> Tensor:
+    """One number wherever a mask of the first dimensions holds, which may hang on the raw output."""
+    whole = mask.reshape(*mask.shape, *[1] * (shadow.dim() - mask.dim())).expand(shadow.shape)
+    found = [
+        choose(at.graph, int(true), value, int(one))
+        for true, one in zip(whole.flatten(), shadow.flatten(), strict=True)
+    ]
+    return torch.tensor(found, dtype=torch.int64).reshape(shadow.shape)
 
 
 def _scatter_add(at: Shadows, self: Tensor, dim: int, index: Tensor, src: Tensor) -> list[Tensor]:
