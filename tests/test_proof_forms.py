@@ -23,6 +23,7 @@ from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
 from mlnn.proving.kinks import is_thin
 from mlnn.proving.linear import Line, Order
 from mlnn.proving.quotients import Arithmetic, Polynomial
+from mlnn.proving.thin import Thin
 
 FRAMEWORK = losses.bce_with_logits
 Z = ("z", 0)
@@ -224,8 +225,8 @@ def test_what_is_zero_on_a_whole_side_is_not_thin() -> None:
     kinked = graph.switch(x, graph.zero, graph.zero, x)
     thin = [x, graph.sub(x, y), graph.sub(_root(graph, x), y), graph.linear([(Fraction(1), exp(graph, x))], -2)]
     forms = Forms(graph)
-    assert [is_thin(forms, forms[one]) for one in thin] == [True] * len(thin)
-    assert not any(is_thin(forms, forms[one]) for one in (flat, never, kinked))
+    assert [is_thin(forms, forms[one], Thin()) for one in thin] == [True] * len(thin)
+    assert not any(is_thin(forms, forms[one], Thin()) for one in (flat, never, kinked))
 
 
 def test_nodes_in_place_of_variables_keep_the_function() -> None:

@@ -13,6 +13,7 @@ from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Variable
 from mlnn.proving.kinks import is_thin, looks
 from mlnn.proving.linear import Reach, line_of
 from mlnn.proving.quotients import Factor, Quotient, of_factor
+from mlnn.proving.thin import ANY, Labels, Plane, Thin
 
 MOST_CASES = 300
 """Of the states that switches are in together."""
@@ -67,28 +68,35 @@ class _Undecided:
 
 @dataclass
 class _Found:
-    """What the cases say: `seen`, of each two. `lost`: places without a value, where they are asked for."""
+    """What the cases say: `seen`, of each two. `thin`: of kinks; `lost`: places without a value, where they are asked for."""
 
     seen: list[set[Id]]
+    thin: Thin
     places: dict[Fraction, tuple[Id, ...]] = field(default_factory=dict)
     whole: bool = True
     lost: set[Fraction] | None = None
 
 
 def agreed(
-    graph: Graph, compared: Sequence[Compared], into: Graph, reach: Reach | None = None, lost: bool = False
+    graph: Graph,
+    compared: Sequence[Compared],
+    into: Graph,
+    reach: Reach | None = None,
+    lost: bool = False,
+    labels: Labels = ANY,
 ) -> Agreed | None:
     """The numbers that two nodes each are apart for all raw outputs, of an interval if one is given; None where it is not certain
     that they are numbers.
 
-    lost: whether places at which one has no value are asked for, of nodes of one variable. Raises LargeError.
+    lost: whether places at which one has no value are asked for, of nodes of one variable. labels: what targets may be. Raises
+    LargeError.
 
     Each state of each switch is looked at until nothing hangs on those that are left. Where what one looks at is
     0 and a line in the variables, one of them is put in terms of the others, in which the form may say more; `graph`, which may be
-    `into`, gets nodes for it.
+    `into`, gets nodes for it. Where it is 0 at a target for all raw outputs, nodes are asked at that target by itself.
     """
-    found = _Found([set() for _ in compared], lost=set() if lost else None)
-    todo = [_Asked(tuple(compared))]
+    found = _Found([set() for _ in compared], Thin(labels), lost=set() if lost else None)
+    todo, planes = [_Asked(tuple(compared))], set[Plane]()
     met = set[tuple[Compared, ...]]()
     for _ in range(MOST_CASES):  # of a case that cannot be there is nothing to note
         asked = todo.pop()
@@ -103,8 +111,19 @@ def agreed(
         elif here:
             _note(found, asked, here)
         if not todo:
+            todo = [
+                _Asked(_with(graph, compared, {one: graph.const(at)})) for one, at in sorted(found.thin.met - planes)
+            ]
+            planes |= found.thin.met
+        if not todo:
             return _together(compared, found, into)
     return None
+
+
+def _with(graph: Graph, compared: Sequence[Compared], instead: Mapping[Variable, Id]) -> tuple[Compared, ...]:
+    nodes = rebuilt(graph, tuple(one for pair in compared for one in (pair.plus, pair.minus)), graph, instead)
+    rows = zip(compared, nodes[::2], nodes[1::2], strict=True)
+    return tuple(replace(pair, plus=plus, minus=minus) for pair, plus, minus in rows)
 
 
 _KINK = -1
@@ -124,11 +143,12 @@ def _note(found: _Found, asked: _Asked, here: Sequence[frozenset[Id]]) -> None:
 
 
 def _together(compared: Sequence[Compared], found: _Found, into: Graph) -> Agreed | None:
-    """What all cases say: of values one number; of gradients the largest size, as constants that code rounds are a little off."""
+    """What all cases say: of values one number; of gradients the largest size, as constants that code rounds are a little off.
+    Where some cases say more than that, there may be no such case."""
     apart = []
     for one, seen in zip(compared, found.seen, strict=True):
         numbers = sorted(seen - {_KINK})
-        if len(numbers) > 1 and not one.kinked:
+        if len(numbers) > 1 and not (one.kinked and all(_small(into, number) for number in numbers)):
             return None
         sizes = [absolute(into, number) for number in numbers] if len(numbers) > 1 else numbers
         apart.append(reduce(partial(maximum, into), sizes, into.zero) if len(sizes) != 1 else sizes[0])
@@ -149,7 +169,7 @@ def _case(
     if forms.order.contradicts:
         return []
     several = len(_variables(graph, asked))
-    if several == 1 and (moved := _moved(graph, forms, asked, at)) is not None:
+    if several == 1 and (moved := _moved(graph, forms, asked, at, all_of.thin)) is not None:
         return moved
     needs = {need for pair in quotients for one in pair for need in one.needs}
     if all_of.lost is not None and asked.place is not None and any(_never(need) for need in needs):
@@ -157,13 +177,13 @@ def _case(
         return []
     if all_of.lost is not None and several == 1 and needs and (split := _split(forms, quotients, needs)) is not None:
         return split
-    state = _State(forms, Emitter(forms, into), at, asked.thin, asked.place is not None, several > 1)
+    state = _State(forms, Emitter(forms, into), all_of.thin, at, asked.thin, asked.place is not None, several > 1)
     for one, (plus, minus) in zip(asked.pairs, quotients, strict=True):
         here = _apart(state, one, plus, minus)
         if isinstance(here, _Undecided):
             return here
         if here is None:
-            return _moved(graph, forms, asked, at)
+            return _moved(graph, forms, asked, at, all_of.thin)
         found.append(here)
     all_of.whole &= not needs
     return found
@@ -192,23 +212,22 @@ def _variables(graph: Graph, asked: _Asked) -> frozenset[Variable]:
     return frozenset[Variable]().union(*(graph.reads[one] for one in nodes))
 
 
-def _moved(graph: Graph, forms: Forms, asked: _Asked, at: Sequence[Quotient]) -> _Asked | None:
+def _moved(
+    graph: Graph, forms: Forms, asked: _Asked, at: Sequence[Quotient], thin: Thin
+) -> "_Asked | list[frozenset[Id]] | None":
     """The same where what a switch looks at is 0, with one of the variables of that put in terms of the others; None where it is no
-    line. What is known of other switches is left to be asked again."""
+    line, nothing where no target is on it. What is known of other switches is left to be asked again."""
     line = next((line for look in at if (line := line_of(forms.named, _root(look))) is not None), None)
     if line is None:
         return None
     variable, others, constant = line.solved()
+    if variable[0] == "y" and not others and not thin.labels.holds(constant):
+        return []
     instead = graph.linear([(factor, graph.var(*name)) for name, factor in others], constant)
-    nodes = rebuilt(
-        graph, tuple(one for pair in asked.pairs for one in (pair.plus, pair.minus)), graph, {variable: instead}
-    )
-    pairs = [
-        replace(pair, plus=plus, minus=minus)
-        for pair, plus, minus in zip(asked.pairs, nodes[::2], nodes[1::2], strict=True)
-    ]
-    alone = not asked.thin and not others and len(_variables(graph, asked)) == 1
-    return _Asked(tuple(pairs), {}, True, constant if alone else None)
+    of_outputs = any(kind == "z" for (kind, _), _ in line.terms)  # at a target that it is 0 at all raw outputs are met
+    alone = of_outputs and not asked.thin and not others and len(_variables(graph, asked)) == 1
+    pairs = _with(graph, asked.pairs, {variable: instead})
+    return _Asked(pairs, {}, asked.thin or of_outputs, constant if alone else None)
 
 
 def _root(look: Quotient) -> Quotient:
@@ -220,13 +239,14 @@ def _root(look: Quotient) -> Quotient:
 
 @dataclass(frozen=True)
 class _State:
-    """`at`: what is 0 in the states that switches are in. `thin`: whether that is so on a thin set only; `alone`: at one place, of
-    which a number is told; `several`: whether there are several variables, so that places are not."""
+    """`at`: what is 0 in the states that switches are in. `on_thin`: whether that is so on a thin set only; `alone`: at one place,
+    of which a number is told; `several`: whether there are several variables, so that places are not."""
 
     forms: Forms
     emitter: Emitter
+    thin: Thin
     at: Sequence[Quotient]
-    thin: bool
+    on_thin: bool
     alone: bool
     several: bool
 
@@ -237,7 +257,7 @@ def _apart(state: _State, one: Compared, plus: Quotient, minus: Quotient) -> "fr
     whole = forms.arithmetic.sum([(1, plus), (-1, minus)])
     if any(forms.vanishes(Quotient(whole.top), look) for look in state.at):
         whole = Quotient({})
-    apart = _off_kinks(forms, whole) if one.kinked and state.several else whole
+    apart = _off_kinks(state, whole) if one.kinked and state.several else whole
     number = _number(state.emitter, Quotient(apart.top, apart.bottom))
     unclear = number is None or plus.needs != minus.needs
     looked = next(looks(forms, (apart, plus, minus)), None) if unclear else None
@@ -245,24 +265,24 @@ def _apart(state: _State, one: Compared, plus: Quotient, minus: Quotient) -> "fr
         return _Undecided(looked)
     if number is not None and not unclear and (state.alone or _small(state.emitter.into, number)):
         return frozenset({number} if apart == whole else {number, _KINK})
-    if one.kinked and (state.thin or any(is_thin(forms, look) for look in state.at)):
+    if one.kinked and (state.on_thin or any(is_thin(forms, look, state.thin) for look in state.at)):
         return frozenset({_KINK})
     return None if number is None or unclear else frozenset({number})
 
 
-def _off_kinks(forms: Forms, one: Quotient) -> Quotient:
+def _off_kinks(state: _State, one: Quotient) -> Quotient:
     """A quotient without the terms that are 0 but for a thin set, where what a switch looks at is exactly 0."""
     top = {
-        monomial: value for monomial, value in one.top.items() if not any(_at_kink(forms, part) for part, _ in monomial)
+        monomial: value for monomial, value in one.top.items() if not any(_at_kink(state, part) for part, _ in monomial)
     }
     return one if len(top) == len(one.top) else Quotient(top, one.bottom, one.needs)
 
 
-def _at_kink(forms: Forms, factor: Factor) -> bool:
+def _at_kink(state: _State, factor: Factor) -> bool:
+    forms = state.forms
     named = forms.named[factor[1]]
-    return (
-        factor[0] == "x" and named.op == "is" and named.numbers == (AT,) and is_thin(forms, forms.quotients[named.of])
-    )
+    told = factor[0] == "x" and named.op == "is" and named.numbers == (AT,)
+    return told and is_thin(forms, forms.quotients[named.of], state.thin)
 
 
 def _small(into: Graph, one: Id) -> bool:

@@ -11,7 +11,9 @@ from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.inner import Inner
 from mlnn.proving.rows import Side, Target
-from mlnn.proving.structure import at_target, numbers_of, of_residual, parted, polynomial
+from mlnn.proving.rules import OutsideError
+from mlnn.proving.structure import at_target, lost_in, numbers_of, of_residual, parted, polynomial
+from mlnn.proving.thin import Labels, have_values
 from mlnn.targets import TargetSpace
 from mlnn.targets.facts import UNIT_INTERVAL
 
@@ -101,6 +103,7 @@ def _by_degree(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: T
     if sides is None or space.finite:
         return None
     value, gradient, other, other_gradient = roots_of(sides)
+    whole = void_alike(graph, sides, space)
     (value, own), (other, others) = parted(graph, value), parted(graph, other)
     rows = [polynomial(graph, one) for one in (value, gradient, other, other_gradient)]
     if any(row is None for row in rows):
@@ -113,12 +116,20 @@ def _by_degree(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: T
         for power, column in enumerate(columns)
     )
     upto = "every target" if largest == 1 else f"every target up to {'±' if space.whole_line else ''}{LARGEST_TARGET}"
-    listed = tuple((numbers_of(target)[0], _at(graph, own, target), _at(graph, others, target)) for target in found)
-    if own != others and all(
-        left == right for _, left, right in listed
-    ):  # alike where it was looked at, and no further
+    try:
+        listed = tuple((numbers_of(target)[0], _at(graph, own, target), _at(graph, others, target)) for target in found)
+    except OutsideError:  # one that has no value at a target is looked at there
+        return None
+    alike_here = all(left == right for _, left, right in listed)
+    if alike_here and not (own == others and whole):  # alike where it was looked at, and no further
         return Cases(cases, _those(found), False, listed)
     return Cases(cases, upto, True, listed)
+
+
+def void_alike(graph: Graph, sides: tuple[Side, Side], space: TargetSpace) -> bool:
+    """Whether two sides are both without a value, or both with one, where what is 0 times a function of the target has none."""
+    left, right = (lost_in(graph, side.value) for side in sides)
+    return have_values(graph, sorted(left ^ right), Labels.of(space.facts))
 
 
 def _those(found: Mapping[Target, tuple[Side, Side]]) -> str:

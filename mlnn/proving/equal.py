@@ -10,7 +10,6 @@ from mlnn.arguments import interval, number, shown, sides, whole
 from mlnn.errors import ConfigError
 from mlnn.objectives import Objective
 from mlnn.proving.answers import Part, part_of
-from mlnn.proving.at_labels import alike_at_labels
 from mlnn.proving.boxes import VALUE, Question, float_of
 from mlnn.proving.cases import GRADIENT, Case, Cases, ways_of
 from mlnn.proving.graph import Graph
@@ -131,8 +130,6 @@ def _ways(both: Both, space: TargetSpace, ends: tuple[fmpq, fmpq], graph: Graph,
         *ways, listed = ways_of(graph, sides, space)
         yield from ways
         form = of_every_target(graph, sides, space, ends, listed)
-        if form is not None and form.note is not None and not alike_at_labels(graph, sides, space, ends):
-            form = None
         yield from [*by_one_number(graph, sides, space, ends, close), listed] if form is None else [form]
         lines = None if form is not None else through_rectangle(graph, sides, space, ends, listed.covers)
         yield from [] if lines is None else [lines]

@@ -12,6 +12,7 @@ from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph
 from mlnn.proving.quotients import Number, Quotient, factors_of
 from mlnn.proving.rules import OutsideError, VagueError
+from mlnn.proving.thin import Thin
 
 SOMEWHERE = (Fraction(3, 8), Fraction(7, 16), Fraction(11, 16), Fraction(13, 64))
 """Numbers in place of variables, at which a function that is 0 on a thin set only is asked for one that is not 0."""
@@ -46,21 +47,24 @@ def _within(forms: Forms, place: int) -> Iterator[object]:
         yield named.of
 
 
-def is_thin(forms: Forms, look: Quotient) -> bool:
-    """Whether something is 0 on a thin set only: it is analytic for all raw outputs, and is not 0 at some place."""
+def is_thin(forms: Forms, look: Quotient, thin: Thin) -> bool:
+    """Whether something is 0 on a thin set only, at every target but those that are noted in `thin`: it is analytic for all raw
+    outputs, and is not 0 at some place."""
     if not _analytic(forms, look):
         return False
     variables = sorted({one.variable for one in forms.named if one.variable is not None})
-    written, numbers = Graph(), Graph()
+    written, numbers = thin.graph, Graph()
     try:
+        own = Emitter(forms, written, frozenset(variables))(look)
         (found,) = rebuilt(
-            written, (Emitter(forms, written, frozenset(variables))(look),), numbers,
+            written, (own,), numbers,
             {name: numbers.const(SOMEWHERE[place % len(SOMEWHERE)] + place) for place, name in enumerate(variables)},
         )  # fmt: skip
         with digits(BITS, 1):
-            return not Evaluation(numbers, arb(0), {}, 1)[found][0].contains(0)
+            somewhere = not Evaluation(numbers, arb(0), {}, 1)[found][0].contains(0)
     except (MixedError, UnsureError, VagueError, OutsideError):
         return False
+    return somewhere and thin.but_at_planes(own)
 
 
 def _analytic(forms: Forms, one: Quotient) -> bool:

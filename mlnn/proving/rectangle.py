@@ -21,6 +21,7 @@ from mlnn.proving.cases import (
     named_term,
     padded,
     roots_of,
+    void_alike,
 )
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.inner import Inner, by_inner, inners
@@ -84,7 +85,7 @@ def by_one_number(
     value, gradient, other, other_gradient = roots_of(pair)
     (value, own), (other, others) = parted(graph, value), parted(graph, other)
     roots = value, gradient, other, other_gradient
-    if own != others:
+    if own != others or not void_alike(graph, pair, space):
         return
     for inner in inners(graph, roots)[:MOST_INNERS]:
         moved = by_inner(graph, roots, inner)

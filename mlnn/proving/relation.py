@@ -35,6 +35,7 @@ def related(
     cases: Sequence[Case], domain: tuple[fmpq, fmpq], tolerance: fmpq, budget: int, same_gradient: bool
 ) -> Related | None:
     """The relation that is proved for all cases; None where none is."""
+    cases = [case for case in cases if any(one.name == VALUE for one in case.questions)]  # not those of slopes alone
     factor = fmpq(1) if same_gradient else factor_of(cases, domain)
     if factor is None or factor == 0:
         return None

@@ -20,6 +20,7 @@ from mlnn.proving.quotients import LargeError
 from mlnn.proving.relation import factor_of
 from mlnn.proving.rows import Side, Target
 from mlnn.proving.structure import at_target, numbers_of
+from mlnn.proving.thin import ANY, Labels
 from mlnn.targets import TargetSpace
 
 MOST_AXES, MOST_TARGETS = 1, 4
@@ -87,7 +88,8 @@ def by_form(
     first = next(iter(found.values()))
     read = any(side.target is not None for side in first)
     alike = not read and all(sides == first for sides in found.values())
-    form = _all_apart({"every target": (graph, first)}, "every target", True, ends) if alike else None
+    labels = Labels.of(space.facts)
+    form = _all_apart({"every target": (graph, first)}, "every target", True, ends, labels) if alike else None
     if form is not None or not placed:
         return form
     return _all_apart(placed, f"{len(placed)} targets that were looked at", False, ends)
@@ -110,11 +112,12 @@ def _all_apart(
     covers: str,
     whole: bool,
     ends: tuple[fmpq, fmpq],
+    labels: Labels = ANY,
 ) -> Cases | None:
     cases, kinks = [], False
     for target, (own, sides) in asked.items():
         try:
-            case = _apart(own, sides, target if isinstance(target, str) else named(target), ends)
+            case = _apart(own, sides, target if isinstance(target, str) else named(target), ends, labels)
         except LargeError:
             return None
         if case is None:
@@ -145,13 +148,15 @@ def _scaled(graph: Graph, side: Side, factor: Fraction) -> Side:
     )
 
 
-def _apart(graph: Graph, sides: tuple[Side, Side], name: str, ends: tuple[fmpq, fmpq]) -> tuple[Case, bool] | None:
+def _apart(
+    graph: Graph, sides: tuple[Side, Side], name: str, ends: tuple[fmpq, fmpq], labels: Labels
+) -> tuple[Case, bool] | None:
     """A problem of numbers: by how much the two sides are apart; and whether gradients part at kinks."""
     left, right = sides
     pairs = [Compared(left.value, right.value)]
     pairs += [Compared(one, other, True) for one, other in zip(left.gradient, right.gradient, strict=True)]
     into = Graph()
-    found = agreed(graph, pairs, into, reach_of(ends))
+    found = agreed(graph, pairs, into, reach_of(ends), labels=labels)
     if found is None:
         return None
     value, *slopes = found.apart

@@ -80,7 +80,7 @@ def _multiplied(graph: Graph, parts: list[list[Id]]) -> list[Id]:
 
 
 def parted(graph: Graph, one: Id) -> tuple[Id, Id]:
-    """(the rest, the terms of the target alone that are no polynomials in it) of a sum; terms that are 0 with it."""
+    """(the rest, the terms of the target alone that are no polynomials in it) of a sum; without those that are 0, see `lost_in`."""
     node = graph.nodes[one]
     if node.op != "lin":
         return one, graph.zero
@@ -89,3 +89,12 @@ def parted(graph: Graph, one: Id) -> tuple[Id, Id]:
     own = [term for term in terms if graph.reads[term[1]] == {TARGET} and polynomial(graph, term[1]) is None]
     kept = [term for term in own if graph.nodes[term[1]].op != "null"]
     return graph.linear([term for term in terms if term not in own], constant), graph.linear(kept)
+
+
+def lost_in(graph: Graph, one: Id) -> set[Id]:
+    """What a sum has 0 times, of the target alone: it has no value where that has none."""
+    node = graph.nodes[one]
+    terms = node.args if node.op == "lin" else (one,)
+    return {
+        graph.nodes[term].args[0] for term in terms if graph.nodes[term].op == "null" and graph.reads[term] == {TARGET}
+    }
