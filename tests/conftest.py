@@ -58,9 +58,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def unproved(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Comparisons without the proof on paper, which is half of a short one's time, for tests of something else."""
+@pytest.fixture(autouse=True)
+def unproved(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comparisons without the proof on paper, which is half of a short one's time, but for tests of it: what is marked `proves`."""
     from mlnn.comparing.proved import NOT_ASKED
 
-    monkeypatch.setattr("mlnn.comparing.plan.proved", lambda *_: NOT_ASKED)
+    if request.node.get_closest_marker("proves") is None:
+        monkeypatch.setattr("mlnn.comparing.plan.proved", lambda *_: NOT_ASKED)

@@ -30,8 +30,6 @@ from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.runs import read_run
 from mlnn.targets import TargetSpace
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 STEPS = 10
 COLUMNS_ALWAYS = {
     "step", "loss_left", "loss_right", "loss_control", "abs_loss_gap", "gradient_gap", "gradient_gap_free",

@@ -19,8 +19,6 @@ from mlnn.runs import Study, open_study, read_run
 from mlnn.training import UnstackableError
 from mlnn.workers import Call, Outcome
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 SEEDS = (4, 0, 1)
 NODE = {"_target_": "mlnn.models.SigmoidNode"}
 DROPS = {"_target_": "mlnn.models.MLP", "depth": 1, "width": 4, "dropout": 0.5}

@@ -12,8 +12,6 @@ from mlnn.errors import ConfigError
 from mlnn.objectives import bce, bce_with_logits, bernoulli_nll_log1p
 from mlnn.testing import assert_same_objective
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 BCE = nn.BCEWithLogitsLoss()
 
 

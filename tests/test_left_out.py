@@ -17,8 +17,6 @@ from mlnn.objectives.reduction import reduction
 from mlnn.targets import TargetSpace
 from mlnn.testing import assert_same_objective
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 BCE = nn.BCEWithLogitsLoss()
 Function = Callable[[Tensor, Tensor], Tensor]
 

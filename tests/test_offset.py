@@ -25,8 +25,6 @@ from mlnn.objectives import TwoOutputs
 from mlnn.targets import OFFSET
 from mlnn.training import LaneRecipe, Recipe, lane_likelihood, train
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 DRAWS = np.random.default_rng(0)
 ROWS = 160
 X = DRAWS.normal(size=(ROWS, 2))

@@ -34,6 +34,8 @@ from mlnn.proving import prove
 from mlnn.targets import TargetSpace
 from mlnn.testing import assert_same_objective
 
+pytestmark = pytest.mark.proves
+
 BCE = nn.BCEWithLogitsLoss()
 KINK = 7.25
 

@@ -18,8 +18,6 @@ from mlnn.objectives.habits import follows_upstream, written_into
 from mlnn.targets import TargetSpace
 from mlnn.testing import assert_same_objective
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 BCE, BINARY = nn.BCEWithLogitsLoss(), TargetSpace("binary")
 Function = Callable[[Tensor, Tensor], Tensor]
 

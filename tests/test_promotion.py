@@ -35,8 +35,6 @@ from mlnn.testing import assert_same_objective
 from mlnn.training import LaneRecipe
 from mlnn.training.twins import casts, promoted_sides
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 f32, f64, bf16 = torch.float32, torch.float64, torch.bfloat16
 THREE = TargetSpace.parse("classes(3)")
 CE = nn.CrossEntropyLoss()

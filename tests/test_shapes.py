@@ -18,8 +18,6 @@ from mlnn.objectives.layout import LONGEST, extras_needed, extras_taken, layout_
 from mlnn.objectives.rowwise import row_by_row
 from mlnn.targets import TargetSpace
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 N, T, K = 33, 5, 4
 DRAWS = torch.Generator().manual_seed(3)
 TOKENS = torch.randint(0, 9, (N, T), generator=DRAWS)

@@ -23,8 +23,6 @@ from mlnn.objectives import bce, bernoulli_nll_log1p
 from mlnn.runs import writing
 from mlnn.testing import assert_same_objective
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 log1p = bernoulli_nll_log1p
 
 

@@ -15,8 +15,6 @@ import mlnn
 from mlnn.data import from_batches
 from mlnn.errors import ConfigError, DataError
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 K = 3
 DRAWS = torch.Generator().manual_seed(5)
 X, Y = torch.randn(40, 4, generator=DRAWS), torch.randint(0, K, (40,), generator=DRAWS)

@@ -32,8 +32,6 @@ from mlnn.training import (
 from mlnn.training.stacking import stack
 from mlnn.training.step import StepRecord
 
-pytestmark = pytest.mark.usefixtures("unproved")
-
 SEEDS = (3, 0, 11)
 MOMENTUM = partial(torch.optim.SGD, lr=0.1, momentum=0.9)
 IMAGES = torch.randn(24, 1, 6, 6, generator=torch.Generator().manual_seed(2))
