@@ -10,8 +10,9 @@ from flint import arb
 from torch import Tensor
 
 import mlnn
-from mlnn.proving.algebra import inv, mul, power, square
+from mlnn.proving.algebra import exp, inv, mul, power, square
 from mlnn.proving.balls import Evaluation, digits
+from mlnn.proving.core import sigmoid
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.literals import constant
 
@@ -85,6 +86,40 @@ def test_roots_of_numbers_are_one_form() -> None:
     assert mul(graph, large, large) == graph.const(10**6 + 3)
     below = power(graph, graph.const(-2), HALF)  # no number, whose square is none
     assert graph.number(mul(graph, below, below)) is None
+
+
+def test_what_is_above_0_by_its_form_is_known_as_such() -> None:
+    """So that 0 times its logarithm is 0: 1 − e^(−e^z) of a complementary log-log, and what a saturating form has left."""
+    graph = Graph()
+    z = graph.var("z", 0)
+    grown, share = exp(graph, z), sigmoid(graph, z)
+    fallen = exp(graph, graph.neg(grown))
+
+    def total(constant: float, *terms: tuple[float, Id]) -> bool:
+        return graph.positive[graph.linear([(Fraction(factor), one) for factor, one in terms], constant)]
+
+    assert total(1, (-1, fallen))
+    assert total(1, (-0.5, fallen), (-0.5, share), (3, grown))
+    assert total(0, (1, grown))
+    assert not total(1, (-1, grown)), "e^z is above 1 somewhere"
+    assert not total(0.75, (-1, share)), "σ is"
+    assert not total(1, (-0.5, fallen), (-0.75, share))
+    assert not total(1, (-1, exp(graph, graph.linear([(Fraction(-1), grown)], 0.5)))), "its exponent is ½ − e^z"
+    assert not total(1, (-1, exp(graph, graph.neg(z))))
+    assert not total(1, (1, z))
+
+
+def cloglog(z: Tensor, y: Tensor) -> Tensor:
+    return torch.where(y > 0.5, -torch.log(-torch.expm1(-torch.exp(z))), torch.exp(z))
+
+
+def test_a_complementary_log_log_is_proved_far_out() -> None:
+    def by_probability(z: Tensor, y: Tensor) -> Tensor:
+        p = 1 - torch.exp(-torch.exp(z))
+        return -(y * torch.log(p) + (1 - y) * torch.log1p(-p))
+
+    found = mlnn.prove(cloglog, by_probability, "binary", domain=(-10, 20))
+    assert (found.answer, found.relation) == ("proved", "equal")
 
 
 def probit(z: Tensor, y: Tensor) -> Tensor:

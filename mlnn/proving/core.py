@@ -88,11 +88,12 @@ def softplus_backward(g: Graph, grad: Id, x: Id, beta: Id, threshold: Id) -> Id:
 
 
 def xlogy(g: Graph, x: Id, y: Id) -> Id:
-    """x log y, 0 at x = 0."""
-    number = g.number(x)
+    """x log y, 0 at x = 0, also where the logarithm has no value."""
+    number, inner = g.number(x), log(g, y)
     if number is not None:
-        return g.scale(number, log(g, y)) if number else g.zero
-    return g.switch(x, *([product, g.zero, product] if (product := mul(g, x, log(g, y))) is not None else []))
+        return g.scale(number, inner) if number else g.zero
+    product = mul(g, x, inner)
+    return product if g.total[inner] else g.switch(x, product, g.zero, product)
 
 
 def bce(g: Graph, p: Id, y: Id) -> Id:

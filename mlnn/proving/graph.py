@@ -86,13 +86,28 @@ class Graph:
         """Whether a node is above zero wherever it has a value, as far as its form tells."""
         if node.op == "lin":
             constant, *factors = node.numbers
-            signs = all(factor > 0 for factor in factors) and constant >= 0
-            return signs and (bool(factors) or constant > 0) and all(self.positive[one] for one in node.args)
+            least = constant + sum(factor for factor in factors if factor < 0)
+            signs = least >= 0 and (bool(factors) or constant > 0)
+            return signs and all(
+                self.positive[one] if factor > 0 else self._is_share(one)
+                for factor, one in zip(factors, node.args, strict=True)
+            )
         if node.op == "switch":
             return all(self.positive[one] for one in node.args[1:])
         return node.op in ("exp", "sigmoid", "softplus", "erfc") or (
             node.op in ("mul", "square", "inv", "power", "atan") and all(self.positive[one] for one in node.args)
         )
+
+    def _is_share(self, one: Id) -> bool:
+        """Whether a node is between 0 and 1 by its form: σ, or e to what is below 0."""
+        node = self.nodes[one]
+        return node.op == "sigmoid" or (node.op == "exp" and self._is_negative(self.nodes[node.args[0]]))
+
+    def _is_negative(self, node: Node) -> bool:
+        if node.op != "lin" or not node.args:
+            return False
+        signs = all(number <= 0 for number in node.numbers)
+        return signs and all(self.positive[one] for one in node.args)
 
     def var(self, kind: str, place: int) -> Id:
         """The raw output or the target of an entry of the batch."""
