@@ -65,22 +65,6 @@ EQUAL: dict[str, tuple[Loss, Loss]] = {
         lambda z, y: torch.atan(torch.sinh((z * y * y + y) / 2)),
         lambda z, y: 2 * torch.atan(torch.tanh((z * y * y + y) / 4)),
     ),
-    "a tempered angle": (
-        lambda z, y: torch.atan(torch.exp((1 + y) * z)) / (1 + y),
-        lambda z, y: (torch.pi / 2 - torch.atan(torch.exp(-(1 + y) * z))) / (1 + y),
-    ),
-    "a focal weight": (
-        lambda z, y: (1 + torch.tanh(z / 2)) ** (1 + y) * soft(-z),
-        lambda z, y: torch.exp((1 + y) * (torch.log(torch.tensor(2.0, dtype=z.dtype)) - soft(-z))) * soft(-z),
-    ),
-    "a power in a logarithm": (
-        lambda z, y: torch.log((1 + z * z) ** (1 + y)),
-        lambda z, y: (1 + y) * torch.log1p(z * z),
-    ),
-    "a weight and a sine": (
-        lambda z, y: torch.exp(y) * torch.cos(z * (1 + y)) ** 2,
-        lambda z, y: torch.exp(y) * (1 + torch.cos(2 * z * (1 + y))) / 2 + 0 * y,
-    ),
 }
 
 
