@@ -65,11 +65,19 @@ def test_a_term_that_is_0_at_both_ends_is_found(height: float) -> None:
     assert found.answer == "differs", found.sentence
 
 
-def test_what_no_line_meets_is_undecided_and_says_of_which_targets_it_is_equal() -> None:
+def test_a_bump_that_no_line_meets_is_found_on_the_rectangle() -> None:
     def bump(z: Tensor, y: Tensor) -> Tensor:
         return 1e-9 * torch.exp(-(((y - 0.3337) / 1e-6) ** 2) - ((z - 1.234567) / 1e-6) ** 2)
 
     found = prove(squared, lambda z, y: squared(z, y) + bump(z, y), "unit", slopes=False)
+    assert found.answer == "differs", found.sentence
+    assert "raw output t, y = 0.3337" in found.sentence
+    assert replay(found).holds, replay(found)
+
+
+def test_what_no_line_meets_is_undecided_with_few_boxes_and_says_of_which_targets_it_is_equal() -> None:
+    found = prove(squared, lambda z, y: squared(z, y) + 1e-9 * torch.relu(1e-6 - (z - 1.2345678).abs() - (y - 0.333).abs()),
+                  "unit", domain=(1, 2), slopes=False)  # fmt: skip
     assert found.answer == "undecided", found.sentence
     assert "equal for the targets 0.1" in found.sentence
 

@@ -1,5 +1,6 @@
 """`mlnn.prove`: two losses equal on paper, on a whole interval of raw outputs, or where they part."""
 
+import math
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,6 +22,7 @@ from mlnn.proving.relation import Related, by_form, by_target, refuted, related
 from mlnn.proving.settled import settled
 from mlnn.proving.several import LINE, of_batches, of_every_target, ways_of_several
 from mlnn.proving.sides import Both, both_sides, looked_at
+from mlnn.proving.surface import COVERS, Surface, on_surface, with_edges
 from mlnn.proving.tracing import CoupledError, UntracedError
 from mlnn.proving.words import Said, said
 from mlnn.targets import TargetSpace
@@ -81,12 +83,16 @@ def prove(
     except UntracedError as reason:
         return said(Said((), given, tolerance, reason=str(reason)))
     assert found is not None
+    wide = None if found.settled else on_surface(graph, both.sides, space, ends, close, boxes, slopes)
+    if wide is not None:
+        found = _on_surface(wide, found, ends, close, boxes, slopes)
     answer = said(
         Said(found.parts, given, tolerance, found.covers, found.way.whole, found.related, found.looks, found.paper,
              note=found.way.note, summed=_summed(both))
     )  # fmt: skip
+    recorded = both.sides if found.way.covers != COVERS else with_edges(both.sides)
     return replace(
-        answer, paper=(*answer.paper, *sides_on_paper(graph, both.sides, ends, close, answer, found.way.inner))
+        answer, paper=(*answer.paper, *sides_on_paper(graph, recorded, ends, close, answer, found.way.inner))
     )
 
 
@@ -163,6 +169,24 @@ class _Found:
         """Whether no other way need be tried: coefficients that differ say nothing of where losses do."""
         certain = self.answers == {"proved"} and self.way.whole
         return certain or self.related is not None or ("differs" in self.answers and not self.way.own)
+
+
+def _on_surface(
+    wide: Surface, before: _Found, ends: tuple[fmpq, fmpq], close: fmpq, boxes: int, slopes: bool
+) -> _Found:
+    """What was found before, unless the rectangle says more."""
+    way = wide.line if wide.edges is None else wide.edges
+    assert way is not None
+    found = _decided(way if slopes else _without_slopes(way), ends, close, boxes)
+    looks = before.looks + wide.looks + found.looks
+    if wide.paper is None or found.answers != {"proved"}:
+        sizes = [part.size for part in found.parts if part.answer == "differs" and part.question in (VALUE, GRADIENT)]
+        told = bool(sizes) and all(
+            size is not None and size[0] < math.inf for size in sizes
+        )  # log 0 may be a case of its own
+        found = replace(found, way=replace(way, covers=", ".join(case.target for case in way.cases), whole=False))
+        return replace(found if told else before, related=None, looks=looks)
+    return replace(found, parts=(*wide.parts, *found.parts), looks=looks, paper=(wide.paper, *found.paper))
 
 
 def _without_slopes(way: Cases) -> Cases:

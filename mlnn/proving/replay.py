@@ -14,6 +14,7 @@ from flint import arb, ctx, fmpq
 from mlnn.proving.recurrences import OPERATIONS, ORDER, Jet, WideError, number
 from mlnn.proving.replay_claim import checked_claim
 from mlnn.proving.replay_door import admitted
+from mlnn.proving.replay_plane import checked_rectangle
 from mlnn.proving.replay_sides import checked_sides
 from mlnn.proving.replay_work import MOST_STEPS, SpentError, allowance, spend
 
@@ -60,6 +61,9 @@ def replay(paper: object, steps: float = MOST_STEPS) -> Replayed:
                     found.boxes(part)
                 elif part["kind"] == "sides":
                     found.said(checked_sides(part))
+                elif part["kind"] == "rectangle":
+                    for wrong in checked_rectangle(part):
+                        found.said(wrong)
                 else:
                     found.unchecked += 1  # what certificates have, which `replay_certificate` checks
             for said in () if claim is None else checked_claim(claim):

@@ -13,6 +13,7 @@ from mpmath import mp
 from mlnn.errors import DataError
 from mlnn.proving.replay_door import FARTHEST
 from mlnn.proving.replay_inner import INNER, inner_off, numbers_in, reach
+from mlnn.proving.replay_plane import COVERS, rectangle_off, tied_rectangle
 from mlnn.proving.replay_sides import DIGITS, PER_UNIT
 from mlnn.proving.replay_ties import (
     COUNTED,
@@ -62,6 +63,8 @@ def checked_claim(found: Mapping[str, Any]) -> Iterator[str | bool | None]:
             for part in parts:
                 yield from _boxes_off(found, part)
                 yield from tied(found, part, sides[0])
+            for part in found["paper"]:
+                yield from tied_rectangle(part, sides[0]) if part.get("kind") == "rectangle" else ()
             yield from soft_labels(found, sides[0])
             yield from added_up(parts, sides[0])
 
@@ -128,8 +131,8 @@ def _parts_off(found: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], sid
     else:
         if not ENDLESS.fullmatch(claim) or any(pair[1:] != sides["pairs"][0][1:] for pair in sides["pairs"]):
             return f"claimed: '{shown(claim, 60)}'; the two sides are recorded for {', '.join(told)} alone"
-        strict = [_endless_covered(claim, parts, Fraction(found["tolerance"]))]
-    problem = inner_off(sides, parts, power_in)
+        strict = [claim == COVERS or _endless_covered(claim, parts, Fraction(found["tolerance"]))]
+    problem = inner_off(sides, parts, power_in) or (rectangle_off(found, parts) if claim == COVERS else None)
     if problem:
         return problem
     if not all(strict):

@@ -40,9 +40,7 @@ class _Off(Exception):
 def admitted(paper: object) -> Sequence[Mapping[str, Any]]:
     """The same paper, every entry of which is what a replay takes it for. Raises DataError with the first that is not."""
     if not isinstance(paper, list | tuple) or len(paper) > MOST_PARTS:
-        raise DataError(
-            f"the paper of a proof: at most {MOST_PARTS} parts in a list belong there, found {_told(paper)}"
-        )
+        raise DataError(f"the paper of a proof: at most {MOST_PARTS} parts belong there, found {_told(paper)}")
     for number, part in enumerate(paper):
         try:
             _part(part)
@@ -72,9 +70,8 @@ def _entry(part: Mapping[str, Any], key: str) -> Any:
 
 
 def _rows(found: object, what: str, most: int = MOST_ROWS, least: int = 0) -> Sequence[Any]:
-    _need(
-        isinstance(found, list | tuple) and least <= len(found) <= most, f"{what}: a list of {least} to {most}", found
-    )
+    fine = isinstance(found, list | tuple) and least <= len(found) <= most
+    _need(fine, f"{what}: a list of {least} to {most}", found)
     assert isinstance(found, list | tuple)
     return found
 
@@ -114,11 +111,16 @@ def _part(part: object) -> None:
     KINDS[part["kind"]](part)
 
 
-def _boxes(part: Mapping[str, Any]) -> None:
-    _text(_entry(part, "target"), "target")
+def _reach(part: Mapping[str, Any]) -> None:
+    """The domain and the tolerance."""
     low, high = (number(end, "domain", FARTHEST) for end in _rows(_entry(part, "domain"), "domain", 2, 2))
     _need(low <= high, "domain: from low to high", part["domain"])
     _need(number(_entry(part, "tolerance"), "tolerance") > 0, "tolerance: a number above 0", part["tolerance"])
+
+
+def _boxes(part: Mapping[str, Any]) -> None:
+    _text(_entry(part, "target"), "target")
+    _reach(part)
     several = nodes(_entry(part, "nodes"), 3)
     for question in _rows(_entry(part, "questions"), "questions", 64):
         _need(isinstance(question, dict), "questions: objects", question)
@@ -157,9 +159,8 @@ def nodes(found: object, wide: int) -> int:
         named = name and name[0] is not None
         _need(not name or bool(named) == (op == "var"), f"nodes[{place}]: a name of a variable alone", node)
         if named:
-            _need(
-                isinstance(name[0], str) and bool(_VARIABLE.fullmatch(name[0])), f"nodes[{place}]: z0, y0, …", name[0]
-            )
+            fine = isinstance(name[0], str) and bool(_VARIABLE.fullmatch(name[0]))
+            _need(fine, f"nodes[{place}]: z0, y0, …", name[0])
         depths.append(1 + max((depths[one] for one in args), default=0))
         _need(depths[-1] <= DEEPEST, f"nodes[{place}]: at most {DEEPEST} nodes within nodes", depths[-1])
     return len(depths)
@@ -217,6 +218,8 @@ def _side(side: Mapping[str, Any]) -> None:
     _need(_whole(_entry(side, "sign"), "sign", -1, 1) != 0, "sign: −1 or 1", 0)
     _need(isinstance(_entry(side, "log"), bool), "log: true or false", side["log"])
     number(_entry(side, "start"), "start", 2**64)
+    if "kind" in side:  # a part by itself, of an integral that is infinite
+        _of(_entry(side, "of"))
 
 
 def _of(of: object) -> None:
@@ -235,11 +238,6 @@ def _of(of: object) -> None:
         number(share, "width")
 
 
-def _endless(part: Mapping[str, Any]) -> None:
-    _side(part)
-    _of(_entry(part, "of"))
-
-
 def _integral(part: Mapping[str, Any]) -> None:
     _whole(_entry(part, "unit"), "unit", 1, 2**64)
     sides = _rows(_entry(part, "sides"), "sides", 2)
@@ -250,19 +248,14 @@ def _integral(part: Mapping[str, Any]) -> None:
             number(_entry(side, key), key, pattern=_DECIMAL)
     _need([side["sign"] for side in sides] in ([], [-1, 1]), "sides: none, or that below and that above", sides)
     parts = _rows(_entry(part, "parts"), "parts", 3, 1)
-    _need(
-        len(parts) == 1 + sum(side["log"] for side in sides),
-        "parts: one, and one for each tail by its logarithm,",
-        parts,
-    )
+    _need(len(parts) == 1 + sum(side["log"] for side in sides), "parts: one, and one for each tail by its log,", parts)
     for one in parts:
         _need(isinstance(one, dict), "parts: objects", one)
         several = _own_nodes(one, "exponent")
         for piece in _rows(_entry(one, "pieces"), "pieces", MOST_ROWS, 1):
-            low, high, states = _rows(piece, "a piece", 3, 3)
-            _need(
-                number(low, "a piece", FARTHEST) < number(high, "a piece", FARTHEST), "a piece: from low to high", piece
-            )
+            *ends, states = _rows(piece, "a piece", 3, 3)
+            low, high = (number(end, "a piece", FARTHEST) for end in ends)
+            _need(low < high, "a piece: from low to high", piece)
             _states(states, -1, several)
     for end in _rows(_entry(part, "total"), "total", 2, 2):
         number(end, "total", pattern=_DECIMAL)
@@ -272,9 +265,7 @@ def _integral(part: Mapping[str, Any]) -> None:
 def _sides(part: Mapping[str, Any]) -> None:
     several = _own_nodes(part)
     _need(isinstance(_entry(part, "residual"), bool), "residual: true or false", part["residual"])
-    low, high = (number(end, "domain", FARTHEST) for end in _rows(_entry(part, "domain"), "domain", 2, 2))
-    _need(low <= high, "domain: from low to high", part["domain"])
-    _need(number(_entry(part, "tolerance"), "tolerance") > 0, "tolerance: a number above 0", part["tolerance"])
+    _reach(part)
     for one in _rows(part["inner"], "inner", 3, 3) if "inner" in part else ():
         number(one, "inner", FARTHEST)
     for pair in _rows(_entry(part, "pairs"), "pairs", 64):
@@ -285,11 +276,25 @@ def _sides(part: Mapping[str, Any]) -> None:
         _need(len(slopes) == len(others), "two gradients of one length", pair)
 
 
+def _rectangle(part: Mapping[str, Any]) -> None:
+    several = _own_nodes(part)
+    _reach(part)
+    for one in _rows(_entry(part, "asked"), "asked", 4):
+        _need(isinstance(one, dict), "asked: objects", one)
+        _text(_entry(one, "name"), "name")
+        _word(_entry(one, "by"), "by", ("form", "boxes"))
+        _whole(_entry(one, "node"), "node", 0, several - 1)
+        for box in _rows(_entry(one, "boxes"), "boxes", MOST_ROWS, 1):
+            ends = [number(each, "a box", FARTHEST) for each in _rows(box, "a box", 4, 4)]
+            _need(ends[0] < ends[1] and 0 <= ends[2] < ends[3] <= 1, "a box: from low to high, labels of 0 to 1", box)
+
+
 KINDS: dict[str, Callable[[Mapping[str, Any]], None]] = {
     "identity": _identity,
     "integral": _integral,
-    "endless": _endless,
+    "endless": _side,
     "places": _places,
     "one way": _one_way,
     "sides": _sides,
+    "rectangle": _rectangle,
 }

@@ -13,6 +13,7 @@ from mpmath import mp
 
 from mlnn.proving.replay_inner import drawn, numbers_in, weight
 from mlnn.proving.replay_numbers import UNKNOWN, rational, values_of
+from mlnn.proving.replay_plane import COVERS
 from mlnn.visible import shown
 
 RAW, RESIDUAL, ODDS = "raw output", "raw output − target", "log-odds of the target's class"
@@ -30,7 +31,9 @@ ONE_NODE = 8
 MOST = 1000
 """Targets up to which coefficients of powers of the target are proved of."""
 COUNTED = re.compile(r"(both|all (\d{1,4})) targets(, and every soft label between)?(, by the form)?")
-ENDLESS = re.compile(r"every target(, by the residual|, by the form|, by u = [0-9.e()yz ·+−]{1,80}| up to ±?1000)?")
+ENDLESS = re.compile(
+    r"every target(, by the residual|, by the form|, on the rectangle|, by u = [0-9.e()yz ·+−]{1,80}| up to ±?1000)?"
+)
 TERMS = re.compile(r"what is (free of [yw]|times [yw](\^(\d{1,3}))?)")
 
 
@@ -89,7 +92,8 @@ def tied(found: Mapping[str, Any], part: Mapping[str, Any], sides: Mapping[str, 
 
 def _absent(found: Mapping[str, Any], part: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Of values and gradients that have no boxes, as both sides are one node; of targets beside a form slopes alone are asked."""
-    beside = not COUNTED.fullmatch(found["targets"]) and part["target"] != "every target"
+    edges = found["targets"] == COVERS
+    beside = not COUNTED.fullmatch(found["targets"]) and part["target"] != "every target" and not edges
     names = {question["name"] for question in part["questions"]}
     box = [*part["domain"], "equal", []]
     missing = [] if beside else [one for one in (VALUE, GRADIENT) if one not in names]
