@@ -24,6 +24,7 @@ from mlnn.proving import (
     replay_door,
     replay_inner,
     replay_numbers,
+    replay_plane,
     replay_sides,
     replay_ties,
     replay_work,
@@ -106,8 +107,20 @@ def test_a_tolerance_that_is_changed_is_noticed(paper: Any) -> None:
 
 def test_nothing_of_the_prover_is_imported() -> None:
     own = {"mlnn.errors", "mlnn.visible", recurrences.__name__}
-    own |= {f"mlnn.proving.replay_{name}" for name in ("claim", "door", "inner", "numbers", "sides", "ties", "work")}
-    own_code = (replay_claim, replay_door, replay_inner, replay_numbers, replay_sides, replay_ties, replay_work)
+    own |= {
+        f"mlnn.proving.replay_{name}"
+        for name in ("claim", "door", "inner", "numbers", "plane", "sides", "ties", "work")
+    }
+    own_code = (
+        replay_claim,
+        replay_door,
+        replay_inner,
+        replay_numbers,
+        replay_plane,
+        replay_sides,
+        replay_ties,
+        replay_work,
+    )
     for one in (module, recurrences, *own_code):
         tree = ast.parse(Path(str(one.__file__)).read_text(encoding="utf-8"))
         named = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
