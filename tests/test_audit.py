@@ -57,6 +57,7 @@ def test_the_cases_are_the_catalogue() -> None:
     }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_every_objective_of_the_catalogue_is_told_right(name: str) -> None:
     assert_case(catalogued(name), CATALOGUE[name])
@@ -68,6 +69,7 @@ def test_every_loss_from_outside_is_told_right(name: str) -> None:
     assert_case(outside(name), OUTSIDE[name][2])
 
 
+@pytest.mark.rest
 def test_likelihoods_and_the_nearest_that_is_none_are_eight_orders_apart() -> None:
     found = [*map(catalogued, CATALOGUE), *map(outside, OUTSIDE)]
     held = [one.residual for one in found if one.is_likelihood]

@@ -19,7 +19,7 @@ from mlnn.auditing.tweedie import Power
 REFUTED = ("no link", "calibrated", "proper")
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", EVERY)
 def test_every_loss_is_told_right(name: str) -> None:
     told = EVERY[name]
@@ -51,7 +51,7 @@ def test_at_least_sixty_cases_of_every_kind() -> None:
         assert kinds.count(kind) >= least, kind
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", SPARED)
 def test_a_density_of_another_measure_is_never_refuted(name: str) -> None:
     assert mlnn.audit(*SPARED[name]).kind not in REFUTED
@@ -173,6 +173,7 @@ def test_a_sum_without_end_has_no_error_that_is_finite() -> None:
         assert error.tolist() == [math.inf]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("p", "c"), [(2.1, 1.0), (2.5, 1.0), (4.0, 0.7), (10.0, 1.0), (-1.0, 1.0)])
 def test_a_density_of_a_power_variance_adds_up_with_its_mean(p: float, c: float) -> None:
     mean = torch.tensor(2.0, dtype=torch.float64)
@@ -194,6 +195,7 @@ def test_the_inverse_gaussian_is_the_third_power() -> None:
     assert Power(3.0, 1.0).nll(mean, y).tolist() == pytest.approx(truth.tolist(), abs=1e-11)
 
 
+@pytest.mark.rest
 def test_the_border_is_said() -> None:
     assert "1 / r log r" in EVERY
     found = mlnn.audit(EVERY["1 / r log r"].loss, "real")

@@ -29,7 +29,7 @@ def _normal(f: Tensor, y: Tensor, level: float = 1.0, added: float = 0.0) -> Ten
     return level * f[:, 1] / 2 + (y - f[:, 0]) ** 2 / (f[:, 1].exp() + added) / 2
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("loss", "targets", "family"), [
     (_of(lambda f: distributions.InverseGamma(torch.tensor(3.0), f.exp())), "positive", "inverse gamma, shape 3"),
     (_of(lambda f: distributions.Weibull(f.exp(), torch.tensor(1.7))), "positive", "Weibull, shape 1.7"),
@@ -125,7 +125,7 @@ def test_counts_in_another_unit_are_never_refuted(rate: float, theta: float | No
             assert (found.base_measure or {})[1.0] / (found.base_measure or {})[0.0] == pytest.approx(rate, rel=1e-2)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("rate", [1e-2, 3e3, 3e4, 3e5])
 def test_counts_in_another_unit_are_a_poisson(rate: float) -> None:
     for level in (1.0, 2.0):
@@ -211,6 +211,7 @@ def test_what_adds_up_without_end_is_not_integrated() -> None:
     assert endless(loss, some, 3.0)
 
 
+@pytest.mark.rest
 def test_fits_of_a_temperature_do_not_overflow() -> None:
     """Its losses go to 10³⁰⁰ at some targets, and derivatives by the temperature with them."""
 

@@ -20,7 +20,7 @@ DECAY = 0.01
 MOMENTUM = partial(optim.SGD, lr=0.05, momentum=0.9)
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -46,7 +46,7 @@ def test_coupled_weight_decay_is_the_gaussian_prior(optimizer: Callable[..., opt
     assert "it stays there" in found.sentence
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "optimizer",
     [
@@ -83,6 +83,7 @@ def test_a_decay_that_is_slightly_more_than_it_says_is_caught() -> None:
     assert found.gap == pytest.approx(1e-5 * found.effect, rel=0.1)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("decay", [1e-12, 1e-300, 5e-324])
 def test_a_decay_too_small_to_see_is_undecided(decay: float) -> None:
     found = prior_of(partial(optim.SGD, lr=0.1, weight_decay=decay))
@@ -200,7 +201,7 @@ def test_lbfgs_sees_the_prior_in_value_and_gradient_and_reaches_the_posterior_mo
         assert slope.abs().max() > 1e-3
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

@@ -79,7 +79,7 @@ def test_the_keys_of_a_certificate_and_of_its_parts_stay_in_their_order(name: st
     assert (list(found["curves"]), type(found["curves"])) == (curves.split(), dict)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", OTHERS)
 def test_so_do_those_of_the_other_witnesses(name: str) -> None:
     loss, targets, witness, curves = OTHERS[name]

@@ -175,7 +175,7 @@ def audited(name: str) -> Certificate:
     return mlnn.audit(loss, targets, name=name)
 
 
-@pytest.mark.sampled(16)
+@pytest.mark.sampled(32)
 @pytest.mark.parametrize("name", LIKELY)
 def test_a_density_of_several_outputs_is_certified_with_its_name_and_links(name: str) -> None:
     _, targets, family, link, tau, measure = LIKELY[name]
@@ -248,7 +248,7 @@ REFUTED = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("name", REFUTED)
 def test_a_loss_that_is_near_one_is_refuted_with_a_witness(name: str) -> None:
     _, targets, kind, link = REFUTED[name]
@@ -276,6 +276,7 @@ OPEN = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", OPEN)
 def test_what_is_not_proven_of_several_outputs_is_not_said(name: str) -> None:
     loss, targets, why = OPEN[name]

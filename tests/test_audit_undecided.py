@@ -44,7 +44,7 @@ OPEN = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", OPEN)
 def test_what_is_not_proven_is_not_said(name: str) -> None:
     found = mlnn.audit(*OPEN[name])
@@ -94,6 +94,7 @@ def test_bad_usage_is_a_short_error(loss: object, targets: str, why: str) -> Non
     assert why in str(caught.value)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("loss", "targets", "kind"),
     [

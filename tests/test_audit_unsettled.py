@@ -75,7 +75,7 @@ LIKELY = {
 }
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", LIKELY)
 def test_a_density_with_an_unusual_tail_or_peak_is_a_likelihood(name: str) -> None:
     loss, targets = LIKELY[name]
@@ -122,6 +122,7 @@ DIFFERENT = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_a_z_that_differs_is_shown_with_its_numbers(name: str) -> None:
     loss, targets, z = DIFFERENT[name]
@@ -150,7 +151,7 @@ INFINITE = {
 }
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", INFINITE)
 def test_an_infinite_integral_is_called_infinite_as_the_loss_stands(name: str) -> None:
     loss, targets = INFINITE[name]

@@ -32,7 +32,7 @@ SMALL = 1e-8
 """What a sum may be off where floats say that it is 1."""
 
 
-@pytest.mark.sampled(24)
+@pytest.mark.sampled(72)
 @pytest.mark.parametrize("name", EVERY)
 def test_what_is_proved_agrees_with_what_the_audit_says(name: str) -> None:
     found, proof = certificate(name), proof_of(name)
@@ -49,7 +49,7 @@ def test_what_is_proved_agrees_with_what_the_audit_says(name: str) -> None:
         assert outside or (proof.size is not None and proof.size[1] < SMALL), proof.sentence
 
 
-@pytest.mark.sampled(30)
+@pytest.mark.sampled(60)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_proof_is_found_true_again(name: str) -> None:
     proof = proof_of(name)
@@ -59,7 +59,7 @@ def test_a_proof_is_found_true_again(name: str) -> None:
         assert again.checked >= 1
 
 
-@pytest.mark.sampled(50)
+@pytest.mark.sampled(150)
 @pytest.mark.parametrize("name", [name for name in EVERY if name not in UNDECIDED])
 def test_nothing_is_proved_of_the_opposite(name: str) -> None:
     """No likelihood is refuted where it holds everywhere, and of no other loss a sum is proved everywhere, whatever is claimed."""
@@ -118,6 +118,7 @@ def test_a_bump_that_no_grid_sees_is_seen() -> None:
     assert found.proof.size == pytest.approx((1e-6, 1e-6), rel=1e-2)
 
 
+@pytest.mark.rest
 def test_what_is_small_is_proved_to_what_it_is() -> None:
     found = asked(lambda f, y: F.binary_cross_entropy_with_logits(f, y, reduction="none") + 1e-12 * torch.cos(f))
     assert (found.answer, found.tolerance, found.domain) == ("proved", 1e-9, (-88, 88))
@@ -143,7 +144,7 @@ def test_without_ball_arithmetic_the_certificate_is_unchanged(monkeypatch: pytes
     assert first == second
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", ["normal", "brier", "BCE, doubled beyond 5", "ordinal"])
 def test_a_proof_is_stored_and_read(name: str) -> None:
     stored = json.loads(json.dumps(certificate(name).to_dict(), allow_nan=False))
@@ -165,6 +166,7 @@ def test_the_same_boxes_whatever_the_machine() -> None:
     assert (few.answer, few.boxes) == ("undecided", 0)  # not reached within the budget, and no family is told
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("h", [1e-3, -1e-3])
 def test_a_base_measure_that_is_off_is_not_proved(h: float) -> None:
     for name, base in (("normal", {0.3: h}), ("poisson", {2.0: h}), ("bce_with_logits", {0.0: h, 1.0: 0.0})):
@@ -201,6 +203,7 @@ def misses(family: Family) -> bool:
     return False
 
 
+@pytest.mark.rest
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda one: one.name)
 def test_a_closed_sum_is_what_mpmath_adds_up(family: Family) -> None:

@@ -33,7 +33,7 @@ DTYPES = ("float32", "float64", "bfloat16")
 every_optimizer = pytest.mark.parametrize("optimizer", OPTIMIZERS)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_working_precision(dtype: str) -> None:
     found = compare(bce, log1p, dtype=dtype)

@@ -106,6 +106,7 @@ GROUP = (np.arange(200) < 50).astype(float)
 COUNTS = DRAWS.poisson(1.2, 200)
 
 
+@pytest.mark.rest
 def test_more_zeros_than_there_are_cannot_come_from_elsewhere() -> None:
     x, y = ARTICLES
     with pytest.raises(DataError, match="no more zeros than 'negative_binomial' has already; use 'negative_binomial'"):

@@ -34,6 +34,7 @@ def log_likelihood(name: str, numbers: dict[str, float], x: Any, y: Tensor, para
     return -float(likelihood.nll(output[:, 0] if output.shape[1] == 1 else output, y).sum())
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", sorted(name for name, kind in LIKELIHOODS.items() if kind.constant_after is None))
 def test_no_step_of_a_coefficient_or_number_raises_the_likelihood(name: str) -> None:
     x, y = synthetic(name)

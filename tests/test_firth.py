@@ -169,6 +169,7 @@ def test_a_table_its_shares_and_its_single_rows_have_one_estimate() -> None:
     assert table.llf - found.llf == pytest.approx(np.log(scipy.special.comb(trials, wins)).sum())
 
 
+@pytest.mark.rest
 def test_no_scale_or_place_of_the_columns_matters() -> None:
     likelihood, x, y = CASES["separated"]
     plain = mlnn.estimate(likelihood, (x, y), penalty="firth")

@@ -259,6 +259,7 @@ def test_what_a_damaged_object_says_of_itself_is_shown_on_one_line(tmp_path: Pat
     assert len(note) < 400
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("rows", [-1, "4", None, 1.5])
 def test_a_state_that_says_of_no_rows_is_damaged(tmp_path: Path, rows: object) -> None:
     stopped(tmp_path / "run", 3)

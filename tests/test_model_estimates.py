@@ -72,7 +72,7 @@ CASES = [
 ]
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(18)
 @pytest.mark.parametrize(("name", "where"), CASES)
 def test_a_linear_network_is_the_linear_path(name: str, where: str) -> None:
     rows = dict(rows_of(name))[where]
@@ -374,6 +374,7 @@ def test_covariances_of_other_kinds_are_refused_not_ignored() -> None:
         mlnn.estimate("laplace", data.diabetes(), model=partial(MLP, (10,), 1, depth=1, width=2))
 
 
+@pytest.mark.rest
 def test_an_estimate_tells_of_its_steps_and_of_how_many_there_may_be() -> None:
     told: list[tuple[int, int]] = []
     found = mlnn.estimate(

@@ -39,6 +39,7 @@ AT_ZERO: dict[str, Pair] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", AT_ZERO)
 def test_the_one_place_where_a_gradient_is_no_number_is_told(name: str) -> None:
     left, right, targets, place = AT_ZERO[name]
@@ -53,6 +54,7 @@ def test_the_one_place_where_a_gradient_is_no_number_is_told(name: str) -> None:
     assert isnan(slope.item())
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", AT_ZERO)
 def test_a_narrow_bump_beside_such_a_place_is_not_proved_away(name: str) -> None:
     left, right, targets, place = AT_ZERO[name]
@@ -82,6 +84,7 @@ def test_a_value_that_is_no_number_at_a_place_differs_there(name: str) -> None:
     assert not isnan(right(zero, zero).item())
 
 
+@pytest.mark.rest
 def test_where_neither_side_has_a_number_is_told_and_what_code_computes_is_never_called_none() -> None:
     found = prove(
         lambda z, y: (z - y) ** 2 * torch.log((z - y) ** 2),

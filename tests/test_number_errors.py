@@ -105,6 +105,7 @@ def test_theta_is_as_statsmodels_has_it() -> None:
     assert expected.ancillary_bse["theta"] == pytest.approx(1 / math.sqrt(corner.sum()), rel=1e-6)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ["normal", "gamma"])
 def test_robust_errors_are_those_of_numbers_that_vary_from_sample_to_sample(name: str) -> None:
     """Leave-one-out: the jackknife's variance is the sandwich's to order 1/n."""

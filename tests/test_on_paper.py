@@ -163,6 +163,7 @@ def test_none_is_made_where_none_is_asked_for_or_can_be() -> None:
         compare(BCE, BERNOULLI["log1p"], steps=1, proof=-1)
 
 
+@pytest.mark.rest
 def test_a_small_budget_tells_the_place_to_fewer_digits() -> None:
     space = TargetSpace("binary")
     left, right = (Objective.of(one, space) for one in (BCE, bernoulli_nll_clipped))
@@ -275,7 +276,7 @@ def against(left: Objective, right: Objective, targets: TargetSpace) -> str | No
     return None
 
 
-@pytest.mark.sampled(80)
+@pytest.mark.sampled(240)
 @pytest.mark.parametrize("pair", ROWWISE, ids=lambda pair: pair.name)
 def test_no_proof_speaks_against_what_floating_point_shows(pair: Pair) -> None:
     space = TargetSpace.parse(pair.targets)

@@ -94,6 +94,7 @@ def test_a_softmax_of_ones_own_is_the_catalogues_with_class_0_at_0() -> None:
     assert mlnn.estimate(own(softmax), (X, apart)).separation == "complete"
 
 
+@pytest.mark.rest
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize("nll", [cloglog, loglog, cauchit], ids=lambda nll: nll.__name__)
 def test_rows_that_a_plane_parts_have_no_maximum_under_any_link_to_0_and_1(nll: Nll) -> None:

@@ -37,7 +37,7 @@ from mlnn.keys import (
     entries,
 )
 from mlnn.shipped import config_dir
-from mlnn.visible import shorten
+from mlnn.visible import shorten, shown
 
 Made = TypeVar("Made", bound=Settings)
 Climbing = TypeVar("Climbing", GrowthSettings, EstimatorSettings, BeyondOneNodeSettings)
@@ -218,11 +218,13 @@ def _check_choices(said: Said) -> None:
     groups = {path.name for path in config_dir().iterdir() if path.is_dir()}
     for override in said.overrides:
         if not override.key_or_group:
-            raise ConfigError(f"{override.input_line}: no key stands before the '='")
+            raise ConfigError(f"{shown(override.input_line)}: no key stands before the '='")
         if override.key_or_group in groups:
             _check_choice(override)
         if override.key_or_group in groups and any(received.climbs(str(name)) for name in _choices(override.value())):
-            raise ConfigError(f"{override.input_line}: leads out of the config folder; --config-dir DIR adds your own")
+            raise ConfigError(
+                f"{shown(override.input_line)}: leads out of the config folder; --config-dir DIR adds your own"
+            )
 
 
 def _check_choice(override: Override) -> None:
@@ -232,8 +234,8 @@ def _check_choice(override: Override) -> None:
         return
     if group != "experiment" or not isinstance(value, list):
         names = ", ".join(sorted(path.stem for path in (config_dir() / group).glob("*.yaml")))
-        told = shorten(f"{override.input_line}: of this group one choice is needed by its name", 120)
-        raise ConfigError(f"{told}: {shorten(names, 400)}; --config-dir DIR adds your own")
+        told = f"{shown(override.input_line, 60)}: of this group one choice is needed by its name"
+        raise ConfigError(f"{told}: {shorten(names, 220)}; --config-dir DIR adds your own")
 
 
 def _choices(value: Any) -> list[Any]:

@@ -76,7 +76,7 @@ def _words(final: Path, told: Sequence[Any]) -> tuple[str, ...]:
         raise RunFolderError(f"{final}: the words that began it are damaged; overwrite=true begins anew")
     for word, override in zip(told, parse(told), strict=True):
         if _is_aloud(override.key_or_group) or override.is_hydra_override():
-            raise RunFolderError(f"{final}: was begun with {word[:60]}, which only the command line can say")
+            raise RunFolderError(f"{final}: was begun with {shown(word, 60)}, which only the command line can say")
     return tuple(told)
 
 

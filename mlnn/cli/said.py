@@ -21,6 +21,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 from mlnn.errors import ConfigError
+from mlnn.visible import shown
 
 ALOUD = ("trust", "loss", "factory", "step", "out", "overwrite", "resume", "resume_anyway", "interrupted", "page", "most_jobs",
          "most_config_bytes")  # fmt: skip
@@ -142,7 +143,7 @@ def parse(words: Sequence[str]) -> list[Override]:
             found.append(parser.parse_override(word))
         except (HydraException, RecursionError) as problem:
             first = (str(problem).splitlines() or [type(problem).__name__])[0]
-            told = f"{word[:80]}: cannot be read ({first[:120]}); quote it: 'key=\"a=b\"', 'key=[a,b]'"
+            told = f"{shown(word)}: cannot be read ({shown(first, 120)}); quote it: 'key=\"a=b\"', 'key=[a,b]'"
             raise ConfigError(told) from None
     return found
 
@@ -157,7 +158,9 @@ def jobs(said: Said) -> list[tuple[tuple[str, ...], Said]]:
         found = list(islice(_values(override), most + 1))
         count *= len(found)
         if count > most:
-            raise ConfigError(f"-m: more than {most} jobs ('{str(override.input_line)[:60]}'); most_jobs=… allows more")
+            raise ConfigError(
+                f"-m: more than {most} jobs ('{shown(override.input_line, 60)}'); most_jobs=… allows more"
+            )
         choices.append(found)
     swept = [place for place, found in enumerate(choices) if len(found) > 1]
     return [
@@ -172,7 +175,7 @@ def _values(override: Override) -> Any:
     if not override.is_sweep_override():
         return iter([override.input_line])
     if not override.is_discrete_sweep():
-        raise ConfigError(f"{override.input_line}: an interval cannot be swept; name its values: key=1,2,3")
+        raise ConfigError(f"{shown(override.input_line)}: an interval cannot be swept; name its values: key=1,2,3")
     from hydra.core.global_hydra import GlobalHydra
 
     if GlobalHydra.instance().is_initialized():  # a glob asks it for the choices of a group
