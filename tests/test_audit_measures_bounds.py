@@ -140,7 +140,8 @@ def test_outputs_go_out_to_where_labels_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("around", "misfit", "fits"), [(1.1e-8, 1e-12, True), (0.9e-8, 1e-12, False), (0.0, 0.0, True)]
+    ("around", "misfit", "fits"),
+    [(1.1e-8, 1e-12, True), (0.9e-8, 1e-12, False), (0.0, 0.0, False), (2e-12, 0.0, False), (3e-12, 0.0, True)],
 )
 def test_a_temperature_fits_where_the_misfit_falls_ten_thousandfold(around: float, misfit: float, fits: bool) -> None:
     best = replace(known_system(), misfit=misfit)
@@ -167,7 +168,8 @@ def test_sums_are_those_of_the_weights() -> None:
     (0.9e-7, 1.0, 1.0, 1.0, "undecided", "leaves a misfit"), (1.1e-7, 1.0, 1.0, 1.0, "no link", ""),
     (0.9e-7, 1.0, 1e-5, 1.0, "no link", ""), (0.5e-12, 1.0, 1e-13, 1.0, "no link", ""),
     (1.1e-7, 1.0, 1.0, 0.9e-6, "undecided", "leaves a misfit"), (1.1e-7, 1.0, 1.0, 1.1e-6, "no link", ""),
-    (0.5e-12, 0.9e-8, 1e-13, 1.0, "undecided", "so nearly a sum"),
+    (0.5e-12, 0.9e-8, 1e-13, 1.0, "no link", ""),
+    (0.5e-12, 0.9e-8, 1e-13, 0.9e-6, "undecided", "so nearly a sum"),
 ])  # fmt: skip
 def test_what_the_best_temperature_says(
     misfit: float, apart: float, around: float, least: float, kind: str, words: str

@@ -11,6 +11,8 @@ from torch import nn
 import mlnn
 from mlnn.errors import ConfigError
 
+pytestmark = pytest.mark.proves
+
 X = torch.linspace(-1, 1, 48).reshape(24, 2)
 Y = (X[:, 0] > 0).float()
 
