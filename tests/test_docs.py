@@ -40,6 +40,8 @@ from mlnn.targets import SPACES
 from mlnn.testing import assert_same_objective
 from mlnn.training.recipe import DTYPES
 
+pytestmark = pytest.mark.proves
+
 README, DOCS, FORMS = ROOT / "README.md", ROOT / "docs", ROOT / ".github" / "ISSUE_TEMPLATE"
 FINDERS = (unknown_commands, refused_lines, unknown_names, broken_python, missing_files)
 MEANINGS = {

@@ -11,6 +11,8 @@ import pytest
 from app_cases import ROOT
 from notebook_cases import Made, code, differences, read, run, store, stored
 
+pytestmark = pytest.mark.proves
+
 NOTEBOOK = ROOT / "docs" / "from_sigmoid_to_likelihood.ipynb"
 MINUTE = 60.0
 """Seconds of processor time that a run may take: what the notebook promises."""

@@ -10,6 +10,8 @@ from app_cases import ROOT
 
 from mlnn.comparing.verdict import Verdict
 
+pytestmark = pytest.mark.proves
+
 PAGE = (ROOT / "docs" / "your_own_kernel.md").read_text(encoding="utf-8")
 FILE: dict[str, Any] = runpy.run_path(str(ROOT / "docs" / "your_own_kernel" / "test_my_kernel.py"))
 SHOWN = [

@@ -13,6 +13,8 @@ from app_cases import ROOT
 import mlnn
 from mlnn.comparing.verdict import Verdict
 
+pytestmark = pytest.mark.proves
+
 FOLDER = ROOT / "docs" / "your_own_loop"
 FEW = ["--steps", "3", "--rows", "2", "--accumulate", "2"]
 
