@@ -52,9 +52,8 @@ def examine_solved(loss: Loss) -> Finding:
 def _judged(loss: Loss, reach: float, found: Search) -> Finding:
     """What the temperature that fits best says."""
     best = found.best
-    refuted = (
-        not found.fits and found.least >= FAILS_ABOVE
-    )  # at a τ of no depth anything adds up, with weights of both signs
+    # At a τ of no depth anything adds up, with weights of both signs; with none below 0 it does not.
+    refuted = not found.fits and found.least >= FAILS_ABOVE
     if best.misfit <= SOLVES and best.apart < TOLD_APART and not refuted:
         return Finding("undecided", residual=best.misfit, said="its exp(−loss/τ) of one label is so nearly a sum of the others'"
                        " that a base measure cannot be told from one beside it; the same formula can be audited with fewer"

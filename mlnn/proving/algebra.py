@@ -10,10 +10,9 @@ from fractions import Fraction
 from itertools import pairwise
 
 from mlnn.proving.graph import Graph, Id, Node, Variable, exact
-from mlnn.proving.roots import is_root, root
+from mlnn.proving.roots import HALF, is_root, root
 
 ONES = (Fraction(1), Fraction(1))
-HALF = Fraction(1, 2)
 
 
 def mul(g: Graph, left: Id, right: Id) -> Id:

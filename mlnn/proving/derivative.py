@@ -5,9 +5,8 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from mlnn.proving.algebra import div, inv, mul, power, product, square
+from mlnn.proving.core import HALF, pi
 from mlnn.proving.graph import Graph, Id, Node, Variable
-
-HALF = Fraction(1, 2)
 
 
 def derivative(graph: Graph, root: Id, along: Variable) -> Id | None:
@@ -73,8 +72,7 @@ def _other(graph: Graph, node: Node) -> Id:
 def _bell(graph: Graph, node: Node, sign: int) -> Id:
     """±2/√π · e^(−u²)."""
     fall = graph.make("exp", (graph.neg(square(graph, node.args[0])),))
-    pi = graph.scale(4, graph.make("atan", (graph.one,)))
-    return graph.scale(2 * sign, mul(graph, power(graph, pi, -HALF), fall))
+    return graph.scale(2 * sign, mul(graph, power(graph, pi(graph), -HALF), fall))
 
 
 def _power(graph: Graph, node: Node) -> Id:

@@ -181,9 +181,8 @@ def _on_surface(
     looks = before.looks + wide.looks + found.looks
     if wide.paper is None or found.answers != {"proved"}:
         sizes = [part.size for part in found.parts if part.answer == "differs" and part.question in (VALUE, GRADIENT)]
-        told = bool(sizes) and all(
-            size is not None and size[0] < math.inf for size in sizes
-        )  # log 0 may be a case of its own
+        # Of an endless size log 0 may be a case of its own.
+        told = bool(sizes) and all(size is not None and size[0] < math.inf for size in sizes)
         found = replace(found, way=replace(way, covers=", ".join(case.target for case in way.cases), whole=False))
         return replace(found if told else before, related=None, looks=looks)
     return replace(found, parts=(*wide.parts, *found.parts), looks=looks, paper=(wide.paper, *found.paper))

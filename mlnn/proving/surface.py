@@ -108,9 +108,7 @@ def _inside(graph: Graph, pair: tuple[Side, Side], into: Graph, ends: tuple[fmpq
 def _sign(graph: Graph, spans: Spans, one: Id) -> int | None:
     """Of a node on the whole rectangle without labels of 0 and 1."""
     node = graph.nodes[one]
-    if graph.positive[one]:
-        return ABOVE
-    if node.name == TARGET:
+    if graph.positive[one] or node.name == TARGET:
         return ABOVE
     if node.op == "lin" and len(node.args) == 1 and graph.nodes[node.args[0]].name == TARGET:
         first, last = node.numbers[0], node.numbers[0] + node.numbers[1]
