@@ -107,6 +107,10 @@ def test_a_place_is_asked_as_code_has_it() -> None:
         "e^(log 0)": (graph.make("exp", (logarithm,)), Fraction(0)),
         "1/(1/0)": (graph.make("inv", (over,)), Fraction(0)),
         "1/0 + 3": (graph.linear([(Fraction(1), over)], 3), inf),
+        "erfc(1/0)": (graph.make("erfc", (over,)), Fraction(0)),
+        "erfc(log 0)": (graph.make("erfc", (logarithm,)), Fraction(2)),
+        "erf(log 0)": (graph.make("erf", (logarithm,)), Fraction(-1)),
+        "log erfc(1/0)": (graph.make("log_erfc", (over,)), -inf),
     }
     for name, (node, value) in asked.items():
         assert at_place(graph, node, Fraction(0)) == value, name

@@ -190,6 +190,7 @@ def test_a_derivative_by_rule_is_that_of_a_series() -> None:
     inner = graph.linear([(Fraction(1, 3), z), (Fraction(1, 5), mul(graph, z, y))], 2)
     for op, numbers in (("square", ()), ("inv", ()), ("exp", ()), ("log", ()), ("power", (Fraction(2, 3),)), ("sigmoid", ()),
                         ("softplus", ()), ("sin", ()), ("cos", ()), ("atan", ()), ("erf", ()), ("erfc", ()), ("lgamma", ()),
+                        ("log_erfc", ()), ("log_erfcx", ()),
                         ("polygamma", (Fraction(1),)), ("hyp0f1", (Fraction(3, 2),))):  # fmt: skip
         node = mul(graph, graph.make(op, (inner,), numbers), y)
         slope = derivative(graph, node, ("z", 0))

@@ -152,6 +152,9 @@ def test_functions_without_a_short_recurrence_are_replayed_too() -> None:
 @pytest.mark.parametrize(
     ("op", "numbers", "place"),
     [
+        ("log_erfc", [], 1.7),
+        ("log_erfcx", [], 30.0),
+        ("log_erfcx", [], -1.7),
         ("lgamma", [], 1.7),
         ("polygamma", ["1"], 2.3),
         ("hyp0f1", ["3/2"], -7.5),

@@ -33,6 +33,8 @@ KNOWN: dict[str, tuple[Node, Function, tuple[float, float]]] = {
     "atan": (Node("atan", (0,)), mpmath.atan, (-9, 9)),
     "erf": (Node("erf", (0,)), mpmath.erf, (-5, 5)),
     "erfc": (Node("erfc", (0,)), mpmath.erfc, (-5, 5)),
+    "log_erfc": (Node("log_erfc", (0,)), lambda x: mpmath.log(mpmath.erfc(x)), (-6, 9)),
+    "log_erfcx": (Node("log_erfcx", (0,)), lambda x: x * x + mpmath.log(mpmath.erfc(x)), (-6, 9)),
     "lgamma": (Node("lgamma", (0,)), mpmath.loggamma, (0.7, 30)),
     "polygamma": (Node("polygamma", (0,), (Fraction(1),)), lambda x: mpmath.psi(1, x), (0.7, 30)),
     "null": (Node("null", (0,)), lambda x: 0 * x, (-9, 9)),

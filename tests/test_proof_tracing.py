@@ -52,7 +52,8 @@ USES: dict[str, Function] = {
     "mixes": lambda z, y: torch.lerp(z, y, 0.3) + torch.lerp(z, 2 * y, z) + z.exp2() + z.expm1(),
     "logs": lambda z, y: (2 + z * z).log() + (z * z).log1p() + (2 + z * z).log2() + (3 + z * z).log10() + y,
     "waves": lambda z, y: z.sin() + z.cos() * y + z.atan() + z.sinh() + z.cosh() + z.tanh(),
-    "errors": lambda z, y: z.erf() + z.erfc() * y + torch.special.ndtr(z) + torch.special.log_ndtr(z),
+    "errors": lambda z, y: z.erf() + z.erfc() * y + torch.special.ndtr(z) + torch.special.log_ndtr(z)
+    + torch.special.erfcx(2 * z),
     "gammas": lambda z, y: (2 + z * z).lgamma() + (2 + z * z).digamma() + torch.polygamma(1, 2 + z * z) * y,
     "log-odds": lambda z, y: z.sigmoid().logit() * y + torch.logit(0.2 + 0.5 * z.sigmoid(), 0.3),
     "sigmoids": lambda z, y: z.sigmoid() + F.logsigmoid(z) * y + F.softplus(z, 2, 1) + torch.logaddexp(z, y),

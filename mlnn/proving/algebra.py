@@ -7,12 +7,13 @@ softplus by their names. So forms that a stable kernel and a textbook write diff
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
+from mlnn.proving.error_powers import apart, joined
 from mlnn.proving.graph import Graph, Id, Node, Variable, exact
 from mlnn.proving.roots import HALF, is_root, root
-
-ONES = (Fraction(1), Fraction(1))
+from mlnn.proving.shapes import is_exponentials, is_lost, one_plus_exp
 
 
 def mul(g: Graph, left: Id, right: Id) -> Id:
@@ -31,7 +32,7 @@ def mul(g: Graph, left: Id, right: Id) -> Id:
         factors += node.args if node.op == "mul" else (one,)
     if not factors:
         return g.const(factor)
-    factors = _squares(g, sorted(_cancelled(g, _grown(g, factors))))
+    factors = _squares(g, sorted(_joined(g, _cancelled(g, _grown(g, factors)))))
     factor *= math.prod(number for one in factors if (number := g.number(one)) is not None)
     factors = [one for one in factors if g.number(one) is None]
     if not factors:
@@ -75,6 +76,21 @@ def _cancelled(g: Graph, factors: list[Id]) -> list[Id]:
     return found
 
 
+def _joined(g: Graph, factors: list[Id]) -> list[Id]:
+    """Factors with e^(u²)·erfc(u), and its inverse, as one power of e."""
+    grown = next((one for one in factors if g.nodes[one].op == "exp"), None)
+    if grown is None:
+        return factors
+    for one in factors:
+        w = joined(g, g.nodes[grown].args[0], one, partial(square, g))
+        if w is not None:
+            rest = list(factors)
+            rest.remove(one)
+            rest.remove(grown)
+            return _joined(g, [*rest, exp(g, w)])
+    return factors
+
+
 def _squares(g: Graph, factors: list[Id]) -> list[Id]:
     """Factors in order, two that are alike as one square."""
     while True:
@@ -99,7 +115,7 @@ def inv(g: Graph, one: Id) -> Id:
         return g.scale(1 / node.numbers[1], inv(g, node.args[0]))
     if node.op == "exp":
         return exp(g, g.neg(node.args[0]))
-    if _exponentials(g, node):
+    if is_exponentials(g, node):
         lead, rest = _led(g, node)
         return mul(g, exp(g, g.neg(lead)), inv(g, rest))
     if node.op in ("mul", "square"):
@@ -111,7 +127,7 @@ def inv(g: Graph, one: Id) -> Id:
         return mul(g, one, inv(g, node.args[0]))
     if node.op == "sigmoid":  # 1 + e^(−u)
         return g.linear([(Fraction(1), exp(g, g.neg(node.args[0])))], 1)
-    grown = _one_plus_exp(g, one)
+    grown = one_plus_exp(g, one)
     return g.make("inv", (one,)) if grown is None else g.make("sigmoid", (g.neg(grown),))
 
 
@@ -119,7 +135,7 @@ def exp(g: Graph, one: Id) -> Id:
     """An exponential; of a logarithm in a sum what it is the logarithm of, where that is above zero."""
     if g.number(one) == 0:
         return g.one
-    if lost(g, one):
+    if is_lost(g, one):
         return g.zero
     terms = (
         dict(zip(node.args, node.numbers[1:], strict=True))
@@ -130,21 +146,21 @@ def exp(g: Graph, one: Id) -> Id:
         found = _undone(g, inner, factor)
         if found is not None:
             return mul(g, found, exp(g, g.sub(one, g.scale(factor, inner))))
+        if g.nodes[inner].op == "log_erfcx" and factor in (1, -1):
+            (u,) = g.nodes[inner].args
+            rest = apart(g, one, inner, int(factor), square(g, u))
+            if rest is not None:
+                return mul(g, _error(g, u, factor), exp(g, rest))
     return g.make("exp", (one,))
-
-
-def lost(g: Graph, one: Id) -> bool:
-    """Whether a node is −∞, or that and more."""
-    node = g.nodes[one]
-    terms = list(zip(node.args, node.numbers[1:], strict=True)) if node.op == "lin" else [(one, Fraction(1))]
-    return any(factor > 0 and other == g.lost for other, factor in terms)
 
 
 def _undone(g: Graph, inner: Id, factor: Fraction) -> Id | None:
     """e^(factor·inner), where that is no exponential."""
     node = g.nodes[inner]
-    if factor not in (1, -1) or node.op not in ("log", "softplus"):
+    if factor not in (1, -1) or node.op not in ("log", "log_erfc", "softplus"):
         return None
+    if node.op == "log_erfc":
+        return _error(g, node.args[0], factor)
     if node.op == "log":
         return node.args[0] if factor == 1 else inv(g, node.args[0])
     if factor == -1:
@@ -152,18 +168,24 @@ def _undone(g: Graph, inner: Id, factor: Fraction) -> Id | None:
     return g.linear([(Fraction(1), exp(g, node.args[0]))], 1)
 
 
+def _error(g: Graph, u: Id, factor: Fraction) -> Id:
+    """erfc(u), or 1 over it."""
+    found = g.make("erfc", (u,))
+    return found if factor == 1 else inv(g, found)
+
+
 def log(g: Graph, one: Id) -> Id:
-    """A logarithm; of 1 + e^u the softplus of u, of σ(u) minus that of −u, of a product of numbers above zero a sum, of a sum of
-    exponentials the first exponent and the logarithm of the rest."""
-    if g.number(one) == 1:
-        return g.zero
-    node = g.nodes[one]
-    if node.op == "exp":
-        return node.args[0]
-    if node.op in ("mul", "inv", "square") and all(g.positive[other] for other in node.args):
-        factor = {"mul": 1, "inv": -1, "square": 2}[node.op]
+    """A logarithm; of 1 + e^u the softplus of u, of σ(u) minus that of −u, of a product or a power of numbers above zero a sum or
+    a multiple, of a sum of exponentials the first exponent and the logarithm of the rest."""
+    node, number = g.nodes[one], g.number(one)
+    if number is not None and 0 < number <= 1:
+        return g.zero if number == 1 else g.neg(g.make("log", (g.const(1 / number),)))
+    if node.op == "lin" and len(node.args) == 1 and node.numbers[0] == 0 < node.numbers[1] and g.positive[node.args[0]]:
+        return g.add(log(g, g.const(node.numbers[1])), log(g, node.args[0]))
+    if node.op in ("mul", "inv", "square", "power") and all(g.positive[other] for other in node.args):
+        factor = {"mul": 1, "inv": -1, "square": 2}.get(node.op) or node.numbers[0]
         return g.linear([(Fraction(factor), log(g, other)) for other in node.args])
-    if _exponentials(g, node):
+    if is_exponentials(g, node):
         lead, rest = _led(g, node)
         return g.add(lead, log(g, rest))
     if node.op == "square":
@@ -185,27 +207,17 @@ def _led(g: Graph, node: Node) -> tuple[Id, Id]:
     return lead, g.linear(rest, 1)
 
 
-def _exponentials(g: Graph, node: Node) -> bool:
-    """Whether a node is a sum of several exponentials and nothing else."""
-    plain = node.op == "lin" and node.numbers[0] == 0 and len(node.args) > 1 and set(node.numbers[1:]) == {1}
-    return plain and all(g.nodes[one].op == "exp" for one in node.args)
-
-
 def _log(g: Graph, one: Id) -> Id:
-    node, grown = g.nodes[one], _one_plus_exp(g, one)
+    node, grown = g.nodes[one], one_plus_exp(g, one)
+    if node.op == "exp":
+        return node.args[0]
+    if node.op == "erfc":
+        return g.make("log_erfc", node.args)
     if grown is not None:
         return g.make("softplus", (grown,))
     if node.op == "sigmoid":
         return g.neg(g.make("softplus", (g.neg(node.args[0]),)))
     return g.make("log", (one,))
-
-
-def _one_plus_exp(g: Graph, one: Id) -> Id | None:
-    """u, of a node 1 + e^u."""
-    node = g.nodes[one]
-    if node.op != "lin" or node.numbers != ONES or g.nodes[node.args[0]].op != "exp":
-        return None
-    return g.nodes[node.args[0]].args[0]
 
 
 def div(g: Graph, left: Id, right: Id) -> Id:

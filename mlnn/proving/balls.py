@@ -2,14 +2,19 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 from flint import arb, arb_series, ctx, fmpq
 
-from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
+from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node
 from mlnn.proving.rules import COSTS, FINITE, RULES, Series, VagueError
 
 States = Mapping[Id, int]
 """By the node that a switch looks at: BELOW, AT or ABOVE."""
+
+
+_constant: WeakKeyDictionary[Graph, dict[tuple[Id, int, int], Series]] = WeakKeyDictionary()
+"""Nodes that read no variable, by the digits and the coefficients that they were made with."""
 
 
 class UnsureError(Exception):
@@ -64,7 +69,20 @@ class Evaluation:
             return self.x
         if node.op == "switch":
             return self[node.args[2 + self._state(node.args[0])]]
+        if not self.graph.reads[one]:
+            return self._fixed(one)
         self.cost += COSTS.get(node.op, 1)
+        return self._ruled(node)
+
+    def _fixed(self, one: Id) -> Series:
+        """A number, such as √(2π), which is made once for all boxes."""
+        known = _constant.setdefault(self.graph, {})
+        found = known.get((one, ctx.prec, self.terms))
+        if found is None:
+            found = known[one, ctx.prec, self.terms] = self._ruled(self.graph.nodes[one])
+        return found
+
+    def _ruled(self, node: Node) -> Series:
         found = RULES[node.op](node, [self[other] for other in node.args], self.terms)
         if node.op not in FINITE and not all(map(arb.is_finite, found.coeffs())):
             raise VagueError

@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlnn.proving.algebra import div, exp, log, lost, mul
+from mlnn.proving.algebra import div, exp, log, mul
 from mlnn.proving.graph import Graph, Id, exact
 from mlnn.proving.shadows import MEAN, SUM, Shadows, each, over, pairs, plain, reduced
+from mlnn.proving.shapes import is_lost
 
 
 def logsumexp_of(g: Graph, row: list[Id]) -> Id:
     """log Σ e^x; of two, a + log(1 + e^(b−a))."""
-    row = [one for one in row if not lost(g, one)] or row
+    row = [one for one in row if not is_lost(g, one)] or row
     if len(row) == 1:
         return row[0]
     first = row[0]

@@ -14,7 +14,8 @@ _known: dict[tuple[object, ...], list[arb]] = {}
 derivatives do."""
 
 
-def _kept(make: Callable[[arb, int], list[arb]], u: arb, terms: int) -> list[arb]:
+def kept(make: Callable[[arb, int], list[arb]], u: arb, terms: int) -> list[arb]:
+    """What `make` finds, from memory where it was found of late; nobody changes it."""
     key = (make.__name__, u.mid().man_exp(), u.rad().man_exp(), terms, ctx.prec)
     found = _known.get(key)
     if found is None:
@@ -27,14 +28,14 @@ def _kept(make: Callable[[arb, int], list[arb]], u: arb, terms: int) -> list[arb
 def sigmoid_coefficients(u: arb, terms: int) -> list[arb]:
     """Taylor coefficients of σ at every point of a finite ball."""
     if not u > 0:
-        return _kept(_below, u, terms)
-    found = _kept(_below, -u, terms)  # σ(u) = 1 − σ(−u)
+        return kept(_below, u, terms)
+    found = kept(_below, -u, terms)  # σ(u) = 1 − σ(−u)
     return [1 - found[0], *(one if place % 2 else -one for place, one in enumerate(found[1:], 1))]
 
 
 def lgamma_coefficients(x: arb, terms: int) -> list[arb]:
     """Taylor coefficients of log Γ at every point of a finite ball above 0."""
-    return _kept(_lgamma, x, terms)
+    return kept(_lgamma, x, terms)
 
 
 def _lgamma(x: arb, terms: int) -> list[arb]:

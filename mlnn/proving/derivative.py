@@ -75,6 +75,12 @@ def _bell(graph: Graph, node: Node, sign: int) -> Id:
     return graph.scale(2 * sign, mul(graph, power(graph, pi(graph), -HALF), fall))
 
 
+def _far_bell(graph: Graph, node: Node) -> Id:
+    """−2/√π · e^(−u²)/erfc(u), without its loss of digits far out."""
+    rest = graph.make("exp", (graph.neg(graph.make("log_erfcx", node.args)),))
+    return graph.scale(-2, mul(graph, power(graph, pi(graph), -HALF), rest))
+
+
 def _power(graph: Graph, node: Node) -> Id:
     (exponent,) = node.numbers
     return graph.scale(exponent, power(graph, node.args[0], exponent - 1))
@@ -93,6 +99,8 @@ ALONE: dict[str, Callable[[Graph, Id, Node], Id]] = {
     "atan": lambda g, _one, node: inv(g, g.linear([(Fraction(1), square(g, node.args[0]))], 1)),
     "erf": lambda g, _one, node: _bell(g, node, 1),
     "erfc": lambda g, _one, node: _bell(g, node, -1),
+    "log_erfc": lambda g, _one, node: _far_bell(g, node),
+    "log_erfcx": lambda g, _one, node: g.add(g.scale(2, node.args[0]), _far_bell(g, node)),
     "lgamma": lambda g, _one, node: g.make("polygamma", node.args, (Fraction(0),)),
     "polygamma": lambda g, _one, node: g.make("polygamma", node.args, (node.numbers[0] + 1,)),
     "hyp0f1": lambda g, _one, node: div(

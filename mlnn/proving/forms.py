@@ -112,7 +112,7 @@ class Forms:
             return self.power(args[0], node.numbers[0])
         if node.op in RULES:
             return RULES[node.op](self, args)
-        return self._by_itself(here) if len(args) > 1 else self._function(node, args[0])
+        return self._by_itself(here) if len(args) > 1 else self.function(node, args[0])
 
     def variable(self, name: Variable) -> Quotient:
         return of_factor(("x", self.place(Named("var", variable=name))))
@@ -212,14 +212,10 @@ class Forms:
     def _by_name(self, named: Named, one: Quotient, sign: int = 1) -> Quotient:
         return Quotient({((("x", self.place(named)), 1),): sign}, (), one.needs)
 
-    def softplus(self, one: Quotient) -> Quotient:
-        return self.log(self.arithmetic.sum([(1, constant(1)), (1, self.exp(one))]))
+    def one_and(self, one: Quotient) -> Quotient:
+        return self.arithmetic.sum([(1, constant(1)), (1, one)])
 
-    def sigmoid(self, one: Quotient) -> Quotient:
-        grown = self.exp(one)
-        return self.arithmetic.product(grown, self.inverse(self.arithmetic.sum([(1, constant(1)), (1, grown)])))
-
-    def _function(self, node: Node, one: Quotient) -> Quotient:
+    def function(self, node: Node, one: Quotient) -> Quotient:
         """A function that is no more than its name: of −u as of u, where that is known."""
         sign = 1
         if node.op in ODD | EVEN and one.top and min(one.top.items())[1] < 0:
@@ -289,12 +285,15 @@ class Forms:
         return self.told.get(name, self.order.state(line) if line else None), name, lead < 0
 
 
+ERFC = Node("erfc", (0,))
 RULES: dict[str, Callable[[Forms, list[Quotient]], Quotient]] = {
     "mul": lambda at, args: at.product(args),
     "square": lambda at, args: at.product(args * 2),
     "inv": lambda at, args: at.inverse(args[0]),
     "exp": lambda at, args: at.exp(args[0]),
     "log": lambda at, args: at.log(args[0]),
-    "sigmoid": lambda at, args: at.sigmoid(args[0]),
-    "softplus": lambda at, args: at.softplus(args[0]),
+    "sigmoid": lambda at, args: at.product([grown := at.exp(args[0]), at.inverse(at.one_and(grown))]),
+    "softplus": lambda at, args: at.log(at.one_and(at.exp(args[0]))),
+    "log_erfc": lambda at, args: at.log(at.function(ERFC, args[0])),
+    "log_erfcx": lambda at, args: at.log(at.product([at.exp(at.product(args * 2)), at.function(ERFC, args[0])])),
 }

@@ -24,6 +24,8 @@ TOTAL = frozenset(
         "atan",
         "erf",
         "erfc",
+        "log_erfc",
+        "log_erfcx",
         "var",
         "switch",
         "hyp0f1",
@@ -130,6 +132,9 @@ class Graph:
                 total += factor * inner_constant
                 if inner is not None:
                     found[inner] = found.get(inner, Fraction(0)) + factor * inner_factor
+        errors = [one for one, factor in found.items() if factor and self.nodes[one].op in ("erf", "erfc")]
+        for one in errors if len(errors) > 1 else ():
+            total += self._as_tail(one, found)
         for one in [one for one, factor in found.items() if factor == 0]:
             del found[one]
             if not self.total[one]:  # 0·log(0) is no 0
@@ -139,18 +144,37 @@ class Graph:
             return ordered[0]
         if total == 1 and len(ordered) == 1 and found[ordered[0]] == -1 and self.nodes[ordered[0]].op == "sigmoid":
             return self.make("sigmoid", (self.neg(self.nodes[ordered[0]].args[0]),))
-        if total and len(ordered) == 1 and abs(found[ordered[0]]) == abs(total):
-            other = self._other_error(ordered[0], found[ordered[0]] == total)
-            if other is not None:
-                return self.scale(total, other)
+        other = self._other_error(ordered[0], found[ordered[0]], total) if total and len(ordered) == 1 else None
+        if other is not None:
+            return self.scale(*other)
         return self.make("lin", tuple(ordered), (total, *(found[one] for one in ordered)))
 
-    def _other_error(self, one: Id, added: bool) -> Id | None:
-        """1 ± erf(u) as erfc(∓u), which has digits where u is far from 0, and 1 − erfc(u) as erf(u)."""
+    def _other_error(self, one: Id, factor: Fraction, total: Fraction) -> tuple[Fraction, Id] | None:
+        """1 ± erf(u) as erfc(∓u), which has digits where u is far from 0, 1 − erfc(u) as erf(u) and 2 − erfc(u) as erfc(−u): what
+        it is a multiple of, after how many times."""
         node = self.nodes[one]
-        if node.op == "erf":
-            return self.make("erfc", (self.neg(node.args[0]) if added else node.args[0],))
-        return self.make("erf", node.args) if node.op == "erfc" and not added else None
+        if node.op == "erf" and abs(factor) == abs(total):
+            return total, self.make("erfc", (self.neg(node.args[0]) if factor == total else node.args[0],))
+        if node.op == "erfc" and factor == -total:
+            return total, self.make("erf", node.args)
+        if node.op == "erfc" and 2 * factor == -total:
+            return -factor, self.make("erfc", (self.neg(node.args[0]),))
+        return None
+
+    def _as_tail(self, one: Id, terms: dict[Id, Fraction]) -> Fraction:
+        """Put erfc(u), u of one sign, in place of erf(u), erf(−u) or erfc(−u), of which several are in a sum; the constant that is
+        left over."""
+        node, factor = self.nodes[one], terms[one]
+        inner = self.nodes[node.args[0]]
+        turned = inner.op == "lin" and inner.numbers[-1] < 0
+        if node.op == "erfc" and not turned:
+            return Fraction(0)
+        tail = self.make("erfc", (self.neg(node.args[0]) if turned else node.args[0],))
+        terms[one] = Fraction(0)
+        terms[tail] = terms.get(tail, Fraction(0)) + (factor if node.op == "erf" and turned else -factor)
+        if node.op == "erfc":
+            return 2 * factor
+        return -factor if turned else factor
 
     def _terms(self, one: Id) -> list[tuple[Fraction, Id | None, Fraction]]:
         node = self.nodes[one]

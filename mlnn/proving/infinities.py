@@ -13,6 +13,20 @@ from mlnn.proving.rules import RULES, OutsideError, VagueError, number
 BITS = 256
 _Number = Fraction | arb | float
 """An exact one as a fraction, another one as a ball, ∞, −∞ or NaN as a float."""
+ZERO, ONE = Fraction(0), Fraction(1)
+LIMITS: dict[str, tuple[_Number | None, _Number | None]] = {
+    "inv": (ZERO, ZERO),
+    "exp": (ZERO, math.inf),
+    "softplus": (ZERO, math.inf),
+    "sigmoid": (ZERO, ONE),
+    "erf": (-ONE, ONE),
+    "erfc": (2 * ONE, ZERO),
+    "log": (None, math.inf),
+    "power": (None, math.inf),
+    "log_erfc": (None, -math.inf),
+    "log_erfcx": (math.inf, -math.inf),
+}
+"""What functions are at −∞ and at ∞; None where that is no such number."""
 
 
 def at_place(graph: Graph, one: Id, place: Fraction) -> Fraction | arb | float | None:
@@ -109,14 +123,9 @@ def _function(node: Node, args: Sequence[_Number]) -> _Number:
 def _of_infinity(node: Node, x: float) -> _Number:
     if math.isnan(x):
         return x
-    if (
-        node.op == "inv"
-        or (node.op == "power" and node.numbers[0] < 0)
-        or (node.op in ("exp", "softplus", "sigmoid") and x < 0)
-    ):
+    if node.op == "power" and node.numbers[0] < 0:
         return Fraction(0)
-    if node.op == "sigmoid":
-        return Fraction(1)
-    if node.op in ("exp", "softplus", "log", "power") and x > 0:
-        return x
-    raise VagueError
+    found = LIMITS.get(node.op, (None, None))[x > 0]
+    if found is None:
+        raise VagueError
+    return found

@@ -245,7 +245,7 @@ POINTWISE: dict[str, Rule] = {
     "xlogy": lambda g, self, other: xlogy(g, self, other),
     "special_xlog1py": lambda g, self, other: xlogy(g, self, g.linear([(Fraction(1), other)], 1)),
     "special_entr": lambda g, self: entr(g, self),
-    "special_erfcx": lambda g, self: mul(g, exp(g, square(g, self)), g.make("erfc", (self,))),
+    "special_erfcx": lambda g, self: exp(g, g.make("log_erfcx", (self,))),
     "special_log_ndtr": lambda g, self: log(g, ndtr(g, self)),
     "logaddexp": lambda g, self, other: logaddexp(g, self, other),
     "binary_cross_entropy": _bce,

@@ -22,7 +22,7 @@ MOST_HALVINGS = 14
 """Of a stored box."""
 
 
-SLOW = {"lgamma": 200, "polygamma": 200, "hyp0f1": 400, "gammaincc": 200}
+SLOW = {"lgamma": 200, "polygamma": 200, "hyp0f1": 400, "gammaincc": 200, "log_erfc": 200, "log_erfcx": 200}
 """Steps of an operation's jet; others take one for themselves and one for each thing that they are made of."""
 
 

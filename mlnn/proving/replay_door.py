@@ -22,8 +22,8 @@ LONGEST = 4000
 _FRACTION = re.compile(r"-?\d+(/[1-9]\d*)?", re.ASCII)
 _DECIMAL = re.compile(r"-?\d+(\.\d+)?(e[+-]?\d{1,5})?", re.ASCII)
 _VARIABLE = re.compile(r"[yz]\d{1,4}", re.ASCII)
-UNARY = {"square", "inv", "exp", "log", "power", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "lgamma",
-         "polygamma", "hyp0f1", "null"}  # fmt: skip
+UNARY = {"square", "inv", "exp", "log", "power", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "log_erfc",
+         "log_erfcx", "lgamma", "polygamma", "hyp0f1", "null"}  # fmt: skip
 ARITY = {"var": 0, "switch": 4, "gammaincc": 2} | dict.fromkeys(UNARY, 1)
 NUMBERS = {"power": 1, "polygamma": 1, "hyp0f1": 1}
 """How many each operation is stored with; the others with none, a sum with one more than it has terms."""

@@ -13,7 +13,16 @@ from mlnn.proving.replay_work import spend
 
 LARGEST = 200_000
 """Of an exponent; e to it has 87 thousand digits, and a sine of that takes as many of π."""
-SLOW = {"lgamma": 50, "polygamma": 200, "hyp0f1": 200, "gammaincc": 200, "erf": 20, "erfc": 20}
+SLOW = {
+    "lgamma": 50,
+    "polygamma": 200,
+    "hyp0f1": 200,
+    "gammaincc": 200,
+    "erf": 20,
+    "erfc": 20,
+    "log_erfc": 20,
+    "log_erfcx": 20,
+}
 UNKNOWN = (ArithmeticError, ValueError, TypeError, WideError, NoConvergence)
 """What is raised where there is no number."""
 
@@ -42,6 +51,8 @@ NUMBERS: dict[str, Callable[..., Any]] = {
     "atan": mp.atan,
     "erf": mp.erf,
     "erfc": mp.erfc,
+    "log_erfc": lambda x: mp.log(mp.erfc(x)),
+    "log_erfcx": lambda x: mp.log(exponential(x * x) * mp.erfc(x)),
     "lgamma": mp.loggamma,
     "null": lambda x: 0 * x,
 }

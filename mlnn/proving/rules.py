@@ -11,6 +11,7 @@ from fractions import Fraction
 from flint import arb, arb_series, fmpq
 
 from mlnn.proving.coefficients import lgamma_coefficients, sigmoid_coefficients, softplus_at
+from mlnn.proving.error_tails import log_erfc_coefficients, log_erfcx_coefficients
 from mlnn.proving.graph import Node
 
 Series = arb_series
@@ -176,6 +177,15 @@ def _erfc(node: Node, args: Sequence[Series], terms: int) -> Series:
     return args[0].erfc()
 
 
+def _log_erfc(node: Node, args: Sequence[Series], terms: int) -> Series:
+    """log erfc(u), or u² more."""
+    u = args[0][0]
+    if not u.is_finite():
+        raise VagueError
+    known = log_erfc_coefficients if node.op == "log_erfc" else log_erfcx_coefficients
+    return composed(known(u, terms), args[0], terms)
+
+
 def _lgamma(node: Node, args: Sequence[Series], terms: int) -> Series:
     """log |Γ(x)|, here for x above 0 only."""
     return composed(_of_gamma(args[0][0], terms)[:terms], args[0], terms)
@@ -244,6 +254,8 @@ RULES: dict[str, Callable[[Node, Sequence[Series], int], Series]] = {
     "atan": _atan,
     "erf": _erf,
     "erfc": _erfc,
+    "log_erfc": _log_erfc,
+    "log_erfcx": _log_erfc,
     "lgamma": _lgamma,
     "polygamma": _polygamma,
     "hyp0f1": _hyp0f1,
@@ -263,6 +275,8 @@ COSTS = {
     "softplus": 10,
     "erf": 4,
     "erfc": 4,
+    "log_erfc": 10,
+    "log_erfcx": 10,
     "power": 4,
 }
 """Of operations that take as long as several products of series do, how many, as measured on wide balls."""

@@ -200,6 +200,20 @@ def _erf(node: Node, x: Span) -> Dual:
     return _monotone(node, x, *ends), times(Span.of(lead if node.op == "erf" else -lead), fall)
 
 
+def _log_erfc(node: Node, x: Span) -> Dual:
+    """Both fall, log erfcx with a slope that rises to 0; that of log erfc is −2/(√π erfcx), which falls from 0."""
+    rest = Node("log_erfcx", (0,))
+    value = _monotone(node, x, MORE if node.op == "log_erfcx" else arb(2).log(), -MORE)
+    if node.op == "log_erfc":
+        fall = _exp(NODE, _negative(_monotone(rest, x, MORE, -MORE)))[0]
+        return value, times(Span.of(-2 / arb.pi().sqrt()), fall)
+    ends = [
+        RULES[node.op](rest, [arb_series([end, 1], 2)], 2)[1] if end.is_finite() else limit
+        for end, limit in ((x.low, -MORE), (x.high, ZERO))
+    ]
+    return value, Span(ends[0].lower(), ends[1].upper())
+
+
 def _lgamma(node: Node, x: Span) -> Dual:
     if not x.low >= LEAST_RISING:
         if not x.ball.is_finite() or not x.low > 0:
@@ -241,6 +255,8 @@ ALONE: dict[str, Callable[[Node, Span], Dual]] = {
     "atan": _atan,
     "erf": _erf,
     "erfc": _erf,
+    "log_erfc": _log_erfc,
+    "log_erfcx": _log_erfc,
     "lgamma": _lgamma,
     "polygamma": _polygamma,
     "null": _null,
