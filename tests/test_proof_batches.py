@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from mlnn.likelihoods.beta import Beta
 from mlnn.proving import prove
-from mlnn.proving.graph import exact
+from mlnn.proving.exact import exact
 from mlnn.proving.rules import COSTS, RULES
 
 Loss = Callable[[Tensor, Tensor], Tensor]

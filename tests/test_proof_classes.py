@@ -16,12 +16,12 @@ from torch.nn import functional as F
 
 from mlnn.objectives import losses
 from mlnn.proving import forms, prove
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.emitting import Emitter, MixedError
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph
 from mlnn.proving.quotients import LargeError
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.tracing import traced
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from mlnn.objectives import losses
 from mlnn.proving import prove
 from mlnn.proving.agreement import Compared, agreed
-from mlnn.proving.algebra import exp, inv, log, mul, power, rebuilt, square
+from mlnn.proving.algebra import exp, inv, log, mul, power, square
 from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.emitting import Emitter
 from mlnn.proving.forms import Forms
@@ -23,6 +23,7 @@ from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
 from mlnn.proving.kinks import is_thin
 from mlnn.proving.linear import Line, Order
 from mlnn.proving.quotients import Arithmetic, Polynomial
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.thin import Thin
 
 FRAMEWORK = losses.bce_with_logits

@@ -12,10 +12,10 @@ from flint import arb
 from torch import Tensor
 from torch.nn import functional as F
 
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.graph import Graph
 from mlnn.proving.pointwise import POINTWISE
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.reductions import SHAPED
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.tracing import UntracedError, traced

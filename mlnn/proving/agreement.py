@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import partial, reduce
 
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.core import absolute, maximum
 from mlnn.proving.emitting import Emitter, MixedError
 from mlnn.proving.forms import Forms
@@ -13,6 +12,7 @@ from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Variable
 from mlnn.proving.kinks import is_thin, looks
 from mlnn.proving.linear import Reach, line_of
 from mlnn.proving.quotients import Factor, Quotient, of_factor
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.thin import ANY, Labels, Plane, Thin
 
 MOST_CASES = 300

@@ -5,13 +5,14 @@ softplus by their names. So forms that a stable kernel and a textbook write diff
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 
 from mlnn.proving.error_powers import apart, joined
-from mlnn.proving.graph import Graph, Id, Node, Variable, exact
+from mlnn.proving.exact import exact
+from mlnn.proving.graph import Graph, Id, Node
 from mlnn.proving.roots import HALF, is_root, root
 from mlnn.proving.shapes import is_exponentials, is_lost, one_plus_exp
 
@@ -60,6 +61,7 @@ def _grown(g: Graph, factors: list[Id]) -> list[Id]:
 
 def _cancelled(g: Graph, factors: list[Id]) -> list[Id]:
     """Factors without pairs of a number above zero and its inverse: x and 1/x, σ(u) and 1 + e^(−u); σ(u) and e^(−u) as σ(−u)."""
+    factors = [single for one in factors for single in _singles(g, one)]
     found = list(factors)
     for one in factors:
         node = g.nodes[one]
@@ -74,6 +76,12 @@ def _cancelled(g: Graph, factors: list[Id]) -> list[Id]:
             found.remove(falling)
             found.append(g.make("sigmoid", (g.neg(node.args[0]),)))
     return found
+
+
+def _singles(g: Graph, one: Id) -> list[Id]:
+    """What a square, or one of such, of a number above zero is a product of."""
+    node = g.nodes[one]
+    return 2 * _singles(g, node.args[0]) if node.op == "square" and g.positive[one] else [one]
 
 
 def _joined(g: Graph, factors: list[Id]) -> list[Id]:
@@ -239,57 +247,9 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
         twice = square(g, one)
         found = {1: one, 2: twice, 3: mul(g, twice, one), 4: square(g, twice)}[abs(int(exponent))]
         return found if exponent > 0 else inv(g, found)
-    if g.nodes[one].op == "exp":
-        return exp(g, g.scale(exponent, g.nodes[one].args[0]))
+    if node.op == "exp":
+        return exp(g, g.scale(exponent, node.args[0]))
+    if node.op in ("mul", "square", "inv", "power") and all(g.positive[other] for other in node.args):
+        times = {"mul": 1, "inv": -1, "square": 2}.get(node.op) or node.numbers[0]
+        return product(g, (power(g, other, exponent * times) for other in node.args))
     return g.make("power", (one,), (exponent,))
-
-
-def rebuilt(graph: Graph, roots: tuple[Id, ...], into: Graph, values: Mapping[Variable, Id]) -> tuple[Id, ...]:
-    """Some nodes of a graph in another one, with nodes of that in place of variables."""
-
-    def valued(one: Id, _args: tuple[Id, ...]) -> Id | None:
-        name = graph.nodes[one].name
-        return None if name is None else values[name] if name in values else into.var(*name)
-
-    return remade(graph, roots, into, valued)
-
-
-def remade(
-    graph: Graph, roots: Sequence[Id], into: Graph, other: Callable[[Id, tuple[Id, ...]], Id | None]
-) -> tuple[Id, ...]:
-    """Some nodes of a graph made anew in `into`, which may be the same, from their variables up.
-
-    other: of a node and what its arguments have become, the node that takes its place; None where it stays what it is. In another
-    graph it has to tell of the variables.
-    """
-    found: dict[Id, Id] = {}
-    for one in graph.needed(roots):
-        node = graph.nodes[one]
-        args = tuple(found[inner] for inner in node.args)
-        taken = other(one, args)
-        if taken is not None:
-            found[one] = taken
-        elif node.op == "var":
-            found[one] = one
-        elif node.op == "lin":
-            constant, *factors = node.numbers
-            found[one] = into.linear(zip(factors, args, strict=True), constant)
-        else:
-            found[one] = _again(into, node, args)
-    return tuple(found[root] for root in roots)
-
-
-def _again(into: Graph, node: Node, args: tuple[Id, ...]) -> Id:
-    if node.op == "mul":
-        return product(into, args)
-    if node.op == "switch":
-        return into.switch(*args)
-    if node.op in ALONE:
-        return ALONE[node.op](into, args[0])
-    if node.op == "null" and into.total[args[0]]:
-        return into.zero
-    return into.make(node.op, args, node.numbers)
-
-
-ALONE: dict[str, Callable[[Graph, Id], Id]] = {"inv": inv, "exp": exp, "log": log, "square": square}
-"""Operations of one number that have a form of their own."""

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from mlnn.objectives import Objective
 from mlnn.proving.agreement import ROUNDING, Compared, agreed
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph, Id, Variable
 from mlnn.proving.memory import kept_between_calls
 from mlnn.proving.multiplied import check_multiplied
 from mlnn.proving.quotients import LargeError
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rows import Side, Target, outputs_of, rows_of, targets_of, trace
 from mlnn.proving.tracing import CoupledError, UntracedError
 from mlnn.targets import TargetSpace

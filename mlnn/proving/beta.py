@@ -5,13 +5,14 @@ from fractions import Fraction
 
 from flint import arb
 
-from mlnn.proving.algebra import log, mul, remade
+from mlnn.proving.algebra import log, mul
 from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import BITS
 from mlnn.proving.certified import Certified, Claim, proved, undecided
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.located import AGREES
 from mlnn.proving.pairs import paired
+from mlnn.proving.rebuilding import remade
 from mlnn.proving.sketch import identity
 from mlnn.proving.structure import TARGET
 

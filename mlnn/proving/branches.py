@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from mlnn.proving.algebra import remade
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id
+from mlnn.proving.rebuilding import remade
 
 MOST = 3
 """Switches that are taken apart; each makes three of one."""

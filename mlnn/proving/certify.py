@@ -22,7 +22,8 @@ MOST_BOXES = 3000
 
 def certify(objective: Objective, claim: Claim, budget: int = MOST_BOXES) -> Certified:
     """The answer for a claim about one loss. Nothing is raised for a loss that is no graph: that is undecided, with the reason."""
-    graph, space = Graph(), objective.targets
+    space = objective.targets
+    graph = Graph(space.facts.support)
     if space.event:
         return undecided(f"targets '{space}' are several numbers, of which no certificate is proved")
     try:

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mlnn.proving.algebra import div, exp, log, mul
-from mlnn.proving.graph import Graph, Id, exact
+from mlnn.proving.exact import exact
+from mlnn.proving.graph import Graph, Id
 from mlnn.proving.shadows import MEAN, SUM, Shadows, each, over, pairs, plain, reduced
 from mlnn.proving.shapes import is_lost
 

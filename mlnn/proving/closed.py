@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from flint import arb, fmpq
 
-from mlnn.proving.algebra import exp, inv, log, mul, power, rebuilt, square
+from mlnn.proving.algebra import exp, inv, log, mul, power, square
 from mlnn.proving.answers import part_of
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.boxes import BITS, VALUE, Question
@@ -24,6 +24,7 @@ from mlnn.proving.located import AGREES, at_number
 from mlnn.proving.meant import as_node
 from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import paved
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.sketch import identity
 from mlnn.proving.structure import TARGET, parted, polynomial

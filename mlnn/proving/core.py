@@ -6,8 +6,10 @@ what is written.
 
 from fractions import Fraction
 
-from mlnn.proving.algebra import div, exp, inv, log, mul, power, rebuilt, square
-from mlnn.proving.graph import SIMPLE, Graph, Id
+from mlnn.proving.algebra import div, exp, inv, log, mul, power, square
+from mlnn.proving.exact import SIMPLE
+from mlnn.proving.graph import Graph, Id
+from mlnn.proving.rebuilding import rebuilt
 
 HALF = Fraction(1, 2)
 TWICE_ROUNDED = Fraction(1, 2**52)

@@ -70,7 +70,7 @@ def prove(
     ends, close = (_rational(given[0]), _rational(given[1])), _rational(tolerance)
     found: _Found | None = None
     try:
-        both = _both(objectives, space, graph := Graph())
+        both = _both(objectives, space, graph := Graph(space.facts.support))
         for way in _ways(both, space, ends, graph, close):
             if way.own and refuted(way.cases, ends, close):
                 continue  # coefficients that differ say nothing of where losses do

@@ -99,7 +99,7 @@ class Forms:
         args = [self._found[other] for other in node.args]
         if node.op == "var":
             assert node.name is not None
-            return self.base(self, node.name) if self.base else self.variable(node.name)
+            return (self.base or Forms.variable)(self, node.name)
         if node.op == "lin":
             return self.arithmetic.sum([(node.numbers[0], constant(1)), *zip(node.numbers[1:], args, strict=True)])
         if node.op == "switch":
@@ -115,7 +115,9 @@ class Forms:
         return self._by_itself(here) if len(args) > 1 else self.function(node, args[0])
 
     def variable(self, name: Variable) -> Quotient:
-        return of_factor(("x", self.place(Named("var", variable=name))))
+        named = Named("var", variable=name)
+        self.above |= {named} if self.graph.positive[self.graph.var(*name)] else set()
+        return of_factor(("x", self.place(named)))
 
     def product(self, args: list[Quotient]) -> Quotient:
         found = args[0]
@@ -243,8 +245,7 @@ class Forms:
         if sum(len(one.top) for one in branches) > MOST_CASES:
             return self._by_itself(here, name)
         apart = [self.arithmetic.sum([(1, one), (-1, above)]) for one in (below, at)]
-        if self.vanishes(apart[1], self.quotients[name]):
-            apart[1] = Quotient({}, (), apart[1].needs)
+        apart[1] = Quotient({}, (), apart[1].needs) if self.vanishes(apart[1], self.quotients[name]) else apart[1]
         found = self.arithmetic.sum(
             [(1, above)] + [(1, self.arithmetic.product(state, one)) for state, one in zip(states, apart, strict=False)]
         )

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
+from mlnn.proving.exact import exact
+from mlnn.targets.facts import COUNTS, HALF_LINE, UNIT_INTERVAL
+
 BELOW, AT, ABOVE = -1, 0, 1
 """States of a switch: what it looks at is below zero, exactly zero, or above."""
 TOTAL = frozenset(
@@ -49,9 +52,10 @@ class Node:
 
 
 class Graph:
-    """Nodes, each made once. Their numbers rise from what is read to what reads it."""
+    """Nodes, each made once. Their numbers rise from what is read to what reads it. `support`: of targets, where it is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, support: str = "") -> None:
+        self.support = support
         self.nodes: list[Node] = []
         self.reads: list[frozenset[Variable]] = []
         self.total: list[bool] = []
@@ -96,13 +100,37 @@ class Graph:
             )
         if node.op == "switch":
             return all(self.positive[one] for one in node.args[1:])
+        if node.op == "var":
+            return self.support == HALF_LINE and _is_target(node)
         return node.op in ("exp", "sigmoid", "softplus", "erfc") or (
             node.op in ("mul", "square", "inv", "power", "atan") and all(self.positive[one] for one in node.args)
         )
 
-    def _is_share(self, one: Id) -> bool:
-        """Whether a node is between 0 and 1 by its form: σ, or e to what is below 0."""
+    def _is_never_below(self, one: Id) -> bool:
+        """Whether a node is 0 or above wherever it has a value, as far as its form tells."""
         node = self.nodes[one]
+        if node.op == "lin":
+            constant, *factors = node.numbers
+            return constant + sum(factor for factor in factors if factor < 0) >= 0 and all(
+                self._is_never_below(inner) if factor > 0 else self._is_share(inner)
+                for factor, inner in zip(factors, node.args, strict=True)
+            )
+        if _is_target(node):
+            return self.support in (COUNTS, HALF_LINE) or self._is_share(one)
+        return self.positive[one] or node.op == "square"
+
+    def is_whole(self, one: Id) -> bool:
+        """Whether a node is a whole number by its form: a count, a number, or a sum of such."""
+        node = self.nodes[one]
+        if node.op == "lin":
+            return all(number.denominator == 1 for number in node.numbers) and all(map(self.is_whole, node.args))
+        return _is_target(node) and self.support == COUNTS
+
+    def _is_share(self, one: Id) -> bool:
+        """Whether a node is from 0 to 1 by its form: σ, e to what is below 0, or a soft label."""
+        node = self.nodes[one]
+        if _is_target(node):
+            return self.support == UNIT_INTERVAL
         return node.op == "sigmoid" or (node.op == "exp" and self._is_negative(self.nodes[node.args[0]]))
 
     def _is_negative(self, node: Node) -> bool:
@@ -164,17 +192,14 @@ class Graph:
     def _as_tail(self, one: Id, terms: dict[Id, Fraction]) -> Fraction:
         """Put erfc(u), u of one sign, in place of erf(u), erf(−u) or erfc(−u), of which several are in a sum; the constant that is
         left over."""
-        node, factor = self.nodes[one], terms[one]
-        inner = self.nodes[node.args[0]]
+        node, factor, inner = self.nodes[one], terms[one], self.nodes[self.nodes[one].args[0]]
         turned = inner.op == "lin" and inner.numbers[-1] < 0
         if node.op == "erfc" and not turned:
             return Fraction(0)
         tail = self.make("erfc", (self.neg(node.args[0]) if turned else node.args[0],))
         terms[one] = Fraction(0)
         terms[tail] = terms.get(tail, Fraction(0)) + (factor if node.op == "erf" and turned else -factor)
-        if node.op == "erfc":
-            return 2 * factor
-        return -factor if turned else factor
+        return 2 * factor if node.op == "erfc" else -factor if turned else factor
 
     def _terms(self, one: Id) -> list[tuple[Fraction, Id | None, Fraction]]:
         node = self.nodes[one]
@@ -221,7 +246,7 @@ class Graph:
         if sign < 0:
             below, above = above, below
         for one, known in ((looks_at, above), (self.neg(looks_at), below)):
-            if self.positive[one] and self.total[one]:
+            if self.total[one] and (self.positive[one] or (known == at and self._is_never_below(one))):
                 return known
         branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
         return self.make("switch", (looks_at, *branches))
@@ -271,18 +296,5 @@ class Graph:
         return sorted(seen)
 
 
-SIMPLE = 1000
-"""Denominators up to which a float next to a fraction stands for it: 0.1, and the 1/7 of a mean of seven rows."""
-
-
-def exact(value: Fraction | float) -> Fraction:
-    """The number that a constant stands for: that next to it with a small denominator, where it is that number's rounding, else
-    what it is to its last bit. Raises ValueError for one that is not finite."""
-    if isinstance(value, Fraction):
-        return value
-    try:
-        found = Fraction(value)
-    except (OverflowError, ValueError):
-        raise ValueError(f"a constant that is {value}") from None
-    near = found.limit_denominator(SIMPLE) if found.denominator > SIMPLE else found
-    return near if near and float(near) == value else found
+def _is_target(node: Node) -> bool:
+    return node.name is not None and node.name[0] == "y"

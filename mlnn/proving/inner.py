@@ -11,9 +11,10 @@ from fractions import Fraction
 
 from flint import fmpq
 
-from mlnn.proving.algebra import power, product, remade
+from mlnn.proving.algebra import power, product
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.linear import Reach
+from mlnn.proving.rebuilding import remade
 from mlnn.proving.structure import OUTPUT, TARGET
 
 LEFT_OVER = ("z", 1)

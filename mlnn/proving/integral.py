@@ -6,11 +6,12 @@ from typing import TypeAlias
 
 from flint import arb, fmpq
 
-from mlnn.proving.algebra import exp, rebuilt
+from mlnn.proving.algebra import exp
 from mlnn.proving.balls import Evaluation, States, UnsureError, ball, digits
 from mlnn.proving.boxes import BITS, EQUAL, ORDERS, TERMS, Box, Question
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.paving import Tile, paved
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.span import Span
 from mlnn.proving.spans import MORE, Spans

@@ -5,12 +5,12 @@ from fractions import Fraction
 
 from flint import arb
 
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.emitting import Emitter, MixedError
 from mlnn.proving.forms import Forms
 from mlnn.proving.graph import Graph
 from mlnn.proving.quotients import Number, Quotient, factors_of
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.thin import Thin
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 from flint import fmpq
 
-from mlnn.proving.algebra import exp, inv, mul, rebuilt
+from mlnn.proving.algebra import exp, inv, mul
 from mlnn.proving.answers import Part, part_of
 from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.branches import by_branch
@@ -16,6 +16,7 @@ from mlnn.proving.meant import as_node
 from mlnn.proving.pairs import paired
 from mlnn.proving.paper import on_paper
 from mlnn.proving.paving import paved
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rows import Side, Target
 from mlnn.proving.sketch import identity
 from mlnn.proving.structure import TARGET, numbers_of

@@ -5,7 +5,8 @@ from fractions import Fraction
 
 from mlnn.proving.algebra import mul, power
 from mlnn.proving.core import HALF, pi
-from mlnn.proving.graph import SIMPLE, Graph, Id, exact
+from mlnn.proving.exact import SIMPLE, exact
+from mlnn.proving.graph import Graph, Id
 
 SMALL = 100
 """Numerators and denominators of what is meant: of multiples of π and 1/π, of the squares of roots."""

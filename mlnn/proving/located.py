@@ -10,7 +10,7 @@ from fractions import Fraction
 
 from flint import arb, fmpq
 
-from mlnn.proving.algebra import exp, inv, mul, rebuilt
+from mlnn.proving.algebra import exp, inv, mul
 from mlnn.proving.balls import Evaluation, digits
 from mlnn.proving.boxes import BITS
 from mlnn.proving.certified import Certified, Claim, Interval, proved, refuted, undecided
@@ -18,6 +18,7 @@ from mlnn.proving.graph import Graph, Id
 from mlnn.proving.integral import Integral, V, between, grows, over_the_line
 from mlnn.proving.meant import as_node
 from mlnn.proving.pairs import oriented
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.sketch import decimal, endless, integral, nodes_of
 from mlnn.proving.span import Span

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mlnn.objectives import Objective
 from mlnn.objectives.promotion import promoted
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.graph import Graph
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rows import PLACES, Target, outputs_of, rows_of, targets_of, trace
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.structure import numbers_of

@@ -2,8 +2,8 @@
 
 from fractions import Fraction
 
-from mlnn.proving.algebra import remade
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.rebuilding import remade
 
 
 def oriented(graph: Graph, root: Id) -> Id:

@@ -7,7 +7,6 @@ from fractions import Fraction
 
 from flint import arb, fmpq
 
-from mlnn.proving.algebra import rebuilt, remade
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.boxes import BITS, VALUE, Question, difference
 from mlnn.proving.cases import (
@@ -26,6 +25,7 @@ from mlnn.proving.cases import (
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.inner import Inner, by_inner, inners
 from mlnn.proving.linear import Reach, reach_of
+from mlnn.proving.rebuilding import rebuilt, remade
 from mlnn.proving.rows import Side, Target
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.several import LINE

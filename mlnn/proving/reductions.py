@@ -11,7 +11,8 @@ from torch import Tensor
 from mlnn.proving.algebra import mul
 from mlnn.proving.classwise import OF_CLASSES
 from mlnn.proving.core import choose, logaddexp, maximum, minimum
-from mlnn.proving.graph import Graph, Id, exact
+from mlnn.proving.exact import exact
+from mlnn.proving.graph import Graph, Id
 from mlnn.proving.shadows import Shadows, each, over, pairs, plain
 
 

@@ -21,9 +21,10 @@ def settled(case: Case, ends: tuple[fmpq, fmpq]) -> tuple[Case, frozenset[str]]:
     """A case, on an interval, with nodes that are as far apart and have next to nothing to look at; and which questions have them.
 
     That is 0 where the forms of both sides are one, and what gradients are apart at the kinks that they differ at. Where values are
-    one function, the slope of either is asked of the simpler one, and so with gradients.
+    one function, the slope of either is asked of the simpler one, and so with gradients. Of two sums what both have is left out.
     """
     graph, reach, simple, found = case.graph, reach_of(ends), dict[str, Id](), dict[str, Question]()
+    case = replace(case, questions=tuple(_without_shared(graph, one) for one in case.questions))
     for one in case.questions:
         if one.slope or one.trivial:
             continue
@@ -37,6 +38,16 @@ def settled(case: Case, ends: tuple[fmpq, fmpq]) -> tuple[Case, frozenset[str]]:
         return case, frozenset()
     questions = tuple(_of_slope(one, simple) if one.slope else found.get(one.name, one) for one in case.questions)
     return replace(case, questions=questions), frozenset(found)
+
+
+def _without_shared(graph: Graph, one: Question) -> Question:
+    """How far two sums are apart, against 0, where both have terms in common, which balls do not see."""
+    if one.slope or one.trivial or not (graph.total[one.plus] and graph.total[one.minus]):
+        return one
+    apart = graph.sub(one.plus, one.minus)
+    fewer = len(graph.nodes[apart].args) < len(graph.nodes[one.plus].args) + len(graph.nodes[one.minus].args)
+    sums = graph.nodes[one.plus].op == graph.nodes[one.minus].op == "lin"
+    return replace(one, plus=apart, minus=graph.zero) if sums and fewer else one
 
 
 def _of_slope(one: Question, simple: dict[str, Id]) -> Question:

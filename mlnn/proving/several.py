@@ -8,7 +8,6 @@ from flint import fmpq
 
 from mlnn.objectives import Objective
 from mlnn.proving.agreement import Compared, agreed
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.batches import batches
 from mlnn.proving.boxes import VALUE, Question
 from mlnn.proving.cases import GRADIENT, Case, Cases
@@ -17,6 +16,7 @@ from mlnn.proving.graph import Graph, Id, Variable
 from mlnn.proving.linear import reach_of
 from mlnn.proving.odds import by_odds
 from mlnn.proving.quotients import LargeError
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.relation import factor_of
 from mlnn.proving.rows import Side, Target
 from mlnn.proving.structure import at_target, numbers_of

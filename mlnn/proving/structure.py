@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from fractions import Fraction
 
-from mlnn.proving.algebra import mul, rebuilt
+from mlnn.proving.algebra import mul
 from mlnn.proving.graph import Graph, Id, Node
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rows import Target
 
 OUTPUT, TARGET = ("z", 0), ("y", 0)

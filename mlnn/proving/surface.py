@@ -11,7 +11,7 @@ from fractions import Fraction
 from flint import arb, fmpq
 
 from mlnn.proving.agreement import Compared, agreed
-from mlnn.proving.algebra import log, rebuilt, remade
+from mlnn.proving.algebra import log
 from mlnn.proving.answers import Part
 from mlnn.proving.balls import digits
 from mlnn.proving.boxes import BITS, VALUE, Question, float_of
@@ -21,6 +21,7 @@ from mlnn.proving.graph import ABOVE, BELOW, Graph, Id
 from mlnn.proving.paving import SLOPES
 from mlnn.proving.plane import Patch, is_crossed, paved_plane
 from mlnn.proving.quotients import LargeError
+from mlnn.proving.rebuilding import rebuilt, remade
 from mlnn.proving.rows import Side, Target
 from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.several import LINE

@@ -10,10 +10,10 @@ from fractions import Fraction
 
 from flint import arb, fmpq, fmpq_poly
 
-from mlnn.proving.algebra import rebuilt
 from mlnn.proving.balls import digits
 from mlnn.proving.graph import Graph, Id, Variable
 from mlnn.proving.infinities import at_place
+from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rules import OutsideError, VagueError, number
 from mlnn.proving.span import Span
 from mlnn.proving.spans import Spans

@@ -16,7 +16,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from mlnn.objectives.promotion import memory_written, promoted, tensors_in
-from mlnn.proving.graph import Graph, Id, exact
+from mlnn.proving.exact import exact
+from mlnn.proving.graph import Graph, Id
 from mlnn.proving.pointwise import POINTWISE
 from mlnn.proving.reductions import SHAPED
 from mlnn.proving.shadows import LostError, Shadows
@@ -30,6 +31,9 @@ MAKERS = ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_
 
 EXITS = ("numpy", "__array__", "__dlpack__", "data_ptr", "tolist", "const_data_ptr", "to_dlpack")
 """Ways of a tensor's numbers out of torch's sight."""
+WHOLE = ("floor", "ceil", "round", "trunc")
+"""What whole numbers are left as by."""
+REST = ("remainder", "fmod")
 VIEWS = ("_unsafe_view", "_reshape_alias")
 """Views whose schema does not say so."""
 
@@ -126,6 +130,9 @@ class Tracer(TorchDispatchMode, Shadows):
             raise UntracedError(f"{packet}: {lost}") from None
         except (NotImplementedError, ValueError) as problem:
             raise UntracedError(f"{packet}: {problem}") from None
+        if name in (*WHOLE, *REST) and self.whole(named["self"]) and (name in WHOLE or named.get("other") == 1):
+            shadow = self.shadow(named["self"])
+            return [shadow.clone() if name in WHOLE else torch.full_like(shadow, self.graph.zero)]
         if not any(self.hangs_on_output(part) for part in tensors_in((args, tuple(kwargs.values())))):
             return self._as_numbers(function, args, kwargs)
         return self._in_parts(function, packet, args, kwargs)
@@ -163,7 +170,7 @@ class Tracer(TorchDispatchMode, Shadows):
         shadow = self.shadow(source) if isinstance(source, Tensor) else torch.tensor(self.graph.const(source))
         dtype = named.get("dtype") if name == "_to_copy" else named["self"].dtype if name == "copy" else None
         whole = dtype is not None and not dtype.is_floating_point
-        if whole and isinstance(source, Tensor) and source.is_floating_point():
+        if whole and isinstance(source, Tensor) and source.is_floating_point() and not self.whole(source):
             if self.hangs_on_output(source):
                 raise LostError("a raw output cast to a whole number or a truth value")
             self.note_read(source)
