@@ -16,6 +16,9 @@ from mlnn.proving.graph import Graph, Id, Node
 from mlnn.proving.roots import HALF, is_root, root
 from mlnn.proving.shapes import is_exponentials, is_lost, one_plus_exp
 
+MOST_FACTORED = 10**6
+"""Whole numbers up to it are taken apart in a logarithm."""
+
 
 def mul(g: Graph, left: Id, right: Id) -> Id:
     """A product, numbers and signs taken out of it, its factors in order."""
@@ -186,8 +189,8 @@ def log(g: Graph, one: Id) -> Id:
     """A logarithm; of 1 + e^u the softplus of u, of σ(u) minus that of −u, of a product or a power of numbers above zero a sum or
     a multiple, of a sum of exponentials the first exponent and the logarithm of the rest."""
     node, number = g.nodes[one], g.number(one)
-    if number is not None and 0 < number <= 1:
-        return g.zero if number == 1 else g.neg(g.make("log", (g.const(1 / number),)))
+    if number is not None and number > 0:
+        return _log_of_number(g, number)
     if node.op == "lin" and len(node.args) == 1 and node.numbers[0] == 0 < node.numbers[1] and g.positive[node.args[0]]:
         return g.add(log(g, g.const(node.numbers[1])), log(g, node.args[0]))
     if node.op in ("mul", "inv", "square", "power") and all(g.positive[other] for other in node.args):
@@ -199,6 +202,25 @@ def log(g: Graph, one: Id) -> Id:
     if node.op == "square":
         return g.scale(2, log(g, _size(g, node.args[0])))
     return _log(g, one)
+
+
+def _log_of_number(g: Graph, number: Fraction) -> Id:
+    """A sum of logarithms of primes, of a number of few digits."""
+    terms = list[tuple[Fraction, Id]]()
+    for whole, times in ((number.numerator, 1), (number.denominator, -1)):
+        parts = factored(whole) if whole <= MOST_FACTORED else {whole: 1} if whole > 1 else {}
+        terms += [(Fraction(times * power), g.make("log", (g.const(Fraction(part)),))) for part, power in parts.items()]
+    return g.linear(terms)
+
+
+def factored(whole: int) -> dict[int, int]:
+    """The primes of a whole number, and how often each is in it."""
+    found, part = dict[int, int](), 2
+    while part * part <= whole:
+        while whole % part == 0:
+            whole, found[part] = whole // part, found.get(part, 0) + 1
+        part += 1
+    return found | ({whole: found.get(whole, 0) + 1} if whole > 1 else {})
 
 
 def _size(g: Graph, one: Id) -> Id:
