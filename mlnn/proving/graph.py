@@ -87,16 +87,21 @@ class Graph:
         if node.op == "lin":
             constant, *factors = node.numbers
             least = constant + sum(factor for factor in factors if factor < 0)
-            signs = least >= 0 and (bool(factors) or constant > 0)
-            return signs and all(
-                self.positive[one] if factor > 0 else self._is_share(one)
-                for factor, one in zip(factors, node.args, strict=True)
+            terms = [*zip(factors, node.args, strict=True)]
+            strict = least > 0 or any(factor > 0 and self.positive[one] for factor, one in terms)
+            return (
+                least >= 0
+                and all(self._is_at_least_0(one) if factor > 0 else self._is_share(one) for factor, one in terms)
+                and (strict or any(factor < 0 for factor in factors))
             )
         if node.op == "switch":
             return all(self.positive[one] for one in node.args[1:])
         return node.op in ("exp", "sigmoid", "softplus", "erfc") or (
             node.op in ("mul", "square", "inv", "power", "atan") and all(self.positive[one] for one in node.args)
         )
+
+    def _is_at_least_0(self, one: Id) -> bool:
+        return self.positive[one] or self.nodes[one].op == "square"
 
     def _is_share(self, one: Id) -> bool:
         """Whether a node is between 0 and 1 by its form: σ, or e to what is below 0."""

@@ -5,6 +5,7 @@ Each takes jets (coefficients of a function around a place) and the numbers that
 
 import math
 from fractions import Fraction
+from functools import lru_cache
 
 from flint import arb, ctx, fmpq
 
@@ -18,23 +19,47 @@ class WideError(Exception):
     """The box is too wide to tell."""
 
 
-def number(text: str) -> arb:
+@lru_cache(maxsize=4096)
+def _rational(text: str) -> fmpq:
     value = Fraction(text)
-    return arb(fmpq(value.numerator, value.denominator))
+    return fmpq(value.numerator, value.denominator)
+
+
+def number(text: str) -> arb:
+    return arb(_rational(text))
+
+
+def _terms(a: Jet) -> list[tuple[int, arb]]:
+    """The coefficients that are not exactly 0, each with its place: few of what hangs on little."""
+    return [(at, one) for at, one in enumerate(a) if not one.is_zero()]
+
+
+def _steps(a: Jet) -> list[tuple[int, arb]]:
+    """Those of a′, each times its place, without the first."""
+    return [(at, at * one) for at, one in _terms(a) if at]
 
 
 def _lin(args: list[Jet], numbers: list[str]) -> Jet:
     length = len(args[0]) if args else ORDER + 2
     total = [number(numbers[0])] + [arb(0)] * (length - 1)
     for factor, one in zip(numbers[1:], args, strict=True):
-        total = [left + number(factor) * right for left, right in zip(total, one, strict=True)]
+        share = number(factor)
+        for at, right in _terms(one):
+            total[at] = total[at] + share * right
     return total
 
 
 def _mul(args: list[Jet], numbers: list[str]) -> Jet:
     found = args[0]
     for other in args[1:]:
-        found = [sum((found[at] * other[place - at] for at in range(place + 1)), arb(0)) for place in range(len(found))]
+        terms, length = _terms(other), len(found)
+        total = [arb(0)] * length
+        for at, one in _terms(found):
+            for beside, right in terms:
+                if at + beside >= length:
+                    break
+                total[at + beside] = total[at + beside] + one * right
+        found = total
     return found
 
 
@@ -47,17 +72,17 @@ def _inv(args: list[Jet], numbers: list[str]) -> Jet:
     (a,) = args
     if a[0].contains(0):
         raise WideError
-    found = [1 / a[0]]
+    found, terms = [1 / a[0]], [term for term in _terms(a) if term[0]]
     for place in range(1, len(a)):
-        found.append(-sum((a[at] * found[place - at] for at in range(1, place + 1)), arb(0)) / a[0])
+        found.append(-sum((one * found[place - at] for at, one in terms if at <= place), arb(0)) / a[0])
     return found
 
 
 def _grown(first: arb, a: Jet) -> Jet:
     """f with f′ = f·a′."""
-    found = [first]
+    found, steps = [first], _steps(a)
     for place in range(1, len(a)):
-        found.append(sum((at * a[at] * found[place - at] for at in range(1, place + 1)), arb(0)) / place)
+        found.append(sum((step * found[place - at] for at, step in steps if at <= place), arb(0)) / place)
     return found
 
 
@@ -67,9 +92,9 @@ def _exp(args: list[Jet], numbers: list[str]) -> Jet:
 
 def _gathered(first: arb, slope: Jet, a: Jet) -> Jet:
     """f with f′ = slope·a′."""
-    found = [first]
+    found, steps = [first], _steps(a)
     for place in range(1, len(a)):
-        found.append(sum((at * a[at] * slope[place - at] for at in range(1, place + 1)), arb(0)) / place)
+        found.append(sum((step * slope[place - at] for at, step in steps if at <= place), arb(0)) / place)
     return found
 
 
@@ -102,9 +127,9 @@ def _softplus(args: list[Jet], numbers: list[str]) -> Jet:
 def _turned(args: list[Jet]) -> tuple[Jet, Jet]:
     """sin and cos of a jet."""
     (a,) = args
-    sine, cosine = [a[0].sin()], [a[0].cos()]
+    sine, cosine, steps = [a[0].sin()], [a[0].cos()], _steps(a)
     for place in range(1, len(a)):
-        terms = [(at * a[at], place - at) for at in range(1, place + 1)]
+        terms = [(step, place - at) for at, step in steps if at <= place]
         up = sum((step * cosine[at] for step, at in terms), arb(0)) / place
         down = -sum((step * sine[at] for step, at in terms), arb(0)) / place
         sine.append(up)
