@@ -63,27 +63,14 @@ def prove(
     kinds = sides("outputs", outputs)
     objectives = [Objective.of(one, space, kind) for one, kind in zip((left, right), kinds, strict=True)]
     ends, close = (_rational(given[0]), _rational(given[1])), _rational(tolerance)
-    found: Found | None = None
     rectangle = OnRectangle(graph := Graph(), ends, close, boxes, slopes)
     try:
         both = _both(objectives, space, graph)
-        for way in _ways(both, space, ends, graph, close):
-            if way.own and refuted(way.cases, ends, close):
-                continue  # coefficients that differ say nothing of where losses do
-            if not way.whole and not way.own and not glanced(way.cases, ends, close):
-                found = rectangle.proved(both.sides, space) or found
-                if found is not None and found.settled:
-                    break
-            here = decided(way if slopes else without_slopes(way), ends, close, boxes)
-            found = here if found is None or here.settled or not way.beside else found
-            if found.settled:
-                break
+        found = _found(both, space, rectangle)
     except CoupledError as reason:
         return _of_batches(objectives, given, tolerance, boxes, str(reason))
     except UntracedError as reason:
         return said(Said((), given, tolerance, reason=str(reason)))
-    assert found is not None
-    found = rectangle.beside(both.sides, space, found)
     answer = said(
         Said(found.parts, given, tolerance, found.covers, found.way.whole, found.related, found.looks, found.paper,
              note=found.way.note, summed=_summed(both))
@@ -92,6 +79,25 @@ def prove(
     return replace(
         answer, paper=(*answer.paper, *sides_on_paper(graph, recorded, ends, close, answer, found.way.inner))
     )
+
+
+def _found(both: Both, space: TargetSpace, asked: OnRectangle) -> Found:
+    """What the ways to an answer come to, up to the first that settles it. Of soft labels the rectangle is asked before lines
+    through it, which can only refute, unless the two losses are apart at a glance."""
+    found: Found | None = None
+    for way in _ways(both, space, asked.ends, asked.graph, asked.close):
+        if way.own and refuted(way.cases, asked.ends, asked.close):
+            continue  # coefficients that differ say nothing of where losses do
+        if not way.whole and not way.own and not glanced(way.cases, asked.ends, asked.close):
+            found = asked.proved(both.sides, space) or found
+            if found is not None and found.settled:
+                break
+        here = decided(way if asked.slopes else without_slopes(way), asked.ends, asked.close, asked.boxes)
+        found = here if found is None or here.settled or not way.beside else found
+        if found.settled:
+            break
+    assert found is not None
+    return asked.beside(both.sides, space, found)
 
 
 def _of_batches(

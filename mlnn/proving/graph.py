@@ -101,7 +101,12 @@ class Graph:
         )
 
     def _is_at_least_0(self, one: Id) -> bool:
-        return self.positive[one] or self.nodes[one].op == "square"
+        node = self.nodes[one]
+        return (
+            self.positive[one]
+            or node.op == "square"
+            or (node.op == "mul" and all(self._is_at_least_0(inner) for inner in node.args))
+        )
 
     def _is_share(self, one: Id) -> bool:
         """Whether a node is between 0 and 1 by its form: σ, or e to what is below 0."""
