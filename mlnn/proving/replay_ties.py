@@ -79,6 +79,8 @@ def tied(found: Mapping[str, Any], part: Mapping[str, Any], sides: Mapping[str, 
             if pair is None or question["name"] not in OWN:
                 yield f"boxes of {part['target']}, {shown(question['name'], 40)}: of no target, or question, that is recorded"
                 return
+            if low != high and _is_place(low, high) and question["name"] not in (VALUE, GRADIENT):
+                continue  # around a kink, where nothing is claimed of an own gradient
             x = rational(low) + (rational(high) - rational(low)) * mp.mpf(draws.uniform(0.01, 0.99))
             wrong = _is_other(found, (nodes, question, pair), sides, x, draws)
             asked, seen = asked + 1, seen + (wrong is not None)
@@ -88,6 +90,10 @@ def tied(found: Mapping[str, Any], part: Mapping[str, Any], sides: Mapping[str, 
                 yield f"{question['name']} at {part['target']} on [{low}, {high}]: not of the two sides"
                 return
     yield None if 2 * seen >= asked else False
+
+
+def _is_place(low: str, high: str) -> bool:
+    return Fraction(high) - Fraction(low) <= NARROW * max(Fraction(1), abs(Fraction(low)))
 
 
 def _absent(found: Mapping[str, Any], part: Mapping[str, Any]) -> list[dict[str, Any]]:
