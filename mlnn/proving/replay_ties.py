@@ -114,10 +114,11 @@ def _is_other(
 ) -> bool | None:
     """Whether a question's two functions at x are not those of the sides; None where there is no value."""
     nodes, question, pair = tie
+    least = rational(sides["tolerance"])
     try:
         own = _four(found, sides, pair, x, draws)
         if question["plus"] is None:  # one node on both sides, which needs no box
-            return not _same(own[OWN[question["name"]][0]], own[OWN[question["name"]][1]])
+            return not _same(own[OWN[question["name"]][0]], own[OWN[question["name"]][1]], least)
         known = values_of(nodes, [question["plus"], question["minus"]], {"x": x})
     except UNKNOWN:
         return None
@@ -127,11 +128,12 @@ def _is_other(
     apart = found["targets"].endswith("by the form") or known[1] == 0  # boxes of how far the two sides are apart
     if apart and not question["slope"]:
         return not abs(wanted[0] - wanted[1]) <= abs(known[0] - known[1]) + CLOSE * rational(sides["tolerance"])
-    return not all(_same(one, other) for one, other in zip(known, wanted, strict=True))
+    return not all(_same(one, other, least) for one, other in zip(known, wanted, strict=True))
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(abs(one - other) <= CLOSE * max(abs(one), abs(other)))
+def _same(one: Any, other: Any, least: Any) -> bool:
+    """least: a size below which two numbers are both 0, as mpmath has it."""
+    return bool(abs(one - other) <= CLOSE * max(abs(one), abs(other), least))
 
 
 def _four(
