@@ -17,7 +17,8 @@ from mlnn.proving.algebra import exp, mul
 from mlnn.proving.balls import digits
 from mlnn.proving.derivative import derivative
 from mlnn.proving.graph import Graph
-from mlnn.proving.plane import At, lebesgue, paved_plane
+from mlnn.proving.patch import At, lebesgue
+from mlnn.proving.plane import paved_plane
 from mlnn.proving.replay import replay
 
 Loss = Callable[[Tensor, Tensor], Tensor]

@@ -20,6 +20,7 @@ from mlnn.objectives import losses, losses_by_hand
 from mlnn.proving import (
     prove,
     recurrences,
+    replay_boxes,
     replay_claim,
     replay_door,
     replay_inner,
@@ -107,6 +108,7 @@ def test_a_tolerance_that_is_changed_is_noticed(paper: Any) -> None:
 
 def test_nothing_of_the_prover_is_imported() -> None:
     own_code = (
+        replay_boxes,
         replay_claim,
         replay_door,
         replay_inner,

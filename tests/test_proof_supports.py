@@ -79,6 +79,8 @@ def test_what_a_target_may_be_is_known_by_its_support() -> None:
         y, z = g.var("y", 0), g.var("z", 0)
         assert g.positive[y] is positive
         assert not g.positive[z]
+        assert not g.positive[g.linear([(Fraction(-1), y)], 1)]  # 1 − y is 0 at a label of 1
+        assert g.positive[g.linear([(Fraction(1), y)], 1)] is never_below
         assert (g.switch(y, g.const(3), z, z) == z) is never_below
         assert (g.switch(g.linear([(Fraction(-1), y)], 1), g.const(3), z, z) == z) is (support == UNIT_INTERVAL)
         assert g.nodes[g.switch(y, z, z, g.const(3))].op == ("lin" if positive else "switch")

@@ -22,6 +22,7 @@ LARGEST_TARGET = 1000
 OWN_BITS = 192
 RAW, RESIDUAL = "raw output", "raw output − target"
 INNER = "one number of raw output and target"
+AT_KINKS = "where a kink is met exactly, the two sides may take other slopes, or none"
 GRADIENT, LEFT, RIGHT = "gradient", "left's gradient", "right's gradient"
 
 

@@ -14,26 +14,8 @@ from mlnn.targets.facts import COUNTS, HALF_LINE, UNIT_INTERVAL
 
 BELOW, AT, ABOVE = -1, 0, 1
 """States of a switch: what it looks at is below zero, exactly zero, or above."""
-TOTAL = frozenset(
-    {
-        "lin",
-        "mul",
-        "square",
-        "exp",
-        "sigmoid",
-        "softplus",
-        "sin",
-        "cos",
-        "atan",
-        "erf",
-        "erfc",
-        "log_erfc",
-        "log_erfcx",
-        "var",
-        "switch",
-        "hyp0f1",
-    }
-)
+TOTAL = frozenset({"lin", "mul", "square", "exp", "sigmoid", "softplus", "sin", "cos", "atan", "erf", "erfc", "log_erfc",
+                   "log_erfcx", "var", "switch", "hyp0f1"})  # fmt: skip
 """Operations with a finite value wherever their arguments have one."""
 Id: TypeAlias = int
 Variable: TypeAlias = tuple[str, int]
@@ -93,10 +75,12 @@ class Graph:
         if node.op == "lin":
             constant, *factors = node.numbers
             least = constant + sum(factor for factor in factors if factor < 0)
-            signs = least >= 0 and (bool(factors) or constant > 0)
-            return signs and all(
-                self.positive[one] if factor > 0 else self._is_share(one)
-                for factor, one in zip(factors, node.args, strict=True)
+            terms = [*zip(factors, node.args, strict=True)]
+            strict = least > 0 or any(factor > 0 and self.positive[one] for factor, one in terms)
+            return (
+                least >= 0
+                and all(self._is_at_least_0(one) if factor > 0 else self._is_share(one) for factor, one in terms)
+                and (strict or any(factor < 0 for factor in factors))
             )
         if node.op == "switch":
             return all(self.positive[one] for one in node.args[1:])
@@ -106,18 +90,26 @@ class Graph:
             node.op in ("mul", "square", "inv", "power", "atan") and all(self.positive[one] for one in node.args)
         )
 
-    def _is_never_below(self, one: Id) -> bool:
-        """Whether a node is 0 or above wherever it has a value, as far as its form tells."""
+    def _is_at_least_0(self, one: Id) -> bool:
+        """Whether a node is not below 0 wherever it has a value, as far as its form tells."""
         node = self.nodes[one]
         if node.op == "lin":
             constant, *factors = node.numbers
             return constant + sum(factor for factor in factors if factor < 0) >= 0 and all(
-                self._is_never_below(inner) if factor > 0 else self._is_share(inner)
+                self._is_at_least_0(inner) if factor > 0 else self._is_share(inner) or self._is_label(inner)
                 for factor, inner in zip(factors, node.args, strict=True)
             )
         if _is_target(node):
-            return self.support in (COUNTS, HALF_LINE) or self._is_share(one)
-        return self.positive[one] or node.op == "square"
+            return self.support in (COUNTS, HALF_LINE, UNIT_INTERVAL)
+        return (
+            self.positive[one]
+            or node.op == "square"
+            or (node.op == "mul" and all(self._is_at_least_0(inner) for inner in node.args))
+        )
+
+    def _is_label(self, one: Id) -> bool:
+        """Whether a node is a soft label, which may be 0 and 1."""
+        return self.support == UNIT_INTERVAL and _is_target(self.nodes[one])
 
     def is_whole(self, one: Id) -> bool:
         """Whether a node is a whole number by its form: a count, a number, or a sum of such."""
@@ -127,10 +119,8 @@ class Graph:
         return _is_target(node) and self.support == COUNTS
 
     def _is_share(self, one: Id) -> bool:
-        """Whether a node is from 0 to 1 by its form: σ, e to what is below 0, or a soft label."""
+        """Whether a node is between 0 and 1, and neither, by its form: σ, or e to what is below 0."""
         node = self.nodes[one]
-        if _is_target(node):
-            return self.support == UNIT_INTERVAL
         return node.op == "sigmoid" or (node.op == "exp" and self._is_negative(self.nodes[node.args[0]]))
 
     def _is_negative(self, node: Node) -> bool:
@@ -246,7 +236,7 @@ class Graph:
         if sign < 0:
             below, above = above, below
         for one, known in ((looks_at, above), (self.neg(looks_at), below)):
-            if self.total[one] and (self.positive[one] or (known == at and self._is_never_below(one))):
+            if self.total[one] and (self.positive[one] or (known == at and self._is_at_least_0(one))):
                 return known
         branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
         return self.make("switch", (looks_at, *branches))

@@ -8,7 +8,7 @@ from flint import arb
 from mlnn.proving.balls import Evaluation, UnsureError, digits
 from mlnn.proving.emitting import Emitter, MixedError
 from mlnn.proving.forms import Forms
-from mlnn.proving.graph import Graph
+from mlnn.proving.graph import Graph, Id
 from mlnn.proving.quotients import Number, Quotient, factors_of
 from mlnn.proving.rebuilding import rebuilt
 from mlnn.proving.rules import OutsideError, VagueError
@@ -85,3 +85,30 @@ def _smooth(forms: Forms, place: int, power: Number) -> bool:
     of = forms.quotients[named.of]
     whole = power == int(power) and power >= 0
     return whole and (named.op not in OF_POSITIVE or forms.positive(of.top)) and _analytic(forms, of)
+
+
+def continued(graph: Graph, one: Id) -> Id:
+    """A switch with one of its other cases where it looks at 0, if that is the same number there: their difference is a multiple of
+    what it looks at."""
+    node = graph.nodes[one]
+    if node.op != "switch":
+        return one
+    look, below, at, above = node.args
+    for other in (above, below):
+        if _is_0_with(graph, graph.sub(at, other), look):
+            return graph.switch(look, below, other, above)
+    return one
+
+
+def _is_0_with(graph: Graph, one: Id, look: Id) -> bool:
+    """Whether a sum is 0 wherever something is: each term is that, or it times what has a value everywhere."""
+    node = graph.nodes[one]
+    lead = node.numbers[1] if node.op == "lin" and node.args else Fraction(1)
+    if one == graph.zero or graph.scale(1 / lead, one) == look:
+        return True
+    terms = node.args if node.op == "lin" and node.numbers[0] == 0 else (one,)
+    return all(
+        term == look
+        or (graph.nodes[term].op in ("mul", "square") and look in graph.nodes[term].args and graph.total[term])
+        for term in terms
+    )

@@ -19,48 +19,48 @@ class WideError(Exception):
     """The box is too wide to tell."""
 
 
-def number(text: str) -> arb:
-    """A stored number, to the precision of now."""
-    return _number(text, ctx.prec)
-
-
 @lru_cache(maxsize=4096)
-def _number(text: str, bits: int) -> arb:
-    assert bits == ctx.prec  # what is remembered goes by it
+def _rational(text: str) -> fmpq:
     value = Fraction(text)
-    return arb(fmpq(value.numerator, value.denominator))
+    return fmpq(value.numerator, value.denominator)
+
+
+def number(text: str) -> arb:
+    return arb(_rational(text))
+
+
+def _terms(a: Jet) -> list[tuple[int, arb]]:
+    """The value, and the coefficients that are not exactly 0, each with its place: few of what hangs on little."""
+    return [(at, one) for at, one in enumerate(a) if not at or not one.is_zero()]
+
+
+def _steps(a: Jet) -> list[tuple[int, arb]]:
+    """Those of a′, each times its place, without the first."""
+    return [(at, at * one) for at, one in _terms(a) if at]
 
 
 def _lin(args: list[Jet], numbers: list[str]) -> Jet:
     length = len(args[0]) if args else ORDER + 2
     total = [number(numbers[0])] + [arb(0)] * (length - 1)
     for factor, one in zip(numbers[1:], args, strict=True):
-        scale = number(factor)
-        total = [left if right.is_zero() else left + scale * right for left, right in zip(total, one, strict=True)]
+        share = number(factor)
+        for at, right in _terms(one):
+            total[at] = total[at] + share * right
     return total
 
 
 def _mul(args: list[Jet], numbers: list[str]) -> Jet:
     found = args[0]
     for other in args[1:]:
-        found = _times(found, other)
+        terms, length = _terms(other), len(found)
+        total = [arb(0)] * length
+        for at, one in _terms(found):
+            for beside, right in terms:
+                if at + beside >= length:
+                    break
+                total[at + beside] = total[at + beside] + one * right
+        found = total
     return found
-
-
-def _times(left: Jet, right: Jet) -> Jet:
-    """A product; most arguments of functions are a few coefficients and zeros."""
-    some = [(0, right[0]), *_some(right)]
-    return [sum((left[at - place] * one for place, one in some if place <= at), arb(0)) for at in range(len(left))]
-
-
-def _some(a: Jet) -> list[tuple[int, arb]]:
-    """The coefficients after the value that are not zero, each with its place."""
-    return [(place, one) for place, one in enumerate(a) if place and not one.is_zero()]
-
-
-def _steps(a: Jet) -> list[tuple[int, arb]]:
-    """Those of the derivative, each with its place in the function."""
-    return [(place, place * one) for place, one in _some(a)]
 
 
 def _square(args: list[Jet], numbers: list[str]) -> Jet:
@@ -72,17 +72,17 @@ def _inv(args: list[Jet], numbers: list[str]) -> Jet:
     (a,) = args
     if a[0].contains(0):
         raise WideError
-    found, some = [1 / a[0]], _some(a)
+    found, terms = [1 / a[0]], [term for term in _terms(a) if term[0]]
     for place in range(1, len(a)):
-        found.append(-sum((one * found[place - at] for at, one in some if at <= place), arb(0)) / a[0])
+        found.append(-sum((one * found[place - at] for at, one in terms if at <= place), arb(0)) / a[0])
     return found
 
 
 def _grown(first: arb, a: Jet) -> Jet:
     """f with f′ = f·a′."""
-    found, some = [first], _steps(a)
+    found, steps = [first], _steps(a)
     for place in range(1, len(a)):
-        found.append(sum((step * found[place - at] for at, step in some if at <= place), arb(0)) / place)
+        found.append(sum((step * found[place - at] for at, step in steps if at <= place), arb(0)) / place)
     return found
 
 
@@ -92,9 +92,9 @@ def _exp(args: list[Jet], numbers: list[str]) -> Jet:
 
 def _gathered(first: arb, slope: Jet, a: Jet) -> Jet:
     """f with f′ = slope·a′."""
-    found, some = [first], _steps(a)
+    found, steps = [first], _steps(a)
     for place in range(1, len(a)):
-        found.append(sum((step * slope[place - at] for at, step in some if at <= place), arb(0)) / place)
+        found.append(sum((step * slope[place - at] for at, step in steps if at <= place), arb(0)) / place)
     return found
 
 
@@ -127,9 +127,9 @@ def _softplus(args: list[Jet], numbers: list[str]) -> Jet:
 def _turned(args: list[Jet]) -> tuple[Jet, Jet]:
     """sin and cos of a jet."""
     (a,) = args
-    sine, cosine, some = [a[0].sin()], [a[0].cos()], _steps(a)
+    sine, cosine, steps = [a[0].sin()], [a[0].cos()], _steps(a)
     for place in range(1, len(a)):
-        terms = [(step, place - at) for at, step in some if at <= place]
+        terms = [(step, place - at) for at, step in steps if at <= place]
         up = sum((step * cosine[at] for step, at in terms), arb(0)) / place
         down = -sum((step * sine[at] for step, at in terms), arb(0)) / place
         sine.append(up)

@@ -149,9 +149,14 @@ def _moved(case: Case, domain: tuple[fmpq, fmpq], factor: fmpq) -> tuple[Case, f
     return replace(case, questions=tuple(one for one in questions if not one.trivial)), shift
 
 
-def _differs(case: Case, domain: tuple[fmpq, fmpq], tolerance: fmpq) -> bool:
-    """Whether values certainly differ at one of a few places."""
-    asked = next(one for one in case.questions if one.name == VALUE)
+def glanced(cases: Sequence[Case], domain: tuple[fmpq, fmpq], tolerance: fmpq) -> bool:
+    """Whether values or gradients certainly differ at one of a few places."""
+    return any(_differs(case, case.domain or domain, tolerance, name) for case in cases for name in (VALUE, GRADIENT))
+
+
+def _differs(case: Case, domain: tuple[fmpq, fmpq], tolerance: fmpq, name: str = VALUE) -> bool:
+    """Whether a question certainly has an answer that is not 0 at one of a few places."""
+    asked = next(one for one in case.questions if one.name == name)
     with digits(_bits(domain), TERMS):
         for place in _places(domain):
             try:

@@ -79,6 +79,8 @@ def tied(found: Mapping[str, Any], part: Mapping[str, Any], sides: Mapping[str, 
             if pair is None or question["name"] not in OWN:
                 yield f"boxes of {part['target']}, {shown(question['name'], 40)}: of no target, or question, that is recorded"
                 return
+            if low != high and _is_place(low, high) and question["name"] not in (VALUE, GRADIENT):
+                continue  # around a kink, where nothing is claimed of an own gradient
             x = rational(low) + (rational(high) - rational(low)) * mp.mpf(draws.uniform(0.01, 0.99))
             wrong = _is_other(found, (nodes, question, pair), sides, x, draws)
             asked, seen = asked + 1, seen + (wrong is not None)
@@ -88,6 +90,10 @@ def tied(found: Mapping[str, Any], part: Mapping[str, Any], sides: Mapping[str, 
                 yield f"{question['name']} at {part['target']} on [{low}, {high}]: not of the two sides"
                 return
     yield None if 2 * seen >= asked else False
+
+
+def _is_place(low: str, high: str) -> bool:
+    return Fraction(high) - Fraction(low) <= NARROW * max(Fraction(1), abs(Fraction(low)))
 
 
 def _absent(found: Mapping[str, Any], part: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -108,10 +114,11 @@ def _is_other(
 ) -> bool | None:
     """Whether a question's two functions at x are not those of the sides; None where there is no value."""
     nodes, question, pair = tie
+    least = rational(sides["tolerance"])
     try:
         own = _four(found, sides, pair, x, draws)
         if question["plus"] is None:  # one node on both sides, which needs no box
-            return not _same(own[OWN[question["name"]][0]], own[OWN[question["name"]][1]])
+            return not _same(own[OWN[question["name"]][0]], own[OWN[question["name"]][1]], least)
         known = values_of(nodes, [question["plus"], question["minus"]], {"x": x})
     except UNKNOWN:
         return None
@@ -121,11 +128,12 @@ def _is_other(
     apart = found["targets"].endswith("by the form") or known[1] == 0  # boxes of how far the two sides are apart
     if apart and not question["slope"]:
         return not abs(wanted[0] - wanted[1]) <= abs(known[0] - known[1]) + CLOSE * rational(sides["tolerance"])
-    return not all(_same(one, other) for one, other in zip(known, wanted, strict=True))
+    return not all(_same(one, other, least) for one, other in zip(known, wanted, strict=True))
 
 
-def _same(one: Any, other: Any) -> bool:
-    return bool(abs(one - other) <= CLOSE * max(abs(one), abs(other)))
+def _same(one: Any, other: Any, least: Any) -> bool:
+    """least: a size below which two numbers are both 0, as mpmath has it."""
+    return bool(abs(one - other) <= CLOSE * max(abs(one), abs(other), least))
 
 
 def _four(

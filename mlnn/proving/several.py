@@ -10,7 +10,7 @@ from mlnn.objectives import Objective
 from mlnn.proving.agreement import Compared, agreed
 from mlnn.proving.batches import batches
 from mlnn.proving.boxes import VALUE, Question
-from mlnn.proving.cases import GRADIENT, Case, Cases
+from mlnn.proving.cases import AT_KINKS, GRADIENT, Case, Cases
 from mlnn.proving.core import absolute
 from mlnn.proving.graph import Graph, Id, Variable
 from mlnn.proving.linear import reach_of
@@ -124,7 +124,7 @@ def _all_apart(
             return None
         cases.append(case[0])
         kinks |= case[1]
-    note = "where a kink is met exactly, the two sides may take other slopes, or none" if kinks else None
+    note = AT_KINKS if kinks else None
     return Cases(tuple(cases), f"{covers}, by the form", whole, note=note)
 
 

@@ -18,8 +18,11 @@ from mlnn.proving.boxes import BITS, VALUE, Question, float_of
 from mlnn.proving.cases import GRADIENT, LEFT, RAW, RIGHT, Case, Cases, alike, questions_of, roots_of
 from mlnn.proving.derivative import derivative
 from mlnn.proving.graph import ABOVE, BELOW, Graph, Id
+from mlnn.proving.kinks import continued
+from mlnn.proving.pairs import oriented, paired, spread
+from mlnn.proving.patch import Patch
 from mlnn.proving.paving import SLOPES
-from mlnn.proving.plane import Patch, is_crossed, paved_plane
+from mlnn.proving.plane import Plane, paved_plane
 from mlnn.proving.quotients import LargeError
 from mlnn.proving.rebuilding import rebuilt, remade
 from mlnn.proving.rows import Side, Target
@@ -44,14 +47,16 @@ Sides = Mapping[Target, tuple[Side, Side]]
 
 @dataclass(frozen=True)
 class Surface:
-    """What the inside of the rectangle says. `edges`: the problems at labels of 0 and 1, which have to be proved beside it. `line`:
-    one at a label at which the two losses differ, in place of all else."""
+    """What the inside of the rectangle says. `lines`: of one label at which the two losses differ, in place of all else, at all raw
+    outputs and at those around the place. `wrong`: of labels at which a side's own gradient is not the slope of its value. Without
+    `paper` nothing is proved. `kinked`: whether gradients may part where kinks are met."""
 
     parts: tuple[Part, ...] = ()
     paper: Paper | None = None
     looks: int = 0
-    edges: Cases | None = None
-    line: Cases | None = None
+    kinked: bool = False
+    lines: tuple[Cases, ...] = ()
+    wrong: Cases | None = None
 
 
 def on_surface(
@@ -65,17 +70,20 @@ def on_surface(
     inside = Graph()
     asked, forms = _asked(inside, _inside(graph, pair, inside, ends)), set[str]()
     first = {name: asked[name] for name in (VALUE, GRADIENT)}
-    proved, place, looks = _decided(inside, first, ends, close, int(budget * SHARE), forms)
-    if place is not None:
-        return Surface(looks=looks, line=_line(graph, pair, ends, place[1]))
+    proved, found = _decided(inside, first, ends, close, int(budget * SHARE), forms)
+    if found.patch is not None:
+        return Surface(looks=found.looks, lines=_lines(graph, pair, ends, found.patch))
     if len(proved) < len(first):
-        return None
+        return Surface(looks=found.looks)
+    looks, labels = found.looks, dict[str, float]()
     others = {name: asked[name] for name in (LEFT, RIGHT) if slopes}
-    more, _, beside = _decided(inside, others, ends, close, int(budget * SHARE * SLOPES), forms)
-    proved |= more
-    told = tuple(_part(name, proved.get(name), ends) for name in (*first, *others))
+    for name, node in others.items():
+        more, beside = _decided(inside, {name: node}, ends, close, int(budget * SHARE * SLOPES / 2), forms)
+        proved, looks = proved | more, looks + beside.looks
+        labels |= {} if beside.place is None else {name: float_of(beside.place[1])}
+    told = tuple(_part(name, proved.get(name), ends) for name in (*first, *others) if name not in labels)
     paper = _on_paper(inside, asked, proved, forms, ends, close)
-    return Surface(told, paper, looks + beside, _edges(graph, pair))
+    return Surface(told, paper, looks, found.kinked, wrong=_wrong(graph, pair, labels))
 
 
 def _inside(graph: Graph, pair: tuple[Side, Side], into: Graph, ends: tuple[fmpq, fmpq]) -> tuple[Id, Id, Id, Id]:
@@ -92,6 +100,8 @@ def _inside(graph: Graph, pair: tuple[Side, Side], into: Graph, ends: tuple[fmpq
             state = _sign(graph, spans, node.args[0]) if node.op == "switch" else None
             if state is not None:
                 return args[2 + state]
+            if node.op == "switch":
+                return continued(into, into.switch(*args))
             inner = graph.nodes[node.args[0]] if node.op == "log" else node
             if (
                 node.op == "log"
@@ -133,8 +143,9 @@ def _asked(graph: Graph, roots: tuple[Id, Id, Id, Id]) -> dict[str, Id | None]:
 
 
 def _apart(graph: Graph, left: Id, right: Id) -> Id:
-    """A difference without what it has 0 times that has a value everywhere inside: y·log y."""
-    found = graph.sub(left, right)
+    """A difference, multiplied out, σ(−u) by σ(u) in it and softplus likewise; without what it has 0 times that has a value
+    everywhere inside: y·log y."""
+    found = spread(graph, paired(graph, oriented(graph, graph.sub(left, right))))
     node = graph.nodes[found]
     if node.op == "null":
         return graph.zero if _has_value(graph, node.args[0]) else found
@@ -162,18 +173,18 @@ def _by_odds(graph: Graph, one: Id) -> tuple[Graph, tuple[Id, ...]]:
 
 def _decided(
     graph: Graph, asked: Mapping[str, Id | None], ends: tuple[fmpq, fmpq], close: fmpq, budget: int, forms: set[str]
-) -> tuple[dict[str, list[Patch]], tuple[fmpq, fmpq] | None, int]:
-    """The boxes of what is 0 on the whole rectangle, a place of what is not, and how many boxes were looked at."""
+) -> tuple[dict[str, list[Patch]], Plane]:
+    """The boxes of what is 0 on the whole rectangle, and what else was found on boxes."""
     known = {name: node for name, node in asked.items() if node is not None}
     whole = Patch(*ends, fmpq(0), fmpq(1))
     proved = {name: [whole] for name, node in known.items() if _is_none(graph, node)}
     forms |= set(proved)
     left = {name: node for name, node in known.items() if name not in proved}
-    if not left or is_crossed(graph, [*left.values()], ends):
-        return proved, None, 0
+    if not left:
+        return proved, Plane({})
     found = paved_plane(graph, left, ends, close, budget)
     boxes = {name: patches for name, patches in found.boxes.items() if name not in found.left and found.place is None}
-    return proved | boxes, found.place, found.looks
+    return proved | boxes, found
 
 
 def _is_none(graph: Graph, node: Id) -> bool:
@@ -197,7 +208,11 @@ def _part(name: str, boxes: list[Patch] | None, ends: tuple[fmpq, fmpq]) -> Part
     return Part(name, "every target inside", "proved", RAW, equal=here, boxes=len(boxes))
 
 
-def _edges(graph: Graph, pair: tuple[Side, Side]) -> Cases:
+def edges_of(graph: Graph, sides: Sides, space: TargetSpace) -> Cases | None:
+    """The problems at labels of 0 and 1, which have to be proved beside the inside; None of other targets."""
+    pair = alike(sides) if space.facts.support == UNIT_INTERVAL else None
+    if pair is None:
+        return None
     cases = []
     for target in EDGES:
         into, found = at_target(graph, roots_of(pair), target)
@@ -205,19 +220,34 @@ def _edges(graph: Graph, pair: tuple[Side, Side]) -> Cases:
     return Cases(tuple(cases), COVERS, True)
 
 
-def with_edges(sides: Sides) -> dict[Target, tuple[Side, Side]]:
-    """Sides that are the same for every target, at those of the edges too."""
+def with_edges(sides: Sides, wrong: Cases | None) -> dict[Target, tuple[Side, Side]]:
+    """Sides that are the same for every target, at those of the edges too, and at the labels of a wrong gradient."""
     pair = next(iter(sides.values()))
-    return {**sides, **dict.fromkeys(EDGES, pair)}
+    labels = [] if wrong is None else [float(case.target.removeprefix("y = ")) for case in wrong.cases]
+    return {**sides, **dict.fromkeys([*EDGES, *labels], pair)}
 
 
-def _line(graph: Graph, pair: tuple[Side, Side], ends: tuple[fmpq, fmpq], label: fmpq) -> Cases:
-    """Values and gradients at all raw outputs, at a label at which they differ."""
-    into, at = Graph(), Fraction(int(label.p), int(label.q))
+def _lines(graph: Graph, pair: tuple[Side, Side], ends: tuple[fmpq, fmpq], patch: Patch) -> tuple[Cases, ...]:
+    """Values and gradients at a label at which they differ: at all raw outputs, and at those of the box where that was met."""
+    at = Fraction(int(patch.probe[1].p), int(patch.probe[1].q))
+    into, name = Graph(), f"y = {float(at):.12g}"
     value, gradient, other, other_gradient = rebuilt(graph, roots_of(pair), into, {TARGET: into.const(at)})
     questions = (Question(VALUE, value, other), Question(GRADIENT, gradient, other_gradient))
-    case = Case(f"raw output t, y = {float(at):.12g}", into, questions, LINE, domain=ends)
-    return Cases((case,), f"y = {float(at):.12g}", False, beside=True)
+    cases = [
+        Case(f"raw output t, {name}", into, questions, LINE, domain=domain)
+        for domain in (ends, (patch.low, patch.high))
+    ]
+    return tuple(Cases((case,), name, False, beside=True) for case in cases)
+
+
+def _wrong(graph: Graph, pair: tuple[Side, Side], labels: Mapping[str, float]) -> Cases | None:
+    """Own gradients against slopes at labels at which they are apart, each at all raw outputs; at the labels as they are told."""
+    cases = []
+    for name, label in labels.items():
+        told = f"y = {label:g}"
+        into, found = at_target(graph, roots_of(pair), float(f"{label:g}"))
+        cases.append(Case(told, into, tuple(one for one in questions_of(found) if one.name == name), RAW))
+    return Cases(tuple(cases), COVERS, True) if cases else None
 
 
 def _on_paper(
