@@ -10,7 +10,7 @@ from functools import partial
 
 from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node, Variable
 from mlnn.proving.linear import Order, Reach, line_of
-from mlnn.proving.named import ABOVE_ZERO, EVEN, NEEDS_ABOVE, ODD, Named, alone
+from mlnn.proving.named import ABOVE_ZERO, EVEN, NEEDS_ABOVE, ODD, WITH_ITS_SIGN, Named, alone
 from mlnn.proving.quotients import (
     MOST_POWER,
     ONE,
@@ -225,8 +225,8 @@ class Forms:
             one = self.arithmetic.sum([(-1, one)])
         if node.op in ODD | EVEN and not one.top:
             return Quotient({} if node.op in ODD else {ONE: 1}, (), one.needs)
-        named = Named(node.op, self.keep(one), tuple(node.numbers))
-        found = self._by_name(named, one, sign)
+        found = self._by_name(named := Named(node.op, self.keep(one), tuple(node.numbers)), one, sign)
+        self.above |= {named} if node.op in WITH_ITS_SIGN and not one.bottom and self.positive(one.top) else set()
         if node.op == "sin":
             self.arithmetic.sines["x", self.place(named)] = ("x", self.place(Named("cos", self.keep(one))))
         return self._needing(found, "above 0", one) if node.op in NEEDS_ABOVE else found

@@ -9,6 +9,8 @@ from mlnn.proving.quotients import Monomial, Number
 ODD, EVEN = frozenset({"sin", "atan", "erf"}), frozenset({"cos"})
 """Functions of which f(−u) is −f(u), or f(u)."""
 ABOVE_ZERO = frozenset({"erfc"})
+WITH_ITS_SIGN = frozenset({"atan", "erf"})
+"""Functions that are above 0 where what they are of is."""
 NEEDS_ABOVE = frozenset({"lgamma", "polygamma"})
 
 
