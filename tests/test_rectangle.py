@@ -71,15 +71,21 @@ def test_a_bump_that_no_line_meets_is_found_on_the_rectangle() -> None:
 
     found = prove(squared, lambda z, y: squared(z, y) + bump(z, y), "unit", slopes=False)
     assert found.answer == "differs", found.sentence
-    assert "raw output t, y = 0.3337" in found.sentence
+    assert "values differ at raw output t, y = 0.3337" in found.sentence
+    assert "by up to 1e-09 near 1.23456699" in found.sentence
     assert replay(found).holds, replay(found)
 
 
-def test_what_no_line_meets_is_undecided_with_few_boxes_and_says_of_which_targets_it_is_equal() -> None:
+@pytest.mark.parametrize(("boxes", "answer", "told"), [
+    (40, "undecided", "equal for the targets 0.1"), (6000, "differs", "are proved equal on [1, 2] for raw output t, y = 0.33299")
+])  # fmt: skip
+def test_what_no_line_meets_takes_boxes_to_be_found_and_nothing_is_said_of_other_labels(
+    boxes: int, answer: str, told: str
+) -> None:
     found = prove(squared, lambda z, y: squared(z, y) + 1e-9 * torch.relu(1e-6 - (z - 1.2345678).abs() - (y - 0.333).abs()),
-                  "unit", domain=(1, 2), slopes=False)  # fmt: skip
-    assert found.answer == "undecided", found.sentence
-    assert "equal for the targets 0.1" in found.sentence
+                  "unit", domain=(1, 2), slopes=False, boxes=boxes)  # fmt: skip
+    assert found.answer == answer, found.sentence
+    assert told in found.sentence
 
 
 def signed(z: Tensor, y: Tensor) -> Tensor:

@@ -24,7 +24,6 @@ def settled(case: Case, ends: tuple[fmpq, fmpq]) -> tuple[Case, frozenset[str]]:
     one function, the slope of either is asked of the simpler one, and so with gradients. Of two sums what both have is left out.
     """
     graph, reach, simple, found = case.graph, reach_of(ends), dict[str, Id](), dict[str, Question]()
-    case = replace(case, questions=tuple(_without_shared(graph, one) for one in case.questions))
     for one in case.questions:
         if one.slope or one.trivial:
             continue
@@ -34,9 +33,10 @@ def settled(case: Case, ends: tuple[fmpq, fmpq]) -> tuple[Case, frozenset[str]]:
         found[one.name] = replace(one, plus=apart[0], minus=apart[1])
         if apart == (graph.zero, graph.zero):
             simple[one.name] = min((one.plus, one.minus), key=lambda node: (len(graph.needed([node])), node))
-    if not found:
-        return case, frozenset()
-    questions = tuple(_of_slope(one, simple) if one.slope else found.get(one.name, one) for one in case.questions)
+    questions = tuple(
+        _of_slope(one, simple) if one.slope else found.get(one.name) or _without_shared(graph, one)
+        for one in case.questions
+    )
     return replace(case, questions=questions), frozenset(found)
 
 

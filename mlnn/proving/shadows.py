@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
@@ -48,6 +49,8 @@ class Shadows:
         """Give a tensor's entries nodes, as something is written into them."""
         if tensor.layout != torch.strided:
             raise LostError("a tensor that is not dense")
+        if not self.follows(tensor) and tensor.is_contiguous() and tensor.nbytes == tensor.untyped_storage().nbytes():
+            self._remember(tensor, torch.zeros)  # all of its memory is written: what numbers are in it need not be read
         self._view(tensor).copy_(shadow.expand(tensor.shape) if shadow.ndim <= tensor.ndim else shadow)
 
     def forget(self, memories: set[int]) -> None:
@@ -79,15 +82,24 @@ class Shadows:
         except ValueError:
             return self.graph.make("undefined")
 
+    def _remember(self, tensor: Tensor, make: Callable[..., Tensor]) -> None:
+        """Shadows for all of a tensor's memory, as they are made for so many entries."""
+        storage = tensor.untyped_storage()
+        size = storage.nbytes() // max(tensor.element_size(), 1)
+        if size > MOST_ENTRIES:
+            raise LostError(f"{size} entries")
+        with _disable_current_modes():
+            self._memory[int(storage._cdata)] = tensor.detach(), make(size, dtype=torch.int64)
+
+    def _read(self, tensor: Tensor, size: int, dtype: torch.dtype) -> Tensor:
+        """The numbers that are in memory, as nodes."""
+        whole = torch.empty(0, dtype=tensor.dtype).set_(tensor.untyped_storage(), 0, (size,), (1,))
+        return self.numbers(whole).to(dtype)
+
     def _view(self, tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if int(storage._cdata) not in self._memory:
-            size = storage.nbytes() // max(tensor.element_size(), 1)
-            if size > MOST_ENTRIES:
-                raise LostError(f"{size} entries")
-            with _disable_current_modes():
-                whole = torch.empty(0, dtype=tensor.dtype).set_(storage, 0, (size,), (1,))
-                self._memory[int(storage._cdata)] = tensor.detach(), self.numbers(whole)
+            self._remember(tensor, partial(self._read, tensor))
         with _disable_current_modes():
             shadows = self._memory[int(storage._cdata)][1]
             return shadows.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())

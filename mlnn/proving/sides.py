@@ -29,13 +29,17 @@ class Both:
     right_summed: bool
 
 
-def side_of(objective: Objective, target: Target, graph: Graph) -> Side:
-    """A loss of one row; variables ("z", k) for its raw outputs and ("y", 0) for its target.
+FEW_TARGETS = 4
+"""Up to so many are each traced at every place; of more, each at every other one, by turns."""
+
+
+def side_of(objective: Objective, target: Target, graph: Graph, places: Sequence[int] = range(len(PLACES))) -> Side:
+    """A loss of one row; variables ("z", k) for its raw outputs and ("y", 0) for its target. `places`: to trace it at.
 
     Raises UntracedError, with the reason, for a loss that is no such graph.
     """
     asked = unreduced(objective)
-    found = [_alone(asked, target, place, graph) for place in range(len(PLACES))]
+    found = [_alone(asked, target, place, graph) for place in places]
     if any(one != found[0] for one in found):
         raise UntracedError(
             "what it computes hangs on the raw output otherwise than through torch's operations (a branch in Python, numpy)"
@@ -49,7 +53,11 @@ def sides_of(objective: Objective, targets: Sequence[Target], graph: Graph) -> t
     Raises UntracedError, with the reason, for a loss whose rows are coupled or that keeps something between calls, too.
     """
     before = kept_between_calls(objective.function)
-    found = {target: side_of(objective, target, graph) for target in targets}
+    places = range(len(PLACES))
+    found = {
+        target: side_of(objective, target, graph, places if len(targets) <= FEW_TARGETS else places[turn % 2 :: 2])
+        for turn, target in enumerate(targets)
+    }
     coupled: CoupledError | None = None
     try:
         summed = (

@@ -16,6 +16,7 @@ from mlnn.proving.answers import Part
 from mlnn.proving.balls import digits
 from mlnn.proving.boxes import BITS, VALUE, Question, float_of
 from mlnn.proving.cases import GRADIENT, LEFT, RAW, RIGHT, Case, Cases, alike, questions_of, roots_of
+from mlnn.proving.climb import highest
 from mlnn.proving.derivative import derivative
 from mlnn.proving.graph import ABOVE, BELOW, Graph, Id
 from mlnn.proving.kinks import continued
@@ -72,7 +73,8 @@ def on_surface(
     first = {name: asked[name] for name in (VALUE, GRADIENT)}
     proved, found = _decided(inside, first, ends, close, int(budget * SHARE), forms)
     if found.patch is not None:
-        return Surface(looks=found.looks, lines=_lines(graph, pair, ends, found.patch))
+        label = _label(inside, first, found.patch, ends, close)
+        return Surface(looks=found.looks, lines=_lines(graph, pair, ends, found.patch, label))
     if len(proved) < len(first):
         return Surface(looks=found.looks)
     looks, labels = found.looks, dict[str, float]()
@@ -227,9 +229,21 @@ def with_edges(sides: Sides, wrong: Cases | None) -> dict[Target, tuple[Side, Si
     return {**sides, **dict.fromkeys([*EDGES, *labels], pair)}
 
 
-def _lines(graph: Graph, pair: tuple[Side, Side], ends: tuple[fmpq, fmpq], patch: Patch) -> tuple[Cases, ...]:
+def _label(
+    graph: Graph, asked: Mapping[str, Id | None], patch: Patch, ends: tuple[fmpq, fmpq], close: fmpq
+) -> Fraction:
+    """A label at which values differ, or gradients, the most nearby if it can be found."""
+    for node in asked.values():
+        place = None if node is None else highest(graph, node, patch, ends, arb(close))
+        if place is not None:
+            return Fraction(int(place[1].p), int(place[1].q))
+    return Fraction(int(patch.probe[1].p), int(patch.probe[1].q))
+
+
+def _lines(
+    graph: Graph, pair: tuple[Side, Side], ends: tuple[fmpq, fmpq], patch: Patch, at: Fraction
+) -> tuple[Cases, ...]:
     """Values and gradients at a label at which they differ: at all raw outputs, and at those of the box where that was met."""
-    at = Fraction(int(patch.probe[1].p), int(patch.probe[1].q))
     into, name = Graph(), f"y = {float(at):.12g}"
     value, gradient, other, other_gradient = rebuilt(graph, roots_of(pair), into, {TARGET: into.const(at)})
     questions = (Question(VALUE, value, other), Question(GRADIENT, gradient, other_gradient))

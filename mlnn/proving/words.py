@@ -140,6 +140,7 @@ def _sentence(given: Said, asked: Sequence[Part], answer: str, reason: str | Non
         start = f"proved equal {inside} for {given.covers}, values and gradients to {given.tolerance:g}"
         return start + "".join(f"; {one}" for one in _points(asked)) + _void(asked) + f" ({given.looks} boxes)"
     related = _related(given.related, given.covers, inside)
+    inside += "" if given.whole else f" for {given.covers}"
     parts = [related] if related else [_differs(asked, name, inside) for name in (VALUE, GRADIENT)]
     return "; ".join([*parts, *_points(asked)])
 
