@@ -83,7 +83,7 @@ def test_every_experiment_asks_a_question_and_composes_for_the_commands_it_names
         assert composed(name, f"experiment={path.stem}")["names"]["experiment"] == path.stem
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(9, 0)
 @pytest.mark.parametrize("path", sorted((CONFIGS / "ladder").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_rung_of_every_ladder_composes(path: Path) -> None:
     rungs = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -141,6 +141,7 @@ def test_counts_less_a_little_are_no_poisson(rate: float, less: float, kind: str
     assert mlnn.audit(_counts(rate, 1.0, less=less), "counts").kind == kind
 
 
+@pytest.mark.rest
 def test_a_number_added_to_one_of_two_variances_is_seen() -> None:
     found = mlnn.audit(lambda f, y: _normal(f, y, added=1e-3), "real(raw=2)")
     assert not found.is_likelihood

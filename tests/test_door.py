@@ -427,6 +427,7 @@ class Plain(torch.optim.SGD):
         super().step()
 
 
+@pytest.mark.rest
 def test_optimizers_with_and_without_a_closure_take_the_same_steps() -> None:
     plain = small(steps=3, engine="plain").trace
     for kind in (Closing, Plain):

@@ -150,6 +150,7 @@ def test_a_module_is_left_as_it_is_by_a_look() -> None:
     assert all(torch.equal(one, two) for one, two in zip(before, module.parameters(), strict=True))
 
 
+@pytest.mark.rest
 def test_every_picture_can_be_had_for_paper(tmp_path: Path) -> None:
     """Panels are as high as their labels need, whatever the width."""
     (tmp_path / "figures").mkdir()

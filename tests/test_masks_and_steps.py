@@ -85,6 +85,7 @@ def turned(z: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(z.transpose(1, 2), y)
 
 
+@pytest.mark.rest
 def test_sequences_of_one_position() -> None:
     assert assert_same_objective(flattened, turned, "classes(6, ignore=-100)", shape=(1,)).relation in (
         "bitwise",

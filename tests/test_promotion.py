@@ -262,7 +262,7 @@ def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> No
     assert Verdict.from_dict(found.to_dict()).computes_in == computes_in
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @needs_gcc
 @pytest.mark.parametrize(
     ("small", "factor", "dtype", "relation"),
@@ -303,6 +303,7 @@ def rounded(z: Tensor) -> Tensor:
 rounded.register_autograd(lambda _ctx, slope: slope)
 
 
+@pytest.mark.rest
 def test_a_kernel_sealed_in_bfloat16_claims_no_more_than_that_can_tell() -> None:
     found = verdict(CE, lambda z, y: ce(rounded(z), y))
     assert found.computes_in == {"right": "bfloat16"}
