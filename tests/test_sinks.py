@@ -170,6 +170,7 @@ def test_an_interrupt_in_a_sink_ends_the_comparison() -> None:
         small(sink=stop)
 
 
+@pytest.mark.rest
 def test_what_a_sink_does_to_the_world_reaches_no_lane(alone: mlnn.Comparison) -> None:
     def draws(_: dict[str, float], __: int) -> None:
         torch.rand(3), np.random.rand(3), torch.manual_seed(5)  # noqa: NPY002
