@@ -19,7 +19,7 @@ from mlnn.auditing.tweedie import Power
 REFUTED = ("no link", "calibrated", "proper")
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(12, 5)
 @pytest.mark.parametrize("name", EVERY)
 def test_every_loss_is_told_right(name: str) -> None:
     told = EVERY[name]

@@ -29,7 +29,7 @@ def _normal(f: Tensor, y: Tensor, level: float = 1.0, added: float = 0.0) -> Ten
     return level * f[:, 1] / 2 + (y - f[:, 0]) ** 2 / (f[:, 1].exp() + added) / 2
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(6, 1)
 @pytest.mark.parametrize(("loss", "targets", "family"), [
     (_of(lambda f: distributions.InverseGamma(torch.tensor(3.0), f.exp())), "positive", "inverse gamma, shape 3"),
     (_of(lambda f: distributions.Weibull(f.exp(), torch.tensor(1.7))), "positive", "Weibull, shape 1.7"),

@@ -98,6 +98,7 @@ def test_equal_pairs_stay_equal_with_dropout_and_batch_norm(model: Callable[[], 
     assert verdict(log1p, smoothed(1e-3), model=model, optimizer=OPTIMIZERS[optimizer]).relation == "different"
 
 
+@pytest.mark.rest
 def test_parts_that_rest_in_eval_mode_stay_so_while_predictions_are_compared() -> None:
     def frozen() -> nn.Module:
         model = with_batch_norm()

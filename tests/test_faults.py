@@ -139,6 +139,7 @@ def test_a_half_deleted_folder_goes_on_with_what_there_is(what: str) -> None:
     assert not place.exists()
 
 
+@pytest.mark.rest
 def test_a_finished_run_from_which_a_file_is_gone_is_no_run_to_go_on_with() -> None:
     assert command("train", *WORDS, "out=run").code == 0
     for name in sorted(contents(Path("run"))):

@@ -114,6 +114,7 @@ def test_a_damaged_state_falls_back_to_the_one_before_and_says_so(tmp_path: Path
     assert told(found) == whole()
 
 
+@pytest.mark.rest
 def test_a_damaged_trace_falls_back_too(tmp_path: Path) -> None:
     two_states(tmp_path / "run")
     trace = place_of(tmp_path / "run") / "trace.records"

@@ -66,6 +66,7 @@ def test_a_loss_without_a_likelihood_has_one_axis_and_the_reason() -> None:
     assert figure.layout.yaxis2.side == "right"
 
 
+@pytest.mark.rest
 def test_of_a_loss_without_a_known_likelihood_the_page_says_what_an_audit_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

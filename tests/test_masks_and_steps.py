@@ -39,7 +39,7 @@ def over_all(z: Tensor, y: Tensor, mask: Tensor) -> Tensor:
     return (F.cross_entropy(z, y, reduction="none") * mask).mean()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "same"),
     [(picked, averaged, True), (picked, clamped, True), (averaged, by_logsumexp, True), (picked, over_all, False)],

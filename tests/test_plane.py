@@ -127,6 +127,7 @@ def test_a_near_miss_is_never_proved(name: str) -> None:
         assert replay(found).holds, replay(found)
 
 
+@pytest.mark.rest
 def test_a_side_whose_gradient_is_no_slope_is_told_beside_the_proof() -> None:
     """Two sides with the same wrong gradient are equal, and wrong."""
 

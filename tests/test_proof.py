@@ -205,6 +205,7 @@ def test_all_targets_at_once(left: Loss, right: Any, targets: str) -> None:
     assert found.targets.startswith("every target")
 
 
+@pytest.mark.rest
 def test_a_fault_in_one_target_is_found_in_endless_spaces() -> None:
     found = prove(losses.poisson_nll, lambda z, y: torch.exp(z) - y * z + 1e-9 * (y == 7) * z, "counts")
     assert found.answer == "differs"
@@ -297,6 +298,7 @@ def test_bad_arguments_are_met_at_the_door(given: dict[str, Any], named: str) ->
         prove(FRAMEWORK, FRAMEWORK, **given)
 
 
+@pytest.mark.rest
 def test_modules_and_probabilities_are_taken() -> None:
     assert prove(nn.BCEWithLogitsLoss(), FRAMEWORK).answer == "proved"
     found = prove(nn.BCELoss(), FRAMEWORK, outputs=("probabilities", "raw"), domain=(-20, 20))
@@ -321,6 +323,7 @@ def test_the_librarys_settings_are_as_before() -> None:
     assert (ctx.prec, ctx.cap) == before
 
 
+@pytest.mark.rest
 def test_the_page_on_proofs_is_true() -> None:
     blocks, names = runnable((ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")), dict[str, Any]()
     assert len(blocks) == 2
@@ -328,6 +331,7 @@ def test_the_page_on_proofs_is_true() -> None:
         exec(compile(block, "proofs.md", "exec"), names)
 
 
+@pytest.mark.rest
 def test_several_raw_outputs_are_proved_by_their_form() -> None:
     def stable(z: Tensor, y: Tensor) -> Tensor:
         return torch.logsumexp(z, 1) - z.gather(1, y[:, None])[:, 0]
@@ -346,7 +350,7 @@ def test_several_raw_outputs_are_refuted_on_lines() -> None:
     assert other.answer in ("proved", "undecided")
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "hidden",
     [

@@ -97,6 +97,7 @@ def test_the_largest_may_be_taken_off_of_more_classes(several: int) -> None:
     assert prove(CE, FORMS["largest off"][1], f"classes({several})").answer == "proved"
 
 
+@pytest.mark.rest
 def test_slopes_that_part_where_a_kink_is_met_are_said() -> None:
     found = prove(*FORMS["margins"], "classes(3)")
     assert any("where a kink is met exactly" in one for one in found.findings)
@@ -196,6 +197,7 @@ def test_a_loss_that_keeps_something_is_undecided() -> None:
     assert "keeps something" in (found.reason or "")
 
 
+@pytest.mark.rest
 def test_a_sum_is_no_mean() -> None:
     found = prove(CE, lambda z, y: F.cross_entropy(z, y, reduction="sum"), "classes(3)")
     assert (found.answer, found.relation, found.scale) == ("differs", "scaled", "1/n")

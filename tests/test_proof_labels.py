@@ -106,6 +106,7 @@ def test_a_gradient_off_on_a_band_of_raw_outputs_differs_where_it_is() -> None:
     assert (found.answer, found.where) == ("differs", ((0.5, 1.5),)), found.sentence
 
 
+@pytest.mark.rest
 def test_a_band_of_targets_that_there_are_none_in_is_no_difference() -> None:
     band = prove(rate, lambda z, y: rate(z, y) + 0.1 * (z - z.detach()) * ((y > 2) & (y < 3)), "counts", domain=(-3, 2))
     assert band.answer != "differs", band.sentence

@@ -79,6 +79,7 @@ def test_a_bump_that_no_line_meets_is_found_on_the_rectangle() -> None:
     assert replay(found).holds, replay(found)
 
 
+@pytest.mark.rest
 def test_what_no_line_meets_is_undecided_with_few_boxes_and_says_of_which_targets_it_is_equal() -> None:
     found = prove(squared, lambda z, y: squared(z, y) + 1e-9 * torch.relu(1e-6 - (z - 1.2345678).abs() - (y - 0.333).abs()),
                   "unit", domain=(1, 2), slopes=False)  # fmt: skip
@@ -126,6 +127,7 @@ def test_losses_that_hang_on_one_number_of_both_are_proved_for_every_label(name:
     assert replay(found).holds, replay(found)
 
 
+@pytest.mark.rest
 def test_a_kink_along_a_curve_is_told_by_the_number_that_it_is_met_at() -> None:
     found = prove(smooth, kinked, "unit", domain=(-6, 5), slopes=False)
     assert found.points == ((0.0, 0.5),)

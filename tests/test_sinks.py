@@ -118,6 +118,7 @@ def test_a_function_is_a_sink_and_rows_are_those_that_the_trace_keeps() -> None:
     check(rows, found)
 
 
+@pytest.mark.rest
 def test_a_gap_that_was_not_measured_is_not_sent() -> None:
     rows: list[dict[str, float]] = []
     found = small(sink=lambda metrics, _: rows.append(metrics), looks=[0, 3])
@@ -127,6 +128,7 @@ def test_a_gap_that_was_not_measured_is_not_sent() -> None:
     assert all("mlnn/weight_gap" in metrics for metrics in rows)
 
 
+@pytest.mark.rest
 def test_a_verdict_alone_is_sent_too() -> None:
     rows: list[tuple[int, dict[str, float]]] = []
     small(sink=lambda metrics, step: rows.append((step, metrics)), mode="verdict", looks=[0, 3])

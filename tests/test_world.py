@@ -112,7 +112,7 @@ def alone() -> dict[str, bytes]:
     return bits(small())
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_whatever_is_set_outside_the_run_is_the_same_to_the_last_bit_and_so_is_the_outside(outside: str) -> None:
     expected = alone()

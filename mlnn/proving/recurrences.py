@@ -26,8 +26,8 @@ def number(text: str) -> arb:
 def _lin(args: list[Jet], numbers: list[str]) -> Jet:
     length = len(args[0]) if args else ORDER + 2
     total = [number(numbers[0])] + [arb(0)] * (length - 1)
-    for factor, one in zip(numbers[1:], args, strict=True):
-        total = [left + number(factor) * right for left, right in zip(total, one, strict=True)]
+    for factor, one in zip(map(number, numbers[1:]), args, strict=True):
+        total = [left + factor * right for left, right in zip(total, one, strict=True)]
     return total
 
 
@@ -80,7 +80,8 @@ def _log(args: list[Jet], numbers: list[str]) -> Jet:
 
 
 def _power(args: list[Jet], numbers: list[str]) -> Jet:
-    exponent = [number(numbers[0]) * one for one in _log(args, numbers)]
+    power = number(numbers[0])
+    exponent = [power * one for one in _log(args, numbers)]
     return _exp([exponent], numbers)
 
 
