@@ -55,7 +55,10 @@ def test_arguments_and_targets_may_be_changed() -> None:
     assert told("one")["kind"] == "proper"
     assert command("audit", "objective=cross_entropy", "classes=7", "proof=0", "out=two").code == 0
     assert told("two")["targets"] == "classes(7)"
-    assert command("audit", "objective=huber_density", "objective.delta=2.5", "dtype=float16", "proof=0", "out=three").code == 0
+    assert (
+        command("audit", "objective=huber_density", "objective.delta=2.5", "dtype=float16", "proof=0", "out=three").code
+        == 0
+    )
     assert "float16" in told("three")["domains"]
 
 

@@ -170,8 +170,8 @@ def module_imports(sources: dict[str, str]) -> dict[str, set[str]]:
     """The modules among `sources` that each of them imports: `from a import b` is a.b where there is such a module, else a."""
     found = {}
     for name, source in sources.items():
-        named = {other if other in sources else other.rpartition(".")[0] for other in named(source)}
-        found[name] = named & sources.keys()
+        others = {other if other in sources else other.rpartition(".")[0] for other in named(source)}
+        found[name] = others & sources.keys()
     return found
 
 
