@@ -4,6 +4,8 @@ import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
 
 # OpenBLAS reads it when numpy is first imported. In as many threads as there are cores it waits more than it computes, and
 # tests that run side by side wait for one another: test_separation.py takes 28 s of processor time on two cores, in one 10 s.
@@ -11,6 +13,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 import torch
+
+from mlnn.runs.commit import commit
+
+HERE = Path.cwd()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -27,17 +33,21 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the option -m chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a battery that is `sampled(n)`, all cases but a sample of 1/n are `rest`. These, and what is marked `rest` by itself, are
-    `slow` as well."""
+    """Of a battery that is `sampled(n)`, all cases but a sample of 1/n are `rest`; `sampled(n, k)` begins with the k-th diagonal,
+    counted from 0. These, and what is marked `rest` by itself, are `slow` as well."""
     met: Counter[str] = Counter()
     for item in items:
         sampled, battery = item.get_closest_marker("sampled"), item.nodeid.partition("[")[0]
-        left_out = sampled is not None and diagonal(item, met[battery]) % sampled.args[0] > 0
-        met[battery] += 1
+        number, met[battery] = met[battery], met[battery] + 1
+        left_out = sampled is not None and _left_out(diagonal(item, number), *sampled.args)
         if left_out:
             item.add_marker("rest")
         if left_out or item.get_closest_marker("rest"):
             item.add_marker("slow")
+
+
+def _left_out(diagonal: int, every: int, first: int = 0) -> bool:
+    return (diagonal - first) % every > 0
 
 
 def diagonal(item: pytest.Item, number: int) -> int:
@@ -56,6 +66,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+COMMIT_HERE = cache(commit)
+
+
+@pytest.fixture(autouse=True)
+def commit_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every comparison and run notes the commit that it is made in, which takes git 60 ms. That of this repository is asked for
+    once; tests/test_commit.py asks `commit` itself."""
+    monkeypatch.setattr("mlnn.runs.environment.commit", lambda: COMMIT_HERE() if Path.cwd() == HERE else commit())
 
 
 @pytest.fixture(autouse=True)

@@ -45,8 +45,10 @@ def composed(
         return look(settings(said), said)
 
 
-def test_help_is_quick_and_lists_what_can_be_chosen() -> None:
-    scripts = [str(ROOT / "experiments" / f"{name}.py") for name in COMMANDS]
+@pytest.mark.sampled(4)
+@pytest.mark.parametrize("first", range(4))
+def test_help_is_quick_and_lists_what_can_be_chosen(first: int) -> None:
+    scripts = [str(ROOT / "experiments" / f"{name}.py") for name in COMMANDS[first::4]]
     done = subprocess.run([sys.executable, "-c", HELP, *scripts], capture_output=True, text=True, check=True)
     pages = done.stdout.split("END ")
     assert [page.splitlines()[0] for page in pages[1:]] == ["False"] * len(scripts), "--help imported torch"
@@ -83,7 +85,7 @@ def test_every_experiment_asks_a_question_and_composes_for_the_commands_it_names
         assert composed(name, f"experiment={path.stem}")["names"]["experiment"] == path.stem
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(9, 0)
 @pytest.mark.parametrize("path", sorted((CONFIGS / "ladder").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_rung_of_every_ladder_composes(path: Path) -> None:
     rungs = yaml.safe_load(path.read_text(encoding="utf-8"))

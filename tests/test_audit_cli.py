@@ -51,11 +51,16 @@ def test_an_objective_is_audited_at_the_targets_it_is_for() -> None:
 
 
 def test_arguments_and_targets_may_be_changed() -> None:
-    assert command("audit", "objective=mse", "targets=counts", "out=one").code == 0
+    assert command("audit", "objective=mse", "targets=counts", "prove=false", "out=one").code == 0
     assert told("one")["kind"] == "proper"
-    assert command("audit", "objective=cross_entropy", "classes=7", "out=two").code == 0
+    assert command("audit", "objective=cross_entropy", "classes=7", "prove=false", "out=two").code == 0
     assert told("two")["targets"] == "classes(7)"
-    assert command("audit", "objective=huber_density", "objective.delta=2.5", "dtype=float16", "out=three").code == 0
+    assert (
+        command(
+            "audit", "objective=huber_density", "objective.delta=2.5", "dtype=float16", "prove=false", "out=three"
+        ).code
+        == 0
+    )
     assert "float16" in told("three")["domains"]
 
 

@@ -88,6 +88,7 @@ def test_what_the_caller_has_set_does_not_count(setting: str) -> None:
     assert told(setting) == told(None)
 
 
+@pytest.mark.rest
 def test_nor_does_it_for_weight_decay() -> None:
     with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
         assert prior_of(partial(torch.optim.SGD, lr=0.1, weight_decay=0.1)).is_prior
@@ -352,6 +353,7 @@ def test_a_name_from_elsewhere_is_shown_escaped() -> None:
     assert "\x1b" not in found._repr_html_()
 
 
+@pytest.mark.rest
 def test_audits_of_models_and_decay_print_in_a_few_lines() -> None:
     net = nn.Sequential(
         nn.Linear(3, 4), nn.BatchNorm1d(4), *(nn.Sequential(nn.Linear(4, 4), nn.Dropout()) for _ in range(12))

@@ -19,7 +19,7 @@ from mlnn.auditing.tweedie import Power
 REFUTED = ("no link", "calibrated", "proper")
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(12, 5)
 @pytest.mark.parametrize("name", EVERY)
 def test_every_loss_is_told_right(name: str) -> None:
     told = EVERY[name]
@@ -51,6 +51,7 @@ def test_at_least_sixty_cases_of_every_kind() -> None:
         assert kinds.count(kind) >= least, kind
 
 
+@pytest.mark.rest
 @pytest.mark.sampled(9)
 @pytest.mark.parametrize("name", SPARED)
 def test_a_density_of_another_measure_is_never_refuted(name: str) -> None:

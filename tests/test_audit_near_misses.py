@@ -29,7 +29,7 @@ def _normal(f: Tensor, y: Tensor, level: float = 1.0, added: float = 0.0) -> Ten
     return level * f[:, 1] / 2 + (y - f[:, 0]) ** 2 / (f[:, 1].exp() + added) / 2
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(6, 1)
 @pytest.mark.parametrize(("loss", "targets", "family"), [
     (_of(lambda f: distributions.InverseGamma(torch.tensor(3.0), f.exp())), "positive", "inverse gamma, shape 3"),
     (_of(lambda f: distributions.Weibull(f.exp(), torch.tensor(1.7))), "positive", "Weibull, shape 1.7"),
@@ -141,6 +141,7 @@ def test_counts_less_a_little_are_no_poisson(rate: float, less: float, kind: str
     assert mlnn.audit(_counts(rate, 1.0, less=less), "counts").kind == kind
 
 
+@pytest.mark.rest
 def test_a_number_added_to_one_of_two_variances_is_seen() -> None:
     found = mlnn.audit(lambda f, y: _normal(f, y, added=1e-3), "real(raw=2)")
     assert not found.is_likelihood

@@ -164,6 +164,7 @@ def test_another_prior_is_different(sides: Sequence[LaneRecipe]) -> None:
     assert "do not take the same steps" in found.sentence
 
 
+@pytest.mark.rest
 def test_the_same_prior_on_both_sides_needs_no_word_and_moves_the_weights() -> None:
     with_prior, without = (compare(*[lane_recipe(prior=prior)] * 2, steps=40) for prior in (0.5, 0.0))
     assert with_prior.verdict.relation == without.verdict.relation == "bitwise"
@@ -177,6 +178,7 @@ def test_the_prior_is_added_once_however_many_micro_batches() -> None:
     assert verdict(*pair(SGD, accumulate=4)).relation == "equal"
 
 
+@pytest.mark.rest
 def test_a_weight_that_the_objective_does_not_reach_is_decayed_by_the_prior_only() -> None:
     class Idle(nn.Module):
         def __init__(self) -> None:

@@ -131,6 +131,7 @@ def test_what_is_not_finite_is_text_and_what_did_not_settle_is_null() -> None:
     assert list(told(*LOSSES["likelihood family"], "own")["curves"]["densities"]) == ["-1.0", "0.0", "1.0"]
 
 
+@pytest.mark.rest
 def test_the_audits_of_a_model_and_of_its_weight_decay_as_plain_data() -> None:
     net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     x = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))

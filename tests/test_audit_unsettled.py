@@ -75,7 +75,7 @@ LIKELY = {
 }
 
 
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(9, 4)
 @pytest.mark.parametrize("name", LIKELY)
 def test_a_density_with_an_unusual_tail_or_peak_is_a_likelihood(name: str) -> None:
     loss, targets = LIKELY[name]
@@ -210,6 +210,7 @@ def test_a_steep_loss_is_not_said_to_have_a_wrong_gradient() -> None:
     assert "not the derivative" in mlnn.audit(lambda f, y: weibull(f.detach(), y) + f * 1e-3, "positive").sentence
 
 
+@pytest.mark.rest
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("sd", [1e-4, 1e-6])
 def test_the_base_measure_of_a_very_narrow_density_is_not_rounding(sd: float) -> None:

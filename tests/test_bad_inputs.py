@@ -68,13 +68,13 @@ def test_there_are_enough_of_them() -> None:
     }
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_input_is_met_in_a_few_words(name: str) -> None:
     refused(*BAD[name])
 
 
-@pytest.mark.sampled(9)
+@pytest.mark.sampled(15)
 @pytest.mark.parametrize("wrong", EVERYWHERE)
 @pytest.mark.parametrize("model", ARCHITECTURES)
 def test_of_every_architecture_and_kind_of_objective(model: str, wrong: str) -> None:
@@ -158,7 +158,7 @@ def ends_well(given_words: tuple[str, ...], valid: bool) -> None:
         assert_short(done.err)
 
 
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(words())
 def test_random_configs_never_end_in_a_traceback(drawn: tuple[bool, tuple[str, ...]]) -> None:
     ends_well(drawn[1], drawn[0])

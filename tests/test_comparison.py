@@ -45,7 +45,7 @@ EQUAL = {
 }
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(6)
 @every_optimizer
 @pytest.mark.parametrize("pair", EQUAL)
 def test_pairs_that_train_alike(pair: str, optimizer: str) -> None:
@@ -147,6 +147,7 @@ def test_a_left_that_does_not_train_leaves_nothing_decided() -> None:
     assert found.relation == "undecided"
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("factor", [math.nan, math.inf])
 def test_a_side_that_is_not_finite_is_broken(factor: float) -> None:
     def bad(z: Tensor, y: Tensor) -> Tensor:

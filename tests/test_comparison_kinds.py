@@ -98,6 +98,7 @@ def test_equal_pairs_stay_equal_with_dropout_and_batch_norm(model: Callable[[], 
     assert verdict(log1p, smoothed(1e-3), model=model, optimizer=OPTIMIZERS[optimizer]).relation == "different"
 
 
+@pytest.mark.rest
 def test_parts_that_rest_in_eval_mode_stay_so_while_predictions_are_compared() -> None:
     def frozen() -> nn.Module:
         model = with_batch_norm()
@@ -109,6 +110,7 @@ def test_parts_that_rest_in_eval_mode_stay_so_while_predictions_are_compared() -
         assert (found.relation, found.control) == ("equal", "bitwise")
 
 
+@pytest.mark.rest
 def test_lanes_may_differ_in_more_than_the_objective() -> None:
     parts = lane_recipe(log1p, accumulate=4)
     assert verdict(lane_recipe(bce), parts, (X[:86], Y[:86])).relation == "equal"
@@ -121,7 +123,7 @@ def changed_optimizer(factory: Callable[..., torch.optim.Optimizer], **changed: 
     return verdict(lane_recipe(log1p, factory), lane_recipe(log1p, functools.partial(factory, **changed)))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("changed", [{"lr": 0.0}, {"lr": 0.011}, {"weight_decay": 1e-2}])
 @every_optimizer
 def test_a_right_whose_optimizer_takes_other_steps_is_different(optimizer: str, changed: dict[str, float]) -> None:

@@ -161,7 +161,7 @@ def test_require_raises_where_the_pair_does_not_hold() -> None:
     assert run(scaled(2.0), require="scaled").verdict.relation == "scaled"
     for right, require in ((bernoulli_nll_log1p, "bitwise"), (scaled(2.0), "shifted"), (smoothed(1e-2), "scaled")):
         with pytest.raises(RequirementNotMetError, match=f"required '{require}', found"):
-            run(right, require=require)
+            run(right, require=require, steps=2)
 
 
 def test_a_probe_alone_gives_a_verdict_that_holds_on_its_domain_only() -> None:

@@ -135,6 +135,7 @@ def test_a_group_of_zeros_is_separated() -> None:
     assert "may have a finite limit" in mixed.summary()
 
 
+@pytest.mark.rest
 def test_counts_of_one_alone_and_no_zeros_are_separated() -> None:
     ones = mlnn.estimate("hurdle_poisson", (FREE, (COUNTS > 0).astype(float)))
     assert ones.separation == "quasi"

@@ -68,6 +68,7 @@ def test_an_argument_that_is_none_is_refused_by_its_name(name: str, value: Any) 
     refused(lambda: small(**{name: value}), f"^{name}")
 
 
+@pytest.mark.rest
 def test_whole_numbers_of_numpy_and_torch_are_whole_numbers() -> None:
     plain = small(steps=2, seed=3).trace
     for whole in (np.int64, np.uint8, lambda number: torch.tensor(number)):
@@ -312,7 +313,7 @@ class Returning(nn.Module):
         return self.make(self.linear(x))
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -342,7 +343,7 @@ def test_one_output_too_many_or_too_few_for_the_classes_is_refused() -> None:
     assert small(entropy, entropy, (X, y), model=lambda: nn.Linear(4, 3)).verdict.relation == "bitwise"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("factory", "words"),
     [
@@ -360,6 +361,7 @@ def test_a_model_that_no_lane_can_train_is_refused(factory: Callable[[], Any], w
     refused(lambda: small(right=LaneRecipe(log1p, SGD, model=factory)), f"^model.*{words}")
 
 
+@pytest.mark.rest
 def test_a_lazy_model_is_made_under_the_seed_of_the_weights() -> None:
     def lazy() -> nn.Module:
         return nn.Sequential(nn.LazyLinear(8), nn.LazyBatchNorm1d(), nn.Dropout(0.5), nn.ReLU(), nn.LazyLinear(1))
@@ -427,6 +429,7 @@ class Plain(torch.optim.SGD):
         super().step()
 
 
+@pytest.mark.rest
 def test_optimizers_with_and_without_a_closure_take_the_same_steps() -> None:
     plain = small(steps=3, engine="plain").trace
     for kind in (Closing, Plain):

@@ -160,7 +160,7 @@ def called(words: tuple[str, ...]) -> str:
     return " ".join(words) or "nothing"
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("words", "named"), USAGE, ids=[called(words) for words, _ in USAGE])
 def test_bad_usage(words: tuple[str, ...], named: tuple[str, ...]) -> None:
     # Options come before the overrides, as the help says.

@@ -156,6 +156,7 @@ def test_no_column_is_fixed_that_another_holds_a_little_of(share: float) -> None
     assert beside_a_dummy(A, A + share * C + DUMMY * B, C) == [False, False, False, True]
 
 
+@pytest.mark.rest
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("apart", [1e-8, 1e-10])
 def test_columns_of_the_rows_that_are_left_are_told_apart_down_to_rounding(apart: float) -> None:

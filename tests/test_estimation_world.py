@@ -113,7 +113,7 @@ def of_a_double() -> list[Any]:
 asked_plainly = functools.cache(lambda ask: ask())
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("ask", [of_a_model, of_a_table, beside_a_network, of_a_double])
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_the_answer_is_the_same_bits_wherever_it_is_asked(outside: str, ask: Callable[[], list[Any]]) -> None:

@@ -85,6 +85,7 @@ def test_a_disk_that_takes_nothing_leaves_what_was_kept(begun: bool, code: int) 
         same("whole", "part")
 
 
+@pytest.mark.rest
 def test_a_disk_that_is_full_when_all_steps_are_done_costs_the_writing_alone() -> None:
     assert command("compare", *WORDS, "out=whole").code == 0
     with (
@@ -121,7 +122,7 @@ def test_no_folder_for_temporary_files_costs_nothing(lost: str, home: Path, monk
     same("whole", "part")
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6, 5)
 @pytest.mark.parametrize("what", ["status.json", "trace.records", "run", ".lock", "the newest state", "every state"])
 def test_a_half_deleted_folder_goes_on_with_what_there_is(what: str) -> None:
     assert command("train", *WORDS, "out=whole").code == 0
@@ -138,6 +139,7 @@ def test_a_half_deleted_folder_goes_on_with_what_there_is(what: str) -> None:
     assert not place.exists()
 
 
+@pytest.mark.rest
 def test_a_finished_run_from_which_a_file_is_gone_is_no_run_to_go_on_with() -> None:
     assert command("train", *WORDS, "out=run").code == 0
     for name in sorted(contents(Path("run"))):

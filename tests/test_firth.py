@@ -114,6 +114,7 @@ def test_no_other_coefficients_have_a_higher_penalised_likelihood(name: str) -> 
     assert np.isfinite(found.bse).all()
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("seed", range(3))
 def test_the_last_steps_need_no_digits_of_the_value(monkeypatch: pytest.MonkeyPatch, name: str, seed: int) -> None:
@@ -132,6 +133,7 @@ def test_the_last_steps_need_no_digits_of_the_value(monkeypatch: pytest.MonkeyPa
     assert found.params == pytest.approx(plain.params, rel=1e-9)
 
 
+@pytest.mark.rest
 def test_a_profile_interval_ends_where_the_penalised_likelihood_has_fallen_by_its_quantile() -> None:
     likelihood, x, y = CASES["separated"]
     found = mlnn.estimate(likelihood, (x, y), penalty="firth")

@@ -37,8 +37,8 @@ def test_every_planted_hole_is_found_and_what_was_done_is_not_done_again(tmp_pat
 
 
 def test_a_sample_of_hostile_files_does_nothing(tmp_path: Path) -> None:
-    code, found, told = fuzz(tmp_path / "out", "--cases", "36", "--only", LIGHT)
-    assert (code, len(found)) == (0, 36), told
+    code, found, told = fuzz(tmp_path / "out", "--cases", "18", "--only", LIGHT)
+    assert (code, len(found)) == (0, 18), told
     assert any(one["refused"] for one in found)
     assert not all(one["refused"] for one in found)
 

@@ -44,7 +44,7 @@ def test_equal_objectives_pass(left: object, right: object, targets: str) -> Non
     assert found.resolution <= 1e-9
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("right", "words"),
     [

@@ -27,6 +27,7 @@ def test_a_fault_of_float32_on_rare_batches_is_caught() -> None:
     assert "more than its rounding explains" in found.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("dtype", "factor"), [(torch.bfloat16, 2.0), (torch.float16, 1.25)])
 def test_a_fault_of_a_half_precision_is_caught_and_its_rounding_is_not_a_fault(
     dtype: torch.dtype, factor: float

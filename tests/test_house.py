@@ -75,14 +75,18 @@ def modules(tree: ast.AST) -> Iterator[str]:
 
 
 @cache
+def named(source: str) -> tuple[str, ...]:
+    """Every module that a source names in an import."""
+    return tuple(modules(parsed(source)))
+
+
 def named_in(path: Path) -> tuple[str, ...]:
-    """Every module that a file names in an import."""
-    return tuple(modules(parsed(path.read_text(encoding="utf-8"))))
+    return named(path.read_text(encoding="utf-8"))
 
 
 def forbidden(unit: str, source: str) -> list[str]:
     """What a source of `unit` imports against the table."""
-    units = {name.split(".")[1] for name in modules(parsed(source)) if name.startswith("mlnn.")}
+    units = {name.split(".")[1] for name in named(source) if name.startswith("mlnn.")}
     return sorted(units - MAY_IMPORT[unit] - {unit})
 
 
@@ -166,8 +170,8 @@ def module_imports(sources: dict[str, str]) -> dict[str, set[str]]:
     """The modules among `sources` that each of them imports: `from a import b` is a.b where there is such a module, else a."""
     found = {}
     for name, source in sources.items():
-        named = {other if other in sources else other.rpartition(".")[0] for other in modules(parsed(source))}
-        found[name] = named & sources.keys()
+        others = {other if other in sources else other.rpartition(".")[0] for other in named(source)}
+        found[name] = others & sources.keys()
     return found
 
 

@@ -39,7 +39,7 @@ def masked(z: Tensor, y: Tensor, least: int = 0, every: bool = False) -> Tensor:
     return (rows * kept).sum() / (len(y) if every else kept.sum().clamp(min=least))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "why"),
     [
@@ -145,6 +145,7 @@ def test_losses_over_pairs_of_rows_are_judged_on_batches(
     assert ALONE in told.sentence
 
 
+@pytest.mark.rest
 def test_batches_bound_the_domain_where_rows_cannot() -> None:
     told = found(neighbours, partial(neighbours_too, reach=40.0), "real")
     assert told.relation == "equal"

@@ -66,6 +66,7 @@ def test_a_loss_without_a_likelihood_has_one_axis_and_the_reason() -> None:
     assert figure.layout.yaxis2.side == "right"
 
 
+@pytest.mark.rest
 def test_of_a_loss_without_a_known_likelihood_the_page_says_what_an_audit_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +151,7 @@ def test_a_module_is_left_as_it_is_by_a_look() -> None:
     assert all(torch.equal(one, two) for one, two in zip(before, module.parameters(), strict=True))
 
 
+@pytest.mark.rest
 def test_every_picture_can_be_had_for_paper(tmp_path: Path) -> None:
     """Panels are as high as their labels need, whatever the width."""
     (tmp_path / "figures").mkdir()

@@ -39,7 +39,7 @@ def over_all(z: Tensor, y: Tensor, mask: Tensor) -> Tensor:
     return (F.cross_entropy(z, y, reduction="none") * mask).mean()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "same"),
     [(picked, averaged, True), (picked, clamped, True), (averaged, by_logsumexp, True), (picked, over_all, False)],
@@ -85,6 +85,7 @@ def turned(z: Tensor, y: Tensor) -> Tensor:
     return F.cross_entropy(z.transpose(1, 2), y)
 
 
+@pytest.mark.rest
 def test_sequences_of_one_position() -> None:
     assert assert_same_objective(flattened, turned, "classes(6, ignore=-100)", shape=(1,)).relation in (
         "bitwise",

@@ -220,6 +220,7 @@ class Tied(nn.Module):
         return self.w * (x[:, 0] + x[:, 1]) + self.constant
 
 
+@pytest.mark.rest
 def test_separation_is_that_of_what_the_parameters_can_do() -> None:
     x, y = corners(2)  # separated by x0, and not by x0 + x1
     assert mlnn.estimate("bernoulli", (x, y), intercept=False).separation == "complete"
@@ -244,6 +245,7 @@ class Squared(nn.Module):
         return self.w**2 * x[:, 0]
 
 
+@pytest.mark.rest
 def test_a_deep_linear_network_is_affine_and_asked_too() -> None:
     overlapping = mlnn.estimate("bernoulli", data.spector(), model=partial(deep, 3, 2, 1), starts=1)
     assert overlapping.separation == "none"
@@ -315,6 +317,7 @@ def valleys(start: float, starts: int, seed: int = 0) -> ModelFit:
     return mlnn.estimate("normal", rows, model=lambda: TwoValleys(start), starts=starts, seed=seed)
 
 
+@pytest.mark.rest
 def test_a_likelier_end_that_did_not_converge_is_said() -> None:
     alone = valleys(4.5, 1)
     assert alone.params == pytest.approx([5.0], abs=1e-6)
@@ -332,6 +335,7 @@ def test_a_likelier_end_that_did_not_converge_is_said() -> None:
     assert f"{beaten.llf:.10g}" in beaten.sentence
 
 
+@pytest.mark.rest
 def test_separation_is_not_spoken_of_where_there_can_be_none() -> None:
     with pytest.raises(DataError, match="none of 1 starts reached a maximum") as caught:
         valleys(0.5, 1)

@@ -39,7 +39,7 @@ AT_ZERO: dict[str, Pair] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", AT_ZERO)
 def test_the_one_place_where_a_gradient_is_no_number_is_told(name: str) -> None:
     left, right, targets, place = AT_ZERO[name]
@@ -54,7 +54,7 @@ def test_the_one_place_where_a_gradient_is_no_number_is_told(name: str) -> None:
     assert isnan(slope.item())
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8, 6)
 @pytest.mark.parametrize("name", AT_ZERO)
 def test_a_narrow_bump_beside_such_a_place_is_not_proved_away(name: str) -> None:
     left, right, targets, place = AT_ZERO[name]
@@ -74,6 +74,7 @@ VALUES: dict[str, Pair] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", VALUES)
 def test_a_value_that_is_no_number_at_a_place_differs_there(name: str) -> None:
     left, right, targets, place = VALUES[name]

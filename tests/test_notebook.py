@@ -28,6 +28,7 @@ def fresh() -> tuple[list[Made], float]:
     return run(read(NOTEBOOK)), time.process_time() - begun
 
 
+@pytest.mark.rest
 def test_what_is_stored_is_what_comes_out(fresh: tuple[list[Made], float]) -> None:
     cells = code(read(NOTEBOOK))
     assert len(cells) >= 15
@@ -38,10 +39,12 @@ def test_what_is_stored_is_what_comes_out(fresh: tuple[list[Made], float]) -> No
     assert [cell["execution_count"] for cell in cells] == list(range(1, len(cells) + 1))
 
 
+@pytest.mark.rest
 def test_it_takes_less_than_a_minute(fresh: tuple[list[Made], float]) -> None:
     assert fresh[1] < MINUTE
 
 
+@pytest.mark.rest
 def test_it_says_what_it_is_there_to_say(fresh: tuple[list[Made], float]) -> None:
     text = "".join(made.text for made in fresh[0])
 

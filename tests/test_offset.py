@@ -215,6 +215,7 @@ def test_training_adds_it_before_the_objective(mode: str, engine: str) -> None:
     assert verdict(by_hand, swallowed) == "different"  # one that takes any extra is given it, and leaves it
 
 
+@pytest.mark.rest
 def test_other_shapes_of_outputs() -> None:
     def two(output: TwoOutputs, target: Tensor) -> Tensor:
         return NormalLearnedVariance().nll(output, target)

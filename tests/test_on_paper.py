@@ -78,7 +78,7 @@ def test_a_comparison_says_what_is_proved_in_one_line_and_keeps_it() -> None:
     assert f"on paper                 {proof.says}" in printed.get()
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "says"),
     [
@@ -119,6 +119,7 @@ def test_a_bump_that_no_grid_sees_is_said_beside_a_verdict_that_holds_where_it_l
     assert proof.says.endswith("no raw output of the probe or of a training row lies there")
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("right", "at", "size"), [(BERNOULLI["relu"], 0.0, 0.5), (kinked, KINK, 1.0)])
 def test_rows_that_stand_on_an_isolated_point_are_counted_with_their_first_step(
     right: object, at: float, size: float
@@ -286,6 +287,7 @@ def test_no_proof_speaks_against_what_floating_point_shows(pair: Pair) -> None:
     assert against(left, right, space) is None
 
 
+@pytest.mark.rest
 def test_a_proof_that_spoke_against_it_would_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     space = TargetSpace("binary")
     left, right = (Objective.of(one, space) for one in (BCE, lambda z, y: losses.bce_with_logits(z, y) + 1e-3 * z * z))

@@ -35,7 +35,7 @@ def test_every_pair_is_here() -> None:
     assert {path.stem for path in (CONFIGS / "pair").glob("*.yaml")} == set(PAIRS)
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_pair_gives_the_relation_it_states(pair: str) -> None:
     words, relations = PAIRS[pair]

@@ -62,8 +62,7 @@ def test_the_wrong_side_is_named_and_the_relation_holds_elsewhere(side: str) -> 
     assert Verdict.from_dict(told.to_dict()) == told
 
 
-@pytest.mark.sampled(2)
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "words"),
     [

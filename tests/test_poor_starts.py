@@ -51,7 +51,7 @@ def test_nist_s_sets_are_reached_from_both_starts(name: str, start: int) -> None
     assert ("standard errors about 2 digits" in fit.sentence) == (name in ROUNDED)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("name", HARD)
 def test_other_starts_beside_a_poor_one_take_nothing_away(name: str) -> None:
     case = certified(name)
@@ -74,6 +74,7 @@ def steps(problem: Problem, most: int) -> int:
     return taken
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ["Bennett5", "MGH17", "MGH10"])
 def test_a_curved_valley_is_followed_in_the_steps_of_a_cheap_descent(name: str) -> None:
     case = certified(name)

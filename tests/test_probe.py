@@ -146,7 +146,7 @@ def test_the_factor_and_the_shift_are_found_and_are_not_when_there_is_none() -> 
         assert (found.factor, found.shift) == (1.0, {0.0: 0.0, 1.0: 0.0})
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=10)
 @given(
     st.floats(1e-3, 1e3).filter(lambda c: abs(c - 1) > 1e-3),
     st.floats(-10, 10).filter(lambda s: abs(s) > 1e-2),
@@ -159,7 +159,7 @@ def test_any_factor_and_shift_are_recovered(factor: float, shift: float, dtype: 
     assert all(s == pytest.approx(shift, rel=1e-8, abs=1e-12 * factor) for s in found.shift.values())
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 @given(st.floats(1e-3, 1e3), st.floats(1e-5, 1), st.sampled_from([f32, f64]))
 def test_no_factor_hides_a_smoothed_label(factor: float, amount: float, dtype: torch.dtype) -> None:
     found = run(log1p, lambda z, y: factor * smoothed(amount)(z, y), dtype)

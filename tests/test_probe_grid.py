@@ -112,6 +112,7 @@ def test_a_class_that_no_row_of_the_grid_has_is_met_by_a_whole_batch() -> None:
     assert probed(rowwise, chunked(128), 300).whole.gradient == 0  # type: ignore[union-attr]
 
 
+@pytest.mark.rest
 def test_the_bound_is_that_of_the_length() -> None:
     """Twice the measured rounding passes, ten times does not, in float64 where nothing else explains it."""
     eps = torch.finfo(torch.float64).eps
@@ -274,6 +275,7 @@ def in_output(z: Tensor, y: Tensor) -> Tensor:
     return -F.logsigmoid(z.mul_(2 * y - 1)).mean()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("loss", "what"), [(in_target, "target"), (in_output, "output")])
 def test_writing_into_what_was_given_is_a_habit_and_no_fault(loss: Function, what: str) -> None:
     assert written_into(Objective.of(loss, BINARY)) == (what,)

@@ -244,7 +244,7 @@ PAIRS = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("name", PAIRS)
 def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> None:
     left, right, dtype, relation, computes_in = PAIRS[name]
@@ -262,7 +262,7 @@ def test_what_a_side_computes_in_is_a_finding_and_no_difference(name: str) -> No
     assert Verdict.from_dict(found.to_dict()).computes_in == computes_in
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @needs_gcc
 @pytest.mark.parametrize(
     ("small", "factor", "dtype", "relation"),
@@ -287,6 +287,7 @@ def test_a_sealed_kernel_is_judged_in_float32_alone(
         assert 1e-7 < found.resolution <= 1e-4
 
 
+@pytest.mark.rest
 def test_a_sealed_kernel_against_itself_and_against_twice_itself() -> None:
     assert verdict(by_custom_op, by_custom_op).relation == "bitwise"
     twice = verdict(by_custom_op, lambda z, y: 2 * by_custom_op(z, y))
@@ -303,6 +304,7 @@ def rounded(z: Tensor) -> Tensor:
 rounded.register_autograd(lambda _ctx, slope: slope)
 
 
+@pytest.mark.rest
 def test_a_kernel_sealed_in_bfloat16_claims_no_more_than_that_can_tell() -> None:
     found = verdict(CE, lambda z, y: ce(rounded(z), y))
     assert found.computes_in == {"right": "bfloat16"}

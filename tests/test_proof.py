@@ -32,7 +32,7 @@ def part(proof: Proof, question: str, target: str) -> Part:
     return next(one for one in proof.parts if (one.question, one.target) == (question, target))
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("right", BERNOULLI)
 @pytest.mark.parametrize("left", ["relu"])
 def test_forms_of_the_bernoulli_likelihood_are_proved_equal(left: str, right: str) -> None:
@@ -81,6 +81,7 @@ def test_the_clip_of_probabilities_is_found_to_twelve_digits() -> None:
     assert part(found, "right's gradient", "y = 1").answer == "proved"  # 0 beyond the clip, as its slope is
 
 
+@pytest.mark.rest
 def test_the_clamp_of_the_frameworks_loss_is_where_it_was_measured() -> None:
     """FACTS: beyond ±27.63 the gradient of BCELoss is not that of its value, which agrees to the clamp at −100."""
     found = prove(FRAMEWORK, losses.bce, domain=(-150, 150))
@@ -91,6 +92,7 @@ def test_the_clamp_of_the_frameworks_loss_is_where_it_was_measured() -> None:
     assert prove(FRAMEWORK, losses.bce, domain=(-27, 27)).answer == "proved"
 
 
+@pytest.mark.rest
 def test_a_log_with_an_epsilon_differs_everywhere() -> None:
     def fault(z: Tensor, y: Tensor) -> Tensor:
         p = torch.sigmoid(z)
@@ -102,7 +104,7 @@ def test_a_log_with_an_epsilon_differs_everywhere() -> None:
     assert found.size[0] == pytest.approx(88 - 27.631021115928547, rel=1e-9)
 
 
-@pytest.mark.sampled(50)
+@pytest.mark.sampled(100)
 @pytest.mark.parametrize("number", range(100))
 def test_a_bump_that_no_grid_sees_is_found(number: int) -> None:
     draws = random.Random(number)
@@ -118,8 +120,8 @@ def test_a_bump_that_no_grid_sees_is_found(number: int) -> None:
 
 def test_a_smaller_tolerance_is_kept() -> None:
     tiny = bumped(FRAMEWORK, 3.3, 1.0, 1e-20)
-    assert prove(FRAMEWORK, tiny).answer == "proved"
-    assert prove(FRAMEWORK, tiny, tolerance=1e-21).answer == "differs"
+    assert prove(FRAMEWORK, tiny, domain=(2, 5)).answer == "proved"
+    assert prove(FRAMEWORK, tiny, domain=(2, 5), tolerance=1e-21).answer == "differs"
 
 
 def test_a_point_with_a_wrong_gradient_is_a_point() -> None:
@@ -156,6 +158,7 @@ def test_kinks_that_two_forms_share_are_no_fault() -> None:
     assert clamped.points == ((-1.0, 1.0), (1.0, 1.0))  # relu says 0 there, clamp 1; both are slopes of a side
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("left", "right", "targets", "shift"),
     [
@@ -202,6 +205,7 @@ def test_all_targets_at_once(left: Loss, right: Any, targets: str) -> None:
     assert found.targets.startswith("every target")
 
 
+@pytest.mark.rest
 def test_a_fault_in_one_target_is_found_in_endless_spaces() -> None:
     found = prove(losses.poisson_nll, lambda z, y: torch.exp(z) - y * z + 1e-9 * (y == 7) * z, "counts")
     assert found.answer == "differs"
@@ -294,6 +298,7 @@ def test_bad_arguments_are_met_at_the_door(given: dict[str, Any], named: str) ->
         prove(FRAMEWORK, FRAMEWORK, **given)
 
 
+@pytest.mark.rest
 def test_modules_and_probabilities_are_taken() -> None:
     assert prove(nn.BCEWithLogitsLoss(), FRAMEWORK).answer == "proved"
     found = prove(nn.BCELoss(), FRAMEWORK, outputs=("probabilities", "raw"), domain=(-20, 20))
@@ -318,6 +323,7 @@ def test_the_librarys_settings_are_as_before() -> None:
     assert (ctx.prec, ctx.cap) == before
 
 
+@pytest.mark.rest
 def test_the_page_on_proofs_is_true() -> None:
     blocks, names = runnable((ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")), dict[str, Any]()
     assert len(blocks) == 2
@@ -325,6 +331,7 @@ def test_the_page_on_proofs_is_true() -> None:
         exec(compile(block, "proofs.md", "exec"), names)
 
 
+@pytest.mark.rest
 def test_several_raw_outputs_are_proved_by_their_form() -> None:
     def stable(z: Tensor, y: Tensor) -> Tensor:
         return torch.logsumexp(z, 1) - z.gather(1, y[:, None])[:, 0]
@@ -343,7 +350,7 @@ def test_several_raw_outputs_are_refuted_on_lines() -> None:
     assert other.answer in ("proved", "undecided")
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "hidden",
     [

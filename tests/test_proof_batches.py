@@ -202,6 +202,7 @@ def test_a_mean_that_is_taken_another_way_couples_no_rows(name: str) -> None:
     assert found.answer == "proved", found.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("off", [1e-9, 1e-13])
 def test_a_running_mean_that_is_a_little_off_is_told(off: float) -> None:
     found = prove(bce, lambda z, y: running_mean(bce(z, y), off=off), "binary")
@@ -219,6 +220,7 @@ class BySize(Unmultiplied):
         return torch.where(upstream > 3.5, 1 + 1e-10, 1.0) * upstream * (torch.sigmoid(z) - y), None
 
 
+@pytest.mark.rest
 def test_a_backward_pass_by_logarithms_is_multiplied_and_one_by_size_is_not() -> None:
     def cumulated(z: Tensor, y: Tensor) -> Tensor:
         return torch.logcumsumexp(torch.stack([torch.zeros_like(z), z], -1), -1)[:, -1] - y * z

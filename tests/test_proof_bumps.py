@@ -22,13 +22,14 @@ def test_every_kind_meets_every_bump() -> None:
     assert all(1e-8 <= one.width <= 1e-4 for one in BUMPED.values())
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4, 3)
 @pytest.mark.parametrize("number", [0, 2, 7, 12])
 def test_a_bump_is_found_where_it_is(number: int) -> None:
     found = proof_bumps.row(BUMPED[f"bump {number}"])
     assert (found.answer, found.wrong) == ("differs", ""), found.sentence
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("number", [5, 7, 52])
 def test_equal_losses_are_proved(number: int) -> None:
     found = proof_bumps.row(EQUAL[f"equal {number}"])
@@ -44,6 +45,7 @@ def test_wrong_answers_are_told() -> None:
     assert proof_bumps.row(replace(pair, expected="proved")).wrong == "called different"
 
 
+@pytest.mark.rest
 def test_what_is_done_is_not_done_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof_bumps, "LIMIT", 60)
     rows = proof_bumps.main(tmp_path, 100)

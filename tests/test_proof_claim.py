@@ -53,9 +53,19 @@ def stored(left: Any, right: Any, targets: str) -> Any:
     return json.loads(json.dumps(prove(left, right, targets, domain=(-20, 20)).to_dict()))
 
 
+class Proofs(dict[str, Any]):
+    """The proofs of RIGHT, each made when it is first asked for: that in log-odds takes longer than all others."""
+
+    def __missing__(self, name: str) -> Any:
+        return self.setdefault(name, stored(*RIGHT[name]))
+
+
 @pytest.fixture(scope="module")
-def proofs() -> dict[str, Any]:
-    return {name: stored(*pair) for name, pair in RIGHT.items()}
+def proofs() -> Proofs:
+    return Proofs()
+
+
+NAMES = [pytest.param(name, marks=pytest.mark.rest) if name == "log-odds" else name for name in RIGHT]
 
 
 def boxed(proof: Any) -> Any:
@@ -65,7 +75,7 @@ def boxed(proof: Any) -> Any:
 
 
 @pytest.mark.sampled(3)
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_proof_is_found_true_with_all_that_it_claims(proofs: dict[str, Any], name: str) -> None:
     proof = proofs[name]
     assert proof["answer"] == "proved"
@@ -75,7 +85,7 @@ def test_a_proof_is_found_true_with_all_that_it_claims(proofs: dict[str, Any], n
 
 
 def test_a_proof_itself_is_replayed_as_its_record_is() -> None:
-    proof = prove(*RIGHT["a residual"][:2], "real", domain=(-20, 20))
+    proof = prove(*RIGHT["labels"], domain=(-4, 4))
     assert replay(proof).holds
 
 
@@ -134,7 +144,7 @@ CHANGES: list[Callable[[Any], None]] = [
 
 @pytest.mark.sampled(6)
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("name", RIGHT)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_claim_that_is_changed_is_noticed(proofs: dict[str, Any], name: str, change: Callable[[Any], None]) -> None:
     proof = copy.deepcopy(proofs[name])
     change(proof)

@@ -97,13 +97,14 @@ def test_the_largest_may_be_taken_off_of_more_classes(several: int) -> None:
     assert prove(CE, FORMS["largest off"][1], f"classes({several})").answer == "proved"
 
 
+@pytest.mark.rest
 def test_slopes_that_part_where_a_kink_is_met_are_said() -> None:
     found = prove(*FORMS["margins"], "classes(3)")
     assert any("where a kink is met exactly" in one for one in found.findings)
     assert prove(margins, margins, "classes(3)").findings == ()
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(5, 3)
 @pytest.mark.parametrize("name", ["largest off", "focal", "Brier", "one-vs-rest", "margins"])
 def test_a_form_that_is_off_by_little_is_not_proved(name: str) -> None:
     left, right = FORMS[name]
@@ -113,6 +114,7 @@ def test_a_form_that_is_off_by_little_is_not_proved(name: str) -> None:
     assert slope.answer == "differs"
 
 
+@pytest.mark.rest
 def test_a_clip_of_the_targets_probability_is_found_in_log_odds() -> None:
     found = prove(CE, lambda z, y: -own(F.softmax(z, 1).clamp(1e-7, 1 - 1e-7), y).log(), "classes(5)", domain=(-20, 20))
     assert found.answer == "differs"
@@ -126,7 +128,7 @@ def test_a_clip_of_the_targets_probability_is_found_in_log_odds() -> None:
     assert inside.answer == "proved", inside.sentence
 
 
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("number", range(20))
 def test_a_bump_in_the_log_odds_is_found(number: int) -> None:
     draws = random.Random(number)
@@ -173,7 +175,7 @@ class Counting:
         return CE(z, y) * (2 if self.calls > 1000 else 1)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(4, 3)
 @pytest.mark.parametrize(
     ("right", "said"),
     [
@@ -195,6 +197,7 @@ def test_a_loss_that_keeps_something_is_undecided() -> None:
     assert "keeps something" in (found.reason or "")
 
 
+@pytest.mark.rest
 def test_a_sum_is_no_mean() -> None:
     found = prove(CE, lambda z, y: F.cross_entropy(z, y, reduction="sum"), "classes(3)")
     assert (found.answer, found.relation, found.scale) == ("differs", "scaled", "1/n")

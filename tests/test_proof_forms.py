@@ -39,6 +39,7 @@ def waves(z: Tensor, more: float = 0.0) -> Tensor:
     return z.cos() ** 2 + z.sin() ** 2 * (1 + more)
 
 
+@pytest.mark.rest
 @pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("targets", "loss"), [("binary", FRAMEWORK), ("classes(3)", CE), ("real", lambda z, y: (z - y) ** 2)]

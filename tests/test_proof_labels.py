@@ -61,7 +61,7 @@ QUARTER: dict[str, tuple[Loss, str, Callable[[Tensor, Tensor], Tensor]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("name", QUARTER)
 def test_a_gradient_that_is_off_at_a_whole_target_is_not_proved(name: str) -> None:
     loss, targets, look = QUARTER[name]
@@ -77,6 +77,7 @@ ELSEWHERE: dict[str, tuple[Loss, str, Callable[[Tensor, Tensor], Tensor]]] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_what_no_target_meets_for_all_raw_outputs_is_no_difference(name: str) -> None:
     loss, targets, look = ELSEWHERE[name]
@@ -84,6 +85,7 @@ def test_what_no_target_meets_for_all_raw_outputs_is_no_difference(name: str) ->
     assert found.answer == "proved", found.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("lost", [lambda y: 0 * torch.log(y), lambda y: 0 * torch.log((y - 0.25).abs())])
 def test_what_has_no_value_at_a_label_is_not_equal_there(lost: Callable[[Tensor], Tensor]) -> None:
     found = prove(residual, lambda z, y: residual(z, y) + lost(y), "unit", domain=(-3, 2), slopes=False)
@@ -104,6 +106,7 @@ def test_a_gradient_off_on_a_band_of_raw_outputs_differs_where_it_is() -> None:
     assert (found.answer, found.where) == ("differs", ((0.5, 1.5),)), found.sentence
 
 
+@pytest.mark.rest
 def test_a_band_of_targets_that_there_are_none_in_is_no_difference() -> None:
     band = prove(rate, lambda z, y: rate(z, y) + 0.1 * (z - z.detach()) * ((y > 2) & (y < 3)), "counts", domain=(-3, 2))
     assert band.answer != "differs", band.sentence

@@ -183,6 +183,7 @@ def wrong(rule: Callable[..., Any], at: Any, *args: Any, **kwargs: Any) -> Any:
     return [torch.tensor(moved).reshape(found[0].shape), *found[1:]]
 
 
+@pytest.mark.sampled(2, 1)
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_rule_is_used_and_one_that_is_wrong_is_noticed(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     table = TABLES[kind]

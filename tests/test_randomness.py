@@ -98,7 +98,7 @@ def test_the_first_weights_depend_on_the_seed_and_on_nothing_else() -> None:
     assert all(torch.equal(a.bfloat16(), b) for a, b in zip(first.parameters(), coarse.parameters(), strict=True))
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("model", [network, with_dropout, with_batch_norm])
 def test_a_comparison_leaves_the_callers_random_stream_as_it_was_and_does_not_read_it(model: object) -> None:
     losses = []

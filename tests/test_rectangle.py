@@ -31,6 +31,7 @@ EQUAL: dict[str, tuple[Loss, Loss]] = {
 }
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", EQUAL)
 def test_a_switch_that_has_one_state_on_the_rectangle_is_none(name: str) -> None:
     found = prove(*EQUAL[name], "unit", slopes=False)
@@ -52,6 +53,7 @@ BUMPS: dict[str, Loss] = {
 }
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", BUMPS)
 def test_a_bump_in_the_label_is_found_where_it_is(name: str) -> None:
     found = prove(squared, lambda z, y: squared(z, y) + 1e-9 * BUMPS[name](z, y), "unit", slopes=False)
@@ -59,12 +61,14 @@ def test_a_bump_in_the_label_is_found_where_it_is(name: str) -> None:
     assert replay(found).holds, replay(found)
 
 
+@pytest.mark.sampled(2, 1)
 @pytest.mark.parametrize("height", [1e-10, 1e-14])
 def test_a_term_that_is_0_at_both_ends_is_found(height: float) -> None:
     found = prove(squared, lambda z, y: squared(z, y) + height * y * (1 - y) * torch.sigmoid(z), "unit", slopes=False)
     assert found.answer == "differs", found.sentence
 
 
+@pytest.mark.rest
 def test_a_bump_that_no_line_meets_is_found_on_the_rectangle() -> None:
     def bump(z: Tensor, y: Tensor) -> Tensor:
         return 1e-9 * torch.exp(-(((y - 0.3337) / 1e-6) ** 2) - ((z - 1.234567) / 1e-6) ** 2)
@@ -117,6 +121,7 @@ ONE_NUMBER: dict[str, tuple[Loss, Loss, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("name", ONE_NUMBER)
 def test_losses_that_hang_on_one_number_of_both_are_proved_for_every_label(name: str) -> None:
     left, right, told = ONE_NUMBER[name]
@@ -127,12 +132,14 @@ def test_losses_that_hang_on_one_number_of_both_are_proved_for_every_label(name:
     assert replay(found).holds, replay(found)
 
 
+@pytest.mark.rest
 def test_a_kink_along_a_curve_is_told_by_the_number_that_it_is_met_at() -> None:
     found = prove(smooth, kinked, "unit", domain=(-6, 5), slopes=False)
     assert found.points == ((0.0, 0.5),)
     assert "at u = 0 alone gradients differ by 0.5" in found.sentence
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("sign", [1, -1])
 def test_an_error_function_and_what_is_left_of_it_are_one_form(sign: int) -> None:
     found = prove(
@@ -175,6 +182,7 @@ WRONG: dict[str, tuple[Loss, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_next_to_equal_is_not_proved(name: str) -> None:
     more, answer = WRONG[name]

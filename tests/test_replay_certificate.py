@@ -111,7 +111,7 @@ CHANGES: list[tuple[str, Change]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(("name", "change"), CHANGES, ids=lambda one: one if isinstance(one, str) else one.__name__)
 def test_a_change_is_noticed(name: str, change: Change) -> None:
     paper = paper_of(name)

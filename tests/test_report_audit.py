@@ -92,6 +92,7 @@ def test_the_catalogue_has_a_row_and_a_section_per_loss(found):
         assert kind.meaning in page.text
 
 
+@pytest.mark.rest
 def test_a_catalogue_of_sixty_losses_stays_small(found):
     losses = [replace(one, name=f"{one.name} {i}") for i in range(7) for one in found.values()]
     assert len(audits_page(losses)) < 10_000_000

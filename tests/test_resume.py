@@ -58,6 +58,7 @@ def same(one: str, other: str) -> None:
         assert Path(one, name).read_bytes() == Path(other, name).read_bytes(), name
 
 
+@pytest.mark.sampled(2, 1)
 @pytest.mark.parametrize("name", ["train", "compare"])
 def test_a_signal_keeps_the_state_and_resume_goes_on_to_the_same_bits(name: str) -> None:
     more = ("null_twins=1",) if name == "compare" else ()
@@ -212,6 +213,7 @@ def test_a_state_whose_objects_lack_what_they_hold_is_told_of_and_no_traceback(n
     assert not Path("part").exists()
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("last", [True, False], ids=["saving fails", "keeping fails"])
 def test_a_full_disk_loses_nothing_that_was_kept(last: bool) -> None:
     assert command("train", *WORDS, "out=whole").code == 0

@@ -10,12 +10,12 @@ from conftest import diagonal, pytest_collection_modifyitems
 ROWS, COLUMNS = "abcdef", "xy"
 
 
-def battery(*lists: str, every: int = 2) -> list[SimpleNamespace]:
+def battery(*lists: str, every: int = 2, first: int = 0) -> list[SimpleNamespace]:
     """The cases of a test with lists of parameters, that of the last decorator varying slowest, as pytest collects them."""
 
     def case(values: tuple[str, ...]) -> SimpleNamespace:
         marks = [SimpleNamespace(name="parametrize", args=(f"p{place}", one)) for place, one in enumerate(lists)]
-        marks.append(SimpleNamespace(name="sampled", args=(every,)))
+        marks.append(SimpleNamespace(name="sampled", args=(every, first)))
         added: list[str] = []
 
         def named(name: str) -> Iterator[SimpleNamespace]:
@@ -41,6 +41,13 @@ def test_a_sample_of_a_grid_has_every_value(lists: tuple[str, ...], every: int, 
     assert all(case.added in ([], ["rest", "slow"]) for case in cases)
     if len(lists) == 2:
         assert [{values[place] for values in sample} for place in (0, 1)] == [set(one) for one in lists]
+
+
+@pytest.mark.parametrize(("first", "kept"), [(0, "ad"), (1, "be"), (2, "cf")])
+def test_a_sample_may_begin_with_another_case(first: int, kept: str) -> None:
+    cases = battery(ROWS, every=3, first=first)
+    pytest_collection_modifyitems(cases)  # type: ignore[arg-type]
+    assert [case.values for case in cases if not case.added] == [(one,) for one in kept]
 
 
 def test_a_case_that_is_named_alone_is_run() -> None:

@@ -94,7 +94,7 @@ def test_token_losses_with_ignored_positions_are_equal(left: Any, right: Any) ->
     assert found.domain == "all"
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("left", "right"),
     [(flattened, over_all), (flattened, per_sequence), (flattened, shifted(flattened)),

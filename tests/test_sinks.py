@@ -118,6 +118,7 @@ def test_a_function_is_a_sink_and_rows_are_those_that_the_trace_keeps() -> None:
     check(rows, found)
 
 
+@pytest.mark.rest
 def test_a_gap_that_was_not_measured_is_not_sent() -> None:
     rows: list[dict[str, float]] = []
     found = small(sink=lambda metrics, _: rows.append(metrics), looks=[0, 3])
@@ -127,6 +128,7 @@ def test_a_gap_that_was_not_measured_is_not_sent() -> None:
     assert all("mlnn/weight_gap" in metrics for metrics in rows)
 
 
+@pytest.mark.rest
 def test_a_verdict_alone_is_sent_too() -> None:
     rows: list[tuple[int, dict[str, float]]] = []
     small(sink=lambda metrics, step: rows.append((step, metrics)), mode="verdict", looks=[0, 3])
@@ -170,6 +172,7 @@ def test_an_interrupt_in_a_sink_ends_the_comparison() -> None:
         small(sink=stop)
 
 
+@pytest.mark.rest
 def test_what_a_sink_does_to_the_world_reaches_no_lane(alone: mlnn.Comparison) -> None:
     def draws(_: dict[str, float], __: int) -> None:
         torch.rand(3), np.random.rand(3), torch.manual_seed(5)  # noqa: NPY002

@@ -178,6 +178,7 @@ def test_a_step_beside_an_objective_on_a_data_set() -> None:
     assert "report" not in found.page()[:10]
 
 
+@pytest.mark.rest
 def test_micro_batches_and_autocast_are_the_lanes_as_ever() -> None:
     whole = mlnn.LaneRecipe(mlnn.Step(heads_loss), SGD)
     parts = mlnn.LaneRecipe(mlnn.Step(heads_loss), SGD, accumulate=4)
@@ -189,6 +190,7 @@ def test_micro_batches_and_autocast_are_the_lanes_as_ever() -> None:
     assert (found.relation, found.computes_in) == ("indistinguishable", {"right": "bfloat16"})
 
 
+@pytest.mark.rest
 def test_what_a_step_computes_in_is_a_finding_and_a_fault_beside_it_is_found() -> None:
     def cast(model: nn.Module, batch: dict[str, Tensor], dtype: torch.dtype, wrong: float = 0.0) -> Tensor:
         logits, labels = kept(model(batch["input_ids"]).to(dtype), batch)

@@ -36,7 +36,7 @@ def linear() -> nn.Module:
     return nn.Linear(4, K)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "batches",
     [

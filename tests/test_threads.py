@@ -58,6 +58,7 @@ def test_comparisons_that_differ_have_the_bits_that_each_has_alone(count: int) -
     assert (outside(), torch.get_rng_state().tolist()) == before
 
 
+@pytest.mark.rest
 @pytest.mark.sampled(2)
 @pytest.mark.parametrize("count", [2, 4])
 def test_commands_that_differ_give_what_each_gives_alone(count: int, tmp_path: Path) -> None:

@@ -133,6 +133,7 @@ class Counting(torch.optim.SGD):
         return super().step(closure)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("optimizer", "step"), [(partial(hooked, at=45), 45), (lambda weights: Counting(weights, lr=0.1), 40)]
 )
@@ -231,6 +232,7 @@ def test_a_half_precision_is_held_to_its_null_draws(times: float, odd: bool) -> 
     assert judged.unexplained("float32") is None
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(("dtype", "factor"), [(torch.bfloat16, 1.1), (torch.float16, 1.02)])
 def test_a_small_fault_of_a_half_precision_is_caught(dtype: torch.dtype, factor: float) -> None:
     def right(z: Tensor, y: Tensor) -> Tensor:

@@ -127,7 +127,7 @@ def test_a_model_is_estimated_with_it_too() -> None:
 
 def test_separation_is_said_where_the_link_reaches_0_and_1_and_only_there() -> None:
     labels = (X[:, 0] > 0).double()
-    gone = mlnn.estimate(Cloglog(), (X, labels))
+    gone = mlnn.estimate(Cloglog(), (X, labels), max_iter=10)
     assert gone.separation == "complete"
     found = mlnn.estimate(Levels(), (X, labels))
     assert found.separation == "none"

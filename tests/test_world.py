@@ -107,11 +107,12 @@ def bits(found: mlnn.Comparison) -> dict[str, bytes]:
 
 
 @cache
+@cache
 def alone() -> dict[str, bytes]:
     return bits(small())
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("outside", OUTSIDE)
 def test_whatever_is_set_outside_the_run_is_the_same_to_the_last_bit_and_so_is_the_outside(outside: str) -> None:
     expected = alone()
@@ -130,7 +131,7 @@ def test_the_look_at_the_outside_sees_each_of_these(outside: str) -> None:
         assert state() != before
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("outside", ["bfloat16", "default device", "inference", "autocast", "other seeds"])
 def test_training_alone_and_the_gate_are_kept_from_it_too(outside: str) -> None:
     def both() -> tuple[list[str], dict[str, object]]:

@@ -105,7 +105,8 @@ def _log(args: list[Jet], numbers: list[str]) -> Jet:
 
 
 def _power(args: list[Jet], numbers: list[str]) -> Jet:
-    exponent = [number(numbers[0]) * one for one in _log(args, numbers)]
+    power = number(numbers[0])
+    exponent = [power * one for one in _log(args, numbers)]
     return _exp([exponent], numbers)
 
 
