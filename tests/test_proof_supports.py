@@ -4,6 +4,7 @@ branch then, and a graph that no such check holds for still is one."""
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,9 @@ from torch import Tensor
 
 import mlnn
 from mlnn.proving.algebra import log, mul, power
+from mlnn.proving.breaks import breaks
 from mlnn.proving.graph import Graph
+from mlnn.targets import TargetSpace
 from mlnn.targets.facts import COUNTS, HALF_LINE, UNIT_INTERVAL
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -52,20 +55,73 @@ def test_a_distribution_that_checks_its_targets_is_proved_at_all_of_them(name: s
     assert found.targets.startswith("every target")
 
 
-NOT_KNOWN: dict[str, tuple[str, Loss]] = {
-    "parity": ("counts", lambda z, y: z.exp() - y * z + (y % 2 - y % 2) * z),
-    "a bound on counts": ("counts", lambda z, y: z.exp() - y * z if bool((y < 500).all()) else 2 * z),
-    "rounded durations": ("positive", lambda z, y: z.exp() - y * z + (y.round() - y.round()) * z),
-    "short ones": ("positive", lambda z, y: z.exp() - y * z if bool((y < 500).all()) else 2 * z),
+UNSAID = "nothing is proved of others"
+NOT_KNOWN: dict[str, tuple[str, Loss, str]] = {
+    "parity": ("counts", lambda z, y: z.exp() - y * z + (y % 2 - y % 2) * z, UNSAID),
+    "rounded durations": ("positive", lambda z, y: z.exp() - y * z + (y.round() - y.round()) * z, UNSAID),
+    "a bound on all": ("counts", lambda z, y: z.exp() - y * z if bool((y < 500).all()) else 2 * z, "coupled"),
 }
+
+
+def plain(z: Tensor, y: Tensor) -> Tensor:
+    return z.exp() - y * z
 
 
 @pytest.mark.parametrize("name", NOT_KNOWN)
 def test_what_a_space_does_not_say_is_still_a_branch(name: str) -> None:
-    targets, loss = NOT_KNOWN[name]
-    found = mlnn.prove(loss, lambda z, y: z.exp() - y * z, targets, slopes=False)
+    targets, loss, told = NOT_KNOWN[name]
+    found = mlnn.prove(loss, plain, targets, slopes=False)
     assert found.answer == "undecided"
-    assert "nothing is proved of others" in str(found)
+    assert told in str(found)
+
+
+class OffAtFive(torch.autograd.Function):
+    """`plain`, with a backward pass that is twice as large at y = 5."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        ctx.save_for_backward(z, y)
+        return plain(z, y)
+
+    @staticmethod
+    def backward(ctx: Any, above: Tensor) -> Any:  # type: ignore[override]
+        z, y = ctx.saved_tensors
+        return above * torch.where(y == 5, 2.0, 1.0) * (z.exp() - y), None
+
+
+ELSEWHERE: dict[str, tuple[str, Loss, str]] = {
+    "one count": ("counts", lambda z, y: torch.where(y == 5, 2.0, 1.0) * plain(z, y), "values differ at y = 5: "),
+    "large counts": ("counts", lambda z, y: torch.where(y > 50, 2.0, 1.0) * plain(z, y), "values differ at y = 51: "),
+    "clamped counts": ("counts", lambda z, y: z.exp() - y.clamp(max=100) * z, "values differ at y = 101: "),
+    "a gradient": ("counts", OffAtFive.apply, "gradients differ at y = 5: "),
+    "long durations": (
+        "positive",
+        lambda z, y: torch.where(y > 64, 2.0, 1.0) * plain(z, y),
+        "values differ at y = 72: ",
+    ),
+    "one residual": ("real", lambda z, y: torch.where(y == 5, 2.0, 1.0) * plain(z, y), "values differ at y = 5: "),
+}
+
+
+@pytest.mark.sampled(2)
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_what_code_does_at_targets_beside_those_looked_at_is_found(name: str) -> None:
+    targets, loss, told = ELSEWHERE[name]
+    found = mlnn.prove(loss, plain, targets, domain=(-9, 9), slopes=False)
+    assert found.answer == "differs"
+    assert told in found.sentence
+
+
+def test_the_targets_that_code_looks_at() -> None:
+    counts, graph = TargetSpace.parse("counts"), Graph()
+    y, z = graph.var("y", 0), graph.var("z", 0)
+    for look in (graph.linear([(Fraction(2), y)], -9), graph.linear([(Fraction(1), y)], 3), graph.sub(y, z)):
+        graph.switch(look, z, graph.zero, y)
+    assert breaks(graph, counts) == [4, 5]
+    assert breaks(graph, TargetSpace.parse("real")) == [-2.625, -3, -3.375, 3.9375, 4.5, 5.0625]
+    assert breaks(graph, TargetSpace.parse("unit")) == []
+    graph.switch(y, z, graph.zero, y)
+    assert breaks(graph, counts) == [0, 1, 4, 5]
 
 
 def test_what_a_target_may_be_is_known_by_its_support() -> None:

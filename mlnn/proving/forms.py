@@ -45,10 +45,8 @@ class Forms:
         self.graph, self.told, self.base, self.reach = graph, dict(told or {}), base, reach
         self.named: list[Named] = []
         self.order = Order()
-        self.quotients: dict[object, Quotient] = {}
-        self.above: set[object] = set()
-        self._places: dict[Named, int] = {}
-        self._found: dict[Id, Quotient] = {}
+        self.quotients, self.above = dict[object, Quotient](), set[object]()
+        self._places, self._found = dict[Named, int](), dict[Id, Quotient]()
         self.arithmetic = Arithmetic(partial(alone, self.named))
 
     def __getitem__(self, one: Id) -> Quotient:
@@ -104,10 +102,8 @@ class Forms:
             return self.arithmetic.sum([(node.numbers[0], constant(1)), *zip(node.numbers[1:], args, strict=True)])
         if node.op == "switch":
             return self._switch(args, here)
-        if node.op == "null":
-            return Quotient({}, (), args[0].needs)
-        if node.op == "undefined":
-            return Quotient({}, (), frozenset({("never", here)}))
+        if node.op in ("null", "undefined"):
+            return Quotient({}, (), args[0].needs if args else frozenset({("never", here)}))
         if node.op == "power":
             return self.power(args[0], node.numbers[0])
         if node.op in RULES:
@@ -208,6 +204,10 @@ class Forms:
         logs = self.log(one)
         if logs.needs == one.needs:
             return self.exp(self.arithmetic.sum([(exponent, logs)]))
+        if exponent < 0:
+            return self.inverse(self.power(one, -exponent))
+        if exponent > 1:
+            return self.product([one] * bounded(int(exponent)) + [self.power(one, exponent % 1)])
         named = Named("power", self.keep(one), (exponent,))
         return self._needing(self._by_name(named, one), "above 0", one)
 

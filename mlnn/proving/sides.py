@@ -11,6 +11,7 @@ from types import MethodType
 from mlnn.objectives import Objective
 from mlnn.objectives.rowwise import unreduced
 from mlnn.proving.batches import is_summed
+from mlnn.proving.breaks import breaks
 from mlnn.proving.graph import Graph
 from mlnn.proving.memory import kept_between_calls
 from mlnn.proving.rows import PLACES, Side, Target, outputs_of, rows_of, targets_of, trace
@@ -74,18 +75,26 @@ def sides_of(objective: Objective, targets: Sequence[Target], graph: Graph) -> t
 
 def both_sides(left: Objective, right: Objective, space: TargetSpace, graph: Graph) -> "Both":
     """Both sides at the targets of a space, or at some of an endless one. Raises UntracedError with the side and the reason."""
-    targets, sides, summed = looked_at(space), list[dict[Target, Side]](), list[bool]()
-    for name, objective in (("left", left), ("right", right)):
-        if sides and _is_one(left, right):
-            sides, summed = sides * 2, summed * 2
-            break
-        try:
-            found, is_sum = sides_of(objective, targets, graph)
-        except UntracedError as reason:
-            raise type(reason)(f"{name}: {reason}") from None
+    asked = (left,) if _is_one(left, right) else (left, right)
+    sides, summed = list[dict[Target, Side]](), list[bool]()
+    for name, objective in zip(("left", "right"), asked, strict=False):
+        found, is_sum = _named(name, objective, looked_at(space), graph)
         sides.append(found)
         summed.append(is_sum)
-    return Both({target: (sides[0][target], sides[1][target]) for target in targets}, summed[0], summed[1])
+    more = [target for target in breaks(graph, space) if target not in sides[0]]
+    for name, objective, found in zip(("left", "right"), asked, sides, strict=False):
+        found |= _named(name, objective, more, graph)[0] if more else {}
+    first, last = sides[0], sides[-1]
+    targets = sorted(first) if more else list(first)
+    return Both({target: (first[target], last[target]) for target in targets}, summed[0], summed[-1])
+
+
+def _named(name: str, objective: Objective, targets: Sequence[Target], graph: Graph) -> tuple[dict[Target, Side], bool]:
+    """See `sides_of`. Raises UntracedError with the side and the reason."""
+    try:
+        return sides_of(objective, targets, graph)
+    except UntracedError as reason:
+        raise type(reason)(f"{name}: {reason}") from None
 
 
 def _is_one(left: Objective, right: Objective) -> bool:
