@@ -11,7 +11,7 @@ from mlnn.proving.constants import simple
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.inner import Inner
 from mlnn.proving.rows import Side, Target
-from mlnn.proving.rules import OutsideError
+from mlnn.proving.rules import OutsideError, VagueError
 from mlnn.proving.structure import at_target, lost_in, numbers_of, of_residual, parted, polynomial
 from mlnn.proving.thin import Labels, have_values
 from mlnn.targets import TargetSpace
@@ -119,7 +119,7 @@ def _by_degree(graph: Graph, found: Mapping[Target, tuple[Side, Side]], space: T
     upto = "every target" if largest == 1 else f"every target up to {'±' if space.whole_line else ''}{LARGEST_TARGET}"
     try:
         listed = tuple((numbers_of(target)[0], _at(graph, own, target), _at(graph, others, target)) for target in found)
-    except OutsideError:  # one that has no value at a target is looked at there
+    except (OutsideError, VagueError):  # one that has no value at a target is looked at there
         return None
     alike_here = all(left == right for _, left, right in listed)
     if alike_here and not (own == others and whole):  # alike where it was looked at, and no further

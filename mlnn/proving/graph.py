@@ -236,10 +236,20 @@ class Graph:
         if sign < 0:
             below, above = above, below
         for one, known in ((looks_at, above), (self.neg(looks_at), below)):
-            if self.total[one] and (self.positive[one] or (known == at and self._is_at_least_0(one))):
+            if self.total[one] and (
+                self.positive[one] or (self._is_at_least_0(one) and self._is_one_at_0(one, at, known))
+            ):
                 return known
         branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
         return self.make("switch", (looks_at, *branches))
+
+    def _is_one_at_0(self, looks_at: Id, left: Id, right: Id) -> bool:
+        """Whether two nodes are a multiple of what a switch looks at apart, as far as their forms tell."""
+        node = self.nodes[apart := self.sub(left, right)]
+        terms = node.args if node.op == "lin" and node.numbers[0] == 0 else (apart,)
+        return self.total[apart] and all(
+            one == looks_at or (self.nodes[one].op == "mul" and looks_at in self.nodes[one].args) for one in terms
+        )
 
     def _inner(self, one: Id) -> tuple[Id, list[Id]] | None:
         """Of a sum with one switch in it: what that looks at, and the sum in its three cases."""

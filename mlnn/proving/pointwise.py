@@ -42,6 +42,7 @@ from mlnn.proving.core import (
     tanh,
     xlogy,
 )
+from mlnn.proving.dtypes import either, truth
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.special import SPECIAL
 
@@ -92,7 +93,7 @@ def _not(g: Graph, self: Id) -> Id:
 
 
 def _xor(g: Graph, self: Id, other: Id) -> Id:
-    return choose(g, self, _not(g, other), other)
+    return choose(g, self, _not(g, other), truth(g, other))
 
 
 def _polygamma(g: Graph, n: Id, self: Id) -> Id:
@@ -236,10 +237,10 @@ POINTWISE: dict[str, Rule] = {
     "ge": compared(0, 1, 1),
     "logical_not": _not,
     "bitwise_not": _not,
-    "logical_and": lambda g, self, other: choose(g, self, other, g.zero),
+    "logical_and": lambda g, self, other: choose(g, self, truth(g, other), g.zero),
     "bitwise_and": lambda g, self, other: choose(g, self, other, g.zero),
-    "logical_or": lambda g, self, other: choose(g, self, g.one, other),
-    "bitwise_or": lambda g, self, other: choose(g, self, g.one, other),
+    "logical_or": either,
+    "bitwise_or": either,
     "logical_xor": _xor,
     "bitwise_xor": _xor,
     "xlogy": lambda g, self, other: xlogy(g, self, other),

@@ -11,6 +11,7 @@ from torch import Tensor
 from mlnn.proving.algebra import mul
 from mlnn.proving.classwise import OF_CLASSES
 from mlnn.proving.core import choose, logaddexp, maximum, minimum
+from mlnn.proving.dtypes import either, truth
 from mlnn.proving.exact import exact
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.shadows import Shadows, each, over, pairs, plain
@@ -37,10 +38,12 @@ def _mean(at: Shadows, self: Tensor, dim: Any = None, keepdim: bool = False, **_
     return [over(at.shadow(self), dim, keepdim, mean)]
 
 
-def _folded(rule: Callable[[Graph, Id, Id], Id]) -> Callable[..., list[Tensor]]:
+def _folded(
+    rule: Callable[[Graph, Id, Id], Id], first: Callable[[Graph, Id], Id] = lambda _, one: one
+) -> Callable[..., list[Tensor]]:
     def rule_over(at: Shadows, self: Tensor, dim: Any = None, keepdim: bool = False, **_: Any) -> list[Tensor]:
         def fold(row: list[Id]) -> Id:
-            found = row[0]
+            found = first(at.graph, row[0])
             for one in row[1:]:
                 found = rule(at.graph, found, one)
             return found
@@ -123,7 +126,7 @@ def _backward_of_view(op: Any) -> Callable[..., list[Tensor]]:
 
 
 def _both(g: Graph, left: Id, right: Id) -> Id:
-    return choose(g, left, right, g.zero)
+    return choose(g, left, truth(g, right), g.zero)
 
 
 def _moved(op: Any) -> Callable[..., list[Tensor]]:
@@ -239,9 +242,9 @@ SHAPED: dict[str, Callable[..., list[Tensor]]] = {
     "argmax": _argmax,
     "min": _chosen(minimum),
     "prod": _folded(mul),
-    "any": _folded(lambda g, left, right: choose(g, left, g.one, right)),
-    "all": _folded(_both),
-    "_is_all_true": _folded(_both),
+    "any": _folded(either, truth),
+    "all": _folded(_both, truth),
+    "_is_all_true": _folded(_both, truth),
     **OF_CLASSES,
     "gather": _gather,
     "index": _index,

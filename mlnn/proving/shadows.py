@@ -121,9 +121,13 @@ class Shadows:
         reads = self.graph.reads
         return any(kind == "z" for one in set(self.entries(tensor)) for kind, _ in reads[one])
 
-    def whole(self, tensor: Tensor) -> bool:
+    def whole(self, tensor: object) -> bool:
         """Whether entries are counts, or such numbers, by their form."""
-        return self.follows(tensor) and all(self.graph.is_whole(one) for one in set(self.entries(tensor)))
+        return (
+            isinstance(tensor, Tensor)
+            and self.follows(tensor)
+            and all(self.graph.is_whole(one) for one in set(self.entries(tensor)))
+        )
 
     def unrounded(self, given: Any) -> Any:
         """A tensor with the numbers that its nodes are, where they are numbers: a sum of probabilities is 1, and not next to it."""

@@ -7,6 +7,8 @@ in real numbers and its casts round nothing.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,11 +18,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 
 from mlnn.objectives.promotion import memory_written, promoted, tensors_in
+from mlnn.proving.dtypes import WRAPS, as_it_adds, truth, unlike_numbers
 from mlnn.proving.exact import exact
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.met import unlike
 from mlnn.proving.pointwise import POINTWISE
 from mlnn.proving.reductions import SHAPED
-from mlnn.proving.shadows import LostError, Shadows
+from mlnn.proving.shadows import LostError, Shadows, each
 
 COPIES = ("_to_copy", "clone", "lift_fresh_copy", "lift_fresh", "copy", "fill", "zero")
 MAKERS = ("zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "scalar_tensor",
@@ -119,9 +123,13 @@ class Tracer(TorchDispatchMode, Shadows):
         named = {one.name: one.default_value for one in schema.arguments if one.has_default_value()}
         named |= dict(zip((one.name for one in schema.arguments), args, strict=False)) | dict(kwargs)
         name = packet[:-1] if packet.endswith("_") and not packet.endswith("__") else packet
+        unlike = unlike_numbers(name, named)
         try:
+            if unlike is not None:
+                return self._opaque(unlike, function, args, kwargs)
             if name in COPIES:
                 return [self._copied(name, named)]
+            name = as_it_adds(name, named)
             if name in SHAPED:
                 return SHAPED[name](self, **named)
             if name in POINTWISE or name.removesuffix("_forward") == "log_sigmoid":
@@ -130,9 +138,9 @@ class Tracer(TorchDispatchMode, Shadows):
             raise UntracedError(f"{packet}: {lost}") from None
         except (NotImplementedError, ValueError) as problem:
             raise UntracedError(f"{packet}: {problem}") from None
-        if name in (*WHOLE, *REST) and self.whole(named["self"]) and (name in WHOLE or named.get("other") == 1):
-            shadow = self.shadow(named["self"])
-            return [shadow.clone() if name in WHOLE else torch.full_like(shadow, self.graph.zero)]
+        whole = self._of_whole(name, named)
+        if whole is not None:
+            return [whole]
         if not any(self.hangs_on_output(part) for part in tensors_in((args, tuple(kwargs.values())))):
             return self._as_numbers(function, args, kwargs)
         return self._in_parts(function, packet, args, kwargs)
@@ -168,14 +176,35 @@ class Tracer(TorchDispatchMode, Shadows):
             return torch.full_like(self.shadow(named["self"]), self.graph.zero)
         source = named["src"] if name == "copy" else named["value"] if name == "fill" else named["self"]
         shadow = self.shadow(source) if isinstance(source, Tensor) else torch.tensor(self.graph.const(source))
-        dtype = named.get("dtype") if name == "_to_copy" else named["self"].dtype if name == "copy" else None
-        whole = dtype is not None and not dtype.is_floating_point
-        if whole and isinstance(source, Tensor) and source.is_floating_point() and not self.whole(source):
+        dtype = named.get("dtype") if name == "_to_copy" else named["self"].dtype if name in ("copy", "fill") else None
+        numbers = isinstance(source, Tensor) and source.dtype != torch.bool
+        if dtype == torch.bool and (numbers or not isinstance(source, Tensor)):
+            shadow = each(shadow, partial(truth, self.graph))
+        elif dtype is not None and not dtype.is_floating_point and numbers and self._is_cut(source, dtype):
             if self.hangs_on_output(source):
-                raise LostError("a raw output cast to a whole number or a truth value")
+                raise LostError("a raw output cast to a whole number")
             self.note_read(source)
             return self.numbers(source.to(dtype))
         return shadow.expand(named["self"].shape).clone() if name in ("copy", "fill") else shadow.clone()
+
+    def _of_whole(self, name: str, named: dict[str, Any]) -> Tensor | None:
+        """What rounding, or a rest beside whole ones, leaves of counts; None of anything else."""
+        other = named.get("other")
+        by_one = name in REST and isinstance(other, int | float) and other == 1
+        if not (by_one or (name in WHOLE and not named.get("decimals"))) or not self.whole(named["self"]):
+            return None
+        shadow = self.shadow(named["self"])
+        return torch.full_like(shadow, self.graph.zero) if by_one else shadow.clone()
+
+    def _is_cut(self, source: Tensor, dtype: torch.dtype) -> bool:
+        """Whether numbers may come out of a cast to whole ones otherwise than they went in."""
+        return (dtype in WRAPS and source.dtype != dtype) or (source.is_floating_point() and not self.whole(source))
+
+    def _opaque(self, why: str, function: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor] | None:
+        """What an operation gives that is none of real numbers: at each target what it gave."""
+        if any(self.hangs_on_output(part) for part in tensors_in((args, tuple(kwargs.values())))):
+            raise LostError(why)
+        return self._as_numbers(function, args, kwargs)
 
 
 def traced(
@@ -209,4 +238,11 @@ def traced(
         (gradient,) = torch.autograd.grad(value, output, above, allow_unused=True)
         none = gradient is None
         gradients = [graph.zero] * output.numel() if none else tracer.entries(gradient)
+    places = graph.targets | {("z", at): Fraction(one) for at, one in enumerate(output.detach().flatten().tolist())}
+    for nodes, numbers in ((values, value), (gradients, gradient)):
+        apart = unlike(graph, nodes, numbers, places)
+        if apart is not None:
+            raise UntracedError(
+                f"what it computes is not what was followed: {apart[1]:.6g}, and {apart[0]:.6g} on paper"
+            )
     return values, gradients, tracer.read
