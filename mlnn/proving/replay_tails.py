@@ -121,6 +121,10 @@ def _dual(op: str, args: Sequence[Any], numbers: Sequence[str]) -> Any:
             value, slope = _times(value, x), _times(slope, x) + _times(value, rise)
         return value, slope
     ((x, rise),) = args
+    if op == "power":
+        exponent = interval(numbers[0])
+        value = iv.exp(exponent * _log(x)[0])
+        return value, _times(exponent * value / x, rise)
     if op not in DUALS:
         raise WideError
     return DUALS[op](x)[0], _times(DUALS[op](x)[1], rise)
@@ -132,6 +136,15 @@ def _log(x: Any) -> Any:
     return iv.log(x), 1 / x
 
 
+def _atan(x: Any) -> Any:
+    """π is 4·atan 1 here."""
+    with mp.workprec(iv.prec + 32):
+        ends = [mp.atan(mp.mpf(end)) for end in (x.a, x.b)]
+        slack = mp.mpf(2) ** -iv.prec
+        value = iv.mpf([ends[0] - slack * (1 + abs(ends[0])), ends[1] + slack * (1 + abs(ends[1]))])
+    return value, 1 / (1 + x**2)
+
+
 DUALS: dict[str, Callable[[Any], Any]] = {
     "exp": lambda x: (_exp(x), _exp(x)),
     "log": _log,
@@ -139,5 +152,6 @@ DUALS: dict[str, Callable[[Any], Any]] = {
     "square": lambda x: (x**2, 2 * x),
     "sigmoid": lambda x: (_sigmoid(x), _sigmoid(x) * _sigmoid(-x)),
     "softplus": lambda x: (_softplus(x), _sigmoid(x)),
+    "atan": _atan,
     "null": lambda x: (0 * x, 0 * x),
 }
