@@ -137,8 +137,13 @@ def _sides(proof: Any) -> None:
     proof["paper"] = [part for part in proof["paper"] if part.get("kind") != "sides"]
 
 
+def _shift(proof: Any) -> None:
+    proof["shift"] = [["y = 1", "1"]]
+
+
 CHANGES: list[Callable[[Any], None]] = [
     _answer, _relation, _domain, _all_domains, _tolerance, _both_tolerances, _targets, _all_targets, _variable, _part, _sides,
+    _shift,
 ]  # fmt: skip
 
 
@@ -212,6 +217,13 @@ def test_boxes_of_another_proof_are_noticed(proofs: dict[str, Any], name: str) -
     assert replay(proof["paper"]).holds  # each by itself is right
     found = replay(proof)
     assert any("not of the two sides" in one for one in found.failed)
+
+
+def test_powers_of_targets_beyond_those_that_they_are_held_for_are_noticed(proofs: dict[str, Any]) -> None:
+    proof = copy.deepcopy(proofs["powers of the target"])
+    assert proof["targets"] == "every target up to 1000"
+    proof["targets"] = "every target"
+    assert any("boxes are of other targets" in one for one in replay(proof).failed)
 
 
 def test_boxes_of_powers_that_do_not_add_up_are_noticed(proofs: dict[str, Any]) -> None:

@@ -44,6 +44,8 @@ MEANT = {
     "1/√2π": (1 / math.sqrt(2 * math.pi), lambda: 1 / (2 * pi()).sqrt()),
     "2/√π": (2 / math.sqrt(math.pi), lambda: 2 / pi().sqrt()),
     "√(2/π)": (math.sqrt(2 / math.pi), lambda: (2 / pi()).sqrt()),
+    "e": (math.e, lambda: arb(1).exp()),
+    "1/e": (math.exp(-1), lambda: arb(-1).exp()),
     "ln 2": (math.log(2), lambda: arb(2).log()),
     "−ln 12": (-math.log(12), lambda: -arb(12).log()),
     "1/ln 10": (1 / math.log(10), lambda: 1 / arb(10).log()),
@@ -63,7 +65,8 @@ def test_a_root_or_a_multiple_of_pi_is_meant_to_its_last_digit(name: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "held", [0.044715, 1.4142135, 1.41421356237, 2.718281828459045, 1e-7, 1e-12, 1e300, 3.14159, 0.693147180559, 0.6931471805599449,
+    "held", [0.044715, 1.4142135, 1.41421356237, 2.718281828459, 2.718281828459047, 1e-7, 1e-12, 1e300, 3.14159,
+             0.693147180559, 0.6931471805599449,
              1 - 2**-52, 1 + 2**-52, 1.5 - 2**-52, 2 / 3 + 2**-53,
              math.sqrt(2) * (1 + 1e-15), math.pi * (1 - 2e-15), math.sqrt(101), math.pi * 101, 5e-324, -0.0],
 )  # fmt: skip

@@ -167,7 +167,8 @@ def ndtr(g: Graph, x: Id) -> Id:
 def raised(g: Graph, x: Id, exponent: Id) -> Id:
     """A fixed exponent, or e^(exponent·log x). A backward pass takes 1 from it, by which 1/3 is rounded once more."""
     number = g.number(exponent)
-    if number is not None and abs((near := number.limit_denominator(SIMPLE)) - number) <= TWICE_ROUNDED:
+    near = None if number is None else number.limit_denominator(SIMPLE)
+    if number is not None and near and abs(near - number) <= TWICE_ROUNDED:
         number = near
     if number is not None:
         return power(g, x, number)

@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from flint import arb, fmpq
 
-from mlnn.proving.algebra import inv, log, mul, power
+from mlnn.proving.algebra import exp, inv, log, mul, power
 from mlnn.proving.balls import digits
 from mlnn.proving.core import HALF, pi
 from mlnn.proving.exact import SIMPLE, exact
@@ -20,18 +20,21 @@ SMALL = 100
 LAST_BITS = Fraction(3, 2**53)
 """How far a float may be from the number that it stands for, relative to that: code may have rounded twice."""
 PI = Fraction("3.14159265358979323846264338327950288419716939937510")
+E = Fraction("2.71828182845904523536028747135266249775724709369996")
 FEW = 20
 """Numerators and denominators of what is meant by a logarithm, but of whole numbers up to `SMALL`."""
 BITS = 128
 
 
 def constant(g: Graph, value: Fraction | float) -> Id:
-    """A number that code holds: `exact`, or what it is the rounding of where that is the root of a small number, a small multiple
-    of π or 1/π, the root of one, the logarithm of any of these or 1 over it. Raises ValueError for one that is not finite."""
+    """A number that code holds: `exact`, or what it is the rounding of where that is e or 1/e, the root of a small number, a small
+    multiple of π or 1/π, the root of one, the logarithm of any of these or 1 over it. Raises ValueError for one that is not finite."""
     found = exact(value)
     if found.denominator <= SIMPLE:
         return g.const(found)
     for exponent in (1, -1):
+        if abs(found - E**exponent) <= LAST_BITS * E**exponent:
+            return exp(g, g.const(exponent))
         share = _near(found / PI**exponent, LAST_BITS)
         if share is not None:
             return g.scale(share, power(g, pi(g), exponent))

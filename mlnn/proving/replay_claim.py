@@ -51,7 +51,7 @@ def checked_claim(found: Mapping[str, Any]) -> Iterator[str | bool | None]:
         return
     yield (
         None
-        if found["relation"] == "equal"
+        if found["relation"] == "equal" and not found.get("shift")
         else f"claimed: proved, and related by '{shown(str(found['relation']), 40)}'"
     )
     problem = _sides_off(found, sides[0]) or _parts_off(found, parts, sides[0])
@@ -131,7 +131,7 @@ def _parts_off(found: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], sid
     else:
         if not ENDLESS.fullmatch(claim) or any(pair[1:] != sides["pairs"][0][1:] for pair in sides["pairs"]):
             return f"claimed: '{shown(claim, 60)}'; the two sides are recorded for {', '.join(told)} alone"
-        strict = [claim == COVERS or _endless_covered(claim, parts, Fraction(found["tolerance"]))]
+        strict = [claim == COVERS or _endless_covered(claim, parts, sides, Fraction(found["tolerance"]))]
     problem = inner_off(sides, parts, power_in) or (rectangle_off(found, parts) if claim == COVERS else None)
     if problem:
         return problem
@@ -144,14 +144,18 @@ def _parts_off(found: Mapping[str, Any], parts: Sequence[Mapping[str, Any]], sid
     return f"claimed: the domain {list(found['domain'])}; boxes of {outside[0]} are of another" if outside else None
 
 
-def _endless_covered(claim: str, parts: Sequence[Mapping[str, Any]], tolerance: Fraction) -> bool:
-    """Whether boxes are of every target: by one function, or by those that are times the powers of the target, each once."""
+def _endless_covered(
+    claim: str, parts: Sequence[Mapping[str, Any]], sides: Mapping[str, Any], tolerance: Fraction
+) -> bool:
+    """Whether boxes are of every target: by one function, or by those that are times the powers of the target, each once; without
+    an end of targets that are no larger than 1."""
     powers = {
         power_of(part["target"]): Fraction(part["tolerance"]) for part in parts if TERMS.fullmatch(part["target"])
     }
     if powers:
         largest = MOST if claim.endswith(str(MOST)) else 1
         whole = sorted(powers) == [*range(len(parts))]
+        whole &= largest == MOST or all(abs(Fraction(pair[0])) <= 1 for pair in sides["pairs"])
         return whole and sum(one * largest**power for power, one in powers.items()) <= tolerance
     every = [part for part in parts if part["target"] == "every target"]
     return len(every) == 1 and Fraction(every[0]["tolerance"]) <= tolerance and not claim.endswith(str(MOST))
