@@ -28,7 +28,8 @@ BITS = 128
 
 def constant(g: Graph, value: Fraction | float) -> Id:
     """A number that code holds: `exact`, or what it is the rounding of where that is e or 1/e, the root of a small number, a small
-    multiple of π or 1/π, the root of one, the logarithm of any of these or 1 over it. Raises ValueError for one that is not finite."""
+    multiple of π or 1/π, the root of one, the logarithm of any of these or 1 over it. Raises ValueError for one that is not
+    finite."""
     found = exact(value)
     if found.denominator <= SIMPLE:
         return g.const(found)

@@ -178,7 +178,7 @@ class Tracer(TorchDispatchMode, Shadows):
         shadow = self.shadow(source) if isinstance(source, Tensor) else torch.tensor(self.graph.const(source))
         dtype = named.get("dtype") if name == "_to_copy" else named["self"].dtype if name in ("copy", "fill") else None
         numbers = isinstance(source, Tensor) and source.dtype != torch.bool
-        if dtype == torch.bool and (numbers or not isinstance(source, Tensor)):
+        if dtype == torch.bool and (self._is_followed(source) if numbers else not isinstance(source, Tensor)):
             shadow = each(shadow, partial(truth, self.graph))
         elif dtype is not None and not dtype.is_floating_point and numbers and self._is_cut(source, dtype):
             if self.hangs_on_output(source):
@@ -186,6 +186,10 @@ class Tracer(TorchDispatchMode, Shadows):
             self.note_read(source)
             return self.numbers(source.to(dtype))
         return shadow.expand(named["self"].shape).clone() if name in ("copy", "fill") else shadow.clone()
+
+    def _is_followed(self, source: Tensor) -> bool:
+        """Whether a cast to truth values is: of broken numbers of targets, masks of entries mostly, each is taken as it is."""
+        return self.hangs_on_output(source) or not source.is_floating_point() or self.whole(source)
 
     def _of_whole(self, name: str, named: dict[str, Any]) -> Tensor | None:
         """What rounding, or a rest beside whole ones, leaves of counts; None of anything else."""
