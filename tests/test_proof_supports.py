@@ -119,9 +119,11 @@ def test_the_targets_that_code_looks_at() -> None:
         graph.switch(look, z, graph.zero, y)
     assert breaks(graph, counts) == [4, 5]
     assert breaks(graph, TargetSpace.parse("real")) == [-2.625, -3, -3.375, 3.9375, 4.5, 5.0625]
-    assert breaks(graph, TargetSpace.parse("unit")) == []
+    assert breaks(graph, TargetSpace.parse("unit")) == []  # none of them is a label
+    graph.switch(graph.linear([(Fraction(5), y)], -2), z, graph.zero, y)
+    assert breaks(graph, TargetSpace.parse("unit")) == [0.275, 0.4, 0.525]
     graph.switch(y, z, graph.zero, y)
-    assert breaks(graph, counts) == [0, 1, 4, 5]
+    assert breaks(graph, counts) == [0, 1, 4, 5]  # 2/5 is between the first two
 
 
 def test_what_a_target_may_be_is_known_by_its_support() -> None:

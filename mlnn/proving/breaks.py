@@ -12,7 +12,7 @@ import torch
 from mlnn.proving.graph import Graph
 from mlnn.proving.structure import TARGET
 from mlnn.targets import TargetSpace
-from mlnn.targets.facts import COUNTS, HALF_LINE, LINE
+from mlnn.targets.facts import COUNTS, HALF_LINE, LINE, UNIT_INTERVAL
 
 MOST_BREAKS = 9
 """Targets that are looked at for them."""
@@ -21,9 +21,9 @@ BESIDE = Fraction(1, 8)
 
 
 def breaks(graph: Graph, space: TargetSpace) -> list[float]:
-    """Such targets of all nodes, branches of Python's among them, the nearest to 0 first; none of a space that is finite, bounded
-    or of several numbers."""
-    if space.event or space.finite or space.facts.support not in (COUNTS, HALF_LINE, LINE):
+    """Such targets of all nodes, branches of Python's among them, the nearest to 0 first; none of a space that is finite or
+    of several numbers."""
+    if space.event or space.finite or space.facts.support not in (COUNTS, HALF_LINE, LINE, UNIT_INTERVAL):
         return []
     found = {float(one) for edge in set(_edges(graph)) for one in _around(edge, space)}
     inside = [one for one in found if bool(space.facts.inside(torch.tensor(one, dtype=torch.float64)))]

@@ -161,7 +161,11 @@ def _apart(related: Related) -> str:
         return ""
     if len(shifts) == 1:
         return f" plus {shifts.pop()}"
-    return " plus " + ", ".join(f"{value} at {target}" for target, value in told[-MOST_NAMED:])
+    sizes = [abs(value) for _, value in related.shift]
+    largest = sorted(sorted(range(len(told)), key=lambda at: (-sizes[at], at))[:MOST_NAMED])
+    more = len(told) - len(largest)
+    named = ", ".join(f"{value} at {target}" for target, value in (told[at] for at in largest))
+    return f" plus {named}" + (f" (no larger at {more} others)" if more else "")
 
 
 def _differs(asked: Sequence[Part], name: str, inside: str) -> str:
