@@ -129,6 +129,15 @@ def raced(home: Path) -> Path:
     return home / "whole"
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C as a terminal has it, where these tests were begun in the background too, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.sampled(4)
 @pytest.mark.parametrize(("training", "at"), [(0, 2), (1, 2), (None, 1)], ids=["first", "second", "between"])
 def test_a_race_goes_on_where_it_was_stopped_within_a_training_or_between_two(
