@@ -39,6 +39,11 @@ EQUAL: dict[str, tuple[str, Loss, Loss]] = {
         "positive", lambda z, y: -D.Weibull(z.exp(), 1.5).log_prob(y),
         lambda z, y: (y * torch.exp(-z)) ** 1.5 + 1.5 * z - 0.5 * torch.log(y) - math.log(1.5),
     ),
+    "zeros of their own": (
+        "counts",
+        lambda z, y: torch.where(y == 0, -torch.log(0.3 + 0.7 * torch.exp(-z.exp())), z.exp() - y * z - math.log(0.7)),
+        lambda z, y: torch.where(y > 0, z.exp() - y * z - math.log(0.7), -torch.log(0.3 + 0.7 * torch.exp(-z.exp()))),
+    ),
     "half-normal": (
         "positive", lambda z, y: -D.HalfNormal(z.exp()).log_prob(y),
         lambda z, y: 0.5 * (y * torch.exp(-z)) ** 2 + z + 0.5 * math.log(math.pi / 2),
@@ -98,6 +103,11 @@ ELSEWHERE: dict[str, tuple[str, Loss, str]] = {
         "positive",
         lambda z, y: torch.where(y > 64, 2.0, 1.0) * plain(z, y),
         "values differ at y = 72: ",
+    ),
+    "zeros that differ": (
+        "counts",
+        lambda z, y: torch.where(y > 0, plain(z, y), 2 * z.exp()),
+        "values differ at y = 0: ",
     ),
     "one residual": ("real", lambda z, y: torch.where(y == 5, 2.0, 1.0) * plain(z, y), "values differ at y = 5: "),
 }

@@ -197,13 +197,15 @@ def _split(forms: Forms, quotients: Iterable[tuple[Quotient, Quotient]], needs: 
     """What has to be above 0, or not 0, for a value, asked as a switch is, and after those."""
     looked = next(looks(forms, [one for pair in quotients for one in pair]), None)
     if looked is not None:
-        return _Undecided(looked)
+        return _undecided(forms, looked)
     asked = [need for need in needs if isinstance(need, tuple) and need[0] in ("above 0", "not 0")]
     name = next((need[1] for need in asked if need[1] not in forms.told), None)
-    if name is None:
-        return None
-    asked_of = forms.quotients[name]
-    never_below = not asked_of.bottom and forms.at_least_0(asked_of.top)
+    return None if name is None else _undecided(forms, name)
+
+
+def _undecided(forms: Forms, name: object) -> _Undecided:
+    """The states that have to be asked of what a switch looks at."""
+    never_below = not (look := forms.quotients[name]).bottom and forms.at_least_0(look.top)
     return _Undecided(name, (AT, ABOVE) if never_below else (BELOW, AT, ABOVE))
 
 
@@ -262,7 +264,7 @@ def _apart(state: _State, one: Compared, plus: Quotient, minus: Quotient) -> "fr
     unclear = number is None or plus.needs != minus.needs
     looked = next(looks(forms, (apart, plus, minus)), None) if unclear else None
     if looked is not None:
-        return _Undecided(looked)
+        return _undecided(forms, looked)
     if number is not None and not unclear and (state.alone or _small(state.emitter.into, number)):
         return frozenset({number} if apart == whole else {number, _KINK})
     if one.kinked and (state.on_thin or any(is_thin(forms, look, state.thin) for look in state.at)):

@@ -45,7 +45,7 @@ class Forms:
         self.graph, self.told, self.base, self.reach = graph, dict(told or {}), base, reach
         self.named: list[Named] = []
         self.order = Order()
-        self.quotients, self.above = dict[object, Quotient](), set[object]()
+        self.quotients, self.above, self.never_below = dict[object, Quotient](), set[object](), set[Named]()
         self._places, self._found = dict[Named, int](), dict[Id, Quotient]()
         self.arithmetic = Arithmetic(partial(alone, self.named))
 
@@ -88,7 +88,7 @@ class Forms:
             if named.op == "is":
                 strict = False
             elif not (named.op in ABOVE_ZERO or named in self.above):
-                if power != int(power) or power % 2 or power < 0:
+                if power < 0 or ((power != int(power) or power % 2) and named not in self.never_below):
                     return None
                 strict = False
         return strict
@@ -112,7 +112,8 @@ class Forms:
 
     def variable(self, name: Variable) -> Quotient:
         named = Named("var", variable=name)
-        self.above |= {named} if self.graph.positive[self.graph.var(*name)] else set()
+        self.above |= {named} if self.graph.positive[one := self.graph.var(*name)] else set()
+        self.never_below |= {named} if self.graph.is_at_least_0(one) else set()
         return of_factor(("x", self.place(named)))
 
     def product(self, args: list[Quotient]) -> Quotient:
@@ -170,8 +171,7 @@ class Forms:
         """Of a product of what is above zero a sum."""
         if not one.top:
             return Quotient({}, (), one.needs | {("never", "log 0")})
-        bottoms = [dict(key) for key, _ in one.bottom]
-        if not all(self.positive(part) for part in (one.top, *bottoms)):
+        if not all(self.positive(part) for part in (one.top, *(dict(key) for key, _ in one.bottom))):
             named = Named("log", self.keep(one))
             return self._needing(self._by_name(named, one), "above 0", one)
         lead, monomial, rest = content(one.top)

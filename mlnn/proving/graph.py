@@ -79,7 +79,7 @@ class Graph:
             strict = least > 0 or any(factor > 0 and self.positive[one] for factor, one in terms)
             return (
                 least >= 0
-                and all(self._is_at_least_0(one) if factor > 0 else self._is_share(one) for factor, one in terms)
+                and all(self.is_at_least_0(one) if factor > 0 else self._is_share(one) for factor, one in terms)
                 and (strict or any(factor < 0 for factor in factors))
             )
         if node.op == "switch":
@@ -90,13 +90,13 @@ class Graph:
             node.op in ("mul", "square", "inv", "power", "atan") and all(self.positive[one] for one in node.args)
         )
 
-    def _is_at_least_0(self, one: Id) -> bool:
+    def is_at_least_0(self, one: Id) -> bool:
         """Whether a node is not below 0 wherever it has a value, as far as its form tells."""
         node = self.nodes[one]
         if node.op == "lin":
             constant, *factors = node.numbers
             return constant + sum(factor for factor in factors if factor < 0) >= 0 and all(
-                self._is_at_least_0(inner) if factor > 0 else self._is_share(inner) or self._is_label(inner)
+                self.is_at_least_0(inner) if factor > 0 else self._is_share(inner) or self._is_label(inner)
                 for factor, inner in zip(factors, node.args, strict=True)
             )
         if _is_target(node):
@@ -104,7 +104,7 @@ class Graph:
         return (
             self.positive[one]
             or node.op == "square"
-            or (node.op == "mul" and all(self._is_at_least_0(inner) for inner in node.args))
+            or (node.op == "mul" and all(self.is_at_least_0(inner) for inner in node.args))
         )
 
     def _is_label(self, one: Id) -> bool:
@@ -237,7 +237,7 @@ class Graph:
             below, above = above, below
         for one, known in ((looks_at, above), (self.neg(looks_at), below)):
             if self.total[one] and (
-                self.positive[one] or (self._is_at_least_0(one) and self._is_one_at_0(one, at, known))
+                self.positive[one] or (self.is_at_least_0(one) and self._is_one_at_0(one, at, known))
             ):
                 return known
         branches = [self._under(looks_at, place, one) for place, one in enumerate((below, at, above), 1)]
