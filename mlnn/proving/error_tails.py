@@ -1,6 +1,6 @@
 """Taylor coefficients of log erfc(u) and of log erfcx(u) = u² + log erfc(u) that hold at every point of a ball.
 
-erfcx(u) = (2/√π) ∫₀^∞ e^(−t² − 2ut) dt is a Laplace transform (DLMF 7.7.1), so completely monotone on the whole line: its k-th
+erfcx(u) = (2/√π) ∫₀^∞ e^(−t² − 2ut) dt (DLMF 7.2.2, with t + u for t) is completely monotone on the whole line: its k-th
 coefficient has the sign (−1)^k, and its size falls in u. Over a ball each one lies between those at the two ends, where
 balls around erfc(u), which falls by e^(−u²), tell nothing. Far below 0, erfcx(u) is 2e^(u²), and erfc(u) is nearly constant.
 """
