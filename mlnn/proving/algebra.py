@@ -193,15 +193,22 @@ def log(g: Graph, one: Id) -> Id:
         return _log_of_number(g, number)
     if node.op == "lin" and len(node.args) == 1 and node.numbers[0] == 0 < node.numbers[1] and g.positive[node.args[0]]:
         return g.add(log(g, g.const(node.numbers[1])), log(g, node.args[0]))
-    if node.op in ("mul", "inv", "square", "power") and all(g.positive[other] for other in node.args):
-        factor = {"mul": 1, "inv": -1, "square": 2}.get(node.op) or node.numbers[0]
-        return g.linear([(Fraction(factor), log(g, other)) for other in node.args])
+    times = _exponent(g, node)
+    if times is not None:
+        return g.linear([(times, log(g, other)) for other in node.args])
     if is_exponentials(g, node):
         lead, rest = _led(g, node)
         return g.add(lead, log(g, rest))
     if node.op == "square":
         return g.scale(2, log(g, _size(g, node.args[0])))
     return _log(g, one)
+
+
+def _exponent(g: Graph, node: Node) -> Fraction | None:
+    """What numbers above 0 are raised to in a product or a power of such; None of anything else."""
+    if node.op not in ("mul", "inv", "square", "power") or not all(g.positive[other] for other in node.args):
+        return None
+    return node.numbers[0] if node.op == "power" else Fraction({"mul": 1, "inv": -1, "square": 2}[node.op])
 
 
 def _log_of_number(g: Graph, number: Fraction) -> Id:
@@ -271,7 +278,7 @@ def power(g: Graph, one: Id, exponent: Fraction | float) -> Id:
         return found if exponent > 0 else inv(g, found)
     if node.op == "exp":
         return exp(g, g.scale(exponent, node.args[0]))
-    if node.op in ("mul", "square", "inv", "power") and all(g.positive[other] for other in node.args):
-        times = {"mul": 1, "inv": -1, "square": 2}.get(node.op) or node.numbers[0]
+    times = _exponent(g, node)
+    if times is not None:
         return product(g, (power(g, other, exponent * times) for other in node.args))
     return g.make("power", (one,), (exponent,))

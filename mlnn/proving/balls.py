@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from flint import arb, arb_series, ctx, fmpq
 
-from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node
+from mlnn.proving.graph import ABOVE, AT, BELOW, Graph, Id, Node, Variable
 from mlnn.proving.rules import COSTS, FINITE, RULES, Series, VagueError
 
 States = Mapping[Id, int]
@@ -97,6 +97,23 @@ class Evaluation:
                 raise UnsureError(looks_at)
             self.decided[looks_at] = state
         return state
+
+
+class Placed(Evaluation):
+    """A graph at series for all its variables, whatever they are."""
+
+    def __init__(
+        self, graph: Graph, places: Mapping[Variable, Series], terms: int, states: States | None = None
+    ) -> None:
+        super().__init__(graph, arb(0), states or {}, terms)
+        self.places = places
+
+    def _make(self, one: Id) -> Series:
+        node = self.graph.nodes[one]
+        if node.name is not None:
+            self.cost += 1
+            return self.places[node.name]
+        return super()._make(one)
 
 
 def _is_zero(series: Series) -> bool:

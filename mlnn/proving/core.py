@@ -10,8 +10,8 @@ from mlnn.proving.algebra import div, exp, inv, log, mul, power, square
 from mlnn.proving.exact import SIMPLE
 from mlnn.proving.graph import Graph, Id
 from mlnn.proving.rebuilding import rebuilt
+from mlnn.proving.roots import HALF
 
-HALF = Fraction(1, 2)
 TWICE_ROUNDED = Fraction(1, 2**52)
 """Of an exponent, how far it may be from the simple fraction that it stands for."""
 BCE_CLAMP, BCE_EPSILON = -100.0, 1e-12

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from mlnn.proving.algebra import div, inv, mul, power, product, square
-from mlnn.proving.core import HALF, pi
+from mlnn.proving.core import pi
 from mlnn.proving.graph import Graph, Id, Node, Variable
+from mlnn.proving.roots import HALF
 
 
 def derivative(graph: Graph, root: Id, along: Variable) -> Id | None:

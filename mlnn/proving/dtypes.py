@@ -32,7 +32,7 @@ def either(g: Graph, self: Id, other: Id) -> Id:
 
 def unlike_numbers(name: str, named: dict[str, Any]) -> str | None:
     """Why an operation is not one of real numbers, by the types of its arguments; None where it is."""
-    given = [one for one in tensors_in(tuple(named.values())) if isinstance(one, Tensor)]
+    given = list(tensors_in(tuple(named.values())))
     narrow = [one.dtype for one in given if one.dtype in WRAPS]
     if narrow and name not in KEEPS:
         return f"whole numbers of type {str(narrow[0]).removeprefix('torch.')}, which wrap"

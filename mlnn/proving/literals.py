@@ -11,9 +11,10 @@ from flint import arb, fmpq
 
 from mlnn.proving.algebra import exp, inv, log, mul, power
 from mlnn.proving.balls import digits
-from mlnn.proving.core import HALF, pi
+from mlnn.proving.core import pi
 from mlnn.proving.exact import SIMPLE, exact
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.roots import HALF
 
 SMALL = 100
 """Numerators and denominators of what is meant: of multiples of π and 1/π, of the squares of roots."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 from flint import arb, arb_series, ctx, fmpq
 
-from mlnn.proving.balls import Evaluation, States
+from mlnn.proving.balls import Placed, States
 from mlnn.proving.boxes import Box, float_of
-from mlnn.proving.graph import Graph, Id
+from mlnn.proving.graph import Graph
 from mlnn.proving.paving import finest
 from mlnn.proving.rules import Series
 from mlnn.proving.structure import OUTPUT, TARGET
@@ -66,19 +66,11 @@ def moving(value: arb) -> Series:
     return arb_series([value, 1], ctx.cap)
 
 
-class At(Evaluation):
+class At(Placed):
     """A graph of a raw output and a label, both series of one variable."""
 
     def __init__(self, graph: Graph, z: Series, y: Series, terms: int, states: States | None = None) -> None:
-        super().__init__(graph, arb(0), states or {}, terms)
-        self.places = {OUTPUT: z, TARGET: y}
-
-    def _make(self, one: Id) -> Series:
-        node = self.graph.nodes[one]
-        if node.name is not None:
-            self.cost += 1
-            return self.places[node.name]
-        return super()._make(one)
+        super().__init__(graph, {OUTPUT: z, TARGET: y}, terms, states)
 
 
 def lebesgue(count: int) -> arb:

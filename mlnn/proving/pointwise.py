@@ -9,7 +9,6 @@ from typing import Any
 
 from mlnn.proving.algebra import div, exp, inv, log, mul, power, square
 from mlnn.proving.core import (
-    HALF,
     above,
     absolute,
     bce,
@@ -44,6 +43,7 @@ from mlnn.proving.core import (
 )
 from mlnn.proving.dtypes import either, truth
 from mlnn.proving.graph import Graph, Id
+from mlnn.proving.roots import HALF
 from mlnn.proving.special import SPECIAL
 
 Rule = Callable[..., Id]

@@ -19,6 +19,8 @@ from mlnn.proving.tracing import CoupledError, UntracedError
 from mlnn.targets import TargetSpace
 
 MOST_CLASSES = 32
+FEW_TARGETS = 4
+"""Up to so many are each traced at every place; of more, each at every other one, by turns."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,6 @@ class Both:
     sides: dict[Target, tuple[Side, Side]]
     left_summed: bool
     right_summed: bool
-
-
-FEW_TARGETS = 4
-"""Up to so many are each traced at every place; of more, each at every other one, by turns."""
 
 
 def side_of(objective: Objective, target: Target, graph: Graph, places: Sequence[int] = range(len(PLACES))) -> Side:

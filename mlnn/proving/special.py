@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from mlnn.proving.algebra import div
 from mlnn.proving.core import (
-    HALF,
     acosh,
     asin,
     asinh,
@@ -20,6 +19,7 @@ from mlnn.proving.core import (
     sinc,
 )
 from mlnn.proving.graph import Id
+from mlnn.proving.roots import HALF
 
 SPECIAL: dict[str, Callable[..., Id]] = {
     "asin": lambda g, self: asin(g, self),

@@ -123,10 +123,10 @@ class Tracer(TorchDispatchMode, Shadows):
         named = {one.name: one.default_value for one in schema.arguments if one.has_default_value()}
         named |= dict(zip((one.name for one in schema.arguments), args, strict=False)) | dict(kwargs)
         name = packet[:-1] if packet.endswith("_") and not packet.endswith("__") else packet
-        unlike = unlike_numbers(name, named)
+        why = unlike_numbers(name, named)
         try:
-            if unlike is not None:
-                return self._opaque(unlike, function, args, kwargs)
+            if why is not None:
+                return self._opaque(why, function, args, kwargs)
             if name in COPIES:
                 return [self._copied(name, named)]
             name = as_it_adds(name, named)
