@@ -16,14 +16,10 @@ from mlnn.proving.replay_claim import checked_claim
 from mlnn.proving.replay_door import admitted
 from mlnn.proving.replay_plane import checked_rectangle
 from mlnn.proving.replay_sides import checked_sides
-from mlnn.proving.replay_work import MOST_STEPS, SpentError, allowance, spend
+from mlnn.proving.replay_work import MOST_STEPS, SpentError, allowance, jet_steps, spend
 
 MOST_HALVINGS = 14
 """Of a stored box."""
-
-
-SLOW = {"lgamma": 200, "polygamma": 200, "hyp0f1": 400, "gammaincc": 200, "log_erfc": 200, "log_erfcx": 200}
-"""Steps of an operation's jet; others take one for themselves and one for each thing that they are made of."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +204,7 @@ class Jets:
     def __call__(self, place: int) -> Jet:
         if place not in self.known:
             op, args, numbers = self.nodes[place]
-            spend(SLOW.get(op, 1 + len(args) + len(numbers)), ctx.prec)
+            spend(jet_steps(op, args, numbers), ctx.prec)
             if op not in ("var", "switch", *OPERATIONS):
                 raise WideError
             if op == "switch":

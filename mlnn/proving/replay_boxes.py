@@ -13,7 +13,7 @@ from typing import Any
 from flint import arb, ctx
 
 from mlnn.proving.recurrences import OPERATIONS, Jet, WideError, number
-from mlnn.proving.replay_work import spend
+from mlnn.proving.replay_work import jet_steps, spend
 
 VALUE = "value"
 ORDERS, COUNTS = (1, 2, 4, 8, 12, 16, 24), (1, 2, 4, 8, 12, 16, 24)
@@ -23,7 +23,6 @@ MOST_OPEN = 3
 BELOW, EXACT, ABOVE = -1, 0, 1
 GROWING = frozenset({"exp", "sigmoid", "softplus", "erf", "erfc", "lgamma", "hyp0f1", "gammaincc"})
 """Operations that need more digits far out."""
-SLOW, SLOWER = 200, frozenset({"lgamma", "polygamma", "hyp0f1", "gammaincc"})
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
 """From raw output, to raw output, from label, to label."""
 States = Mapping[int, int]
@@ -204,7 +203,7 @@ class Coefficients:
     def __call__(self, place: int) -> Jet:
         if place not in self.known:
             op, args, numbers, name = self.nodes[place]
-            spend(SLOW if op in SLOWER else 1 + len(args) + len(numbers), ctx.prec)
+            spend(jet_steps(op, args, numbers), ctx.prec)
             self.known[place] = self._made(op, args, numbers, name)
         return self.known[place]
 
